@@ -1,0 +1,97 @@
+"""/devices: imprinted miners, which of them are monitored, and their restart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+
+from app.blueprints.base import Blueprint, answer, runtime
+from app.schemas.device import (
+    DeviceEnvelope,
+    DevicePatchSchema,
+    DevicesEnvelope,
+    ImprintOneSchema,
+    ImprintSchema,
+    ListenSchema,
+    RestartEnvelope,
+    SearchSchema,
+)
+from app.services.devices import Edit
+
+blueprint = Blueprint("devices", __name__, url_prefix="/devices", description="Imprinted miners")
+
+IMPRINTED = "Devices imprint successful"
+
+
+@blueprint.put("/imprint")
+@blueprint.arguments(ImprintSchema)
+@blueprint.response(200, DevicesEnvelope, description="The devices that were imprinted")
+@blueprint.alt(404, "None of them was found")
+def imprint_devices(body: dict[str, Any]) -> Response:
+    by_hand = [(device["mac"], device["ip"]) for device in body["devices"]]
+    return answer(IMPRINTED, runtime().devices.imprint(body["macs"], by_hand))
+
+
+@blueprint.patch("/imprint")
+@blueprint.arguments(ImprintOneSchema)
+@blueprint.response(200, DevicesEnvelope, description="All imprinted devices")
+@blueprint.alt(404, "It was not found")
+def imprint_device(body: dict[str, Any]) -> Response:
+    runtime().devices.imprint([body["mac"]])
+    return answer(IMPRINTED, runtime().devices.search())
+
+
+@blueprint.get("/imprint")
+@blueprint.arguments(SearchSchema, location="query")
+@blueprint.response(200, DevicesEnvelope, description="Newest first")
+def list_devices(query: dict[str, Any]) -> Response:
+    return answer("Devices retrieved successfully", runtime().devices.search(query["q"]))
+
+
+@blueprint.get("/imprint/<mac>")
+@blueprint.response(200, DeviceEnvelope)
+@blueprint.alt(404, "Device not found")
+def get_device(mac: str) -> Response:
+    return answer("Device retrieved successfully", runtime().devices.get(mac))
+
+
+@blueprint.patch("/imprint/<mac>")
+@blueprint.arguments(DevicePatchSchema)
+@blueprint.response(200, DeviceEnvelope)
+@blueprint.alt(404, "Device not found")
+def patch_device(body: dict[str, Any], mac: str) -> Response:
+    fields = dict(body["device"])
+    info = fields.pop("info", {})
+    return answer("Device updated successfully", runtime().devices.edit(mac, Edit(fields, info)))
+
+
+@blueprint.delete("/imprint/<mac>")
+@blueprint.response(200, DeviceEnvelope, description="The device as it was")
+@blueprint.alt(404, "Device not found")
+def delete_device(mac: str) -> Response:
+    return answer("Device deleted successfully", runtime().devices.delete(mac))
+
+
+@blueprint.get("/presets/<preset_uuid>")
+@blueprint.response(200, DevicesEnvelope, description="Empty for an unknown preset")
+def devices_by_preset(preset_uuid: str) -> Response:
+    return answer("Devices by preset retrieved successfully", runtime().devices.by_preset(preset_uuid))
+
+
+@blueprint.put("/listen")
+@blueprint.arguments(ListenSchema)
+@blueprint.response(200, DevicesEnvelope, description="The devices that are monitored now")
+def listen(body: dict[str, Any]) -> Response:
+    return answer("Devices listeners set successfully", runtime().devices.listen(body["macs"]))
+
+
+@blueprint.post("/<mac>/system/restart")
+@blueprint.response(200, RestartEnvelope)
+@blueprint.alt(404, "Device not found")
+@blueprint.alt(409, "Another miner answers at the device's address; nothing was sent to it")
+@blueprint.alt(429, "It was restarted a moment ago")
+@blueprint.alt(502, "The device cannot be reached, or failed")
+@blueprint.alt(504, "The device did not answer in time")
+def restart_device(mac: str) -> dict[str, str]:
+    return {"message": "Device restarted successfully", "data": runtime().devices.restart(mac)}

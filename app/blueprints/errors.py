@@ -1,0 +1,86 @@
+"""Every error as JSON: `error` and `message` with one sentence, `details` where there are some. The statuses stand here
+and nowhere else."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from flask import Flask, jsonify
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException
+
+from app import errors
+
+log = logging.getLogger(__name__)
+
+# The first class that fits decides.
+STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
+    (errors.Invalid, 400),
+    (errors.DeviceNotFound, 404),
+    (errors.NothingToImprint, 404),
+    (errors.TooSoon, 429),
+    (errors.DiscoveryFailed, 502),
+    (errors.WrongMiner, 409),
+    (errors.DeviceLocked, 401),
+    (errors.DeviceRefused, 401),
+    (errors.DeviceTimeout, 504),
+    (errors.DeviceError, 502),
+)
+
+_SENTENCES = {
+    400: "The request cannot be understood",
+    404: "There is nothing at this path",
+    405: "This path does not take this method",
+    413: "The body is too large",
+    415: "Send the body as application/json",
+    500: "Something went wrong here; the log says what",
+}
+
+
+def register_errors(app: Flask) -> None:
+    app.register_error_handler(errors.PlutoError, _own)
+    app.register_error_handler(HTTPException, _http)
+
+
+def status_of(error: errors.PlutoError) -> int:
+    """A device's own 4xx is passed on; its 5xx is ours to be blamed for as a gateway."""
+    if isinstance(error, errors.DeviceStatus) and 400 <= error.status < 500:
+        return error.status
+    return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
+
+
+def _own(error: errors.PlutoError) -> ResponseReturnValue:
+    details = error.body if isinstance(error, errors.DeviceStatus) else getattr(error, "details", None)
+    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, errors.TooSoon) else {}
+    return _answer(str(error), details, isinstance(error, errors.DeviceNotFound)), status_of(error), headers
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    """Werkzeug's and webargs' errors. An unexpected exception arrives here as a 500, after flask logged it."""
+    if error.response is not None:
+        return error.response
+    details = _field_errors(getattr(error, "data", None))
+    status = error.code or 500
+    stated = error.description if status in (400, 415) and not details else None
+    sentence = "Some fields are wrong" if details else _SENTENCES.get(status, stated or error.name)
+    return _answer(stated or sentence, details, False), status, _kept_headers(error)
+
+
+def _answer(sentence: str, details: Any, missing: bool) -> Any:
+    body: dict[str, Any] = {"error": sentence, "message": sentence}
+    if details:
+        body["details"] = details
+    if missing:
+        body["data"] = None
+    return jsonify(body)
+
+
+def _field_errors(data: Any) -> Any:
+    """webargs nests field errors under the place they came from (`json`, `query`): clients want the fields."""
+    messages = (data or {}).get("messages") or {}
+    return {field: problem for place in messages.values() for field, problem in place.items()} if messages else None
+
+
+def _kept_headers(error: HTTPException) -> dict[str, str]:
+    return {name: value for name, value in error.get_headers() if name.lower() in ("allow", "retry-after")}

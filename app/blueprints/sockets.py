@@ -1,0 +1,103 @@
+"""Socket.IO: what happens to devices, to every browser that looks. Path and events are the original's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+import orjson
+from flask import Flask
+from flask_socketio import SocketIO, emit
+
+from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, EventBus
+from app.schemas.device import DeviceEncoder
+
+PATH = "/socket/io"
+
+
+class _Json:
+    """The JSON module that python-socketio asks for. A Fragment passes ready bytes through, past its walk over every
+    payload for binary parts."""
+
+    @staticmethod
+    def dumps(obj: Any, **kwargs: Any) -> str:
+        return orjson.dumps(obj).decode()
+
+    @staticmethod
+    def loads(text: str | bytes, **kwargs: Any) -> Any:
+        return orjson.loads(text)
+
+
+class Sockets:
+    """Owns the Socket.IO server and the one switch for log lines, which all clients share as in the original."""
+
+    def __init__(self, events: EventBus, encoder: DeviceEncoder) -> None:
+        self.server = SocketIO(
+            async_mode="gevent",
+            path=PATH,
+            json=_Json,
+            ping_interval=10,
+            ping_timeout=5,
+            max_http_buffer_size=64 * 1024,
+            serve_client=False,
+        )
+        self._encoder = encoder
+        self._clients = 0
+        self._logs_listening = False
+        events.subscribe(DeviceObserved, lambda event: self._device("stat_update", event.tracked))
+        events.subscribe(DeviceFailed, lambda event: self._device("error", event.tracked))
+        events.subscribe(DeviceRemoved, self._removed)
+
+    @property
+    def clients(self) -> int:
+        return self._clients
+
+    def init_app(self, app: Flask) -> None:
+        flask_only = app.wsgi_app
+        self.server.init_app(app)
+        app.wsgi_app = _route(app.wsgi_app, flask_only)  # type: ignore[method-assign]
+        self.server.on_event("connect", self._connected)
+        self.server.on_event("disconnect", self._disconnected)
+        self.server.on_event("enableLogsListening", lambda *_: self._switch_logs(True))
+        self.server.on_event("disableLogsListening", lambda *_: self._switch_logs(False))
+        self.server.on_event("checkLogsListening", lambda *_: emit("logsListeningStatus", self._logs_listening))
+
+    def _connected(self, *_: Any) -> None:
+        self._clients += 1
+
+    def _disconnected(self, *_: Any) -> None:
+        self._clients -= 1
+
+    def _switch_logs(self, on: bool) -> None:
+        self._logs_listening = on
+        self._emit("logsListeningStatus", on)
+
+    def _device(self, event: str, tracked: Any) -> None:
+        if self._clients:
+            self._emit(event, orjson.Fragment(self._encoder.one(tracked)))
+
+    def _removed(self, event: DeviceRemoved) -> None:
+        self._emit("device_removed", {"ipRemoved": event.ip, "remainingIps": event.remaining_ips, "mac": event.mac})
+
+    def _emit(self, event: str, payload: Any) -> None:
+        if self._clients:
+            self.server.emit(event, payload)
+
+
+def _route(
+    engine: Callable[..., Iterable[bytes]], flask_only: Callable[..., Iterable[bytes]]
+) -> Callable[..., Iterable[bytes]]:
+    """Engine.IO only matches its path with a trailing slash, clients come without one too; a plain GET of the same path
+    is a route."""
+
+    def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["PATH_INFO"].rstrip("/") != PATH:
+            return flask_only(environ, start_response)
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        if "EIO" in query and "transport" in query:
+            environ["PATH_INFO"] = f"{PATH}/"
+            return engine(environ, start_response)
+        return flask_only(environ, start_response)
+
+    return application

@@ -1,0 +1,28 @@
+"""Time, as an argument: everything that waits or stamps takes a Clock, so that tests can bring their own."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from gevent.event import Event
+
+
+class Clock:
+    """The machine's clock. Intervals use `monotonic`; `now` is for people and records only."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """Seconds that never jump."""
+        return time.monotonic()
+
+    def wait(self, event: Event, seconds: float) -> bool:
+        """Wait at most `seconds` for `event`; True when it is set."""
+        return bool(event.wait(max(seconds, 0.0)))
+
+
+def iso(moment: datetime) -> str:
+    """ISO-8601 UTC with milliseconds and `Z`, the form the original writes."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

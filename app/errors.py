@@ -1,0 +1,143 @@
+"""What can go wrong, as classes that carry their ids.
+
+Services raise these; only blueprints/errors.py knows which HTTP status each becomes. `str(error)` is a sentence a
+person can act on.
+"""
+
+from __future__ import annotations
+
+
+class PlutoError(Exception):
+    """Base of every error this project raises on purpose."""
+
+
+class SettingsError(PlutoError):
+    """The environment holds a value that cannot be used."""
+
+
+class StoreLocked(PlutoError):
+    """Another process owns the data directory."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} is in use by another running instance; stop that one first")
+        self.path = path
+
+
+class Invalid(PlutoError):
+    """What the caller asked for makes no sense. `details` maps a field to what is wrong with it."""
+
+    def __init__(self, message: str, details: dict[str, list[str]] | None = None) -> None:
+        super().__init__(message)
+        self.details = details or {}
+
+
+class AddressForbidden(Invalid):
+    """The address is outside the networks in which devices may be contacted."""
+
+
+class DeviceNotFound(PlutoError):
+    def __init__(self, mac: str) -> None:
+        super().__init__("Device not found")
+        self.mac = mac
+
+
+class NothingToImprint(PlutoError):
+    def __init__(self, macs: list[str]) -> None:
+        super().__init__("No devices found for the provided MAC addresses")
+        self.macs = macs
+
+
+class DiscoveryFailed(PlutoError):
+    """The configured discovery service did not give a usable answer."""
+
+
+class TooSoon(PlutoError):
+    """The same act was just done; `retry_after` is in seconds."""
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DeviceError(PlutoError):
+    """A miner did not do what it was asked. `reason` is the label of the failure metric, one per class."""
+
+    reason = "error"
+
+
+class DeviceUnreachable(DeviceError):
+    reason = "unreachable"
+
+
+class DeviceForbidden(DeviceError):
+    """The device's own address is outside the networks in which devices may be contacted."""
+
+    reason = "forbidden"
+
+
+class DeviceTimeout(DeviceError):
+    reason = "deadline"
+
+
+class DeviceDropped(DeviceError):
+    """The connection ended before the answer was whole."""
+
+    reason = "dropped"
+
+
+class DeviceTooLarge(DeviceError):
+    reason = "too_large"
+
+
+class DeviceBadPayload(DeviceError):
+    """The answer is not what a miner says."""
+
+    reason = "bad_payload"
+
+
+class DeviceRedirected(DeviceError):
+    reason = "redirect"
+
+
+class DeviceStatus(DeviceError):
+    """The device answered with an HTTP status other than success. `body` is its text, redacted and cut."""
+
+    reason = "status"
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(f"The device answered with status {status}")
+        self.status = status
+        self.body = body
+
+
+class DeviceLocked(DeviceError):
+    """401 with a challenge: the device wants a login."""
+
+    reason = "locked"
+
+    def __init__(self) -> None:
+        super().__init__("The miner asks for a login. Turn its login off, or allow reading without one")
+
+
+class DeviceRefused(DeviceError):
+    """401 without a challenge: AxeOS answers so to addresses outside its private-network rule (is_network_allowed)."""
+
+    reason = "refused"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The miner refuses this computer's address: it only answers private IPv4 networks "
+            "(10/8, 172.16/12, 192.168/16). Reach it from such an address, not over a VPN or NAT"
+        )
+
+
+class WrongMiner(DeviceError):
+    """Another miner answers at the device's address."""
+
+    reason = "wrong_miner"
+
+    def __init__(self, expected: str, actual: str, address: str) -> None:
+        super().__init__(f"{address} is now answered by {actual}, not by {expected}; looking for it")
+        self.expected = expected
+        self.actual = actual
+        self.address = address

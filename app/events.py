@@ -1,0 +1,83 @@
+"""What happens, and who hears of it.
+
+Services publish; Socket.IO, the write-behind and whoever comes later subscribe. A broken listener is logged and never
+hurts the publisher.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from app.services.fleet import Tracked
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceObserved:
+    """A poll succeeded; `tracked` holds the fresh reading."""
+
+    tracked: Tracked
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceFailed:
+    """A poll failed while the device counts as offline, locked or refused."""
+
+    tracked: Tracked
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRemoved:
+    """A device is no longer monitored. `remaining_ips`: addresses of those that still are."""
+
+    mac: str
+    ip: str
+    remaining_ips: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDeleted:
+    """A device's record is gone."""
+
+    mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class MinerSeen:
+    """Discovery met a miner that says it is `mac` at `address`."""
+
+    mac: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class MinerMissing:
+    """A device is not where its record says; somebody should look for it."""
+
+    mac: str
+
+
+E = TypeVar("E")
+
+
+class EventBus:
+    """Calls each listener of an event's class, in the order of subscription, in the publisher's greenlet."""
+
+    def __init__(self) -> None:
+        self._listeners: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
+
+    def subscribe(self, kind: type[E], listener: Callable[[E], None]) -> None:
+        self._listeners[kind].append(listener)
+
+    def publish(self, event: object) -> None:
+        for listener in self._listeners[type(event)]:
+            try:
+                listener(event)
+            except Exception:
+                log.exception("a listener failed", extra={"event": type(event).__name__})

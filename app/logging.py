@@ -1,0 +1,42 @@
+"""Logs: one JSON object per line on stderr, so that nothing a device says can forge or break a line.
+
+`log.info("miner lost", extra={"mac": mac})` becomes `{"at": .., "level": "info", "logger": .., "message": "miner lost",
+"mac": ..}`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from datetime import UTC, datetime
+
+import orjson
+
+from app.clock import iso
+
+_OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_NOISY = ("engineio", "socketio", "geventwebsocket", "zeroconf", "urllib3", "werkzeug")
+
+
+class JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "at": iso(datetime.fromtimestamp(record.created, UTC)),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {key: value for key, value in vars(record).items() if key not in _OWN}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def configure_logging(level: str) -> None:
+    """Send every log of this process to stderr at `level` (debug, info, warning, error); libraries only from warning
+    up."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,0 +1,158 @@
+"""A miner as seen over the network: its answers as our types, foreign errors as ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakValueDictionary
+
+import orjson
+from gevent.lock import BoundedSemaphore
+
+from app.clock import Clock
+from app.errors import (
+    DeviceBadPayload,
+    DeviceDropped,
+    DeviceLocked,
+    DeviceRedirected,
+    DeviceRefused,
+    DeviceStatus,
+    DeviceTimeout,
+)
+from app.miners.address import Address
+from app.miners.dialects import dialect_of, is_miner
+from app.miners.http import CONNECT_SECONDS, Connection, Reply
+from app.miners.mac import normalise_mac
+from app.miners.options import Options, options_from_asic
+from app.miners.redaction import clean_hostname, redact
+from app.models import Reading
+
+INFO = "/api/system/info"
+ASIC = "/api/system/asic"
+RESTART = "/api/system/restart"
+COMMAND_SECONDS = 10.0
+
+
+class Miner:
+    """One address, one connection, one call at a time. It does not know which device it should be; whoever asks checks
+    the MAC."""
+
+    def __init__(
+        self, address: Address, check: Callable[[Address], object], clock: Clock, connect_seconds: float
+    ) -> None:
+        self.address = address
+        self._connection = Connection(address, check, connect_seconds)
+        self._clock = clock
+        self._slot = BoundedSemaphore(1)
+        self._keep = False
+
+    @contextmanager
+    def slot(self, patience: float | None = None) -> Iterator[bool]:
+        """The right to talk to the miner; False when somebody else still has it after `patience` seconds (0: ask
+        once)."""
+        taken = self._slot.acquire(blocking=patience != 0, timeout=patience)
+        try:
+            yield taken
+        finally:
+            if taken:
+                self._slot.release()
+
+    def info(self, deadline: float, *, keep: bool = False) -> Reading:
+        """What the miner says of itself now. `keep` holds the connection open for a command that follows at once.
+        Raises DeviceError."""
+        reply = self._connection.request("GET", INFO, deadline=deadline, keep=keep or self._keep)
+        reading = _reading(reply, self._clock)
+        self._keep = dialect_of(reading.info).keep_alive
+        return reading
+
+    def asic(self, deadline: float) -> Options | None:
+        """Its own lists of frequencies and voltages; None when it has none to give."""
+        return options_from_asic(_object(self._connection.request("GET", ASIC, deadline=deadline, keep=self._keep)))
+
+    def restart(self) -> str:
+        """Returns what the miner said. It answers, sleeps a second and resets, so a connection that dies once the
+        request is out is success."""
+        try:
+            return _said(self._connection.request("POST", RESTART, deadline=COMMAND_SECONDS, keep=False))
+        except (DeviceDropped, DeviceTimeout):
+            return ""
+
+    def close(self) -> None:
+        """Ends the connection and whatever waits on it. The next call opens another."""
+        self._connection.close()
+
+
+class Miners:
+    """The one Miner of each address, for as long as somebody holds it: polls, commands and scans share its slot."""
+
+    def __init__(self, check: Callable[[Address], object], clock: Clock) -> None:
+        self._check = check
+        self._clock = clock
+        self._by_address: WeakValueDictionary[Address, Miner] = WeakValueDictionary()
+
+    def at(self, address: Address) -> Miner:
+        miner = self._by_address.get(address)
+        if miner is None:
+            miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_SECONDS)
+        return miner
+
+    def probe(self, address: Address, *, connect_seconds: float = 1.0, deadline: float = 3.0) -> Reading:
+        """Asks an address once whether it is a miner; leaves no connection behind. Raises DeviceError when it is
+        not."""
+        held = self._by_address.get(address)
+        if held is not None:
+            with held.slot(deadline) as free:
+                if not free:
+                    raise DeviceTimeout(f"{address} is busy")
+                return held.info(deadline)
+        miner = Miner(address, self._check, self._clock, connect_seconds)
+        try:
+            return miner.info(deadline)
+        finally:
+            miner.close()
+
+
+def _reading(reply: Reply, clock: Clock) -> Reading:
+    info = redact(_object(reply))
+    if not is_miner(info):
+        raise DeviceBadPayload("The answer is not a miner's")
+    if "hostname" in info:
+        info["hostname"] = clean_hostname(info["hostname"])
+    return Reading(info, normalise_mac(info.get("macAddr")), clock.now())
+
+
+def _object(reply: Reply) -> Mapping[str, Any]:
+    """The JSON object of a successful answer. The content type is not judged: old firmware says text/html."""
+    _require_success(reply)
+    try:
+        body = orjson.loads(reply.body.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError:
+        raise DeviceBadPayload("The answer is not JSON") from None
+    if not isinstance(body, dict):
+        raise DeviceBadPayload("The answer is not a JSON object")
+    return body
+
+
+def _require_success(reply: Reply) -> None:
+    if reply.status == 401:
+        raise DeviceLocked if "www-authenticate" in reply.headers else DeviceRefused
+    if 300 <= reply.status < 400:
+        raise DeviceRedirected("The device redirects elsewhere, which is not followed")
+    if not 200 <= reply.status < 300:
+        raise DeviceStatus(reply.status, _text(reply))
+
+
+def _said(reply: Reply) -> str:
+    """The sentence of a command's answer: JSON `message` since AxeOS 2.13, plain text before."""
+    _require_success(reply)
+    try:
+        body = orjson.loads(reply.body)
+    except orjson.JSONDecodeError:
+        return _text(reply)
+    message = body.get("message") if isinstance(body, dict) else None
+    return message[:200] if isinstance(message, str) else ""
+
+
+def _text(reply: Reply) -> str:
+    return reply.body[:200].decode(errors="replace").strip()

@@ -1,0 +1,56 @@
+"""Which frequencies and core voltages the vendor lists for a miner: what it says itself on /api/system/asic, else by
+chip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Frequencies in MHz, core voltages in mV. `source`: "device" or "table"."""
+
+    frequencies: tuple[float, ...]
+    voltages: tuple[float, ...]
+    source: str = "table"
+
+
+NONE = Options((), ())
+_BM1370_VOLTAGES = (1000, 1060, 1100, 1150, 1200, 1250)
+
+# Source: device_config.h of AxeOS v2.15; BM1372/73 from master.
+_BY_CHIP: dict[str, Options] = {
+    "BM1397": Options((400, 425, 450, 475, 485, 500, 525, 550, 575, 600), tuple(range(1100, 1501, 50))),
+    "BM1366": Options((400, 425, 450, 475, 485, 500, 525, 550, 575), (1100, 1150, 1200, 1250, 1300)),
+    "BM1368": Options((400, 425, 450, 475, 485, 490, 500, 525, 550, 575), (1100, 1150, 1166, 1200, 1250, 1300)),
+    "BM1370": Options((400, 490, 525, 550, 600, 625), _BM1370_VOLTAGES),
+    "BM1372": Options((327, 350, 375, 380, 400, 410), _BM1370_VOLTAGES),
+    "BM1373": Options((327, 350, 375, 380, 400, 410), _BM1370_VOLTAGES),
+}
+# GammaDuo carries the BM1370XP, which it reports as BM1370.
+_BY_BOARD: dict[str, Options] = {"650": Options((350, 375, 380, 400, 410), _BM1370_VOLTAGES)}
+
+
+def options_from_table(info: Mapping[str, Any]) -> Options:
+    """By board, else by chip; empty for a chip nobody listed."""
+    return _BY_BOARD.get(str(info.get("boardVersion"))) or _BY_CHIP.get(str(info.get("ASICModel")), NONE)
+
+
+def options_from_asic(body: Mapping[str, Any]) -> Options | None:
+    """The device's own lists; None when it gives none (AxeOS ≥ 2.7, NerdOS ≥ 1.0.33 do)."""
+    frequencies, voltages = (_numbers(body.get(key)) for key in ("frequencyOptions", "voltageOptions"))
+    return Options(frequencies, voltages, "device") if frequencies and voltages else None
+
+
+def _numbers(values: object) -> tuple[float, ...]:
+    items = values if isinstance(values, list) else []
+    return tuple(
+        item for item in items[:256] if isinstance(item, (int, float)) and not isinstance(item, bool) and item > 0
+    )
+
+
+def labelled(values: tuple[float, ...]) -> list[dict[str, Any]]:
+    """The form that the frontend's select boxes take: `[{"label": "400", "value": 400}]`."""
+    return [{"label": str(value), "value": value} for value in values]

@@ -1,0 +1,117 @@
+"""The nouns of the service, and the one decision about a device's liveness. Pure: no I/O, no clock of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from app.errors import DeviceError, DeviceLocked, DeviceRefused
+
+
+class Status(StrEnum):
+    """What the service knows of a monitored device. `pending`: not polled yet since monitoring began."""
+
+    PENDING = "pending"
+    ONLINE = "online"
+    STALE = "stale"
+    OFFLINE = "offline"
+    LOCKED = "locked"
+    REFUSED = "refused"
+
+
+UP = frozenset({Status.ONLINE, Status.STALE})
+LOST = frozenset({Status.OFFLINE, Status.LOCKED, Status.REFUSED})
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device's record: what the user asked us to keep, and the last reading that was persisted.
+
+    `ip` may carry a port. `info` is what the firmware answered, redacted. `extra` holds fields of the record that only
+    the original knows; they are written back untouched. Times are ISO-8601 text.
+    """
+
+    mac: str
+    ip: str
+    type: str = "unknown"
+    info: Mapping[str, Any] = field(default_factory=dict)
+    preset_uuid: str | None = None
+    name: str | None = None
+    notes: str | None = None
+    tags: tuple[str, ...] = ()
+    created_at: str = ""
+    updated_at: str = ""
+    last_seen: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A miner that discovery met. `mac` is None where nobody knows it."""
+
+    mac: str | None
+    ip: str
+    info: Mapping[str, Any]
+    type: str = "unknown"
+    first_seen: str = ""
+    last_seen: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One good answer of a miner. `info` is redacted; `mac` is what it says of itself, None on AxeOS before 2.3."""
+
+    info: Mapping[str, Any]
+    mac: str | None
+    at: datetime
+
+    @property
+    def hostname(self) -> str:
+        return str(self.info.get("hostname") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What is known of a device now. `reading` is the last good one of this process; `failures` counts the misses
+    since."""
+
+    status: Status = Status.PENDING
+    reading: Reading | None = None
+    failures: int = 0
+    error: str | None = None
+    reason: str | None = None
+
+
+_STATES_OF_THEIR_OWN: dict[type[DeviceError], Status] = {DeviceLocked: Status.LOCKED, DeviceRefused: Status.REFUSED}
+
+
+def next_observation(previous: Observation, outcome: Reading | DeviceError, offline_after: int) -> Observation:
+    """One good reading is online; a miss is stale until `offline_after` misses in a row make it offline; a 401 is a
+    state of its own."""
+    if isinstance(outcome, Reading):
+        return Observation(Status.ONLINE, outcome)
+    failures = previous.failures + 1
+    status = _STATES_OF_THEIR_OWN.get(type(outcome)) or _missed(previous.status, failures >= offline_after)
+    return replace(previous, status=status, failures=failures, error=str(outcome), reason=outcome.reason)
+
+
+def _missed(before: Status, enough: bool) -> Status:
+    """A device that was never seen since the start is pending, not stale, until it is offline; one that is lost stays
+    lost."""
+    if enough or before in LOST:
+        return Status.OFFLINE
+    return Status.PENDING if before is Status.PENDING else Status.STALE
+
+
+def is_reboot(previous: Reading | None, reading: Reading | None) -> bool:
+    """Whether the miner restarted between two readings: `uptimeSeconds` fell (reset_reason and counters follow it)."""
+    before, after = (_uptime(each) for each in (previous, reading))
+    return before is not None and after is not None and after < before
+
+
+def _uptime(reading: Reading | None) -> float | None:
+    value = reading.info.get("uptimeSeconds") if reading else None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

@@ -1,0 +1,180 @@
+"""The one place that names concrete classes: who is made of what, in which order they start, and that they stop."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable
+from ipaddress import IPv4Address, IPv4Network
+
+from prometheus_client import CollectorRegistry
+
+from app.clients.discovery_service import DiscoveryServiceClient
+from app.clock import Clock
+from app.events import DeviceDeleted, EventBus
+from app.miners.address import Address, AddressRule
+from app.miners.client import Miners
+from app.miners.redaction import redact
+from app.models import Reading, Status
+from app.schemas.device import DeviceEncoder
+from app.services.builtin_discovery import BuiltinDiscovery
+from app.services.devices import DeviceService
+from app.services.discovery import DiscoveryService, DiscoverySource
+from app.services.external_discovery import ExternalDiscovery
+from app.services.fleet import Fleet
+from app.services.health import Health
+from app.services.locator import Locator
+from app.services.mdns import MdnsBrowser
+from app.services.metrics import Metrics
+from app.services.monitoring import Monitoring
+from app.services.neighbours import NeighbourTable
+from app.services.poller import Poller
+from app.services.relocation import Relocation
+from app.services.scanner import Scanner
+from app.services.sightings import Sightings
+from app.services.subnets import WIDEST_PREFIX, around, default_subnets, own_addresses
+from app.services.write_behind import WriteBehind
+from app.settings import Settings
+from app.store.database import Database
+from app.store.devices import DeviceRepository
+from app.store.discovered import DiscoveredRepository
+
+log = logging.getLogger(__name__)
+
+
+class Runtime:
+    """Everything that lives as long as the process serves. Making it starts nothing."""
+
+    def __init__(
+        self, settings: Settings, clock: Clock | None = None, chance: Callable[[], float] = random.random
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or Clock()
+        self.events = EventBus()
+        self.registry = CollectorRegistry()
+        self.health = Health(self.registry)
+        self.encoder = DeviceEncoder()
+        self._make_fleet(chance)
+        self._make_discovery()
+        self.devices = DeviceService(
+            self.fleet,
+            self.monitoring,
+            self.poller,
+            self.miners,
+            self.rule,
+            self.discovery.lookup,
+            self.events,
+            self.clock,
+            auto_listen=settings.auto_listen,
+        )
+        self.relocation = Relocation(
+            self.fleet, self.monitoring, self.discovery.locate, self._subnet_of, self.events, self.clock
+        )
+        self.metrics = Metrics(self.fleet, self.registry, legacy=settings.metrics_legacy_names)
+        self.write_behind = WriteBehind(self.fleet, self.clock, settings.persist_interval)
+        if settings.delete_data_on_device_remove:
+            self.events.subscribe(DeviceDeleted, lambda event: self.discovery.forget(event.mac))
+
+    def _make_fleet(self, chance: Callable[[], float]) -> None:
+        settings = self.settings
+        self.database = Database(settings.data_dir / "pluto_core")
+        self.health.watch_store(lambda: self.database.writes)
+        self.rule = AddressRule(settings.allowed_device_networks, settings.discovery_ports)
+        self.miners = Miners(self.rule.check, self.clock)
+        self.fleet = Fleet(DeviceRepository(self.database, redact), self.clock)
+        self.neighbours = NeighbourTable(settings.neighbour_table, self.clock)
+        self.poller = Poller(
+            self.fleet,
+            self.neighbours,
+            self.events,
+            self.health,
+            self.clock,
+            interval=settings.poll_interval,
+            offline_after=settings.offline_after_failures,
+        )
+        self.monitoring = Monitoring(
+            self.fleet,
+            self.poller,
+            self.miners.at,
+            self.events,
+            self.health,
+            self.clock,
+            settings.poll_interval,
+            chance,
+        )
+
+    def _make_discovery(self) -> None:
+        """The original's discovery service where one is configured (it holds the lock on `pluto_discovery`), ours
+        otherwise."""
+        settings = self.settings
+        scanner = Scanner(self.miners.probe, self.rule, self.clock, known=self._known)
+        url = settings.discovery_service_host
+        self.discovery_database = None if url else Database(settings.data_dir / "pluto_discovery")
+        repository = DiscoveredRepository(self.discovery_database, redact) if self.discovery_database else None
+        sightings = Sightings(self.neighbours, repository, self.events)
+        source: DiscoverySource
+        if url:
+            source = ExternalDiscovery(DiscoveryServiceClient(url, self.rule, redact), scanner, sightings)
+        else:
+            assert repository  # noqa: S101
+            source = BuiltinDiscovery(
+                scanner,
+                sightings,
+                repository,
+                self.rule,
+                self.clock,
+                self._subnets,
+                settings.discovery_ports,
+                settings.discovery_ttl,
+                self._browser if settings.mdns else None,
+            )
+        locator = Locator(scanner, self.neighbours, sightings, source.addresses_of, settings.discovery_ports)
+        self.discovery = DiscoveryService(source, locator, self.rule)
+
+    def start(self) -> None:
+        """Opens the store, then begins to watch. After fork only: LevelDB's threads do not survive one."""
+        for database in self._databases():
+            database.open(self.clock)
+        self.fleet.load()
+        self.discovery.start()
+        self.relocation.start()
+        self.write_behind.start()
+        self.devices.start()
+        log.info("started", extra={"devices": len(self.fleet), "monitored": len(self.fleet.monitored())})
+
+    def stop(self) -> None:
+        """Nothing is asked of a miner, written or published after this; the last readings are on disk."""
+        self.relocation.stop()
+        self.monitoring.stop()
+        self.discovery.stop()
+        self.write_behind.stop()
+        for database in self._databases():
+            database.close()
+        log.info("stopped")
+
+    def readiness(self) -> dict[str, bool]:
+        return {"store": all(database.is_open for database in self._databases()), "loops": self.monitoring.healthy}
+
+    def _databases(self) -> list[Database]:
+        return [self.database, *([self.discovery_database] if self.discovery_database else [])]
+
+    def _known(self, address: Address) -> Reading | None:
+        """What a monitored miner said seconds ago, so that a scan need not ask it again."""
+        tracked = self.fleet.at(address)
+        return tracked.reading if tracked and tracked.observation.status is Status.ONLINE else None
+
+    def _subnets(self) -> tuple[IPv4Network, ...]:
+        return self.settings.discovery_subnets or default_subnets()
+
+    def _subnet_of(self, address: Address) -> IPv4Network:
+        """Where a miner that left this address is looked for: the scanned subnet that holds it, unless that is wide."""
+        subnets = (
+            subnet
+            for subnet in self._subnets()
+            if IPv4Address(address.host) in subnet and subnet.prefixlen >= WIDEST_PREFIX
+        )
+        return next(subnets, around(address.host))
+
+    def _browser(self, found: Callable[[Address], None]) -> MdnsBrowser:
+        interfaces = self.settings.mdns_interfaces or [str(own.ip) for own in own_addresses()]
+        return MdnsBrowser(found, interfaces)

@@ -1,0 +1,44 @@
+"""What all schemas share: unknown fields are ignored, booleans are booleans, and every answer has one of two
+envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+
+
+class BaseSchema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+
+class StrictBoolean(fields.Boolean):
+    """`true` or `false`; marshmallow's own also takes "yes", "1" and friends."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if not isinstance(value, bool):
+            raise ValidationError("Not a valid boolean.")
+        return value
+
+
+class CommaList(fields.Field[list[str]]):
+    """`a,b,c` in a query → the parts, none of them empty."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[str]:
+        if not isinstance(value, str):
+            raise ValidationError("Not a valid string.")
+        return [part.strip() for part in value.split(",") if part.strip()]
+
+
+class ProblemSchema(BaseSchema):
+    error = fields.String(required=True, metadata={"description": "A sentence that a person can act on"})
+    message = fields.String(required=True, metadata={"description": "The same text; the frontend shows it"})
+    details = fields.Raw(metadata={"description": "What is wrong with each field, or what the device answered"})
+    data = fields.Raw(allow_none=True, metadata={"description": "null where the thing asked for does not exist"})
+
+
+def envelope(data: fields.Field[Any], name: str) -> type[Schema]:
+    """The schema of `{"message": .., "data": ..}`; `name` is what the OpenAPI document calls it."""
+    return BaseSchema.from_dict({"message": fields.String(required=True), "data": data}, name=name)

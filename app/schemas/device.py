@@ -1,0 +1,163 @@
+"""Devices on the wire.
+
+DeviceSchema is what the OpenAPI document says; DeviceEncoder makes it. A device is encoded once per change and serves
+the list, the single answer and every Socket.IO client: through marshmallow and the JSON of each, a list of 1,000 costs
+20 times as much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import orjson
+from marshmallow import ValidationError, fields, validate, validates_schema
+
+from app.miners.options import labelled
+from app.miners.telemetry import number
+from app.schemas.base import BaseSchema, StrictBoolean, envelope
+from app.services.fleet import Tracked
+
+
+class DeviceSchema(BaseSchema):
+    mac = fields.String(required=True, metadata={"description": "Lower case, colons. The device's identity"})
+    ip = fields.String(required=True, metadata={"description": "Address, with a port where that is not 80"})
+    type = fields.String(required=True, metadata={"description": "Vendor string of the scan, else `unknown`"})
+    info = fields.Dict(
+        required=True,
+        metadata={"description": "What the firmware answered, without secrets, with the vendor's options"},
+    )
+    tracing = fields.Boolean(required=True, metadata={"description": "Monitored and answering"})
+    stale = fields.Boolean(
+        required=True, metadata={"description": "Its last polls were missed, too few to count as offline"}
+    )
+    status = fields.String(
+        required=True,
+        metadata={
+            "description": "unmonitored, pending, online, stale, offline, locked (wants a login), refused (our address)"
+        },
+    )
+    error = fields.String(metadata={"description": "Why the last poll failed"})
+    conflict = fields.String(metadata={"description": "Who else claims its MAC or address"})
+    lastSeen = fields.String(metadata={"description": "Last good answer, ISO-8601"})
+    presetUuid = fields.String()
+    name = fields.String()
+    notes = fields.String()
+    tags = fields.List(fields.String())
+    createdAt = fields.String(required=True)
+    updatedAt = fields.String(required=True)
+
+
+DeviceEnvelope = envelope(fields.Nested(DeviceSchema), "DeviceAnswer")
+DevicesEnvelope = envelope(fields.List(fields.Nested(DeviceSchema)), "DevicesAnswer")
+RestartEnvelope = envelope(fields.String(metadata={"description": "What the miner said"}), "RestartAnswer")
+
+
+class HandImprintSchema(BaseSchema):
+    mac = fields.String(required=True, validate=validate.Length(1, 32))
+    ip = fields.String(required=True, validate=validate.Length(1, 32))
+
+
+class ImprintSchema(BaseSchema):
+    macs = fields.List(fields.String(validate=validate.Length(1, 64)), load_default=list)
+    devices = fields.List(
+        fields.Nested(HandImprintSchema),
+        load_default=list,
+        metadata={"description": "Devices that are off or cannot be found"},
+    )
+
+    @validates_schema
+    def _names_something(self, data: Mapping[str, Any], **kwargs: Any) -> None:
+        if not data.get("macs") and not data.get("devices"):
+            raise ValidationError("Name at least one device.", "macs")
+
+
+class ImprintOneSchema(BaseSchema):
+    mac = fields.String(required=True, validate=validate.Length(1, 64))
+
+
+class ListenSchema(BaseSchema):
+    macs = fields.List(
+        fields.String(), required=True, metadata={"description": "This is the set to monitor; empty stops all"}
+    )
+    traceLogs = StrictBoolean(metadata={"description": "Stream the miners' logs too; left out leaves that as it is"})
+
+
+class SearchSchema(BaseSchema):
+    q = fields.String(load_default="", metadata={"description": "Part of address, hostname, name or MAC"})
+
+
+class DeviceEditSchema(BaseSchema):
+    """The fields of a record that a user may change; the rest of the object, which the frontend sends whole, is
+    ignored."""
+
+    presetUuid = fields.String(allow_none=True, attribute="preset_uuid", validate=validate.Length(max=64))
+    type = fields.String(validate=validate.Length(max=128))
+    name = fields.String(allow_none=True, validate=validate.Length(max=64))
+    notes = fields.String(allow_none=True, validate=validate.Length(max=4096))
+    tags = fields.List(fields.String(validate=validate.Length(1, 64)), validate=validate.Length(max=32))
+    ip = fields.String(validate=validate.Length(1, 32))
+    info = fields.Dict(keys=fields.String())
+
+
+class DevicePatchSchema(BaseSchema):
+    device = fields.Nested(DeviceEditSchema, required=True)
+
+
+class DeviceEncoder:
+    """Owns the encoded form of each device, for as long as it does not change."""
+
+    def __init__(self) -> None:
+        self._encoded: WeakKeyDictionary[Tracked, tuple[int, bytes]] = WeakKeyDictionary()
+
+    def one(self, tracked: Tracked) -> bytes:
+        version, encoded = self._encoded.get(tracked, (-1, b""))
+        if version != tracked.version:
+            encoded = orjson.dumps(device_on_the_wire(tracked))
+            self._encoded[tracked] = (tracked.version, encoded)
+        return encoded
+
+    def many(self, devices: Iterable[Tracked]) -> bytes:
+        return b"[" + b",".join(map(self.one, devices)) + b"]"
+
+
+def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
+    """A device as clients see it. Absent values have no key, but for the two that the frontend reads without
+    looking."""
+    record, observation = tracked.record(), tracked.observation
+    optional = {
+        "presetUuid": record.preset_uuid,
+        "name": record.name,
+        "notes": record.notes,
+        "tags": list(record.tags) or None,
+        "lastSeen": record.last_seen,
+        "error": observation.error,
+        "conflict": tracked.conflict,
+    }
+    return {
+        "mac": record.mac,
+        "ip": record.ip,
+        "type": record.type,
+        "info": info_on_the_wire(tracked),
+        "tracing": tracked.up,
+        "stale": tracked.status == "stale",
+        "status": tracked.status,
+        **{key: value for key, value in optional.items() if value is not None},
+        "createdAt": record.created_at,
+        "updatedAt": record.updated_at,
+    }
+
+
+def info_on_the_wire(tracked: Tracked) -> dict[str, Any]:
+    """The firmware's answer with the vendor's options. The frontend calls `power.toFixed` and `stratumUser.indexOf`
+    without a guard."""
+    info, options = tracked.info, tracked.vendor_options
+    power, user = number(tracked.last_known.get("power")), tracked.last_known.get("stratumUser")
+    return {
+        **info,
+        "power": 0 if power is None else power,
+        "stratumUser": user if isinstance(user, str) else "",
+        "frequencyOptions": labelled(options.frequencies),
+        "coreVoltageOptions": labelled(options.voltages),
+    }

@@ -1,0 +1,47 @@
+"""What discovery takes and answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields, post_load
+
+from app.schemas.base import BaseSchema, CommaList
+from app.services.matching import Partial, Query
+
+
+class DiscoverSchema(BaseSchema):
+    ip = fields.String(metadata={"description": "Ask this one address"})
+    mac = fields.String(metadata={"description": "The miner's MAC, for firmware that does not tell it"})
+
+
+class DiscoveredSchema(BaseSchema):
+    macs = CommaList(load_default=list)
+    ips = CommaList(load_default=list)
+    hostnames = CommaList(load_default=list)
+    partialMacs = fields.Enum(Partial, by_value=True, load_default=Partial.BOTH)
+    partialIps = fields.Enum(Partial, by_value=True, load_default=Partial.BOTH)
+    partialHostnames = fields.Enum(Partial, by_value=True, load_default=Partial.BOTH)
+
+    @post_load
+    def _query(self, data: dict[str, Any], **kwargs: Any) -> Query:
+        return Query(
+            macs=tuple(data["macs"]),
+            ips=tuple(data["ips"]),
+            hostnames=tuple(data["hostnames"]),
+            partial_macs=data["partialMacs"],
+            partial_ips=data["partialIps"],
+            partial_hostnames=data["partialHostnames"],
+        )
+
+
+class FoundSchema(BaseSchema):
+    mac = fields.String(required=True, allow_none=True, metadata={"description": "null where nobody knows it"})
+    ip = fields.String(required=True)
+    type = fields.String(required=True)
+    info = fields.Dict(required=True)
+    firstSeen = fields.String(attribute="first_seen")
+    lastSeen = fields.String(attribute="last_seen")
+    # The original's names for the same two moments.
+    createdAt = fields.Function(lambda found: found.first_seen)
+    updatedAt = fields.Function(lambda found: found.last_seen)

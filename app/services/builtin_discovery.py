@@ -1,0 +1,96 @@
+"""Discovery by ourselves: scans, announcements, and what both have met."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from ipaddress import IPv4Network
+
+from app.clock import Clock
+from app.miners.address import Address, AddressRule
+from app.models import Found
+from app.services.matching import Query, matches
+from app.services.mdns import MdnsBrowser
+from app.services.scanner import Scanner
+from app.services.sightings import Sightings
+from app.store.discovered import DiscoveredRepository
+
+log = logging.getLogger(__name__)
+
+ANNOUNCED_AGAIN_SECONDS = 30.0
+MAX_ANNOUNCED = 1024
+
+
+class BuiltinDiscovery:
+    """Owns the browser for announcements and the scanner's end. `subnets` is asked at each scan: the host's networks may change.
+
+    `ttl`: seconds until a miner that was not seen again is forgotten. `browse` makes the browser for a callback; None: no mDNS.
+    """
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        sightings: Sightings,
+        repository: DiscoveredRepository,
+        rule: AddressRule,
+        clock: Clock,
+        subnets: Callable[[], Sequence[IPv4Network]],
+        ports: Sequence[int],
+        ttl: float,
+        browse: Callable[[Callable[[Address], None]], MdnsBrowser] | None = None,
+    ) -> None:
+        self._scanner = scanner
+        self._sightings = sightings
+        self._repository = repository
+        self._rule = rule
+        self._clock = clock
+        self._subnets = subnets
+        self._ports = tuple(ports)
+        self._ttl = timedelta(seconds=ttl)
+        self._mdns = browse(self.announced) if browse else None
+        self._announced: dict[Address, float] = {}
+
+    def discover(self, address: Address | None, mac: str | None) -> list[Found]:
+        """One address, or a scan of all subnets that `mac` then filters."""
+        if address is not None:
+            return self._sightings.take(self._scanner.probe_each([address]), mac)
+        subnets = tuple(self._subnets())
+        if not subnets:
+            log.warning("this host is on no private network, so there is nothing to scan: name some in DISCOVERY_SUBNETS")
+        found = self._sightings.take(self._scanner.scan(subnets, self._ports))
+        return [each for each in found if mac in (None, each.mac)]
+
+    def discovered(self, query: Query) -> list[Found]:
+        self._repository.expire(self._clock.now() - self._ttl)
+        return [found for found in self._repository.all() if matches(found, query)]
+
+    def lookup(self, macs: Sequence[str]) -> list[Found]:
+        entries = (self._repository.get(mac) for mac in macs)
+        return [found for found in entries if found is not None]
+
+    def addresses_of(self, mac: str) -> list[Address]:
+        return [Address.parse(found.ip) for found in self.lookup([mac])]
+
+    def forget(self, mac: str) -> None:
+        self._repository.forget(mac)
+
+    def announced(self, address: Address) -> None:
+        """Looks at a miner that announces itself, but not at each repetition. Raises AddressForbidden outside the rule."""
+        now = self._clock.monotonic()
+        if now - self._announced.get(self._rule.check_given(address), -ANNOUNCED_AGAIN_SECONDS) >= ANNOUNCED_AGAIN_SECONDS:
+            if len(self._announced) >= MAX_ANNOUNCED:
+                self._announced.clear()
+            self._announced[address] = now
+            self._sightings.take(self._scanner.probe_each([address]))
+
+    def start(self) -> None:
+        """Reads what was remembered (the database is open by then) and listens for announcements. Scans nothing."""
+        self._repository.load()
+        if self._mdns:
+            self._mdns.start()
+
+    def stop(self) -> None:
+        if self._mdns:
+            self._mdns.stop()
+        self._scanner.stop()

@@ -1,0 +1,186 @@
+"""What can be done with imprinted devices. Each method is one thing that a user asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.clock import Clock, iso
+from app.errors import Invalid, NothingToImprint, TooSoon
+from app.events import DeviceDeleted, EventBus
+from app.miners.address import NOWHERE, Address, AddressRule
+from app.miners.client import Miners
+from app.miners.identity import require_same
+from app.miners.mac import normalise_mac
+from app.miners.redaction import redact
+from app.miners.telemetry import MEASURED_FIELDS
+from app.models import Device, Found
+from app.services.fleet import Fleet, Tracked
+from app.services.monitoring import Monitoring
+from app.services.poller import DEADLINE_SECONDS, Poller
+
+RESTART_EVERY_SECONDS = 10.0
+SLOT_PATIENCE_SECONDS = 5.0
+_UNSTORED = frozenset({"frequencyOptions", "coreVoltageOptions"})
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a user may change in a record. A field that is not in `fields` stays as it is."""
+
+    fields: Mapping[str, Any]
+    info: Mapping[str, Any]
+
+
+class DeviceService:
+    """Owns when each device was last restarted; everything else belongs to the fleet and the monitoring."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        monitoring: Monitoring,
+        poller: Poller,
+        miners: Miners,
+        rule: AddressRule,
+        lookup: Callable[[list[str]], list[Found]],
+        events: EventBus,
+        clock: Clock,
+        *,
+        auto_listen: bool,
+    ) -> None:
+        self._fleet = fleet
+        self._monitoring = monitoring
+        self._poller = poller
+        self._miners = miners
+        self._rule = rule
+        self._lookup = lookup
+        self._events = events
+        self._clock = clock
+        self._auto_listen = auto_listen
+        self._restarted: dict[str, float] = {}
+
+    def start(self) -> None:
+        """With AUTO_LISTEN every imprinted device is monitored from the start."""
+        if self._auto_listen:
+            self._monitoring.watch(self._fleet.all())
+
+    def search(self, query: str = "") -> list[Tracked]:
+        """Newest first. `query` is looked for in address, hostname, name and MAC, case-blind."""
+        devices = [tracked for tracked in self._fleet.all() if not query or _mentions(tracked, query.strip().lower())]
+        return sorted(devices, key=lambda tracked: tracked.device.created_at, reverse=True)
+
+    def get(self, mac: str) -> Tracked:
+        return self._fleet.get(_mac(mac))
+
+    def by_preset(self, preset_uuid: str) -> list[Tracked]:
+        return [tracked for tracked in self._fleet.all() if tracked.device.preset_uuid == preset_uuid]
+
+    def imprint(self, macs: Iterable[str], by_hand: Iterable[tuple[str, str]] = ()) -> list[Tracked]:
+        """Registers what discovery knows under these MACs (whole, case-blind), and devices named by hand with MAC and
+        address.
+
+        Adds only. A device that answers under its record's address keeps it. Raises NothingToImprint, AddressForbidden,
+        Invalid.
+        """
+        wanted = [mac for mac in map(normalise_mac, macs) if mac]
+        named = [Found(_valid_mac(mac), str(self._rule.check_given(Address.parse(ip))), {}) for mac, ip in by_hand]
+        found = {each.mac: each for each in [*self._lookup(wanted), *named] if each.mac}
+        known = {mac: tracked.device for mac in wanted if mac not in found and (tracked := self._fleet.find(mac))}
+        if not found and not known:
+            raise NothingToImprint(wanted)
+        kept = self._fleet.keep([self._imprinted(each) for each in found.values()]) if found else []
+        if self._auto_listen:
+            self._monitoring.watch(kept)
+        return [*kept, *(self._fleet.get(mac) for mac in known)]
+
+    def _imprinted(self, found: Found) -> Device:
+        assert found.mac  # noqa: S101
+        now = iso(self._clock.now())
+        tracked = self._fleet.find(found.mac)
+        if tracked is None:
+            return Device(found.mac, found.ip, found.type, found.info, created_at=now, updated_at=now)
+        ip = tracked.device.ip if tracked.up else found.ip
+        kind = found.type if found.type != "unknown" else tracked.device.type
+        return replace(tracked.record(), ip=ip, type=kind, info=tracked.info or found.info, updated_at=now)
+
+    def edit(self, mac: str, edit: Edit) -> Tracked:
+        """Changes the record only. What the telemetry table knows is ignored in `info`: clients send stale readings
+        back.
+
+        `ip` moves the device by hand, unless the miner answers with its MAC where the record says. Raises
+        DeviceNotFound, Invalid.
+        """
+        mac = _mac(mac)
+        tracked = self._fleet.get(mac)
+        fields = dict(edit.fields)
+        info = _editable(edit.info)
+        if "ip" in fields:
+            fields["ip"] = self._new_address(tracked, fields["ip"])
+        edited = self._fleet.edit(mac, lambda device: replace(device, **fields, info={**device.info, **info}))
+        self._fleet.overlay(edited, info)
+        if "ip" in fields:
+            self._monitoring.poll_now(mac)
+        return edited
+
+    def _new_address(self, tracked: Tracked, text: str) -> str:
+        address = Address.parse(text)
+        if address == tracked.address or tracked.up:
+            return tracked.device.ip
+        return str(self._rule.check_given(address))
+
+    def delete(self, mac: str) -> Tracked:
+        """Ends the monitoring, then forgets the record; it does not come back. Returns the device as it was."""
+        tracked = self.get(mac)
+        self._monitoring.unwatch([tracked])
+        self._fleet.remove(tracked.mac)
+        self._restarted.pop(tracked.mac, None)
+        self._events.publish(DeviceDeleted(tracked.mac))
+        return tracked
+
+    def listen(self, macs: Iterable[str]) -> list[Tracked]:
+        """These, and only these, are monitored until the next start; MACs that are not imprinted are passed over."""
+        wanted = {mac for mac in map(normalise_mac, macs) if mac}
+        self._monitoring.unwatch([tracked for tracked in self._fleet.monitored() if tracked.mac not in wanted])
+        self._monitoring.watch([tracked for tracked in self._fleet.all() if tracked.mac in wanted])
+        return self._fleet.monitored()
+
+    def restart(self, mac: str) -> str:
+        """Restarts the miner after reading its MAC on the same connection; returns what it said. Raises DeviceError,
+        TooSoon, DeviceNotFound."""
+        tracked = self.get(mac)
+        waited = self._clock.monotonic() - self._restarted.get(tracked.mac, -RESTART_EVERY_SECONDS)
+        if waited < RESTART_EVERY_SECONDS:
+            raise TooSoon("This miner was restarted a moment ago", RESTART_EVERY_SECONDS - waited)
+        if tracked.address == NOWHERE:
+            raise Invalid("Device IP not available")
+        miner = self._miners.at(tracked.address)
+        with miner.slot(SLOT_PATIENCE_SECONDS) as free:
+            if not free:
+                raise TooSoon("This miner is busy with another command", SLOT_PATIENCE_SECONDS)
+            reading = miner.info(DEADLINE_SECONDS, keep=True)
+            neighbour = self._poller.neighbour(reading, tracked.address)
+            require_same(tracked.mac, tracked.address, reading, tracked.info, neighbour, strict=True)
+            self._restarted[tracked.mac] = self._clock.monotonic()
+            return miner.restart()
+
+
+def _mac(text: str) -> str:
+    """One spelling; what is no MAC is passed on as it is and found nowhere."""
+    return normalise_mac(text) or text
+
+
+def _valid_mac(text: str) -> str:
+    mac = normalise_mac(text)
+    if mac is None:
+        raise Invalid(f"{text!r} is not a MAC address", {"mac": ["Not a MAC address."]})
+    return mac
+
+
+def _mentions(tracked: Tracked, query: str) -> bool:
+    texts = (tracked.device.ip, tracked.hostname, tracked.device.name or "", tracked.mac)
+    return any(query in text.lower() for text in texts) or query.replace("-", ":") in tracked.mac
+
+
+def _editable(info: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in redact(info).items() if key not in MEASURED_FIELDS and key not in _UNSTORED}

@@ -1,0 +1,73 @@
+"""Discovery by the original's service, where one is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.clients.discovery_service import DiscoveryServiceClient
+from app.errors import DiscoveryFailed
+from app.miners.address import Address
+from app.models import Found
+from app.services.matching import Query, matches
+from app.services.scanner import Scanner
+from app.services.sightings import Sightings
+
+MAX_SEEN = 4096
+
+
+class ExternalDiscovery:
+    """The service keeps the memory; this owns only what it said last of each miner, in case it is down when one is imprinted.
+
+    Filters are sent along and applied again here: the original's compares spellings, another may ignore what it does not know.
+    """
+
+    def __init__(self, client: DiscoveryServiceClient, scanner: Scanner, sightings: Sightings) -> None:
+        self._client = client
+        self._scanner = scanner
+        self._sightings = sightings
+        self._seen: dict[str, Found] = {}
+
+    def discover(self, address: Address | None, mac: str | None) -> list[Found]:
+        """`mac` names the one miner at `address` where neither firmware nor service does; without an address it filters."""
+        found = self._client.discover(str(address) if address else None, mac)
+        if address is not None and len(found) == 1:
+            found = [replace(found[0], mac=found[0].mac or mac)]
+        self._sightings.announce(self._noted(found))
+        return [each for each in found if address is not None or mac in (None, each.mac)]
+
+    def discovered(self, query: Query) -> list[Found]:
+        found = self._noted(self._client.discovered(query.params()))
+        return [each for each in found if matches(each, query)]
+
+    def lookup(self, macs: Sequence[str]) -> list[Found]:
+        """Asks for everything, since the service compares letter by letter. Raises DiscoveryFailed where memory does not do."""
+        try:
+            self._noted(self._client.discovered({}))
+        except DiscoveryFailed:
+            if not self._seen.keys() >= set(macs):
+                raise
+        return [self._seen[mac] for mac in macs if mac in self._seen]
+
+    def addresses_of(self, mac: str) -> list[Address]:
+        return [Address.parse(self._seen[mac].ip)] if mac in self._seen else []
+
+    def forget(self, mac: str) -> None:
+        """The service cannot be told to forget; we do."""
+        self._seen.pop(mac, None)
+
+    def start(self) -> None:
+        """Nothing runs in the background here."""
+
+    def stop(self) -> None:
+        self._scanner.stop()
+        self._client.close()
+
+    def _noted(self, found: list[Found]) -> list[Found]:
+        for each in found:
+            if each.mac is not None:
+                self._seen.pop(each.mac, None)
+                self._seen[each.mac] = each
+        for mac in list(self._seen)[:-MAX_SEEN]:
+            del self._seen[mac]
+        return found

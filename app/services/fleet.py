@@ -1,0 +1,237 @@
+"""The fleet: every imprinted device, what is known of it now, and what is on disk. One owner, so that the three never
+disagree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gevent.lock import RLock
+
+from app.clock import Clock, iso
+from app.errors import DeviceNotFound
+from app.miners.address import Address, address_of_record
+from app.miners.options import Options, options_from_table
+from app.models import UP, Device, Observation, Reading, is_reboot
+from app.store.devices import DeviceRepository
+
+FLUSH_BATCH = 100
+# Clients read these without looking whether they are there, so the last known value outlives an answer without them.
+ALWAYS_SHOWN = ("power", "stratumUser")
+
+
+class Tracked:
+    """A device in memory: its record, what the last poll said, and whether it is monitored. Only the Fleet changes it.
+
+    `version` grows with every change that a client could see, so that what is derived from a device can be cached.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "address",
+        "conflict",
+        "device",
+        "last_known",
+        "monitored",
+        "observation",
+        "options",
+        "restarts",
+        "version",
+    )
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.address = address_of_record(device.ip)
+        self.observation = Observation()
+        self.monitored = False
+        self.conflict: str | None = None
+        self.options: Options | None = None
+        self.last_known: dict[str, Any] = {}
+        self.restarts = 0
+        self.version = 0
+
+    @property
+    def mac(self) -> str:
+        return self.device.mac
+
+    @property
+    def reading(self) -> Reading | None:
+        return self.observation.reading
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """The last answer: of this process, else the one that was persisted."""
+        return self.reading.info if self.reading else self.device.info
+
+    @property
+    def hostname(self) -> str:
+        return str(self.info.get("hostname") or "")
+
+    @property
+    def up(self) -> bool:
+        """Whether its numbers count: monitored, and answering or stale."""
+        return self.monitored and self.observation.status in UP
+
+    @property
+    def status(self) -> str:
+        return str(self.observation.status) if self.monitored else "unmonitored"
+
+    @property
+    def vendor_options(self) -> Options:
+        return self.options or options_from_table(self.info)
+
+    def record(self) -> Device:
+        """The record with the last reading in it."""
+        if self.reading is None:
+            return self.device
+        seen = iso(self.reading.at)
+        return replace(
+            self.device, info=self.reading.info, last_seen=seen, updated_at=max(self.device.updated_at, seen)
+        )
+
+
+class Fleet:
+    """Changes that a user asked for are on disk before they are in memory; readings are in memory and reach the disk
+    with `flush`."""
+
+    def __init__(self, repository: DeviceRepository, clock: Clock) -> None:
+        self._repository = repository
+        self._clock = clock
+        self._tracked: dict[str, Tracked] = {}
+        self._hosts: Counter[str] = Counter()
+        self._by_address: dict[Address, str] = {}
+        self._dirty: set[str] = set()
+        self._writing = RLock()
+
+    def load(self) -> None:
+        for device in self._repository.load():
+            self._remember(device)
+
+    def __len__(self) -> int:
+        return len(self._tracked)
+
+    def all(self) -> list[Tracked]:
+        """In the order in which they were imprinted."""
+        return list(self._tracked.values())
+
+    def monitored(self) -> list[Tracked]:
+        return [tracked for tracked in self._tracked.values() if tracked.monitored]
+
+    def find(self, mac: str | None) -> Tracked | None:
+        return self._tracked.get(mac) if mac else None
+
+    def get(self, mac: str) -> Tracked:
+        """Raises DeviceNotFound."""
+        tracked = self._tracked.get(mac)
+        if tracked is None:
+            raise DeviceNotFound(mac)
+        return tracked
+
+    def at(self, address: Address) -> Tracked | None:
+        """The device whose record names this address (the latest, where two do)."""
+        return self.find(self._by_address.get(address))
+
+    def is_alone(self, address: Address) -> bool:
+        """Whether no second device shares the host, so that the neighbour table's MAC for it can only be this one's."""
+        return self._hosts[address.host] <= 1
+
+    def keep(self, devices: Iterable[Device]) -> list[Tracked]:
+        """Adds devices, or replaces the records of known ones; all or none, on disk when it returns."""
+        with self._writing:
+            kept = list(devices)
+            self._repository.save(kept)
+            return [self._remember(device) for device in kept]
+
+    def edit(self, mac: str, change: Callable[[Device], Device]) -> Tracked:
+        """Replaces a record by `change` of it, on disk when it returns. `updatedAt` is set. Raises DeviceNotFound."""
+        with self._writing:
+            changed = replace(change(self.get(mac).record()), updated_at=iso(self._clock.now()))
+            return self.keep([changed])[0]
+
+    def remove(self, mac: str) -> Tracked:
+        """Forgets a device, on disk when it returns; a poll that is still under way finds nothing to write to. Raises
+        DeviceNotFound."""
+        with self._writing:
+            tracked = self.get(mac)
+            self._repository.delete(mac)
+            del self._tracked[mac]
+            self._dirty.discard(mac)
+            tracked.monitored = False
+            self._forget_address(tracked)
+            return tracked
+
+    def observe(self, tracked: Tracked, observation: Observation) -> bool:
+        """Takes what a poll found. False, and nothing is taken, when the device was deleted or un-listened
+        meanwhile."""
+        if self._tracked.get(tracked.mac) is not tracked or not tracked.monitored:
+            return False
+        before, after = tracked.reading, observation.reading
+        if after is not before:
+            self._dirty.add(tracked.mac)
+            tracked.restarts += is_reboot(before, after)
+            _note_known(tracked, observation.reading)
+        tracked.observation = observation
+        tracked.version += 1
+        return True
+
+    def set_monitored(self, tracked: Tracked, monitored: bool) -> None:
+        """A device that is no longer monitored keeps its last answer, as a record, and has no state."""
+        tracked.device = tracked.record()
+        tracked.monitored = monitored
+        tracked.observation = Observation()
+        tracked.version += 1
+
+    def set_options(self, tracked: Tracked, options: Options | None) -> None:
+        tracked.options = options
+        tracked.version += 1
+
+    def set_conflict(self, tracked: Tracked, conflict: str | None) -> None:
+        """`conflict`: a sentence that names who else claims its MAC or address."""
+        if tracked.conflict != conflict:
+            tracked.conflict = conflict
+            tracked.version += 1
+
+    def overlay(self, tracked: Tracked, info: Mapping[str, Any]) -> None:
+        """Shows `info` over the last answer until the miner answers again."""
+        if tracked.reading is not None:
+            reading = replace(tracked.reading, info={**tracked.reading.info, **info})
+            tracked.observation = replace(tracked.observation, reading=reading)
+            tracked.version += 1
+
+    def flush(self) -> None:
+        """Writes the readings that came since the last flush. Records are composed under the same lock as edits, so
+        none is undone."""
+        while self._dirty:
+            with self._writing:
+                macs = [self._dirty.pop() for _ in range(min(FLUSH_BATCH, len(self._dirty)))]
+                present = [tracked.record() for mac in macs if (tracked := self._tracked.get(mac))]
+                try:
+                    self._repository.save_telemetry(present)
+                except Exception:
+                    self._dirty.update(macs)
+                    raise
+
+    def _remember(self, device: Device) -> Tracked:
+        tracked = self._tracked.get(device.mac)
+        if tracked is None:
+            tracked = self._tracked[device.mac] = Tracked(device)
+        else:
+            self._forget_address(tracked)
+        tracked.device, tracked.address = device, address_of_record(device.ip)
+        _note_known(tracked, device)
+        tracked.version += 1
+        self._hosts[tracked.address.host] += 1
+        self._by_address[tracked.address] = device.mac
+        return tracked
+
+    def _forget_address(self, tracked: Tracked) -> None:
+        self._hosts[tracked.address.host] -= 1
+        if self._by_address.get(tracked.address) == tracked.mac:
+            del self._by_address[tracked.address]
+
+
+def _note_known(tracked: Tracked, source: Device | Reading | None) -> None:
+    if source is not None:
+        tracked.last_known |= {key: value for key in ALWAYS_SHOWN if (value := source.info.get(key)) is not None}

@@ -1,0 +1,59 @@
+"""The service's own figures: what it polls, how late, what fails. Names are `pluto_*`; the devices' numbers live in
+metrics.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from app.errors import DeviceError
+from app.models import Reading
+from app.version import VERSION
+
+_DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+_LATENESS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
+
+
+class Health:
+    """Counters and histograms in a registry of the app's own; two apps in one process do not meet."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._polls = Counter("pluto_polls", "Polls by outcome", ["outcome"], registry=registry)
+        self._failures = Counter("pluto_poll_failures", "Failed polls by reason", ["reason"], registry=registry)
+        self._duration = Histogram(
+            "pluto_poll_duration_seconds", "How long a poll took", buckets=_DURATIONS, registry=registry
+        )
+        self._lateness = Histogram(
+            "pluto_poll_lateness_seconds", "How late a poll began", buckets=_LATENESS, registry=registry
+        )
+        self._crashes = Counter("pluto_monitor_crashes", "Unexpected errors in a device's loop", registry=registry)
+        self._writes = Gauge("pluto_store_write_batches", "Batches written to the store since start", registry=registry)
+        self._clients = Gauge("pluto_socket_clients", "Connected Socket.IO clients", registry=registry)
+        build = Gauge("pluto_build_info", "Version of the service", ["version"], registry=registry)
+        build.labels(VERSION).set(1)
+        self._good, self._bad, self._skipped = (self._polls.labels(outcome) for outcome in ("ok", "failed", "skipped"))
+
+    def polled(self, outcome: Reading | DeviceError, seconds: float) -> None:
+        if isinstance(outcome, DeviceError):
+            self._bad.inc()
+            self._failures.labels(outcome.reason).inc()
+        else:
+            self._good.inc()
+        self._duration.observe(seconds)
+
+    def poll_skipped(self) -> None:
+        """The miner was busy with a command; this is no miss."""
+        self._skipped.inc()
+
+    def late(self, seconds: float) -> None:
+        self._lateness.observe(seconds)
+
+    def monitor_crashed(self) -> None:
+        self._crashes.inc()
+
+    def watch_store(self, batches: Callable[[], int]) -> None:
+        self._writes.set_function(batches)
+
+    def watch_clients(self, count: Callable[[], int]) -> None:
+        self._clients.set_function(count)

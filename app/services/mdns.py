@@ -1,0 +1,162 @@
+"""Miners that announce themselves: AxeOS ≥ 2.15 (PR#1240) and NerdOS with the same subtype (NQ PR#613).
+
+python-zeroconf is asyncio. Its own thread would be a greenlet here, on the same OS thread, where its blocking calls refuse to
+work; so the loop runs in a greenlet of ours, and everything in it is its asyncio API. One such loop per process is possible:
+asyncio notes the running loop per OS thread.
+
+Browsing a subtype (`_axeos._sub._http._tcp.local.`) asks for its PTR records, which name instances of `_http._tcp.local.`. The
+browser of python-zeroconf 0.154 tells of a new PTR, but never of a new SRV or A record behind it, since it matches those by the
+instance's type. The browser therefore only asks; a record listener hears.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.queue import Full, Queue
+from zeroconf import BadTypeInNameException, IPVersion, RecordUpdate, RecordUpdateListener, Zeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from app.errors import Invalid
+from app.miners.address import Address
+
+log = logging.getLogger(__name__)
+
+SUBTYPE = "_axeos._sub._http._tcp.local."
+RESOLVE_MILLISECONDS = 3000
+CLOSE_SECONDS = 3.0
+WORKERS = 4
+MAX_PENDING = 256
+_PTR, _A, _SRV, _IN = 12, 1, 33, 1
+
+
+class _Resolver(RecordUpdateListener):
+    """Turns records into addresses, within zeroconf's loop. Each sight of a miner's PTR counts, so that a reboot is noticed."""
+
+    def __init__(self, found: Callable[[Address], None]) -> None:
+        self._found = found
+        self._touched: set[str] = set()
+        self._zeroconf: Zeroconf | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        self._zeroconf = zc
+        pointers: list[Any] = zc.cache.get_all_by_details(SUBTYPE, _PTR, _IN)
+        known = {pointer.alias for pointer in pointers}
+        for record in (update.new for update in records if not update.new.is_expired(now) and _is_news(update)):
+            self._touched |= _names(zc, record, known)
+
+    def async_update_records_complete(self) -> None:
+        names, self._touched = self._touched, set()
+        for name in names if len(self._tasks) < MAX_PENDING else ():
+            task = asyncio.get_running_loop().create_task(self._resolve(name))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _resolve(self, name: str) -> None:
+        """From the cache where the answer brought everything, as AxeOS's do; else by asking."""
+        try:
+            info = AsyncServiceInfo(SUBTYPE, name)
+        except BadTypeInNameException:
+            return
+        assert self._zeroconf is not None
+        if info.load_from_cache(self._zeroconf) or await info.async_request(self._zeroconf, RESOLVE_MILLISECONDS):
+            for text in info.parsed_addresses(IPVersion.V4Only):
+                self._found(Address(text, info.port or 0))
+
+
+def _is_news(update: RecordUpdate) -> bool:
+    """SRV and A records are repeated with every answer to anybody; only new ones say something."""
+    return update.new.type == _PTR or update.old is None
+
+
+def _names(zc: Zeroconf, record: Any, known: set[str]) -> set[str]:
+    """The miners' instances that `record` is about; none for anything else in the house."""
+    if record.type == _PTR:
+        return {record.alias} if record.name.lower() == SUBTYPE else set()
+    if record.type == _A:
+        return known & {service.name for service in zc.cache.async_entries_with_server(record.name)}
+    return known & {record.name} if record.type == _SRV else set()
+
+
+class MdnsBrowser:
+    """Owns the browsing greenlet. Calls `found` in greenlets of its own, so it may take its time; what it raises is logged.
+
+    `interfaces` are IPv4 addresses of this host; nothing is sent or heard elsewhere, and without any nothing is browsed.
+    Where it cannot start (no multicast, port taken) it says so in one line and is silent: discovery goes on without it.
+    """
+
+    def __init__(self, found: Callable[[Address], None], interfaces: Sequence[str]) -> None:
+        self._found = found
+        self._interfaces = list(interfaces)
+        self._queue: Queue[Address] = Queue(MAX_PENDING)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._done: asyncio.Event | None = None
+        self._greenlets: list[gevent.Greenlet] = []
+        self.listening = Event()
+
+    def start(self) -> None:
+        """Returns at once; `listening` is set when the sockets are open."""
+        if self._greenlets or not self._interfaces:
+            return
+        self._greenlets = [gevent.spawn(self._browse), *(gevent.spawn(self._hand_over) for _ in range(WORKERS))]
+
+    def stop(self) -> None:
+        """Closes the sockets; `found` is not called any more when this returns. Idempotent."""
+        if self._loop is not None and self._done is not None:
+            self._loop.call_soon_threadsafe(self._done.set)
+            gevent.joinall(self._greenlets[:1], timeout=CLOSE_SECONDS)
+        gevent.killall(self._greenlets)
+        self._greenlets = []
+
+    def _browse(self) -> None:
+        self._loop, self._done = asyncio.new_event_loop(), asyncio.Event()
+        try:
+            self._loop.run_until_complete(self._main(self._done))
+        except Exception as error:
+            log.warning("mDNS does not work here, announcements are not heard", extra={"reason": repr(error)})
+        finally:
+            self._loop.close()
+            self._loop = self._done = None
+            self.listening.clear()
+
+    async def _main(self, done: asyncio.Event) -> None:
+        zeroconf = AsyncZeroconf(interfaces=self._interfaces, ip_version=IPVersion.V4Only)
+        resolver = _Resolver(self._met)
+        try:
+            zeroconf.zeroconf.async_add_listener(resolver, None)
+            browser = AsyncServiceBrowser(zeroconf.zeroconf, SUBTYPE, handlers=[lambda **_: None])
+            await zeroconf.zeroconf.async_wait_for_start()
+            self.listening.set()
+            await done.wait()
+            await browser.async_cancel()
+        finally:
+            await resolver.close()
+            await zeroconf.async_close()
+
+    def _met(self, address: Address) -> None:
+        """Called by the loop, which must not wait: in a flood the surplus is dropped, and comes again with the next answer."""
+        try:
+            self._queue.put_nowait(address)
+        except Full:
+            log.debug("more announcements than can be looked at", extra={"address": str(address)})
+
+    def _hand_over(self) -> None:
+        while True:
+            address = self._queue.get()
+            try:
+                self._found(Address.parse(f"{address.host}:{address.port}"))
+            except Invalid as error:
+                log.debug("an announced address is of no use", extra={"address": str(address), "reason": str(error)})
+            except Exception:
+                log.exception("an announced miner could not be looked at", extra={"address": str(address)})

@@ -1,0 +1,35 @@
+"""When a device is polled. Pure: time and randomness are arguments."""
+
+from __future__ import annotations
+
+import math
+import zlib
+
+from app.models import Observation, Status
+
+LONG_DEAD = 12
+SLOWEST_SECONDS = 60.0
+JITTER = 0.2
+
+
+def phase(mac: str, interval: float) -> float:
+    """The device's place within the interval, in seconds: a hash of the MAC, so that a fleet never polls in step."""
+    return zlib.crc32(mac.encode()) / 2**32 * interval
+
+
+def next_slot(now: float, phase: float, interval: float) -> float:
+    """The first moment after `now` on the device's own grid. Slots that were missed meanwhile are skipped, never caught
+    up."""
+    return phase + (math.floor((now - phase) / interval) + 1) * interval
+
+
+def pause(observation: Observation, interval: float, random: float) -> float:
+    """Seconds until the next poll. After 12 misses it doubles up to a minute, ±20 % by `random` (0..1); a miner that
+    answers 401 is asked once a minute."""
+    if observation.status in (Status.LOCKED, Status.REFUSED):
+        return max(interval, SLOWEST_SECONDS)
+    doublings = observation.failures - LONG_DEAD
+    if doublings <= 0:
+        return interval
+    slow = min(interval * 2.0 ** min(doublings, 16), max(SLOWEST_SECONDS, interval))
+    return slow * (1 - JITTER + 2 * JITTER * random)

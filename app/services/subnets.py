@@ -1,0 +1,46 @@
+"""Where a scan looks when nobody says: the networks this host itself is on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+
+import ifaddr
+
+from app.settings import PRIVATE_NETWORKS
+
+WIDEST_PREFIX = 22
+USUAL_PREFIX = 24
+
+# Interfaces behind which no miner sits: containers, virtual machines and tunnels.
+_VIRTUAL = ("lo", "docker*", "br-*", "veth*", "virbr*", "tun*", "tap*", "wg*", "tailscale*", "podman*", "cni*", "flannel*", "zt*")
+_PRIVATE = tuple(IPv4Network(network) for network in PRIVATE_NETWORKS)
+
+Interfaces = Callable[[], Iterable[ifaddr.Adapter]]
+
+
+def own_addresses(interfaces: Interfaces | None = None) -> tuple[IPv4Interface, ...]:
+    """The host's own RFC 1918 addresses with their prefixes, virtual interfaces left out, each once."""
+    adapters = (interfaces or ifaddr.get_adapters)()
+    real = (adapter for adapter in adapters if not _is_virtual(adapter.name))
+    own = (IPv4Interface((str(ip.ip), ip.network_prefix)) for adapter in real for ip in adapter.ips if ip.is_IPv4)
+    return tuple(dict.fromkeys(address for address in own if any(address.ip in network for network in _PRIVATE)))
+
+
+def default_subnets(interfaces: Interfaces | None = None) -> tuple[IPv4Network, ...]:
+    """The network of each own address as far as it is a /22 or smaller, else the /24 round the address; none twice."""
+    return tuple(dict.fromkeys(_scanned(address) for address in own_addresses(interfaces)))
+
+
+def around(ip: str) -> IPv4Network:
+    """The /24 in which a miner that left `ip` is most likely found again."""
+    return IPv4Network((IPv4Address(ip), USUAL_PREFIX), strict=False)
+
+
+def _scanned(address: IPv4Interface) -> IPv4Network:
+    return address.network if address.network.prefixlen >= WIDEST_PREFIX else around(str(address.ip))
+
+
+def _is_virtual(name: str) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in _VIRTUAL)

@@ -1,0 +1,164 @@
+"""Settings: read once from the environment, validated, frozen. Nothing else reads the environment.
+
+The table at the end is the whole truth about what can be set; docs/settings.md lists the same rows and a test compares
+them.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from app.errors import SettingsError
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every field has the default of a home installation. Durations are seconds."""
+
+    port: int = 3000
+    bind: str = "127.0.0.1"
+    data_dir: Path = Path("data")
+    log_level: str = "info"
+    auto_listen: bool = True
+    poll_interval: float = 5.0
+    offline_after_failures: int = 3
+    persist_interval: float = 300.0
+    delete_data_on_device_remove: bool = False
+    metrics_legacy_names: bool = True
+    allowed_device_networks: tuple[IPv4Network, ...] = tuple(IPv4Network(net) for net in PRIVATE_NETWORKS)
+    discovery_service_host: str | None = None
+    discovery_subnets: tuple[IPv4Network, ...] = ()
+    discovery_ports: tuple[int, ...] = (80,)
+    discovery_ttl: float = 7 * 86400.0
+    neighbour_table: Path = Path("/proc/net/arp")
+    mdns: bool = True
+    mdns_interfaces: tuple[str, ...] = ()
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
+        """Raises SettingsError naming the variable, its value and what would be right. Empty means unset."""
+        given = {name: environ[name.upper()].strip() for name in PARSERS if environ.get(name.upper(), "").strip()}
+        return cls(**{name: _parse(name, text) for name, text in given.items()})
+
+
+def _parse(name: str, text: str) -> Any:
+    try:
+        return PARSERS[name](text)
+    except ValueError as error:
+        raise SettingsError(f"{name.upper()}={text!r} cannot be used: {error}") from None
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+            raise ValueError(f"a whole number from {low} to {high} is needed")
+        return int(text)
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        if not re.fullmatch(r"\d{1,9}(\.\d+)?", text) or not low <= float(text) <= high:
+            raise ValueError(f"seconds from {low:g} to {high:g} are needed")
+        return float(text)
+
+    return parse
+
+
+def _boolean(text: str) -> bool:
+    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    if text.lower() not in known:
+        raise ValueError("true or false is needed")
+    return known[text.lower()]
+
+
+def _level(text: str) -> str:
+    if text.lower() not in LOG_LEVELS:
+        raise ValueError(f"one of {', '.join(LOG_LEVELS)} is needed")
+    return text.lower()
+
+
+def _ip(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError("an IP address is needed") from None
+
+
+def _url(text: str) -> str:
+    """A base URL, path allowed, without the trailing slash."""
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("a URL such as http://host:port is needed")
+    parts.port  # noqa: B018  (raises ValueError when it is no port)
+    return text.rstrip("/")
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _networks(text: str) -> tuple[IPv4Network, ...]:
+    try:
+        return tuple(IPv4Network(item, strict=False) for item in _items(text))
+    except ValueError:
+        raise ValueError("IPv4 networks such as 192.168.1.0/24, separated by commas, are needed") from None
+
+
+def _subnets(text: str) -> tuple[IPv4Network, ...]:
+    networks = _networks(text)
+    if any(network.prefixlen < 16 for network in networks):
+        raise ValueError("a scan covers at most a /16 at a time")
+    return networks
+
+
+def _ports(text: str) -> tuple[int, ...]:
+    """`80,8101-8112` → the ports, each once, in order."""
+    ports: dict[int, None] = {}
+    for item in _items(text):
+        first, _, last = item.partition("-")
+        if not (first.isdigit() and (last or first).isdigit() and 1 <= int(first) <= int(last or first) <= 65535):
+            raise ValueError("ports such as 80 or 8101-8112, separated by commas, are needed")
+        ports.update(dict.fromkeys(range(int(first), int(last or first) + 1)))
+    if not 1 <= len(ports) <= 256:
+        raise ValueError("1 to 256 ports are needed")
+    return tuple(ports)
+
+
+def _addresses(text: str) -> tuple[str, ...]:
+    return tuple(_ip(item) for item in _items(text))
+
+
+PARSERS: dict[str, Callable[[str], Any]] = {
+    "port": _integer(1, 65535),
+    "bind": _ip,
+    "data_dir": Path,
+    "log_level": _level,
+    "auto_listen": _boolean,
+    "poll_interval": _seconds(1, 3600),
+    "offline_after_failures": _integer(1, 100),
+    "persist_interval": _seconds(1, 86400),
+    "delete_data_on_device_remove": _boolean,
+    "metrics_legacy_names": _boolean,
+    "allowed_device_networks": _networks,
+    "discovery_service_host": _url,
+    "discovery_subnets": _subnets,
+    "discovery_ports": _ports,
+    "discovery_ttl": _seconds(60, 366 * 86400),
+    "neighbour_table": Path,
+    "mdns": _boolean,
+    "mdns_interfaces": _addresses,
+}
+
+assert set(PARSERS) == {field.name for field in fields(Settings)}  # noqa: S101

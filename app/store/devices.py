@@ -1,0 +1,121 @@
+"""Device records on disk: `devices:imprinted:<mac>` and the list key `devices:imprinted`, both changed in one batch."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from app.errors import DeviceBadPayload
+from app.miners.mac import normalise_mac
+from app.models import Device
+from app.store.database import Database
+
+log = logging.getLogger(__name__)
+
+LIST_KEY = "devices:imprinted"
+
+# record field of the original → attribute of Device
+_FIELDS = {
+    "ip": "ip",
+    "mac": "mac",
+    "type": "type",
+    "info": "info",
+    "presetUuid": "preset_uuid",
+    "name": "name",
+    "notes": "notes",
+    "tags": "tags",
+    "createdAt": "created_at",
+    "updatedAt": "updated_at",
+    "lastSeen": "last_seen",
+}
+# What clients get beside the record, or an older version stored: never kept.
+_NEVER_STORED = ("frequencyOptions", "coreVoltageOptions")
+
+
+def to_record(device: Device) -> dict[str, Any]:
+    """The record as it is stored; absent values have no key."""
+    values = {name: getattr(device, attribute) for name, attribute in _FIELDS.items()}
+    present = {name: value for name, value in values.items() if value not in (None, ())}
+    return {**device.extra, **present}
+
+
+def from_record(
+    mac: str, record: Mapping[str, Any], redact: Callable[[Mapping[str, Any]], dict[str, Any]]
+) -> Device | None:
+    """The device stored under `mac`, whoever wrote it; None when that is no MAC."""
+    normal = normalise_mac(mac)
+    if normal is None:
+        return None
+    texts = {attribute: record.get(name) for name, attribute in _FIELDS.items() if name not in ("mac", "info", "tags")}
+    info, tags = record.get("info"), record.get("tags")
+    present = {attribute: value for attribute, value in texts.items() if isinstance(value, str)}
+    kept = {key: value for key, value in info.items() if key not in _NEVER_STORED} if isinstance(info, dict) else {}
+    return Device(
+        mac=normal,
+        info=redact(kept),
+        tags=tuple(str(tag) for tag in tags) if isinstance(tags, list) else (),
+        extra={key: value for key, value in record.items() if key not in _FIELDS},
+        **{"ip": "", **present},
+    )
+
+
+class DeviceRepository:
+    """Owns the list of imprinted MACs, in insertion order. Records live in the fleet's memory, which also serialises
+    the calls."""
+
+    def __init__(self, db: Database, redact: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        self._db = db
+        self._redact = redact
+        self._macs: list[str] = []
+
+    def load(self) -> list[Device]:
+        """Every device of the list key, in its order. Once, it moves upper-case MACs to the normal spelling and wipes
+        stored secrets."""
+        spelled = [mac for mac in self._db.get(LIST_KEY) or [] if isinstance(mac, str)]
+        raw = {mac: self._db.get(_key(mac)) for mac in spelled}
+        readable = {mac: device for mac, record in raw.items() if (device := self._read(mac, record))}
+        devices: dict[str, Device] = {}
+        for device in readable.values():
+            if device.mac not in devices or device.updated_at > devices[device.mac].updated_at:
+                devices[device.mac] = device
+        self._macs = list(dict.fromkeys(readable[mac].mac if mac in readable else mac for mac in spelled))
+        self._migrate(raw, readable, devices)
+        return list(devices.values())
+
+    def _read(self, mac: str, record: Any) -> Device | None:
+        try:
+            device = from_record(mac, record, self._redact) if isinstance(record, dict) else None
+        except DeviceBadPayload:
+            device = None
+        if device is None:
+            log.error("a stored device cannot be read and was left alone", extra={"mac": mac})
+        return device
+
+    def _migrate(self, raw: Mapping[str, Any], readable: Mapping[str, Device], devices: Mapping[str, Device]) -> None:
+        moved = [mac for mac, device in readable.items() if mac != device.mac]
+        changed = {mac: device for mac, device in devices.items() if raw.get(mac) != to_record(device)}
+        if moved or changed:
+            puts: dict[str, Any] = {_key(mac): to_record(device) for mac, device in changed.items()}
+            self._db.write({**puts, LIST_KEY: self._macs}, [_key(mac) for mac in moved])
+            log.info("stored devices were brought to their normal form", extra={"devices": sorted(changed)})
+
+    def save(self, devices: Iterable[Device]) -> None:
+        """What a user asked for: on disk when this returns."""
+        records = {device.mac: to_record(device) for device in devices}
+        macs = list(dict.fromkeys([*self._macs, *records]))
+        self._db.write({LIST_KEY: macs, **{_key(mac): record for mac, record in records.items()}})
+        self._macs = macs
+
+    def save_telemetry(self, devices: Iterable[Device]) -> None:
+        """The last readings, in one unsynced batch: they can be read from the miners again within seconds."""
+        self._db.write({_key(device.mac): to_record(device) for device in devices}, sync=False)
+
+    def delete(self, mac: str) -> None:
+        macs = [each for each in self._macs if each != mac]
+        self._db.write({LIST_KEY: macs}, [_key(mac)])
+        self._macs = macs
+
+
+def _key(mac: str) -> str:
+    return f"{LIST_KEY}:{mac}"

@@ -1,0 +1,27 @@
+"""Pretend Bitaxe-family miners for the demo, the tests and the benchmark.
+
+AxeOS 2.1, 2.4, 2.7, 2.10, 2.12, 2.15 and NerdQAxe+ over real loopback sockets, each with its own dialect, limits and
+faults. Importing starts nothing and patches nothing; it works with and without gevent's monkey patches.
+"""
+
+from .faults import FAULTS
+from .fleet import Fleet, swap
+from .generations import GENERATIONS, Generation
+from .miner import Miner
+from .rosters import demo_fleet, mac_of, make_specs
+from .spec import LIFELIKE, MinerSpec, Timings
+
+__all__ = [
+    "FAULTS",
+    "GENERATIONS",
+    "LIFELIKE",
+    "Fleet",
+    "Generation",
+    "Miner",
+    "MinerSpec",
+    "Timings",
+    "demo_fleet",
+    "mac_of",
+    "make_specs",
+    "swap",
+]

@@ -1,0 +1,85 @@
+"""The members of each generation with their getters: `fields.py` plus what this firmware does differently."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from . import cjson, readings
+from .fields import FIXED, LIVE, POOL_KEYS, legacy_pool_key, stored
+from .generations import GENERATIONS, Generation
+from .readings import Getter
+
+Rule = Callable[[Generation], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member: `live` ones are read at every request; floats go through `real`."""
+
+    name: str
+    getter: Getter
+    live: bool
+    real: Callable[[float], float]
+
+
+def _before(*number: int) -> Rule:
+    return lambda generation: not generation.nerd and generation.number < number
+
+
+def _since(*number: int) -> Rule:
+    return lambda generation: generation.since(*number)
+
+
+def _nerd(generation: Generation) -> bool:
+    return generation.nerd
+
+
+# (which firmware, what it does differently); later rows win.
+VARIANTS: tuple[tuple[Rule, dict[str, Getter]], ...] = (
+    (_before(2, 11), {"hashRate": readings.estimated_rate, "fanspeed": lambda s: int(readings.fan(s))}),
+    (_before(2, 11), {"temp2": lambda s: max(0.0, readings.second_temp(s))}),
+    # Up to 2.1.8 `fanspeed` is the setting and `fanSpeed` the tachometer: case matters.
+    (_before(2, 2), {"fanspeed": stored("manualFanSpeed")}),
+    (_before(2, 6), {"freeHeap": lambda s: 171_000 + int(3000 * s.machine.noise(s.now, 16))}),
+    (
+        _before(2, 14),
+        {
+            "hashrateMonitor": readings.monitor_2_12,
+            "stratumExtranonceSubscribe": stored("stratumExtranonceSubscribe", int),
+            "fallbackStratumExtranonceSubscribe": stored("fallbackStratumExtranonceSubscribe", int),
+        },
+    ),
+    (_since(2, 14), {"coreVoltageActual": readings.core_voltage}),
+    (_since(2, 15), {key: legacy_pool_key(key) for key in POOL_KEYS}),
+    (
+        _nerd,
+        {
+            # v1.0.3x reports the ten-minute average under every name but that of the last minute.
+            **dict.fromkeys(("hashRate", "hashRate_1h", "hashRate_1d"), LIVE["hashRate_10m"]),
+            "fanspeed": lambda s: int(readings.fan(s)),
+            "vrTemp": lambda s: s.machine.temperature + 6,
+            "isUsingFallbackStratum": lambda s: bool(s.settings.active["useFallbackStratum"]),
+            "wifiStatus": lambda s: "WiFi Connected!",
+        },
+    ),
+)
+
+
+def members_of(generation: Generation) -> tuple[Member, ...]:
+    """Every member of this generation's /info, in its order."""
+    special: dict[str, Getter] = {}
+    for applies, getters in VARIANTS:
+        if applies(generation):
+            special.update(getters)
+    return tuple(_member(generation, name, special) for name in generation.fields)
+
+
+def _member(generation: Generation, name: str, special: dict[str, Getter]) -> Member:
+    getter = special.get(name) or LIVE.get(name) or FIXED[name]
+    # The rate that old firmware estimates is a C double, everything else it measures is a float.
+    real = cjson.exact if getter is readings.estimated_rate else generation.real
+    return Member(name, getter, name in LIVE, real)
+
+
+MEMBERS: dict[str, tuple[Member, ...]] = {name: members_of(row) for name, row in GENERATIONS.items()}

@@ -1,0 +1,88 @@
+"""Ready-made fleets: the demo's twelve, and any number of miners on loopback addresses."""
+
+from __future__ import annotations
+
+from ipaddress import IPv4Address
+from itertools import cycle, islice
+
+from .generations import GENERATIONS
+from .listener import Address
+from .spec import MinerSpec
+
+DEMO_PORT = 8101
+
+# (generation, board, hostname); two have the factory hostname, as two new miners in one house do.
+DEMO = (
+    ("2.12", "601", "bitaxe"),
+    ("2.15", "602", "bitaxe"),
+    ("2.15", "801", "turbo"),
+    ("2.15", "601", "gamma-attic"),
+    ("2.10", "401", "supra"),
+    ("2.7", "601", "gamma-desk"),
+    ("2.7", "302", "hex"),
+    ("2.4", "204", "ultra"),
+    ("2.1", "0.11", "old-ultra"),
+    ("2.10", "102", "max"),
+    ("nerd", "nerdqaxe+", "nerdqaxe"),
+    ("2.12", "204", "ultra-office"),
+)
+
+# What a mixed fleet is made of; the order is the order of the miners, over and over.
+MIX = tuple((generation, board) for generation, board, _ in DEMO)
+BOARD_OF = {"nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+", "2.1": "0.11", "2.4": "204"}
+
+
+def demo_fleet(host: str = "127.0.0.1", port: int = DEMO_PORT) -> list[MinerSpec]:
+    """Twelve miners on twelve ports. The one whose firmware does not report its MAC has an address of its own,
+    without which nobody could tell who it is: 127.0.0.2, same port."""
+    return [
+        MinerSpec(generation, board, hostname, mac_of(index), _demo_address(generation, host, port + index))
+        for index, (generation, board, hostname) in enumerate(DEMO)
+    ]
+
+
+def _demo_address(generation: str, host: str, port: int) -> Address:
+    own = not GENERATIONS[generation].reports_mac
+    return (str(IPv4Address(host) + 1) if own else host, port)
+
+
+def make_specs(
+    count: int,
+    generation: str = "mix",
+    base: str = "127.1.0.1",
+    port: int = 0,
+    *,
+    per_address: bool = True,
+) -> list[MinerSpec]:
+    """`count` miners. `per_address`: each its own address from `base` on, all on `port`; else all on `base`, from
+    `port` on. Port 0: any free one."""
+    kinds = islice(cycle(_kinds(generation)), count)
+    return [
+        MinerSpec(
+            generation=kind,
+            board=board,
+            hostname=f"miner-{index:04d}",
+            mac=mac_of(index),
+            address=_address(base, port, index, per_address),
+        )
+        for index, (kind, board) in enumerate(kinds)
+    ]
+
+
+def _kinds(generation: str) -> tuple[tuple[str, str], ...]:
+    if generation == "mix":
+        return MIX
+    if generation not in GENERATIONS:
+        raise ValueError(f"unknown generation {generation!r}; one of mix, {', '.join(GENERATIONS)}")
+    return ((generation, BOARD_OF.get(generation, "601")),)
+
+
+def _address(base: str, port: int, index: int, per_address: bool) -> Address:
+    if per_address:
+        return str(IPv4Address(base) + index), port
+    return base, port + index if port else 0
+
+
+def mac_of(index: int) -> str:
+    """A locally administered MAC that nobody owns."""
+    return f"02:00:5e:{index >> 16 & 255:02x}:{index >> 8 & 255:02x}:{index & 255:02x}"

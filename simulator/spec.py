@@ -1,0 +1,59 @@
+"""What a miner is made from, and how long things take it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .listener import Address
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds that things take.
+
+    `boot`: unreachable; `before_restart`: from the answer to the reset (1 s in the firmware); `mining`: from boot to
+    the first hash; `queue`: how long a queued NVS write waits; `cooling`: safe mode after overheating; `resume`:
+    winding the frequency up; `latency`: before each answer.
+    """
+
+    boot: float = 2.0
+    before_restart: float = 0.2
+    mining: float = 3.0
+    queue: float = 0.3
+    cooling: float = 10.0
+    resume: float = 2.0
+    latency: float = 0.0
+
+
+# As on the desk: what the demo shows.
+LIFELIKE = Timings(boot=5.0, before_restart=1.0, mining=8.0, cooling=30.0, latency=0.02)
+
+
+@dataclass(frozen=True)
+class MinerSpec:
+    """One miner. Port 0 takes any free port. `body`: a recorded /info, served as it is.
+
+    `otp`: NerdOS asks for `otp_code` on writes. `log_rate`: lines per second. `settings` override what is stored at
+    first start.
+    """
+
+    generation: str = "2.12"
+    board: str = "601"
+    hostname: str = "bitaxe"
+    mac: str = "02:00:5e:00:00:01"
+    address: Address = ("127.0.0.1", 0)
+    body: bytes | None = None
+    otp: bool = False
+    otp_code: str = "123456"
+    log_rate: float = 2.0
+    settings: Mapping[str, Any] | None = None
+
+
+def normal_mac(mac: str) -> str:
+    """Lower case, colons."""
+    digits = "".join(letter for letter in mac.lower() if letter in "0123456789abcdef")
+    if len(digits) != 12:
+        raise ValueError(f"not a MAC: {mac!r}")
+    return ":".join(digits[at : at + 2] for at in range(0, 12, 2))

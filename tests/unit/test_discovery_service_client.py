@@ -1,0 +1,254 @@
+"""The client of the original's discovery service, against a real server that says whatever a test has it say."""
+
+import logging
+import time
+from ipaddress import IPv4Network as Net
+from urllib.parse import parse_qs, urlsplit
+
+import gevent
+import orjson
+import pytest
+from gevent.server import StreamServer
+
+from app.clients import discovery_service
+from app.clients.discovery_service import DiscoveryServiceClient
+from app.errors import DiscoveryFailed
+from app.miners.address import AddressRule
+from app.miners.redaction import redact
+
+RULE = AddressRule([Net("192.168.0.0/16"), Net("127.0.0.0/8")])
+ROW = {
+    "ip": "192.168.1.5",
+    "mac": "02-00-5E-00-00-05",
+    "type": "Espressif Inc.",
+    "info": {"ASICModel": "BM1370", "hostname": "bitaxe"},
+    "createdAt": "2026-01-01T00:00:00.000Z",
+    "updatedAt": "2026-01-02T00:00:00.000Z",
+}
+
+
+class Service:
+    """Answers each request with `answer`: raw bytes, or a function of the socket. `asked` are the request targets."""
+
+    def __init__(self):
+        self.answer = b""
+        self.asked = []
+        self.open = 0
+        self._server = StreamServer(("127.0.0.1", 0), self._serve)
+        self._server.start()
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def json(self, value, status="200 OK"):
+        self.bytes(orjson.dumps(value), "application/json", status)
+
+    def bytes(self, payload, content_type, status="200 OK", headers=""):
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(payload)}\r\n{headers}\r\n"
+        self.answer = head.encode() + payload
+
+    def stop(self):
+        self._server.stop()
+
+    def _serve(self, sock, _peer):
+        self.open += 1
+        try:
+            while request := sock.recv(65536):
+                self.asked.append(request.split(b" ", 2)[1].decode())
+                if callable(self.answer):
+                    self.answer(sock)
+                    break
+                sock.sendall(self.answer)
+        except OSError:
+            pass
+        finally:
+            self.open -= 1
+            sock.close()
+
+
+@pytest.fixture
+def service():
+    made = Service()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def client(service):
+    made = DiscoveryServiceClient(service.url, RULE, redact, deadline=0.5)
+    yield made
+    made.close()
+
+
+def test_reads_rows_into_our_terms(service, client):
+    service.json([ROW, {"ip": "127.0.0.1:8101", "info": {"macAddr": "02:00:5E:00:00:07"}, "mac": "unknown"}])
+    first, second = client.discover(None, None)
+    assert (first.mac, first.ip, first.type) == ("02:00:5e:00:00:05", "192.168.1.5", "Espressif Inc.")
+    assert first.info == ROW["info"]
+    assert (first.first_seen, first.last_seen) == (ROW["createdAt"], ROW["updatedAt"])
+    assert (second.mac, second.ip, second.type) == ("02:00:5e:00:00:07", "127.0.0.1:8101", "unknown")
+
+
+def test_asks_as_the_contract_says(service, client):
+    service.json([])
+    client.discover("192.168.1.5", "02:00:5e:00:00:05")
+    client.discover(None, None)
+    client.discovered({"macs": "aa,bb", "partialMacs": "left"})
+    asked = [(urlsplit(target).path, parse_qs(urlsplit(target).query)) for target in service.asked]
+    assert asked == [
+        ("/discover", {"ip": ["192.168.1.5"], "mac": ["02:00:5e:00:00:05"]}),
+        ("/discover", {}),
+        ("/discovered", {"macs": ["aa,bb"], "partialMacs": ["left"]}),
+    ]
+
+
+def test_a_path_in_the_configured_url_stays(service):
+    service.json([])
+    DiscoveryServiceClient(f"{service.url}/pluto/", RULE, redact).discover(None, None)
+    assert service.asked == ["/pluto/discover"]
+
+
+def test_secrets_and_control_characters_are_taken_out(service, client):
+    info = {"hostname": "a\x1b[31m\u202eb" + "x" * 100, "wifiPass": "canary", "pools": [{"stratumPassword": "canary"}]}
+    service.json([ROW | {"info": info}])
+    (found,) = client.discovered({})
+    assert "canary" not in str(found)
+    assert found.info["hostname"].startswith("a[31mb") and len(found.info["hostname"]) == 64
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        5,
+        None,
+        [],
+        "192.168.1.5",
+        {},
+        ROW | {"ip": None},
+        ROW | {"ip": "bitaxe.local"},
+        ROW | {"ip": "127.1"},
+        ROW | {"ip": "192.168.1.5:99999"},
+        ROW | {"ip": "8.8.8.8"},
+        ROW | {"ip": "224.0.0.1"},
+        ROW | {"info": "text"},
+        ROW | {"info": [1]},
+        ROW | {"info": orjson.loads('{"a":' * 200 + "1" + "}" * 200)},
+    ],
+)
+def test_a_bad_row_is_dropped_alone_and_counted(service, client, caplog, bad):
+    service.json([bad, ROW, bad])
+    with caplog.at_level(logging.WARNING):
+        assert [found.ip for found in client.discovered({})] == ["192.168.1.5"]
+    assert [(record.rows, record.dropped) for record in caplog.records] == [(3, 2)]
+
+
+@pytest.mark.parametrize("mac", [None, 5, "unknown", "00:00:00:00:00:00", ""])
+def test_a_row_whose_mac_nobody_knows_has_none(service, client, mac):
+    service.json([ROW | {"mac": mac}])
+    assert [found.mac for found in client.discovered({})] == [None]
+
+
+def test_rows_without_info_are_devices_too(service, client):
+    service.json([{"ip": "192.168.1.5", "mac": "02005e000005"}, ROW | {"info": None}])
+    assert [dict(found.info) for found in client.discovered({})] == [{}, {}]
+
+
+def test_a_hundred_thousand_rows_are_cut_to_4096(service, client, caplog):
+    service.json([{"ip": "192.168.1.5", "mac": "02:00:5e:00:00:05"}] * 100_000)
+    with caplog.at_level(logging.WARNING):
+        assert len(client.discovered({})) == discovery_service.MAX_ROWS
+    assert [(record.rows, record.dropped) for record in caplog.records] == [(100_000, 95_904)]
+
+
+def fails(client, *words):
+    with pytest.raises(DiscoveryFailed) as caught:
+        client.discovered({})
+    assert all(word in str(caught.value) for word in ("discovery service at 127.0.0.1:", *words)), str(caught.value)
+
+
+@pytest.mark.parametrize("status", ["500 Internal Server Error", "404 Not Found", "401 Unauthorized", "204 No Content"])
+def test_a_status_is_told(service, client, status):
+    service.bytes(b"", "text/plain", status)
+    fails(client, status[:3])
+
+
+def test_html_is_no_answer(service, client):
+    service.bytes(b"<html>nginx</html>", "text/html")
+    fails(client, "did not answer with JSON")
+
+
+@pytest.mark.parametrize("value", [{"data": []}, "text", 5, None])
+def test_another_shape_is_no_answer(service, client, value):
+    service.json(value)
+    fails(client, "where a list of devices is expected")
+
+
+def test_a_service_that_is_down(service, client):
+    service.stop()
+    fails(client, "cannot be reached")
+
+
+def test_a_service_that_hangs_up(service, client):
+    service.answer = lambda sock: sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[")
+    with pytest.raises(DiscoveryFailed):
+        client.discovered({})
+
+
+def test_what_is_no_http(service, client):
+    service.answer = lambda sock: sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+    with pytest.raises(DiscoveryFailed):
+        client.discovered({})
+
+
+def drip(sock):
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+    for _ in range(100):
+        sock.sendall(b" ")
+        gevent.sleep(0.05)
+
+
+@pytest.mark.parametrize("answer", [lambda sock: gevent.sleep(5), drip], ids=["silent", "drips"])
+def test_the_deadline_is_for_the_whole_answer(service, client, answer):
+    service.answer = answer
+    started = time.monotonic()
+    fails(client, "within 0.5 s")
+    assert 0.4 < time.monotonic() - started < 1.5
+
+
+def test_after_a_late_answer_the_next_call_is_answered_afresh(service, client):
+    service.answer = drip
+    fails(client, "within 0.5 s")
+    service.json([ROW])
+    assert [found.ip for found in client.discovered({})] == ["192.168.1.5"]
+
+
+def test_a_body_without_end_is_cut_off(service, client):
+    def flood(sock):
+        sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+        while True:
+            sock.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
+
+    service.answer = flood
+    fails(DiscoveryServiceClient(service.url, RULE, redact, deadline=20), "more than 8 MiB")
+
+
+def test_a_redirect_is_not_followed(service, client):
+    canary = Service()
+    canary.json([ROW])
+    service.bytes(b"", "text/html", "302 Found", f"Location: {canary.url}/discovered\r\n")
+    fails(client, "redirect")
+    assert canary.asked == []
+    canary.stop()
+
+
+def test_proxies_of_the_environment_are_not_used(service, client, monkeypatch):
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "")
+    service.json([ROW])
+    assert len(client.discovered({})) == 1
+
+
+def test_credentials_in_the_url_are_not_told(service):
+    url = service.url.replace("http://", "http://user:canary@")
+    service.bytes(b"", "text/plain", "500 Oops")
+    with pytest.raises(DiscoveryFailed) as caught:
+        DiscoveryServiceClient(url, RULE, redact).discovered({})
+    assert "canary" not in str(caught.value)

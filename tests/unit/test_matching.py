@@ -1,0 +1,101 @@
+"""The filters of GET /devices/discovered."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.models import Found
+from app.services.matching import Partial, Query, matches
+
+MAC = "02:00:5e:00:1a:2b"
+MINER = Found(MAC, "192.168.1.15", {"hostname": "bitaxe-Garage"})
+PORTED = Found(MAC, "127.0.0.1:8101", {"hostname": "demo"})
+NAMELESS = Found(None, "192.168.1.15", {})
+
+
+@pytest.mark.parametrize(
+    ("text", "partial", "fits"),
+    [
+        ("02:00:5e:00:1a:2b", "none", True),
+        ("02-00-5E-00-1A-2B", "none", True),
+        ("02005E001A2B", "none", True),
+        ("0200.5e00.1a2b", "none", True),
+        ("02:00:5e:00:1a", "none", False),
+        ("5E-00", "both", True),
+        ("5e00", "both", True),
+        ("25:e0", "both", False),
+        ("aa", "both", False),
+        ("1a:2B", "left", True),
+        ("1A2b", "left", True),
+        ("02:00", "left", False),
+        ("02:00", "right", True),
+        ("0200", "right", True),
+        ("1a:2b", "right", False),
+    ],
+)
+def test_macs(text, partial, fits):
+    assert matches(MINER, Query(macs=(text,), partial_macs=Partial(partial))) is fits
+
+
+@pytest.mark.parametrize(
+    ("found", "text", "partial", "fits"),
+    [
+        (MINER, "192.168.1.15", "none", True),
+        (MINER, "192.168.1.1", "none", False),
+        (MINER, "192.168.1.1", "right", True),
+        (MINER, "192.168.1.1", "both", True),
+        (MINER, ".15", "left", True),
+        (MINER, "192", "left", False),
+        (MINER, "15", "right", False),
+        (PORTED, "127.0.0.1", "none", True),
+        (PORTED, "127.0.0.1:8101", "none", True),
+        (PORTED, "127.0.0.1:8102", "none", False),
+        (PORTED, "0.1", "left", True),
+        (PORTED, "8101", "left", True),
+    ],
+)
+def test_ips(found, text, partial, fits):
+    assert matches(found, Query(ips=(text,), partial_ips=Partial(partial))) is fits
+
+
+@pytest.mark.parametrize(
+    ("text", "partial", "fits"),
+    [
+        ("bitaxe-garage", "none", True),
+        ("bitaxe", "none", False),
+        ("BITAXE", "right", True),
+        ("garage", "left", True),
+        ("axe-g", "both", True),
+        ("kitchen", "both", False),
+    ],
+)
+def test_hostnames(text, partial, fits):
+    assert matches(MINER, Query(hostnames=(text,), partial_hostnames=Partial(partial))) is fits
+
+
+def test_no_list_filters_nothing():
+    assert matches(MINER, Query()) and matches(NAMELESS, Query(macs=("", " ")))
+
+
+def test_values_of_a_list_are_ored_and_lists_are_anded():
+    assert matches(MINER, Query(macs=("ff:ff", "5e:00")))
+    assert matches(MINER, Query(macs=("5e:00",), ips=("192.168.1.",)))
+    assert not matches(MINER, Query(macs=("5e:00",), ips=("10.0.0.",)))
+
+
+def test_what_a_device_does_not_have_fits_nothing():
+    assert not matches(NAMELESS, Query(macs=("0",)))
+    assert not matches(NAMELESS, Query(hostnames=("b",)))
+    assert not matches(Found(MAC, "192.168.1.15", {"hostname": 5}), Query(hostnames=("5",)))
+
+
+def test_the_query_in_the_services_words():
+    query = Query(macs=("02-00-5E", "aa:bb"), hostnames=("x",), partial_macs=Partial.LEFT)
+    assert query.params() == {"macs": "02:00:5e,aa:bb", "partialMacs": "left", "hostnames": "x", "partialHostnames": "both"}
+    assert Query().params() == {}
+
+
+@given(st.integers(0, 5), st.integers(1, 6), st.sampled_from([":", "-"]), st.booleans())
+def test_any_run_of_whole_bytes_is_found_in_any_spelling(start, length, separator, upper):
+    text = separator.join(MAC.split(":")[start : start + length])
+    assert matches(MINER, Query(macs=(text.upper() if upper else text,)))

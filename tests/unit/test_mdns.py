@@ -1,0 +1,177 @@
+"""Announcements over real multicast on the loopback interface; the announcer is a process of its own."""
+
+import logging
+import subprocess
+import sys
+import time
+
+import gevent
+import pytest
+from gevent.queue import Empty, Queue
+
+from app.miners.address import Address
+from app.services.mdns import MdnsBrowser
+
+# Reads commands: `announce <ip> <port>` (first, or changed), `again`, `other <port>` (a web server that is no miner), `bye`.
+ANNOUNCER = """
+import sys
+from zeroconf import ServiceInfo, Zeroconf
+
+zeroconf, info = Zeroconf(interfaces=["127.0.0.1"]), None
+TXT = {"board": "601", "family": "Gamma", "asic": "BM1370", "asic_count": "1", "fw_version": "v2.15.0"}
+NAME, SUBTYPE = "Bitaxe Gamma 601 (A1B2)._http._tcp.local.", "_axeos._sub._http._tcp.local."
+for command, *words in map(str.split, sys.stdin):
+    if command == "announce":
+        new = ServiceInfo(SUBTYPE, NAME, port=int(words[1]), properties=TXT, server="bitaxe.local.", parsed_addresses=[words[0]])
+        (zeroconf.update_service if info else zeroconf.register_service)(new)
+        info = new
+    elif command == "again":
+        zeroconf.update_service(info)
+    elif command == "other":
+        web = ServiceInfo("_http._tcp.local.", "Printer._http._tcp.local.", port=int(words[0]), server="printer.local.",
+                          parsed_addresses=["127.0.0.8"])
+        zeroconf.register_service(web)
+    elif command == "bye":
+        zeroconf.unregister_service(info)
+    print("done", flush=True)
+zeroconf.close()
+"""
+
+
+class Announcer:
+    def __init__(self):
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", ANNOUNCER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+
+    def tell(self, command):
+        self._process.stdin.write(command + "\n")
+        assert self._process.stdout.readline() == "done\n"
+
+    def stop(self):
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+@pytest.fixture
+def announcer():
+    made = Announcer()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def heard():
+    return Queue()
+
+
+@pytest.fixture
+def browser(heard):
+    made = MdnsBrowser(heard.put, ["127.0.0.1"])
+    made.start()
+    assert made.listening.wait(5)
+    yield made
+    made.stop()
+
+
+def drain(queue):
+    """What comes until it is quiet for a second."""
+    seen = []
+    try:
+        while True:
+            seen.append(queue.get(timeout=1))
+    except Empty:
+        return seen
+
+
+def test_a_miner_is_heard_when_it_comes_when_it_speaks_again_and_when_it_moves(announcer, browser, heard):
+    announcer.tell("announce 127.0.0.5 8101")
+    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
+    drain(heard)
+    announcer.tell("again")
+    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
+    drain(heard)
+    announcer.tell("announce 127.0.0.6 80")
+    assert Address("127.0.0.6", 80) in drain(heard)
+
+
+def test_a_miner_that_was_there_before_is_found_within_three_seconds(announcer, heard):
+    announcer.tell("announce 127.0.0.5 8101")
+    browser = MdnsBrowser(heard.put, ["127.0.0.1"])
+    started = time.monotonic()
+    browser.start()
+    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
+    assert time.monotonic() - started < 3
+    browser.stop()
+
+
+def test_other_web_servers_and_goodbyes_are_nothing_to_us(announcer, browser, heard):
+    announcer.tell("other 8080")
+    assert drain(heard) == []
+    announcer.tell("announce 127.0.0.5 8101")
+    assert set(drain(heard)) == {Address("127.0.0.5", 8101)}
+    announcer.tell("bye")
+    assert drain(heard) == []
+
+
+def test_after_stop_nothing_is_heard_and_it_can_start_again(announcer, browser, heard):
+    browser.stop()
+    browser.stop()
+    announcer.tell("announce 127.0.0.5 8101")
+    assert drain(heard) == []
+    browser.start()
+    browser.start()
+    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
+
+
+def test_stop_right_after_start(heard):
+    browser = MdnsBrowser(heard.put, ["127.0.0.1"])
+    for _ in range(3):
+        browser.start()
+        browser.stop()
+    assert not browser.listening.is_set()
+    browser.start()
+    assert browser.listening.wait(5)
+    browser.stop()
+
+
+def test_what_listens_may_fail_or_take_its_time(announcer, caplog):
+    calls = []
+
+    def found(address):
+        calls.append(address)
+        if len(calls) == 1:
+            raise RuntimeError("a defect")
+        gevent.sleep(30)
+
+    browser = MdnsBrowser(found, ["127.0.0.1"])
+    browser.start()
+    assert browser.listening.wait(5)
+    announcer.tell("announce 127.0.0.5 8101")
+    gevent.sleep(0.5)
+    announcer.tell("again")
+    gevent.sleep(0.5)
+    assert len(calls) >= 2
+    assert "could not be looked at" in caplog.text
+    started = time.monotonic()
+    browser.stop()
+    assert time.monotonic() - started < 1
+
+
+def test_where_it_cannot_start_there_is_one_line_and_no_harm(caplog, heard):
+    browser = MdnsBrowser(heard.put, ["no address"])
+    with caplog.at_level(logging.WARNING):
+        browser.start()
+        gevent.sleep(0.2)
+        browser.start()
+        gevent.sleep(0.2)
+    assert [record.name for record in caplog.records] == ["app.services.mdns"]
+    browser.stop()
+
+
+def test_without_an_interface_nothing_is_opened(heard):
+    browser = MdnsBrowser(heard.put, [])
+    browser.start()
+    assert not browser.listening.wait(0.3)
+    browser.stop()

@@ -1,0 +1,12 @@
+"""What gunicorn serves: `gunicorn wsgi:app`. Importing it starts nothing; gunicorn.conf.py does, in the worker."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import os  # noqa: E402  (nothing may be imported before the patch)
+
+from app import create_app  # noqa: E402
+from app.settings import Settings  # noqa: E402
+
+app = create_app(Settings.from_environ(os.environ))
