@@ -13,6 +13,7 @@ from app.blueprints.base import OrjsonProvider
 from app.blueprints.errors import register_errors
 from app.blueprints.sockets import Sockets
 from app.runtime import Runtime
+from app.security import BrowserGuard
 from app.settings import Settings
 from app.version import VERSION
 
@@ -42,7 +43,9 @@ def create_app(settings: Settings, **collaborators: Any) -> Flask:
         api.register_blueprint(blueprint)
     app.register_blueprint(web.blueprint)
     register_errors(app)
-    sockets = Sockets(runtime.events, runtime.encoder)
+    guard = BrowserGuard(settings.allowed_hosts, settings.allowed_origins)
+    sockets = Sockets(runtime.events, runtime.encoder, guard.origin_allowed)
     sockets.init_app(app)
     runtime.health.watch_clients(lambda: sockets.clients)
+    app.wsgi_app = guard.wrap(app.wsgi_app)  # type: ignore[method-assign]
     return app

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from datetime import UTC, datetime
 
+import gevent
 from gevent.event import Event
 
 
@@ -21,6 +22,9 @@ class Clock:
     def wait(self, event: Event, seconds: float) -> bool:
         """Wait at most `seconds` for `event`; True when it is set."""
         return bool(event.wait(max(seconds, 0.0)))
+
+    def sleep(self, seconds: float) -> None:
+        gevent.sleep(seconds)
 
 
 def iso(moment: datetime) -> str:

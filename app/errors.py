@@ -131,6 +131,26 @@ class DeviceRefused(DeviceError):
         )
 
 
+class MinerTookNothing(PlutoError):
+    """The miner answered the write, but none of the settings is what was asked for. `details`: why, by key."""
+
+    def __init__(self, mac: str, details: dict[str, list[str]]) -> None:
+        super().__init__("The miner took none of these settings")
+        self.mac = mac
+        self.details = details
+
+
+class DeviceNeedsCode(DeviceError):
+    """NerdOS with its one-time codes on asks for one before any change (`OTP/Session required`)."""
+
+    reason = "needs_code"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This miner wants its one-time code before a change: turn that off there, or make the change there"
+        )
+
+
 class WrongMiner(DeviceError):
     """Another miner answers at the device's address."""
 

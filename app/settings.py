@@ -43,6 +43,8 @@ class Settings:
     neighbour_table: Path = Path("/proc/net/arp")
     mdns: bool = True
     mdns_interfaces: tuple[str, ...] = ()
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -136,6 +138,20 @@ def _ports(text: str) -> tuple[int, ...]:
     return tuple(ports)
 
 
+def _hosts(text: str) -> tuple[str, ...]:
+    hosts = tuple(item.lower() for item in _items(text))
+    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host) for host in hosts):
+        raise ValueError("host names without scheme and port, separated by commas, are needed")
+    return hosts
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(_url(item) for item in _items(text))
+    if any(urlsplit(origin).path for origin in origins):
+        raise ValueError("origins such as https://miners.example.org, separated by commas, are needed")
+    return origins
+
+
 def _addresses(text: str) -> tuple[str, ...]:
     return tuple(_ip(item) for item in _items(text))
 
@@ -159,6 +175,8 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "neighbour_table": Path,
     "mdns": _boolean,
     "mdns_interfaces": _addresses,
+    "allowed_hosts": _hosts,
+    "allowed_origins": _origins,
 }
 
 assert set(PARSERS) == {field.name for field in fields(Settings)}  # noqa: S101

@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 # The first class that fits decides.
 STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
     (errors.Invalid, 400),
+    (errors.MinerTookNothing, 400),
     (errors.DeviceNotFound, 404),
     (errors.NothingToImprint, 404),
     (errors.TooSoon, 429),
@@ -24,6 +25,7 @@ STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
     (errors.WrongMiner, 409),
     (errors.DeviceLocked, 401),
     (errors.DeviceRefused, 401),
+    (errors.DeviceNeedsCode, 401),
     (errors.DeviceTimeout, 504),
     (errors.DeviceError, 502),
 )

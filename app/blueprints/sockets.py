@@ -32,10 +32,13 @@ class _Json:
 class Sockets:
     """Owns the Socket.IO server and the one switch for log lines, which all clients share as in the original."""
 
-    def __init__(self, events: EventBus, encoder: DeviceEncoder) -> None:
+    def __init__(
+        self, events: EventBus, encoder: DeviceEncoder, origin_allowed: Callable[[str | None, dict[str, Any]], bool]
+    ) -> None:
         self.server = SocketIO(
             async_mode="gevent",
             path=PATH,
+            cors_allowed_origins=origin_allowed,
             json=_Json,
             ping_interval=10,
             ping_timeout=5,

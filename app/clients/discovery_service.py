@@ -1,4 +1,4 @@
-"""The original's discovery service (DISCOVERY_SERVICE_HOST), where one is configured. Nothing it says is taken on trust."""
+"""The original's discovery service, where DISCOVERY_SERVICE_HOST names one. Nothing it says is taken on trust."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ class _Late(Exception):
 
 
 class DiscoveryServiceClient:
-    """Speaks `GET {base_url}/discover` and `/discovered` (contract §5). Every failure is DiscoveryFailed, in a sentence.
+    """Speaks `GET {base_url}/discover` and `/discovered` (contract §5). Every failure is DiscoveryFailed, a sentence.
 
-    `rule` drops rows outside the networks in which devices may be contacted; `redact` takes secrets out of a row's `info`.
-    `deadline`, in seconds, is for a whole call: the service may scan for a minute.
+    `rule` drops rows outside the networks in which devices may be contacted; `redact` takes secrets out of a row's
+    `info`. `deadline`, in seconds, is for a whole call: the service may scan for a minute.
     """
 
     def __init__(self, base_url: str, rule: AddressRule, redact: Redact, deadline: float = 60.0) -> None:
@@ -49,7 +49,8 @@ class DiscoveryServiceClient:
         self._session = requests.Session()
         self._session.trust_env = False
         # Calls are rare: a kept connection would only be found dead after the service restarted.
-        self._session.headers.update({"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"})
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
+        self._session.headers.update(headers)
 
     def discover(self, ip: str | None, mac: str | None) -> list[Found]:
         """Has the service scan now, or look at one address."""
@@ -68,8 +69,9 @@ class DiscoveryServiceClient:
         for start in range(0, min(len(rows), MAX_ROWS), ROWS_AT_ONCE):
             found += filter(None, map(self._row, rows[start : min(start + ROWS_AT_ONCE, MAX_ROWS)]))
             gevent.sleep(0)  # polls go on beside it
-        if len(found) < len(rows):
-            log.warning("rows were dropped", extra={"service": self._name, "rows": len(rows), "dropped": len(rows) - len(found)})
+        dropped = len(rows) - len(found)
+        if dropped:
+            log.warning("the discovery service named what is no miner", extra={"rows": len(rows), "dropped": dropped})
         return found
 
     def _body(self, path: str, params: Mapping[str, str]) -> bytes:
@@ -101,12 +103,15 @@ class DiscoveryServiceClient:
         except orjson.JSONDecodeError:
             raise DiscoveryFailed(f"{self._name} did not answer with JSON; is this its address?") from None
         if not isinstance(rows, list):
-            raise DiscoveryFailed(f"{self._name} answered with {type(rows).__name__} where a list of devices is expected")
+            kind = type(rows).__name__
+            raise DiscoveryFailed(f"{self._name} answered with {kind} where a list of devices is expected")
         return rows
 
     def _row(self, row: Any) -> Found | None:
-        """None for a row that is no device's, or whose address is no miner's. The firmware's own MAC wins over the scan's: the
-        original files AxeOS devices found by address under the MAC `unknown`."""
+        """None for a row that is no device's, or whose address is no miner's.
+
+        The firmware's own MAC wins over the scan's: the original files devices found by address under `unknown`.
+        """
         try:
             info = self._info(row)
             return Found(

@@ -15,6 +15,7 @@ from app.errors import (
     DeviceBadPayload,
     DeviceDropped,
     DeviceLocked,
+    DeviceNeedsCode,
     DeviceRedirected,
     DeviceRefused,
     DeviceStatus,
@@ -31,6 +32,7 @@ from app.models import Reading
 INFO = "/api/system/info"
 ASIC = "/api/system/asic"
 RESTART = "/api/system/restart"
+SYSTEM = "/api/system"
 COMMAND_SECONDS = 10.0
 
 
@@ -75,8 +77,27 @@ class Miner:
         request is out is success."""
         try:
             return _said(self._connection.request("POST", RESTART, deadline=COMMAND_SECONDS, keep=False))
-        except (DeviceDropped, DeviceTimeout):
+        except DeviceDropped:
             return ""
+
+    def write(self, body: Mapping[str, Any]) -> None:
+        """PATCH /api/system, on the connection on which `info` was just read. The answer (an empty text/html 200) says
+        nothing; only reading back does. Raises DeviceError: DeviceNeedsCode where NerdOS asks for its one-time code."""
+        message = orjson.dumps(body)
+        reply = self._connection.request("PATCH", SYSTEM, message, deadline=COMMAND_SECONDS, keep=True)
+        if reply.status == 401 and b"OTP" in reply.body:
+            raise DeviceNeedsCode
+        _require_success(reply)
+
+    def command(self, name: str) -> str:
+        """POST /api/system/<name>: `identify` (AxeOS ≥ 2.12), `pause` and `resume` (≥ 2.14). Returns what it said."""
+        reply = self._connection.request("POST", f"/api/system/{name}", deadline=COMMAND_SECONDS, keep=True)
+        return _said(reply)
+
+    def settle(self) -> None:
+        """After a command: firmware that purges no sockets (AxeOS before 2.10) must not be left holding ours."""
+        if not self._keep:
+            self.close()
 
     def close(self) -> None:
         """Ends the connection and whatever waits on it. The next call opens another."""

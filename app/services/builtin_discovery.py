@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Network
@@ -23,9 +24,10 @@ MAX_ANNOUNCED = 1024
 
 
 class BuiltinDiscovery:
-    """Owns the browser for announcements and the scanner's end. `subnets` is asked at each scan: the host's networks may change.
+    """Owns the browser for announcements and the scanner's end.
 
-    `ttl`: seconds until a miner that was not seen again is forgotten. `browse` makes the browser for a callback; None: no mDNS.
+    `subnets` is asked at each scan, since the host's networks may change. `ttl`: seconds until a miner that was not
+    seen again is forgotten. `browse` makes the browser for a callback; None: no mDNS.
     """
 
     def __init__(
@@ -57,7 +59,7 @@ class BuiltinDiscovery:
             return self._sightings.take(self._scanner.probe_each([address]), mac)
         subnets = tuple(self._subnets())
         if not subnets:
-            log.warning("this host is on no private network, so there is nothing to scan: name some in DISCOVERY_SUBNETS")
+            log.warning("this host is on no private network, there is nothing to scan: set DISCOVERY_SUBNETS")
         found = self._sightings.take(self._scanner.scan(subnets, self._ports))
         return [each for each in found if mac in (None, each.mac)]
 
@@ -76,13 +78,15 @@ class BuiltinDiscovery:
         self._repository.forget(mac)
 
     def announced(self, address: Address) -> None:
-        """Looks at a miner that announces itself, but not at each repetition. Raises AddressForbidden outside the rule."""
+        """Looks at a miner that announces itself, but not at each repetition. Raises AddressForbidden."""
+        self._rule.check_given(address)
         now = self._clock.monotonic()
-        if now - self._announced.get(self._rule.check_given(address), -ANNOUNCED_AGAIN_SECONDS) >= ANNOUNCED_AGAIN_SECONDS:
-            if len(self._announced) >= MAX_ANNOUNCED:
-                self._announced.clear()
-            self._announced[address] = now
-            self._sightings.take(self._scanner.probe_each([address]))
+        if now - self._announced.get(address, -math.inf) < ANNOUNCED_AGAIN_SECONDS:
+            return
+        if len(self._announced) >= MAX_ANNOUNCED:
+            self._announced.clear()
+        self._announced[address] = now
+        self._sightings.take(self._scanner.probe_each([address]))
 
     def start(self) -> None:
         """Reads what was remembered (the database is open by then) and listens for announcements. Scans nothing."""

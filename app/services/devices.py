@@ -162,7 +162,10 @@ class DeviceService:
             neighbour = self._poller.neighbour(reading, tracked.address)
             require_same(tracked.mac, tracked.address, reading, tracked.info, neighbour, strict=True)
             self._restarted[tracked.mac] = self._clock.monotonic()
-            return miner.restart()
+            try:
+                return miner.restart()
+            finally:
+                miner.close()
 
 
 def _mac(text: str) -> str:

@@ -15,8 +15,10 @@ from app.services.matching import Query
 
 
 class DiscoverySource(Protocol):
-    """Who looks: BuiltinDiscovery or ExternalDiscovery. MACs come normalised, addresses checked. Each sighting with a MAC is
-    published as MinerSeen. Raises DiscoveryFailed."""
+    """Who looks: BuiltinDiscovery or ExternalDiscovery. MACs come normalised, addresses checked.
+
+    Each sighting with a MAC is published as MinerSeen. Raises DiscoveryFailed.
+    """
 
     def discover(self, address: Address | None, mac: str | None) -> list[Found]: ...
 
@@ -55,7 +57,7 @@ class DiscoveryService:
         return self._source.discovered(query)
 
     def lookup(self, macs: Iterable[str]) -> list[Found]:
-        """The remembered miners with exactly these MACs, in any spelling, in the order asked. Raises DiscoveryFailed."""
+        """The remembered miners with exactly these MACs, in any spelling, in this order. Raises DiscoveryFailed."""
         wanted = dict.fromkeys(normalise_mac(mac) for mac in macs)
         return self._source.lookup([mac for mac in wanted if mac is not None])
 
@@ -64,7 +66,7 @@ class DiscoveryService:
         self._source.forget(mac)
 
     def locate(self, mac: str, subnet: IPv4Network | None = None) -> Address | None:
-        """Where the miner `mac` (normalised) answers now; None when it is nowhere. May take as long as a scan of `subnet`."""
+        """Where the miner `mac` (normalised) answers now; None when it is nowhere. May take a scan of `subnet`."""
         return self._locator.locate(mac, subnet)
 
     def start(self) -> None:

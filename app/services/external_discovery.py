@@ -17,9 +17,9 @@ MAX_SEEN = 4096
 
 
 class ExternalDiscovery:
-    """The service keeps the memory; this owns only what it said last of each miner, in case it is down when one is imprinted.
+    """The service keeps the memory; this owns what it said last of each miner, in case it is down at an imprint.
 
-    Filters are sent along and applied again here: the original's compares spellings, another may ignore what it does not know.
+    Filters are sent along and applied again here: the original's compares spellings, another may ignore them.
     """
 
     def __init__(self, client: DiscoveryServiceClient, scanner: Scanner, sightings: Sightings) -> None:
@@ -29,7 +29,7 @@ class ExternalDiscovery:
         self._seen: dict[str, Found] = {}
 
     def discover(self, address: Address | None, mac: str | None) -> list[Found]:
-        """`mac` names the one miner at `address` where neither firmware nor service does; without an address it filters."""
+        """`mac` names the miner at `address` where neither firmware nor service does; without an address it filters."""
         found = self._client.discover(str(address) if address else None, mac)
         if address is not None and len(found) == 1:
             found = [replace(found[0], mac=found[0].mac or mac)]
@@ -41,7 +41,7 @@ class ExternalDiscovery:
         return [each for each in found if matches(each, query)]
 
     def lookup(self, macs: Sequence[str]) -> list[Found]:
-        """Asks for everything, since the service compares letter by letter. Raises DiscoveryFailed where memory does not do."""
+        """Asks for everything, as the service compares letter by letter. DiscoveryFailed where memory does not do."""
         try:
             self._noted(self._client.discovered({}))
         except DiscoveryFailed:

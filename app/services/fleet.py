@@ -14,7 +14,7 @@ from app.clock import Clock, iso
 from app.errors import DeviceNotFound
 from app.miners.address import Address, address_of_record
 from app.miners.options import Options, options_from_table
-from app.models import UP, Device, Observation, Reading, is_reboot
+from app.models import UP, Device, Observation, Reading, Status, is_reboot
 from app.store.devices import DeviceRepository
 
 FLUSH_BATCH = 100
@@ -150,6 +150,21 @@ class Fleet:
             changed = replace(change(self.get(mac).record()), updated_at=iso(self._clock.now()))
             return self.keep([changed])[0]
 
+    def edit_all(
+        self,
+        devices: Iterable[Tracked],
+        change: Callable[[Device], Device],
+        puts: Mapping[str, Any],
+        deletes: Iterable[str],
+    ) -> None:
+        """`edit` of many, in one write with `puts` and `deletes` of other kinds."""
+        with self._writing:
+            now = iso(self._clock.now())
+            changed = [replace(change(tracked.record()), updated_at=now) for tracked in devices]
+            self._repository.save(changed, puts, deletes)
+            for device in changed:
+                self._remember(device)
+
     def remove(self, mac: str) -> Tracked:
         """Forgets a device, on disk when it returns; a poll that is still under way finds nothing to write to. Raises
         DeviceNotFound."""
@@ -198,6 +213,14 @@ class Fleet:
         if tracked.reading is not None:
             reading = replace(tracked.reading, info={**tracked.reading.info, **info})
             tracked.observation = replace(tracked.observation, reading=reading)
+            tracked.version += 1
+
+    def refresh(self, tracked: Tracked, reading: Reading) -> None:
+        """Takes a reading that a command made, between two polls."""
+        if tracked.monitored:
+            self.observe(tracked, Observation(Status.ONLINE, reading))
+        else:
+            tracked.device = replace(tracked.device, info=reading.info)
             tracked.version += 1
 
     def flush(self) -> None:

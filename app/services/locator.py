@@ -12,7 +12,7 @@ from app.services.sightings import Sightings
 
 
 class Locator:
-    """Owns nothing. Hints come from the neighbour table and from `remembered`, which asks no network; only an answer counts."""
+    """Owns nothing. The neighbour table and `remembered`, which asks no network, give hints; only an answer counts."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Locator:
         self._ports = tuple(ports)
 
     def locate(self, mac: str, subnet: IPv4Network | None = None) -> Address | None:
-        """Where a miner now says it is `mac` (or the neighbour table does, for firmware without `macAddr`); None when nowhere.
+        """Where a miner now says it is `mac` (or the neighbour table does, for firmware without `macAddr`), or None.
 
         Every miner met on the way is remembered and announced: after a power cut, one scan finds all that moved.
         """

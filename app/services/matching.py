@@ -1,8 +1,8 @@
 """The filters of GET /devices/discovered. Pure.
 
-What the original's clients expect: a list that is not given filters nothing; a device passes when, for every list that is
-given, at least one of its values fits (lists are ANDed, values ORed). Its frontend asks with whole MACs as it was shown them;
-people type pieces in any spelling, so letter case never matters, nor do a MAC's separators.
+What the original's clients expect: a list that is not given filters nothing; a device passes when, for every list
+that is given, at least one of its values fits (lists are ANDed, values ORed). Its frontend asks with whole MACs as it
+was shown them; people type pieces in any spelling, so letter case never matters, nor do a MAC's separators.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.models import Found
 
 
 class Partial(StrEnum):
-    """Where something else may stand beside the text: `left` means to its left, so the value ends with it. `none`: nowhere."""
+    """Where more may stand beside the text: `left` means to its left, so the value ends with it. `none`: nowhere."""
 
     LEFT = "left"
     RIGHT = "right"
@@ -35,12 +35,16 @@ class Query:
     partial_hostnames: Partial = Partial.BOTH
 
     def params(self) -> dict[str, str]:
-        """The same query as the discovery service takes it. MACs go in the spelling in which a scan by ARP stores them."""
+        """The same query for the discovery service. MACs go in the spelling in which a scan by ARP stores them."""
         lists = {"Macs": [_mac_text(mac) for mac in self.macs], "Ips": self.ips, "Hostnames": self.hostnames}
-        partials = {"Macs": self.partial_macs, "Ips": self.partial_ips, "Hostnames": self.partial_hostnames}
+        partial = {"Macs": self.partial_macs, "Ips": self.partial_ips, "Hostnames": self.partial_hostnames}
         given = {name: ",".join(values) for name, values in lists.items() if values}
-        return {name.lower(): text for name, text in given.items()} | {f"partial{name}": partials[name].value for name in given}
+        params = {name.lower(): text for name, text in given.items()}
+        return params | {f"partial{name}": partial[name].value for name in given}
 
+
+# A text that is asked for, and what the device has, in the same form.
+Compared = tuple[str, tuple[str, ...]]
 
 _FITS: dict[Partial, Callable[[str, str], bool]] = {
     Partial.LEFT: str.endswith,
@@ -58,8 +62,8 @@ def matches(found: Found, query: Query) -> bool:
     )
 
 
-def _any_fits(texts: Iterable[str], partial: Partial, compared: Callable[[str], tuple[str, tuple[str, ...]]]) -> bool:
-    """`compared` gives the text and the device's values in the form in which both are compared. Blank texts are not asked for."""
+def _any_fits(texts: Iterable[str], partial: Partial, compared: Callable[[str], Compared]) -> bool:
+    """`compared` puts the text and the device's values into one form. Blank texts are not asked for."""
     asked = [text.strip() for text in texts if text.strip()]
     pairs = (compared(text) for text in asked)
     return not asked or any(_FITS[partial](value, text) for text, values in pairs for value in values)
@@ -69,8 +73,8 @@ def _mac_text(text: str) -> str:
     return text.strip().lower().replace("-", ":")
 
 
-def _mac_values(mac: str | None, text: str) -> tuple[str, tuple[str, ...]]:
-    """With separators in the text whole bytes are compared: `25:e0` is not in `02:5e:00`. Without, or dotted, just the digits."""
+def _mac_values(mac: str | None, text: str) -> Compared:
+    """With separators in the text whole bytes are compared: `25:e0` is not in `02:5e:00`. Else just the digits."""
     text = _mac_text(text)
     if ":" in text:
         return text, (mac,) if mac else ()

@@ -1,12 +1,12 @@
 """Miners that announce themselves: AxeOS ≥ 2.15 (PR#1240) and NerdOS with the same subtype (NQ PR#613).
 
-python-zeroconf is asyncio. Its own thread would be a greenlet here, on the same OS thread, where its blocking calls refuse to
-work; so the loop runs in a greenlet of ours, and everything in it is its asyncio API. One such loop per process is possible:
-asyncio notes the running loop per OS thread.
+python-zeroconf is asyncio. Its own thread would be a greenlet here, on the same OS thread, where its blocking calls
+refuse to work; so the loop runs in a greenlet of ours, and everything in it is its asyncio API. One such loop per
+process is possible: asyncio notes the running loop per OS thread.
 
-Browsing a subtype (`_axeos._sub._http._tcp.local.`) asks for its PTR records, which name instances of `_http._tcp.local.`. The
-browser of python-zeroconf 0.154 tells of a new PTR, but never of a new SRV or A record behind it, since it matches those by the
-instance's type. The browser therefore only asks; a record listener hears.
+Browsing a subtype (`_axeos._sub._http._tcp.local.`) asks for its PTR records, which name instances of
+`_http._tcp.local.`. The browser of python-zeroconf 0.154 tells of a new PTR, but never of a new SRV or A record behind
+it, since it matches those by the instance's type. The browser therefore only asks; a record listener hears.
 """
 
 from __future__ import annotations
@@ -36,16 +36,15 @@ _PTR, _A, _SRV, _IN = 12, 1, 33, 1
 
 
 class _Resolver(RecordUpdateListener):
-    """Turns records into addresses, within zeroconf's loop. Each sight of a miner's PTR counts, so that a reboot is noticed."""
+    """Turns records into addresses, within zeroconf's loop. Each sight of a PTR counts: the miner may have rebooted."""
 
-    def __init__(self, found: Callable[[Address], None]) -> None:
+    def __init__(self, zeroconf: Zeroconf, found: Callable[[Address], None]) -> None:
+        self._zeroconf = zeroconf
         self._found = found
         self._touched: set[str] = set()
-        self._zeroconf: Zeroconf | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
-        self._zeroconf = zc
         pointers: list[Any] = zc.cache.get_all_by_details(SUBTYPE, _PTR, _IN)
         known = {pointer.alias for pointer in pointers}
         for record in (update.new for update in records if not update.new.is_expired(now) and _is_news(update)):
@@ -54,7 +53,7 @@ class _Resolver(RecordUpdateListener):
     def async_update_records_complete(self) -> None:
         names, self._touched = self._touched, set()
         for name in names if len(self._tasks) < MAX_PENDING else ():
-            task = asyncio.get_running_loop().create_task(self._resolve(name))
+            task = asyncio.get_running_loop().create_task(self._resolve(self._zeroconf, name))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -63,14 +62,13 @@ class _Resolver(RecordUpdateListener):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _resolve(self, name: str) -> None:
+    async def _resolve(self, zc: Zeroconf, name: str) -> None:
         """From the cache where the answer brought everything, as AxeOS's do; else by asking."""
         try:
             info = AsyncServiceInfo(SUBTYPE, name)
         except BadTypeInNameException:
             return
-        assert self._zeroconf is not None
-        if info.load_from_cache(self._zeroconf) or await info.async_request(self._zeroconf, RESOLVE_MILLISECONDS):
+        if info.load_from_cache(zc) or await info.async_request(zc, RESOLVE_MILLISECONDS):
             for text in info.parsed_addresses(IPVersion.V4Only):
                 self._found(Address(text, info.port or 0))
 
@@ -90,10 +88,11 @@ def _names(zc: Zeroconf, record: Any, known: set[str]) -> set[str]:
 
 
 class MdnsBrowser:
-    """Owns the browsing greenlet. Calls `found` in greenlets of its own, so it may take its time; what it raises is logged.
+    """Owns the browsing greenlet. Calls `found` in greenlets of its own, so it may take its time; what it raises is
+    logged.
 
-    `interfaces` are IPv4 addresses of this host; nothing is sent or heard elsewhere, and without any nothing is browsed.
-    Where it cannot start (no multicast, port taken) it says so in one line and is silent: discovery goes on without it.
+    `interfaces` are IPv4 addresses of this host; nothing is sent or heard elsewhere, and without any nothing is
+    browsed. Where it cannot start (no multicast, port taken) it says so in one line; discovery goes on without it.
     """
 
     def __init__(self, found: Callable[[Address], None], interfaces: Sequence[str]) -> None:
@@ -132,7 +131,7 @@ class MdnsBrowser:
 
     async def _main(self, done: asyncio.Event) -> None:
         zeroconf = AsyncZeroconf(interfaces=self._interfaces, ip_version=IPVersion.V4Only)
-        resolver = _Resolver(self._met)
+        resolver = _Resolver(zeroconf.zeroconf, self._met)
         try:
             zeroconf.zeroconf.async_add_listener(resolver, None)
             browser = AsyncServiceBrowser(zeroconf.zeroconf, SUBTYPE, handlers=[lambda **_: None])
@@ -145,7 +144,7 @@ class MdnsBrowser:
             await zeroconf.async_close()
 
     def _met(self, address: Address) -> None:
-        """Called by the loop, which must not wait: in a flood the surplus is dropped, and comes again with the next answer."""
+        """Called by the loop, which must not wait: in a flood the surplus is dropped, until it is announced again."""
         try:
             self._queue.put_nowait(address)
         except Full:
@@ -157,6 +156,6 @@ class MdnsBrowser:
             try:
                 self._found(Address.parse(f"{address.host}:{address.port}"))
             except Invalid as error:
-                log.debug("an announced address is of no use", extra={"address": str(address), "reason": str(error)})
+                log.debug("an announcement is of no use", extra={"address": str(address), "reason": str(error)})
             except Exception:
                 log.exception("an announced miner could not be looked at", extra={"address": str(address)})

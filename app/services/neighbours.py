@@ -15,7 +15,7 @@ _COMPLETE = 0x2  # ATF_COM of <net/if_arp.h>: the kernel has an answer, not only
 
 
 def parse_neighbours(text: str) -> dict[str, str]:
-    """IPv4 → normalised MAC from the format of /proc/net/arp; incomplete entries, zero MACs and junk lines are left out."""
+    """IPv4 → normalised MAC from the format of /proc/net/arp, without incomplete entries, zero MACs and junk lines."""
     rows = (line.split() for line in text.splitlines()[1:])
     pairs = ((row[0], normalise_mac(row[3])) for row in rows if len(row) >= 4 and _is_complete(row[2]))
     return {ip: mac for ip, mac in pairs if mac}
@@ -29,9 +29,9 @@ def _is_complete(flags: str) -> bool:
 
 
 class NeighbourTable:
-    """Owns the last reading of the file at `path`, which is read again once it is older than 2 s. It never asks the network.
+    """Owns the last reading of the file at `path`, which is read again once it is older than 2 s. Asks no network.
 
-    A file that is missing or unreadable is an empty table: in some containers there is none, and discovery works without.
+    A file that is missing or unreadable is an empty table: some containers have none, and discovery works without.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -60,7 +60,8 @@ class NeighbourTable:
             text = self._path.read_text(encoding="ascii", errors="replace")
         except OSError as error:
             if not self._complained:
-                log.warning("the neighbour table cannot be read", extra={"path": str(self._path), "reason": error.strerror})
+                reason = {"path": str(self._path), "reason": error.strerror}
+                log.warning("the neighbour table cannot be read", extra=reason)
             self._complained = True
             return ""
         self._complained = False

@@ -89,7 +89,7 @@ class Poller:
         now = next_observation(before, outcome, self._offline_after)
         if not self._fleet.observe(tracked, now):
             return
-        self._note_conflict(tracked, outcome)
+        self._note_conflict(tracked, outcome, before)
         _log_transition(tracked, before, now)
         if now.status is Status.ONLINE:
             self._events.publish(DeviceObserved(tracked))
@@ -98,10 +98,12 @@ class Poller:
         if isinstance(outcome, WrongMiner) or now.status is Status.OFFLINE:
             self._events.publish(MinerMissing(tracked.mac))
 
-    def _note_conflict(self, tracked: Tracked, outcome: Reading | DeviceError) -> None:
+    def _note_conflict(self, tracked: Tracked, outcome: Reading | DeviceError, before: Observation) -> None:
+        """A good answer settles who is at the address; it says nothing of a claim to the MAC from elsewhere, which only
+        concerns a device that is online (Relocation ends that one)."""
         if isinstance(outcome, WrongMiner):
             self._fleet.set_conflict(tracked, f"{outcome.address} is answered by {outcome.actual}")
-        elif isinstance(outcome, Reading):
+        elif isinstance(outcome, Reading) and before.status is not Status.ONLINE:
             self._fleet.set_conflict(tracked, None)
 
 

@@ -1,7 +1,7 @@
 """Asking many addresses at once whether a miner is there.
 
-The scanner makes no connection of its own: `probe` connects by IP with a deadline of a second and asks on the same connection,
-so that a miner sees one connection per scan, and none at all while the fleet polls it.
+The scanner makes no connection of its own: `probe` connects by IP with a deadline of a second and asks on the same
+connection, so that a miner sees one connection per scan, and none at all while the fleet polls it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Job = tuple[tuple[IPv4Network, ...], tuple[int, ...]]
 
 
 def targets(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> Iterator[Address]:
-    """Every address of a scan, lazily: subnets interleaved so that none waits for a wide one, network and broadcast left out."""
+    """Every address of a scan, lazily, without network and broadcast; interleaved, so that no subnet waits long."""
     for port in ports:
         rows = zip_longest(*(net.hosts() for net in _apart(subnets)))
         yield from (Address(str(host), port) for host in chain.from_iterable(rows) if host is not None)
@@ -41,14 +41,15 @@ def size(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> int:
 
 def _apart(subnets: Sequence[IPv4Network]) -> list[IPv4Network]:
     """Without repetitions, and without those that lie inside another."""
-    return [net for net in dict.fromkeys(subnets) if not any(net != other and net.subnet_of(other) for other in subnets)]
+    each_once = dict.fromkeys(subnets)
+    return [net for net in each_once if not any(net != other and net.subnet_of(other) for other in each_once)]
 
 
 class Scanner:
     """Owns the running scans: one at a time, and whoever asks for the same one meanwhile shares it.
 
-    `probe` raises DeviceError where no miner is. `known` gives the fleet's latest reading of a monitored online miner at an
-    address; it is taken instead of a probe.
+    `probe` raises DeviceError where no miner is. `known` gives the fleet's latest reading of a monitored online miner
+    at an address; it is taken instead of a probe.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Scanner:
         self._notable: dict[str, int] = {}
 
     def scan(self, subnets: Sequence[IPv4Network], ports: Sequence[int]) -> list[Hit]:
-        """The miners of these subnets, by address. Returns what it has when `deadline` seconds have passed; [] after stop()."""
+        """The miners of these subnets, by address: what it has when `deadline` seconds have passed, [] after stop()."""
         job = (tuple(subnets), tuple(ports))
         running = self._running.get(job)
         if running is None:
@@ -123,9 +124,10 @@ class Scanner:
         outcomes["finished"] += 1
 
     def _report(self, outcomes: Counter[str], miners: int, seconds: float) -> None:
-        """Worth a line: a scan that did not get through, or addresses that answered 401 (`locked`, `refused`), the usual reason
-        why nothing is found. Only when it differs from the scan before."""
+        """Worth a line, when it differs from the scan before: addresses that were not reached in time, or that answered
+        401 (`locked`, `refused`), the usual reason why nothing is found."""
         notable = {name: outcomes[name] for name in ("left", "locked", "refused") if outcomes[name]}
         level = logging.DEBUG if notable == self._notable else logging.WARNING if outcomes["left"] else logging.INFO
         self._notable = notable
-        log.log(level, "a scan ended", extra={"miners": miners, "seconds": round(seconds, 3), "outcomes": dict(outcomes)})
+        figures = {"miners": miners, "seconds": round(seconds, 3), "outcomes": dict(outcomes)}
+        log.log(level, "a scan ended", extra=figures)

@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 def identified(hits: Sequence[Hit], neighbour: Callable[[str], str | None], given: str | None = None) -> list[Found]:
     """Each hit with its MAC: the one it reports, else the `given` one, else its neighbour entry's, else None.
 
-    A neighbour entry is about a host, so it only names a miner on port 80 or alone on its address. One that two hits share, or
-    that another miner reports as its own, is a range extender's or a router's: it names nobody.
+    A neighbour entry is about a host, so it only names a miner on port 80 or alone on its address. One that two hits
+    share, or that another miner reports as its own, is a range extender's or a router's: it names nobody.
     """
     hosts = Counter(address.host for address, _ in hits)
     alone = {address for address, _ in hits if address.port == DEFAULT_PORT or hosts[address.host] == 1}
@@ -55,11 +55,15 @@ class Sightings:
         self._doubles: set[str] = set()
 
     def take(self, hits: Sequence[Hit], given: str | None = None) -> list[Found]:
-        """The hits as found miners, remembered and announced. `given` is the MAC a user named, for a single hit only."""
+        """The hits as found miners, remembered and announced. `given` is the MAC a user named for a single hit.
+
+        Doubles are announced too, so that a conflict shows, but before the one that stays: the last word is its.
+        """
         met = identified(hits, self._neighbours.mac_of, given)
         found = self._remembered(without_doubles(met, self._known_ip))
         self._log_doubles(met)
-        self.announce(found)
+        kept = {each.ip for each in found}
+        self.announce([*(each for each in met if each.ip not in kept), *found])
         return found
 
     def announce(self, found: Iterable[Found]) -> None:
@@ -86,4 +90,5 @@ class Sightings:
         counts = Counter(each.mac for each in met if each.mac is not None)
         for mac in {mac for mac, count in counts.items() if count > 1} - self._doubles:
             self._doubles.add(mac)
-            log.warning("one MAC at several addresses", extra={"mac": mac, "ips": [each.ip for each in met if each.mac == mac]})
+            ips = [each.ip for each in met if each.mac == mac]
+            log.warning("one MAC at several addresses", extra={"mac": mac, "ips": ips})

@@ -14,7 +14,8 @@ WIDEST_PREFIX = 22
 USUAL_PREFIX = 24
 
 # Interfaces behind which no miner sits: containers, virtual machines and tunnels.
-_VIRTUAL = ("lo", "docker*", "br-*", "veth*", "virbr*", "tun*", "tap*", "wg*", "tailscale*", "podman*", "cni*", "flannel*", "zt*")
+_VIRTUAL = ("lo", "docker*", "br-*", "veth*", "virbr*", "podman*", "cni*", "flannel*")
+_TUNNELS = ("tun*", "tap*", "wg*", "tailscale*", "zt*")
 _PRIVATE = tuple(IPv4Network(network) for network in PRIVATE_NETWORKS)
 
 Interfaces = Callable[[], Iterable[ifaddr.Adapter]]
@@ -43,4 +44,4 @@ def _scanned(address: IPv4Interface) -> IPv4Network:
 
 
 def _is_virtual(name: str) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in _VIRTUAL)
+    return any(fnmatchcase(name, pattern) for pattern in _VIRTUAL + _TUNNELS)

@@ -1,1 +1,2 @@
-"""What survives a restart: LevelDB, laid out as the original keeps it (contract: keys and list keys under `pluto_core`)."""
+"""What survives a restart: LevelDB, laid out as the original keeps it (contract: keys and list keys under
+`pluto_core`)."""

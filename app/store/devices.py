@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from app.errors import DeviceBadPayload
@@ -100,11 +101,13 @@ class DeviceRepository:
             self._db.write({**puts, LIST_KEY: self._macs}, [_key(mac) for mac in moved])
             log.info("stored devices were brought to their normal form", extra={"devices": sorted(changed)})
 
-    def save(self, devices: Iterable[Device]) -> None:
-        """What a user asked for: on disk when this returns."""
+    def save(
+        self, devices: Iterable[Device], puts: Mapping[str, Any] = MappingProxyType({}), deletes: Iterable[str] = ()
+    ) -> None:
+        """What a user asked for: on disk when this returns, together with `puts` and `deletes` of other kinds."""
         records = {device.mac: to_record(device) for device in devices}
         macs = list(dict.fromkeys([*self._macs, *records]))
-        self._db.write({LIST_KEY: macs, **{_key(mac): record for mac, record in records.items()}})
+        self._db.write({**puts, LIST_KEY: macs, **{_key(mac): record for mac, record in records.items()}}, deletes)
         self._macs = macs
 
     def save_telemetry(self, devices: Iterable[Device]) -> None:

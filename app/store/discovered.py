@@ -53,9 +53,9 @@ def _clean(info: Any, redact: Redact) -> dict[str, Any]:
 
 
 class DiscoveredRepository:
-    """Owns the remembered miners, one per MAC, in memory and on disk; both change together. `db` is open while it is used.
+    """Owns the remembered miners, one per MAC, in memory and on disk, which change together. `db` is open by then.
 
-    A miner whose MAC nobody knows is not kept. An address is the last miner's that was seen there: an older entry for it goes.
+    A miner whose MAC nobody knows is not kept. An address is the last miner's that was seen there: an older entry goes.
     """
 
     def __init__(self, db: Database, redact: Redact) -> None:
@@ -65,12 +65,12 @@ class DiscoveredRepository:
         self._lock = RLock()
 
     def load(self) -> None:
-        """Reads everything, in the order of the list key. Once, upper-case MACs move to the normal spelling and secrets go."""
+        """Reads everything, in the list key's order. Once, upper-case MACs get the normal spelling and secrets go."""
         with self._lock:
             raw = {key.removeprefix(f"{LIST_KEY}:"): record for key, record in self._db.scan(f"{LIST_KEY}:")}
             listed = self._db.get(LIST_KEY)
             order = dict.fromkeys([*(mac for mac in _texts(listed) if mac in raw), *raw])
-            read = [found for found in (from_record(mac, raw[mac], self._redact) for mac in order) if found is not None]
+            read = list(filter(None, (from_record(mac, raw[mac], self._redact) for mac in order)))
             latest = {str(found.mac): found for found in sorted(read, key=lambda each: each.last_seen)}
             self._entries = {str(found.mac): latest[str(found.mac)] for found in read}
             self._migrate(raw)
@@ -83,14 +83,16 @@ class DiscoveredRepository:
         return self._entries.get(mac)
 
     def save(self, found: Iterable[Found]) -> list[Found]:
-        """Remembers what a scan met, in one batch, and returns it with what was known before: first seen, the vendor's name."""
+        """Remembers what a scan met, in one batch; returns it with what was known before: first seen, vendor."""
         with self._lock:
             merged = [self._merged(each) for each in found]
             named = {each.mac: each for each in merged if each.mac is not None}
             if named:
                 taken = {each.ip for each in named.values()}
                 gone = {mac for mac, each in self._entries.items() if each.ip in taken and mac not in named}
-                self._write({mac: each for mac, each in (self._entries | named).items() if mac not in gone}, named, gone)
+                self._write(
+                    {mac: each for mac, each in (self._entries | named).items() if mac not in gone}, named, gone
+                )
             return merged
 
     def forget(self, mac: str) -> None:

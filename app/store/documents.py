@@ -1,0 +1,32 @@
+"""Our own keys: `pluto:<kind>:<id>` in `pluto_core`, JSON objects the original knows nothing of and leaves alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.store.database import Database
+
+
+class Documents:
+    """The documents of one kind. Owns no state; every write is on disk when it returns."""
+
+    def __init__(self, db: Database, kind: str) -> None:
+        self._db = db
+        self._prefix = f"pluto:{kind}:"
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        value = self._db.get(self._prefix + key)
+        return value if isinstance(value, dict) else None
+
+    def all(self, below: str = "") -> list[tuple[str, dict[str, Any]]]:
+        """Every document whose id starts with `below`, by id."""
+        start = len(self._prefix)
+        return [(key[start:], value) for key, value in self._db.scan(self._prefix + below) if isinstance(value, dict)]
+
+    def put(self, key: str, value: Mapping[str, Any], gone: Iterable[str] = ()) -> None:
+        """Writes one and drops others, in one batch."""
+        self._db.write({self._prefix + key: dict(value)}, [self._prefix + each for each in gone])
+
+    def delete(self, *keys: str) -> None:
+        self._db.write({}, [self._prefix + key for key in keys])

@@ -1,0 +1,55 @@
+"""Preset records on disk: `presets:<uuid>` and the list key `presets`, as the original keeps them, passwords and all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from app.store.database import Database
+
+log = logging.getLogger(__name__)
+
+LIST_KEY = "presets"
+
+
+class PresetRepository:
+    """Owns the presets in memory, in insertion order, as the records that are on disk."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._uuids: list[str] = []
+        self._records: dict[str, dict[str, Any]] = {}
+
+    def load(self) -> None:
+        self._uuids = [uuid for uuid in self._db.get(LIST_KEY) or [] if isinstance(uuid, str)]
+        for uuid in self._uuids:
+            record = self._db.get(_key(uuid))
+            if isinstance(record, dict):
+                self._records[uuid] = record
+            else:
+                log.error("a stored preset cannot be read and was left alone", extra={"uuid": uuid})
+
+    def all(self) -> list[dict[str, Any]]:
+        return [self._records[uuid] for uuid in self._uuids if uuid in self._records]
+
+    def get(self, uuid: str) -> dict[str, Any] | None:
+        return self._records.get(uuid)
+
+    def save(self, record: Mapping[str, Any]) -> None:
+        """On disk when it returns."""
+        uuid = record["uuid"]
+        uuids = list(dict.fromkeys([*self._uuids, uuid]))
+        self._db.write({LIST_KEY: uuids, _key(uuid): dict(record)})
+        self._uuids, self._records[uuid] = uuids, dict(record)
+
+    def delete(self, uuid: str, write: Callable[[Mapping[str, Any], Iterable[str]], object]) -> None:
+        """Deletes a preset through `write(puts, deletes)`, whose batch can hold what must change with it."""
+        uuids = [each for each in self._uuids if each != uuid]
+        write({LIST_KEY: uuids}, [_key(uuid)])
+        self._uuids = uuids
+        self._records.pop(uuid, None)
+
+
+def _key(uuid: str) -> str:
+    return f"{LIST_KEY}:{uuid}"
