@@ -25,7 +25,8 @@ class Chip:
 
 @dataclass(frozen=True)
 class Board:
-    """One board version. `ina260`: measured *input* current and no regulator sensor; else a TPS546 (output current)."""
+    """One board version. `ina260`: measured *input* current and no regulator sensor; else a TPS546 (output
+    current)."""
 
     version: str
     model: str
@@ -50,10 +51,24 @@ class Board:
 _BM1370_MV = (1000, 1060, 1100, 1150, 1200, 1250)
 
 BM1397 = Chip(
-    "BM1397", 672, 425, 1400, (400, 425, 450, 475, 485, 500, 525, 550, 575, 600), tuple(range(1100, 1501, 50)), 1, 12.0
+    "BM1397",
+    672,
+    425,
+    1400,
+    (400, 425, 450, 475, 485, 500, 525, 550, 575, 600),
+    tuple(range(1100, 1501, 50)),
+    1,
+    12.0,
 )
 BM1366 = Chip(
-    "BM1366", 894, 485, 1200, (400, 425, 450, 475, 485, 500, 525, 550, 575), (1100, 1150, 1200, 1250, 1300), 1, 11.0
+    "BM1366",
+    894,
+    485,
+    1200,
+    (400, 425, 450, 475, 485, 500, 525, 550, 575),
+    (1100, 1150, 1200, 1250, 1300),
+    1,
+    11.0,
 )
 BM1368 = Chip(
     "BM1368",
@@ -66,7 +81,8 @@ BM1368 = Chip(
     13.0,
 )
 BM1370 = Chip("BM1370", 2040, 525, 1150, (400, 490, 525, 550, 600, 625), _BM1370_MV, 4, 13.5)
-# The duo's chips are BM1370 that run slower; /info names them BM1370, the XP stands in the options table only.
+# The duo's chips are BM1370 that run slower; /info names them BM1370, the XP stands in the options table
+# only.
 BM1370XP = Chip("BM1370", 2040, 400, 1150, (350, 375, 380, 400, 410), _BM1370_MV, 4, 10.5)
 
 BOARDS: dict[str, Board] = {
@@ -90,7 +106,7 @@ BOARDS: dict[str, Board] = {
 
 
 def asic_document(board: Board, *, names: bool, domains: bool, nerd: bool) -> dict[str, object]:
-    """GET /api/system/asic. `names`: deviceModel and defaults (AxeOS ≥ 2.9); `domains`: hashDomains (≥ 2.15)."""
+    """GET /api/system/asic. `names`: deviceModel, defaults (AxeOS ≥ 2.9); `domains`: hashDomains (≥ 2.15)."""
     chip = board.chip
     rows: list[tuple[str, object, bool]] = [
         ("ASICModel", chip.name, True),

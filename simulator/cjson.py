@@ -1,7 +1,8 @@
-"""JSON as the firmware's cJSON prints it: number formats, tab indentation up to AxeOS 2.13, compact from 2.14.
+"""JSON as the firmware's cJSON prints it: number formats, tab indentation up to AxeOS 2.13, compact from
+2.14.
 
-Pure functions. NaN and infinities become `null`, as cJSON does. Object members are one per line, arrays of plain
-values stay on one line, an array of objects hugs its brackets (`[{`).
+Pure functions. NaN and infinities become `null`, as cJSON does. Object members are one per line, arrays of
+plain values stay on one line, an array of objects hugs its brackets (`[{`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ _CJSON_INT_MAX = 2**31
 
 
 def float32(value: float) -> float:
-    """What a C `float` becomes when it is handed to cJSON as a double: 28.347776412963867 for 28.3478 (AxeOS ≤ 2.10)."""
+    """What a C `float` becomes when it is handed to cJSON as a double: 28.347776412963867 for 28.3478
+    (AxeOS ≤ 2.10)."""
     return float(_FLOAT32.unpack(_FLOAT32.pack(value))[0])
 
 
@@ -47,12 +49,12 @@ def _large(value: float) -> str:
 
 def compact(value: object) -> str:
     """`{"a":1,"b":[1,2]}` (AxeOS ≥ 2.14, NerdOS)."""
+    if type(value) in (float, int):
+        return _number(value)  # type: ignore[arg-type]  # the line above
     if isinstance(value, str):
         return encode_basestring(value)
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
-    if isinstance(value, int | float):
-        return _number(value)
     if isinstance(value, dict):
         return "{" + ",".join(f"{compact(str(key))}:{compact(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list | tuple):

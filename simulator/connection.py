@@ -1,7 +1,7 @@
 """One accepted socket of a miner: reads requests, lets the miner answer them, writes the answers.
 
-Keep-alive as esp_http_server does it: the connection stays open until the client closes it, whatever `Connection`
-the client sends; NerdOS closes after each answer. Owns its greenlet and its socket.
+Keep-alive as esp_http_server does it: the connection stays open until the client closes it, whatever
+`Connection` the client sends; NerdOS closes after each answer. Owns its greenlet and its socket.
 """
 
 from __future__ import annotations
@@ -23,14 +23,24 @@ RECEIVE_BYTES = 4096
 LINGER_RESET = struct.pack("ii", 1, 0)
 
 
-class _Frozen(gevent.GreenletExit):
+class _Frozen(gevent.GreenletExit):  # type: ignore[misc]  # gevent has no types
     """Ends a connection's greenlet and leaves its socket as it is."""
 
 
 class Connection:
-    """`last_used` orders the sockets for the purge: bytes that arrive refresh it, bytes that are sent do not."""
+    """`last_used` orders the sockets for the purge: bytes that arrive refresh it, bytes sent do not."""
 
-    __slots__ = ("miner", "last_used", "peer", "_socket", "_greenlet", "_reader", "_open", "_on_bytes", "_on_close")
+    __slots__ = (
+        "miner",
+        "last_used",
+        "peer",
+        "_socket",
+        "_greenlet",
+        "_reader",
+        "_open",
+        "_on_bytes",
+        "_on_close",
+    )
 
     def __init__(self, miner: Miner, sock: gsocket.socket, peer: tuple[str, int]) -> None:
         self.miner = miner
@@ -80,7 +90,8 @@ class Connection:
             self.close()
 
     def upgrade(self, on_bytes: Callable[[bytes], None], on_close: Callable[[], None]) -> None:
-        """From now on every received byte goes to `on_bytes` (websocket); `on_close` is called once at the end."""
+        """From now on every received byte goes to `on_bytes` (websocket); `on_close` is called once at the
+        end."""
         self._on_bytes, self._on_close = on_bytes, on_close
 
     def shrink_buffer(self, size: int) -> None:

@@ -1,7 +1,7 @@
 """The door of one miner: its listener, the sockets behind it, and what happens when there are too many.
 
-esp_http_server holds `limit` sockets. With LRU purge (AxeOS ≥ 2.10, NerdOS) a newcomer costs the one that was used
-least recently its place; without, the device stops accepting until one closes.
+esp_http_server holds `limit` sockets. With LRU purge (AxeOS ≥ 2.10, NerdOS) a newcomer costs the one that
+was used least recently its place; without, the device stops accepting until one closes.
 """
 
 from __future__ import annotations

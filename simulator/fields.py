@@ -1,7 +1,7 @@
 """Where each member of /api/system/info comes from: two tables of getters.
 
-LIVE members are read at every request; FIXED ones only when settings, address or firmware changed. What one firmware
-does differently stands in `dialects.py`.
+LIVE members are read at every request; FIXED ones only when settings, address or firmware changed. What one
+firmware does differently stands in `dialects.py`.
 """
 
 from __future__ import annotations
@@ -10,44 +10,43 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .readings import (
-    ABSENT, Getter, Subject, average, core_voltage, counted_rate, current, errors, expected_rate, fan, fan_rpm, has_job, monitor,
-    once_mining, power, rejections, second_temp, temp, total_hashes, voltage, vr_temp,
-)  # fmt: skip
+from . import readings
+from .field_orders import words
+from .readings import ABSENT, Getter, Subject
 from .settings import fallback_name
 
 LIVE: dict[str, Getter] = {
-    "power": power,
-    "voltage": voltage,
-    "current": current,
-    "temp": temp,
-    "temp2": second_temp,
-    "vrTemp": vr_temp,
-    "fanspeed": fan,
-    "fanrpm": fan_rpm,
-    "fanSpeed": fan_rpm,
-    "hashRate": counted_rate,
-    "hashRate_1m": average(0),
-    "hashRate_10m": average(1),
-    "hashRate_1h": average(2),
-    "hashRate_1d": average(2),
+    "power": readings.power,
+    "voltage": readings.voltage,
+    "current": readings.current,
+    "temp": readings.temp,
+    "temp2": readings.second_temp,
+    "vrTemp": readings.vr_temp,
+    "fanspeed": readings.fan,
+    "fanrpm": readings.fan_rpm,
+    "fanSpeed": readings.fan_rpm,
+    "hashRate": readings.counted_rate,
+    "hashRate_1m": readings.average(0),
+    "hashRate_10m": readings.average(1),
+    "hashRate_1h": readings.average(2),
+    "hashRate_1d": readings.average(2),
     "hashRateTimestamp": lambda s: int((s.now - s.machine.booted_at) * 1000),
-    "errorPercentage": errors,
-    "hashrateMonitor": lambda s: monitor(s) if has_job(s) else ABSENT,
+    "errorPercentage": readings.errors,
+    "hashrateMonitor": lambda s: readings.monitor(s) if readings.has_job(s) else ABSENT,
     "bestDiff": lambda s: s.generation.best(s.machine.shares.best),
     "bestSessionDiff": lambda s: s.generation.best(s.machine.shares.best_session),
     "sharesAccepted": lambda s: s.machine.shares.accepted,
     "sharesRejected": lambda s: s.machine.shares.rejected,
-    "sharesRejectedReasons": rejections,
+    "sharesRejectedReasons": readings.rejections,
     "workReceived": lambda s: s.machine.uptime(s.now) // 2,
     "responseTime": lambda s: round(60 + 25 * s.machine.noise(s.now, 13), 3),
     "processTime": lambda s: round(3 + s.machine.noise(s.now, 14), 1),
     "lastpingrtt": lambda s: round(24 + 6 * s.machine.noise(s.now, 13), 1),
-    "coreVoltageActual": lambda s: int(core_voltage(s)),
+    "coreVoltageActual": lambda s: int(readings.core_voltage(s)),
     "uptimeSeconds": lambda s: s.machine.uptime(s.now),
     "totalUptimeSeconds": lambda s: int(s.machine.lifetime) + s.machine.uptime(s.now),
-    "totalHashes": total_hashes,
-    "totalLog2Work": lambda s: round(math.log2(total_hashes(s)), 4),
+    "totalHashes": readings.total_hashes,
+    "totalLog2Work": lambda s: round(math.log2(readings.total_hashes(s)), 4),
     "freeHeap": lambda s: 8_166_000 + int(9000 * s.machine.noise(s.now, 16)),
     "freeHeapInternal": lambda s: 104_000 + int(900 * s.machine.noise(s.now, 17)),
     "freeHeapSpiram": lambda s: 8_062_000 + int(8100 * s.machine.noise(s.now, 16)),
@@ -83,51 +82,77 @@ def partitions(s: Subject) -> list[dict[str, Any]]:
     rows = (("factory", "v2.12.2", 58), ("ota_0", s.version, 61), ("ota_1", None, None))
     return [
         {
-            "label": label, "isCurrent": label == "ota_0", "isFactory": label == "factory", "version": version,
-            "compileDate": version and "Aug 20 2026", "compileTime": version and "15:30:00", "usagePercent": percent,
+            "label": label,
+            "isCurrent": label == "ota_0",
+            "isFactory": label == "factory",
+            "version": version,
+            "compileDate": version and "Aug 20 2026",
+            "compileTime": version and "15:30:00",
+            "usagePercent": percent,
         }
         for label, version, percent in rows
-    ]  # fmt: skip
+    ]
 
 
 def constants(**values: object) -> dict[str, Getter]:
     return {name: lambda s, value=value: value for name, value in values.items()}  # type: ignore[misc]
 
 
-_STORED_AS_NAMED = (
-    "hostname ssid frequency coreVoltage autofanspeed manualFanSpeed minFanSpeed temptarget overheat_mode "
-    "overclockEnabled statsFrequency displayTimeout display rotation flipscreen invertscreen invertfanpolarity "
-    "useCustomWWW useFallbackStratum primaryPoolIndex secondaryPoolIndex"
-).split()
-POOL_PARTS = (
-    "stratumURL stratumPort stratumUser stratumSuggestedDifficulty stratumExtranonceSubscribe stratumTLS stratumCert "
-    "stratumDecodeCoinbase stratumProtocol stratumV2AuthorityPubkey stratumV2ChannelType"
-).split()
+STORED_AS_NAMED = words(
+    """hostname ssid frequency coreVoltage autofanspeed manualFanSpeed minFanSpeed temptarget overheat_mode
+    overclockEnabled statsFrequency displayTimeout display rotation flipscreen invertscreen
+    invertfanpolarity useCustomWWW useFallbackStratum primaryPoolIndex secondaryPoolIndex"""
+)
+POOL_PARTS = words(
+    """stratumURL stratumPort stratumUser stratumSuggestedDifficulty stratumExtranonceSubscribe stratumTLS
+    stratumCert stratumDecodeCoinbase stratumProtocol stratumV2AuthorityPubkey stratumV2ChannelType"""
+)
 POOL_KEYS = (*POOL_PARTS, *(fallback_name(key) for key in POOL_PARTS))
 
 FIXED: dict[str, Getter] = {
-    **{key: stored(key) for key in _STORED_AS_NAMED},
+    **{key: stored(key) for key in STORED_AS_NAMED},
     **{key: stored(key) for key in POOL_KEYS},
     **constants(
-        isPSRAMAvailable=1, apEnabled=0, wifiStatus="Connected!", runningPartition="ota_0", poolAddrFamily=2,
-        fan2rpm=0, sharesPending=0, responseShareBatch=1, blockFound=0, showNewBlock=False, statsLimit=720,
-        minFreeHeap=7_800_000, maxAllocHeap=61_440, pidP=6, pidI=0.1, pidD=10, jobInterval=1200, overheat_temp=70,
-        autoscreenoff=0, autofanpolarity=1, minPower=30, maxVoltage=13, minVoltage=11,
+        isPSRAMAvailable=1,
+        apEnabled=0,
+        wifiStatus="Connected!",
+        runningPartition="ota_0",
+        poolAddrFamily=2,
+        fan2rpm=0,
+        sharesPending=0,
+        responseShareBatch=1,
+        blockFound=0,
+        showNewBlock=False,
+        statsLimit=720,
+        minFreeHeap=7_800_000,
+        maxAllocHeap=61_440,
+        pidP=6,
+        pidI=0.1,
+        pidD=10,
+        jobInterval=1200,
+        overheat_temp=70,
+        autoscreenoff=0,
+        autofanpolarity=1,
+        minPower=30,
+        maxVoltage=13,
+        minVoltage=11,
     ),
-    "expectedHashrate": expected_rate,
+    "expectedHashrate": readings.expected_rate,
     "actualFrequency": lambda s: float(s.machine.settings["frequency"]) if s.machine.hashing else 50.0,
     "miningPaused": lambda s: s.machine.paused,
     "poolConnectionInfo": lambda s: "IPv4" if s.machine.pools_reachable else "Not Connected",
     "isStratumConnected": lambda s: s.machine.pools_reachable,
     "power_fault": lambda s: s.power_fault or ABSENT,
     "hardware_fault": lambda s: s.hardware_fault or ABSENT,
-    "blockHeight": once_mining(958_123),
-    "scriptsig": once_mining("...._i.F.W...ckpool./solo.ckpool.org/"),
-    "networkDifficulty": once_mining(126_200_000_000_000),
-    "coinbaseValueTotalSatoshis": once_mining(314_842_805),
-    "coinbaseValueUserSatoshis": once_mining(308_545_949),
-    "coinbaseOutputs": once_mining([{"value": 308_545_949, "address": "bc1qexampleexampleexampleexampleexample0q"}]),
-    "blockSignals": once_mining([]),
+    "blockHeight": readings.once_mining(958_123),
+    "scriptsig": readings.once_mining("...._i.F.W...ckpool./solo.ckpool.org/"),
+    "networkDifficulty": readings.once_mining(126_200_000_000_000),
+    "coinbaseValueTotalSatoshis": readings.once_mining(314_842_805),
+    "coinbaseValueUserSatoshis": readings.once_mining(308_545_949),
+    "coinbaseOutputs": readings.once_mining(
+        [{"value": 308_545_949, "address": "bc1qexampleexampleexampleexampleexample0q"}]
+    ),
+    "blockSignals": readings.once_mining([]),
     "poolDifficulty": lambda s: s.machine.difficulty,
     "stratumDiff": lambda s: int(s.machine.difficulty),
     "isUsingFallbackStratum": lambda s: int(s.settings.active["useFallbackStratum"]),
@@ -156,4 +181,4 @@ FIXED: dict[str, Getter] = {
     "defaultCoreVoltage": lambda s: s.board.chip.default_mv,
     "defaultFrequency": lambda s: s.board.chip.default_mhz,
     "otp": lambda s: s.otp or ABSENT,
-}  # fmt: skip
+}

@@ -16,9 +16,11 @@ from .spec import MinerSpec, Timings, normal_mac
 
 
 class Fleet:
-    """Owns its miners. Nothing starts in the constructor; `stop` is a promise: sockets closed, greenlets dead.
+    """Owns its miners. Nothing starts in the constructor; `stop` is a promise: sockets closed, greenlets
+    dead.
 
-    The same specs, seed and clock give the same fleet: each miner draws from its own source, made of seed and MAC.
+    The same specs, seed and clock give the same fleet: each miner draws from its own source, made of seed
+    and MAC.
     """
 
     def __init__(
@@ -29,7 +31,8 @@ class Fleet:
         timings: Timings | None = None,
     ) -> None:
         self.miners = [
-            Miner(spec, Random(f"{seed}/{normal_mac(spec.mac)}"), clock, timings or Timings()) for spec in specs
+            Miner(spec, Random(f"{seed}/{normal_mac(spec.mac)}"), clock, timings or Timings())
+            for spec in specs
         ]
         self._by_mac = {miner.mac: miner for miner in self.miners}
         if len(self._by_mac) != len(self.miners):
@@ -92,4 +95,3 @@ def allow_sockets(count: int) -> None:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, limit), hard))
-

@@ -1,26 +1,31 @@
 """The firmware generations, one row each: what they call things, how they print them, what they can do.
 
-A new generation is a row here, an order of fields in `field_orders.py` and, where a field changed its meaning, a
-getter in `fields.py`. Facts are from the firmware's source: AxeOS v2.0 … v2.15, NerdQAxe+ v1.0.30 and v1.0.36.
+A new generation is a row here, an order of fields in `field_orders.py` and, where a field changed its
+meaning, a getter in `dialects.py`. Facts are from the firmware's source: AxeOS v2.0 … v2.15, NerdQAxe+
+v1.0.30 and v1.0.36.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from . import cjson, field_orders
-
-HOSTS_LIVE = frozenset({"hostname"})
+from .field_orders import words
 
 
 @dataclass(frozen=True)
 class Generation:
     """One firmware generation. `number` is comparable; NerdOS counts as (1, 0) and has `nerd` set.
 
-    `sockets`: max_open_sockets; `purge`: the least recently used one is closed when they run out, otherwise the
-    device stops accepting. `log_clients`: websocket clients at a time; with one, the newest steals the stream.
-    `queued_writes`: NVS writes go through a queue (≥ 2.11). `patch`: which rule set reads a PATCH.
+    How it prints: `fields` in order, `best` for difficulties, `real` for floats, `printed` for documents.
+    `sockets`: max_open_sockets; `purge`: the least recently used one is closed when they run out, otherwise
+    the device stops accepting; `closes`: after each answer.
+    `patch`: which rule set reads a PATCH; `live`: settings that need no restart; `queued_writes`: NVS writes
+    go through a queue (≥ 2.11).
+    `log_clients`: websocket clients at a time; with one, the newest steals the stream. `refuses_before_101`:
+    with a real 401 or 429 (≥ 2.15). `log_by_line`: log frames are cut after each newline (≥ 2.14).
+    `address_gate`: callers and their Origin must be private (≥ 2.5.1).
     """
 
     name: str
@@ -35,17 +40,17 @@ class Generation:
     purge: bool
     patch: str
     overheat: str
-    header_limit: int = 1024
+    live: frozenset[str]
+    header_limit: int = 512
     log_clients: int = 1
-    refusal: str = "steal"
+    refuses_before_101: bool = False
     log_by_line: bool = False
     log_colours: bool = True
     queued_writes: bool = False
-    address_gate: bool = True
+    address_gate: bool = False
     closes: bool = False
     nerd: bool = False
     nerd_asic: bool = False
-    live: frozenset[str] = field(default_factory=frozenset)
 
     @property
     def tabs(self) -> bool:
@@ -73,55 +78,127 @@ class Generation:
 
 
 _LIVE = frozenset(
-    {
-        "frequency", "coreVoltage", "autofanspeed", "manualFanSpeed", "minFanSpeed", "temptarget", "overheat_mode",
-        "overclockEnabled", "statsFrequency", "displayTimeout",
-    }
-)  # fmt: skip
-_NERD_LIVE = _LIVE | {
-    "stratumURL", "stratumPort", "stratumUser", "stratumPassword", "stratumSuggestedDifficulty",
-    "stratumExtranonceSubscribe", "fallbackStratumURL", "fallbackStratumPort", "fallbackStratumUser",
-    "fallbackStratumPassword", "flipscreen", "invertscreen", "invertfanpolarity", "autoscreenoff",
-}  # fmt: skip
+    words(
+        """frequency coreVoltage autofanspeed manualFanSpeed minFanSpeed temptarget overheat_mode
+        overclockEnabled statsFrequency displayTimeout"""
+    )
+)
+_NERD_LIVE = _LIVE | set(
+    words(
+        """stratumURL stratumPort stratumUser stratumPassword stratumSuggestedDifficulty
+        stratumExtranonceSubscribe fallbackStratumURL fallbackStratumPort fallbackStratumUser
+        fallbackStratumPassword flipscreen invertscreen invertfanpolarity autoscreenoff"""
+    )
+)
 
-_ROWS = (
-    Generation(
-        "2.1", "v2.1.3", (2, 1), "v5.1.3", field_orders.AXEOS_2_1, cjson.best_text_short, cjson.float32, cjson.tabbed,
-        sockets=7, purge=False, patch="crashing", overheat="latch", header_limit=512, address_gate=False, live=_LIVE,
-    ),
-    Generation(
-        "2.4", "v2.4.5", (2, 4), "v5.3.2", field_orders.AXEOS_2_4, cjson.best_text_short, cjson.float32, cjson.tabbed,
-        sockets=7, purge=False, patch="crashing", overheat="latch", header_limit=512, address_gate=False, live=_LIVE,
-    ),
-    Generation(
-        "2.7", "v2.7.1", (2, 7), "v5.4.1", field_orders.AXEOS_2_7, cjson.best_text_short, cjson.float32, cjson.tabbed,
-        sockets=10, purge=False, patch="lenient", overheat="latch", header_limit=512, live=_LIVE,
-    ),
-    Generation(
-        "2.10", "v2.10.1", (2, 10), "v5.5", field_orders.AXEOS_2_10, cjson.best_text_spaced, cjson.float32,
-        cjson.tabbed, sockets=20, purge=True, patch="lenient_real", overheat="latch", log_clients=10, refusal="after_101",
-        live=_LIVE,
-    ),
-    Generation(
-        "2.12", "v2.12.2", (2, 12), "v5.5.1", field_orders.AXEOS_2_12, cjson.best_number, cjson.rounded7, cjson.tabbed,
-        sockets=20, purge=True, patch="strict", overheat="recover", log_clients=10, refusal="after_101",
-        queued_writes=True, live=_LIVE,
-    ),
-    Generation(
-        "2.15", "v2.15.0", (2, 15), "v6.0.2", field_orders.AXEOS_2_15, cjson.best_number, cjson.rounded7,
-        cjson.compact, sockets=20, purge=True, patch="strict", overheat="recover", log_clients=10, refusal="429",
-        log_by_line=True, queued_writes=True, live=_LIVE | HOSTS_LIVE,
-    ),
-    Generation(
-        "nerd", "v1.0.30", (1, 0), "v5.4", field_orders.NERDOS_1_0, cjson.best_text_short, cjson.rounded7,
-        cjson.compact, sockets=10, purge=True, patch="nerd", overheat="shutdown", log_colours=False, closes=True,
-        nerd=True, live=_NERD_LIVE,
-    ),
-    Generation(
-        "nerd1.0.36", "v1.0.36", (1, 0), "v5.4", field_orders.NERDOS_1_0, cjson.best_number, cjson.rounded7,
-        cjson.compact, sockets=10, purge=True, patch="nerd", overheat="shutdown", log_colours=False, closes=True,
-        nerd=True, nerd_asic=True, live=_NERD_LIVE,
-    ),
-)  # fmt: skip
+# Each row is what changed since the one before it.
+_AXEOS_2_1 = Generation(
+    name="2.1",
+    version="v2.1.3",
+    number=(2, 1),
+    idf="v5.1.3",
+    fields=field_orders.AXEOS_2_1,
+    best=cjson.best_text_short,
+    real=cjson.float32,
+    printed=cjson.tabbed,
+    sockets=7,
+    purge=False,
+    patch="crashing",
+    overheat="latch",
+    live=_LIVE,
+)
+_AXEOS_2_4 = replace(
+    _AXEOS_2_1,
+    name="2.4",
+    version="v2.4.5",
+    number=(2, 4),
+    idf="v5.3.2",
+    fields=field_orders.AXEOS_2_4,
+)
+_AXEOS_2_7 = replace(
+    _AXEOS_2_4,
+    name="2.7",
+    version="v2.7.1",
+    number=(2, 7),
+    idf="v5.4.1",
+    fields=field_orders.AXEOS_2_7,
+    sockets=10,
+    patch="lenient",
+    address_gate=True,
+)
+_AXEOS_2_10 = replace(
+    _AXEOS_2_7,
+    name="2.10",
+    version="v2.10.1",
+    number=(2, 10),
+    idf="v5.5",
+    fields=field_orders.AXEOS_2_10,
+    best=cjson.best_text_spaced,
+    sockets=20,
+    purge=True,
+    patch="lenient_real",
+    header_limit=1024,
+    log_clients=10,
+)
+_AXEOS_2_12 = replace(
+    _AXEOS_2_10,
+    name="2.12",
+    version="v2.12.2",
+    number=(2, 12),
+    idf="v5.5.1",
+    fields=field_orders.AXEOS_2_12,
+    best=cjson.best_number,
+    real=cjson.rounded7,
+    patch="strict",
+    overheat="recover",
+    queued_writes=True,
+)
+_AXEOS_2_15 = replace(
+    _AXEOS_2_12,
+    name="2.15",
+    version="v2.15.0",
+    number=(2, 15),
+    idf="v6.0.2",
+    fields=field_orders.AXEOS_2_15,
+    printed=cjson.compact,
+    refuses_before_101=True,
+    log_by_line=True,
+    live=_LIVE | {"hostname"},
+)
+_NERD_1_0_30 = Generation(
+    name="nerd",
+    version="v1.0.30",
+    number=(1, 0),
+    idf="v5.4",
+    fields=field_orders.NERDOS_1_0,
+    best=cjson.best_text_short,
+    real=cjson.rounded7,
+    printed=cjson.compact,
+    sockets=10,
+    purge=True,
+    patch="nerd",
+    overheat="shutdown",
+    header_limit=1024,
+    log_colours=False,
+    address_gate=True,
+    closes=True,
+    nerd=True,
+    live=_NERD_LIVE,
+)
+_NERD_1_0_36 = replace(
+    _NERD_1_0_30, name="nerd1.0.36", version="v1.0.36", best=cjson.best_number, nerd_asic=True
+)
 
-GENERATIONS: dict[str, Generation] = {row.name: row for row in _ROWS}
+GENERATIONS: dict[str, Generation] = {
+    row.name: row
+    for row in (
+        _AXEOS_2_1,
+        _AXEOS_2_4,
+        _AXEOS_2_7,
+        _AXEOS_2_10,
+        _AXEOS_2_12,
+        _AXEOS_2_15,
+        _NERD_1_0_30,
+        _NERD_1_0_36,
+    )
+}

@@ -41,8 +41,8 @@ def asic(miner: Miner, request: Request, connection: Connection) -> Reply:
 
 
 def restart(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """POST /api/system/restart: text up to 2.12 and on NerdOS, JSON from 2.13 on. The handler sends, sleeps and
-    resets the chip; nobody else is served in between."""
+    """POST /api/system/restart: text up to 2.12 and on NerdOS, JSON from 2.13 on. The handler sends, sleeps
+    and resets the chip; nobody else is served in between."""
 
     def go() -> None:
         gevent.sleep(miner.timings.before_restart)
@@ -58,7 +58,7 @@ def identify(miner: Miner, request: Request, connection: Connection) -> Reply:
     miner.identify_until = 0.0 if miner.identifying else miner.now() + IDENTIFY_SECONDS
     if miner.identifying:
         return _message(miner, 'The device says "Hi!" for 30 seconds.')
-    return _message(miner, "The device no longer says \"Hi!\".")
+    return _message(miner, 'The device no longer says "Hi!".')
 
 
 def pause(miner: Miner, request: Request, connection: Connection) -> Reply:
@@ -86,7 +86,9 @@ def _message(miner: Miner, text: str) -> Reply:
 def logs(miner: Miner, request: Request, connection: Connection) -> Reply:
     """GET /api/system/logs: the whole ring, chunked."""
     named = ("Content-Disposition", 'attachment; filename="bitaxe-logs.txt"')
-    return Reply(body=miner.log.ring_bytes(miner.now()), content_type=TEXT, chunked=True, headers=(named, *CORS))
+    return Reply(
+        body=miner.log.ring_bytes(miner.now()), content_type=TEXT, chunked=True, headers=(named, *CORS)
+    )
 
 
 def scoreboard(miner: Miner, request: Request, connection: Connection) -> Reply:
@@ -97,7 +99,9 @@ def scoreboard(miner: Miner, request: Request, connection: Connection) -> Reply:
 def statistics(miner: Miner, request: Request, connection: Connection) -> Reply:
     """GET /api/system/statistics: no samples, as with statsFrequency 0. Times are ms since boot."""
     stamp = int((miner.now() - miner.machine.booted_at) * 1000)
-    return Reply(body=miner.generation.printed({"currentTimestamp": stamp, "labels": [], "statistics": []}).encode())
+    return Reply(
+        body=miner.generation.printed({"currentTimestamp": stamp, "labels": [], "statistics": []}).encode()
+    )
 
 
 def otp_session(miner: Miner, request: Request, connection: Connection) -> Reply:

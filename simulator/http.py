@@ -89,19 +89,22 @@ def _rest(headers: tuple[tuple[str, str], ...], close: bool) -> str:
 class RequestReader:
     """Collects requests from bytes. Raises `httptools.HttpParserError` on what is no HTTP."""
 
-    __slots__ = ("_ready", "_parser", "_request", "_url", "_body")
+    __slots__ = ("_ready", "_ended", "_parser", "_request", "_url", "_body")
 
     def __init__(self) -> None:
         self._ready: list[Request] = []
+        self._ended = False
         self._url = b""
         self._parser = httptools.HttpRequestParser(self)
-        # AxeOS ignores `Connection: close` and serves what comes after it.
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
         self._request = Request("", "")
         self._body: list[bytes] = []
 
     def feed(self, data: bytes) -> list[Request]:
         """The requests that are complete with `data`."""
+        if self._ended:
+            # AxeOS ignores `Connection: close` and serves what comes after it; the parser would drop it.
+            self._parser = httptools.HttpRequestParser(self)
+            self._ended = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -134,3 +137,4 @@ class RequestReader:
         request.method = self._parser.get_method().decode("ascii")
         request.body = b"".join(self._body)
         self._ready.append(request)
+        self._ended = not self._parser.should_keep_alive()

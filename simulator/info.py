@@ -1,7 +1,7 @@
 """GET /api/system/info of one miner: prints its members in its firmware's dialect.
 
-At 2,000 miners printing 130 members at every poll would be most of the work, so runs of fixed members are printed once
-and kept until `Subject.stamp` changes. A body of 2.15 then costs about 40 µs.
+At 2,000 miners printing 130 members at every poll would be most of the work, so runs of fixed members are
+printed once and kept until `Subject.stamp` changes. A body of 2.15 then costs about 40 µs.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ Owns the socket and its event watcher; hands each accepted socket to a callback.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from gevent import get_hub
 from gevent import socket as gsocket
@@ -25,7 +26,7 @@ class Listener:
         self._address = address
         self._accepted = accepted
         self._socket: gsocket.socket | None = None
-        self._watcher = None
+        self._watcher: Any = None
         # Port 0: a bound socket that never listens keeps the port ours while the listener is away.
         self._reserved = _bound(address) if address[1] == 0 else None
         if self._reserved is not None:
@@ -89,7 +90,7 @@ def _bound(address: Address) -> gsocket.socket:
     sock.setsockopt(gsocket.SOL_SOCKET, gsocket.SO_REUSEADDR, 1)
     try:
         sock.bind(address)
-    except OSError:
+    except OSError as error:
         sock.close()
-        raise
+        raise OSError(error.errno, f"{address[0]}:{address[1]}: {error.strerror}") from error
     return sock

@@ -1,7 +1,8 @@
 """/api/ws (log lines) and /api/ws/live (changes of /info): who may connect, and what each client is sent.
 
-One `Audience` per miner owns the clients and their greenlets. Up to AxeOS 2.9 and on NerdOS there is one stream: the
-newest client has it, older ones stay connected and hear nothing, and when the holder leaves nobody hears anything.
+One `Audience` per miner owns the clients and their greenlets. Up to AxeOS 2.9 and on NerdOS there is one
+stream: the newest client has it, older ones stay connected and hear nothing, and when the holder leaves
+nobody hears anything.
 """
 
 from __future__ import annotations
@@ -95,7 +96,9 @@ class Audience:
         before: dict[str, Any] = {}
         while socket.is_open:
             self._miner.look()
-            values = {key: value for key, value in self._miner.printer.values().items() if key not in NOT_LIVE}
+            values = {
+                key: value for key, value in self._miner.printer.values().items() if key not in NOT_LIVE
+            }
             changed = difference(before, values)
             if changed:
                 socket.send_text(self._miner.printer.print({"event": "update", "data": changed}))
@@ -137,11 +140,11 @@ def _open(miner: Miner, request: Request, connection: Connection, admit: Any) ->
 
 
 def refuse(miner: Miner, request: Request, connection: Connection, status: int) -> Reply | None:
-    """401 or 429. ≥ 2.15 says so before the handshake; older firmware has already answered 101 and writes the bytes of
-    an HTTP answer into the open websocket."""
+    """401 or 429. ≥ 2.15 says so before the handshake; older firmware has already answered 101 and writes
+    the bytes of an HTTP answer into the open websocket."""
     text = {401: b"Unauthorized", 429: b"Too many WebSocket clients"}[status]
     reply = Reply(status, text, HTML, headers=())
-    if not request.wants_websocket or miner.generation.refusal == "429":
+    if not request.wants_websocket or miner.generation.refuses_before_101:
         return reply
     connection.send(accept_head(request))
     connection.send(reply.head() + reply.payload())

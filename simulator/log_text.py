@@ -1,7 +1,7 @@
 """What a miner writes into its log: lines of a working day, of a boot, and how each firmware dresses them.
 
-Pure: texts from a random source and a few facts. ESP-IDF's format is `I (ms since boot) tag: text`, in colours on
-AxeOS; lines of the wifi library have none, and no space after the colon.
+Pure: texts from a random source and a few facts. ESP-IDF's format is `I (ms since boot) tag: text`, in
+colours on AxeOS; lines of the wifi library have none, and no space after the colon.
 """
 
 from __future__ import annotations
@@ -29,11 +29,22 @@ def dress(said: Said, uptime_ms: int, *, colours: bool) -> bytes:
 def _result(random: Random, pool: Mapping[str, Any]) -> Said:
     job, nonce = random.getrandbits(20), random.getrandbits(32)
     diff = 250 / max(random.random(), 1e-6)
-    return "I", "asic_result", f"ID: {job}, ASIC nr: 0, ver: 24A7A000 Nonce {nonce:08X} diff {diff:.1f} of 1000."
+    return (
+        "I",
+        "asic_result",
+        f"ID: {job}, ASIC nr: 0, ver: 24A7A000 Nonce {nonce:08X} diff {diff:.1f} of 1000.",
+    )
 
 
 def _submit(random: Random, pool: Mapping[str, Any]) -> Said:
-    parameters = [pool["stratumUser"], f"{random.getrandbits(40):x}", "04000000", "69979af4", "4dda0258", "02bb4000"]
+    parameters = [
+        pool["stratumUser"],
+        f"{random.getrandbits(40):x}",
+        "04000000",
+        "69979af4",
+        "4dda0258",
+        "02bb4000",
+    ]
     return _sent(random.randrange(4, 9999), "mining.submit", parameters)
 
 
@@ -52,7 +63,11 @@ def _work(random: Random, pool: Mapping[str, Any]) -> Said:
 def _notify(random: Random, pool: Mapping[str, Any]) -> Said:
     """1–3 KB in one line."""
     branches = [f"{random.getrandbits(256):064x}" for _ in range(random.randrange(8, 24))]
-    message = {"id": None, "method": "mining.notify", "params": ["6f2a", "00" * 32, "01" * 60, "02" * 120, branches]}
+    message = {
+        "id": None,
+        "method": "mining.notify",
+        "params": ["6f2a", "00" * 32, "01" * 60, "02" * 120, branches],
+    }
     return "I", "stratum_api", "rx: " + json.dumps(message)
 
 
@@ -71,7 +86,11 @@ def _beacon(random: Random, pool: Mapping[str, Any]) -> Said:
 
 def _sent(number: int, method: str, parameters: list[Any]) -> Said:
     """`tx:` texts end with a newline of their own, before the colour is reset."""
-    return "I", "stratum_api", "tx: " + json.dumps({"id": number, "method": method, "params": parameters}) + "\n"
+    return (
+        "I",
+        "stratum_api",
+        "tx: " + json.dumps({"id": number, "method": method, "params": parameters}) + "\n",
+    )
 
 
 Maker = Callable[[Random, Mapping[str, Any]], Said]

@@ -1,6 +1,7 @@
 """The log of one miner: lines that come with time, the ring that AxeOS ≥ 2.14 keeps, and who reads along.
 
-Owns its clockwork and its subscribers' queues; opens no socket. Lines are made only while somebody reads or asks.
+Owns its clockwork and its subscribers' queues; opens no socket. Lines are made only while somebody reads or
+asks.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ Sink = Callable[[bytes], None]
 
 
 class Log:
-    """`rate`: lines per second of a mining miner; may be changed while it runs. `recent`: the last entries, whole."""
+    """`rate`: lines per second of a mining miner; may be changed while it runs. `recent`: the last entries,
+    whole."""
 
     def __init__(self, miner: Miner, random: Random, rate: float) -> None:
         self.rate = rate
@@ -96,10 +98,9 @@ class Log:
 
 
 def frames(entry: bytes, *, by_line: bool) -> list[bytes]:
-    """The websocket payloads of one entry: the entry itself up to 2.13; from 2.14 on the ring is cut after each newline
-    and at 4096 bytes, inside a UTF-8 sequence if it falls so."""
+    """The websocket payloads of one entry: the entry itself up to 2.13; from 2.14 on the ring is cut after
+    each newline and at 4096 bytes, inside a UTF-8 sequence if it falls so."""
     if not by_line:
         return [entry]
     lines = [line + b"\n" for line in entry.split(b"\n")[:-1]]
     return [line[at : at + MAX_FRAME] for line in lines for at in range(0, len(line), MAX_FRAME)]
-

@@ -1,8 +1,8 @@
 """The mining part of one miner: what hashes, heats and counts, as a function of time.
 
-Owns what a reboot clears (uptime, share counters, pause) and what it does not (best difficulty, heat). Knows no
-HTTP and no firmware names; firmware reads it through `info.py`. Nothing ticks: `advance(now)` brings the state up to
-`now` whenever somebody looks, so a miner that nobody asks costs nothing.
+Owns what a reboot clears (uptime, share counters, pause) and what it does not (best difficulty, heat).
+Knows no HTTP and no firmware names; firmware reads it through `info.py`. Nothing ticks: `advance(now)`
+brings the state up to `now` whenever somebody looks, so a miner that nobody asks costs nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from . import physics
 from .boards import Board
+from .physics import NOISE, NOISE_MASK, NOISE_RATE
 from .shares import Shares
 
 MINUTE_WINDOWS = (60.0, 600.0, 3600.0)
@@ -24,15 +25,31 @@ class Machine:
     """State of the mining part; `settings` is the view of what is in force (frequency, coreVoltage, fan…)."""
 
     __slots__ = (
-        "board", "settings", "shares", "ambient", "phase", "booted_at", "mining_from", "paused", "pools_reachable",
-        "temperature", "averages", "plan", "hashing", "difficulty", "lifetime", "on_overheat", "_at", "_random",
-    )  # fmt: skip
+        "board",
+        "settings",
+        "shares",
+        "ambient",
+        "phase",
+        "booted_at",
+        "mining_from",
+        "paused",
+        "pools_reachable",
+        "temperature",
+        "averages",
+        "plan",
+        "hashing",
+        "difficulty",
+        "lifetime",
+        "on_overheat",
+        "_at",
+        "_random",
+    )
 
     def __init__(self, board: Board, settings: Mapping[str, Any], random: Random, now: float) -> None:
         self.board = board
         self.settings = settings
         self.ambient = random.uniform(20.0, 27.0)
-        self.phase = random.uniform(0.0, 6.28)
+        self.phase = random.uniform(0.0, 4096.0)
         self.difficulty = float(random.choice((1000, 2048, 4096, 8192)))
         self.lifetime = random.uniform(1e6, 6e6)
         self.shares = Shares(random, best=self.difficulty * 10 ** random.uniform(3.0, 6.5))
@@ -48,6 +65,7 @@ class Machine:
         self.temperature = self.plan.temperature
         self.averages = [self.plan.hash_rate] * len(MINUTE_WINDOWS)
         self._preload(now)
+        self._rate_shares(now)
 
     def _preload(self, now: float) -> None:
         rate = self.plan.hash_rate * 1e9 / (self.difficulty * 2.0**32)
@@ -70,6 +88,11 @@ class Machine:
         self._step(now)
         self.hashing = not self.paused and self.pools_reachable and self.mining_from <= now
         self.plan = self._plan()
+        self._rate_shares(now)
+
+    def _rate_shares(self, now: float) -> None:
+        """The new rate counts from now on, not from the next look."""
+        self.shares.advance(now, self.plan.hash_rate, self.difficulty)
 
     def advance(self, now: float) -> None:
         """Bring everything up to `now`; calls `on_overheat` when the chip is too hot."""
@@ -121,4 +144,4 @@ class Machine:
 
     def noise(self, now: float, lane: int) -> float:
         """Noise between -1 and 1 for one reading (`lane`)."""
-        return physics.noise(now, self.phase, lane)
+        return NOISE[int(now * NOISE_RATE + self.phase + lane * 617) & NOISE_MASK]

@@ -1,6 +1,7 @@
 """One pretend miner: its parts put together, its power switch, its address and its faults.
 
-Owns the life of its parts. Knows no firmware differences: those are in `Generation` and the tables that go by it.
+Owns the life of its parts. Knows no firmware differences: those are in `Generation` and the tables that go
+by it.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import gevent
 import orjson
 from gevent import lock
 
-from . import faults, routes
+from . import routes
 from .boards import BOARDS
 from .connection import Connection
 from .door import Door
+from .faults import FaultSwitch
 from .generations import GENERATIONS
 from .http import Request
 from .info import InfoPrinter
@@ -30,8 +32,8 @@ from .machine import Machine
 from .otp import OneTimePasswords
 from .overheat import OVERHEAT
 from .readings import Subject
-from .settings import Settings, factory_pools, factory_settings
-from .spec import MinerSpec, Timings, normal_mac
+from .settings import Settings
+from .spec import MinerSpec, Timings, first_settings, normal_mac
 
 Clock = Callable[[], float]
 SOFTWARE_RESET = "Software reset via esp_restart"
@@ -41,7 +43,9 @@ POWER_ON_RESET = "Power on reset"
 class Miner:
     """A miner that is off until `power_on`. `now` is its clock, in seconds."""
 
-    def __init__(self, spec: MinerSpec, random: Random, clock: Clock = time.monotonic, timings: Timings | None = None):
+    def __init__(
+        self, spec: MinerSpec, random: Random, clock: Clock = time.monotonic, timings: Timings | None = None
+    ):
         self.spec = spec
         self.generation = GENERATIONS[spec.generation]
         self.board = BOARDS[spec.board]
@@ -61,7 +65,7 @@ class Miner:
         self.busy = lock.BoundedSemaphore(1)
         self.door = Door(self, spec.address, limit=self.generation.sockets, purge=self.generation.purge)
         self.subject.host = self.door.address[0]
-        self._active: faults.ActiveFault | None = None
+        self.faults = FaultSwitch(self)
         self._life: gevent.Greenlet | None = None
 
     def _subject(self, spec: MinerSpec) -> Subject:
@@ -97,7 +101,7 @@ class Miner:
 
     @property
     def writes(self) -> list[bytes]:
-        """The bodies of the writing requests, as received, the newest last (`ledger.writes` has their paths)."""
+        """Bodies of the writing requests, as received, the newest last (`ledger.writes` has their paths)."""
         return [write.body for write in self.ledger.writes]
 
     @property
@@ -143,11 +147,11 @@ class Miner:
 
     def reported_info(self) -> bytes:
         """The body of /api/system/info, with the changes of the fault that is on."""
-        active = self._active
-        if active is None or active.fault.mangle is None:
+        mangle = self.faults.mangles()
+        if mangle is None:
             return self._true_info()
         values = self.printer.values() if self.spec.body is None else orjson.loads(self.spec.body)
-        return self.printer.print(active.fault.mangle(values, active.options))
+        return self.printer.print(mangle(values))
 
     # State.
 
@@ -186,10 +190,7 @@ class Miner:
 
     def _deliver(self, connection: Connection, request: Request) -> None:
         self.look()
-        active = self._active
-        if active is not None and active.catches(request):
-            answer = lambda: routes.reply(self, request, connection)  # noqa: E731 (bound to this one request)
-            active.handle(faults.Exchange(connection, request, active.options, answer))
+        if self.faults.takes(connection, request, lambda: routes.reply(self, request, connection)):
             return
         reply = routes.reply(self, request, connection)
         if reply is not None:
@@ -215,7 +216,7 @@ class Miner:
         self.log.boot()
 
     def _open_door(self) -> None:
-        if self.powered and (self._active is None or self._active.fault.listening):
+        if self.powered and self.faults.listening:
             self.door.open()
 
     def power_off(self, *, silent: bool = False) -> None:
@@ -271,7 +272,7 @@ class Miner:
     @property
     def fault(self) -> str | None:
         """The name of the fault that is on. Assign a name to switch it on, None to be well."""
-        return self._active.name if self._active else None
+        return self.faults.name
 
     @fault.setter
     def fault(self, name: str | None) -> None:
@@ -282,29 +283,13 @@ class Miner:
 
     def set_fault(self, name: str, **options: Any) -> None:
         """Switch a fault on, in place of the one that is on. ValueError for an unknown name."""
-        active = faults.make_fault(name, options)
-        self.clear_fault()
-        self._active = active
-        if active.fault.begin is not None:
-            active.fault.begin(self, active.options)
-        if not active.fault.listening:
+        self.faults.switch_on(name, options)
+        if self.faults.listening:
+            self._open_door()
+        else:
             self.door.shut()
 
     def clear_fault(self) -> None:
-        """Well again; connections that the fault held are reset."""
-        active, self._active = self._active, None
-        if active is None:
-            return
-        for connection in list(active.held):
-            connection.reset()
-        if active.fault.end is not None:
-            active.fault.end(self, active.options)
+        """Well again."""
+        self.faults.switch_off()
         self._open_door()
-
-
-def first_settings(spec: MinerSpec) -> dict[str, Any]:
-    """What is stored before anybody changed anything."""
-    generation = GENERATIONS[spec.generation]
-    pools = factory_pools(spec.hostname.replace(" ", "_"), "public-pool.io", slots=generation.slots)
-    own = {"autofanspeed": 2, "temptarget": 55} if generation.nerd else {}
-    return factory_settings(BOARDS[spec.board], spec.hostname) | pools | own | dict(spec.settings or {})

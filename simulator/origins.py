@@ -1,5 +1,5 @@
-"""The `Origin` check that nearly every handler does since AxeOS 2.5.1. The caller's own address is not judged here:
-on a real device 127/8 would be refused, and everything here is loopback."""
+"""The `Origin` check that nearly every handler does since AxeOS 2.5.1. The caller's own address is not
+judged here: on a real device 127/8 would be refused, and everything here is loopback."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ ADDRESS = re.compile(r"\d+(\.\d+){3}")
 
 
 def origin_allowed(generation: Generation, request: Request) -> bool:
-    """≤ 2.14: exactly `http://<private IPv4>`. ≥ 2.15: names without a dot and `*.local` too, their port stripped,
-    but an address with a port is still refused. NerdOS strips the port first."""
+    """≤ 2.14: exactly `http://<private IPv4>`. ≥ 2.15: names without a dot and `*.local` too, their port
+    stripped, but an address with a port is still refused. NerdOS strips the port first."""
     origin = request.headers.get("origin")
     if origin is None or not generation.address_gate:
         return True

@@ -13,7 +13,8 @@ FLOOR_MHZ, FLOOR_MV = 50, 1000
 
 
 def latch(miner: Miner, now: float) -> None:
-    """AxeOS ≤ 2.10: crawl at 50 MHz with the fan at full speed, reboot, stay so until somebody clears overheat_mode."""
+    """AxeOS ≤ 2.10: crawl at 50 MHz with the fan at full speed, reboot, stay so until somebody clears
+    overheat_mode."""
     fan = {"autofanspeed": 0, "manualFanSpeed": 100}
     miner.store({"frequency": FLOOR_MHZ, "coreVoltage": FLOOR_MV, "overheat_mode": 1} | fan)
     miner.machine.temperature = miner.machine.ambient + 40
@@ -41,4 +42,8 @@ def shutdown(miner: Miner, now: float) -> None:
     miner.machine.halt(now)
 
 
-OVERHEAT: dict[str, Callable[[Miner, float], None]] = {"latch": latch, "recover": recover, "shutdown": shutdown}
+OVERHEAT: dict[str, Callable[[Miner, float], None]] = {
+    "latch": latch,
+    "recover": recover,
+    "shutdown": shutdown,
+}

@@ -1,7 +1,8 @@
 """How the readings of a miner follow from its settings and from time. Pure functions, no state, no clock.
 
-Units: MHz, mV, W, °C, GH/s, seconds, fan in percent. The constants are plausible, not measured: what matters is
-that power goes with frequency × voltage², temperature with power and fan, and hashrate with frequency and cores.
+Units: MHz, mV, W, °C, GH/s, seconds, fan in percent. The constants are plausible, not measured: what
+matters is that power goes with frequency × voltage², temperature with power and fan, and hashrate with
+frequency and cores.
 """
 
 from __future__ import annotations
@@ -64,7 +65,12 @@ class FanRule:
         """The speed the controller ends at: what holds the target temperature, inside its limits."""
         if not self.automatic:
             return self.manual
-        wanted = 100 - (max(self.target - ambient, 1.0) / max(load, 0.01) - RISE_AT_FULL_FAN) / RISE_PER_MISSING_FAN * 100
+        wanted = (
+            100
+            - (max(self.target - ambient, 1.0) / max(load, 0.01) - RISE_AT_FULL_FAN)
+            / RISE_PER_MISSING_FAN
+            * 100
+        )
         return min(100.0, max(self.minimum, wanted))
 
 
@@ -96,19 +102,17 @@ def seconds_until(value: float, target: float, limit: float, time_constant: floa
     return time_constant * math.log((target - value) / (target - limit))
 
 
-def wobble(now: float, phase: float) -> float:
-    """Smooth noise between -1 and 1: a function of time alone, so that equal seeds give equal readings."""
-    return 0.6 * math.sin(now / 7.3 + phase) + 0.4 * math.sin(now / 2.1 + phase * 1.7)
+def _wobble(now: float) -> float:
+    """Smooth noise between -1 and 1."""
+    return 0.6 * math.sin(now / 7.3) + 0.4 * math.sin(now / 2.1)
 
 
-NOISE_STEPS_PER_SECOND = 8
-_NOISE_MASK = 4095
-_NOISE = tuple(wobble(step / NOISE_STEPS_PER_SECOND, 0.0) for step in range(_NOISE_MASK + 1))
-
-
-def noise(now: float, phase: float, lane: int) -> float:
-    """`wobble` from a table, in steps of an eighth of a second: a sine apiece for 40 readings is felt at 2,000 miners."""
-    return _NOISE[int(now * NOISE_STEPS_PER_SECOND + phase * 601 + lane * 617) & _NOISE_MASK]
+# Noise is a function of time alone, so that equal seeds give equal readings; from a table, since two sines
+# for each of 30 readings are felt at 2,000 miners. A miner reads it from its own offset, each reading from
+# its own lane.
+NOISE_RATE = 8
+NOISE_MASK = 4095
+NOISE = tuple(_wobble(step / NOISE_RATE) for step in range(NOISE_MASK + 1))
 
 
 def stepped(value: float, step: float) -> float:

@@ -1,7 +1,7 @@
 """Pool slots of AxeOS ≥ 2.15: what a pool object must hold, and PUT and DELETE /api/system/pools/{0..7}.
 
-A slot is always replaced whole: members left out go back to their defaults, and the password to `x`; the mask `*****`,
-which GET returns, keeps the stored one.
+A slot is always replaced whole: members left out go back to their defaults, and the password to `x`; the
+mask `*****`, which GET returns, keeps the stored one.
 """
 
 from __future__ import annotations

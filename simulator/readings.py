@@ -1,7 +1,7 @@
 """What the sensors and counters of one miner say now: one small function per reading, all of a `Subject`.
 
-Functions of the machine's state and of time, in the firmware's units. `ABSENT` leaves a member out of the answer, as
-the firmware does (power_fault while there is none, blockHeight before the first job).
+Functions of the machine's state and of time, in the firmware's units. `ABSENT` leaves a member out of the
+answer, as the firmware does (power_fault while there is none, blockHeight before the first job).
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ ABSENT = object()
 
 @dataclass(slots=True)
 class Subject:
-    """What the getters look at. `now` is the simulation's time in seconds; `revision` grows when a fixed part changes."""
+    """What the getters look at. `now` is the simulation's time in seconds; `revision` grows when a fixed
+    part changes."""
 
     generation: Generation
     board: Board
@@ -38,8 +39,8 @@ class Subject:
     revision: int = 0
 
     def stamp(self) -> tuple[object, ...]:
-        """Equal stamps: all fixed members read the same. The plan is a new object whenever settings in force, pause or
-        pools changed."""
+        """Equal stamps: all fixed members read the same. The plan is a new object whenever settings in
+        force, pause or pools changed."""
         return self.settings.version, self.revision, self.machine.plan, has_job(self)
 
     @property
@@ -161,4 +162,4 @@ def total_hashes(s: Subject) -> float:
 
 def core_voltage(s: Subject) -> float:
     """Measured at the regulator's output, mV."""
-    return s.machine.settings["coreVoltage"] * 0.993 + 3 * s.machine.noise(s.now, 15)
+    return float(s.machine.settings["coreVoltage"]) * 0.993 + 3 * s.machine.noise(s.now, 15)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from ipaddress import IPv4Address
 from itertools import cycle, islice
+from typing import Any
+
+import orjson
 
 from .generations import GENERATIONS
 from .listener import Address
-from .spec import MinerSpec
+from .spec import MinerSpec, normal_mac
 
 DEMO_PORT = 8101
+MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]?){5}[0-9A-Fa-f]{2}")
 
 # (generation, board, hostname); two have the factory hostname, as two new miners in one house do.
 DEMO = (
@@ -33,8 +39,8 @@ BOARD_OF = {"nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+", "2.1": "0.11", "2.4"
 
 
 def demo_fleet(host: str = "127.0.0.1", port: int = DEMO_PORT) -> list[MinerSpec]:
-    """Twelve miners on twelve ports. The one whose firmware does not report its MAC has an address of its own,
-    without which nobody could tell who it is: 127.0.0.2, same port."""
+    """Twelve miners on twelve ports. The one whose firmware does not report its MAC has an address of its
+    own, without which nobody could tell who it is: 127.0.0.2, same port."""
     return [
         MinerSpec(generation, board, hostname, mac_of(index), _demo_address(generation, host, port + index))
         for index, (generation, board, hostname) in enumerate(DEMO)
@@ -54,8 +60,8 @@ def make_specs(
     *,
     per_address: bool = True,
 ) -> list[MinerSpec]:
-    """`count` miners. `per_address`: each its own address from `base` on, all on `port`; else all on `base`, from
-    `port` on. Port 0: any free one."""
+    """`count` miners. `per_address`: each its own address from `base` on, all on `port`; else all on
+    `base`, from `port` on. Port 0: any free one."""
     kinds = islice(cycle(_kinds(generation)), count)
     return [
         MinerSpec(
@@ -86,3 +92,27 @@ def _address(base: str, port: int, index: int, per_address: bool) -> Address:
 def mac_of(index: int) -> str:
     """A locally administered MAC that nobody owns."""
     return f"02:00:5e:{index >> 16 & 255:02x}:{index >> 8 & 255:02x}:{index & 255:02x}"
+
+
+def with_body(body: bytes, address: Address) -> MinerSpec:
+    """A miner that serves a recorded /info: its firmware guessed from the version, its MAC taken from it. A
+    body that is no JSON object is served as it is, by a 2.12."""
+    try:
+        recorded = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        recorded = None
+    values = recorded if isinstance(recorded, dict) else {}
+    generation = _generation_like(values)
+    spec = MinerSpec(generation, BOARD_OF.get(generation, "601"), address=address, body=body)
+    mac = str(values.get("macAddr", ""))
+    return replace(spec, mac=normal_mac(mac)) if MAC.fullmatch(mac) else spec
+
+
+def _generation_like(values: dict[str, Any]) -> str:
+    """The newest generation that is not newer than the recorded version."""
+    if "deviceModel" in values:
+        return "nerd"
+    found = re.match(r"v?(\d+)\.(\d+)", str(values.get("version", "")))
+    number = (int(found[1]), int(found[2])) if found else (2, 12)
+    older = [row for row in GENERATIONS.values() if not row.nerd and row.number <= number]
+    return max(older, key=lambda row: row.number, default=GENERATIONS["2.1"]).name

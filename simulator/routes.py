@@ -50,7 +50,10 @@ ROUTES = (
     Route("GET", "/api/system/scoreboard", handlers.scoreboard, since=(2, 14)),
     Route("GET", "/api/system/statistics", handlers.statistics, since=(2, 8)),
     *(Route("PUT", f"/api/system/pools/{slot}", pools_api.put_pool, since=(2, 15)) for slot in POOL_SLOTS),
-    *(Route("DELETE", f"/api/system/pools/{slot}", pools_api.delete_pool, since=(2, 15)) for slot in POOL_SLOTS),
+    *(
+        Route("DELETE", f"/api/system/pools/{slot}", pools_api.delete_pool, since=(2, 15))
+        for slot in POOL_SLOTS
+    ),
     Route("GET", "/api/ws", log_socket.open_logs, nerd=True),
     Route("GET", "/api/ws/live", log_socket.open_live, since=(2, 14)),
 )
@@ -85,8 +88,8 @@ def reply(miner: Miner, request: Request, connection: Connection) -> Reply | Non
 
 
 def _unknown(generation: Generation, request: Request) -> Reply:
-    """≥ 2.15 tells unknown API paths; everything else is the captive portal's redirect, which a client that follows
-    redirects sees as a 200 with HTML."""
+    """≥ 2.15 tells unknown API paths; everything else is the captive portal's redirect, which a client that
+    follows redirects sees as a 200 with HTML."""
     if request.method == "OPTIONS":
         return Reply(200, b"", HTML)
     if request.path.startswith("/api/") and generation.since(2, 15):

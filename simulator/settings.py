@@ -1,8 +1,9 @@
-"""The settings store (NVS) of one miner: what is stored, what is in force, and what still waits in the write queue.
+"""The settings store (NVS) of one miner: what is stored, what is in force, and what still waits in the
+write queue.
 
-`stored` is what /api/system/info reports; `active` is what the miner runs, which differs for keys that take effect at
-the next boot. From AxeOS 2.11 on writes go through a queue, so that a read right after a PATCH still shows the old
-value: `pending` holds them until they are due.
+`stored` is what /api/system/info reports; `active` is what the miner runs, which differs for keys that take
+effect at the next boot. From AxeOS 2.11 on writes go through a queue, so that a read right after a PATCH
+still shows the old value: `pending` holds them until they are due.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Settings:
         self.active.update(self.stored)
 
     def write(self, changes: Mapping[str, Any], live: frozenset[str], due: float) -> None:
-        """Queue `changes`; those named in `live` come into force with the write, the others at the next boot."""
+        """Queue `changes`; those in `live` come into force with the write, the others at the next boot."""
         self.pending.append((due, dict(changes), live))
 
     def settle(self, now: float) -> bool:
@@ -55,7 +56,8 @@ class Settings:
             return False
         ripe = sorted((write for write in self.pending if write[0] <= now), key=lambda write: write[0])
         self.pending = [write for write in self.pending if write[0] > now]
-        return any([self.store(changes, live) for _, changes, live in ripe])
+        stored = [self.store(changes, live) for _, changes, live in ripe]
+        return any(stored)
 
     def store(self, changes: Mapping[str, Any], live: frozenset[str]) -> bool:
         """Write at once; True when something in force changed."""

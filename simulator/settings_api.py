@@ -1,7 +1,7 @@
 """PATCH /api/system: a JSON object of settings, read by the rules of this firmware.
 
-Unknown keys are ignored with 200 everywhere; from AxeOS 2.11 on one bad value makes the whole request 400 and nothing
-is saved. No firmware knows a safety limit: 65535 MHz is accepted.
+Unknown keys are ignored with 200 everywhere; from AxeOS 2.11 on one bad value makes the whole request 400
+and nothing is saved. No firmware knows a safety limit: 65535 MHz is accepted.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from .http import HTML, Reply, Request
-from .patch_rules import IGNORED, RULES, Crash, Refused
+from .patch_readers import IGNORED, Crash, Refused
+from .patch_rules import RULES
 from .pools_api import WRONG_INPUT, merge_slots
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def patch_system(miner: Miner, request: Request, connection: Connection) -> Repl
 def changes_of(miner: Miner, given: Mapping[str, Any]) -> dict[str, Any]:
     """What a request changes in the settings store."""
     rules = RULES[miner.generation.name]
-    read = ((rules[key].target, rules[key].read(value)) for key, value in given.items() if key in rules)
+    read = ((rules[key].target, rules[key].reader(value)) for key, value in given.items() if key in rules)
     changes = {target: value for target, value in read if value is not IGNORED}
     if miner.generation.slots and "pools" in given:
         slots = merge_slots(given["pools"], miner.settings.latest("pools"))

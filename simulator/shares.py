@@ -1,6 +1,7 @@
 """Shares and best difficulty: a Poisson process that is advanced only when somebody looks.
 
-Owns the counters that a reboot clears and the best difficulty that it does not. Deterministic by its random source.
+Owns the counters that a reboot clears and the best difficulty that it does not. Deterministic by its random
+source.
 """
 
 from __future__ import annotations

@@ -6,16 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .boards import BOARDS
+from .generations import GENERATIONS
 from .listener import Address
+from .settings import factory_pools, factory_settings
 
 
 @dataclass(frozen=True)
 class Timings:
     """Seconds that things take.
 
-    `boot`: unreachable; `before_restart`: from the answer to the reset (1 s in the firmware); `mining`: from boot to
-    the first hash; `queue`: how long a queued NVS write waits; `cooling`: safe mode after overheating; `resume`:
-    winding the frequency up; `latency`: before each answer.
+    `boot`: unreachable; `before_restart`: from the answer to the reset (1 s in the firmware); `mining`:
+    from boot to the first hash; `queue`: how long a queued NVS write waits; `cooling`: safe mode after
+    overheating; `resume`: winding the frequency up; `latency`: before each answer.
     """
 
     boot: float = 2.0
@@ -35,8 +38,8 @@ LIFELIKE = Timings(boot=5.0, before_restart=1.0, mining=8.0, cooling=30.0, laten
 class MinerSpec:
     """One miner. Port 0 takes any free port. `body`: a recorded /info, served as it is.
 
-    `otp`: NerdOS asks for `otp_code` on writes. `log_rate`: lines per second. `settings` override what is stored at
-    first start.
+    `otp`: NerdOS asks for `otp_code` on writes. `log_rate`: lines per second. `settings` override what is
+    stored at first start.
     """
 
     generation: str = "2.12"
@@ -57,3 +60,11 @@ def normal_mac(mac: str) -> str:
     if len(digits) != 12:
         raise ValueError(f"not a MAC: {mac!r}")
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
+
+
+def first_settings(spec: MinerSpec) -> dict[str, Any]:
+    """What is stored before anybody changed anything."""
+    generation = GENERATIONS[spec.generation]
+    pools = factory_pools(spec.hostname.replace(" ", "_"), "public-pool.io", slots=generation.slots)
+    own = {"autofanspeed": 2, "temptarget": 55} if generation.nerd else {}
+    return factory_settings(BOARDS[spec.board], spec.hostname) | pools | own | dict(spec.settings or {})

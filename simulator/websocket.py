@@ -1,5 +1,6 @@
-"""One websocket of a miner. Frames go out raw, because the firmware's text frames are not always valid UTF-8; what
-comes in is read by wsproto: pings are answered, a close is answered, everything else is drained and ignored."""
+"""One websocket of a miner. Frames go out raw, because the firmware's text frames are not always valid
+UTF-8; what comes in is read by wsproto: pings are answered, a close is answered, everything else is
+drained and ignored."""
 
 from __future__ import annotations
 
@@ -63,22 +64,17 @@ class WebSocket:
         return self._connection.is_open
 
     def send_text(self, payload: bytes) -> None:
-        """Send one text frame; a client that does not read is dropped after five seconds, in which the device's one
-        HTTP task does nothing else."""
+        """Send one text frame; a client that does not read is dropped after five seconds, in which the
+        device's one HTTP task does nothing else."""
         with self._connection.miner.busy:
             self._send(text_frame(payload))
 
     def _send(self, data: bytes) -> None:
-        with self._sending, gevent.Timeout(SEND_SECONDS, False):
-            self._try_send(data)
-            return
-        self._connection.reset()
-
-    def _try_send(self, data: bytes) -> None:
         try:
-            self._connection.send(data)
-        except OSError:
-            self._connection.close()
+            with self._sending, gevent.Timeout(SEND_SECONDS):
+                self._connection.send(data)
+        except (OSError, gevent.Timeout):
+            self._connection.reset()
 
     def _received(self, data: bytes) -> None:
         try:

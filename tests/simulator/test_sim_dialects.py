@@ -1,0 +1,222 @@
+"""What each generation answers: members, order, types, formats."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import requests
+from sim_helpers import Start, url
+
+from simulator import GENERATIONS
+
+BODIES = Path(__file__).parent / "bodies"
+ALL = list(GENERATIONS)
+CONSTRUCTED = {
+    "2.4": "bitaxe-ultra-204-v2.4.5.constructed.json",
+    "2.15": "bitaxe-gamma-601-v2.15.0.constructed.json",
+    "nerd": "nerdqaxeplus-v1.0.30.constructed.json",
+}
+
+
+def kind(value: object) -> str:
+    if isinstance(value, bool):
+        return "bool"
+    return "number" if isinstance(value, int | float) else type(value).__name__
+
+
+@pytest.mark.parametrize(("generation", "name"), CONSTRUCTED.items())
+def test_members_order_and_types_are_the_serialisers(
+    start: Start, http: requests.Session, generation: str, name: str
+) -> None:
+    expected = json.loads((BODIES / name).read_text())
+    answer = http.get(url(start(generation))).json()
+    assert list(answer) == list(expected)
+    assert {key: kind(value) for key, value in answer.items()} == {
+        key: kind(value) for key, value in expected.items()
+    }
+    pools = [{key: kind(value) for key, value in pool.items()} for pool in answer.get("pools", [])]
+    assert pools == [{key: kind(value) for key, value in pool.items()} for pool in expected.get("pools", [])]
+
+
+# Members that a generation has, and such as it has not (yet, or no longer).
+PRESENCE = {
+    "2.1": (
+        {"fanSpeed", "fanspeed", "boardVersion"},
+        {"macAddr", "hostname", "asicCount", "fanrpm", "vrTemp"},
+    ),
+    "2.4": (
+        {"macAddr", "hostname", "asicCount", "stratumDiff", "fanrpm"},
+        {"fanSpeed", "temptarget", "temp2"},
+    ),
+    "2.7": ({"asicCount", "maxPower", "temptarget", "sharesRejectedReasons"}, {"temp2", "poolDifficulty"}),
+    "2.10": (
+        {"temp2", "poolDifficulty", "axeOSVersion", "minFanSpeed"},
+        {"asicCount", "manualFanSpeed", "ipv4"},
+    ),
+    "2.12": ({"hashRate_1m", "manualFanSpeed", "poolAddrFamily", "resetReason"}, {"pools", "miningPaused"}),
+    "2.15": ({"pools", "miningPaused", "poolConnectionInfo", "partitions"}, {"asicCount", "poolAddrFamily"}),
+    "nerd": ({"deviceModel", "hostip", "jobInterval"}, {"boardVersion", "expectedHashrate", "otp"}),
+    "nerd1.0.36": ({"deviceModel", "hostip"}, {"boardVersion"}),
+}
+
+
+@pytest.mark.parametrize("generation", ALL)
+def test_members_come_and_go_with_the_generations(
+    start: Start, http: requests.Session, generation: str
+) -> None:
+    present, absent = PRESENCE[generation]
+    answer = http.get(url(start(generation))).json()
+    assert present <= set(answer)
+    assert not absent & set(answer)
+    assert not {"power_fault", "hardware_fault", "stratumPassword", "wifiPass"} & set(answer)
+
+
+BEST = {
+    "2.1": r'"bestDiff":\t"[\d.e+]+[kMGTPE]?"',
+    "2.7": r'"bestDiff":\t"[\d.e+]+[kMGTPE]?"',
+    "2.10": r'"bestDiff":\t"\d+\.\d\d [kMGTPE]"',
+    "2.12": r'"bestDiff":\t\d+,',
+    "2.15": r'"bestDiff":\d+,',
+    "nerd": r'"bestDiff":"[\d.e+]+[kMGTPE]?"',
+    "nerd1.0.36": r'"bestDiff":\d+,',
+}
+
+
+@pytest.mark.parametrize(("generation", "pattern"), BEST.items())
+def test_best_difficulty_is_printed_as_the_generation_prints_it(
+    start: Start, http: requests.Session, generation: str, pattern: str
+) -> None:
+    reply = http.get(url(start(generation)))
+    assert re.search(pattern, reply.text), reply.text[:400]
+    assert reply.headers["Content-Type"] == "application/json"
+
+
+def test_old_bodies_are_indented_with_tabs_and_new_ones_are_compact(
+    start: Start, http: requests.Session
+) -> None:
+    old, new = http.get(url(start("2.12"))).text, http.get(url(start("2.15"))).text
+    assert old.startswith('{\n\t"power":\t') and old.endswith("}]\n\t}\n}")
+    assert '\t\t"asics":\t[{\n\t\t\t\t"total":\t' in old
+    assert (
+        new.startswith('{"power":') and "\n" not in new and ", " not in new.split('"blockSignals"')[0][:900]
+    )
+
+
+def test_floats_have_the_digits_of_their_time(start: Start, http: requests.Session) -> None:
+    """C floats with all their digits up to 2.10, seven decimals at most from 2.11 on."""
+    old = http.get(url(start("2.7", board="601"))).text
+    new = http.get(url(start("2.12"))).text
+    assert any(len(digits) > 10 for digits in re.findall(r"\.(\d+)", old))
+    assert all(len(digits) <= 7 for digits in re.findall(r":\t\d+\.(\d+)", new))
+
+
+@pytest.mark.parametrize(
+    ("generation", "board", "member", "value"),
+    [
+        ("2.10", "601", "temp2", 0),
+        ("2.12", "601", "temp2", -1),
+        ("2.7", "204", "vrTemp", 0),
+        ("2.10", "601", "stratumExtranonceSubscribe", 0),
+        ("2.15", "601", "stratumExtranonceSubscribe", False),
+        ("2.12", "601", "isUsingFallbackStratum", 0),
+        ("nerd", "nerdqaxe+", "isUsingFallbackStratum", False),
+        ("nerd", "nerdqaxe+", "autofanspeed", 2),
+        ("2.4", "204", "autofanspeed", 1),
+    ],
+)
+def test_sentinels_and_flags(start: Start, generation: str, board: str, member: str, value: object) -> None:
+    answer = start(generation, board=board).info()
+    assert answer[member] == value
+    assert type(answer[member]) is type(value)
+
+
+def test_two_chips_have_two_temperatures(start: Start) -> None:
+    assert start("2.12", board="801").info()["temp2"] > 30
+
+
+def test_current_is_input_on_ina260_and_output_on_tps546(start: Start) -> None:
+    ultra, gamma = start("2.12", board="204").info(), start("2.12", board="601").info()
+    assert ultra["current"] * ultra["voltage"] / 1e6 == pytest.approx(ultra["power"], rel=0.01)
+    assert gamma["current"] * gamma["voltage"] / 1e6 > 2 * gamma["power"]
+
+
+@pytest.mark.parametrize(
+    ("generation", "more"),
+    [
+        ("2.7", set()),
+        ("2.10", {"deviceModel", "swarmColor", "defaultFrequency", "defaultVoltage"}),
+        ("2.12", {"deviceModel", "swarmColor", "defaultFrequency", "defaultVoltage"}),
+        ("2.15", {"deviceModel", "swarmColor", "defaultFrequency", "defaultVoltage", "hashDomains"}),
+    ],
+)
+def test_asic(start: Start, http: requests.Session, generation: str, more: set[str]) -> None:
+    answer = http.get(url(start(generation, board="601"), "/api/system/asic")).json()
+    assert set(answer) == {"ASICModel", "asicCount", "frequencyOptions", "voltageOptions"} | more
+    assert answer["frequencyOptions"] == [400, 490, 525, 550, 600, 625]
+
+
+def test_asic_of_2_15_is_the_firmwares_byte_for_byte(start: Start, http: requests.Session) -> None:
+    expected = (BODIES / "asic-gamma-601-v2.15.0.constructed.json").read_text().strip()
+    assert http.get(url(start("2.15"), "/api/system/asic")).text == expected
+
+
+@pytest.mark.parametrize("generation", ["2.1", "2.4", "nerd"])
+def test_firmware_without_asic_redirects_to_the_page(
+    start: Start, http: requests.Session, generation: str
+) -> None:
+    miner = start(generation)
+    reply = http.get(url(miner, "/api/system/asic"), allow_redirects=False)
+    assert (reply.status_code, reply.reason, reply.headers["Location"]) == (302, "Temporary Redirect", "/")
+    followed = http.get(url(miner, "/api/system/asic"))
+    assert (followed.status_code, followed.headers["Content-Type"]) == (200, "text/html")
+
+
+def test_unknown_paths(start: Start, http: requests.Session) -> None:
+    new, old = start("2.15"), start("2.12")
+    told = http.get(url(new, "/api/nothing"))
+    assert (told.status_code, told.json()) == (404, {"error": "unknown route"})
+    assert http.get(url(old, "/api/nothing"), allow_redirects=False).status_code == 302
+    assert http.get(url(new, "/nothing"), allow_redirects=False).status_code == 302
+
+
+ORIGINS = [
+    ("2.4", "http://evil.example", 200),
+    ("2.12", "http://192.168.1.5", 200),
+    ("2.12", "http://192.168.1.5:8080", 401),
+    ("2.12", "http://bitaxe.local", 401),
+    ("2.12", "https://192.168.1.5", 401),
+    ("2.12", "null", 401),
+    ("2.15", "http://bitaxe.local:8080", 200),
+    ("2.15", "http://bitaxe", 200),
+    ("2.15", "http://192.168.1.5:8080", 401),
+    ("2.15", "http://8.8.8.8", 401),
+    ("nerd", "http://192.168.1.5:8080", 200),
+    ("nerd", "http://localhost:4200", 200),
+    ("nerd", "http://evil.example", 401),
+]
+
+
+@pytest.mark.parametrize(("generation", "origin", "status"), ORIGINS)
+def test_origin(start: Start, http: requests.Session, generation: str, origin: str, status: int) -> None:
+    reply = http.get(url(start(generation)), headers={"Origin": origin})
+    assert reply.status_code == status
+    if status == 401:
+        assert (reply.text, reply.headers["Content-Type"]) == ("Unauthorized", "text/html")
+        assert "WWW-Authenticate" not in reply.headers
+
+
+@pytest.mark.parametrize(
+    ("generation", "size", "status"), [("2.7", 600, 431), ("2.12", 600, 200), ("2.12", 1100, 431)]
+)
+def test_too_many_header_bytes(
+    start: Start, http: requests.Session, generation: str, size: int, status: int
+) -> None:
+    assert http.get(url(start(generation)), headers={"X-Long": "x" * size}).status_code == status
+
+
+def test_a_recorded_body_is_served_as_it_is(start: Start, http: requests.Session) -> None:
+    body = b'{\n\t"hashRate":\t1e999, "odd": "\xc3\xa9"}'
+    assert http.get(url(start("2.12", body=body))).content == body

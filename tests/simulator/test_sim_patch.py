@@ -1,0 +1,226 @@
+"""PATCH /api/system: what each firmware makes of a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+import requests
+from sim_helpers import Start, url, wait_for
+
+from simulator import Miner
+
+
+def patch(http: requests.Session, miner: Miner, body: Any, **headers: str) -> requests.Response:
+    data = body if isinstance(body, bytes) else orjson.dumps(body)
+    return http.patch(url(miner, "/api/system"), data=data, headers=headers)
+
+
+@pytest.mark.parametrize("generation", ["2.1", "2.4", "2.7", "2.10", "2.12", "2.15", "nerd"])
+def test_success_is_an_empty_chunked_page(start: Start, http: requests.Session, generation: str) -> None:
+    miner = start(generation)
+    reply = patch(http, miner, {"frequency": 500, "nonsense": {"a": 1}})
+    assert (reply.status_code, reply.content) == (200, b"")
+    assert reply.headers["Content-Type"] == "text/html"
+    assert reply.headers["Transfer-Encoding"] == "chunked"
+    assert miner.writes == [b'{"frequency":500,"nonsense":{"a":1}}']
+    wait_for(lambda: miner.info()["frequency"] == 500)
+    assert miner.running["frequency"] == 500
+
+
+# generation, body, status, what is stored afterwards (None: unchanged)
+TABLE: list[tuple[str, dict[str, Any], int, dict[str, Any]]] = [
+    ("2.7", {"fanspeed": 70}, 200, {"manualFanSpeed": 70}),
+    ("2.7", {"manualFanSpeed": 70}, 200, {"manualFanSpeed": 100}),
+    ("2.12", {"manualFanSpeed": 70}, 200, {"manualFanSpeed": 70}),
+    ("2.12", {"fanspeed": 70}, 200, {"manualFanSpeed": 100}),
+    ("2.7", {"frequency": "600"}, 200, {"frequency": 525}),
+    ("2.7", {"frequency": 606.25}, 200, {"frequency": 606}),
+    ("2.10", {"frequency": 606.25}, 200, {"frequency": 606.25}),
+    ("2.12", {"frequency": 606.25}, 200, {"frequency": 606.25}),
+    ("2.7", {"autofanspeed": "yes"}, 200, {"autofanspeed": 0}),
+    ("2.7", {"temptarget": 99}, 200, {"temptarget": 99}),
+    ("2.7", {"frequency": 60000}, 200, {"frequency": 60000}),
+    ("2.12", {"frequency": 65535}, 200, {"frequency": 65535}),
+    ("2.12", {"frequency": 65536}, 400, {"frequency": 525}),
+    ("2.12", {"frequency": "600"}, 400, {"frequency": 525}),
+    ("2.12", {"frequency": 600, "coreVoltage": 0}, 400, {"frequency": 525, "coreVoltage": 1150}),
+    ("2.12", {"temptarget": 67}, 400, {"temptarget": 60}),
+    ("2.12", {"autofanspeed": True}, 200, {"autofanspeed": 1}),
+    ("2.12", {"autofanspeed": 2}, 400, {"autofanspeed": 1}),
+    ("2.12", {"overheat_mode": 1}, 400, {"overheat_mode": 0}),
+    ("2.12", {"rotation": 45}, 400, {"rotation": 0}),
+    ("2.12", {"hostname": ""}, 400, {"hostname": "bitaxe"}),
+    ("2.12", {"hostname": "x" * 33}, 400, {"hostname": "bitaxe"}),
+    ("2.12", {"displayTimeout": -1}, 200, {"displayTimeout": -1}),
+    ("2.12", {"stratumURL": "pool.example"}, 200, {"stratumURL": "pool.example"}),
+    ("2.12", {"stratumPort": 65536}, 400, {"stratumPort": 3333}),
+    ("2.4", {"temptarget": 50}, 200, {"temptarget": 60}),
+    ("nerd", {"frequency": 500.5}, 200, {"frequency": 490}),
+    ("nerd", {"frequency": "500"}, 200, {"frequency": 490}),
+    ("nerd", {"flipscreen": 0}, 200, {"flipscreen": 1}),
+    ("nerd", {"flipscreen": False}, 200, {"flipscreen": 0}),
+    ("nerd", {"pidTargetTemp": 52}, 200, {"temptarget": 52}),
+    ("nerd", {"temptarget": 52}, 200, {"temptarget": 55}),
+    ("nerd", {"autofanspeed": True}, 200, {"autofanspeed": 2}),
+]
+
+
+@pytest.mark.parametrize(("generation", "body", "status", "stored"), TABLE)
+def test_values(
+    start: Start,
+    http: requests.Session,
+    generation: str,
+    body: dict[str, Any],
+    status: int,
+    stored: dict[str, Any],
+) -> None:
+    miner = start(generation, board="nerdqaxe+" if generation == "nerd" else "601")
+    reply = patch(http, miner, body)
+    assert reply.status_code == status
+    if status == 400:
+        assert (reply.text, reply.headers["Content-Type"]) == ("Wrong API input", "text/html")
+    miner.settings.settle(miner.now() + 10)  # the write queue, without waiting
+    assert {key: miner.stored[key] for key in stored} == stored
+
+
+@pytest.mark.parametrize("generation", ["2.7", "2.12"])
+def test_no_json(start: Start, http: requests.Session, generation: str) -> None:
+    reply = patch(http, start(generation), b'{"frequency": ')
+    assert (reply.status_code, reply.text) == (400, "Invalid JSON")
+
+
+def test_too_long(start: Start, http: requests.Session) -> None:
+    reply = patch(http, start("2.12"), {"x": "y" * 10240})
+    assert (reply.status_code, reply.text) == (500, "content too long")
+
+
+def test_queued_writes_show_later(start: Start, http: requests.Session, clock: Any) -> None:
+    """≥ 2.11: what is read right after the PATCH is still the old value."""
+    miner = start("2.12", clock=clock)
+    patch(http, miner, {"frequency": 600})
+    assert miner.info()["frequency"] == 525
+    clock.tick(0.2)
+    assert miner.info()["frequency"] == 600
+
+
+def test_unqueued_writes_show_at_once(start: Start, http: requests.Session, clock: Any) -> None:
+    miner = start("2.10", clock=clock)
+    patch(http, miner, {"frequency": 600})
+    assert miner.info()["frequency"] == 600
+
+
+@pytest.mark.parametrize(("generation", "live"), [("2.12", False), ("2.15", True), ("nerd", False)])
+def test_hostname_is_reported_at_once_but_in_force_later(
+    start: Start, http: requests.Session, generation: str, live: bool
+) -> None:
+    miner = start(generation)
+    reply = patch(http, miner, {"hostname": "new"})
+    wait_for(lambda: miner.info()["hostname"] == "new")
+    assert (miner.running["hostname"] == "new") is live
+    if generation == "2.15":
+        assert reply.json()["redirect"]["url"] == "http://new.local"
+    else:
+        assert reply.content == b""
+
+
+def test_pool_waits_for_the_restart(start: Start, http: requests.Session) -> None:
+    miner = start("2.12")
+    patch(http, miner, {"stratumURL": "pool.example"})
+    wait_for(lambda: miner.stored["stratumURL"] == "pool.example")
+    assert miner.running["stratumURL"] == "public-pool.io"
+    http.post(url(miner, "/api/system/restart"))
+    wait_for(lambda: not miner.powered)
+    wait_for(lambda: miner.powered)
+    assert miner.running["stratumURL"] == "pool.example"
+
+
+def test_nerd_pool_is_live(start: Start, http: requests.Session) -> None:
+    miner = start("nerd")
+    patch(http, miner, {"stratumURL": "pool.example"})
+    assert miner.running["stratumURL"] == "pool.example"
+
+
+def test_flat_stratum_keys_do_nothing_from_2_15_on(start: Start, http: requests.Session) -> None:
+    miner = start("2.15")
+    assert patch(http, miner, {"stratumURL": "pool.example", "frequency": 600}).status_code == 200
+    wait_for(lambda: miner.info()["frequency"] == 600)
+    assert miner.info()["stratumURL"] == "public-pool.io"
+
+
+def test_old_firmware_dies_of_a_non_string(start: Start, http: requests.Session) -> None:
+    miner = start("2.4")
+    with pytest.raises(requests.ConnectionError):
+        patch(http, miner, {"stratumUser": 5})
+    wait_for(lambda: miner.powered)
+    assert miner.info()["uptimeSeconds"] == 0
+
+
+POOL = {"id": 0, "stratumURL": "pool.example", "stratumPort": 3334, "stratumUser": "me.rig"}
+
+
+def slot(miner: Miner, number: int = 0) -> dict[str, Any]:
+    miner.settings.settle(miner.now() + 10)
+    pools: dict[int, dict[str, Any]] = miner.settings.stored["pools"]
+    return pools[number]
+
+
+def test_a_pool_replaces_the_whole_slot(start: Start, http: requests.Session) -> None:
+    miner = start("2.15")
+    patch(http, miner, {"pools": [POOL | {"stratumPassword": "secret", "stratumSuggestedDifficulty": 77}]})
+    assert slot(miner)["stratumPassword"] == "secret"
+    patch(http, miner, {"pools": [POOL | {"stratumPassword": "*****"}]})
+    assert (slot(miner)["stratumPassword"], slot(miner)["stratumSuggestedDifficulty"]) == ("secret", 1000)
+    patch(http, miner, {"pools": [POOL]})
+    assert slot(miner)["stratumPassword"] == "x"
+    assert slot(miner, 1)["stratumURL"] == "solo.ckpool.org"
+    info = miner.info()
+    assert info["stratumURL"] == info["pools"][0]["stratumURL"] == "pool.example"
+    assert info["pools"][0]["stratumPassword"] == "*****"
+
+
+@pytest.mark.parametrize(
+    "pools",
+    [
+        [POOL | {"stratumURL": ""}],
+        [POOL | {"stratumPort": 0}],
+        [POOL | {"stratumPort": "3333"}],
+        [{"id": 0, "stratumURL": "a", "stratumPort": 1}],
+        [POOL | {"id": 8}],
+        [{key: value for key, value in POOL.items() if key != "id"}],
+        [POOL | {"stratumTLS": "no"}],
+        POOL,
+    ],
+)
+def test_a_bad_pool_saves_nothing(start: Start, http: requests.Session, pools: Any) -> None:
+    miner = start("2.15")
+    assert patch(http, miner, {"frequency": 600, "pools": pools}).status_code == 400
+    assert slot(miner)["stratumURL"] == "public-pool.io"
+    assert miner.stored["frequency"] == 525
+
+
+def test_pool_routes(start: Start, http: requests.Session) -> None:
+    miner = start("2.15")
+    put = http.put(url(miner, "/api/system/pools/3"), data=orjson.dumps(POOL))
+    assert put.json() == {"message": "Pool updated successfully"}
+    wait_for(lambda: [pool["id"] for pool in miner.info()["pools"]] == [0, 1, 3])
+    assert http.delete(url(miner, "/api/system/pools/0")).status_code == 400
+    assert http.delete(url(miner, "/api/system/pools/3")).json() == {"message": "Pool cleared successfully"}
+    wait_for(lambda: [pool["id"] for pool in miner.info()["pools"]] == [0, 1])
+    old = http.put(url(start("2.12"), "/api/system/pools/3"), data=orjson.dumps(POOL))
+    assert old.status_code == 405
+
+
+def test_one_time_passwords(start: Start, http: requests.Session) -> None:
+    miner = start("nerd", otp=True)
+    assert miner.info()["otp"] is True
+    assert patch(http, miner, {"frequency": 500}).text == "OTP/Session required"
+    assert patch(http, miner, {"frequency": 500}, **{"X-TOTP": "123456"}).status_code == 200
+    token = http.post(url(miner, "/api/v2/otp/session"), headers={"X-TOTP": "123456"}).json()["token"]
+    assert patch(http, miner, {"frequency": 510}, **{"X-OTP-Session": token}).status_code == 200
+    for _ in range(5):
+        refused = patch(http, miner, {"frequency": 520}, **{"X-TOTP": "000000"})
+    assert (refused.status_code, refused.text) == (401, "blocked for 5 minutes")
+    assert miner.running["frequency"] == 510
+    assert http.post(url(miner, "/api/system/restart")).status_code == 200
