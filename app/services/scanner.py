@@ -104,14 +104,16 @@ class Scanner:
         pool = Pool(self._concurrency)
         try:
             for address in addresses:
-                left = until - self._clock.monotonic()
-                if left <= 0 or not pool.wait_available(left):
+                if not pool.wait_available(self._left(until)) or not self._left(until):
                     break
                 pool.spawn(self._ask, address, hits, outcomes)
-            pool.join(max(until - self._clock.monotonic(), 0.0))
+            pool.join(self._left(until))
         finally:
             pool.kill()
         return sorted(hits, key=lambda hit: hit[0])
+
+    def _left(self, until: float) -> float:
+        return max(until - self._clock.monotonic(), 0.0)
 
     def _ask(self, address: Address, hits: list[Hit], outcomes: Counter[str]) -> None:
         try:

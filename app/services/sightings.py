@@ -81,8 +81,8 @@ class Sightings:
             return first
         try:
             return self._repository.save(first)
-        except Exception:  # a full disk must not hide the miners that are there
-            log.exception("what discovery saw could not be remembered")
+        except Exception as error:  # a full disk must not hide the miners that are there
+            log.error("what discovery saw could not be remembered", extra={"reason": repr(error)})
             return first
 
     def _log_doubles(self, met: list[Found]) -> None:

@@ -33,6 +33,11 @@ def found(mac, ip="192.168.1.5", seen=T1, **fields):
     return Found(mac, ip, {"hostname": "bitaxe"}, first_seen=seen, last_seen=seen, **fields)
 
 
+def times(created, updated):
+    """As the original has them."""
+    return {"createdAt": created, "updatedAt": updated}
+
+
 def test_a_scan_is_one_batch_and_survives(db):
     before = db.writes
     repository(db).save([found(A, "192.168.1.5"), found(B, "192.168.1.6")])
@@ -103,8 +108,8 @@ def test_expire(db):
 
 
 def test_records_of_the_original_are_read_and_brought_to_normal_form_once(db):
-    original = {"ip": "192.168.1.5", "mac": A.upper(), "type": "Espressif Inc.", "createdAt": T1, "updatedAt": T2, "more": 5}
-    secret = {"ip": "192.168.1.6", "mac": B, "info": {"hostname": "x", "wifiPass": "canary"}, "createdAt": T1, "updatedAt": T1}
+    original = {"ip": "192.168.1.5", "mac": A.upper(), "type": "Espressif Inc.", "more": 5, **times(T1, T2)}
+    secret = {"ip": "192.168.1.6", "mac": B, "info": {"hostname": "x", "wifiPass": "canary"}, **times(T1, T1)}
     db.write({LIST_KEY: [A.upper(), B], f"{LIST_KEY}:{A.upper()}": original, f"{LIST_KEY}:{B}": secret})
     assert repository(db).all() == [
         Found(A, "192.168.1.5", {}, "Espressif Inc.", T1, T2),
@@ -117,8 +122,8 @@ def test_records_of_the_original_are_read_and_brought_to_normal_form_once(db):
 
 
 def test_of_two_spellings_the_later_wins(db):
-    upper = {"ip": "192.168.1.5", "mac": A.upper(), "createdAt": T1, "updatedAt": T1}
-    lower = {"ip": "192.168.1.9", "mac": A, "createdAt": T1, "updatedAt": T3}
+    upper = {"ip": "192.168.1.5", "mac": A.upper(), **times(T1, T1)}
+    lower = {"ip": "192.168.1.9", "mac": A, **times(T1, T3)}
     db.write({LIST_KEY: [A, A.upper()], f"{LIST_KEY}:{A.upper()}": upper, f"{LIST_KEY}:{A}": lower})
     assert [each.ip for each in repository(db).all()] == ["192.168.1.9"]
     assert db.get(LIST_KEY) == [A]
@@ -141,5 +146,5 @@ def test_a_broken_list_key_loses_no_record(db, listed):
 
 def test_a_record_nested_beyond_reason_loses_only_its_info(db):
     deep = orjson.loads('{"a":' * 100 + "1" + "}" * 100)
-    db.write({LIST_KEY: [A], f"{LIST_KEY}:{A}": {"ip": "192.168.1.5", "mac": A, "info": deep, "createdAt": T1, "updatedAt": T1}})
+    db.write({LIST_KEY: [A], f"{LIST_KEY}:{A}": {"ip": "192.168.1.5", "mac": A, "info": deep, **times(T1, T1)}})
     assert [dict(each.info) for each in repository(db).all()] == [{}]

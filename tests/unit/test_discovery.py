@@ -1,4 +1,4 @@
-"""Discovery's use-cases over simulated miners on loopback: built-in, by a discovery service, and the search for one that moved."""
+"""Discovery over simulated miners on loopback: built-in, by a discovery service, and the search for one that moved."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -88,7 +88,9 @@ class House:
 
     def live(self, *specs):
         """`specs`: (last byte of the address, mac, generation)."""
-        self.fleet = Fleet([MinerSpec(kind, board(kind), "bitaxe", mac, (self.host(at), self.port)) for at, mac, kind in specs])
+        places = [(self.host(at), self.port) for at, _, _ in specs]
+        kinds = [(kind, board(kind), "bitaxe", mac) for _, mac, kind in specs]
+        self.fleet = Fleet([MinerSpec(*kind, place) for kind, place in zip(kinds, places, strict=True)])
         self.fleet.start()
         return [self.fleet.by_mac(mac) for _, mac, _ in specs]
 
@@ -188,7 +190,9 @@ def test_a_forbidden_address_is_refused(house, ip):
         house.builtin().discover(ip=ip)
 
 
-@pytest.mark.parametrize("ask", [{"ip": "bitaxe.local"}, {"ip": "127.1"}, {"ip": "fe80::1"}, {"mac": "5E-00"}, {"mac": "x"}])
+@pytest.mark.parametrize(
+    "ask", [{"ip": "bitaxe.local"}, {"ip": "127.1"}, {"ip": "fe80::1"}, {"mac": "5E-00"}, {"mac": "x"}]
+)
 def test_what_makes_no_sense_is_invalid(house, ask):
     with pytest.raises(Invalid) as caught:
         house.builtin().discover(**ask)
@@ -210,6 +214,7 @@ def test_one_mac_at_two_addresses_is_one_miner_at_the_known_address(house, caplo
     with caplog.at_level(logging.WARNING):
         assert places(service.discover()) == places(service.discover()) == {A: house.ip(5)}
     assert [record.mac for record in caplog.records if "several addresses" in record.message] == [A]
+    assert house.seen[-2:] == [(A, house.ip(2)), (A, house.ip(5))]
 
 
 def test_a_monitored_miner_is_listed_without_being_asked(house):
@@ -224,7 +229,8 @@ def test_lookup_is_by_whole_macs_in_any_spelling(house):
     house.live((1, A, "2.12"), (2, B, "2.12"))
     service = house.builtin()
     service.discover()
-    assert places(service.lookup([B.upper().replace(":", "-"), A, B, "02:00:5e", "junk", D])) == {B: house.ip(2), A: house.ip(1)}
+    found = service.lookup([B.upper().replace(":", "-"), A, B, "02:00:5e", "junk", D])
+    assert places(found) == {B: house.ip(2), A: house.ip(1)}
     assert [each.mac for each in service.lookup([B, A, B])] == [B, A]
 
 
@@ -382,6 +388,7 @@ def test_filters_hold_even_if_the_service_ignores_them(house, service):
 def test_lookup_does_not_depend_on_the_services_spelling(house, service):
     service.rows = [row(A.upper()), row(B, "127.62.0.6")]
     assert places(house.external(service.url).lookup([A, D])) == {A: "127.62.0.5"}
+    assert service.asked == [("/discovered", "")]
 
 
 def test_when_the_service_goes_down_what_it_just_said_can_be_imprinted(house, service):

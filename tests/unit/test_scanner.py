@@ -31,6 +31,15 @@ def http(payload, status="200 OK", headers=""):
     return f"HTTP/1.1 {status}\r\nContent-Length: {len(payload)}\r\n{headers}\r\n".encode() + payload
 
 
+class HandClock(Clock):
+    """Time that the test moves."""
+
+    at = 0.0
+
+    def monotonic(self):
+        return self.at
+
+
 class Listeners:
     """Plain servers that give every connection one answer; `opened` lists the hosts that were connected to."""
 
@@ -172,6 +181,18 @@ def test_quick_probes_do_not_outrun_the_deadline():
     assert 2 <= len(asked) <= 12
 
 
+def test_nothing_is_begun_after_the_deadline():
+    asked, clock = [], HandClock()
+
+    def probe(address):
+        asked.append(address)
+        clock.at += 1.0
+        raise DeviceUnreachable("nobody")
+
+    assert Scanner(probe, LOOPBACK, clock, concurrency=1, deadline=5.0).scan([SUBNET], [80]) == []
+    assert len(asked) == 5
+
+
 def test_who_asks_for_the_running_scan_shares_it(listeners):
     listeners.add("127.61.1.1")
     scanner = scanner_of()
@@ -236,6 +257,7 @@ def test_a_probe_that_breaks_costs_only_its_address(caplog):
 
     assert hosts(scanner_of(probe).scan([Net("127.61.1.0/30")], [80])) == ["127.61.1.2"]
     assert "a probe broke" in caplog.text
+    caplog.clear()
 
 
 def test_addresses_that_answer_401_are_told_once(caplog, listeners):

@@ -53,7 +53,8 @@ def test_real_interfaces_stay(name):
 
 def test_several_addresses_each_network_once_and_no_ipv6():
     found = subnets_of(
-        adapter("eth0", ("192.168.1.2", 24), (("fd00::2", 0, 0), 64), ("10.0.0.5", 24)), adapter("wlan0", ("192.168.1.3", 24))
+        adapter("eth0", ("192.168.1.2", 24), (("fd00::2", 0, 0), 64), ("10.0.0.5", 24)),
+        adapter("wlan0", ("192.168.1.3", 24)),
     )
     assert found == ["192.168.1.0/24", "10.0.0.0/24"]
 
