@@ -1,0 +1,39 @@
+# The workflow, executable. `make` alone says what there is.
+.DEFAULT_GOAL := help
+PYTHON := .venv/bin/python
+SOURCES := app simulator tests tools gunicorn.conf.py wsgi.py
+
+.PHONY: help demo run test lint types lock clean venv
+
+help: ## Say what there is
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
+
+demo: venv ## Twelve simulated miners and the service on this machine; Ctrl-C ends both
+	@exec $(PYTHON) -m tools.demo
+
+run: venv ## The service on your own network, in the foreground
+	@exec $(PYTHON) -m gunicorn
+
+test: venv ## Every test that needs neither root nor system packages
+	@$(PYTHON) -m pytest --ignore=tests/e2e
+
+lint: venv ## Style
+	@$(PYTHON) -m ruff check $(SOURCES)
+	@$(PYTHON) -m ruff format --check $(SOURCES)
+
+types: venv ## Static types
+	@$(PYTHON) -m mypy
+
+lock: ## Resolve requirements*.in again, with hashes (needs uv)
+	@for name in requirements requirements-dev; do \
+		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+			--output-file $$name.txt $$name.in || exit 1; \
+	done
+
+clean: ## Remove what was generated here; ./data is yours and stays
+	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/e2e/js/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+venv:
+	@sh tools/venv.sh
