@@ -8,9 +8,10 @@ import os  # noqa: E402  (nothing may be imported before the patch)
 import sys  # noqa: E402
 
 import gevent  # noqa: E402
+from gunicorn import glogging  # noqa: E402
 
 from app.errors import PlutoError, SettingsError  # noqa: E402
-from app.logging import configure_logging  # noqa: E402
+from app.logging import JsonFormatter, configure_logging  # noqa: E402
 from app.settings import Settings  # noqa: E402
 from app.store.database import DataDirLock  # noqa: E402
 
@@ -36,22 +37,44 @@ control_socket_disable = True
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112
 loglevel = "warning"
 accesslog = None
-_lock = DataDirLock(settings.data_dir)
+_stopping = []
+
+
+class JsonLogger(glogging.Logger):
+    """gunicorn's own lines, as JSON like all others."""
+
+    def setup(self, cfg):
+        super().setup(cfg)
+        for handler in self.error_log.handlers:
+            handler.setFormatter(JsonFormatter())
+
+
+logger_class = JsonLogger
 
 
 def on_starting(server):
-    """The master holds the data directory, so that a HUP, which replaces the worker, does not let go of it."""
+    """The master holds the data directory, so that a HUP, which replaces the worker, does not let go of it. Neither
+    must the HUP's second reading of this file: the lock hangs on the server, not on a name in here."""
+    server.data_dir_lock = DataDirLock(settings.data_dir)
     try:
-        _lock.acquire()
-    except (PlutoError, OSError) as error:
+        server.data_dir_lock.acquire()
+    except PlutoError as error:
         print(f"pluto: {error}", file=sys.stderr)
         sys.exit(EXIT_LOCKED)
+    except OSError as error:
+        print(f"pluto: DATA_DIR={settings.data_dir} cannot be used: {error.strerror}", file=sys.stderr)
+        sys.exit(EXIT_MISCONFIGURED)
 
 
 def post_worker_init(worker):
     runtime = worker.wsgi.extensions["pluto"]
     runtime.start()
-    gevent.spawn(_stop_with, worker, runtime)
+    _stopping.append(gevent.spawn(_stop_with, worker, runtime))
+
+
+def worker_int(worker):
+    """Ctrl-C and SIGQUIT would end the worker at once: not before all is on disk."""
+    gevent.joinall(_stopping)
 
 
 def _stop_with(worker, runtime):

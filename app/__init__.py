@@ -8,7 +8,7 @@ from flask import Flask
 from flask_smorest import Api
 from prometheus_flask_exporter import PrometheusMetrics
 
-from app.blueprints import devices, discovery, web
+from app.blueprints import dashboards, devices, discovery, web
 from app.blueprints.base import OrjsonProvider
 from app.blueprints.errors import register_errors
 from app.blueprints.sockets import Sockets
@@ -39,7 +39,7 @@ def create_app(settings: Settings, **collaborators: Any) -> Flask:
     runtime = app.extensions["pluto"] = Runtime(settings, **collaborators)
     PrometheusMetrics(app, path=None, group_by="url_rule", registry=runtime.registry)
     api = Api(app)
-    for blueprint in (devices.blueprint, discovery.blueprint):
+    for blueprint in (dashboards.blueprint, devices.blueprint, discovery.blueprint):
         api.register_blueprint(blueprint)
     app.register_blueprint(web.blueprint)
     register_errors(app)

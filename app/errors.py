@@ -35,10 +35,49 @@ class AddressForbidden(Invalid):
     """The address is outside the networks in which devices may be contacted."""
 
 
-class DeviceNotFound(PlutoError):
+class NotFound(PlutoError):
+    """There is nothing under this id."""
+
+
+class DeviceNotFound(NotFound):
     def __init__(self, mac: str) -> None:
         super().__init__("Device not found")
         self.mac = mac
+
+
+class PresetNotFound(NotFound):
+    def __init__(self, uuid: str) -> None:
+        super().__init__("Preset not found")
+        self.uuid = uuid
+
+
+class EntryNotFound(NotFound):
+    def __init__(self, mac: str, entry_id: str) -> None:
+        super().__init__("Journal entry not found")
+        self.mac = mac
+        self.entry_id = entry_id
+
+
+class JobNotFound(NotFound):
+    def __init__(self, job_id: str) -> None:
+        super().__init__("Job not found")
+        self.job_id = job_id
+
+
+class DevicesBusy(PlutoError):
+    """Devices are in another job that is not over. `details`: which job, by MAC."""
+
+    def __init__(self, jobs: dict[str, str]) -> None:
+        super().__init__(f"{len(jobs)} of these devices are in another job: wait for it, or cancel it")
+        self.details = {mac: [f"In job {job_id}."] for mac, job_id in jobs.items()}
+
+
+class KeyReused(PlutoError):
+    """An idempotency key came again with another request."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__("This Idempotency-Key was used for another request: choose a new one")
+        self.key = key
 
 
 class NothingToImprint(PlutoError):
@@ -49,6 +88,26 @@ class NothingToImprint(PlutoError):
 
 class DiscoveryFailed(PlutoError):
     """The configured discovery service did not give a usable answer."""
+
+
+class GrafanaError(PlutoError):
+    """Grafana did not do what it was asked. `reason` is a word for the metric and the log."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class GrafanaDown(GrafanaError):
+    """It cannot be reached, is too slow, broken, or not Grafana; it may work later."""
+
+
+class GrafanaRefused(GrafanaError):
+    """It will not have us until somebody changes the configuration."""
+
+
+class DashboardUnsettled(GrafanaError):
+    """One dashboard is not yet as it should be; the others may be."""
 
 
 class TooSoon(PlutoError):
@@ -108,6 +167,24 @@ class DeviceStatus(DeviceError):
         super().__init__(f"The device answered with status {status}")
         self.status = status
         self.body = body
+
+
+class DeviceRejected(DeviceStatus):
+    """The device refused a write. AxeOS ≥ 2.11 saves nothing of a request with one value that it does not accept."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(status, body)
+        self.args = ("The miner refused the change and saved nothing of it",)
+
+
+class DeviceCannot(DeviceError):
+    """The device's firmware has no such command."""
+
+    reason = "cannot"
+
+    def __init__(self, command: str, since: str) -> None:
+        super().__init__(f"This miner's firmware cannot {command}: that needs AxeOS {since} or newer")
+        self.command = command
 
 
 class DeviceLocked(DeviceError):

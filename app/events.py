@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -61,6 +61,25 @@ class MinerMissing:
     """A device is not where its record says; somebody should look for it."""
 
     mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobUpdated:
+    """A job, or `device` (mac, state, reason) in it, came into another state. `counts`: devices by state."""
+
+    id: str
+    state: str
+    counts: Mapping[str, int]
+    device: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DriftChanged:
+    """What a device runs differs otherwise from what it should run than it did before; `tracked` holds how. `new`: keys
+    that did not differ before."""
+
+    tracked: Tracked
+    new: frozenset[str]
 
 
 E = TypeVar("E")

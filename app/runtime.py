@@ -10,6 +10,7 @@ from ipaddress import IPv4Address, IPv4Network
 from prometheus_client import CollectorRegistry
 
 from app.clients.discovery_service import DiscoveryServiceClient
+from app.clients.grafana import GrafanaClient, authentication
 from app.clock import Clock
 from app.events import DeviceDeleted, EventBus
 from app.miners.address import Address, AddressRule
@@ -18,26 +19,39 @@ from app.miners.redaction import redact
 from app.models import Reading, Status
 from app.schemas.device import DeviceEncoder
 from app.services.builtin_discovery import BuiltinDiscovery
+from app.services.commands import Commands
+from app.services.dashboards.delivery import ApiDelivery, Delivery, FileDelivery
+from app.services.dashboards.publisher import Publisher
+from app.services.dashboards.records import Boards
+from app.services.dashboards.service import Dashboards
+from app.services.dashboards.templates import Templates
 from app.services.devices import DeviceService
 from app.services.discovery import DiscoveryService, DiscoverySource
 from app.services.external_discovery import ExternalDiscovery
 from app.services.fleet import Fleet
 from app.services.health import Health
+from app.services.intents import Intents
+from app.services.journal import Journal
 from app.services.locator import Locator
 from app.services.mdns import MdnsBrowser
 from app.services.metrics import Metrics
 from app.services.monitoring import Monitoring
 from app.services.neighbours import NeighbourTable
 from app.services.poller import Poller
+from app.services.presets import Presets
 from app.services.relocation import Relocation
 from app.services.scanner import Scanner
+from app.services.settings import MinerSettings
 from app.services.sightings import Sightings
 from app.services.subnets import WIDEST_PREFIX, around, default_subnets, own_addresses
+from app.services.system_settings import SystemSettings
 from app.services.write_behind import WriteBehind
-from app.settings import Settings
+from app.settings import Settings, secret
 from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
+from app.store.documents import Documents
+from app.store.presets import PresetRepository
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +73,19 @@ class Runtime:
         self.devices = DeviceService(
             self.fleet,
             self.monitoring,
-            self.poller,
-            self.miners,
             self.rule,
             self.discovery.lookup,
             self.events,
             self.clock,
             auto_listen=settings.auto_listen,
         )
+        self._make_settings()
         self.relocation = Relocation(
             self.fleet, self.monitoring, self.discovery.locate, self._subnet_of, self.events, self.clock
         )
         self.metrics = Metrics(self.fleet, self.registry, legacy=settings.metrics_legacy_names)
         self.write_behind = WriteBehind(self.fleet, self.clock, settings.persist_interval)
+        self.dashboards = self._make_dashboards(settings.gf_host, chance) if settings.gf_host else None
         if settings.delete_data_on_device_remove:
             self.events.subscribe(DeviceDeleted, lambda event: self.discovery.forget(event.mac))
 
@@ -103,6 +117,19 @@ class Runtime:
             chance,
         )
 
+    def _make_settings(self) -> None:
+        """What changes miners. A deleted device leaves no trace of what was written to it."""
+        self.commands = Commands(self.fleet, self.miners.at, self.poller, self.events, self.clock)
+        self.journal = Journal(Documents(self.database, "journal"), self.clock)
+        self.intents = Intents(Documents(self.database, "intent"))
+        self.miner_settings = MinerSettings(
+            self.fleet, self.commands, self.poller, self.journal, self.intents, self.events, self.clock
+        )
+        self.presets = Presets(PresetRepository(self.database), self.fleet, self.clock)
+        self.system_settings = SystemSettings(self.fleet, self.miner_settings, self.presets, self.intents, self.journal)
+        self.events.subscribe(DeviceDeleted, lambda event: self.journal.forget(event.mac))
+        self.events.subscribe(DeviceDeleted, lambda event: self.intents.forget(event.mac))
+
     def _make_discovery(self) -> None:
         """The original's discovery service where one is configured (it holds the lock on `pluto_discovery`), ours
         otherwise."""
@@ -131,14 +158,38 @@ class Runtime:
         locator = Locator(scanner, self.neighbours, sightings, source.addresses_of, settings.discovery_ports)
         self.discovery = DiscoveryService(source, locator, self.rule)
 
+    def _make_dashboards(self, url: str, chance: Callable[[], float]) -> Dashboards:
+        """With a login of its own the service uses Grafana's API; without one, files and a header, as the original."""
+        settings = self.settings
+        token = secret(settings.grafana_token, settings.grafana_token_file)
+        password = secret(settings.grafana_password, settings.grafana_password_file)
+        grafana = GrafanaClient(url, authentication(token, settings.grafana_user, password))
+        mode = settings.grafana_mode or ("api" if token or password else "file")
+        delivery: Delivery = ApiDelivery(grafana) if mode == "api" else FileDelivery(settings.grafana_dashboards_dir)
+        boards = Boards(Documents(self.database, "dashboards"))
+        return Dashboards(
+            boards,
+            Publisher(grafana, delivery, Templates(), boards, publish=settings.publish_dashboards),
+            lambda mac: self.fleet.find(mac) is not None,
+            self.events,
+            self.health,
+            self.clock,
+            chance,
+            delete_with_device=settings.delete_data_on_device_remove,
+        )
+
     def start(self) -> None:
         """Opens the store, then begins to watch. After fork only: LevelDB's threads do not survive one."""
         for database in self._databases():
             database.open(self.clock)
         self.fleet.load()
+        self.presets.load()
+        self.intents.load()
         self.discovery.start()
         self.relocation.start()
         self.write_behind.start()
+        if self.dashboards:
+            self.dashboards.start()
         self.devices.start()
         log.info("started", extra={"devices": len(self.fleet), "monitored": len(self.fleet.monitored())})
 
@@ -147,6 +198,8 @@ class Runtime:
         self.relocation.stop()
         self.monitoring.stop()
         self.discovery.stop()
+        if self.dashboards:
+            self.dashboards.stop()
         self.write_behind.stop()
         for database in self._databases():
             database.close()

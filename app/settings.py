@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from app.errors import SettingsError
 
+GRAFANA_MODES = ("file", "api")
 LOG_LEVELS = ("debug", "info", "warning", "error")
 PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 
@@ -43,6 +44,15 @@ class Settings:
     neighbour_table: Path = Path("/proc/net/arp")
     mdns: bool = True
     mdns_interfaces: tuple[str, ...] = ()
+    gf_host: str | None = None
+    grafana_mode: str | None = None
+    grafana_token: str | None = field(default=None, repr=False)
+    grafana_token_file: Path | None = None
+    grafana_user: str | None = None
+    grafana_password: str | None = field(default=None, repr=False)
+    grafana_password_file: Path | None = None
+    grafana_dashboards_dir: Path = Path("grafana/dashboards")
+    publish_dashboards: bool = True
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
 
@@ -105,6 +115,35 @@ def _url(text: str) -> str:
         raise ValueError("a URL such as http://host:port is needed")
     parts.port  # noqa: B018  (raises ValueError when it is no port)
     return text.rstrip("/")
+
+
+def _grafana_mode(text: str) -> str:
+    if text.lower() not in GRAFANA_MODES:
+        raise ValueError(f"one of {', '.join(GRAFANA_MODES)} is needed")
+    return text.lower()
+
+
+def _user(text: str) -> str:
+    """It becomes a header."""
+    if not re.fullmatch(r"[^\x00-\x1f\x7f:]{1,190}", text):
+        raise ValueError("a user name without colons and control characters is needed")
+    return text
+
+
+def _secret_file(text: str) -> Path:
+    """A file that holds one secret; read when it is used."""
+    try:
+        empty = not Path(text).read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        raise ValueError("a readable text file is needed") from None
+    if empty:
+        raise ValueError("the file is empty")
+    return Path(text)
+
+
+def secret(given: str | None, file: Path | None) -> str | None:
+    """The secret itself, from the variable or from its `_FILE`; the file wins."""
+    return file.read_text().strip() if file else given
 
 
 def _items(text: str) -> list[str]:
@@ -175,6 +214,15 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "neighbour_table": Path,
     "mdns": _boolean,
     "mdns_interfaces": _addresses,
+    "gf_host": _url,
+    "grafana_mode": _grafana_mode,
+    "grafana_token": str,
+    "grafana_token_file": _secret_file,
+    "grafana_user": _user,
+    "grafana_password": str,
+    "grafana_password_file": _secret_file,
+    "grafana_dashboards_dir": Path,
+    "publish_dashboards": _boolean,
     "allowed_hosts": _hosts,
     "allowed_origins": _origins,
 }

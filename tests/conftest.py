@@ -3,3 +3,129 @@
 from gevent import monkey
 
 monkey.patch_all()
+
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gevent.pywsgi import WSGIServer
+from geventwebsocket.handler import WebSocketHandler
+
+from app.settings import Settings
+from fakes import FakeClock, free_port
+from house import HOUSE, LOOPBACK, Service, ports_of
+from simulator import Fleet, MinerSpec, Timings, mac_of
+
+QUICK = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.05, cooling=0.5, resume=0.1)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
+    """Miners at 127.80.0.1, .2, ..., all on one port; each argument is one's fields (a generation's name will do). They are
+    in the neighbour table of `make_service`."""
+    fleets: list[Fleet] = []
+
+    def make(*specs: Any, **options: Any) -> Fleet:
+        port = options.pop("port", None) or free_port()
+        first = options.pop("first", 1)
+        options.setdefault("timings", QUICK)
+        fleet = Fleet([_spec(spec, first + at, port) for at, spec in enumerate(specs)], **options)
+        fleets.append(fleet)
+        fleet.start()
+        fleet.write_neighbour_table(tmp_path / "arp")
+        return fleet
+
+    yield make
+    for fleet in fleets:
+        fleet.stop()
+
+
+def _spec(given: Any, number: int, port: int) -> MinerSpec:
+    fields = {"generation": given} if isinstance(given, str) else dict(given)
+    boards = {"2.1": "0.11", "2.4": "204", "2.10": "401", "nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+"}
+    fields.setdefault("board", boards.get(fields.get("generation", ""), "601"))
+    fields.setdefault("hostname", f"miner-{number}")
+    return MinerSpec(**{"mac": mac_of(number), "address": (str(HOUSE[number]), port), "log_rate": 0.0, **fields})
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
+    """`make_service(fleet)`: started, on a data directory of this test, with nothing imprinted; options are settings. `clock=` for
+    fake time."""
+    services: list[Service] = []
+
+    def make(fleet: Any = (), *, clock: Any = None, start: bool = True, **given: Any) -> Service:
+        fields = {
+            "data_dir": tmp_path / "data",
+            "poll_interval": 0.5,
+            "allowed_device_networks": LOOPBACK,
+            "discovery_subnets": (HOUSE,),
+            "discovery_ports": ports_of(fleet),
+            "neighbour_table": tmp_path / "arp",
+            "mdns": False,
+        }
+        service = Service(Settings(**{**fields, **given}), clock)
+        services.append(service)
+        return service.start() if start else service
+
+    yield make
+    for service in services:
+        service.stop()
+
+
+@pytest.fixture
+def house(make_fleet: Callable[..., Fleet], make_service: Callable[..., Service], clock: FakeClock) -> Callable[..., Any]:
+    """`service, miners = house("2.12", "2.4")`: those miners imprinted by hand and polled twice, under fake time."""
+
+    def build(*specs: Any, rounds: float = 2, timings: Timings = QUICK, **settings: Any) -> tuple[Service, Fleet]:
+        fleet = make_fleet(*specs, clock=clock.monotonic, timings=timings)
+        service = make_service(fleet, clock=clock, **settings)
+        if specs:
+            service.imprint(*fleet)
+        service.round(rounds)
+        return service, fleet
+
+    return build
+
+
+@pytest.fixture
+def service(make_service: Callable[..., Service]) -> Service:
+    """With no miners and real time."""
+    return make_service()
+
+
+@pytest.fixture
+def client(service: Service) -> Any:
+    return service.client
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Service], str]]:
+    """`serve(service)` → the base URL of a real HTTP and websocket server round it."""
+    servers: list[WSGIServer] = []
+
+    def start(service: Service) -> str:
+        server = WSGIServer(("127.0.0.1", 0), service.app, handler_class=WebSocketHandler, log=None, error_log=None)
+        server.start()
+        servers.append(server)
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.stop(timeout=0.2)
+
+
+@pytest.fixture(autouse=True)
+def no_tracebacks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Whatever a test does to the service, it never makes it log a traceback, unless the test takes the records away."""
+    caplog.set_level(logging.INFO)
+    yield
+    broken = [record for when in ("setup", "call") for record in caplog.get_records(when) if record.exc_info]
+    assert not broken, [f"{record.name}: {record.getMessage()} {record.exc_info[1]!r}" for record in broken if record.exc_info]

@@ -32,7 +32,8 @@ class OrjsonProvider(JSONProvider):
     RecursionError."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
-        return orjson.dumps(obj).decode()
+        # marshmallow's errors of a list are keyed by the index.
+        return orjson.dumps(obj, option=orjson.OPT_NON_STR_KEYS).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         return orjson.loads(s)

@@ -1,4 +1,4 @@
-"""/devices: imprinted miners, which of them are monitored, and their restart."""
+"""/devices: imprinted miners, and which of them are monitored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from app.schemas.device import (
     ImprintOneSchema,
     ImprintSchema,
     ListenSchema,
-    RestartEnvelope,
     SearchSchema,
 )
 from app.services.devices import Edit
@@ -84,14 +83,3 @@ def devices_by_preset(preset_uuid: str) -> Response:
 @blueprint.response(200, DevicesEnvelope, description="The devices that are monitored now")
 def listen(body: dict[str, Any]) -> Response:
     return answer("Devices listeners set successfully", runtime().devices.listen(body["macs"]))
-
-
-@blueprint.post("/<mac>/system/restart")
-@blueprint.response(200, RestartEnvelope)
-@blueprint.alt(404, "Device not found")
-@blueprint.alt(409, "Another miner answers at the device's address; nothing was sent to it")
-@blueprint.alt(429, "It was restarted a moment ago")
-@blueprint.alt(502, "The device cannot be reached, or failed")
-@blueprint.alt(504, "The device did not answer in time")
-def restart_device(mac: str) -> dict[str, str]:
-    return {"message": "Device restarted successfully", "data": runtime().devices.restart(mac)}

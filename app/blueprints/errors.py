@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from flask import Flask, jsonify
+from flask import Flask, abort, jsonify, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException
 
@@ -18,11 +18,14 @@ log = logging.getLogger(__name__)
 STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
     (errors.Invalid, 400),
     (errors.MinerTookNothing, 400),
-    (errors.DeviceNotFound, 404),
+    (errors.NotFound, 404),
     (errors.NothingToImprint, 404),
     (errors.TooSoon, 429),
     (errors.DiscoveryFailed, 502),
     (errors.WrongMiner, 409),
+    (errors.DevicesBusy, 409),
+    (errors.KeyReused, 422),
+    (errors.DeviceCannot, 400),
     (errors.DeviceLocked, 401),
     (errors.DeviceRefused, 401),
     (errors.DeviceNeedsCode, 401),
@@ -43,6 +46,13 @@ _SENTENCES = {
 def register_errors(app: Flask) -> None:
     app.register_error_handler(errors.PlutoError, _own)
     app.register_error_handler(HTTPException, _http)
+    app.before_request(_refuse_leading_slashes)
+
+
+def _refuse_leading_slashes() -> None:
+    """Werkzeug drops them before it matches, whatever `merge_slashes` says: `//` would be the page."""
+    if request.environ["PATH_INFO"].startswith("//"):
+        abort(404)
 
 
 def status_of(error: errors.PlutoError) -> int:
@@ -55,7 +65,7 @@ def status_of(error: errors.PlutoError) -> int:
 def _own(error: errors.PlutoError) -> ResponseReturnValue:
     details = error.body if isinstance(error, errors.DeviceStatus) else getattr(error, "details", None)
     headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, errors.TooSoon) else {}
-    return _answer(str(error), details, isinstance(error, errors.DeviceNotFound)), status_of(error), headers
+    return _answer(str(error), details, isinstance(error, errors.NotFound)), status_of(error), headers
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:

@@ -13,11 +13,13 @@ from gevent.lock import BoundedSemaphore
 from app.clock import Clock
 from app.errors import (
     DeviceBadPayload,
+    DeviceCannot,
     DeviceDropped,
     DeviceLocked,
     DeviceNeedsCode,
     DeviceRedirected,
     DeviceRefused,
+    DeviceRejected,
     DeviceStatus,
     DeviceTimeout,
 )
@@ -34,6 +36,9 @@ ASIC = "/api/system/asic"
 RESTART = "/api/system/restart"
 SYSTEM = "/api/system"
 COMMAND_SECONDS = 10.0
+MAX_WRITE = 10240
+# Commands without a body, and the AxeOS that brought them. NerdOS has none of them.
+COMMANDS = {"identify": "2.12", "pause": "2.14", "resume": "2.14"}
 
 
 class Miner:
@@ -82,17 +87,29 @@ class Miner:
 
     def write(self, body: Mapping[str, Any]) -> None:
         """PATCH /api/system, on the connection on which `info` was just read. The answer (an empty text/html 200) says
-        nothing; only reading back does. Raises DeviceError: DeviceNeedsCode where NerdOS asks for its one-time code."""
+        nothing; only reading back does. Raises DeviceError: DeviceNeedsCode where NerdOS asks for its one-time code,
+        DeviceRejected for a 400."""
         message = orjson.dumps(body)
         reply = self._connection.request("PATCH", SYSTEM, message, deadline=COMMAND_SECONDS, keep=True)
         if reply.status == 401 and b"OTP" in reply.body:
             raise DeviceNeedsCode
+        if reply.status == 400:
+            raise DeviceRejected(reply.status, _text(reply))
         _require_success(reply)
 
     def command(self, name: str) -> str:
-        """POST /api/system/<name>: `identify` (AxeOS ≥ 2.12), `pause` and `resume` (≥ 2.14). Returns what it said."""
-        reply = self._connection.request("POST", f"/api/system/{name}", deadline=COMMAND_SECONDS, keep=True)
-        return _said(reply)
+        """POST /api/system/<name>, one of COMMANDS. Returns what it said. Raises DeviceError: DeviceCannot for firmware
+        that does not know it, which answers 404 (AxeOS ≥ 2.15), 405, or sends to its page."""
+        try:
+            return _said(
+                self._connection.request("POST", f"{SYSTEM}/{name}", deadline=COMMAND_SECONDS, keep=self._keep)
+            )
+        except DeviceRedirected:
+            raise DeviceCannot(name, COMMANDS[name]) from None
+        except DeviceStatus as error:
+            if error.status in (404, 405):
+                raise DeviceCannot(name, COMMANDS[name]) from None
+            raise
 
     def settle(self) -> None:
         """After a command: firmware that purges no sockets (AxeOS before 2.10) must not be left holding ours."""

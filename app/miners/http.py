@@ -131,10 +131,13 @@ class Connection:
             opened.close()
 
     def _exchange(self, message: bytes, limit: int, *, may_retry: bool) -> Reply:
-        if self._socket is not None:
+        kept = self._socket
+        if kept is not None:
             try:
-                return self._over(self._socket, message, limit)
+                return self._over(kept, message, limit)
             except _Stale as stale:
+                if self._socket is not kept:  # close() from another greenlet: somebody wants this to end
+                    raise DeviceDropped("The connection was closed") from stale
                 self.close()
                 if not may_retry:
                     raise DeviceDropped("The kept connection was dead") from stale

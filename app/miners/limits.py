@@ -7,35 +7,62 @@ from typing import Any
 
 from app.miners.options import Options
 from app.miners.settings import Change
-from app.miners.telemetry import flag, number
+from app.miners.telemetry import flag
+
+Band = tuple[float, float]
 
 # With overclocking: from half the smallest frequency to 1.5 times the largest; core voltages 150 mV beyond either end.
 LOWEST_FREQUENCY, HIGHEST_FREQUENCY = 0.5, 1.5
 VOLTAGE_MARGIN_MV = 150
+
+_NO_OPTIONS = "This miner names no options and its chip is in no table, so nothing can be set safely."
 
 
 def problems(
     changes: Sequence[Change], info: Mapping[str, Any], options: Options, *, allow_overclock: bool
 ) -> dict[str, list[str]]:
     """What is wrong with the frequency and core voltage asked for, by key; empty when nothing is."""
-    unlocked = allow_overclock and flag(info.get("overclockEnabled")) == 1.0
-    bands = {
-        "frequency": (options.frequencies, _frequency_band(options, info), "MHz"),
-        "coreVoltage": (options.voltages, _voltage_band(options, info), "mV"),
-    }
+    unlocked = allow_overclock and is_unlocked(info)
+    listed = {"frequency": (options.frequencies, "MHz"), "coreVoltage": (options.voltages, "mV")}
     found = {}
     for change in changes:
-        if change.key in bands:
-            listed, band, unit = bands[change.key]
-            sentence = _judge(float(change.value), listed, band if unlocked else None, unit)
+        if change.key in listed:
+            band = bands(options)[change.key] if unlocked else None
+            sentence = _judge(float(change.value), *listed[change.key], band)
             if sentence:
                 found[change.key] = [sentence]
     return found
 
 
-def _judge(value: float, listed: Sequence[float], band: tuple[float, float] | None, unit: str) -> str | None:
+def is_unlocked(info: Mapping[str, Any]) -> bool:
+    """Whether the miner itself has overclocking unlocked."""
+    return flag(info.get("overclockEnabled")) == 1.0
+
+
+def bands(options: Options) -> dict[str, Band | None]:
+    """The hard limits that hold with overclocking; None where there are no options to draw them round."""
+    frequencies, voltages = options.frequencies, options.voltages
+    return {
+        "frequency": _capped(
+            LOWEST_FREQUENCY * min(frequencies), HIGHEST_FREQUENCY * max(frequencies), options.most_frequency
+        )
+        if frequencies
+        else None,
+        "coreVoltage": _capped(
+            min(voltages) - VOLTAGE_MARGIN_MV, max(voltages) + VOLTAGE_MARGIN_MV, options.most_voltage
+        )
+        if voltages
+        else None,
+    }
+
+
+def _capped(low: float, high: float, absolute: float | None) -> Band:
+    return low, high if absolute is None else min(high, absolute)
+
+
+def _judge(value: float, listed: Sequence[float], unit: str, band: Band | None) -> str | None:
     if not listed:
-        return "This miner names no options and its chip is in no table, so nothing can be set safely."
+        return _NO_OPTIONS
     if value in listed:
         return None
     if band is None:
@@ -46,23 +73,3 @@ def _judge(value: float, listed: Sequence[float], band: tuple[float, float] | No
         )
     low, high = band
     return None if low <= value <= high else f"Must be from {low:g} to {high:g} {unit}, even with overclocking."
-
-
-def _frequency_band(options: Options, info: Mapping[str, Any]) -> tuple[float, float] | None:
-    if not options.frequencies:
-        return None
-    high = HIGHEST_FREQUENCY * max(options.frequencies)
-    return LOWEST_FREQUENCY * min(options.frequencies), _capped(high, info.get("absMaxFrequency"))
-
-
-def _voltage_band(options: Options, info: Mapping[str, Any]) -> tuple[float, float] | None:
-    if not options.voltages:
-        return None
-    high = max(options.voltages) + VOLTAGE_MARGIN_MV
-    return min(options.voltages) - VOLTAGE_MARGIN_MV, _capped(high, info.get("absMaxVoltage"))
-
-
-def _capped(high: float, absolute: object) -> float:
-    """NerdOS names an absolute maximum; 0 is its word for none."""
-    limit = number(absolute)
-    return min(high, limit) if limit else high

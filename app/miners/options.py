@@ -10,14 +10,18 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Frequencies in MHz, core voltages in mV. `source`: "device" or "table"."""
+    """Frequencies in MHz, core voltages in mV. `source`: "device" or "table". `most_*`: absolute limits that NerdOS
+    names."""
 
     frequencies: tuple[float, ...]
     voltages: tuple[float, ...]
     source: str = "table"
+    most_frequency: float | None = None
+    most_voltage: float | None = None
 
 
 NONE = Options((), ())
+_LIMITS = {"most_frequency": "absMaxFrequency", "most_voltage": "absMaxVoltage"}
 _BM1370_VOLTAGES = (1000, 1060, 1100, 1150, 1200, 1250)
 
 # Source: device_config.h of AxeOS v2.15; BM1372/73 from master.
@@ -41,7 +45,16 @@ def options_from_table(info: Mapping[str, Any]) -> Options:
 def options_from_asic(body: Mapping[str, Any]) -> Options | None:
     """The device's own lists; None when it gives none (AxeOS ≥ 2.7, NerdOS ≥ 1.0.33 do)."""
     frequencies, voltages = (_numbers(body.get(key)) for key in ("frequencyOptions", "voltageOptions"))
-    return Options(frequencies, voltages, "device") if frequencies and voltages else None
+    if not frequencies or not voltages:
+        return None
+    # 0 is NerdOS' word for no limit.
+    most = {field: _positive(body.get(key)) for field, key in _LIMITS.items()}
+    return Options(frequencies, voltages, "device", **most)
+
+
+def _positive(value: object) -> float | None:
+    found = _numbers([value])
+    return found[0] if found else None
 
 
 def _numbers(values: object) -> tuple[float, ...]:

@@ -1,40 +1,32 @@
 """What can be set on a miner from here: an allow-list. A setting is a row; everything else a client sends is telemetry.
 
-Kinds judge and normalise one value; they raise ValueError with what would be right. Sources: the PATCH table of AxeOS
-v2.0 to v2.15 and NerdOS' type-strict handler.
+Wi-Fi is left out on purpose: a typo there loses the miner.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.miners import setting_kinds as kinds
+from app.miners.setting_kinds import Kind
+from app.miners.setting_kinds import Value as Value
 from app.miners.telemetry import flag, number
-
-Value = str | int | float | bool
-Kind = Callable[[Any], Value]
-
-MASK = "*****"
-
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?")
-_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,30}[A-Za-z0-9])?")
-_SCHEME = re.compile(r"(?i)stratum2?\+(tcp|tls|ssl)://")
-_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f<>]*")
-_PEM = re.compile(r"[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f<>]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`fields`: where the firmware reports it, newest name first. `live`: acts without a restart on AxeOS. `secret`:
-    never reported, stored or shown."""
+    """`fields`: where firmware reports it, AxeOS' newest name first. `live`: acts without a restart on AxeOS.
+    `secret`: never reported or shown. `preset`: may be part of a preset, which is for many miners."""
 
     key: str
     kind: Kind
     fields: tuple[str, ...]
     live: bool = False
     secret: bool = False
+    preset: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,92 +42,31 @@ class Change:
         return self.setting.key
 
 
-def _whole(low: int, high: int) -> Kind:
-    def kind(value: Any) -> int:
-        parsed = number(value)
-        if parsed is None or not parsed.is_integer() or not low <= parsed <= high:
-            raise ValueError(f"Must be a whole number from {low} to {high}.")
-        return int(parsed)
-
-    return kind
-
-
-def _positive(value: Any) -> float | int:
-    parsed = number(value)
-    if parsed is None or parsed <= 0:
-        raise ValueError("Must be a number above 0.")
-    return int(parsed) if parsed.is_integer() else parsed
-
-
-def _flag(value: Any) -> bool:
-    parsed = flag(value)
-    if parsed is None:
-        raise ValueError("Must be true or false.")
-    return bool(parsed)
-
-
-def _one_of(*values: Value) -> Kind:
-    def kind(value: Any) -> Value:
-        parsed = number(value) if isinstance(values[0], int) else value
-        if parsed not in values:
-            raise ValueError(f"Must be one of {', '.join(map(str, values))}.")
-        return next(known for known in values if known == parsed)
-
-    return kind
-
-
-def _text(most: int, allowed: re.Pattern[str] = _PRINTABLE, least: int = 0) -> Kind:
-    def kind(value: Any) -> str:
-        if not isinstance(value, str) or not least <= len(value.encode()) <= most or not allowed.fullmatch(value):
-            raise ValueError(f"Must be text of {least} to {most} bytes without control characters or markup.")
-        return value
-
-    return kind
-
-
-def _hostname(value: Any) -> str:
-    if not isinstance(value, str) or not _LABEL.fullmatch(value):
-        raise ValueError("Must be 1 to 32 letters, digits, - or _.")
-    return value
-
-
-def _pool_host(value: Any) -> str:
-    """A bare host: the firmware strips no scheme, so we do."""
-    host = _SCHEME.sub("", value.strip()) if isinstance(value, str) else ""
-    if not _HOST.fullmatch(host):
-        raise ValueError("Must be the host of a pool, without scheme and port.")
-    return host
-
-
-def _optional_pool_host(value: Any) -> str:
-    return "" if value == "" else _pool_host(value)
-
-
-def _password(value: Any) -> str:
-    if value == MASK:
-        raise ValueError(f"{MASK} is how a miner hides its password, not a password.")
-    return str(_text(128)(value))
-
-
-def _setting(key: str, kind: Kind, *also: str, live: bool = False, secret: bool = False) -> Setting:
-    return Setting(key, kind, (key, *also), live, secret)
+def _setting(key: str, kind: Kind, *also: str, live: bool = False, preset: bool = True) -> Setting:
+    return Setting(key, kind, (key, *also), live, key.endswith("tratumPassword"), preset)
 
 
 _POOL_KINDS: dict[str, Kind] = {
-    "stratumURL": _pool_host,
-    "stratumPort": _whole(1, 65535),
-    "stratumUser": _text(255, least=1),
-    "stratumPassword": _password,
-    "stratumSuggestedDifficulty": _whole(0, 65535),
-    "stratumExtranonceSubscribe": _flag,
-    "stratumTLS": _whole(0, 3),
-    "stratumCert": _text(3000, _PEM),
-    "stratumDecodeCoinbase": _flag,
-    "stratumProtocol": _one_of("SV1", "SV2"),
-    "stratumV2ChannelType": _text(32),
-    "stratumV2AuthorityPubkey": _text(128),
+    "stratumURL": kinds.pool_host,
+    "stratumPort": kinds.whole(1, 65535),
+    "stratumUser": kinds.text(255, least=1),
+    "stratumPassword": kinds.password,
+    "stratumSuggestedDifficulty": kinds.whole(0, 65535),
+    "stratumExtranonceSubscribe": kinds.switch,
+    "stratumTLS": kinds.whole(0, 3),
+    "stratumCert": kinds.certificate,
+    "stratumDecodeCoinbase": kinds.switch,
+    "stratumProtocol": kinds.one_of("SV1", "SV2"),
+    "stratumV2ChannelType": kinds.text(32),
+    "stratumV2AuthorityPubkey": kinds.text(128),
 }
 POOL_KEYS = tuple(_POOL_KINDS)
+# NerdOS' own names for two of them, and for the temperature that its fan aims at.
+NERD_NAMES = {
+    "stratumSuggestedDifficulty": "stratumDifficulty",
+    "stratumExtranonceSubscribe": "stratumEnonceSubscribe",
+    "temptarget": "pidTargetTemp",
+}
 
 
 def fallback_key(key: str) -> str:
@@ -144,86 +75,67 @@ def fallback_key(key: str) -> str:
 
 
 FALLBACK_KEYS = tuple(map(fallback_key, POOL_KEYS))
-_FALLBACK_KINDS = {"stratumURL": _optional_pool_host, "stratumUser": _text(255)}
-
-
-def _pool_settings() -> list[Setting]:
-    """Both pools: a fallback may be empty, the primary may not."""
-    rows = [_setting(key, kind, secret=key == "stratumPassword") for key, kind in _POOL_KINDS.items()]
-    for key, kind in _POOL_KINDS.items():
-        name = fallback_key(key)
-        rows.append(_setting(name, _FALLBACK_KINDS.get(key, kind), secret=name == "fallbackStratumPassword"))
-    return rows
-
+# A fallback may be empty, the primary may not.
+_FALLBACK_KINDS = _POOL_KINDS | {"stratumURL": kinds.optional_pool_host, "stratumUser": kinds.text(255)}
 
 _ROWS = (
-    _setting("frequency", _positive, live=True),
-    _setting("coreVoltage", _whole(1, 65535), live=True),
-    _setting("autofanspeed", _whole(0, 2), live=True),
-    # Before 2.11 the setting is called `fanspeed`, which later is a reading.
-    _setting("manualFanSpeed", _whole(0, 100), "fanspeed", live=True),
-    _setting("minFanSpeed", _whole(0, 99), live=True),
-    _setting("temptarget", _whole(35, 66), live=True),
-    _setting("pidTargetTemp", _whole(35, 66), live=True),
-    _setting("overheat_mode", _one_of(0), live=True),
-    _setting("overclockEnabled", _flag, live=True),
-    _setting("statsFrequency", _whole(0, 65535), live=True),
-    _setting("displayTimeout", _whole(-1, 65535), live=True),
-    _setting("hostname", _hostname),
-    _setting("display", _text(64, least=1)),
-    _setting("rotation", _one_of(0, 90, 180, 270)),
-    _setting("invertscreen", _flag),
-    _setting("flipscreen", _flag),
-    _setting("invertfanpolarity", _flag),
-    _setting("autoscreenoff", _flag),
-    _setting("useFallbackStratum", _flag),
-    _setting("primaryPoolIndex", _whole(0, 7)),
-    _setting("secondaryPoolIndex", _whole(0, 7)),
-    *_pool_settings(),
+    _setting("frequency", kinds.frequency, live=True),
+    _setting("coreVoltage", kinds.whole(1, 65535), live=True),
+    _setting("autofanspeed", kinds.fan_mode, live=True),
+    # Before 2.11 the setting is called `fanspeed`, which later (and on NerdOS) is a reading.
+    _setting("manualFanSpeed", kinds.whole(0, 100), "fanspeed", live=True),
+    _setting("minFanSpeed", kinds.whole(0, 99), live=True),
+    _setting("temptarget", kinds.whole(35, 66), NERD_NAMES["temptarget"], live=True),
+    _setting("overheat_mode", kinds.one_of(0), live=True, preset=False),
+    _setting("overclockEnabled", kinds.switch, live=True, preset=False),
+    _setting("statsFrequency", kinds.whole(0, 65535), live=True),
+    _setting("displayTimeout", kinds.whole(-1, 65535), live=True),
+    _setting("hostname", kinds.hostname, preset=False),
+    _setting("display", kinds.text(64, least=1)),
+    _setting("rotation", kinds.one_of(0, 90, 180, 270)),
+    _setting("invertscreen", kinds.switch),
+    _setting("flipscreen", kinds.switch),
+    _setting("invertfanpolarity", kinds.switch, preset=False),
+    _setting("autoscreenoff", kinds.switch),
+    _setting("useFallbackStratum", kinds.switch),
+    _setting("primaryPoolIndex", kinds.whole(0, 7), preset=False),
+    _setting("secondaryPoolIndex", kinds.whole(0, 7), preset=False),
+    *(_setting(key, kind, *filter(None, [NERD_NAMES.get(key)])) for key, kind in _POOL_KINDS.items()),
+    *(_setting(fallback_key(key), kind) for key, kind in _FALLBACK_KINDS.items()),
 )
 SETTINGS: dict[str, Setting] = {row.key: row for row in _ROWS}
+# Other names under which clients may ask for a setting.
+ALIASES = {name: key for key, name in NERD_NAMES.items()} | {"fanspeed": "manualFanSpeed"}
+WIFI_KEYS = ("ssid", "wifiPass")
 
 
 def present(setting: Setting, info: Mapping[str, Any]) -> Any:
     """What the miner says it runs; None where it does not say."""
+    if fan_is_a_reading(setting, info) and not same(info.get("autofanspeed"), 0):
+        return None
     return next((info[field] for field in setting.fields if field in info), None)
 
 
+def fan_is_a_reading(setting: Setting, info: Mapping[str, Any]) -> bool:
+    """Whether `fanspeed` is all that this firmware says of the manual fan speed. It is the setting itself up to AxeOS
+    2.1.8 (which has `fanSpeed` for the tachometer), and where the fan is set by hand it is near it."""
+    return setting.key == "manualFanSpeed" and "manualFanSpeed" not in info and "fanSpeed" not in info
+
+
+def runs(setting: Setting, value: Any, info: Mapping[str, Any]) -> bool:
+    """Whether the miner says that it runs `value`; a reading in place of the setting may be 1 % off."""
+    actual = present(setting, info)
+    if fan_is_a_reading(setting, info):
+        wanted, measured = number(value), number(actual)
+        return wanted is not None and measured is not None and abs(wanted - measured) <= 1
+    return same(value, actual)
+
+
 def same(wanted: Any, actual: Any) -> bool:
-    """Numbers by value, whatever their type or quotes; true is 1."""
+    """Numbers by value, whatever their type or quotes (firmware keeps 32-bit floats); true is 1; texts as they are."""
+    if isinstance(wanted, str) and isinstance(actual, str):
+        return wanted == actual
     left, right = (flag(each) if isinstance(each, bool) else number(each) for each in (wanted, actual))
     if left is not None and right is not None:
-        return left == right
+        return math.isclose(left, right, rel_tol=1e-6)
     return bool(wanted == actual)
-
-
-def changes(wanted: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[list[Change], dict[str, list[str]]]:
-    """What of `wanted` differs from what the miner runs, and what is wrong with it, by key.
-
-    A value equal to the present one is not judged: clients send whole device objects back, odd values and all.
-    """
-    found: list[Change] = []
-    problems: dict[str, list[str]] = {}
-    for key, value in _settable(wanted, info).items():
-        setting = SETTINGS[key]
-        actual = present(setting, info)
-        if (setting.secret and value in (None, "", MASK)) or (actual is not None and same(value, actual)):
-            continue
-        try:
-            normal = setting.kind(value)
-        except ValueError as error:
-            problems[key] = [str(error)]
-            continue
-        if not same(normal, actual) or actual is None:
-            found.append(Change(setting, normal, actual))
-    return found, problems
-
-
-def _settable(wanted: Mapping[str, Any], info: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among what a client sent. `fanspeed` is one only where the firmware has no other name for it and the
-    fan is, or is to be, set by hand: otherwise it is a reading that has moved since the client took it."""
-    chosen = {key: value for key, value in wanted.items() if key in SETTINGS}
-    by_hand = same(wanted.get("autofanspeed", info.get("autofanspeed")), 0)
-    if "fanspeed" in wanted and "manualFanSpeed" not in wanted and "manualFanSpeed" not in info and by_hand:
-        chosen["manualFanSpeed"] = wanted["fanspeed"]
-    return chosen

@@ -8,6 +8,7 @@ the list, the single answer and every Socket.IO client: through marshmallow and 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +18,16 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from app.miners.options import labelled
 from app.miners.telemetry import number
 from app.schemas.base import BaseSchema, StrictBoolean, envelope
+from app.services.drift_rules import Cause
 from app.services.fleet import Tracked
+
+
+class DriftSchema(BaseSchema):
+    key = fields.String(required=True)
+    expected = fields.Raw(required=True, allow_none=True)
+    actual = fields.Raw(required=True, allow_none=True)
+    since = fields.String(required=True, metadata={"description": "When it was first seen, ISO-8601"})
+    cause = fields.Enum(Cause, by_value=True, required=True)
 
 
 class DeviceSchema(BaseSchema):
@@ -40,6 +50,10 @@ class DeviceSchema(BaseSchema):
     )
     error = fields.String(metadata={"description": "Why the last poll failed"})
     conflict = fields.String(metadata={"description": "Who else claims its MAC or address"})
+    drift = fields.List(
+        fields.Nested(DriftSchema),
+        metadata={"description": "What differs from what was set from here; absent where nothing was"},
+    )
     lastSeen = fields.String(metadata={"description": "Last good answer, ISO-8601"})
     presetUuid = fields.String()
     name = fields.String()
@@ -51,7 +65,6 @@ class DeviceSchema(BaseSchema):
 
 DeviceEnvelope = envelope(fields.Nested(DeviceSchema), "DeviceAnswer")
 DevicesEnvelope = envelope(fields.List(fields.Nested(DeviceSchema)), "DevicesAnswer")
-RestartEnvelope = envelope(fields.String(metadata={"description": "What the miner said"}), "RestartAnswer")
 
 
 class HandImprintSchema(BaseSchema):
@@ -134,6 +147,7 @@ def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
         "lastSeen": record.last_seen,
         "error": observation.error,
         "conflict": tracked.conflict,
+        "drift": drift_on_the_wire(tracked),
     }
     return {
         "mac": record.mac,
@@ -147,6 +161,10 @@ def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
         "createdAt": record.created_at,
         "updatedAt": record.updated_at,
     }
+
+
+def drift_on_the_wire(tracked: Tracked) -> list[dict[str, Any]] | None:
+    return None if tracked.drift is None else [asdict(row) for row in tracked.drift]
 
 
 def info_on_the_wire(tracked: Tracked) -> dict[str, Any]:

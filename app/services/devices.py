@@ -7,21 +7,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.clock import Clock, iso
-from app.errors import Invalid, NothingToImprint, TooSoon
+from app.errors import DeviceBadPayload, Invalid, NothingToImprint
 from app.events import DeviceDeleted, EventBus
-from app.miners.address import NOWHERE, Address, AddressRule
-from app.miners.client import Miners
-from app.miners.identity import require_same
+from app.miners.address import Address, AddressRule
 from app.miners.mac import normalise_mac
 from app.miners.redaction import redact
 from app.miners.telemetry import MEASURED_FIELDS
 from app.models import Device, Found
 from app.services.fleet import Fleet, Tracked
 from app.services.monitoring import Monitoring
-from app.services.poller import DEADLINE_SECONDS, Poller
 
-RESTART_EVERY_SECONDS = 10.0
-SLOT_PATIENCE_SECONDS = 5.0
 _UNSTORED = frozenset({"frequencyOptions", "coreVoltageOptions"})
 
 
@@ -34,14 +29,12 @@ class Edit:
 
 
 class DeviceService:
-    """Owns when each device was last restarted; everything else belongs to the fleet and the monitoring."""
+    """Owns nothing; devices belong to the fleet and the monitoring."""
 
     def __init__(
         self,
         fleet: Fleet,
         monitoring: Monitoring,
-        poller: Poller,
-        miners: Miners,
         rule: AddressRule,
         lookup: Callable[[list[str]], list[Found]],
         events: EventBus,
@@ -51,14 +44,11 @@ class DeviceService:
     ) -> None:
         self._fleet = fleet
         self._monitoring = monitoring
-        self._poller = poller
-        self._miners = miners
         self._rule = rule
         self._lookup = lookup
         self._events = events
         self._clock = clock
         self._auto_listen = auto_listen
-        self._restarted: dict[str, float] = {}
 
     def start(self) -> None:
         """With AUTO_LISTEN every imprinted device is monitored from the start."""
@@ -89,7 +79,7 @@ class DeviceService:
         known = {mac: tracked.device for mac in wanted if mac not in found and (tracked := self._fleet.find(mac))}
         if not found and not known:
             raise NothingToImprint(wanted)
-        kept = self._fleet.keep([self._imprinted(each) for each in found.values()]) if found else []
+        kept = self._fleet.keep(self._imprinted(each) for each in found.values()) if found else []
         if self._auto_listen:
             self._monitoring.watch(kept)
         return [*kept, *(self._fleet.get(mac) for mac in known)]
@@ -130,11 +120,10 @@ class DeviceService:
         return str(self._rule.check_given(address))
 
     def delete(self, mac: str) -> Tracked:
-        """Ends the monitoring, then forgets the record; it does not come back. Returns the device as it was."""
-        tracked = self.get(mac)
+        """Forgets the record, then ends the monitoring; in this order nobody can watch it again in between. Returns the
+        device as it was."""
+        tracked = self._fleet.remove(_mac(mac))
         self._monitoring.unwatch([tracked])
-        self._fleet.remove(tracked.mac)
-        self._restarted.pop(tracked.mac, None)
         self._events.publish(DeviceDeleted(tracked.mac))
         return tracked
 
@@ -144,28 +133,6 @@ class DeviceService:
         self._monitoring.unwatch([tracked for tracked in self._fleet.monitored() if tracked.mac not in wanted])
         self._monitoring.watch([tracked for tracked in self._fleet.all() if tracked.mac in wanted])
         return self._fleet.monitored()
-
-    def restart(self, mac: str) -> str:
-        """Restarts the miner after reading its MAC on the same connection; returns what it said. Raises DeviceError,
-        TooSoon, DeviceNotFound."""
-        tracked = self.get(mac)
-        waited = self._clock.monotonic() - self._restarted.get(tracked.mac, -RESTART_EVERY_SECONDS)
-        if waited < RESTART_EVERY_SECONDS:
-            raise TooSoon("This miner was restarted a moment ago", RESTART_EVERY_SECONDS - waited)
-        if tracked.address == NOWHERE:
-            raise Invalid("Device IP not available")
-        miner = self._miners.at(tracked.address)
-        with miner.slot(SLOT_PATIENCE_SECONDS) as free:
-            if not free:
-                raise TooSoon("This miner is busy with another command", SLOT_PATIENCE_SECONDS)
-            reading = miner.info(DEADLINE_SECONDS, keep=True)
-            neighbour = self._poller.neighbour(reading, tracked.address)
-            require_same(tracked.mac, tracked.address, reading, tracked.info, neighbour, strict=True)
-            self._restarted[tracked.mac] = self._clock.monotonic()
-            try:
-                return miner.restart()
-            finally:
-                miner.close()
 
 
 def _mac(text: str) -> str:
@@ -186,4 +153,8 @@ def _mentions(tracked: Tracked, query: str) -> bool:
 
 
 def _editable(info: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in redact(info).items() if key not in MEASURED_FIELDS and key not in _UNSTORED}
+    try:
+        known = redact(info)
+    except DeviceBadPayload:
+        raise Invalid("info is nested too deeply", {"info": ["Nested too deeply."]}) from None
+    return {key: value for key, value in known.items() if key not in MEASURED_FIELDS and key not in _UNSTORED}

@@ -12,12 +12,18 @@ from collections.abc import Iterable, Mapping
 
 MAX_LABEL = 64
 _OUTSIDE_NAME = re.compile(r"[^A-Za-z0-9_]")
-_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
+_ESCAPES = str.maketrans({"\\": r"\\", '"': r"\""})
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
+
+
+def plain(value: str) -> str:
+    """At most 64 characters, none of them a control character: a NUL is the end of the scrape to Prometheus' parser."""
+    return value.translate(_CONTROLS)[:MAX_LABEL]
 
 
 def label(value: str) -> str:
-    """Escaped, and at most 64 characters long."""
-    return value[:MAX_LABEL].translate(_ESCAPES)
+    """Made plain, and escaped."""
+    return plain(value).translate(_ESCAPES)
 
 
 def labels(pairs: Mapping[str, str]) -> str:
@@ -27,6 +33,7 @@ def labels(pairs: Mapping[str, str]) -> str:
 
 def number(value: float) -> str:
     """The shortest text that reads back as the same float."""
+    value = float(value)  # a sum of nothing is the integer 0
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
 
 

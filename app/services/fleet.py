@@ -15,6 +15,7 @@ from app.errors import DeviceNotFound
 from app.miners.address import Address, address_of_record
 from app.miners.options import Options, options_from_table
 from app.models import UP, Device, Observation, Reading, Status, is_reboot
+from app.services.drift_rules import Drift
 from app.store.devices import DeviceRepository
 
 FLUSH_BATCH = 100
@@ -33,6 +34,7 @@ class Tracked:
         "address",
         "conflict",
         "device",
+        "drift",
         "last_known",
         "monitored",
         "observation",
@@ -47,6 +49,7 @@ class Tracked:
         self.observation = Observation()
         self.monitored = False
         self.conflict: str | None = None
+        self.drift: tuple[Drift, ...] | None = None
         self.options: Options | None = None
         self.last_known: dict[str, Any] = {}
         self.restarts = 0
@@ -138,7 +141,8 @@ class Fleet:
         return self._hosts[address.host] <= 1
 
     def keep(self, devices: Iterable[Device]) -> list[Tracked]:
-        """Adds devices, or replaces the records of known ones; all or none, on disk when it returns."""
+        """Adds devices, or replaces the records of known ones; all or none, on disk when it returns. An iterator is read
+        under the lock, so that what it makes of present records undoes no edit."""
         with self._writing:
             kept = list(devices)
             self._repository.save(kept)
@@ -150,17 +154,18 @@ class Fleet:
             changed = replace(change(self.get(mac).record()), updated_at=iso(self._clock.now()))
             return self.keep([changed])[0]
 
-    def edit_all(
+    def edit_where(
         self,
-        devices: Iterable[Tracked],
+        which: Callable[[Device], bool],
         change: Callable[[Device], Device],
         puts: Mapping[str, Any],
         deletes: Iterable[str],
     ) -> None:
-        """`edit` of many, in one write with `puts` and `deletes` of other kinds."""
+        """`edit` of all that `which` fits, in one write with `puts` and `deletes` of other kinds."""
         with self._writing:
             now = iso(self._clock.now())
-            changed = [replace(change(tracked.record()), updated_at=now) for tracked in devices]
+            chosen = [tracked for tracked in self._tracked.values() if which(tracked.device)]
+            changed = [replace(change(tracked.record()), updated_at=now) for tracked in chosen]
             self._repository.save(changed, puts, deletes)
             for device in changed:
                 self._remember(device)
@@ -206,6 +211,12 @@ class Fleet:
         """`conflict`: a sentence that names who else claims its MAC or address."""
         if tracked.conflict != conflict:
             tracked.conflict = conflict
+            tracked.version += 1
+
+    def set_drift(self, tracked: Tracked, drift: tuple[Drift, ...] | None) -> None:
+        """`drift`: what is not as it should be; None for a device of which nobody asked anything."""
+        if tracked.drift != drift:
+            tracked.drift = drift
             tracked.version += 1
 
     def overlay(self, tracked: Tracked, info: Mapping[str, Any]) -> None:

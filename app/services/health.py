@@ -19,6 +19,7 @@ class Health:
     """Counters and histograms in a registry of the app's own; two apps in one process do not meet."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
         self._polls = Counter("pluto_polls", "Polls by outcome", ["outcome"], registry=registry)
         self._failures = Counter("pluto_poll_failures", "Failed polls by reason", ["reason"], registry=registry)
         self._duration = Histogram(
@@ -51,6 +52,17 @@ class Health:
 
     def monitor_crashed(self) -> None:
         self._crashes.inc()
+
+    def watch_grafana(self, available: Callable[[], bool]) -> None:
+        """Only where a Grafana is configured: its families are absent otherwise."""
+        up = Gauge("pluto_grafana_up", "1 while Grafana answers as it should", registry=self._registry)
+        up.set_function(lambda: float(available()))
+        self._grafana_failures = Counter(
+            "pluto_grafana_failures", "Failed calls to Grafana by reason", ["reason"], registry=self._registry
+        )
+
+    def grafana_failed(self, reason: str) -> None:
+        self._grafana_failures.labels(reason).inc()
 
     def watch_store(self, batches: Callable[[], int]) -> None:
         self._writes.set_function(batches)

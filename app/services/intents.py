@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from gevent.lock import RLock
+
 from app.store.documents import Documents
 
 
@@ -26,6 +28,7 @@ class Intents:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._intents: dict[str, Intent] = {}
+        self._writing = RLock()
 
     def load(self) -> None:
         self._intents = {mac: _from_record(record) for mac, record in self._documents.all()}
@@ -36,19 +39,23 @@ class Intents:
 
     def wrote(self, mac: str, settings: Mapping[str, Any]) -> None:
         """These settings were written; they join what was written before."""
-        self._keep(mac, replace(self.of(mac), settings={**self.of(mac).settings, **settings}))
+        with self._writing:
+            self._keep(mac, replace(self.of(mac), settings={**self.of(mac).settings, **settings}))
 
     def applied_preset(self, mac: str, uuid: str | None, updated_at: str | None) -> None:
-        self._keep(mac, replace(self.of(mac), preset_uuid=uuid, preset_updated_at=updated_at))
+        with self._writing:
+            self._keep(mac, replace(self.of(mac), preset_uuid=uuid, preset_updated_at=updated_at))
 
     def drop(self, mac: str, keys: list[str]) -> None:
         """These settings are no longer the service's business."""
-        kept = {key: value for key, value in self.of(mac).settings.items() if key not in keys}
-        self._keep(mac, replace(self.of(mac), settings=kept))
+        with self._writing:
+            kept = {key: value for key, value in self.of(mac).settings.items() if key not in keys}
+            self._keep(mac, replace(self.of(mac), settings=kept))
 
     def forget(self, mac: str) -> None:
-        self._intents.pop(mac, None)
-        self._documents.delete(mac)
+        with self._writing:
+            self._documents.delete(mac)
+            self._intents.pop(mac, None)
 
     def _keep(self, mac: str, intent: Intent) -> None:
         if intent != self.of(mac):

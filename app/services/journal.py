@@ -1,15 +1,23 @@
-"""What was written to which miner, by whom, and what came of it. No secrets."""
+"""What was written to which miner, by whom, and what came of it. No secrets.
+
+An entry: `id`, `at`, `mac`, `actor`, `job`, `before` and `after` (value by key; null for a secret), `outcome`,
+`changes` (what the miner made of each key), `presetBefore` and `presetAfter` where a preset was applied.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from gevent.lock import RLock
 
 from app.clock import Clock, iso
 from app.store.documents import Documents
 
 KEPT = 200
+_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,47 +29,53 @@ class Origin:
 
 
 class Journal:
-    """Owns the numbering of the entries, 200 of which are kept per device. Ids are `<mac>:<number>`, growing."""
+    """Owns the numbering of the entries, 200 of which are kept per device. Ids are numbers, growing, per device."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
         self._clock = clock
         self._numbers: dict[str, int] = {}
+        # A device is forgotten after what is being noted of it, not in the middle.
+        self._writing = RLock()
 
     def begin(self, mac: str, origin: Origin, before: Mapping[str, Any], after: Mapping[str, Any], **more: Any) -> str:
         """Notes a write that is about to be sent; on disk when it returns. Its outcome is `in_doubt` until `end`."""
-        number = self._next(mac)
-        entry = {
-            "id": str(number),
-            "at": iso(self._clock.now()),
-            "mac": mac,
-            "actor": origin.actor,
-            "job": origin.job,
-            "before": dict(before),
-            "after": dict(after),
-            "outcome": "in_doubt",
-            **more,
-        }
-        self._documents.put(_key(mac, number), entry, [_key(mac, number - KEPT)])
-        return str(number)
+        with self._writing:
+            number = self._next(mac)
+            entry = {
+                "id": str(number),
+                "at": iso(self._clock.now()),
+                "mac": mac,
+                "actor": origin.actor,
+                "job": origin.job,
+                "before": dict(before),
+                "after": dict(after),
+                "outcome": "in_doubt",
+                **more,
+            }
+            self._documents.put(_key(mac, number), entry, [_key(mac, number - KEPT)])
+            return str(number)
 
     def end(self, mac: str, entry_id: str, outcome: str, changes: list[dict[str, Any]] | None = None) -> None:
-        """`outcome`: applied, pending_restart, refused or failed. A deleted device's entry is gone, and stays so."""
-        entry = self.get(mac, entry_id)
-        if entry is not None:
-            extra = {} if changes is None else {"changes": changes}
-            self._documents.put(_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
+        """`outcome`: applied, pending_restart, refused, failed, or still in_doubt. A deleted device's entry is gone,
+        and stays so."""
+        with self._writing:
+            entry = self.get(mac, entry_id)
+            if entry is not None:
+                extra = {} if changes is None else {"changes": changes}
+                self._documents.put(_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
 
     def get(self, mac: str, entry_id: str) -> dict[str, Any] | None:
-        return self._documents.get(_key(mac, int(entry_id))) if entry_id.isascii() and entry_id.isdigit() else None
+        return self._documents.get(_key(mac, int(entry_id))) if _ID.fullmatch(entry_id) else None
 
     def of(self, mac: str) -> list[dict[str, Any]]:
         """Newest first."""
         return [entry for _, entry in reversed(self._documents.all(f"{mac}:"))]
 
     def forget(self, mac: str) -> None:
-        self._documents.delete(*(key for key, _ in self._documents.all(f"{mac}:")))
-        self._numbers.pop(mac, None)
+        with self._writing:
+            self._documents.delete(*(key for key, _ in self._documents.all(f"{mac}:")))
+            self._numbers.pop(mac, None)
 
     def _next(self, mac: str) -> int:
         if mac not in self._numbers:

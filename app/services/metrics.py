@@ -18,7 +18,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from app.miners.dialects import model_of
 from app.miners.telemetry import MEASURES, pool_in_use, telemetry
 from app.models import Reading
-from app.services.exposition import MAX_LABEL, family, labels, number
+from app.services.drift_rules import is_foreign_pool
+from app.services.exposition import family, labels, number, plain
 from app.services.fleet import Fleet, Tracked
 from app.services.legacy_names import LegacyNames, legacy_block
 
@@ -104,7 +105,7 @@ def _identity(tracked: Tracked) -> dict[str, str]:
 def _render(tracked: Tracked, reading: Reading) -> Series:
     info, identity = reading.info, _identity(tracked)
     values, suffix = telemetry(info), labels(identity)
-    version = str(info.get("version") or "unknown")[:MAX_LABEL]
+    version = plain(str(info.get("version") or "")) or "unknown"
     about = {
         **identity,
         "ip": str(tracked.address),
@@ -125,7 +126,7 @@ def _pool(info: Mapping[str, Any]) -> str | None:
     if pool is None:
         return None
     name = f"{pool[0]}:{pool[1]}"
-    return POOL_NAMES.get(name.lower(), name)[:MAX_LABEL]
+    return plain(POOL_NAMES.get(name.lower(), name))
 
 
 def _overview(monitored: list[Tracked], online: list[Series]) -> list[str]:
@@ -180,5 +181,21 @@ def _devices(monitored: Iterable[Tracked], online: list[tuple[Tracked, Series]])
         (f"pluto_device_restarts_total{series.labels} {tracked.restarts}\n" for tracked, series in online),
         kind="counter",
     )
+    yield from _drift(monitored)
     for measure, lines in zip(MEASURES, zip(*(series.lines for _, series in online), strict=True), strict=False):
         yield family(f"pluto_device_{measure.key}", measure.help, lines)
+
+
+def _drift(monitored: Iterable[Tracked]) -> Iterator[str]:
+    """Only of devices on which something was set from here."""
+    drifts = [(labels(_identity(tracked)), tracked.drift) for tracked in monitored if tracked.drift is not None]
+    yield family(
+        "pluto_device_drift",
+        "Settings that differ from what was set from here",
+        (f"pluto_device_drift{suffix} {len(drift)}\n" for suffix, drift in drifts),
+    )
+    yield family(
+        "pluto_device_pool_drift",
+        "Settings of pool and wallet that somebody else changed",
+        (f"pluto_device_pool_drift{suffix} {sum(map(is_foreign_pool, drift))}\n" for suffix, drift in drifts),
+    )

@@ -131,13 +131,15 @@ class Monitoring:
                 monitor.start()
 
     def unwatch(self, devices: Iterable[Tracked]) -> None:
-        """Stops monitoring; when it returns, nothing more is asked of these devices, written or published for them."""
-        leaving = [tracked for tracked in devices if tracked.mac in self._monitors]
+        """Stops monitoring; when it returns, nothing more is asked of these devices, written or published for them.
+        Each is announced as removed, whether it was monitored or not."""
+        gone = list(devices)
+        leaving = [tracked for tracked in gone if tracked.mac in self._monitors]
         for tracked in leaving:
             self._fleet.set_monitored(tracked, False)
         _stop([self._monitors.pop(tracked.mac) for tracked in leaving])
         remaining = [tracked.device.ip for tracked in self._fleet.monitored()]
-        for tracked in leaving:
+        for tracked in gone:
             self._events.publish(DeviceRemoved(tracked.mac, tracked.device.ip, remaining))
 
     def poll_now(self, mac: str) -> None:

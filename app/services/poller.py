@@ -62,7 +62,7 @@ class Poller:
             require_same(tracked.mac, miner.address, reading, tracked.info, self.neighbour(reading, miner.address))
         except DeviceError as error:
             return error
-        self._learn_options(tracked, miner, reading)
+        self.learn_options(tracked, miner, reading)
         return reading
 
     def neighbour(self, reading: Reading, address: Address) -> str | None:
@@ -71,7 +71,7 @@ class Poller:
             return None
         return self._neighbours.mac_of(address.host)
 
-    def _learn_options(self, tracked: Tracked, miner: Miner, reading: Reading) -> None:
+    def learn_options(self, tracked: Tracked, miner: Miner, reading: Reading) -> None:
         """Once per boot of the miner, what frequencies and voltages it offers; whatever goes wrong, the vendor's table
         serves."""
         if tracked.options is not None and not is_reboot(tracked.reading, reading):

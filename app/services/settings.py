@@ -2,64 +2,63 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from app.clock import Clock
-from app.errors import DeviceDropped, DeviceError, DeviceTimeout, Invalid, MinerTookNothing, TooSoon
+from app.errors import (
+    DeviceDropped,
+    DeviceError,
+    DeviceNotFound,
+    DeviceRejected,
+    DeviceTimeout,
+    Invalid,
+    MinerTookNothing,
+)
 from app.events import DeviceObserved, EventBus
-from app.miners.address import NOWHERE
-from app.miners.client import Miner, Miners
-from app.miners.dialect_writes import acts_live, body_of
+from app.miners.client import MAX_WRITE, Miner
+from app.miners.dialect_writes import body_of, slot_problems
 from app.miners.dialects import dialect_of
-from app.miners.identity import require_same
 from app.miners.limits import problems as limit_problems
-from app.miners.settings import Change, changes, present, same
+from app.miners.setting_changes import Difference, difference
+from app.miners.setting_kinds import MASK
+from app.miners.settings import SETTINGS, Change, runs
 from app.models import Reading
+from app.services.commands import Commands
 from app.services.fleet import Fleet, Tracked
 from app.services.intents import Intents
 from app.services.journal import Journal, Origin
+from app.services.outcomes import RESTARTING, note_restart, of_unwritten, of_written, rows, verdict
+from app.services.outcomes import Applied as Applied
+from app.services.outcomes import Outcome as Outcome
 from app.services.poller import DEADLINE_SECONDS, Poller
 
-SLOT_PATIENCE_SECONDS = 5.0
+log = logging.getLogger(__name__)
+
 # The firmware queues its writes (AxeOS ≥ 2.11), so reading back at once can still show the old values.
 READ_BACK_SECONDS = 4.0
 READ_BACK_EVERY_SECONDS = 0.5
+_JUDGED_BY_OPTIONS = frozenset({"frequency", "coreVoltage"})
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be on the miner. `values`: settings by key, other keys are passed over. `restart`: if a change needs
-    it."""
+    """What is to be on the miner. `values`: settings asked for by key, other keys are passed over. `echo`: a device
+    object that a client sent back, of which only what it edited counts. `standing`: keys that are this service's
+    business from now on even where the miner runs them already. `restart`: if a change needs it. `notes`: goes into the
+    journal's entry."""
 
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(default_factory=dict)
     allow_overclock: bool = False
     restart: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """One key: `status` is applied, pending_restart, refused or unchanged; a secret shows neither value."""
-
-    key: str
-    requested: Any
-    before: Any
-    actual: Any
-    status: str
-    reason: str | None = None
-
-
-@dataclass(slots=True)
-class Applied:
-    """What came of a wish. `restarted`: the miner was told to restart. `entry`: the journal's id, if anything was
-    sent."""
-
-    tracked: Tracked
-    outcomes: list[Outcome] = field(default_factory=list)
-    restarted: bool = False
-    entry: str | None = None
+    echo: Mapping[str, Any] = field(default_factory=dict)
+    standing: frozenset[str] = frozenset()
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class MinerSettings:
@@ -69,7 +68,7 @@ class MinerSettings:
     def __init__(
         self,
         fleet: Fleet,
-        miners: Miners,
+        commands: Commands,
         poller: Poller,
         journal: Journal,
         intents: Intents,
@@ -77,7 +76,7 @@ class MinerSettings:
         clock: Clock,
     ) -> None:
         self._fleet = fleet
-        self._miners = miners
+        self._commands = commands
         self._poller = poller
         self._journal = journal
         self._intents = intents
@@ -86,118 +85,136 @@ class MinerSettings:
 
     def plan(self, tracked: Tracked, wish: Wish) -> list[Change]:
         """What the wish would change, judged by the last reading; nothing is asked of the miner. Raises Invalid."""
-        return self._judged(tracked, wish, tracked.info)
+        found = difference(wish.values, wish.echo, tracked.info)
+        self._judge(tracked, wish, found, tracked.info)
+        return found.changes
 
     def apply(self, tracked: Tracked, wish: Wish, origin: Origin) -> Applied:
-        """Makes the wish true as far as the miner takes it. Raises Invalid (nothing written), WrongMiner (nothing
-        written), DeviceError, TooSoon, MinerTookNothing."""
-        if tracked.address == NOWHERE:
-            raise Invalid("Device IP not available")
-        miner = self._miners.at(tracked.address)
-        with miner.slot(SLOT_PATIENCE_SECONDS) as free:
-            if not free:
-                raise TooSoon("This miner is busy with another command", SLOT_PATIENCE_SECONDS)
-            try:
-                return self._write(tracked, miner, wish, origin)
-            finally:
-                miner.settle()
-
-    def _write(self, tracked: Tracked, miner: Miner, wish: Wish, origin: Origin) -> Applied:
-        reading = self.verified(tracked, miner)
-        wanted = self._judged(tracked, wish, reading.info)
-        applied = Applied(tracked)
-        if not wanted:
-            self._take(tracked, reading)
-            return applied
-        before, after = _shown(wanted, "present"), _shown(wanted, "value")
-        applied.entry = self._journal.begin(tracked.mac, origin, before, after)
-        try:
-            reading = self._sent(miner, wanted, reading)
-        except DeviceError:
-            self._journal.end(tracked.mac, applied.entry, "failed")
-            raise
-        self._take(tracked, reading)
-        applied.outcomes = [_outcome(change, reading.info) for change in wanted]
-        self._intents.wrote(tracked.mac, {o.key: o.requested for o in applied.outcomes if _is_wish(o)})
-        applied.restarted = wish.restart and self._restarted(miner, applied.outcomes)
-        self._journal.end(tracked.mac, applied.entry, _verdict(applied.outcomes), _rows(applied.outcomes))
-        if all(outcome.status == "refused" for outcome in applied.outcomes):
-            raise MinerTookNothing(tracked.mac, {outcome.key: [outcome.reason or ""] for outcome in applied.outcomes})
+        """Makes the wish true as far as the miner takes it. Raises Invalid, WrongMiner or TooSoon (nothing was
+        written), DeviceError (then the journal's entry says what is known), MinerTookNothing."""
+        if wish.restart:
+            self._commands.require_rest(tracked)
+        with self._commands.held(tracked) as miner:
+            reading = self._commands.verified(tracked, miner)
+            found = difference(wish.values, wish.echo, reading.info)
+            if tracked.options is None and any(change.key in _JUDGED_BY_OPTIONS for change in found.changes):
+                self._poller.learn_options(tracked, miner, reading)
+                reading = self._commands.verified(tracked, miner)
+            self._judge(tracked, wish, found, reading.info)
+            if self._fleet.find(tracked.mac) is not tracked:
+                raise DeviceNotFound(tracked.mac)
+            applied = self._applied(tracked, miner, wish, found, reading, origin)
+        if applied.outcomes and all(outcome.status == "refused" for outcome in applied.outcomes):
+            raise MinerTookNothing(tracked.mac, {each.key: [each.reason or ""] for each in applied.outcomes})
         return applied
 
-    def verified(self, tracked: Tracked, miner: Miner) -> Reading:
-        """A fresh reading that is the device's own, read on the connection that the next command goes out on."""
-        reading = miner.info(DEADLINE_SECONDS, keep=True)
-        neighbour = self._poller.neighbour(reading, tracked.address)
-        require_same(tracked.mac, tracked.address, reading, tracked.info, neighbour, strict=True)
-        return reading
-
-    def _judged(self, tracked: Tracked, wish: Wish, info: Mapping[str, Any]) -> list[Change]:
-        wanted, problems = changes(wish.values, info)
-        problems |= limit_problems(wanted, info, tracked.vendor_options, allow_overclock=wish.allow_overclock)
+    def _judge(self, tracked: Tracked, wish: Wish, found: Difference, info: Mapping[str, Any]) -> None:
+        """Raises Invalid when one thing is wrong: then nothing is written at all."""
+        problems = {
+            **found.problems,
+            **slot_problems(found.changes, info, dialect_of(info)),
+            **limit_problems(found.changes, info, tracked.vendor_options, allow_overclock=wish.allow_overclock),
+        }
+        if not problems and len(orjson.dumps(body_of(found.changes, info, dialect_of(info)))) >= MAX_WRITE:
+            problems = {change.key: ["Too much for one request to the miner."] for change in found.changes}
         if problems:
             raise Invalid("Some settings cannot be set like this; nothing was written", problems)
-        return wanted
 
-    def _sent(self, miner: Miner, wanted: Sequence[Change], before: Reading) -> Reading:
-        """The first reading that shows every change, or the last one before patience ends. What became of a write whose
-        answer did not come is settled by what the miner runs."""
-        with suppress(DeviceDropped, DeviceTimeout):
+    def _applied(
+        self, tracked: Tracked, miner: Miner, wish: Wish, found: Difference, reading: Reading, origin: Origin
+    ) -> Applied:
+        applied = Applied(tracked, of_unwritten(found, reading.info, wish.values))
+        after: Reading | None = reading
+        if found.changes:
+            applied.entry = self._begin(tracked, found.changes, wish, origin)
+            after = self._sent(tracked, miner, found.changes, reading, applied.entry)
+            written = of_written(found.changes, after.info if after else None, reading.info)
+            if wish.restart and any(outcome.status == "pending_restart" for outcome in written):
+                written, applied.restarted = self._restarted(tracked, miner, written)
+            self._journal.end(tracked.mac, applied.entry, verdict(written, seen=after is not None), rows(written))
+            applied.outcomes = [*written, *applied.outcomes]
+        # Before anybody hears of the reading: what is compared with the intent must not look like drift.
+        self._intend(tracked, applied, {key: found.unchanged[key] for key in wish.standing & found.unchanged.keys()})
+        self._take(tracked, after)
+        return applied
+
+    def _begin(self, tracked: Tracked, wanted: Sequence[Change], wish: Wish, origin: Origin) -> str:
+        before, after = _shown(wanted, "present"), _shown(wanted, "value")
+        return self._journal.begin(tracked.mac, origin, before, after, **wish.notes)
+
+    def _sent(
+        self, tracked: Tracked, miner: Miner, wanted: Sequence[Change], before: Reading, entry: str
+    ) -> Reading | None:
+        """The first reading that shows every change, or the last one before patience ends; None when there was none.
+
+        What became of a write whose answer did not come is settled by what the miner runs; its error is raised when
+        that shows nothing.
+        """
+        lost: DeviceError | None = None
+        try:
             miner.write(body_of(wanted, before.info, dialect_of(before.info)))
-        return self._read_back(miner, wanted, before)
+        except (DeviceDropped, DeviceTimeout) as error:
+            lost = error
+        except DeviceRejected as error:
+            self._journal.end(tracked.mac, entry, "refused")
+            raise DeviceRejected(error.status, _without_secrets(error.body, wanted)) from None
+        except DeviceError:
+            self._journal.end(tracked.mac, entry, "failed")
+            raise
+        after = self._read_back(miner, wanted, before)
+        if lost and not any(_shows(change, after) for change in wanted):
+            self._take(tracked, after)
+            raise lost
+        return after
 
-    def _read_back(self, miner: Miner, wanted: Sequence[Change], before: Reading) -> Reading:
+    def _read_back(self, miner: Miner, wanted: Sequence[Change], before: Reading) -> Reading | None:
+        after: Reading | None = None
         until = self._clock.monotonic() + READ_BACK_SECONDS
-        reading = before
-        while (left := until - self._clock.monotonic()) > 0:
+        for _ in range(round(READ_BACK_SECONDS / READ_BACK_EVERY_SECONDS)):
+            left = until - self._clock.monotonic()
+            if left <= 0:
+                break
             with suppress(DeviceError):
                 reading = miner.info(min(left, DEADLINE_SECONDS), keep=True)
-            if all(_shows(change, reading.info) for change in wanted):
+                after = reading if reading.mac == before.mac else after
+            if after and all(change.setting.secret or _shows(change, after) for change in wanted):
                 break
-            self._clock.sleep(min(READ_BACK_EVERY_SECONDS, max(left, 0.0)))
-        return reading
+            self._clock.sleep(min(READ_BACK_EVERY_SECONDS, left))
+        return after
 
-    def _take(self, tracked: Tracked, reading: Reading) -> None:
-        self._fleet.refresh(tracked, reading)
-        if tracked.monitored:
-            self._events.publish(DeviceObserved(tracked))
+    def _restarted(self, tracked: Tracked, miner: Miner, written: list[Outcome]) -> tuple[list[Outcome], bool]:
+        try:
+            self._commands.restart_held(tracked, miner)
+        except DeviceError as error:
+            return note_restart(written, f"The restart failed: {error}"), False
+        return note_restart(written, RESTARTING), True
 
-    def _restarted(self, miner: Miner, outcomes: Sequence[Outcome]) -> bool:
-        if not any(outcome.status == "pending_restart" for outcome in outcomes):
-            return False
-        miner.restart()
-        return True
+    def _take(self, tracked: Tracked, reading: Reading | None) -> None:
+        if reading is not None and self._fleet.find(tracked.mac) is tracked:
+            self._fleet.refresh(tracked, reading)
+            if tracked.monitored:
+                self._events.publish(DeviceObserved(tracked))
 
-
-def _shows(change: Change, info: Mapping[str, Any]) -> bool:
-    return change.setting.secret or same(change.value, present(change.setting, info))
-
-
-def _outcome(change: Change, info: Mapping[str, Any]) -> Outcome:
-    effect = "applied" if acts_live(change, dialect_of(info)) else "pending_restart"
-    if change.setting.secret:
-        return Outcome(change.key, None, None, None, effect, "A password cannot be read back")
-    actual = present(change.setting, info)
-    if same(change.value, actual):
-        return Outcome(change.key, change.value, change.present, actual, effect)
-    reason = "This firmware has no such setting" if actual is None else f"The miner kept {actual!r}"
-    return Outcome(change.key, change.value, change.present, actual, "refused", reason)
+    def _intend(self, tracked: Tracked, applied: Applied, standing: Mapping[str, Any]) -> None:
+        """A device that was deleted meanwhile gets no intent."""
+        intended = {key: value for key, value in {**standing, **applied.taken}.items() if key in SETTINGS}
+        written = {each.key for each in applied.outcomes if each.status in ("applied", "pending_restart")}
+        kept = {key: value for key, value in intended.items() if key in written or key in standing}
+        if kept and self._fleet.find(tracked.mac) is tracked:
+            self._intents.wrote(tracked.mac, kept)
 
 
-def _is_wish(outcome: Outcome) -> bool:
-    return outcome.status != "refused" and outcome.requested is not None
+def _shows(change: Change, reading: Reading | None) -> bool:
+    return reading is not None and not change.setting.secret and runs(change.setting, change.value, reading.info)
 
 
 def _shown(wanted: Sequence[Change], attribute: str) -> dict[str, Any]:
     return {change.key: None if change.setting.secret else getattr(change, attribute) for change in wanted}
 
 
-def _rows(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
-    return [{"key": each.key, "actual": each.actual, "status": each.status, "reason": each.reason} for each in outcomes]
-
-
-def _verdict(outcomes: Sequence[Outcome]) -> str:
-    """The best that happened: a write of which the miner took a part is not refused."""
-    return next(
-        status for status in ("pending_restart", "applied", "refused") if status in {o.status for o in outcomes}
-    )
+def _without_secrets(text: str, wanted: Sequence[Change]) -> str:
+    """A miner may quote what it was sent."""
+    for change in wanted:
+        if change.setting.secret:
+            text = text.replace(str(change.value), MASK)
+    return text

@@ -119,6 +119,14 @@ class Database:
             raise RuntimeError("the store is not open")
         self._writer.spawn(self._write, encoded, gone, sync).get()
 
+    def compact(self, prefix: str) -> None:
+        """Rewrites what stands below `prefix`: until LevelDB does so by itself, its files hold overwritten values as
+        well."""
+        if self._writer is None:
+            raise RuntimeError("the store is not open")
+        start = prefix.encode()
+        self._writer.spawn(lambda: self._open_db().compact_range(start=start, stop=start + b"\xff")).get()
+
     def _write(self, puts: dict[bytes, bytes], deletes: list[bytes], sync: bool) -> None:
         with self._open_db().write_batch(sync=sync) as batch:
             for key, value in puts.items():

@@ -73,7 +73,7 @@ class DeviceRepository:
     def load(self) -> list[Device]:
         """Every device of the list key, in its order. Once, it moves upper-case MACs to the normal spelling and wipes
         stored secrets."""
-        spelled = [mac for mac in self._db.get(LIST_KEY) or [] if isinstance(mac, str)]
+        spelled = self._listed()
         raw = {mac: self._db.get(_key(mac)) for mac in spelled}
         readable = {mac: device for mac, record in raw.items() if (device := self._read(mac, record))}
         devices: dict[str, Device] = {}
@@ -83,6 +83,16 @@ class DeviceRepository:
         self._macs = list(dict.fromkeys(readable[mac].mac if mac in readable else mac for mac in spelled))
         self._migrate(raw, readable, devices)
         return list(devices.values())
+
+    def _listed(self) -> list[str]:
+        """The MACs of the list key, in its order; where that cannot be read, those of all records, oldest first: the
+        next write must not forget them."""
+        listed = self._db.get(LIST_KEY)
+        if isinstance(listed, list):
+            return [mac for mac in listed if isinstance(mac, str)]
+        records = [(key, record) for key, record in self._db.scan(f"{LIST_KEY}:") if isinstance(record, dict)]
+        records.sort(key=lambda item: str(item[1].get("createdAt")))
+        return [key.removeprefix(f"{LIST_KEY}:") for key, _ in records]
 
     def _read(self, mac: str, record: Any) -> Device | None:
         try:

@@ -28,5 +28,14 @@ class Documents:
         """Writes one and drops others, in one batch."""
         self._db.write({self._prefix + key: dict(value)}, [self._prefix + each for each in gone])
 
+    def put_all(self, values: Mapping[str, Mapping[str, Any]], gone: Iterable[str] = ()) -> None:
+        """Writes several and drops others, in one batch."""
+        puts = {self._prefix + key: dict(value) for key, value in values.items()}
+        self._db.write(puts, [self._prefix + key for key in gone])
+
+    def compact(self) -> None:
+        """What was overwritten or deleted leaves the files, too."""
+        self._db.compact(self._prefix)
+
     def delete(self, *keys: str) -> None:
         self._db.write({}, [self._prefix + key for key in keys])

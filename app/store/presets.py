@@ -1,10 +1,13 @@
-"""Preset records on disk: `presets:<uuid>` and the list key `presets`, as the original keeps them, passwords and all."""
+"""Preset records on disk: `presets:<uuid>` and the list key `presets`, as the original keeps them, passwords and
+all."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from gevent.lock import RLock
 
 from app.store.database import Database
 
@@ -14,19 +17,22 @@ LIST_KEY = "presets"
 
 
 class PresetRepository:
-    """Owns the presets in memory, in insertion order, as the records that are on disk."""
+    """Owns the presets in memory, in insertion order, as the records that are on disk. One change at a time: each
+    writes the list key anew."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._uuids: list[str] = []
         self._records: dict[str, dict[str, Any]] = {}
+        self._writing = RLock()
 
     def load(self) -> None:
-        self._uuids = [uuid for uuid in self._db.get(LIST_KEY) or [] if isinstance(uuid, str)]
+        listed = self._db.get(LIST_KEY)
+        self._uuids = [uuid for uuid in listed if isinstance(uuid, str)] if isinstance(listed, list) else []
         for uuid in self._uuids:
             record = self._db.get(_key(uuid))
             if isinstance(record, dict):
-                self._records[uuid] = record
+                self._records[uuid] = {**record, "uuid": uuid}
             else:
                 log.error("a stored preset cannot be read and was left alone", extra={"uuid": uuid})
 
@@ -38,17 +44,31 @@ class PresetRepository:
 
     def save(self, record: Mapping[str, Any]) -> None:
         """On disk when it returns."""
-        uuid = record["uuid"]
-        uuids = list(dict.fromkeys([*self._uuids, uuid]))
-        self._db.write({LIST_KEY: uuids, _key(uuid): dict(record)})
-        self._uuids, self._records[uuid] = uuids, dict(record)
+        with self._writing:
+            uuid = record["uuid"]
+            uuids = list(dict.fromkeys([*self._uuids, uuid]))
+            self._db.write({LIST_KEY: uuids, _key(uuid): dict(record)})
+            self._uuids, self._records[uuid] = uuids, dict(record)
+
+    def edit(self, uuid: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> bool:
+        """Replaces a record by `change` of it; False when there is none. A password that it replaced leaves the files,
+        too."""
+        with self._writing:
+            record = self._records.get(uuid)
+            if record is None:
+                return False
+            self.save(change(record))
+            self._db.compact(_key(uuid))
+            return True
 
     def delete(self, uuid: str, write: Callable[[Mapping[str, Any], Iterable[str]], object]) -> None:
         """Deletes a preset through `write(puts, deletes)`, whose batch can hold what must change with it."""
-        uuids = [each for each in self._uuids if each != uuid]
-        write({LIST_KEY: uuids}, [_key(uuid)])
-        self._uuids = uuids
-        self._records.pop(uuid, None)
+        with self._writing:
+            uuids = [each for each in self._uuids if each != uuid]
+            write({LIST_KEY: uuids}, [_key(uuid)])
+            self._uuids = uuids
+            self._records.pop(uuid, None)
+            self._db.compact(_key(uuid))
 
 
 def _key(uuid: str) -> str:

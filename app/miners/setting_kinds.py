@@ -1,0 +1,110 @@
+"""What a value of a setting may look like. A kind judges one value and brings it to its normal form; it raises
+ValueError with a sentence that says what would be right, and never repeats the value, which may be a password.
+
+Sources: the PATCH table of AxeOS v2.0 to v2.15 and NerdOS' type-strict handler.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from app.miners.telemetry import flag, number
+
+Value = str | int | float | bool
+Kind = Callable[[Any], Value]
+
+# How firmware and this service show a password that is there.
+MASK = "*****"
+MAX_PASSWORD_BYTES = 128
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,253}[A-Za-z0-9])?")
+_LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9_-]{0,30}[A-Za-z0-9])?")
+_SCHEME = re.compile(r"(?i)stratum2?\+(tcp|tls|ssl)://")
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f<>]*")
+_PEM = re.compile(r"[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f<>]*")
+
+
+def whole(low: int, high: int) -> Kind:
+    def kind(value: Any) -> int:
+        parsed = number(value)
+        if parsed is None or not parsed.is_integer() or not low <= parsed <= high:
+            raise ValueError(f"Must be a whole number from {low} to {high}.")
+        return int(parsed)
+
+    return kind
+
+
+def frequency(value: Any) -> float | int:
+    """MHz; AxeOS takes fractions since 2.10. What a chip bears is another question: see limits."""
+    parsed = number(value)
+    if parsed is None or not 1 <= parsed <= 65535:
+        raise ValueError("Must be a number of MHz from 1 to 65535.")
+    return int(parsed) if parsed.is_integer() else parsed
+
+
+def switch(value: Any) -> bool:
+    parsed = flag(value)
+    if parsed is None:
+        raise ValueError("Must be true or false.")
+    return bool(parsed)
+
+
+def fan_mode(value: Any) -> bool | int:
+    """`true` is "automatic", whatever number a firmware has for that; NerdOS: 0 by hand, 1 curve, 2 PID."""
+    if isinstance(value, bool):
+        return value
+    parsed = number(value)
+    if parsed not in (0, 1, 2):
+        raise ValueError("Must be true or false, or 0, 1 or 2.")
+    return int(parsed)
+
+
+def one_of(*values: Value) -> Kind:
+    def kind(value: Any) -> Value:
+        parsed = number(value) if isinstance(values[0], int) else value
+        found = [known for known in values if known == parsed]
+        if not found:
+            raise ValueError(f"Must be one of {', '.join(map(str, values))}.")
+        return found[0]
+
+    return kind
+
+
+def text(most: int, allowed: re.Pattern[str] = _PRINTABLE, least: int = 0) -> Kind:
+    def kind(value: Any) -> str:
+        if not isinstance(value, str) or not least <= len(value.encode()) <= most or not allowed.fullmatch(value):
+            raise ValueError(f"Must be text of {least} to {most} bytes without control characters or markup.")
+        return value
+
+    return kind
+
+
+def certificate(value: Any) -> str:
+    """PEM, with its line ends; firmware keeps 3000 bytes."""
+    return str(text(3000, _PEM)(value))
+
+
+def hostname(value: Any) -> str:
+    if not isinstance(value, str) or not _LABEL.fullmatch(value):
+        raise ValueError("Must be 1 to 32 letters, digits, - or _.")
+    return value
+
+
+def pool_host(value: Any) -> str:
+    """A bare host: the firmware strips no scheme, so we do."""
+    host = _SCHEME.sub("", value.strip()) if isinstance(value, str) else ""
+    if not _HOST.fullmatch(host):
+        raise ValueError("Must be the host of a pool, without path and port.")
+    return host
+
+
+def optional_pool_host(value: Any) -> str:
+    return "" if value == "" else pool_host(value)
+
+
+def password(value: Any) -> str:
+    if value == MASK:
+        raise ValueError(f"{MASK} is how a password is hidden, not a password.")
+    return str(text(MAX_PASSWORD_BYTES)(value))

@@ -1,0 +1,50 @@
+"""Published dashboards on the wire, as the original answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields
+
+from app.schemas.base import BaseSchema
+from app.services.dashboards.boards import Board
+
+PUBLIC_URL = "/grafana/public-dashboards/{token}?orgId=1"
+
+
+class GrafanaDataSchema(BaseSchema):
+    """Grafana's public row as last seen."""
+
+    uid = fields.String(required=True)
+    dashboardUid = fields.String(required=True)
+    accessToken = fields.String(required=True, metadata={"description": "No secret: it is in the link"})
+    isEnabled = fields.Boolean(required=True)
+    timeSelectionEnabled = fields.Boolean()
+    annotationsEnabled = fields.Boolean()
+    share = fields.String()
+    createdBy = fields.Integer()
+    updatedBy = fields.Integer()
+    createdAt = fields.String()
+    updatedAt = fields.String()
+
+
+class DashboardSchema(BaseSchema):
+    name = fields.String(required=True, metadata={"description": "The device's hostname, or `overview`"})
+    uid = fields.String(required=True)
+    grafanaData = fields.Nested(GrafanaDataSchema, required=True)
+    publicUrl = fields.String(
+        required=True,
+        metadata={"description": "Relative to the frontend; it has a `?` already, `&theme=..` may follow"},
+    )
+    grafana = fields.String(metadata={"description": "`unavailable` while Grafana does not answer; absent otherwise"})
+
+
+def dashboard_on_the_wire(board: Board, available: bool) -> dict[str, Any]:
+    """A board that was published: its link as last known, whether Grafana answers now or not."""
+    return {
+        "name": board.name,
+        "uid": board.uid,
+        "grafanaData": board.row,
+        "publicUrl": PUBLIC_URL.format(token=board.access_token),
+        **({} if available else {"grafana": "unavailable"}),
+    }

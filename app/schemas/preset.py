@@ -1,0 +1,58 @@
+"""Presets on the wire. A configuration's parts are judged where the settings of miners are: preset_rules."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from app.miners.redaction import redact
+from app.miners.telemetry import number
+from app.schemas.base import BaseSchema, envelope
+from app.services.presets import Preset
+
+_NAME = validate.Length(1, 128)
+_CONFIGURATION = {
+    "description": "Firmware names, each part optional: stratumURL, stratumPort, stratumUser, stratumPassword and "
+    "their fallback twins, frequency, coreVoltage, autofanspeed, manualFanSpeed, minFanSpeed, temptarget, display, rotation, "
+    "..., and workerTemplate, which may name {hostname} and {mac}. Passwords are kept and never sent out"
+}
+
+
+class PresetSchema(BaseSchema):
+    uuid = fields.String(required=True, metadata={"description": "UUIDv7, made here"})
+    name = fields.String(required=True)
+    configuration = fields.Dict(required=True, metadata=_CONFIGURATION)
+    associatedDevices = fields.Integer(required=True, metadata={"description": "How many devices use it"})
+    createdAt = fields.String()
+    updatedAt = fields.String()
+
+
+class NewPresetSchema(BaseSchema):
+    """`uuid`, `createdAt`, `updatedAt` and `associatedDevices` of a preset that is copied are ignored."""
+
+    name = fields.String(required=True, validate=_NAME)
+    configuration = fields.Dict(keys=fields.String(), required=True, metadata=_CONFIGURATION)
+
+
+class PresetPatchSchema(BaseSchema):
+    name = fields.String(validate=_NAME)
+    configuration = fields.Dict(
+        keys=fields.String(),
+        metadata={"description": 'Only what is named changes; a part given as null or "" is taken out'},
+    )
+
+
+PresetEnvelope = envelope(fields.Nested(PresetSchema), "PresetAnswer")
+PresetsEnvelope = envelope(fields.List(fields.Nested(PresetSchema)), "PresetsAnswer")
+
+
+def preset_on_the_wire(preset: Preset) -> dict[str, Any]:
+    """Without secrets. Fields that only the original knows are passed on; it kept the port as text."""
+    record = redact(preset.record)
+    configuration = record.get("configuration")
+    shown = dict(configuration) if isinstance(configuration, dict) else {}
+    for key in ("stratumPort", "fallbackStratumPort"):
+        port = number(shown.get(key))
+        shown |= {} if port is None else {key: int(port)}
+    return {**record, "configuration": shown, "associatedDevices": preset.devices}

@@ -1,0 +1,110 @@
+"""What is asked of one miner, and what came of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields, validate
+
+from app.miners.limits import bands, is_unlocked
+from app.miners.settings import POOL_KEYS
+from app.schemas.base import BaseSchema, StrictBoolean, envelope
+from app.schemas.device import DeviceSchema, device_on_the_wire
+from app.services.fleet import Tracked
+from app.services.outcomes import Applied
+
+_RESTART = {"description": "Restart the miner if a change needs it"}
+_OVERCLOCK = {
+    "description": "Go beyond the vendor's options, within the hard limits, on a miner that has overclocking unlocked"
+}
+STATUSES = ("applied", "pending_restart", "refused", "unchanged")
+
+
+class SystemPatchSchema(BaseSchema):
+    """A whole device object is welcome: of its `info` only what differs from what the miner runs is taken, and
+    readings never are."""
+
+    mac = fields.String(metadata={"description": "Whose object this is; another device's is refused"})
+    presetUuid = fields.String(allow_none=True, validate=validate.Length(max=64), attribute="preset_uuid")
+    info = fields.Dict(keys=fields.String(), metadata={"description": "Left out: the settings stay as they are"})
+    restart = StrictBoolean(load_default=False, metadata=_RESTART)
+    allowOverclock = StrictBoolean(load_default=False, attribute="allow_overclock", metadata=_OVERCLOCK)
+
+
+class RevertSchema(BaseSchema):
+    restart = StrictBoolean(load_default=False, metadata=_RESTART)
+    allowOverclock = StrictBoolean(load_default=False, attribute="allow_overclock", metadata=_OVERCLOCK)
+
+
+class ChangeSchema(BaseSchema):
+    key = fields.String(required=True)
+    requested = fields.Raw(allow_none=True, metadata={"description": "null for a password"})
+    actual = fields.Raw(allow_none=True, metadata={"description": "What the miner reports now"})
+    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    reason = fields.String(allow_none=True)
+
+
+class OptionsSchema(BaseSchema):
+    frequencies = fields.List(fields.Float(), metadata={"description": "MHz"})
+    voltages = fields.List(fields.Float(), metadata={"description": "mV"})
+    source = fields.String(metadata={"description": "`device`: its own lists; `table`: the vendor's, by chip"})
+    overclock = fields.Dict(
+        metadata={"description": "unlocked (on the miner); frequency and coreVoltage: {min, max} that hold even then"}
+    )
+
+
+class JournalEntrySchema(BaseSchema):
+    id = fields.String(required=True)
+    at = fields.String(required=True)
+    actor = fields.String(required=True, metadata={"description": "The peer's address or a token's name"})
+    job = fields.String(allow_none=True)
+    before = fields.Dict(required=True, metadata={"description": "Value by key; null for a password"})
+    after = fields.Dict(required=True)
+    outcome = fields.String(required=True, metadata={"description": "in_doubt until it is known"})
+    changes = fields.List(fields.Dict())
+    presetBefore = fields.String(allow_none=True)
+    presetAfter = fields.String(allow_none=True)
+    reverts = fields.String()
+
+
+ChangedEnvelope = BaseSchema.from_dict(
+    {
+        "message": fields.String(required=True),
+        "data": fields.Nested(DeviceSchema, metadata={"description": "The device, with the pool that was asked for"}),
+        "changes": fields.List(fields.Nested(ChangeSchema)),
+        "restarted": fields.Boolean(metadata={"description": "Whether the miner was told to restart"}),
+    },
+    name="ChangedAnswer",
+)
+CommandEnvelope = envelope(fields.String(metadata={"description": "What the miner said"}), "CommandAnswer")
+OptionsEnvelope = envelope(fields.Nested(OptionsSchema), "OptionsAnswer")
+JournalEnvelope = envelope(fields.List(fields.Nested(JournalEntrySchema)), "JournalAnswer")
+
+
+def changed_on_the_wire(message: str, applied: Applied) -> dict[str, Any]:
+    """The whole device, and over its last reading the pool that it took: firmware may need a moment to show it."""
+    device = device_on_the_wire(applied.tracked)
+    pool = {key: value for key, value in applied.taken.items() if key in POOL_KEYS}
+    changes = [
+        {
+            "key": each.key,
+            "requested": each.requested,
+            "actual": each.actual,
+            "status": each.status,
+            "reason": each.reason,
+        }
+        for each in applied.outcomes
+    ]
+    data = {**device, "info": {**device["info"], **pool}}
+    return {"message": message, "data": data, "changes": changes, "restarted": applied.restarted}
+
+
+def options_on_the_wire(tracked: Tracked) -> dict[str, Any]:
+    options = tracked.vendor_options
+    limits = {key: band and {"min": band[0], "max": band[1]} for key, band in bands(options).items()}
+    return {
+        "frequencies": list(options.frequencies),
+        "voltages": list(options.voltages),
+        "source": options.source,
+        "overclock": {"unlocked": is_unlocked(tracked.info), **limits},
+    }

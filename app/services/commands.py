@@ -1,0 +1,93 @@
+"""The one way in which a miner is told something: its slot held, and its MAC read right before, on the same
+connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from app.clock import Clock
+from app.errors import Invalid, TooSoon, WrongMiner
+from app.events import DeviceDeleted, EventBus, MinerMissing
+from app.miners.address import NOWHERE
+from app.miners.client import Miner
+from app.miners.identity import require_same
+from app.models import Reading
+from app.services.fleet import Fleet, Tracked
+from app.services.poller import DEADLINE_SECONDS, Poller
+
+SLOT_PATIENCE_SECONDS = 5.0
+RESTART_EVERY_SECONDS = 10.0
+
+
+class Commands:
+    """Owns when each device was last restarted."""
+
+    def __init__(
+        self, fleet: Fleet, miner_at: Callable[..., Miner], poller: Poller, events: EventBus, clock: Clock
+    ) -> None:
+        self._fleet = fleet
+        self._miner_at = miner_at
+        self._poller = poller
+        self._events = events
+        self._clock = clock
+        self._restarted: dict[str, float] = {}
+        events.subscribe(DeviceDeleted, lambda event: self._restarted.pop(event.mac, None))
+
+    @contextmanager
+    def held(self, tracked: Tracked) -> Iterator[Miner]:
+        """The device's miner, for whoever waits at most 5 s for it. Raises Invalid for a device without an address,
+        TooSoon when somebody else keeps it."""
+        if tracked.address == NOWHERE:
+            raise Invalid("Device IP not available")
+        miner = self._miner_at(tracked.address)
+        with miner.slot(SLOT_PATIENCE_SECONDS) as free:
+            if not free:
+                raise TooSoon("This miner is busy with another command", SLOT_PATIENCE_SECONDS)
+            try:
+                yield miner
+            finally:
+                miner.settle()
+
+    def verified(self, tracked: Tracked, miner: Miner) -> Reading:
+        """A fresh reading that is the device's own, on the connection that the next command goes out on. Raises
+        DeviceError: WrongMiner when another miner answers, which is then looked for."""
+        reading = miner.info(DEADLINE_SECONDS, keep=True)
+        neighbour = self._poller.neighbour(reading, tracked.address)
+        try:
+            require_same(tracked.mac, tracked.address, reading, tracked.info, neighbour, strict=True)
+        except WrongMiner:
+            self._events.publish(MinerMissing(tracked.mac))
+            raise
+        return reading
+
+    def command(self, mac: str, name: str) -> str:
+        """`identify` (which toggles), `pause` or `resume`; returns what the miner said. Raises DeviceNotFound,
+        DeviceError, TooSoon."""
+        tracked = self._fleet.get(mac)
+        with self.held(tracked) as miner:
+            self.verified(tracked, miner)
+            return miner.command(name)
+
+    def restart(self, mac: str) -> str:
+        """Returns what the miner said; one restart per device in 10 s. Raises DeviceNotFound, DeviceError, TooSoon."""
+        tracked = self._fleet.get(mac)
+        self.require_rest(tracked)
+        with self.held(tracked) as miner:
+            self.require_rest(tracked)  # again: whoever held the slot may have restarted it
+            self.verified(tracked, miner)
+            return self.restart_held(tracked, miner)
+
+    def restart_held(self, tracked: Tracked, miner: Miner) -> str:
+        """Restarts a miner that the caller holds and has verified."""
+        self._restarted[tracked.mac] = self._clock.monotonic()
+        try:
+            return miner.restart()
+        finally:
+            miner.close()
+
+    def require_rest(self, tracked: Tracked) -> None:
+        """Raises TooSoon when it was restarted less than 10 s ago."""
+        waited = self._clock.monotonic() - self._restarted.get(tracked.mac, -RESTART_EVERY_SECONDS)
+        if waited < RESTART_EVERY_SECONDS:
+            raise TooSoon("This miner was restarted a moment ago", RESTART_EVERY_SECONDS - waited)

@@ -1,0 +1,142 @@
+"""Devices that do not run what they should: noticed at each poll, kept over restarts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+
+from app.clock import iso
+from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
+from app.miners.telemetry import number
+from app.models import Reading
+from app.services.drift_rules import Cause, Drift, Written, drifted, is_foreign_pool
+from app.services.fleet import Fleet, Tracked
+from app.services.intents import Intent, Intents
+from app.services.journal import Journal
+from app.store.documents import Documents
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Watched:
+    """What is known of one device with an intent. `written` was made of the journal for `intent`; it is made again when
+    the intent is another object."""
+
+    intent: Intent
+    written: Mapping[str, Written]
+    drift: tuple[Drift, ...] = ()
+
+
+class DriftService:
+    """Owns what is known of each device's drift. Costs a poll nothing where there is no intent, and one comparison per
+    intended key where there is one."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        intents: Intents,
+        journal: Journal,
+        documents: Documents,
+        events: EventBus,
+    ) -> None:
+        self._fleet = fleet
+        self._intents = intents
+        self._journal = journal
+        self._documents = documents
+        self._events = events
+        self._watched: dict[str, Watched] = {}
+        events.subscribe(DeviceObserved, lambda event: self.judge(event.tracked))
+        events.subscribe(DeviceDeleted, self._deleted)
+
+    def load(self) -> None:
+        """What had drifted before the last stop is no news, and keeps its `since`. After the fleet and the intents."""
+        self._watched = {}
+        for mac, record in self._documents.all():
+            if (tracked := self._fleet.find(mac)) is not None:
+                intent = self._intents.of(mac)
+                drift = tuple(Drift(**{**row, "cause": Cause(row["cause"])}) for row in record["drift"])
+                self._watched[mac] = Watched(intent, self._written(mac), drift)
+                self._fleet.set_drift(tracked, drift)
+
+    def of(self, tracked: Tracked) -> tuple[Drift, ...]:
+        """Empty for a device that runs what it should, or of which nobody asked anything."""
+        watched = self._watched.get(tracked.mac)
+        return watched.drift if watched else ()
+
+    def judge(self, tracked: Tracked) -> None:
+        """Compares again by the last reading; nothing where there is none, or no intent."""
+        if tracked.reading is not None and self._intents.of(tracked.mac).settings:
+            self._compare(tracked, tracked.reading)
+        elif tracked.mac in self._watched:
+            self._forget(tracked.mac)
+            self._fleet.set_drift(tracked, None)
+
+    def _compare(self, tracked: Tracked, reading: Reading) -> None:
+        watched = self._known(tracked.mac)
+        found = drifted(
+            watched.intent.settings, reading.info, watched.written, reading.at, booted_at=_booted_at(reading)
+        )
+        since = {(row.key, row.cause): row.since for row in watched.drift}
+        rows = tuple(
+            Drift(key, expected, actual, since.get((key, cause), iso(reading.at)), cause)
+            for key, (expected, actual, cause) in found.items()
+        )
+        if rows != watched.drift:
+            self._changed(tracked, watched, rows)
+        elif tracked.drift is None:
+            self._fleet.set_drift(tracked, rows)
+
+    def _known(self, mac: str) -> Watched:
+        """The journal is read again only after the intent changed, which every write of ours does."""
+        intent, watched = self._intents.of(mac), self._watched.get(mac)
+        if watched is None:
+            watched = self._watched[mac] = Watched(intent, self._written(mac))
+        elif watched.intent is not intent:
+            watched.intent, watched.written = intent, self._written(mac)
+        return watched
+
+    def _changed(self, tracked: Tracked, watched: Watched, rows: tuple[Drift, ...]) -> None:
+        new = {row.key for row in rows} - {row.key for row in watched.drift}
+        watched.drift = rows
+        if rows:
+            self._documents.put(tracked.mac, {"drift": [asdict(row) for row in rows]})
+        else:
+            self._documents.delete(tracked.mac)
+        self._fleet.set_drift(tracked, rows)
+        _warn([row for row in rows if row.key in new], tracked)
+        self._events.publish(DriftChanged(tracked, frozenset(new)))
+
+    def _written(self, mac: str) -> dict[str, Written]:
+        written: dict[str, Written] = {}
+        for entry in reversed(self._journal.of(mac)):
+            if entry.get("outcome") in ("failed", "refused"):
+                continue
+            at = datetime.fromisoformat(entry["at"])
+            waiting = {row["key"] for row in entry.get("changes") or () if row.get("status") == "pending_restart"}
+            for key in entry.get("after") or ():
+                written[key] = Written(at, key in waiting, entry["before"].get(key))
+        return written
+
+    def _deleted(self, event: DeviceDeleted) -> None:
+        if event.mac in self._watched:
+            self._forget(event.mac)
+
+    def _forget(self, mac: str) -> None:
+        del self._watched[mac]
+        self._documents.delete(mac)
+
+
+def _booted_at(reading: Reading) -> datetime | None:
+    uptime = number(reading.info.get("uptimeSeconds"))
+    return None if uptime is None else reading.at - timedelta(seconds=uptime)
+
+
+def _warn(rows: list[Drift], tracked: Tracked) -> None:
+    """Once when a pool changes: that is where the money goes."""
+    keys = [row.key for row in rows if is_foreign_pool(row)]
+    if keys:
+        where = {"mac": tracked.mac, "ip": tracked.device.ip, "hostname": tracked.hostname}
+        log.warning("the pool of a miner was changed by someone else", extra={**where, "keys": keys})

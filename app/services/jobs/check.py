@@ -1,0 +1,91 @@
+"""Whether a miner is well after a job touched it: back, hashing within its own baseline, and not ill. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from app.miners.settings import SETTINGS, Value, fan_is_a_reading, present, runs
+from app.miners.telemetry import flag, number, telemetry
+from app.models import Reading
+from app.services.drift_rules import overheated
+from app.services.jobs.model import Captured
+
+# Shares are a noisy measure before AxeOS 2.11, and a chip that just started is not at its best yet.
+LEAST_SHARE = 0.7
+# `uptimeSeconds` is whole, so a boot seems up to a second later than it was; clocks of two machines add to that.
+BOOT_SLACK = timedelta(seconds=2)
+
+# What a miner reports while it holds itself back → what to tell the user.
+_ILLS = {
+    "overheat": "The miner overheated",
+    "power_fault": "The miner reports a power fault",
+    "hardware_fault": "The miner reports a hardware fault",
+}
+# What an overheating firmware changes by itself (AxeOS lowers and keeps frequency and voltage, fan by hand at 100 %).
+OVERHEAT_KEYS = ("frequency", "coreVoltage", "autofanspeed", "manualFanSpeed")
+
+
+class Health(StrEnum):
+    WELL = "well"
+    NOT_YET = "not yet"
+    ILL = "ill"
+
+
+def capture(info: Mapping[str, Any], keys: tuple[str, ...], **more: Any) -> Captured:
+    """What the miner runs of `keys`, and of what overheating could change, and how fast it hashes."""
+    wanted = dict.fromkeys((*keys, *OVERHEAT_KEYS))
+    settings = {key: value for key in wanted if (value := _captured(key, info)) is not None}
+    paused = bool(flag(info.get("miningPaused")))
+    return Captured(settings=settings, hashrate=baseline(info), paused=paused, **more)
+
+
+def _captured(key: str, info: Mapping[str, Any]) -> Any:
+    """Where the fan's speed is only a reading, it is the nearest that a setting can be."""
+    setting = SETTINGS[key]
+    value = None if setting.secret else present(setting, info)
+    return round(value) if fan_is_a_reading(setting, info) and isinstance(value, float) else value
+
+
+def baseline(info: Mapping[str, Any]) -> float:
+    """GH/s over ten minutes where the firmware knows it (AxeOS ≥ 2.12), else now; 0 for one that does not hash."""
+    values = telemetry(info)
+    return values.get("hashrate_10m_ghs") or values.get("hashrate_ghs") or 0.0
+
+
+def judge(captured: Captured, wanted: Mapping[str, Value], info: Mapping[str, Any]) -> tuple[Health, str]:
+    """How the miner is by one reading after the act, and why in a sentence. `wanted`: the settings that it took."""
+    values = telemetry(info)
+    for key, sentence in _ILLS.items():
+        if values.get(key) == 1.0:
+            return Health.ILL, sentence
+    lost = [key for key, value in wanted.items() if _gone(key, value, info)]
+    if lost:
+        why = "The miner overheated and fell back" if overheated(wanted, info) else "The miner did not keep"
+        return Health.ILL, f"{why}: {', '.join(f'{key} {present(SETTINGS[key], info)}' for key in lost)}"
+    least = LEAST_SHARE * captured.hashrate * _ratio(captured, wanted)
+    rate = values.get("hashrate_ghs", 0.0)
+    if rate < least:
+        return Health.NOT_YET, f"It hashes at {rate:.0f} GH/s, less than the {least:.0f} GH/s to expect of it"
+    return Health.WELL, ""
+
+
+def _gone(key: str, value: Value, info: Mapping[str, Any]) -> bool:
+    """What a miner does not report cannot be missed."""
+    return present(SETTINGS[key], info) is not None and not runs(SETTINGS[key], value, info)
+
+
+def _ratio(captured: Captured, wanted: Mapping[str, Value]) -> float:
+    """How the hashrate is to change with the frequency that was asked for."""
+    before, after = number(captured.settings.get("frequency")), number(wanted.get("frequency"))
+    return after / before if before and after else 1.0
+
+
+def booted_since(moment: datetime, reading: Reading) -> bool | None:
+    """Whether the miner started after `moment`; None where it does not say its uptime."""
+    uptime = number(reading.info.get("uptimeSeconds"))
+    if uptime is None:
+        return None
+    return reading.at - timedelta(seconds=uptime) > moment - BOOT_SLACK

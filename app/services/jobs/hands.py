@@ -1,0 +1,168 @@
+"""What a job can do to one device, as few calls as possible: each goes through the service that owns the act."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from app.errors import PlutoError
+from app.miners.dialect_writes import acts_live
+from app.miners.dialects import dialect_of, firmware_version
+from app.miners.settings import SETTINGS, Change
+from app.models import Reading, Status
+from app.services.commands import Commands
+from app.services.fleet import Fleet, Tracked
+from app.services.intents import Intents
+from app.services.jobs.check import capture
+from app.services.jobs.model import Captured, Job, Step
+from app.services.jobs.records import without_secrets
+from app.services.journal import Journal, Origin
+from app.services.outcomes import Applied
+from app.services.preset_rules import configuration
+from app.services.presets import Presets
+from app.services.settings import MinerSettings, Wish
+
+
+class Hands:
+    """Owns nothing. `restart(mac)` and `command(mac, name)` are the acts of a single device; both read its MAC
+    first."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        commands: Commands,
+        settings: MinerSettings,
+        presets: Presets,
+        intents: Intents,
+        journal: Journal,
+    ) -> None:
+        self._fleet = fleet
+        self._commands = commands
+        self._settings = settings
+        self._presets = presets
+        self._intents = intents
+        self._journal = journal
+        self.restart = commands.restart
+        self.command = commands.command
+
+    def preset(self, uuid: str) -> Mapping[str, Any]:
+        return self._presets.get(uuid).record
+
+    def read(self, tracked: Tracked) -> Reading:
+        """What the device says now, and it is the device. Raises DeviceError, TooSoon, Invalid."""
+        with self._commands.held(tracked) as miner:
+            reading = self._commands.verified(tracked, miner)
+        self._fleet.refresh(tracked, reading)
+        return reading
+
+    def look(self, tracked: Tracked) -> Reading | None:
+        """The last poll's reading where the device is monitored, else one of our own; None while it does not
+        answer."""
+        if tracked.monitored:
+            return tracked.reading if tracked.observation.status is Status.ONLINE else None
+        return self.read(tracked)
+
+    def wish(self, job: Job, tracked: Tracked) -> Wish:
+        request = job.request
+        values, notes = dict(request.values), {}
+        if job.preset is not None:
+            values = self._of_preset(job.preset, tracked)
+            notes = {"presetBefore": tracked.device.preset_uuid, "presetAfter": job.preset["uuid"]}
+        return Wish(values, request.allow_overclock, standing=frozenset(values), notes=notes)
+
+    def _of_preset(self, preset: Mapping[str, Any], tracked: Tracked) -> dict[str, Any]:
+        """A password is written again only where the preset, or its state, is not the one last applied."""
+        values = self._presets.wish(preset, tracked)
+        intent = self._intents.of(tracked.mac)
+        applied = (intent.preset_uuid, intent.preset_updated_at) == (preset["uuid"], preset.get("updatedAt"))
+        return without_secrets(values) if applied else values
+
+    def plan(self, tracked: Tracked, wish: Wish) -> list[Change]:
+        """Judged by the last reading. Raises Invalid."""
+        return self._settings.plan(tracked, wish)
+
+    def capture(self, tracked: Tracked, changes: Sequence[Change] = ()) -> Captured:
+        intent = self._intents.of(tracked.mac)
+        return capture(
+            tracked.info,
+            tuple(change.key for change in changes),
+            intended=tuple(intent.settings),
+            preset_uuid=intent.preset_uuid,
+            preset_updated_at=intent.preset_updated_at,
+            record_preset=tracked.device.preset_uuid,
+        )
+
+    def apply(self, tracked: Tracked, wish: Wish, origin: Origin) -> Applied:
+        return self._settings.apply(tracked, wish, origin)
+
+    def applied_preset(self, job: Job, tracked: Tracked) -> None:
+        """Notes on the device which preset it has, and in which state that was."""
+        if job.preset is not None:
+            self._note_preset(tracked, job.preset["uuid"], job.preset["uuid"], job.preset.get("updatedAt"))
+
+    def writes(self, job: Job, tracked: Tracked) -> int:
+        """How many writes to this device this job ever began to send."""
+        return sum(entry.get("job") == job.id for entry in self._journal.of(tracked.mac))
+
+    def found_applied(self, job: Job, tracked: Tracked, values: Mapping[str, Any]) -> None:
+        """Makes up for what a crash cut off once the miner is seen to run what was written."""
+        self._intents.wrote(tracked.mac, values)
+        self.applied_preset(job, tracked)
+        entries = [entry for entry in self._journal.of(tracked.mac) if entry.get("job") == job.id]
+        for entry in entries[:1]:
+            status = "pending_restart" if self.needs_restart(tracked, tuple(values)) else "applied"
+            self._journal.end(tracked.mac, entry["id"], status, self._rows(tracked, values))
+
+    def _rows(self, tracked: Tracked, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {
+                "key": key,
+                "actual": value,
+                "status": "pending_restart" if self.needs_restart(tracked, (key,)) else "applied",
+                "reason": None,
+            }
+            for key, value in values.items()
+        ]
+
+    def needs_restart(self, tracked: Tracked, keys: Sequence[str]) -> bool:
+        dialect = dialect_of(tracked.info)
+        return any(not acts_live(Change(SETTINGS[key], 0, None), dialect) for key in keys)
+
+    def recovers_by_itself(self, tracked: Tracked) -> bool:
+        """After overheating: AxeOS ≤ 2.10 stays latched until it is told; later ones cool down, write their lower
+        values and go on."""
+        version = firmware_version(tracked.info)
+        return version is None or version >= (2, 11)
+
+    def put_back(self, tracked: Tracked, step: Step, origin: Origin) -> Applied:
+        """Writes what differs of what was captured. A password cannot be read, so it is that of the preset which the
+        device had before, where there is one; else the new one stays."""
+        captured = step.captured or Captured()
+        values = {**captured.settings, **self._former_secrets(captured, step)}
+        if "overheat_mode" in tracked.info:
+            values["overheat_mode"] = 0
+        applied = self._settings.apply(tracked, Wish(values, allow_overclock=True), origin)
+        self._note_preset(tracked, captured.record_preset, captured.preset_uuid, captured.preset_updated_at)
+        self._intents.drop(tracked.mac, [key for key in values if key not in captured.intended])
+        return applied
+
+    def keeps_password(self, step: Step) -> bool:
+        """Whether the job wrote a password that `put_back` has nothing to replace by."""
+        secrets = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
+        return len(self._former_secrets(step.captured or Captured(), step)) < len(secrets)
+
+    def _former_secrets(self, captured: Captured, step: Step) -> dict[str, Any]:
+        secrets = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
+        if not secrets or captured.preset_uuid is None:
+            return {}
+        try:
+            former = configuration(self._presets.get(captured.preset_uuid).record)
+        except PlutoError:
+            return {}
+        return {key: former[key] for key in secrets if former.get(key)}
+
+    def _note_preset(self, tracked: Tracked, shown: str | None, applied: str | None, updated_at: str | None) -> None:
+        if tracked.device.preset_uuid != shown:
+            self._fleet.edit(tracked.mac, lambda device: replace(device, preset_uuid=shown))
+        self._intents.applied_preset(tracked.mac, applied, updated_at)

@@ -1,0 +1,145 @@
+"""What a job will do, decided before it does anything: which devices, in which waves, when to stop. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from app.errors import Invalid
+from app.miners.dialects import NERDOS, dialect_of, model_of
+from app.miners.mac import normalise_mac
+from app.miners.settings import SETTINGS, Change
+from app.services.fleet import Tracked
+from app.services.jobs.model import Action, Job, Request, Step, StepState
+
+_PERCENT = re.compile(r"(\d{1,3})%")
+# One value of these for several miners makes them indistinguishable.
+_OF_ONE_DEVICE = frozenset({"hostname"})
+Selector = str | Sequence[str] | Mapping[str, str]
+
+
+def select(devices: Sequence[Tracked], selector: Selector) -> list[Tracked]:
+    """`"all"`, a list of MACs, or a filter of which every part must fit. Raises Invalid for MACs that nobody has
+    imprinted, and when nothing is left."""
+    if isinstance(selector, Mapping):
+        chosen = [tracked for tracked in devices if _fits(tracked, selector)] if selector else []
+    elif isinstance(selector, str):
+        chosen = list(devices) if selector == "all" else []
+    else:
+        chosen = _named(devices, selector)
+    if not chosen:
+        raise Invalid("There is no such device", {"devices": ["No imprinted device fits."]})
+    return chosen
+
+
+def _named(devices: Sequence[Tracked], macs: Iterable[str]) -> list[Tracked]:
+    known = {tracked.mac: tracked for tracked in devices}
+    wanted = {normalise_mac(mac) or mac: mac for mac in macs}
+    unknown = [text for mac, text in wanted.items() if mac not in known]
+    if unknown:
+        raise Invalid("Some devices are not imprinted", {"devices": [f"{mac}: Device not found" for mac in unknown]})
+    return [known[mac] for mac in wanted]
+
+
+def _fits(tracked: Tracked, selector: Mapping[str, str]) -> bool:
+    return all(fits(tracked, selector[name]) for name, fits in _FILTERS.items() if name in selector)
+
+
+def _runs(info: Mapping[str, Any], wanted: str) -> bool:
+    """A firmware by family (`axeos`, `nerdos`) or by version: `2.12` means v2.12 and v2.12.2, not v2.120."""
+    wanted = wanted.lower().removeprefix("v")
+    if wanted in ("axeos", "nerdos"):
+        return (dialect_of(info) is NERDOS) == (wanted == "nerdos")
+    version = str(info.get("version") or "").lower().removeprefix("v")
+    return re.match(re.escape(wanted) + r"(?![0-9])", version) is not None
+
+
+_FILTERS: Mapping[str, Callable[[Tracked, str], bool]] = {
+    "model": lambda tracked, wanted: model_of(tracked.info).lower() == wanted.lower(),
+    "firmware": lambda tracked, wanted: _runs(tracked.info, wanted),
+    "preset": lambda tracked, wanted: tracked.device.preset_uuid == wanted,
+    "tag": lambda tracked, wanted: wanted in tracked.device.tags,
+}
+
+
+def validate(request: Request, devices: int) -> None:
+    """Raises Invalid for what is wrong whatever the device: nothing is planned, stored or written then."""
+    problems: dict[str, list[str]] = {}
+    if request.action is Action.APPLY_PRESET and not request.preset_uuid:
+        problems["presetUuid"] = ["Name the preset to apply."]
+    if request.action is Action.SETTINGS:
+        problems |= _value_problems(request.values, devices)
+    for wave in request.waves:
+        if _size(wave, devices) < 1:
+            problems["waves"] = ["Must be numbers of devices, or percentages such as 10%."]
+    if problems:
+        raise Invalid("Some fields are wrong; nothing was written", problems)
+
+
+def _value_problems(values: Mapping[str, Any], devices: int) -> dict[str, list[str]]:
+    if not values:
+        return {"settings": ["Name at least one setting."]}
+    problems: dict[str, list[str]] = {}
+    for key, value in values.items():
+        if key not in SETTINGS:
+            problems[f"settings.{key}"] = ["There is no such setting."]
+        elif key in _OF_ONE_DEVICE and devices > 1:
+            problems[f"settings.{key}"] = ["Can be set on one device at a time only."]
+        else:
+            try:
+                SETTINGS[key].kind(value)
+            except ValueError as error:
+                problems[f"settings.{key}"] = [str(error)]
+    return problems
+
+
+def _size(wave: int | str, devices: int) -> int:
+    """In devices, at least one; 0 for what is no size."""
+    if isinstance(wave, int):
+        return max(wave, 0)
+    match = _PERCENT.fullmatch(wave)
+    percent = int(match[1]) if match else 0
+    return max(1, math.floor(devices * percent / 100)) if 1 <= percent <= 100 else 0
+
+
+def in_waves(macs: Sequence[str], waves: Iterable[int | str]) -> dict[str, int]:
+    """The number of each device's wave, from 0, the canary's. What the sizes leave over is the last wave."""
+    numbers: dict[str, int] = {}
+    number = 0
+    for number, wave in enumerate([*waves, len(macs)]):
+        left = [mac for mac in macs if mac not in numbers]
+        if not left:
+            break
+        numbers |= dict.fromkeys(left[: max(1, _size(wave, len(macs)))], number)
+    return numbers
+
+
+def rows(changes: Iterable[Change]) -> tuple[dict[str, Any], ...]:
+    """Old and new of each change; a secret shows neither."""
+    return tuple(
+        {
+            "key": change.key,
+            "before": None if change.setting.secret else change.present,
+            "after": None if change.setting.secret else change.value,
+        }
+        for change in changes
+    )
+
+
+def too_many_failed(job: Job) -> bool:
+    """Devices that the plan already ruled out were never touched, and do not count."""
+    return sum(step.failed for step in job.steps.values()) > job.request.max_failures
+
+
+def to_put_back(job: Job) -> list[Step]:
+    """Whom `revert` concerns once a wave is judged: those that failed after they were touched and, when the job is to
+    stop, the canary."""
+    stopping = too_many_failed(job)
+    return [
+        step
+        for step in job.steps.values()
+        if step.captured is not None
+        and (step.state is StepState.FAILED or (stopping and step.wave == 0 and step.state is StepState.DONE))
+    ]

@@ -1,0 +1,196 @@
+"""One job on its way: wave by wave, each step on disk before it is taken, each device watched afterwards."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+
+from app.clock import Clock, iso
+from app.events import EventBus, JobUpdated
+from app.services.jobs.budget import RestartBudget
+from app.services.jobs.hands import Hands
+from app.services.jobs.model import ENDED, IN_DOUBT, WATCHED, WRITING, Job, JobState, Patience, Step, StepState, shown
+from app.services.jobs.plan import to_put_back, too_many_failed
+from app.services.jobs.records import forget_secrets, has_secrets
+from app.services.jobs.reverting import Reverter
+from app.services.jobs.settling import Settler
+from app.services.jobs.steps import Steps
+from app.services.jobs.store import JobStore
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 1.0
+
+
+class Runner:
+    """The greenlet of one job, and the only one that changes it. After `stop` returns it asks and writes nothing more;
+    what it leaves goes on at the next start."""
+
+    def __init__(
+        self,
+        job: Job,
+        store: JobStore,
+        hands: Hands,
+        find: Callable[[str], Any],
+        budget: RestartBudget,
+        events: EventBus,
+        clock: Clock,
+        patience: Patience,
+        late: bool = False,
+    ) -> None:
+        self.job = job
+        self._store = store
+        self._events = events
+        self._clock = clock
+        self._patience = patience
+        self._late = late
+        self._steps = Steps(self, hands, find, budget)
+        self._reverter = Reverter(self, self._steps, hands, clock, patience)
+        self._settler = Settler(self, self._steps, hands, clock, patience)
+        self._stopped = Event()
+        self._halted = Event()
+        self._pool = Pool(job.request.parallel)
+        self._greenlet: gevent.Greenlet | None = None
+
+    def start(self) -> None:
+        self._greenlet = gevent.spawn(self._run)
+
+    def cancel(self) -> None:
+        """Devices under way are finished, the rest are skipped."""
+        self.job.cancelling = True
+        self._store.save(self.job)
+        self._halted.set()
+
+    def ask_to_stop(self) -> list[gevent.Greenlet]:
+        """Returns what to join, or kill: a step cut off is settled at the next start, as after a crash."""
+        self._stopped.set()
+        self._halted.set()
+        return [*([self._greenlet] if self._greenlet else []), *self._pool]
+
+    # What its steps need of it.
+
+    def put(self, step: Step, state: StepState, **changes: Any) -> Step:
+        """The step's next state, on disk when it returns."""
+        step = replace(step, state=state, at=iso(self._clock.now()), **changes)
+        self._store.save_step(self.job, step)
+        self.job.steps[step.mac] = step
+        device = {"mac": step.mac, "state": shown(state), "reason": step.reason}
+        self._events.publish(JobUpdated(self.job.id, str(self.job.state), self.job.counts, device))
+        return step
+
+    def wait(self, seconds: float) -> bool:
+        """False when the service stops meanwhile."""
+        self._clock.wait(self._stopped, seconds)
+        return not self._stopped.is_set()
+
+    @property
+    def halted(self) -> bool:
+        """Nothing new is to begin: cancelled, or the service stops."""
+        return bool(self._halted.is_set())
+
+    # The job.
+
+    def _run(self) -> None:
+        try:
+            self._go()
+        except Exception:
+            log.exception("a job ended in an unexpected way", extra={"job": self.job.id})
+            self._end(JobState.INTERRUPTED, "Something went wrong here; the log says what")
+
+    def _go(self) -> None:
+        if self.job.cancelling:
+            self._halted.set()
+        self._to(JobState.RUNNING)
+        self._each(self._settler.settle, [step for step in self.job.steps.values() if step.state in IN_DOUBT])
+        if self._late:
+            self._end(JobState.INTERRUPTED, "The service was away for too long to go on by itself")
+            return
+        for number in range(len(self.job.waves())):
+            if not self._wave(number):
+                break
+        self._put_back()
+        if not self._stopped.is_set():
+            self._end(*self._outcome())
+
+    def _wave(self, number: int) -> bool:
+        """Acts, watches, and puts back what failed. False when no further wave is to begin."""
+        begun = any(step.state is not StepState.PLANNED for step in self._of(number))
+        if self.halted and not begun or too_many_failed(self.job) and not begun:
+            return False
+        last = number == len(self.job.waves()) - 1
+        self._each(self._steps.act, self._of(number, StepState.PLANNED, StepState.WRITTEN))
+        self._watch(number, last)
+        self._put_back()
+        return not (self.halted or too_many_failed(self.job))
+
+    def _of(self, number: int, *states: StepState) -> list[Step]:
+        return [
+            step for step in self.job.steps.values() if step.wave == number and (not states or step.state in states)
+        ]
+
+    def _each(self, act: Callable[[Step], None], steps: list[Step]) -> None:
+        for step in steps:
+            if self._stopped.is_set():
+                break
+            self._pool.spawn(act, step)
+        self._pool.join()
+
+    def _watch(self, number: int, last: bool) -> None:
+        """Until every device that was touched is well, or is not. The pause is part of it: what goes wrong a little
+        later is seen, too. A cancelled job waits for nobody."""
+        touched = self._of(number, StepState.ACTED)
+        watched = self.job.request.action in WATCHED
+        if not touched:
+            return
+        began = self._clock.monotonic()
+        pause = 0.0 if last and not watched else self.job.request.pause_seconds
+        until = began + max(self._patience.hashing, pause)
+        while not self.halted:
+            now = self._clock.monotonic()
+            if watched:
+                for step in self._of(number, StepState.ACTED):
+                    self._steps.check(step, settled=now >= began + pause, patient=now < until)
+            if now >= began + pause and not (watched and self._of(number, StepState.ACTED)):
+                break
+            self._clock.wait(self._halted, self._patience.every)
+        if not self._stopped.is_set():
+            self._unwatched(number, watched)
+
+    def _unwatched(self, number: int, watched: bool) -> None:
+        for step in self._of(number, StepState.ACTED):
+            self.put(step, StepState.DONE, reason="Cancelled before it was looked at again" if watched else None)
+
+    def _put_back(self) -> None:
+        if self.job.request.revert and self.job.request.action in WRITING and not self._stopped.is_set():
+            self._each(self._reverter.put_back, to_put_back(self.job))
+
+    def _outcome(self) -> tuple[JobState, str | None]:
+        if too_many_failed(self.job):
+            return JobState.STOPPED, f"More than {self.job.request.max_failures} devices failed"
+        return (JobState.CANCELLED, None) if self.job.cancelling else (JobState.DONE, None)
+
+    def _end(self, state: JobState, reason: str | None) -> None:
+        why = {JobState.STOPPED: "The job was stopped", JobState.CANCELLED: "The job was cancelled"}
+        for step in [step for step in self.job.steps.values() if step.state not in ENDED]:
+            untouched = step.state in (StepState.PLANNED, StepState.WRITTEN)
+            self.put(
+                step,
+                StepState.SKIPPED if step.state is StepState.PLANNED else StepState.DONE,
+                reason=why.get(state, "The job was interrupted") if untouched else "Not looked at again",
+            )
+        secret = has_secrets(self.job)
+        forget_secrets(self.job)
+        self._to(state, reason)
+        if secret:
+            self._store.scrub()
+
+    def _to(self, state: JobState, reason: str | None = None) -> None:
+        self.job.state, self.job.reason, self.job.updated_at = state, reason, iso(self._clock.now())
+        self._store.save(self.job)
+        self._events.publish(JobUpdated(self.job.id, str(state), self.job.counts, None))

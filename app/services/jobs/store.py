@@ -1,0 +1,65 @@
+"""Jobs on disk: the head under its id, each step under `<id>:<mac>`, all synced before the next thing happens."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from app.services.jobs.model import Job, Step
+from app.services.jobs.records import from_record, step_from_record, step_to_record, to_record
+from app.store.documents import Documents
+
+log = logging.getLogger(__name__)
+
+
+class JobStore:
+    """Owns no state. A job that this version cannot read is left alone (logged)."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+
+    def load(self) -> list[Job]:
+        """Oldest first."""
+        heads: dict[str, Mapping[str, Any]] = {}
+        steps: dict[str, list[Mapping[str, Any]]] = {}
+        for key, record in self._documents.all():
+            job_id, _, mac = key.partition(":")
+            if mac:
+                steps.setdefault(job_id, []).append(record)
+            else:
+                heads[job_id] = record
+        jobs = (_job(record, steps.get(job_id, [])) for job_id, record in heads.items())
+        return sorted((job for job in jobs if job), key=lambda job: job.id)
+
+    def add(self, job: Job, gone: Iterable[Job] = ()) -> None:
+        """A new job and all its steps in one batch; `gone` are dropped with it."""
+        records = {job.id: to_record(job)}
+        records |= {_key(job, step): step_to_record(step) for step in job.steps.values()}
+        self._documents.put_all(records, [key for each in gone for key in _keys(each)])
+
+    def save(self, job: Job) -> None:
+        self._documents.put(job.id, to_record(job))
+
+    def save_step(self, job: Job, step: Step) -> None:
+        self._documents.put(_key(job, step), step_to_record(step))
+
+    def scrub(self) -> None:
+        """Takes what was overwritten (passwords) off the disk, too."""
+        self._documents.compact()
+
+
+def _job(record: Mapping[str, Any], steps: Iterable[Mapping[str, Any]]) -> Job | None:
+    try:
+        return from_record(record, {step["mac"]: step_from_record(step) for step in steps})
+    except (KeyError, TypeError, ValueError):
+        log.error("a stored job cannot be read and was left alone", extra={"job": record.get("id")})
+        return None
+
+
+def _key(job: Job, step: Step) -> str:
+    return f"{job.id}:{step.mac}"
+
+
+def _keys(job: Job) -> list[str]:
+    return [job.id, *(_key(job, step) for step in job.steps.values())]

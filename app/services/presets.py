@@ -1,0 +1,125 @@
+"""Presets: settings under a name, for many devices. Each method is one thing that a user asks for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.clock import Clock, iso
+from app.errors import Invalid, PresetNotFound
+from app.ids import new_id
+from app.services import preset_rules as rules
+from app.services.fleet import Fleet, Tracked
+from app.store.presets import PresetRepository
+
+Configure = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """A record as it is stored, passwords and all, and how many devices use it."""
+
+    record: Mapping[str, Any]
+    devices: int = 0
+
+    @property
+    def uuid(self) -> str:
+        return str(self.record["uuid"])
+
+    @property
+    def updated_at(self) -> str:
+        return str(self.record.get("updatedAt") or "")
+
+
+class Presets:
+    """Owns the making of presets; the repository owns the records, the fleet says which device uses which."""
+
+    def __init__(self, repository: PresetRepository, fleet: Fleet, clock: Clock) -> None:
+        self._repository = repository
+        self._fleet = fleet
+        self._clock = clock
+
+    def load(self) -> None:
+        self._repository.load()
+
+    def all(self) -> list[Preset]:
+        """In the order in which they were made."""
+        used = Counter(tracked.device.preset_uuid for tracked in self._fleet.all())
+        return [Preset(record, used[record["uuid"]]) for record in self._repository.all()]
+
+    def find(self, uuid: str | None) -> Preset | None:
+        record = self._repository.get(uuid) if uuid else None
+        return None if record is None else Preset(record, len(self._users(str(uuid))))
+
+    def get(self, uuid: str) -> Preset:
+        """Raises PresetNotFound."""
+        found = self.find(uuid)
+        if found is None:
+            raise PresetNotFound(uuid)
+        return found
+
+    def create(self, name: str, configuration: Mapping[str, Any]) -> Preset:
+        """Raises Invalid. A password can be given here; it is kept, and never shown."""
+        moment = self._clock.now()
+        record = {
+            "uuid": new_id(moment),
+            "name": name,
+            "configuration": _parsed(configuration),
+            "createdAt": iso(moment),
+            "updatedAt": iso(moment),
+        }
+        self._repository.save(record)
+        return Preset(record)
+
+    def replace(self, uuid: str, name: str, configuration: Mapping[str, Any]) -> Preset:
+        """Everything anew, but a password that is not sent stays. Raises PresetNotFound, Invalid."""
+        return self._edit(uuid, name, configuration, rules.replaced)
+
+    def patch(self, uuid: str, name: str | None, configuration: Mapping[str, Any] | None) -> Preset:
+        """Only what is given; a part given as null or "" is taken out. Raises PresetNotFound, Invalid."""
+        return self._edit(uuid, name, configuration, rules.patched)
+
+    def delete(self, uuid: str) -> Preset:
+        """Its devices lose it in the same write. Returns it as it was. Raises PresetNotFound."""
+        gone = self.get(uuid)
+        self._repository.delete(
+            uuid,
+            lambda puts, deletes: self._fleet.edit_where(
+                lambda device: device.preset_uuid == uuid,
+                lambda device: replace(device, preset_uuid=None),
+                puts,
+                deletes,
+            ),
+        )
+        return gone
+
+    def _users(self, uuid: str) -> list[Tracked]:
+        return [tracked for tracked in self._fleet.all() if tracked.device.preset_uuid == uuid]
+
+    def _edit(
+        self, uuid: str, name: str | None, configuration: Mapping[str, Any] | None, configure: Configure
+    ) -> Preset:
+        given = configuration or {}
+        parsed = _parsed(given)
+
+        def change(record: Mapping[str, Any]) -> dict[str, Any]:
+            stored = rules.configuration(record)
+            return {
+                **record,
+                "name": record.get("name", "") if name is None else name,
+                "configuration": stored if configuration is None else configure(stored, given, parsed),
+                "updatedAt": iso(self._clock.now()),
+            }
+
+        if not self._repository.edit(uuid, change):
+            raise PresetNotFound(uuid)
+        return self.get(uuid)
+
+
+def _parsed(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    parsed, problems = rules.parse(configuration)
+    if problems:
+        raise Invalid("Some fields are wrong", problems)
+    return parsed

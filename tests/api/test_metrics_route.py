@@ -1,0 +1,132 @@
+"""GET /metrics, contract §3: what a Prometheus gets."""
+
+import pytest
+
+from simulator import GENERATIONS
+
+OVERVIEW = ["total_hardware", "hardware_online", "hardware_offline", "total_hashrate", "average_hashrate", "total_power_watts", "total_efficiency",
+            "pluto_fleet_efficiency_joules_per_terahash"]  # fmt: skip
+LEGACY = ["power_watts", "voltage_volts", "current_amps", "fanspeed_rpm", "temperature_celsius", "hashrate_ghs", "shares_accepted", "shares_rejected", "uptime_seconds",
+          "free_heap_bytes", "core_voltage_volts", "core_voltage_actual_volts", "frequency_mhz", "efficiency"]  # fmt: skip
+
+
+@pytest.mark.parametrize("accept", [None, "*/*", "text/plain", "application/openmetrics-text; version=1.0.0", "application/json", "text/html"])
+def test_the_content_type_is_always_the_same(house, accept):
+    service, _ = house()
+    response = service.client.get("/metrics", headers={"Accept": accept} if accept else {})
+    assert (response.status_code, response.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_it_parses_whoever_is_there(house, count):
+    """Also while nobody has answered yet: a total over nobody is 0, an average over nobody absent."""
+    service, fleet = house(*["2.12"] * count, rounds=0)
+    scrape = service.scrape()
+    assert (scrape.get_one("total_hardware"), scrape.get_one("hardware_online"), scrape.get_one("total_hashrate")) == (count, 0, 0)
+    assert "average_hashrate" not in scrape.names()
+    service.round(2)
+    assert service.scrape().get_one("hardware_online") == count
+
+
+def test_the_fleet_in_figures(house):
+    """Defects 43, 44, 46, 47 and 50 of the original."""
+    service, fleet = house("2.12", "2.15", "2.4", "nerd", "2.1")
+    infos = [miner.info() for miner in fleet]
+    hashrate, power = (sum(info[key] for info in infos) for key in ("hashRate", "power"))
+    scrape = service.scrape()
+    expected = [5, 5, 0, hashrate, hashrate / 5, power, hashrate / power, power / (hashrate / 1000)]
+    assert [scrape.get_one(name) for name in OVERVIEW] == pytest.approx(expected)
+    versions = {tuple(sorted(labels.values())) for labels in scrape.labels_of("firmware_version_distribution")}
+    assert versions == {(info["version"],) for info in infos}
+    assert scrape.get_one("shares_by_pool_accepted", pool="public-pool.io:3333") == sum(info["sharesAccepted"] for info in infos)
+
+
+def test_by_pool_series_are_labelled_named_and_leave_with_their_last_miner(house):
+    """Defects 43 and 44: an unlabelled twin doubled every sum, and pools that nobody used any more stayed."""
+    pools = [("solo.ckpool.org", 3333), ("solo.ckpool.org", 4334), ("MINE.ocean.xyz", 3334), ("umbrel.local", 2018), ("my.pool", 1)]
+    specs = [{"generation": "2.4", "settings": {"stratumURL": url, "stratumPort": port}} for url, port in pools]
+    service, fleet = house(*specs)
+    for name in ("shares_by_pool_accepted", "shares_by_pool_rejected"):
+        labels = service.scrape().labels_of(name)
+        assert sorted(each["pool"] for each in labels) == ["CKPool High Diff", "CKPool Main", "Ocean Main", "Public Pool Local", "my.pool:1"]
+        assert all(each.keys() == {"pool"} for each in labels)
+        assert service.scrape().types[name] == "gauge"
+    fleet[4].power_off()
+    service.client.delete(f"/devices/imprint/{fleet[3].mac}")
+    service.round(4)
+    assert {each["pool"] for each in service.scrape().labels_of("shares_by_pool_accepted")} == {"CKPool High Diff", "CKPool Main", "Ocean Main"}
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_the_originals_names(house, generation):
+    service, (miner,) = house({"generation": generation, "hostname": "my-bitaxe.1"})
+    hostname = service.device(miner.mac)["info"].get("hostname")
+    prefix = "my__bitaxe__1" if hostname else "_"
+    scrape = service.scrape()
+    ours = scrape.of_device(miner.mac)
+    assert {suffix: scrape.get_one(f"{prefix}_{suffix}") for suffix in LEGACY} == {suffix: ours.get(suffix) for suffix in LEGACY}
+    assert len({*LEGACY} & ours.keys()) == 14
+    assert all(not labels for suffix in LEGACY for labels in scrape.labels_of(f"{prefix}_{suffix}"))
+
+
+def test_the_originals_names_can_be_turned_off(house):
+    service, (miner,) = house({"hostname": "attic"}, metrics_legacy_names=False)
+    names = service.scrape().names()
+    assert not [name for name in names if name.startswith("attic")]
+    assert {*OVERVIEW, "pluto_device_power_watts"} <= names
+
+
+def test_labels_of_a_hostile_miner_break_no_line(house):
+    hostile = 'a"} 1\nup{x="\\ \x00\x1b[31m\r\u2028é'
+    settings = {"stratumURL": hostile, "stratumPort": 1}
+    service, (miner,) = house({"generation": "2.4", "hostname": hostile, "settings": settings})
+    scrape = service.scrape()
+    (labels,) = scrape.labels_of("pluto_device_info")
+    assert labels["hostname"].startswith('a"} 1up{x="\\ ')
+    assert not [letter for letter in scrape.text if ord(letter) < 32 and letter != "\n"]
+    assert scrape.get_one("pluto_device_power_watts", mac=miner.mac) == miner.info()["power"]
+
+
+def test_the_services_own_figures(house):
+    service, (miner, other) = house("2.12", "2.12")
+    other.fault = "refuse"
+    service.round(3)
+    scrape = service.scrape()
+    assert scrape.get_one("pluto_polls_total", outcome="ok") == 7
+    assert scrape.get_one("pluto_polls_total", outcome="failed") == 3
+    assert scrape.get_one("pluto_poll_failures_total", reason="unreachable") == 3
+    assert scrape.get_one("pluto_poll_duration_seconds_count") == 10
+    assert scrape.get_one("pluto_poll_lateness_seconds_count") >= 10
+    assert scrape.get_one("pluto_store_write_batches") >= 1
+    assert scrape.get_one("pluto_socket_clients") == 0
+    assert scrape.get_one("pluto_monitor_crashes_total") == 0
+    assert scrape.labels_of("pluto_build_info")[0]["version"]
+
+
+def test_http_figures_go_by_route_never_by_path(house):
+    service, (miner,) = house("2.12")
+    for path in (f"/devices/imprint/{miner.mac}", "/devices/imprint/02:00:5e:00:00:99", "/wp-login.php", "/unknown/abc"):
+        service.client.get(path)
+    text = service.scrape().text
+    http = [line for line in text.splitlines() if line.startswith("flask_http_request")]
+    assert any('url_rule="/devices/imprint/<mac>"' in line for line in http)
+    assert not [line for line in http if miner.mac in line or "wp-login" in line or "abc" in line or ":99" in line]
+
+
+def test_series_of_unmonitored_devices_are_gone(house):
+    service, (one, other) = house("2.12", "2.12")
+    service.ok(service.client.put("/devices/listen", json={"macs": [one.mac]}))
+    scrape = service.scrape()
+    assert not scrape.of_device(other.mac)
+    assert scrape.get_one("total_hardware") == 1
+
+
+def test_every_family_says_its_unit_or_what_it_counts(house):
+    service, _ = house("2.15")
+    lines = service.scrape().text.splitlines()
+    helped = {line.split(" ", 3)[2]: line.split(" ", 3)[3] for line in lines if line.startswith("# HELP")}
+    typed = [line.split(" ")[2] for line in lines if line.startswith("# TYPE")]
+    assert len(typed) == len(set(typed))
+    assert "GH/s per W" in helped["total_efficiency"]
+    assert "J/TH" in helped["pluto_device_efficiency"]
+    assert all(len(text) > 8 for text in helped.values())

@@ -1,0 +1,96 @@
+"""/, /healthz, /readyz, /openapi.json and the plain GET of /socket/io."""
+
+import re
+
+import pytest
+from markupsafe import escape
+
+
+def test_the_page_shows_totals_and_devices(house):
+    service, (one, other) = house({"generation": "2.12", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"})
+    other.power_off()
+    service.round(3)
+    response = service.client.get("/")
+    page = response.get_data(as_text=True)
+    assert (response.status_code, response.mimetype) == (200, "text/html")
+    assert "attic" in page
+    assert "cellar" in page
+    assert "1 of 2" in page
+    assert f"{one.info()['hashRate']:,.0f} GH/s" in page
+    assert "cannot be reached" in page
+    for link in ("openapi.json", "metrics", "readyz"):
+        assert f'href="{link}"' in page
+
+
+def test_the_page_of_an_empty_house_says_what_to_do(house):
+    service, _ = house()
+    assert "devices/discover" in service.client.get("/").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("hostname", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "</td></table>"])
+def test_a_hostile_hostname_is_text(house, hostname):
+    settings = {"stratumURL": hostname}
+    service, (miner,) = house({"generation": "2.4", "hostname": hostname, "settings": settings})
+    service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"name": hostname, "type": hostname, "notes": hostname}})
+    page = service.client.get("/").get_data(as_text=True)
+    assert "<script" not in page
+    assert "<img" not in page
+    assert str(escape(hostname)) in page
+    assert page.count("</table>") == 1
+
+
+def test_alive(service):
+    response = service.client.get("/healthz")
+    assert (response.status_code, response.get_json()["status"]) == (200, "ok")
+
+
+def test_ready(service):
+    assert service.client.get("/readyz").get_json() == {"ready": True, "checks": {"store": True, "loops": True}}
+
+
+def test_the_api_document(service):
+    """A true OpenAPI 3 document: every route is in it, every reference in it leads somewhere."""
+    response = service.client.get("/openapi.json")
+    document = response.get_json()
+    assert (response.status_code, response.mimetype) == (200, "application/json")
+    assert re.fullmatch(r"3\.0\.\d", document["openapi"])
+    assert document["info"]["title"] == "Pluto"
+    listed = {(path, method.upper()) for path, methods in document["paths"].items() for method in methods if method != "parameters"}
+    routes = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method)
+        for rule in service.app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if rule.rule.startswith("/devices")
+    }
+    assert routes <= listed
+    assert {("/devices/imprint/{mac}", "PATCH"), ("/devices/{mac}/system/restart", "POST"), ("/devices/discover", "GET")} <= listed
+
+
+def test_every_operation_documents_its_answers(service):
+    document = service.client.get("/openapi.json").get_json()
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if method == "parameters":
+                continue
+            assert operation["responses"].keys() >= {"200"}, (path, method)
+            named = set(re.findall(r"{(\w+)}", path))
+            parameters = [*methods.get("parameters", []), *operation.get("parameters", [])]
+            assert named == {each["name"] for each in parameters if each.get("in") == "path"}, (path, method)
+
+
+def test_every_reference_in_the_document_leads_somewhere(service):
+    document = service.client.get("/openapi.json").get_json()
+    text = service.client.get("/openapi.json").get_data(as_text=True)
+    references = set(re.findall(r'"\$ref":\s*"#/([^"]+)"', text))
+    assert references
+    for reference in references:
+        node = document
+        for part in reference.split("/"):
+            node = node[part]
+
+
+@pytest.mark.parametrize("path", ["/socket/io", "/socket/io/", "/socket/io?EIO=4", "/socket/io/?transport=polling", "/socket/io?x=1"])
+def test_a_plain_get_of_the_socket_path_is_a_route(service, path):
+    """Defect 26: the original made its Socket.IO server in this route, so events before it were lost."""
+    response = service.client.get(path)
+    assert (response.status_code, response.get_json()) == (200, {"message": "Socket started listening to devices"})

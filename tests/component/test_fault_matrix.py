@@ -1,0 +1,154 @@
+"""Whatever goes wrong with one miner: the others keep their pace, the service keeps its nerve, the last values stay."""
+
+import pytest
+
+from fakes import eventually, nothing_leaks, open_files
+from simulator import FAULTS
+
+# What becomes of the miner; None: it stays online, for it does answer. The reason is the label of the failure metric.
+OUTCOMES = {
+    "refuse": "unreachable",
+    "hang": "deadline",
+    "drip": "deadline",
+    "slow": "deadline",
+    "reset": "dropped",
+    "short": "dropped",
+    "huge": "too_large",
+    "gzip_bomb": "bad_payload",
+    "garbage": "bad_payload",
+    "not_http": "bad_payload",
+    "html": "bad_payload",
+    "status_401": "refused",
+    "status_401_login": "locked",
+    "status_500": "status",
+    "redirect": "redirect",
+    "other_mac": "wrong_miner",
+}
+WELL = ("null", "wrong_types", "no_mac", "hostname", "overheat", "power_fault", "pools_down")
+
+
+def test_every_fault_of_the_simulator_is_judged_here():
+    assert FAULTS.keys() == {*OUTCOMES, *WELL}
+
+
+@pytest.fixture
+def build(make_fleet, make_service, clock):
+    def make(**settings):
+        fleet = make_fleet("2.12", "2.15", "2.4", "nerd", "2.10", "2.12", clock=clock.monotonic)
+        service = make_service(fleet, clock=clock, **settings)
+        service.imprint(*fleet)
+        service.round(2)
+        return service, fleet
+
+    return make
+
+
+@pytest.fixture
+def house(build):
+    return build()
+
+
+def pass_round(service, healthy):
+    """Each of the healthy ones answers once more, however long the others take."""
+    before = [service.observed(miner.mac) for miner in healthy]
+    service.clock.advance(service.settings.poll_interval)
+    eventually(lambda: all(service.observed(miner.mac) > was for miner, was in zip(healthy, before, strict=True)))
+
+
+def failures(service, miner):
+    return service.runtime.fleet.get(miner.mac).observation.failures
+
+
+@pytest.mark.parametrize("fault", OUTCOMES)
+def test_a_miner_that_fails_keeps_its_last_values_and_the_others_their_pace(house, fault):
+    """Defects 13, 29 and 48 of the original are among them: no deadline, and a wrong type that made a healthy miner offline."""
+    service, (victim, *healthy) = house
+    info = service.device(victim.mac)["info"]
+    victim.fault = fault
+    lost = 1 if fault.startswith("status_401") else 3
+    eventually(lambda: pass_round(service, healthy) or failures(service, victim) >= lost, 15)
+    device, scrape = service.device(victim.mac), service.scrape()
+    assert device["status"] == {"refused": "refused", "locked": "locked"}.get(OUTCOMES[fault], "offline")
+    assert device["error"]
+    assert device["info"] == info
+    assert scrape.get_one("pluto_poll_failures_total", reason=OUTCOMES[fault]) >= lost
+    assert scrape.of_device(victim.mac) == {"up": 0}
+    assert [service.client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
+    victim.clear_fault()
+    service.clock.advance(60)
+    service.round(2)
+    assert eventually(lambda: service.status(victim.mac) == "online")
+
+
+@pytest.mark.parametrize("fault", WELL)
+def test_a_miner_with_odd_values_stays_online(house, fault):
+    service, (victim, *healthy) = house
+    victim.fault = fault
+    for _ in range(3):
+        pass_round(service, healthy)
+        service.settle()
+    assert service.status(victim.mac) == "online"
+    assert service.scrape().of_device(victim.mac)["up"] == 1
+
+
+@pytest.mark.parametrize("fault", ["hang", "drip", "slow", "huge"])
+def test_while_one_poll_is_stuck_the_others_go_on(build, fault):
+    """The stuck poll has 4 s; the others are through with many rounds by then."""
+    service, (victim, *healthy) = build(poll_interval=5.0)
+    victim.set_fault(fault, **({"rate": 10_000} if fault == "huge" else {}))
+    for _ in range(10):
+        pass_round(service, healthy)
+    assert failures(service, victim) == 0
+    assert victim.max_in_flight == 1
+
+
+def test_a_redirect_is_not_followed(house, make_fleet):
+    service, fleet = house
+    (canary,) = make_fleet("2.12", first=20)
+    fleet[0].set_fault("redirect", location=f"http://{canary.address}/api/system/info")
+    service.round(4)
+    assert canary.requests.total() == 0
+
+
+def test_nulls_are_absent_and_zeros_are_not_invented(house):
+    service, fleet = house
+    fleet[0].fault = "null"
+    service.round()
+    exported = service.scrape().of_device(fleet[0].mac)
+    assert exported.keys() - {"power_fault", "hardware_fault"} == {"up", "info", "restarts_total"}
+    device = service.device(fleet[0].mac)
+    assert isinstance(device["info"]["power"], (int, float))
+    assert device["info"]["power"] > 0
+
+
+def test_wrong_types_cost_a_field_each_and_nothing_else(house):
+    service, fleet = house
+    fleet[1].fault = "wrong_types"
+    service.round()
+    scrape = service.scrape()
+    assert scrape.of_device(fleet[1].mac)["up"] == 1
+    assert service.device(fleet[1].mac)["info"]["power"] is not None
+    assert all(value >= 0 for name, value in scrape.of_device(fleet[1].mac).items() if "rssi" not in name and "temperature" not in name)
+
+
+def test_a_miner_that_stops_hashing_has_a_hashrate_of_zero(house):
+    """Defect 45: the original skipped 0, so the last hashrate stood still while nothing was mined."""
+    service, fleet = house
+    miner = fleet[1]
+    miner.fault = "pools_down"
+    service.round()
+    exported = service.scrape().of_device(miner.mac)
+    assert miner.info()["hashRate"] == 0
+    assert exported["hashrate_ghs"] == 0
+    assert "efficiency" not in exported
+    assert "temperature_celsius" not in exported
+    assert service.scrape().get_one("miner__2_hashrate_ghs") == 0
+
+
+def test_a_hundred_failures_leave_no_file_open(house):
+    service, fleet = house
+    fleet[0].fault, fleet[1].fault, fleet[2].fault = "reset", "not_http", "refuse"
+    service.round(13)
+    with nothing_leaks(files=2):
+        service.round(100)
+    assert open_files() < 200

@@ -1,0 +1,111 @@
+"""Starting and stopping the whole service: nothing before, nothing after, nothing left behind."""
+
+import subprocess
+import sys
+import time
+
+import gevent
+import pytest
+
+from app.errors import StoreLocked
+from app.store.database import DataDirLock
+from fakes import FakeClock, eventually, nothing_leaks, open_files
+
+
+def test_making_the_application_starts_nothing(make_service, tmp_path):
+    with nothing_leaks():
+        service = make_service(start=False)
+        gevent.sleep(0)
+    assert not (tmp_path / "data").exists()
+    assert service.client.get("/healthz").status_code == 200
+    assert service.client.get("/readyz").status_code == 503
+
+
+def test_ready_while_it_runs_and_not_after(make_fleet, make_service):
+    fleet = make_fleet("2.12")
+    service = make_service(fleet)
+    service.imprint(*fleet)
+    ready = service.client.get("/readyz")
+    assert (ready.status_code, ready.get_json()["ready"]) == (200, True)
+    service.stop()
+    assert service.client.get("/readyz").status_code == 503
+    assert service.client.get("/healthz").status_code == 200
+
+
+def test_after_stop_nothing_is_asked_written_or_published(make_fleet, make_service):
+    fleet = make_fleet("2.12", "2.4", "nerd", "2.15")
+    service = make_service(fleet)
+    service.imprint(*fleet)
+    service.await_status("online", *fleet)
+    fleet[0].fault, fleet[1].fault = "hang", "hang"
+    asked = fleet[0].requests.total()
+    eventually(lambda: fleet[0].requests.total() > asked)
+    begun = time.monotonic()
+    service.stop()
+    assert time.monotonic() - begun < 4
+    told, requests = len(service.events), [miner.requests.total() for miner in fleet]
+    writes = service.runtime.database.writes
+    fleet[2].move((str("127.80.0.20"), fleet[2].door.address[1]))
+    gevent.sleep(1.2)
+    assert [miner.requests.total() for miner in fleet] == requests
+    assert len(service.events) == told
+    assert service.runtime.database.writes == writes
+    assert eventually(lambda: [miner.connections_open for miner in fleet] == [0, 0, 0, 0])
+
+
+def test_start_and_stop_leave_no_file_and_no_greenlet(make_fleet, make_service):
+    fleet = make_fleet(*["2.12", "2.4", "nerd"] * 3)
+    fleet[0].fault = "hang"
+    make_service(fleet).stop()  # the first one fills caches of the libraries
+    with nothing_leaks():
+        for _ in range(3):
+            service = make_service(fleet)
+            service.imprint(*fleet)
+            service.await_status("online", *list(fleet)[1:])
+            service.stop()
+
+
+def test_a_stop_while_it_searches_for_lost_miners(make_fleet, make_service):
+    fleet = make_fleet("2.12", "2.12")
+    service = make_service(fleet, clock=(clock := FakeClock()))
+    service.imprint(*fleet)
+    service.round(2)
+    fleet[0].fault = "hang"
+    fleet[1].power_off()
+    for _ in range(4):
+        clock.advance(service.settings.poll_interval)
+        gevent.sleep(0.05)
+    before = open_files()
+    with gevent.Timeout(5):
+        service.stop()
+    assert open_files() < before
+
+
+def test_a_second_instance_on_the_same_directory_is_refused(tmp_path):
+    lock, second = DataDirLock(tmp_path / "data"), DataDirLock(tmp_path / "data")
+    lock.acquire()
+    with pytest.raises(StoreLocked, match="in use by another"):
+        second.acquire()
+    lock.release()
+    second.acquire()
+    second.release()
+    assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
+
+
+def test_the_store_waits_for_a_predecessor_to_let_go(make_service, tmp_path):
+    """A gunicorn worker that is being replaced still holds LevelDB's lock for a moment."""
+    script = "import plyvel,sys,time; d=plyvel.DB(sys.argv[1],create_if_missing=True); print('open',flush=True); time.sleep(1); d.close()"
+    (tmp_path / "data").mkdir()
+    path = str(tmp_path / "data" / "pluto_core")
+    with subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "open\n"
+        service = make_service()
+        assert service.client.get("/readyz").status_code == 200
+
+
+def test_files_are_for_their_owner_only(make_service, tmp_path):
+    make_service().stop()
+    for path in [tmp_path / "data" / "pluto_core", *(tmp_path / "data" / "pluto_core").iterdir()]:
+        assert path.stat().st_mode & 0o077 == 0, path
+
+

@@ -1,0 +1,116 @@
+"""What a miner has to bear: one request at a time, one connection where that is safe, its own pace, and not more (users' first
+wish: do not kill the ESP32 with polling)."""
+
+import gevent
+import pytest
+
+from fakes import Peer, eventually
+from simulator import Timings
+
+
+def test_a_miner_that_hangs_and_twenty_four_that_keep_their_pace(make_fleet, make_service):
+    """In real time. Polls come twice a second; the hanging one takes 0.4 s of each half second."""
+    fleet = make_fleet(*["2.12", "2.15", "2.4", "nerd", "2.10"] * 5)
+    service = make_service(fleet)
+    service.imprint(*fleet)
+    victim, *healthy = fleet
+    service.await_status("online", *fleet)
+    victim.fault = "hang"
+    before = {miner.mac: service.observed(miner.mac) for miner in healthy}
+    gevent.sleep(4)
+    polls = [service.observed(miner.mac) - before[miner.mac] for miner in healthy]
+    assert min(polls) >= 5
+    assert max(polls) <= 9
+    assert service.status(victim.mac) == "offline"
+    assert max(miner.max_in_flight for miner in fleet) == 1
+
+
+def test_polls_are_spread_over_the_interval(make_fleet, make_service, clock):
+    """Defect 30: all polls of the original began in step."""
+    fleet = make_fleet(*["2.12"] * 24, clock=clock.monotonic)
+    service = make_service(fleet, clock=clock)
+    service.imprint(*fleet)
+    service.round(2)
+    per_step = []
+    for _ in range(10):
+        before = len(service.events)
+        service.round(0.1, steps=10)
+        per_step.append(len(service.events) - before)
+    assert sum(per_step) == 24
+    assert max(per_step) <= 8
+    assert len([polls for polls in per_step if polls]) >= 6
+
+
+def test_each_miner_keeps_its_own_grid(make_fleet, make_service, clock):
+    """Slots that were missed are skipped, not caught up: after a stall nobody is asked twice in a row."""
+    fleet = make_fleet(*["2.12"] * 5, clock=clock.monotonic)
+    service = make_service(fleet, clock=clock)
+    service.imprint(*fleet)
+    service.round(2)
+    before = [miner.requests["GET", "/api/system/info"] for miner in fleet]
+    service.clock.advance(100)
+    service.settle()
+    assert [miner.requests["GET", "/api/system/info"] - was for miner, was in zip(fleet, before, strict=True)] == [1] * 5
+
+
+def test_a_scan_does_not_ask_the_miners_that_are_polled(make_fleet, make_service, clock):
+    fleet = make_fleet(*["2.12", "2.4"] * 3, clock=clock.monotonic)
+    service = make_service(fleet, clock=clock)
+    service.imprint(*list(fleet)[:4])
+    service.round(2)
+    before = [miner.requests.total() for miner in fleet]
+    found = service.ok(service.client.get("/devices/discover"))
+    assert {each["mac"] for each in found} == {miner.mac for miner in fleet}
+    assert [miner.requests.total() - was for miner, was in zip(fleet, before, strict=True)] == [0, 0, 0, 0, 1, 1]
+
+
+def test_commands_scans_and_polls_share_the_one_slot(make_fleet, make_service):
+    fleet = make_fleet("2.12", timings=Timings(latency=0.05, boot=0.2))
+    (miner,) = fleet
+    service = make_service(fleet)
+    service.imprint(miner)
+    service.await_status("online", miner)
+    asks = [lambda: service.app.test_client().get(f"/devices/discover?ip={miner.address}") for _ in range(4)]
+    asks.append(lambda: service.app.test_client().post(f"/devices/{miner.mac}/system/restart"))
+    gevent.joinall([gevent.spawn(ask) for ask in asks], timeout=10, raise_error=True)
+    assert miner.max_in_flight == 1
+
+
+@pytest.mark.parametrize("generation", ["2.10", "2.15"])
+def test_a_kept_connection_that_the_miner_purged_is_no_miss(make_fleet, make_service, clock, generation):
+    """The least recently used socket is closed when others take all twenty: the GET is asked again on a fresh one, once."""
+    fleet = make_fleet(generation, clock=clock.monotonic)
+    service = make_service(fleet, clock=clock)
+    service.imprint(fleet[0])
+    service.round(3)
+    accepted, polls = fleet[0].connections_accepted, service.observed(fleet[0].mac)
+    for connection in list(fleet[0].door.connections):
+        connection.close()
+    service.round()
+    assert service.observed(fleet[0].mac) == polls + 1
+    assert fleet[0].connections_accepted == accepted + 1
+    assert service.status(fleet[0].mac) == "online"
+
+
+def test_no_origin_and_no_long_headers_are_sent(make_service):
+    """The firmware refuses callers with an Origin, and headers over 512 bytes before 2.10."""
+    body = b'{"ASICModel":"BM1366","version":"v2.4.5","macAddr":"02:00:5E:00:00:77","hashRate":1}'
+    reply = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+
+    def script(opened):
+        peer.read_request(opened)
+        opened.sendall(reply)
+        opened.close()
+
+    with Peer(script) as peer:
+        service = make_service(discovery_ports=(peer.port,))
+        device = {"mac": "02:00:5e:00:00:77", "ip": f"127.0.0.1:{peer.port}"}
+        service.ok(service.client.put("/devices/imprint", json={"devices": [device]}))
+        request = eventually(lambda: peer.requests and peer.requests[0])
+        service.await_status("online", device["mac"])
+        service.stop()
+    head = request.decode().lower()
+    assert head.startswith("get /api/system/info http/1.1\r\n")
+    assert f"host: 127.0.0.1:{peer.port}" in head
+    assert "origin" not in head
+    assert len(request) < 300

@@ -1,0 +1,151 @@
+"""What the tests use in place of the world: time that a test moves, and a peer that says on a raw socket whatever it is told."""
+
+from __future__ import annotations
+
+import gc
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import gevent
+from gevent.event import Event
+from gevent.server import StreamServer
+
+from app.clock import Clock
+
+T = TypeVar("T")
+
+
+def eventually(probe: Callable[[], T], within: float = 5.0) -> T:
+    """The first true value of `probe`; fails when there is none within so many (real) seconds."""
+    until = time.monotonic() + within
+    while not (value := probe()):
+        assert time.monotonic() < until, f"this did not come true within {within:g} s"
+        gevent.sleep(0.005)
+    return value
+
+
+class FakeClock(Clock):
+    """Time stands still until `advance`. Whoever waits is woken when its moment has come, or its event is set."""
+
+    def __init__(self) -> None:
+        self._begin = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+        self._seconds = 1000.0
+        self._moved = Event()
+        self._waiting: dict[Any, float] = {}
+        self._known: set[Any] = set()
+
+    def now(self) -> datetime:
+        return self._begin + timedelta(seconds=self._seconds - 1000.0)
+
+    def monotonic(self) -> float:
+        return self._seconds
+
+    def wait(self, event: Event, seconds: float) -> bool:
+        me, due = gevent.getcurrent(), self._seconds + max(seconds, 0.0)
+        self._known.add(me)
+        try:
+            while not event.is_set() and self._seconds < due:
+                self._waiting[me] = due
+                gevent.wait([event, self._moved], count=1)
+        finally:
+            self._waiting.pop(me, None)
+        return event.is_set()
+
+    def advance(self, seconds: float) -> None:
+        """Moves time; returns before those whose moment has come have done anything."""
+        self._seconds += seconds
+        self._waiting = {who: due for who, due in self._waiting.items() if due > self._seconds}
+        moved, self._moved = self._moved, Event()
+        moved.set()
+
+    @property
+    def idle(self) -> bool:
+        """Everybody who ever waited waits again, or has ended."""
+        self._known = {who for who in self._known if not who.dead}
+        return all(who in self._waiting for who in self._known)
+
+
+class Peer:
+    """A TCP server on loopback: each connection is handled by `script(socket)`, in turn the scripts given, the last for the rest."""
+
+    def __init__(self, *scripts: Callable[[Any], None], host: str = "127.0.0.1") -> None:
+        self._scripts = list(scripts)
+        self.accepted = 0
+        self.requests: list[bytes] = []
+        self._server = StreamServer((host, 0), self._serve, backlog=256)
+        self._server.init_socket()
+        self.host, self.port = self._server.socket.getsockname()
+
+    def __enter__(self) -> Peer:
+        self._server.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._server.stop(timeout=0.1)
+
+    def _serve(self, opened: Any, _: Any) -> None:
+        script = self._scripts[min(self.accepted, len(self._scripts) - 1)]
+        self.accepted += 1
+        with suppress(OSError):
+            script(opened)
+
+    def read_request(self, opened: Any) -> bytes:
+        """One request, its body included; noted in `requests`. b"" when the caller is gone."""
+        data = b""
+        while b"\r\n\r\n" not in data:
+            chunk = opened.recv(65536)
+            if not chunk:
+                return b""
+            data += chunk
+        self.requests.append(data)
+        return data
+
+
+def answers(peer_of: Callable[[], Peer], *replies: bytes, then: Callable[[Any], None] | None = None) -> Callable[[Any], None]:
+    """A script: one reply per request on the same connection, then `then`, else the connection is closed."""
+
+    def script(opened: Any) -> None:
+        for reply in replies:
+            if not peer_of().read_request(opened):
+                return
+            opened.sendall(reply)
+        if then:
+            then(opened)
+
+    return script
+
+
+def reset(opened: Any) -> None:
+    """End a connection by RST, as a restarting miner does."""
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
+    opened.close()
+
+
+def open_files() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def live_greenlets() -> int:
+    gc.collect()
+    return sum(isinstance(each, gevent.Greenlet) and not each.dead for each in gc.get_objects())
+
+
+@contextmanager
+def nothing_leaks(files: int = 0) -> Iterator[None]:
+    """As many files and greenlets afterwards as before; `files` more are allowed (caches of libraries)."""
+    before = open_files(), live_greenlets()
+    yield
+    eventually(lambda: open_files() <= before[0] + files and live_greenlets() <= before[1])
+
+
+def free_port() -> int:
+    """A port that nobody on this host listens on."""
+    with socket.socket() as probe:
+        probe.bind(("0.0.0.0", 0))
+        port: int = probe.getsockname()[1]
+        return port

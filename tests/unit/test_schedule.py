@@ -1,0 +1,63 @@
+"""When a device is polled."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.models import Observation, Status
+from app.services.schedule import next_slot, pause, phase
+from simulator import mac_of
+
+intervals = st.floats(0.3, 3600)
+moments = st.floats(0, 1e8)
+
+
+@given(st.integers(0, 2**24 - 1), intervals)
+def test_a_phase_lies_within_the_interval_and_never_changes(number, interval):
+    assert 0 <= phase(mac_of(number), interval) < interval
+    assert phase(mac_of(number), interval) == phase(mac_of(number), interval)
+
+
+def test_a_fleet_is_spread_over_the_interval():
+    """Defect 30: the original polled everybody in step."""
+    tenths = Counter(int(phase(mac_of(number), 5.0) * 2) for number in range(1000))
+    assert len(tenths) == 10
+    assert max(tenths.values()) < 150
+
+
+@given(moments, st.integers(0, 2**24 - 1), intervals)
+def test_the_next_slot_is_soon_and_on_the_grid(now, number, interval):
+    start = phase(mac_of(number), interval)
+    slot = next_slot(now, start, interval)
+    assert now < slot + 1e-6
+    assert slot <= now + interval + 1e-6
+    steps = (slot - start) / interval
+    assert steps == pytest.approx(round(steps), abs=1e-5)
+
+
+@pytest.mark.parametrize("failures", range(13))
+def test_a_device_that_is_away_is_asked_at_its_usual_pace_at_first(failures):
+    assert pause(Observation(Status.OFFLINE, failures=failures), 5.0, 0.5) == 5.0
+
+
+@pytest.mark.parametrize(("failures", "seconds"), [(13, 10), (14, 20), (15, 40), (16, 60), (17, 60), (10_000, 60)])
+def test_a_long_dead_device_is_asked_ever_less_often_down_to_once_a_minute(failures, seconds):
+    assert pause(Observation(Status.OFFLINE, failures=failures), 5.0, 0.5) == pytest.approx(seconds)
+
+
+@given(st.integers(13, 10_000), st.floats(0, 1))
+def test_jitter_is_a_fifth_at_most(failures, random):
+    usual = pause(Observation(Status.OFFLINE, failures=failures), 5.0, 0.5)
+    assert 0.8 * usual - 1e-9 <= pause(Observation(Status.OFFLINE, failures=failures), 5.0, random) <= 1.2 * usual + 1e-9
+
+
+@pytest.mark.parametrize("status", [Status.LOCKED, Status.REFUSED])
+def test_a_miner_that_answers_401_is_asked_once_a_minute(status):
+    assert pause(Observation(status, failures=1), 5.0, 0.3) == 60
+
+
+def test_an_interval_longer_than_a_minute_is_never_shortened():
+    assert pause(Observation(Status.OFFLINE, failures=20), 600.0, 0.5) == 600
+    assert pause(Observation(Status.LOCKED, failures=20), 600.0, 0.5) == 600
