@@ -13,17 +13,20 @@ FROM python:3.12-slim-bookworm
 RUN apt-get update \
  && apt-get install -y --no-install-recommends libleveldb1d libsnappy1v5 \
  && rm -rf /var/lib/apt/lists/* \
- && install -d -o 10001 -g 10001 -m 0700 /data
+ && install -d -o 10001 -g 10001 -m 0700 /data \
+ && install -d -o 10001 -g 10001 -m 0755 /dashboards
 COPY --from=build /opt/pluto /opt/pluto
 WORKDIR /srv/pluto
 COPY LICENSE gunicorn.conf.py wsgi.py ./
 COPY app ./app
+COPY grafana_templates ./grafana_templates
 ENV PATH=/opt/pluto/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     BIND=0.0.0.0 \
     PORT=3000 \
-    DATA_DIR=/data
+    DATA_DIR=/data \
+    GRAFANA_DASHBOARDS_DIR=/data/grafana/dashboards
 USER 10001:10001
 VOLUME /data
 EXPOSE 3000

@@ -72,8 +72,10 @@ def post_worker_init(worker):
     _stopping.append(gevent.spawn(_stop_with, worker, runtime))
 
 
-def worker_int(worker):
-    """Ctrl-C and SIGQUIT would end the worker at once: not before all is on disk."""
+def worker_exit(server, worker):
+    """Without an open connection, on Ctrl-C, or when the master was killed, the worker leaves before that greenlet has
+    looked: not before all is on disk."""
+    worker.alive = False
     gevent.joinall(_stopping)
 
 

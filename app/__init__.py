@@ -8,7 +8,7 @@ from flask import Flask
 from flask_smorest import Api
 from prometheus_flask_exporter import PrometheusMetrics
 
-from app.blueprints import dashboards, devices, discovery, web
+from app.blueprints import dashboards, devices, discovery, drift, jobs, logs, presets, system, web
 from app.blueprints.base import OrjsonProvider
 from app.blueprints.errors import register_errors
 from app.blueprints.sockets import Sockets
@@ -39,12 +39,12 @@ def create_app(settings: Settings, **collaborators: Any) -> Flask:
     runtime = app.extensions["pluto"] = Runtime(settings, **collaborators)
     PrometheusMetrics(app, path=None, group_by="url_rule", registry=runtime.registry)
     api = Api(app)
-    for blueprint in (dashboards.blueprint, devices.blueprint, discovery.blueprint):
-        api.register_blueprint(blueprint)
+    for resource in (dashboards, devices, discovery, drift, jobs, logs, presets, system):
+        api.register_blueprint(resource.blueprint)
     app.register_blueprint(web.blueprint)
     register_errors(app)
     guard = BrowserGuard(settings.allowed_hosts, settings.allowed_origins)
-    sockets = Sockets(runtime.events, runtime.encoder, guard.origin_allowed)
+    sockets = Sockets(runtime, guard.origin_allowed)
     sockets.init_app(app)
     runtime.health.watch_clients(lambda: sockets.clients)
     app.wsgi_app = guard.wrap(app.wsgi_app)  # type: ignore[method-assign]

@@ -208,6 +208,27 @@ class DeviceRefused(DeviceError):
         )
 
 
+class LogReadersFull(DeviceError):
+    """429: AxeOS from 2.10 on serves ten websockets."""
+
+    reason = "log_readers_full"
+
+    def __init__(self) -> None:
+        super().__init__("The miner already serves as many log readers as its firmware allows; close one elsewhere")
+
+
+class LogStreamTaken(DeviceError):
+    """Firmware that serves one reader gave our stream to another, without a word."""
+
+    reason = "log_stream_taken"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Somebody else reads this miner's log now, and its firmware serves one reader. "
+            "It is taken back when somebody looks at it here, or after the miner restarts"
+        )
+
+
 class MinerTookNothing(PlutoError):
     """The miner answered the write, but none of the settings is what was asked for. `details`: why, by key."""
 

@@ -76,7 +76,7 @@ class JobUpdated:
 @dataclass(frozen=True, slots=True)
 class DriftChanged:
     """What a device runs differs otherwise from what it should run than it did before; `tracked` holds how. `new`: keys
-    that did not differ before."""
+    that did not differ before, or for another reason."""
 
     tracked: Tracked
     new: frozenset[str]

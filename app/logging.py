@@ -20,16 +20,23 @@ _NOISY = ("engineio", "socketio", "geventwebsocket", "zeroconf", "urllib3", "wer
 
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = {
+        extra = {key: value for key, value in vars(record).items() if key not in _OWN}
+        line = extra | {
             "at": iso(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _OWN}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+        except TypeError:  # half a surrogate pair, a huge integer: everything as text
+            return orjson.dumps({key: _clean(str(value)) for key, value in line.items()}).decode()
+
+
+def _clean(text: str) -> str:
+    return text.encode(errors="replace").decode()
 
 
 def configure_logging(level: str) -> None:

@@ -15,6 +15,7 @@ from app.clock import Clock
 from app.events import DeviceDeleted, EventBus
 from app.miners.address import Address, AddressRule
 from app.miners.client import Miners
+from app.miners.log_stream import LogStream
 from app.miners.redaction import redact
 from app.models import Reading, Status
 from app.schemas.device import DeviceEncoder
@@ -27,12 +28,25 @@ from app.services.dashboards.service import Dashboards
 from app.services.dashboards.templates import Templates
 from app.services.devices import DeviceService
 from app.services.discovery import DiscoveryService, DiscoverySource
+from app.services.drift import DriftService
 from app.services.external_discovery import ExternalDiscovery
-from app.services.fleet import Fleet
+from app.services.fleet import Fleet, Tracked
 from app.services.health import Health
 from app.services.intents import Intents
+from app.services.jobs.hands import Hands
+from app.services.jobs.service import Jobs
+from app.services.jobs.store import JobStore
 from app.services.journal import Journal
 from app.services.locator import Locator
+from app.services.logs.device_log import DeviceLog
+from app.services.logs.doorway import Doorway
+from app.services.logs.figures import log_families
+from app.services.logs.files import LogFiles
+from app.services.logs.hub import LogHub
+from app.services.logs.past import PastLogs
+from app.services.logs.policy import LogPolicy, State
+from app.services.logs.reader import Reader
+from app.services.logs.service import LogService
 from app.services.mdns import MdnsBrowser
 from app.services.metrics import Metrics
 from app.services.monitoring import Monitoring
@@ -40,6 +54,7 @@ from app.services.neighbours import NeighbourTable
 from app.services.poller import Poller
 from app.services.presets import Presets
 from app.services.relocation import Relocation
+from app.services.repair import RepairService
 from app.services.scanner import Scanner
 from app.services.settings import MinerSettings
 from app.services.sightings import Sightings
@@ -60,7 +75,11 @@ class Runtime:
     """Everything that lives as long as the process serves. Making it starts nothing."""
 
     def __init__(
-        self, settings: Settings, clock: Clock | None = None, chance: Callable[[], float] = random.random
+        self,
+        settings: Settings,
+        clock: Clock | None = None,
+        chance: Callable[[], float] = random.random,
+        log_policy: LogPolicy | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock or Clock()
@@ -80,10 +99,17 @@ class Runtime:
             auto_listen=settings.auto_listen,
         )
         self._make_settings()
+        self._make_jobs()
+        self._make_logs(log_policy or LogPolicy(), chance)
         self.relocation = Relocation(
             self.fleet, self.monitoring, self.discovery.locate, self._subnet_of, self.events, self.clock
         )
-        self.metrics = Metrics(self.fleet, self.registry, legacy=settings.metrics_legacy_names)
+        self.metrics = Metrics(
+            self.fleet,
+            self.registry,
+            legacy=settings.metrics_legacy_names,
+            also=lambda: log_families(self.log_hub, self.fleet),
+        )
         self.write_behind = WriteBehind(self.fleet, self.clock, settings.persist_interval)
         self.dashboards = self._make_dashboards(settings.gf_host, chance) if settings.gf_host else None
         if settings.delete_data_on_device_remove:
@@ -129,6 +155,54 @@ class Runtime:
         self.system_settings = SystemSettings(self.fleet, self.miner_settings, self.presets, self.intents, self.journal)
         self.events.subscribe(DeviceDeleted, lambda event: self.journal.forget(event.mac))
         self.events.subscribe(DeviceDeleted, lambda event: self.intents.forget(event.mac))
+
+    def _make_jobs(self) -> None:
+        """What changes many miners, and what is done about those that somebody else changed."""
+        hands = Hands(self.fleet, self.commands, self.miner_settings, self.presets, self.intents, self.journal)
+        store = JobStore(Documents(self.database, "jobs"))
+        self.jobs = Jobs(store, self.fleet, hands, self.events, self.clock)
+        self.drift = DriftService(
+            self.fleet, self.intents, self.journal, Documents(self.database, "drift"), self.events
+        )
+        self.repair = RepairService(
+            self.fleet,
+            self.drift,
+            self.intents,
+            self.presets,
+            Documents(self.database, "repairs"),
+            self.jobs.create,
+            self.events,
+            self.clock,
+            by_itself=self.settings.auto_repair,
+        )
+
+    def _make_logs(self, policy: LogPolicy, chance: Callable[[], float]) -> None:
+        """What miners say, for whoever wants to hear it."""
+        settings, doorway = self.settings, Doorway(self.commands)
+
+        def connect(address: Address) -> LogStream:
+            return LogStream(address, self.rule.check, self.clock, policy.stream, chance)
+
+        def reader(tracked: Tracked, device_log: DeviceLog) -> Reader:
+            return Reader(tracked, device_log, self.fleet, doorway.verify, connect, self.clock, policy, chance)
+
+        def is_streaming(mac: str) -> bool:
+            known = self.log_hub.reader_of(mac)
+            return known is not None and known.state is State.STREAMING
+
+        self.log_hub = LogHub(self.fleet, reader, self.events, self.clock, policy.linger, files=settings.log_files)
+        past = PastLogs(doorway.past, is_streaming, self.clock)
+        self.logs = LogService(self.log_hub, past, self.devices.get, self.clock)
+        self.log_files = LogFiles(
+            settings.data_dir / "logs",
+            settings.log_file_megabytes * 1024 * 1024,
+            settings.log_file_backups,
+            self.log_hub.logs,
+            self.clock,
+        )
+        self.events.subscribe(DeviceDeleted, lambda event: past.forget(event.mac))
+        forget = self.log_files.delete if settings.delete_data_on_device_remove else self.log_files.forget
+        self.events.subscribe(DeviceDeleted, lambda event: forget(event.mac))
 
     def _make_discovery(self) -> None:
         """The original's discovery service where one is configured (it holds the lock on `pluto_discovery`), ours
@@ -185,18 +259,25 @@ class Runtime:
         self.fleet.load()
         self.presets.load()
         self.intents.load()
+        self.drift.load()
         self.discovery.start()
         self.relocation.start()
         self.write_behind.start()
         if self.dashboards:
             self.dashboards.start()
+        if self.settings.log_files:
+            self.log_files.start()
         self.devices.start()
+        self.jobs.start()
         log.info("started", extra={"devices": len(self.fleet), "monitored": len(self.fleet.monitored())})
 
     def stop(self) -> None:
         """Nothing is asked of a miner, written or published after this; the last readings are on disk."""
+        self.jobs.stop()
         self.relocation.stop()
         self.monitoring.stop()
+        self.log_hub.stop()
+        self.log_files.stop()
         self.discovery.stop()
         if self.dashboards:
             self.dashboards.stop()

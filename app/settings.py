@@ -35,6 +35,10 @@ class Settings:
     offline_after_failures: int = 3
     persist_interval: float = 300.0
     delete_data_on_device_remove: bool = False
+    log_files: bool = False
+    log_file_megabytes: int = 5
+    log_file_backups: int = 1
+    auto_repair: bool = False
     metrics_legacy_names: bool = True
     allowed_device_networks: tuple[IPv4Network, ...] = tuple(IPv4Network(net) for net in PRIVATE_NETWORKS)
     discovery_service_host: str | None = None
@@ -67,7 +71,8 @@ def _parse(name: str, text: str) -> Any:
     try:
         return PARSERS[name](text)
     except ValueError as error:
-        raise SettingsError(f"{name.upper()}={text!r} cannot be used: {error}") from None
+        shown = name.upper() if PARSERS[name] is _secret else f"{name.upper()}={text!r}"
+        raise SettingsError(f"{shown} cannot be used: {error}") from None
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -130,14 +135,19 @@ def _user(text: str) -> str:
     return text
 
 
+def _secret(text: str) -> str:
+    """Never shown. One line: it becomes a header."""
+    if not re.fullmatch(r"[^\x00-\x1f\x7f]{1,1024}", text):
+        raise ValueError("one line of text is needed")
+    return text
+
+
 def _secret_file(text: str) -> Path:
     """A file that holds one secret; read when it is used."""
     try:
-        empty = not Path(text).read_text().strip()
-    except (OSError, UnicodeDecodeError):
-        raise ValueError("a readable text file is needed") from None
-    if empty:
-        raise ValueError("the file is empty")
+        _secret(Path(text).read_text().strip())
+    except OSError:
+        raise ValueError("a readable file is needed") from None
     return Path(text)
 
 
@@ -205,6 +215,10 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "offline_after_failures": _integer(1, 100),
     "persist_interval": _seconds(1, 86400),
     "delete_data_on_device_remove": _boolean,
+    "log_files": _boolean,
+    "log_file_megabytes": _integer(1, 1024),
+    "log_file_backups": _integer(1, 20),
+    "auto_repair": _boolean,
     "metrics_legacy_names": _boolean,
     "allowed_device_networks": _networks,
     "discovery_service_host": _url,
@@ -216,10 +230,10 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "mdns_interfaces": _addresses,
     "gf_host": _url,
     "grafana_mode": _grafana_mode,
-    "grafana_token": str,
+    "grafana_token": _secret,
     "grafana_token_file": _secret_file,
     "grafana_user": _user,
-    "grafana_password": str,
+    "grafana_password": _secret,
     "grafana_password_file": _secret_file,
     "grafana_dashboards_dir": Path,
     "publish_dashboards": _boolean,

@@ -56,6 +56,7 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument(
         "--log-rate", type=float, default=2.0, help="log lines per second and miner (%(default)s)"
     )
+    options.add_argument("--latency", type=float, default=0.0, help="seconds before an answer (%(default)s)")
     options.add_argument("--seed", type=int, default=1, help="same seed, same fleet (%(default)s)")
     options.add_argument("--control", metavar="IP:PORT", help="listen here for the control API")
     return options
@@ -74,7 +75,7 @@ def specs_of(options: argparse.Namespace) -> list[MinerSpec]:
 def main(arguments: list[str] | None = None) -> int:
     """Run until told to stop; 2 when the options make no sense."""
     options = parser().parse_args(arguments)
-    timings = replace(LIFELIKE, boot=options.boot_seconds)
+    timings = replace(LIFELIKE, boot=options.boot_seconds, latency=options.latency)
     try:
         specs = [replace(spec, log_rate=options.log_rate) for spec in specs_of(options)]
         with Fleet(specs, options.seed, timings=timings) as fleet:

@@ -8,6 +8,7 @@ it to loopback.
     POST   /miners/<mac>/restart | power_off | power_on
     POST   /miners/<mac>/move           {"address": "127.0.0.5:8101"}
     POST   /miners/<mac>/say            {"text": "…", "level": "W"}: a line in its log
+    GET    /miners/<mac>/said           the last entries of its log, as they were written
     GET    /faults                      the names of the faults
 """
 
@@ -84,6 +85,10 @@ def _say(miner: Miner, body: Body) -> Body:
     return describe(miner)
 
 
+def _said(miner: Miner, body: Body) -> Body:
+    return {"said": [entry.decode(errors="replace") for entry in miner.log.recent]}
+
+
 ACTIONS: dict[tuple[str, str], Callable[[Miner, Body], Body]] = {
     ("GET", ""): _details,
     ("POST", "fault"): _set_fault,
@@ -93,6 +98,7 @@ ACTIONS: dict[tuple[str, str], Callable[[Miner, Body], Body]] = {
     ("POST", "power_on"): _power_on,
     ("POST", "move"): _move,
     ("POST", "say"): _say,
+    ("GET", "said"): _said,
 }
 
 

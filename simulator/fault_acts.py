@@ -1,5 +1,7 @@
-"""What faults do: to the delivery of an answer, to the values of /info, to the state of the miner. Functions only;
-which fault does what is the table in `faults.py`."""
+"""What faults do: to the delivery of an answer, to the values of /info, to the state of the miner.
+
+Functions only; which fault does what is the table in `faults.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """What can go wrong with a miner: a table of faults that can be switched on and off while it runs.
 
-A row may change how an answer is delivered, what the values of /info look like, what state the miner is in, or
-whether it listens at all. Options are keyword arguments of `Miner.set_fault`; `method` and `path` restrict a
-delivery fault to some requests.
+A row may change how an answer is delivered, what the values of /info look like, what state the miner is in,
+or whether it listens at all. Options are keyword arguments of `Miner.set_fault`; `method` and `path` restrict
+a delivery fault to some requests.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ FAULTS: dict[str, Fault] = {
     "garbage": _says(lambda options: Reply(body=bytes(range(256)) * 8)),
     "not_http": Fault(deliver=act.not_http),
     "html": _says(act.page),
+    "status_400": _says(lambda options: Reply(400, b"Wrong API input", HTML)),
     "status_401": _says(lambda options: Reply(401, b"Unauthorized", HTML)),
     "status_401_login": _says(act.login),
     "status_500": _says(lambda options: Reply(500, b"Internal Server Error", HTML)),

@@ -66,23 +66,23 @@ _STRATUM_2_15 = words(
 AXEOS_2_15 = (
     *words(
         """power voltage current temp temp2 vrTemp coreVoltageActual actualFrequency expectedHashrate
-    fanspeed fanrpm fan2rpm hashRate hashRate_1m hashRate_10m hashRate_1h errorPercentage sharesAccepted
-    sharesRejected sharesPending bestDiff bestSessionDiff poolDifficulty responseTime responseShareBatch
-    processTime workReceived blockFound showNewBlock blockHeight scriptsig networkDifficulty
-    coinbaseValueTotalSatoshis coinbaseValueUserSatoshis freeHeap freeHeapInternal freeHeapSpiram
-    minFreeHeap maxAllocHeap uptimeSeconds totalUptimeSeconds totalHashes totalLog2Work cpuUsage
-    miningPaused overheat_mode wifiStatus wifiRSSI version axeOSVersion idfVersion boardVersion maxPower
-    nominalVoltage smallCoreCount ASICModel isPSRAMAvailable resetReason runningPartition macAddr hostname
-    ssid ipv4 ipv6 apEnabled poolConnectionInfo isUsingFallbackStratum primaryPoolIndex secondaryPoolIndex
-    useFallbackStratum pools"""
+        fanspeed fanrpm fan2rpm hashRate hashRate_1m hashRate_10m hashRate_1h errorPercentage sharesAccepted
+        sharesRejected sharesPending bestDiff bestSessionDiff poolDifficulty responseTime responseShareBatch
+        processTime workReceived blockFound showNewBlock blockHeight scriptsig networkDifficulty
+        coinbaseValueTotalSatoshis coinbaseValueUserSatoshis freeHeap freeHeapInternal freeHeapSpiram
+        minFreeHeap maxAllocHeap uptimeSeconds totalUptimeSeconds totalHashes totalLog2Work cpuUsage
+        miningPaused overheat_mode wifiStatus wifiRSSI version axeOSVersion idfVersion boardVersion maxPower
+        nominalVoltage smallCoreCount ASICModel isPSRAMAvailable resetReason runningPartition macAddr hostname
+        ssid ipv4 ipv6 apEnabled poolConnectionInfo isUsingFallbackStratum primaryPoolIndex secondaryPoolIndex
+        useFallbackStratum pools"""
     ),
     *(f"stratum{part}" for part in _STRATUM_2_15),
     *(f"fallbackStratum{part}" for part in _STRATUM_2_15),
     *words(
         """useCustomWWW overclockEnabled display rotation invertscreen displayTimeout autofanspeed
-  manualFanSpeed minFanSpeed temptarget coreVoltage frequency statsFrequency statsLimit power_fault hardware_fault
-    hashrateMonitor partitions sharesRejectedReasons blockSignals coinbaseOutputs fullHostname
-    mdnsHostname"""
+        manualFanSpeed minFanSpeed temptarget coreVoltage frequency statsFrequency statsLimit power_fault
+        hardware_fault hashrateMonitor partitions sharesRejectedReasons blockSignals coinbaseOutputs
+        fullHostname mdnsHostname"""
     ),
 )
 

@@ -41,7 +41,7 @@ POWER_ON_RESET = "Power on reset"
 
 
 class Miner:
-    """A miner that is off until `power_on`. `now` is its clock, in seconds."""
+    """A miner that is off until `power_on`. `now` is its clock, in seconds; `boots` counts its reboots."""
 
     def __init__(
         self, spec: MinerSpec, random: Random, clock: Clock = time.monotonic, timings: Timings | None = None
@@ -52,6 +52,7 @@ class Miner:
         self.timings = timings or Timings()
         self.now = clock
         self.powered = False
+        self.boots = 0
         self.ledger = Ledger()
         self.settings = Settings(first_settings(spec))
         self.machine = Machine(self.board, self.settings.active, random, clock())
@@ -208,6 +209,7 @@ class Miner:
         self._open_door()
 
     def _boot(self, reason: str) -> None:
+        self.boots += 1
         self.settings.boot()
         self.machine.boot(self.now(), self.timings.mining)
         self.subject.reset_reason = reason

@@ -31,7 +31,7 @@ class Timings:
 
 
 # As on the desk: what the demo shows.
-LIFELIKE = Timings(boot=5.0, before_restart=1.0, mining=8.0, cooling=30.0, latency=0.02)
+LIFELIKE = Timings(boot=5.0, before_restart=1.0, mining=8.0, cooling=30.0)
 
 
 @dataclass(frozen=True)

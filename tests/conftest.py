@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes import FakeClock, free_port
 from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
+from house import HOUSE, LOOPBACK, Service, ports_of
 
 from app.settings import Settings
-from fakes import FakeClock, free_port
-from house import HOUSE, LOOPBACK, Service, ports_of
 from simulator import Fleet, MinerSpec, Timings, mac_of
 
 QUICK = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.05, cooling=0.5, resume=0.1)
@@ -28,7 +28,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
-    """Miners at 127.80.0.1, .2, ..., all on one port; each argument is one's fields (a generation's name will do). They are
+    """Miners at 127.80.0.1, .2, ..., all on one port; each argument is one's fields (a generation's name will do).
+    They are
     in the neighbour table of `make_service`."""
     fleets: list[Fleet] = []
 
@@ -57,11 +58,14 @@ def _spec(given: Any, number: int, port: int) -> MinerSpec:
 
 @pytest.fixture
 def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """`make_service(fleet)`: started, on a data directory of this test, with nothing imprinted; options are settings. `clock=` for
+    """`make_service(fleet)`: started, on a data directory of this test, with nothing imprinted; options are settings.
+    `clock=` for
     fake time."""
     services: list[Service] = []
 
-    def make(fleet: Any = (), *, clock: Any = None, start: bool = True, **given: Any) -> Service:
+    def make(
+        fleet: Any = (), *, clock: Any = None, start: bool = True, log_policy: Any = None, **given: Any
+    ) -> Service:
         fields = {
             "data_dir": tmp_path / "data",
             "poll_interval": 0.5,
@@ -71,7 +75,7 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
             "neighbour_table": tmp_path / "arp",
             "mdns": False,
         }
-        service = Service(Settings(**{**fields, **given}), clock)
+        service = Service(Settings(**{**fields, **given}), clock, **({"log_policy": log_policy} if log_policy else {}))
         services.append(service)
         return service.start() if start else service
 
@@ -81,7 +85,9 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 
 @pytest.fixture
-def house(make_fleet: Callable[..., Fleet], make_service: Callable[..., Service], clock: FakeClock) -> Callable[..., Any]:
+def house(
+    make_fleet: Callable[..., Fleet], make_service: Callable[..., Service], clock: FakeClock
+) -> Callable[..., Any]:
     """`service, miners = house("2.12", "2.4")`: those miners imprinted by hand and polled twice, under fake time."""
 
     def build(*specs: Any, rounds: float = 2, timings: Timings = QUICK, **settings: Any) -> tuple[Service, Fleet]:
@@ -90,6 +96,21 @@ def house(make_fleet: Callable[..., Fleet], make_service: Callable[..., Service]
         if specs:
             service.imprint(*fleet)
         service.round(rounds)
+        return service, fleet
+
+    return build
+
+
+@pytest.fixture
+def home(make_fleet: Callable[..., Fleet], make_service: Callable[..., Service]) -> Callable[..., Any]:
+    """`service, miners = home("2.12", "2.4")`: imprinted and online, in real time, for firmware queues its writes."""
+
+    def build(*specs: Any, **given: Any) -> tuple[Service, Fleet]:
+        fleet = make_fleet(*specs)
+        service = make_service(fleet, **given)
+        service.imprint(*fleet)
+        if given.get("auto_listen", True):
+            service.await_status("online", *fleet)
         return service, fleet
 
     return build
@@ -124,8 +145,11 @@ def serve() -> Iterator[Callable[[Service], str]]:
 
 @pytest.fixture(autouse=True)
 def no_tracebacks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a test does to the service, it never makes it log a traceback, unless the test takes the records away."""
+    """Whatever a test does to the service, it never makes it log a traceback, unless the test takes the records
+    away."""
     caplog.set_level(logging.INFO)
     yield
     broken = [record for when in ("setup", "call") for record in caplog.get_records(when) if record.exc_info]
-    assert not broken, [f"{record.name}: {record.getMessage()} {record.exc_info[1]!r}" for record in broken if record.exc_info]
+    assert not broken, [
+        f"{record.name}: {record.getMessage()} {record.exc_info[1]!r}" for record in broken if record.exc_info
+    ]

@@ -1,14 +1,15 @@
-"""What the tests use in place of the world: time that a test moves, and a peer that says on a raw socket whatever it is told."""
+"""What the tests use in place of the world: time that a test moves, and a peer that says on a raw socket whatever it
+is told."""
 
 from __future__ import annotations
 
 import gc
-import os
 import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 import gevent
@@ -37,6 +38,7 @@ class FakeClock(Clock):
         self._seconds = 1000.0
         self._moved = Event()
         self._waiting: dict[Any, float] = {}
+        self._awaited: dict[Any, Event] = {}
         self._known: set[Any] = set()
 
     def now(self) -> datetime:
@@ -50,10 +52,11 @@ class FakeClock(Clock):
         self._known.add(me)
         try:
             while not event.is_set() and self._seconds < due:
-                self._waiting[me] = due
+                self._waiting[me], self._awaited[me] = due, event
                 gevent.wait([event, self._moved], count=1)
         finally:
             self._waiting.pop(me, None)
+            self._awaited.pop(me, None)
         return event.is_set()
 
     def advance(self, seconds: float) -> None:
@@ -65,13 +68,14 @@ class FakeClock(Clock):
 
     @property
     def idle(self) -> bool:
-        """Everybody who ever waited waits again, or has ended."""
+        """Everybody who ever waited waits again, for what has not happened yet, or has ended."""
         self._known = {who for who in self._known if not who.dead}
-        return all(who in self._waiting for who in self._known)
+        return all(who in self._waiting and not self._awaited[who].is_set() for who in self._known)
 
 
 class Peer:
-    """A TCP server on loopback: each connection is handled by `script(socket)`, in turn the scripts given, the last for the rest."""
+    """A TCP server on loopback: each connection is handled by `script(socket)`, in turn the scripts given, the last
+    for the rest."""
 
     def __init__(self, *scripts: Callable[[Any], None], host: str = "127.0.0.1") -> None:
         self._scripts = list(scripts)
@@ -106,20 +110,6 @@ class Peer:
         return data
 
 
-def answers(peer_of: Callable[[], Peer], *replies: bytes, then: Callable[[Any], None] | None = None) -> Callable[[Any], None]:
-    """A script: one reply per request on the same connection, then `then`, else the connection is closed."""
-
-    def script(opened: Any) -> None:
-        for reply in replies:
-            if not peer_of().read_request(opened):
-                return
-            opened.sendall(reply)
-        if then:
-            then(opened)
-
-    return script
-
-
 def reset(opened: Any) -> None:
     """End a connection by RST, as a restarting miner does."""
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
@@ -127,7 +117,7 @@ def reset(opened: Any) -> None:
 
 
 def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def live_greenlets() -> int:

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 import gevent
+from fakes import FakeClock, eventually
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
@@ -15,7 +16,6 @@ from app import create_app
 from app.clock import Clock
 from app.events import DeviceFailed, DeviceObserved, DeviceRemoved
 from app.settings import Settings
-from fakes import FakeClock, eventually
 from simulator import Miner
 
 HOUSE = IPv4Network("127.80.0.0/27")
@@ -37,14 +37,20 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
 
     def get_one(self, name: str, **labels: str) -> float | None:
         """The value of the one series with at least these labels; None when there is none."""
-        values = [value for (each, given), value in self.items() if each == name and labels.items() <= dict(given).items()]
+        values = [
+            value for (each, given), value in self.items() if each == name and labels.items() <= dict(given).items()
+        ]
         assert len(values) < 2, f"{len(values)} series of {name} {labels}"
         return values[0] if values else None
 
     def of_device(self, mac: str) -> dict[str, float]:
         """Suffix → value of `pluto_device_*` for one MAC."""
         start = "pluto_device_"
-        return {name.removeprefix(start): value for (name, given), value in self.items() if name.startswith(start) and dict(given).get("mac") == mac}
+        return {
+            name.removeprefix(start): value
+            for (name, given), value in self.items()
+            if name.startswith(start) and dict(given).get("mac") == mac
+        }
 
     def names(self) -> set[str]:
         return {name for name, _ in self}
@@ -111,7 +117,8 @@ class Service:
     # With a FakeClock.
 
     def round(self, rounds: float = 1, steps: int = 1) -> None:
-        """One poll interval (or several), in so many steps: every poll that comes due is carried out, and all that follows."""
+        """One poll interval (or several), in so many steps: every poll that comes due is carried out, and all that
+        follows."""
         for _ in range(round(rounds * steps)):
             self.settle()
             self.clock.advance(self.settings.poll_interval / steps)

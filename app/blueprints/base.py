@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import flask_smorest
 import orjson
-from flask import Response, current_app
+from flask import Response, current_app, request
 from flask.json.provider import JSONProvider
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
@@ -25,6 +25,11 @@ JSON = "application/json"
 def runtime() -> Runtime:
     """The services of the app that handles this request."""
     return cast("Runtime", current_app.extensions["pluto"])
+
+
+def actor() -> str:
+    """Who asks: the peer, until there are tokens with names."""
+    return request.remote_addr or "unknown"
 
 
 class OrjsonProvider(JSONProvider):

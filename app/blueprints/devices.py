@@ -82,4 +82,7 @@ def devices_by_preset(preset_uuid: str) -> Response:
 @blueprint.arguments(ListenSchema)
 @blueprint.response(200, DevicesEnvelope, description="The devices that are monitored now")
 def listen(body: dict[str, Any]) -> Response:
-    return answer("Devices listeners set successfully", runtime().devices.listen(body["macs"]))
+    devices = runtime().devices.listen(body["macs"])
+    if "traceLogs" in body:
+        runtime().log_hub.trace(devices, body["traceLogs"])
+    return answer("Devices listeners set successfully", devices)

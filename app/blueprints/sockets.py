@@ -7,11 +7,14 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import orjson
-from flask import Flask
+from flask import Flask, request
 from flask_socketio import SocketIO, emit
 
-from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, EventBus
-from app.schemas.device import DeviceEncoder
+from app.blueprints.backpressure import bound
+from app.blueprints.log_sockets import LogSockets
+from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, DriftChanged, JobUpdated
+from app.runtime import Runtime
+from app.schemas.device import drift_on_the_wire
 
 PATH = "/socket/io"
 
@@ -30,11 +33,9 @@ class _Json:
 
 
 class Sockets:
-    """Owns the Socket.IO server and the one switch for log lines, which all clients share as in the original."""
+    """Owns the Socket.IO server. One switch for log lines is shared by all clients, as in the original."""
 
-    def __init__(
-        self, events: EventBus, encoder: DeviceEncoder, origin_allowed: Callable[[str | None, dict[str, Any]], bool]
-    ) -> None:
+    def __init__(self, runtime: Runtime, origin_allowed: Callable[[str | None, dict[str, Any]], bool]) -> None:
         self.server = SocketIO(
             async_mode="gevent",
             path=PATH,
@@ -45,12 +46,16 @@ class Sockets:
             max_http_buffer_size=64 * 1024,
             serve_client=False,
         )
-        self._encoder = encoder
+        self._encoder = runtime.encoder
+        self._health = runtime.health
+        self._logs = LogSockets(self.server, runtime.logs, runtime.fleet.find, lambda: self._clients)
         self._clients = 0
-        self._logs_listening = False
+        events = runtime.events
         events.subscribe(DeviceObserved, lambda event: self._device("stat_update", event.tracked))
         events.subscribe(DeviceFailed, lambda event: self._device("error", event.tracked))
         events.subscribe(DeviceRemoved, self._removed)
+        events.subscribe(JobUpdated, self._job)
+        events.subscribe(DriftChanged, self._drift)
 
     @property
     def clients(self) -> int:
@@ -59,21 +64,23 @@ class Sockets:
     def init_app(self, app: Flask) -> None:
         flask_only = app.wsgi_app
         self.server.init_app(app)
+        bound(self.server.server.eio, self._health.events_dropped)
         app.wsgi_app = _route(app.wsgi_app, flask_only)  # type: ignore[method-assign]
         self.server.on_event("connect", self._connected)
         self.server.on_event("disconnect", self._disconnected)
         self.server.on_event("enableLogsListening", lambda *_: self._switch_logs(True))
         self.server.on_event("disableLogsListening", lambda *_: self._switch_logs(False))
-        self.server.on_event("checkLogsListening", lambda *_: emit("logsListeningStatus", self._logs_listening))
+        self.server.on_event("checkLogsListening", lambda *_: emit("logsListeningStatus", self._logs.broadcast.on))
 
     def _connected(self, *_: Any) -> None:
         self._clients += 1
 
     def _disconnected(self, *_: Any) -> None:
         self._clients -= 1
+        self._logs.left(request.sid)  # type: ignore[attr-defined]  # flask-socketio's
 
     def _switch_logs(self, on: bool) -> None:
-        self._logs_listening = on
+        self._logs.broadcast.switch(on)
         self._emit("logsListeningStatus", on)
 
     def _device(self, event: str, tracked: Any) -> None:
@@ -82,6 +89,13 @@ class Sockets:
 
     def _removed(self, event: DeviceRemoved) -> None:
         self._emit("device_removed", {"ipRemoved": event.ip, "remainingIps": event.remaining_ips, "mac": event.mac})
+
+    def _job(self, event: JobUpdated) -> None:
+        device = {} if event.device is None else {"device": event.device}
+        self._emit("job_update", {"id": event.id, "state": event.state, "counts": event.counts, **device})
+
+    def _drift(self, event: DriftChanged) -> None:
+        self._emit("drift", {"mac": event.tracked.mac, "drift": drift_on_the_wire(event.tracked) or []})
 
     def _emit(self, event: str, payload: Any) -> None:
         if self._clients:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -18,6 +16,20 @@ import orjson
 import requests
 from requests.auth import AuthBase
 
+from app.clients.grafana_answers import (
+    ANY,
+    CHECK,
+    LOOK,
+    PUBLISH,
+    REFUSALS,
+    REMOVE,
+    SAVE,
+    SWITCH,
+    VIEW,
+    Answer,
+    Finding,
+    Readings,
+)
 from app.errors import GrafanaDown, GrafanaRefused
 
 DEADLINE_SECONDS = 5.0
@@ -27,73 +39,6 @@ CHUNK = 64 * 1024
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-
-
-class Finding(StrEnum):
-    """What Grafana says of one dashboard, or of its public row."""
-
-    SAVED = "saved"  # it took the dashboard
-    REJECTED = "rejected"  # it will not take this dashboard, or not from us (it is provisioned from a file)
-    PRESENT = "present"  # the dashboard is there
-    ABSENT = "absent"  # the dashboard is not
-    PRIVATE = "private"  # the dashboard, if there is one, has no public row
-    PAUSED = "paused"  # it has one, switched off
-    PUBLIC = "public"  # it has one, switched on
-    RACED = "raced"  # somebody made or changed the public row meanwhile
-    TAKEN = "taken"  # another row has this uid or access token
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """`row`: Grafana's PublicDashboard, its `uid`, `accessToken`, `dashboardUid` and `isEnabled` checked."""
-
-    finding: Finding
-    row: Mapping[str, Any] | None = None
-
-
-_ANY = ""
-_ROW = None
-_Readings = Mapping[tuple[int, str], Finding | None]
-
-# What (status, messageId) of an answer means, by call; a messageId that is not named is ANY. `_ROW`: the body tells. Texts are
-# never read: proxies and the CSRF filter write their own. What stands in no table is judged by `_refusal`.
-SAVE: _Readings = {
-    (200, _ANY): Finding.SAVED,
-    (400, _ANY): Finding.REJECTED,
-    (412, _ANY): Finding.REJECTED,
-    (422, _ANY): Finding.REJECTED,
-}
-CHECK: _Readings = {(200, _ANY): Finding.PRESENT, (404, _ANY): Finding.ABSENT}
-REMOVE: _Readings = {(200, _ANY): Finding.ABSENT, (404, _ANY): Finding.ABSENT, (400, _ANY): Finding.REJECTED}
-LOOK: _Readings = {
-    (200, _ANY): _ROW,
-    (404, "publicdashboards.notFound"): Finding.PRIVATE,
-    (404, "publicdashboards.dashboardNotFound"): Finding.ABSENT,
-}
-PUBLISH: _Readings = {
-    (200, _ANY): _ROW,
-    (400, "publicdashboards.dashboardIsPublic"): Finding.RACED,
-    (400, _ANY): Finding.TAKEN,
-    (404, "publicdashboards.dashboardNotFound"): Finding.ABSENT,
-    # A uid or token that is in use ends as a failed insert.
-    (500, "publicdashboards.internalServerError"): Finding.TAKEN,
-}
-SWITCH: _Readings = {
-    (200, _ANY): _ROW,
-    (400, _ANY): Finding.RACED,
-    (404, "publicdashboards.notFound"): Finding.PRIVATE,
-    (404, "publicdashboards.dashboardNotFound"): Finding.ABSENT,
-}
-VIEW: _Readings = {(200, _ANY): Finding.PUBLIC, (403, _ANY): Finding.PAUSED, (404, _ANY): Finding.PRIVATE}
-
-
-# Statuses that waiting does not mend: first, last, reason, sentence.
-_REFUSALS: tuple[tuple[int, int, str, str], ...] = (
-    (300, 399, "redirect", "redirects, which is not followed; set GF_HOST to where it leads, path included"),
-    (401, 401, "unauthorised", "refuses our login: check GRAFANA_TOKEN, or GRAFANA_USER and GRAFANA_PASSWORD"),
-    (403, 403, "forbidden", "forbids it: the account needs the role Admin"),
-    (404, 404, "no_api", "has no such API: is the path in GF_HOST right, and are public dashboards enabled?"),
-)
 
 
 class _Late(Exception):
@@ -132,8 +77,8 @@ def authentication(token: str | None, user: str | None, password: str | None) ->
 
 
 class GrafanaClient:
-    """Each call answers with a Finding, or raises GrafanaDown (later it may work) or GrafanaRefused (somebody must change
-    the configuration). A call takes at most `deadline` seconds as a whole."""
+    """Each call answers with a Finding, or raises GrafanaDown (later it may work) or GrafanaRefused (somebody must
+    change the configuration). A call takes at most `deadline` seconds as a whole."""
 
     def __init__(self, base_url: str, auth: Any, deadline: float = DEADLINE_SECONDS) -> None:
         self._base_url = base_url.rstrip("/")
@@ -183,11 +128,11 @@ class GrafanaClient:
     def _public(uid: str) -> str:
         return f"api/dashboards/uid/{quote(uid)}/public-dashboards"
 
-    def _call(self, readings: _Readings, method: str, path: str, body: Any = None, uid: str = "") -> Answer:
+    def _call(self, readings: Readings, method: str, path: str, body: Any = None, uid: str = "") -> Answer:
         status, raw = self._exchange(method, f"{self._base_url}/{path}", None if body is None else orjson.dumps(body))
         parsed = _parsed(raw)
         key = status, str(parsed.get("messageId", ""))
-        key = key if key in readings else (status, _ANY)
+        key = key if key in readings else (status, ANY)
         if not parsed or key not in readings:  # every answer of Grafana's own is an object
             raise self._refusal(status)
         finding = readings[key]
@@ -231,7 +176,7 @@ class GrafanaClient:
             return response.status_code, bytes(received)
 
     def _refusal(self, status: int) -> GrafanaDown | GrafanaRefused:
-        for first, last, reason, sentence in _REFUSALS:
+        for first, last, reason, sentence in REFUSALS:
             if first <= status <= last:
                 return GrafanaRefused(reason, f"{self._name} {sentence}")
         if status == 200:

@@ -34,8 +34,11 @@ from app.models import Reading
 INFO = "/api/system/info"
 ASIC = "/api/system/asic"
 RESTART = "/api/system/restart"
+LOGS = "/api/system/logs"
 SYSTEM = "/api/system"
 COMMAND_SECONDS = 10.0
+LOGS_SECONDS = 20.0
+MAX_LOGS = 640 * 1024
 MAX_WRITE = 10240
 # Commands without a body, and the AxeOS that brought them. NerdOS has none of them.
 COMMANDS = {"identify": "2.12", "pause": "2.14", "resume": "2.14"}
@@ -110,6 +113,12 @@ class Miner:
             if error.status in (404, 405):
                 raise DeviceCannot(name, COMMANDS[name]) from None
             raise
+
+    def logs(self) -> bytes:
+        """Its log of the past (AxeOS ≥ 2.14: a ring of 512 KB that survives a restart), secrets and all."""
+        reply = self._connection.request("GET", LOGS, deadline=LOGS_SECONDS, keep=True, limit=MAX_LOGS)
+        _require_success(reply)
+        return reply.body
 
     def settle(self) -> None:
         """After a command: firmware that purges no sockets (AxeOS before 2.10) must not be left holding ours."""

@@ -52,6 +52,17 @@ def dialect_of(info: Mapping[str, Any]) -> Dialect:
     return next(dialect for since, dialect in _BY_VERSION if version >= since)
 
 
+def serves_one_log_reader(info: Mapping[str, Any]) -> bool:
+    """AxeOS before 2.10 and NerdOS have one log stream, and the newest reader gets it; later ones have ten."""
+    return dialect_of(info) in (AXEOS_BEFORE_2_7, AXEOS_2_7, NERDOS)
+
+
+def keeps_log(info: Mapping[str, Any]) -> bool:
+    """Whether the miner has a log of the past to give: GET /api/system/logs, AxeOS 2.14 and later."""
+    dialect = dialect_of(info)
+    return dialect is AXEOS_2_15 or (dialect is AXEOS_2_10 and (firmware_version(info) or (0, 0)) >= (2, 14))
+
+
 def firmware_version(info: Mapping[str, Any]) -> tuple[int, int] | None:
     """(major, minor) of `version`; None for a bare commit such as `7afa9af`."""
     match = _VERSION.match(str(info.get("version") or ""))

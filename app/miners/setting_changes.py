@@ -90,10 +90,6 @@ def normal(setting: Setting, value: Any, dialect: Dialect) -> Value:
 def _weigh(found: Difference, setting: Setting, value: Any, info: Info, dialect: Dialect, *, by_hand: bool) -> None:
     if setting.secret and value in (None, "", MASK):
         return
-    if (why := _unsendable(setting, info, dialect, by_hand=by_hand)) is not None:
-        status, reason = why
-        found.unsent[setting.key] = (status, None if setting.secret else value, reason)
-        return
     if _is_present(setting, value, info):
         found.unchanged[setting.key] = present(setting, info)
         return
@@ -103,7 +99,10 @@ def _weigh(found: Difference, setting: Setting, value: Any, info: Info, dialect:
         found.problems[setting.key] = [str(error)]
         return
     actual = present(setting, info)
-    if not setting.secret and (runs(setting, wanted, info) or (wanted == "" and actual is None)):
+    if (why := _unsendable(setting, info, dialect, by_hand=by_hand)) is not None:
+        status, reason = why
+        found.unsent[setting.key] = (status, None if setting.secret else wanted, reason)
+    elif not setting.secret and (runs(setting, wanted, info) or (wanted == "" and actual is None)):
         found.unchanged[setting.key] = wanted
     else:
         found.changes.append(Change(setting, wanted, actual))

@@ -105,10 +105,16 @@ def _rssi(info: Info, fields: Fields) -> float | None:
     return None if value is None or value == -90 or value > 0 else value
 
 
+def ratio(part: float, whole: float) -> float | None:
+    """A quotient, or None where it is no finite number."""
+    quotient = part / whole if whole else math.inf
+    return quotient if math.isfinite(quotient) else None
+
+
 def _efficiency(info: Info, fields: Fields) -> float | None:
     """J/TH; absent, not infinite, while nothing is hashed."""
     power, hashrate = (_amount(info, (field,)) for field in fields)
-    return power / (hashrate / 1000) if power is not None and hashrate else None
+    return None if power is None or hashrate is None else ratio(power, hashrate / 1000)
 
 
 def _using_fallback(info: Info, fields: Fields) -> float | None:

@@ -50,6 +50,7 @@ class DeviceSchema(BaseSchema):
     )
     error = fields.String(metadata={"description": "Why the last poll failed"})
     conflict = fields.String(metadata={"description": "Who else claims its MAC or address"})
+    logWarning = fields.String(metadata={"description": "Who has the log stream, on firmware that has only one"})
     drift = fields.List(
         fields.Nested(DriftSchema),
         metadata={"description": "What differs from what was set from here; absent where nothing was"},
@@ -147,6 +148,7 @@ def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
         "lastSeen": record.last_seen,
         "error": observation.error,
         "conflict": tracked.conflict,
+        "logWarning": tracked.log_warning,
         "drift": drift_on_the_wire(tracked),
     }
     return {

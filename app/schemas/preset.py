@@ -14,8 +14,8 @@ from app.services.presets import Preset
 _NAME = validate.Length(1, 128)
 _CONFIGURATION = {
     "description": "Firmware names, each part optional: stratumURL, stratumPort, stratumUser, stratumPassword and "
-    "their fallback twins, frequency, coreVoltage, autofanspeed, manualFanSpeed, minFanSpeed, temptarget, display, rotation, "
-    "..., and workerTemplate, which may name {hostname} and {mac}. Passwords are kept and never sent out"
+    "their fallback twins, frequency, coreVoltage, autofanspeed, manualFanSpeed, minFanSpeed, temptarget, display, "
+    "rotation, ..., and workerTemplate, which may name {hostname} and {mac}. Passwords are kept and never sent out"
 }
 
 

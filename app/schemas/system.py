@@ -45,8 +45,8 @@ class ChangeSchema(BaseSchema):
 
 
 class OptionsSchema(BaseSchema):
-    frequencies = fields.List(fields.Float(), metadata={"description": "MHz"})
-    voltages = fields.List(fields.Float(), metadata={"description": "mV"})
+    frequencies = fields.List(fields.Raw(), metadata={"description": "MHz"})
+    voltages = fields.List(fields.Raw(), metadata={"description": "mV"})
     source = fields.String(metadata={"description": "`device`: its own lists; `table`: the vendor's, by chip"})
     overclock = fields.Dict(
         metadata={"description": "unlocked (on the miner); frequency and coreVoltage: {min, max} that hold even then"}

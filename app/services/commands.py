@@ -32,7 +32,10 @@ class Commands:
         self._events = events
         self._clock = clock
         self._restarted: dict[str, float] = {}
-        events.subscribe(DeviceDeleted, lambda event: self._restarted.pop(event.mac, None))
+        events.subscribe(DeviceDeleted, self._forget)
+
+    def _forget(self, event: DeviceDeleted) -> None:
+        self._restarted.pop(event.mac, None)
 
     @contextmanager
     def held(self, tracked: Tracked) -> Iterator[Miner]:

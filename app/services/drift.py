@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Watched:
-    """What is known of one device with an intent. `written` was made of the journal for `intent`; it is made again when
-    the intent is another object."""
+    """What is known of one device with an intent. `written` was made of the journal when its last entry was `entry`."""
 
     intent: Intent
+    entry: int
     written: Mapping[str, Written]
     drift: tuple[Drift, ...] = ()
 
@@ -58,7 +58,7 @@ class DriftService:
             if (tracked := self._fleet.find(mac)) is not None:
                 intent = self._intents.of(mac)
                 drift = tuple(Drift(**{**row, "cause": Cause(row["cause"])}) for row in record["drift"])
-                self._watched[mac] = Watched(intent, self._written(mac), drift)
+                self._watched[mac] = Watched(intent, self._journal.latest(mac), self._written(mac), drift)
                 self._fleet.set_drift(tracked, drift)
 
     def of(self, tracked: Tracked) -> tuple[Drift, ...]:
@@ -90,16 +90,18 @@ class DriftService:
             self._fleet.set_drift(tracked, rows)
 
     def _known(self, mac: str) -> Watched:
-        """The journal is read again only after the intent changed, which every write of ours does."""
-        intent, watched = self._intents.of(mac), self._watched.get(mac)
+        """The journal is read again only after a write of ours."""
+        intent, entry = self._intents.of(mac), self._journal.latest(mac)
+        watched = self._watched.get(mac)
         if watched is None:
-            watched = self._watched[mac] = Watched(intent, self._written(mac))
-        elif watched.intent is not intent:
-            watched.intent, watched.written = intent, self._written(mac)
+            watched = self._watched[mac] = Watched(intent, entry, self._written(mac))
+        elif watched.intent is not intent or watched.entry != entry:
+            watched.intent, watched.entry, watched.written = intent, entry, self._written(mac)
         return watched
 
     def _changed(self, tracked: Tracked, watched: Watched, rows: tuple[Drift, ...]) -> None:
-        new = {row.key for row in rows} - {row.key for row in watched.drift}
+        before = {(row.key, row.cause) for row in watched.drift}
+        new = {row.key for row in rows if (row.key, row.cause) not in before}
         watched.drift = rows
         if rows:
             self._documents.put(tracked.mac, {"drift": [asdict(row) for row in rows]})

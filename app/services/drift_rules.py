@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -90,8 +90,8 @@ def drifted(
         for key, value in intended.items()
         if key in SETTINGS and not _fresh(written.get(key), now) and _differs(key, value, info)
     }
-    cause_of = _cause(intended, differing, info)
-    rows = {key: (expected, actual, cause_of(key)) for key, (expected, actual) in differing.items()}
+    cause_of = _cause(intended, differing, info) if differing else None
+    rows = {key: (expected, actual, cause_of(key)) for key, (expected, actual) in differing.items() if cause_of}
     waiting = {key: w for key, w in written.items() if key in intended and key not in rows and not _fresh(w, now)}
     for key, w in waiting.items():
         if w.needs_restart and booted_at is not None and booted_at <= w.at:
@@ -108,7 +108,9 @@ def _differs(key: str, value: Any, info: Mapping[str, Any]) -> bool:
     return present(SETTINGS[key], info) is not None and not runs(SETTINGS[key], value, info)
 
 
-def _cause(intended: Mapping[str, Any], differing: Mapping[str, tuple[Any, Any]], info: Mapping[str, Any]) -> Any:
+def _cause(
+    intended: Mapping[str, Any], differing: Mapping[str, tuple[Any, Any]], info: Mapping[str, Any]
+) -> Callable[[str], Cause]:
     hot, reset = overheated(intended, info), was_reset(intended, set(differing), info)
 
     def cause(key: str) -> Cause:

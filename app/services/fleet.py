@@ -36,6 +36,7 @@ class Tracked:
         "device",
         "drift",
         "last_known",
+        "log_warning",
         "monitored",
         "observation",
         "options",
@@ -49,6 +50,7 @@ class Tracked:
         self.observation = Observation()
         self.monitored = False
         self.conflict: str | None = None
+        self.log_warning: str | None = None
         self.drift: tuple[Drift, ...] | None = None
         self.options: Options | None = None
         self.last_known: dict[str, Any] = {}
@@ -141,8 +143,8 @@ class Fleet:
         return self._hosts[address.host] <= 1
 
     def keep(self, devices: Iterable[Device]) -> list[Tracked]:
-        """Adds devices, or replaces the records of known ones; all or none, on disk when it returns. An iterator is read
-        under the lock, so that what it makes of present records undoes no edit."""
+        """Adds devices, or replaces the records of known ones; all or none, on disk when it returns. An iterator is
+        read under the lock, so that what it makes of present records undoes no edit."""
         with self._writing:
             kept = list(devices)
             self._repository.save(kept)
@@ -217,6 +219,12 @@ class Fleet:
         """`drift`: what is not as it should be; None for a device of which nobody asked anything."""
         if tracked.drift != drift:
             tracked.drift = drift
+            tracked.version += 1
+
+    def set_log_warning(self, tracked: Tracked, warning: str | None) -> None:
+        """`warning`: a sentence for the user about who reads its log."""
+        if tracked.log_warning != warning:
+            tracked.log_warning = warning
             tracked.version += 1
 
     def overlay(self, tracked: Tracked, info: Mapping[str, Any]) -> None:

@@ -31,6 +31,9 @@ class Health:
         self._crashes = Counter("pluto_monitor_crashes", "Unexpected errors in a device's loop", registry=registry)
         self._writes = Gauge("pluto_store_write_batches", "Batches written to the store since start", registry=registry)
         self._clients = Gauge("pluto_socket_clients", "Connected Socket.IO clients", registry=registry)
+        self._undelivered = Counter(
+            "pluto_socket_events_dropped", "Events that slow Socket.IO clients were not sent", registry=registry
+        )
         build = Gauge("pluto_build_info", "Version of the service", ["version"], registry=registry)
         build.labels(VERSION).set(1)
         self._good, self._bad, self._skipped = (self._polls.labels(outcome) for outcome in ("ok", "failed", "skipped"))
@@ -63,6 +66,10 @@ class Health:
 
     def grafana_failed(self, reason: str) -> None:
         self._grafana_failures.labels(reason).inc()
+
+    def events_dropped(self, count: int) -> None:
+        """A client does not read as fast as things happen."""
+        self._undelivered.inc(count)
 
     def watch_store(self, batches: Callable[[], int]) -> None:
         self._writes.set_function(batches)

@@ -72,6 +72,10 @@ class Journal:
         """Newest first."""
         return [entry for _, entry in reversed(self._documents.all(f"{mac}:"))]
 
+    def latest(self, mac: str) -> int:
+        """The number of the last entry of this process, 0 for none: cheap, to see whether there is a new one."""
+        return self._numbers.get(mac, 0)
+
     def forget(self, mac: str) -> None:
         with self._writing:
             self._documents.delete(*(key for key, _ in self._documents.all(f"{mac}:")))

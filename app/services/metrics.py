@@ -7,8 +7,9 @@ per reading.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,7 +17,7 @@ import gevent
 from prometheus_client import CollectorRegistry, generate_latest
 
 from app.miners.dialects import model_of
-from app.miners.telemetry import MEASURES, pool_in_use, telemetry
+from app.miners.telemetry import MEASURES, pool_in_use, ratio, telemetry
 from app.models import Reading
 from app.services.drift_rules import is_foreign_pool
 from app.services.exposition import family, labels, number, plain
@@ -66,9 +67,18 @@ class Series:
 class Metrics:
     """Owns the rendered lines of each device's last reading."""
 
-    def __init__(self, fleet: Fleet, registry: CollectorRegistry, *, legacy: bool) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        registry: CollectorRegistry,
+        *,
+        legacy: bool,
+        also: Callable[[], Iterable[str]] = tuple,
+    ) -> None:
+        """`also`: ready families of others, asked at each scrape."""
         self._fleet = fleet
         self._registry = registry
+        self._also = also
         self._legacy = (
             LegacyNames({*OVERVIEW, *BY_LABEL, *(f"pluto_device_{m.key}" for m in MEASURES)}) if legacy else None
         )
@@ -79,7 +89,7 @@ class Metrics:
         monitored = self._fleet.monitored()
         online = list(self._rendered(monitored))
         parts = [generate_latest(self._registry).decode(), *_overview(monitored, [series for _, series in online])]
-        parts += _devices(monitored, online)
+        parts += [*_devices(monitored, online), *self._also()]
         if self._legacy:
             names = self._legacy.assign(self._fleet.all())
             parts += [legacy_block(names[tracked.mac], series.values) for tracked, series in online]
@@ -137,10 +147,10 @@ def _overview(monitored: list[Tracked], online: list[Series]) -> list[str]:
         "hardware_online": float(len(online)),
         "hardware_offline": float(len(monitored) - len(online)),
         "total_hashrate": hashrate,
-        "average_hashrate": hashrate / len(online) if online else None,
+        "average_hashrate": ratio(hashrate, len(online)),
         "total_power_watts": power,
-        "total_efficiency": hashrate / power if power else None,
-        "pluto_fleet_efficiency_joules_per_terahash": power / (hashrate / 1000) if hashrate else None,
+        "total_efficiency": ratio(hashrate, power),
+        "pluto_fleet_efficiency_joules_per_terahash": ratio(power, hashrate / 1000),
     }
     tallies = {
         "firmware_version_distribution": Counter(series.version for series in online),
@@ -150,7 +160,7 @@ def _overview(monitored: list[Tracked], online: list[Series]) -> list[str]:
     plain = [
         family(name, OVERVIEW[name], [f"{name} {number(value)}\n"])
         for name, value in totals.items()
-        if value is not None
+        if value is not None and isfinite(value)
     ]
     return plain + [_by_label(name, tally) for name, tally in tallies.items()]
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from app.miners.dialects import model_of
-from app.miners.telemetry import telemetry
+from app.miners.telemetry import ratio, telemetry
 from app.services.fleet import Tracked
 
 ABSENT = "–"
@@ -47,7 +47,7 @@ def overview(devices: Iterable[Tracked]) -> Overview:
     hashrate = sum(each.get("hashrate_ghs", 0.0) for each in values) / 1000
     power = sum(each.get("power_watts", 0.0) for each in values)
     monitored = sum(tracked.monitored for tracked in known)
-    return Overview(monitored, len(values), hashrate, power, power / hashrate if hashrate else None)
+    return Overview(monitored, len(values), hashrate, power, ratio(power, hashrate))
 
 
 def row(tracked: Tracked) -> Row:

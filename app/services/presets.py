@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from typing import Any
 
 from app.clock import Clock, iso
 from app.errors import Invalid, PresetNotFound
-from app.ids import new_id
+from app.identifiers import uuid7
 from app.services import preset_rules as rules
 from app.services.fleet import Fleet, Tracked
 from app.store.presets import PresetRepository
@@ -36,10 +37,13 @@ class Preset:
 class Presets:
     """Owns the making of presets; the repository owns the records, the fleet says which device uses which."""
 
-    def __init__(self, repository: PresetRepository, fleet: Fleet, clock: Clock) -> None:
+    def __init__(
+        self, repository: PresetRepository, fleet: Fleet, clock: Clock, random: Callable[[int], bytes] = os.urandom
+    ) -> None:
         self._repository = repository
         self._fleet = fleet
         self._clock = clock
+        self._random = random
 
     def load(self) -> None:
         self._repository.load()
@@ -64,7 +68,7 @@ class Presets:
         """Raises Invalid. A password can be given here; it is kept, and never shown."""
         moment = self._clock.now()
         record = {
-            "uuid": new_id(moment),
+            "uuid": uuid7(moment, self._random(8)),
             "name": name,
             "configuration": _parsed(configuration),
             "createdAt": iso(moment),
@@ -94,6 +98,10 @@ class Presets:
             ),
         )
         return gone
+
+    def wish(self, preset: Mapping[str, Any], tracked: Tracked) -> dict[str, Any]:
+        """The settings by key that a preset's record gives this device, its users composed; passwords included."""
+        return rules.settings_of(preset, tracked.hostname, tracked.mac)
 
     def _users(self, uuid: str) -> list[Tracked]:
         return [tracked for tracked in self._fleet.all() if tracked.device.preset_uuid == uuid]

@@ -12,7 +12,7 @@ import gevent
 from gevent.event import Event
 
 from app.clock import Clock
-from app.errors import PlutoError
+from app.errors import DeviceNotFound, PlutoError
 from app.events import DeviceObserved, EventBus, MinerMissing, MinerSeen
 from app.miners.address import Address
 from app.models import Status
@@ -104,8 +104,12 @@ class Relocation:
             self._monitoring.poll_now(tracked.mac)
 
     def _follow(self, tracked: Tracked, address: Address) -> None:
-        log.info("miner moved", extra={"mac": tracked.mac, "from": tracked.device.ip, "to": str(address)})
-        self._fleet.edit(tracked.mac, lambda device: replace(device, ip=str(address)))
+        before = tracked.device.ip
+        try:
+            self._fleet.edit(tracked.mac, lambda device: replace(device, ip=str(address)))
+        except DeviceNotFound:
+            return  # deleted while its move was being written
+        log.info("miner moved", extra={"mac": tracked.mac, "from": before, "to": str(address)})
         self._claimed.pop(tracked.mac, None)
         self._fleet.set_conflict(tracked, None)
         self._monitoring.poll_now(tracked.mac)

@@ -61,15 +61,6 @@ class SystemSettings:
             self._assign(tracked, preset)
         return applied
 
-    def record(self, uuid: str) -> Mapping[str, Any]:
-        """A preset as it is stored, passwords included. Raises PresetNotFound."""
-        return self._presets.get(uuid).record
-
-    def wish(self, preset: Mapping[str, Any], tracked: Tracked) -> Wish:
-        """A preset's record put on a device, whole, whatever was applied before."""
-        given = rules.settings_of(preset, tracked.hostname, tracked.mac)
-        return Wish(given, standing=frozenset(given), notes=self._notes(tracked, preset["uuid"]))
-
     def _wish(self, tracked: Tracked, request: SystemRequest, preset: Preset | None) -> Wish:
         given = self._due(tracked, request, preset)
         values, echo = merged(given, request.info or {})
@@ -79,19 +70,16 @@ class SystemSettings:
             restart=request.restart,
             echo=echo,
             standing=frozenset(given),
-            notes=self._notes(tracked, preset.uuid) if preset else {},
+            # So that a step back finds the former password.
+            notes={"presetBefore": tracked.device.preset_uuid, "presetAfter": preset.uuid} if preset else {},
         )
-
-    def _notes(self, tracked: Tracked, uuid: str) -> dict[str, Any]:
-        """What the journal is to know, so that a step back finds the password again."""
-        return {"presetBefore": self._intents.of(tracked.mac).preset_uuid, "presetAfter": uuid}
 
     def _due(self, tracked: Tracked, request: SystemRequest, preset: Preset | None) -> dict[str, Any]:
         """What of a preset is to be on the device. Its password and what is not pool only when the preset is not the
         one last applied, as it was then: a client that saves the whole device does not ask for them again."""
         if preset is None:
             return {}
-        given = rules.settings_of(preset.record, tracked.hostname, tracked.mac)
+        given = self._presets.wish(preset.record, tracked)
         intent = self._intents.of(tracked.mac)
         if (intent.preset_uuid, intent.preset_updated_at) == (preset.uuid, preset.updated_at):
             kept = rules.POOLS if request.info is not None else frozenset(given)
@@ -118,7 +106,8 @@ class SystemSettings:
             raise EntryNotFound(tracked.mac, entry_id)
         former = self._presets.find(entry.get("presetBefore", self._intents.of(tracked.mac).preset_uuid))
         values = former_values(entry["before"])
-        passwords = former_passwords(entry["before"], former, tracked)
+        known = self._presets.wish(former.record, tracked) if former else {}
+        passwords = {key: known[key] for key in entry["before"] if key in rules.SECRETS and key in known}
         wish = Wish(
             {**values, **passwords},
             allow_overclock=request.allow_overclock,
@@ -154,9 +143,3 @@ def former_values(before: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in before.items()
         if value is not None and key in SETTINGS and key not in rules.SECRETS and key not in _NOT_REVERTED
     }
-
-
-def former_passwords(before: Mapping[str, Any], former: Preset | None, tracked: Tracked) -> dict[str, Any]:
-    """The journal keeps none: they are those of the preset that was last applied before the change."""
-    given = rules.settings_of(former.record, tracked.hostname, tracked.mac) if former else {}
-    return {key: given[key] for key in before if key in rules.SECRETS and key in given}

@@ -42,16 +42,20 @@ def problem(response, status):
 @pytest.mark.parametrize(("method", "path"), WRITES)
 @pytest.mark.parametrize(
     "body",
-    [b"{", b"nonsense", b'{"macs": [NaN]}', b'{"macs": [Infinity]}', b"\xff\xfe{}", b'{"a": "\xff"}', b'{"macs": ["\\ud800"]}', b"[" * 100_000, b'{"a":' * 100_000, b"\x00", b"'{}'",
+    [b"{", b"nonsense", b'{"macs": [NaN]}', b'{"macs": [Infinity]}', b"\xff\xfe{}", b'{"a": "\xff"}',
+     b'{"macs": ["\\ud800"]}', b"[" * 100_000, b'{"a":' * 100_000, b"\x00", b"'{}'",
      b'{"macs": [],}'],
-    ids=["cut", "text", "NaN", "Infinity", "BOM16", "bytes", "surrogate", "deep list", "deep object", "NUL", "quotes", "comma"],
+    ids=["cut", "text", "NaN", "Infinity", "BOM16", "bytes", "surrogate", "deep list", "deep object", "NUL", "quotes",
+    "comma"],
 )  # fmt: skip
 def test_malformed_json_is_400(client, method, path, body):
     problem(client.open(path, method=method, data=body, content_type="application/json"), 400)
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
-@pytest.mark.parametrize("body", [b"", b"null", b"[]", b"5", b'"x"', b"true", b"{}", b'{"macs": null, "mac": null, "device": null}'])
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b"5", b'"x"', b"true", b"{}", b'{"macs": null, "mac": null, "device": null}']
+)
 def test_json_of_the_wrong_shape_is_400_with_the_field(client, method, path, body):
     answer = problem(client.open(path, method=method, data=body, content_type="application/json"), 400)
     assert answer["details"]
@@ -87,8 +91,10 @@ def test_a_value_of_the_wrong_type_is_400_with_the_field(client, method, path, b
 
 @pytest.mark.parametrize(
     ("path", "field"),
-    [("/devices/discover?ip=127.1", "ip"), ("/devices/discover?ip=8.8.8.8", "ip"), ("/devices/discover?ip=127.80.0.1:22", "ip"), ("/devices/discover?ip=[::1]", "ip"),
-     ("/devices/discover?ip=169.254.169.254", "ip"), ("/devices/discover?ip=0x7f000001", "ip"), ("/devices/discover?ip=127.0.0.1%0d%0aX:1", "ip"), ("/devices/discover?mac=zz", "mac"),
+    [("/devices/discover?ip=127.1", "ip"), ("/devices/discover?ip=8.8.8.8", "ip"),
+     ("/devices/discover?ip=127.80.0.1:22", "ip"), ("/devices/discover?ip=[::1]", "ip"),
+     ("/devices/discover?ip=169.254.169.254", "ip"), ("/devices/discover?ip=0x7f000001", "ip"),
+     ("/devices/discover?ip=127.0.0.1%0d%0aX:1", "ip"), ("/devices/discover?mac=zz", "mac"),
      ("/devices/discovered?partialMacs=some", "partialMacs"), ("/devices/discovered?partialIps=", "partialIps")],
 )  # fmt: skip
 def test_a_query_that_makes_no_sense_is_400_with_the_field(client, path, field):
@@ -97,39 +103,81 @@ def test_a_query_that_makes_no_sense_is_400_with_the_field(client, path, field):
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
-@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/xml", "text/json"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "",
+        "application/xml",
+        "text/json",
+    ],
+)
 def test_a_body_that_is_not_declared_json_is_415(client, method, path, kind):
-    problem(client.open(path, method=method, data=json.dumps({"macs": [], "mac": A, "device": {"name": "x"}}), content_type=kind), 415)
+    problem(
+        client.open(
+            path, method=method, data=json.dumps({"macs": [], "mac": A, "device": {"name": "x"}}), content_type=kind
+        ),
+        415,
+    )
 
 
-@pytest.mark.parametrize("kind", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.api+json"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.api+json"]
+)
 def test_json_by_any_of_its_names_is_taken(client, kind):
     assert client.put("/devices/listen", data=json.dumps({"macs": [A]}), content_type=kind).status_code == 200
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
 def test_a_body_that_is_too_large_is_413(client, method, path):
-    problem(client.open(path, method=method, data=b'{"macs": ["' + b"x" * 2_000_000 + b'"]}', content_type="application/json"), 413)
+    problem(
+        client.open(
+            path, method=method, data=b'{"macs": ["' + b"x" * 2_000_000 + b'"]}', content_type="application/json"
+        ),
+        413,
+    )
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "99999999999999999999"])
 def test_a_content_length_that_lies_is_no_crash(client, length):
-    response = client.put("/devices/listen", data=b"{}", content_type="application/json", headers={"Content-Length": length})
+    response = client.put(
+        "/devices/listen", data=b"{}", content_type="application/json", headers={"Content-Length": length}
+    )
     assert response.status_code in (400, 413)
     assert response.get_json()["error"]
 
 
 @pytest.mark.parametrize(
     "path",
-    ["/unknown", "/devices", "/devices/", "//", "//devices/imprint", "/devices//imprint", "/devices/imprint//", "/devices/imprint/%2e%2e%2fx", "/devices/imprint/a/b", "/%00",
-     "/devices/%00", "/DEVICES/imprint", "/static/../app.py", "/static/x", "/.env", "/api/devices/imprint", "/%ff%fe", "/metrics/x", "/socket/iox", "/socket.io/"],
+    ["/unknown", "/devices", "/devices/", "//", "//devices/imprint", "/devices//imprint", "/devices/imprint//",
+     "/devices/imprint/%2e%2e%2fx", "/devices/imprint/a/b", "/%00",
+     "/devices/%00", "/DEVICES/imprint", "/static/../app.py", "/static/x", "/.env", "/api/devices/imprint", "/%ff%fe",
+     "/metrics/x", "/socket/iox", "/socket.io/"],
 )  # fmt: skip
 def test_a_path_that_is_not_there_is_404(client, path):
     as_wsgi_has_it = unquote_to_bytes(path).decode("latin-1")  # the client would take // for a host
     problem(client.get("/", environ_overrides={"PATH_INFO": as_wsgi_has_it}), 404)
 
 
-@pytest.mark.parametrize("mac", ["%00", "%2e%2e", "a%20b", "%ff", "x" * 8192, "é", ";drop", "%0d%0aX-A:1", "02:00:5e:00:00:99", "null", "undefined", "<b>"])
+@pytest.mark.parametrize(
+    "mac",
+    [
+        "%00",
+        "%2e%2e",
+        "a%20b",
+        "%ff",
+        "x" * 8192,
+        "é",
+        ";drop",
+        "%0d%0aX-A:1",
+        "02:00:5e:00:00:99",
+        "null",
+        "undefined",
+        "<b>",
+    ],
+)
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 def test_a_mac_that_is_none_is_404(client, method, mac):
     body = problem(client.open(f"/devices/imprint/{mac}", method=method), 404)
@@ -138,8 +186,10 @@ def test_a_mac_that_is_none_is_404(client, method, mac):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("POST", "/devices/imprint"), ("DELETE", "/devices/imprint"), ("PUT", ONE), ("POST", ONE), ("GET", "/devices/listen"), ("POST", "/devices/discover"), ("PUT", "/devices/discovered"),
-     ("GET", f"/devices/{A}/system/restart"), ("POST", "/metrics"), ("DELETE", "/healthz"), ("POST", "/"), ("PUT", "/socket/io"), ("POST", "/socket/io/"), ("TRACE", "/metrics"),
+    [("POST", "/devices/imprint"), ("DELETE", "/devices/imprint"), ("PUT", ONE), ("POST", ONE), ("GET",
+     "/devices/listen"), ("POST", "/devices/discover"), ("PUT", "/devices/discovered"),
+     ("GET", f"/devices/{A}/system/restart"), ("POST", "/metrics"), ("DELETE", "/healthz"), ("POST", "/"), ("PUT",
+     "/socket/io"), ("POST", "/socket/io/"), ("TRACE", "/metrics"),
      ("FOO", "/devices/imprint")],
 )  # fmt: skip
 def test_a_method_that_does_not_fit_is_405(client, method, path):
@@ -148,10 +198,23 @@ def test_a_method_that_does_not_fit_is_405(client, method, path):
     assert response.headers["Allow"]
 
 
-ATOMS = st.none() | st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20) | st.just(A)
-VALUES = st.recursive(ATOMS, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4), max_leaves=8)
+ATOMS = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20)
+    | st.just(A)
+)
+VALUES = st.recursive(
+    ATOMS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=8,
+)
 FIELDS = ["macs", "devices", "mac", "device", "traceLogs", "ip", "info", "tags", "name", "type", "presetUuid", "notes"]
-BODIES = st.dictionaries(st.sampled_from(FIELDS), VALUES | st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4), max_size=5)
+BODIES = st.dictionaries(
+    st.sampled_from(FIELDS), VALUES | st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=4), max_size=5
+)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -2,7 +2,6 @@
 
 import gevent
 import pytest
-
 from fakes import eventually
 from house import HOUSE
 
@@ -23,7 +22,15 @@ def patch(service, **device):
 
 
 @pytest.mark.parametrize(
-    "change", [{"type": "Bitaxe Gamma"}, {"name": "Attic"}, {"notes": "new fan\n2026"}, {"tags": ["a", "b"]}, {"presetUuid": "u1"}, {"info": {"hostname": "other"}}]
+    "change",
+    [
+        {"type": "Bitaxe Gamma"},
+        {"name": "Attic"},
+        {"notes": "new fan\n2026"},
+        {"tags": ["a", "b"]},
+        {"presetUuid": "u1"},
+        {"info": {"hostname": "other"}},
+    ],
 )
 def test_what_can_be_changed(house, change):
     service, _ = house
@@ -42,7 +49,16 @@ def test_null_takes_a_preset_a_name_and_notes_off(house):
     assert not {"presetUuid", "name", "notes", "tags"} & service.device(A).keys()
 
 
-@pytest.mark.parametrize("change", [{"mac": "02:00:5e:00:00:02"}, {"createdAt": "2000-01-01T00:00:00.000Z"}, {"tracing": False}, {"error": "x"}, {"unknown": {"a": 1}}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mac": "02:00:5e:00:00:02"},
+        {"createdAt": "2000-01-01T00:00:00.000Z"},
+        {"tracing": False},
+        {"error": "x"},
+        {"unknown": {"a": 1}},
+    ],
+)
 def test_what_cannot_be_changed_is_ignored(house, change):
     service, _ = house
     before = service.device(A)
@@ -70,21 +86,33 @@ def test_stale_readings_that_come_back_do_not_overwrite_newer_ones(house):
     patch(service, **(old | {"info": old["info"] | {"power": 1, "hashRate": 1, "uptimeSeconds": 1}}))
     info = service.device(A)["info"]
     truth = miner.info()
-    assert (info["power"], info["hashRate"], info["uptimeSeconds"]) == (truth["power"], truth["hashRate"], truth["uptimeSeconds"])
+    assert (info["power"], info["hashRate"], info["uptimeSeconds"]) == (
+        truth["power"],
+        truth["hashRate"],
+        truth["uptimeSeconds"],
+    )
     service.stop()
     assert "frequencyOptions" not in str(service.runtime.fleet.get(A).record().info)
 
 
 def test_secrets_in_info_are_dropped(house):
     service, _ = house
-    patch(service, info={"stratumPassword": "hunter2", "pools": [{"stratumPassword": "hunter2", "stratumURL": "x"}], "wifiPass": "hunter2"})
+    patch(
+        service,
+        info={
+            "stratumPassword": "hunter2",
+            "pools": [{"stratumPassword": "hunter2", "stratumURL": "x"}],
+            "wifiPass": "hunter2",
+        },
+    )
     assert "hunter2" not in str(service.device(A))
     assert "hunter2" not in str(service.runtime.database.get(f"devices:imprinted:{A}"))
 
 
 @pytest.mark.parametrize(
     "device",
-    [{"name": 5}, {"name": "x" * 65}, {"tags": "a"}, {"tags": [5]}, {"tags": [""]}, {"tags": ["t"] * 33}, {"notes": []}, {"presetUuid": {}}, {"type": None}, {"info": []}, {"info": "x"},
+    [{"name": 5}, {"name": "x" * 65}, {"tags": "a"}, {"tags": [5]}, {"tags": [""]}, {"tags": ["t"] * 33},
+     {"notes": []}, {"presetUuid": {}}, {"type": None}, {"info": []}, {"info": "x"},
      {"ip": 5}, {"ip": "nowhere"}],
 )  # fmt: skip
 def test_wrong_types_are_400_and_change_nothing(house, device):
@@ -139,7 +167,9 @@ class TestAddress:
 def test_an_edit_and_an_imprint_at_once_both_count(house):
     service, miner = house
     edit = gevent.spawn(service.app.test_client().patch, f"/devices/imprint/{A}", json={"device": {"name": "Attic"}})
-    again = gevent.spawn(service.app.test_client().put, "/devices/imprint", json={"devices": [{"mac": A, "ip": miner.address}]})
+    again = gevent.spawn(
+        service.app.test_client().put, "/devices/imprint", json={"devices": [{"mac": A, "ip": miner.address}]}
+    )
     gevent.joinall([edit, again], raise_error=True)
     assert service.device(A)["name"] == "Attic"
 
@@ -147,7 +177,10 @@ def test_an_edit_and_an_imprint_at_once_both_count(house):
 def test_many_edits_at_once_all_count(house):
     service, _ = house
     fields = ["name", "notes", "type", "presetUuid"]
-    edits = [gevent.spawn(service.app.test_client().patch, f"/devices/imprint/{A}", json={"device": {field: "x"}}) for field in fields]
+    edits = [
+        gevent.spawn(service.app.test_client().patch, f"/devices/imprint/{A}", json={"device": {field: "x"}})
+        for field in fields
+    ]
     gevent.joinall(edits, raise_error=True)
     device = service.device(A)
     assert [device[field] for field in fields] == ["x"] * 4

@@ -1,4 +1,5 @@
-"""PUT, PATCH, GET and DELETE /devices/imprint, GET /devices/presets/:uuid, PUT /devices/listen: the rows of contract §1."""
+"""PUT, PATCH, GET and DELETE /devices/imprint, GET /devices/presets/:uuid, PUT /devices/listen: the rows of contract
+§1."""
 
 import pytest
 
@@ -11,7 +12,9 @@ A, B, NOBODY = "02:00:5e:00:00:01", "02:00:5e:00:00:02", "02:00:5e:00:00:99"
 @pytest.fixture
 def house(make_fleet, make_service, clock):
     """Two miners, seen by discovery, none imprinted."""
-    fleet = make_fleet({"generation": "2.15", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"}, clock=clock.monotonic)
+    fleet = make_fleet(
+        {"generation": "2.15", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"}, clock=clock.monotonic
+    )
     service = make_service(fleet, clock=clock)
     service.ok(service.client.get("/devices/discover"))
     return service
@@ -32,7 +35,11 @@ def imprint(client, *wanted):
 
 def test_put_imprints_what_discovery_knows(client):
     response = imprint(client, A)
-    assert (response.status_code, response.get_json()["message"], macs(response.get_json())) == (200, "Devices imprint successful", [A])
+    assert (response.status_code, response.get_json()["message"], macs(response.get_json())) == (
+        200,
+        "Devices imprint successful",
+        [A],
+    )
     assert imprint(client, B).status_code == 200
     assert sorted(macs(client.get(LIST).get_json())) == [A, B]
 
@@ -46,7 +53,10 @@ def test_macs_match_in_any_spelling(client, spelling):
 def test_macs_match_whole(client, part):
     """Defect 8: the original matched substrings, so "aa" imprinted every device whose MAC contained it."""
     response = imprint(client, part)
-    assert (response.status_code, response.get_json()["message"]) == (404, "No devices found for the provided MAC addresses")
+    assert (response.status_code, response.get_json()["message"]) == (
+        404,
+        "No devices found for the provided MAC addresses",
+    )
     assert macs(client.get(LIST).get_json()) == []
 
 
@@ -98,7 +108,14 @@ def test_a_device_can_be_imprinted_by_hand_while_it_is_off(client):
 
 
 @pytest.mark.parametrize(
-    "device", [{"mac": "5e", "ip": "127.80.0.3"}, {"mac": NOBODY, "ip": "8.8.8.8"}, {"mac": NOBODY, "ip": "bitaxe"}, {"mac": NOBODY, "ip": "127.80.0.3:22"}, {"mac": NOBODY}]
+    "device",
+    [
+        {"mac": "5e", "ip": "127.80.0.3"},
+        {"mac": NOBODY, "ip": "8.8.8.8"},
+        {"mac": NOBODY, "ip": "bitaxe"},
+        {"mac": NOBODY, "ip": "127.80.0.3:22"},
+        {"mac": NOBODY},
+    ],
 )
 def test_by_hand_needs_a_mac_and_an_allowed_address(client, device):
     response = client.put(LIST, json={"macs": [A], "devices": [device]})
@@ -117,7 +134,8 @@ def test_the_list_is_newest_first(house, client):
 
 @pytest.mark.parametrize(
     ("query", "found"),
-    [("attic", [A]), ("CELLAR", [B]), ("127.80.0.1", [A]), ("127.80.", [A, B]), (B[-5:], [B]), (A.upper(), [A]), (A.replace(":", "-"), [A]), ("Chez moi", [B]),
+    [("attic", [A]), ("CELLAR", [B]), ("127.80.0.1", [A]), ("127.80.", [A, B]), (B[-5:], [B]), (A.upper(), [A]),
+     (A.replace(":", "-"), [A]), ("Chez moi", [B]),
      ("nothing", []), ("", [A, B]), (" ", [A, B]), ("%", []), ("\x00", [])],
 )  # fmt: skip
 def test_the_search_box(house, client, query, found):
@@ -140,7 +158,12 @@ def test_one_device(house, client):
     for mac in (NOBODY, "nonsense", "x" * 300):
         response = client.get(f"{LIST}/{mac}")
         body = response.get_json()
-        assert (response.status_code, body["error"], body["message"], body["data"]) == (404, "Device not found", "Device not found", None)
+        assert (response.status_code, body["error"], body["message"], body["data"]) == (
+            404,
+            "Device not found",
+            "Device not found",
+            None,
+        )
 
 
 def test_a_device_is_what_its_schema_says(house, client):
@@ -192,7 +215,10 @@ def test_auto_listen_off_imprints_without_monitoring(make_fleet, make_service):
     assert (device["status"], device["tracing"], fleet[0].requests.total()) == ("unmonitored", False, 0)
 
 
-@pytest.mark.parametrize("path", [LIST, f"{LIST}/{A}", "/devices/presets/x", "/devices/discovered", "/metrics", "/healthz", "/readyz", "/socket/io"])
+@pytest.mark.parametrize(
+    "path",
+    [LIST, f"{LIST}/{A}", "/devices/presets/x", "/devices/discovered", "/metrics", "/healthz", "/readyz", "/socket/io"],
+)
 def test_paths_are_the_same_with_a_trailing_slash(house, client, path):
     imprint(client, A)
     answers = [client.get(each) for each in (path, f"{path}/")]

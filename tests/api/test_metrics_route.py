@@ -1,16 +1,30 @@
 """GET /metrics, contract §3: what a Prometheus gets."""
 
-import pytest
+import json
 
+import orjson
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from app.miners.redaction import redact
+from app.miners.telemetry import MEASURED_FIELDS
+from app.models import Observation, Reading, Status
 from simulator import GENERATIONS
 
-OVERVIEW = ["total_hardware", "hardware_online", "hardware_offline", "total_hashrate", "average_hashrate", "total_power_watts", "total_efficiency",
+OVERVIEW = ["total_hardware", "hardware_online", "hardware_offline", "total_hashrate", "average_hashrate",
+"total_power_watts", "total_efficiency",
             "pluto_fleet_efficiency_joules_per_terahash"]  # fmt: skip
-LEGACY = ["power_watts", "voltage_volts", "current_amps", "fanspeed_rpm", "temperature_celsius", "hashrate_ghs", "shares_accepted", "shares_rejected", "uptime_seconds",
-          "free_heap_bytes", "core_voltage_volts", "core_voltage_actual_volts", "frequency_mhz", "efficiency"]  # fmt: skip
+LEGACY = ["power_watts", "voltage_volts", "current_amps", "fanspeed_rpm", "temperature_celsius", "hashrate_ghs",
+"shares_accepted", "shares_rejected", "uptime_seconds",
+          "free_heap_bytes", "core_voltage_volts", "core_voltage_actual_volts", "frequency_mhz",
+          "efficiency"]  # fmt: skip
 
 
-@pytest.mark.parametrize("accept", [None, "*/*", "text/plain", "application/openmetrics-text; version=1.0.0", "application/json", "text/html"])
+@pytest.mark.parametrize(
+    "accept",
+    [None, "*/*", "text/plain", "application/openmetrics-text; version=1.0.0", "application/json", "text/html"],
+)
 def test_the_content_type_is_always_the_same(house, accept):
     service, _ = house()
     response = service.client.get("/metrics", headers={"Accept": accept} if accept else {})
@@ -22,7 +36,11 @@ def test_it_parses_whoever_is_there(house, count):
     """Also while nobody has answered yet: a total over nobody is 0, an average over nobody absent."""
     service, fleet = house(*["2.12"] * count, rounds=0)
     scrape = service.scrape()
-    assert (scrape.get_one("total_hardware"), scrape.get_one("hardware_online"), scrape.get_one("total_hashrate")) == (count, 0, 0)
+    assert (scrape.get_one("total_hardware"), scrape.get_one("hardware_online"), scrape.get_one("total_hashrate")) == (
+        count,
+        0,
+        0,
+    )
     assert "average_hashrate" not in scrape.names()
     service.round(2)
     assert service.scrape().get_one("hardware_online") == count
@@ -38,23 +56,41 @@ def test_the_fleet_in_figures(house):
     assert [scrape.get_one(name) for name in OVERVIEW] == pytest.approx(expected)
     versions = {tuple(sorted(labels.values())) for labels in scrape.labels_of("firmware_version_distribution")}
     assert versions == {(info["version"],) for info in infos}
-    assert scrape.get_one("shares_by_pool_accepted", pool="public-pool.io:3333") == sum(info["sharesAccepted"] for info in infos)
+    assert scrape.get_one("shares_by_pool_accepted", pool="public-pool.io:3333") == sum(
+        info["sharesAccepted"] for info in infos
+    )
 
 
 def test_by_pool_series_are_labelled_named_and_leave_with_their_last_miner(house):
     """Defects 43 and 44: an unlabelled twin doubled every sum, and pools that nobody used any more stayed."""
-    pools = [("solo.ckpool.org", 3333), ("solo.ckpool.org", 4334), ("MINE.ocean.xyz", 3334), ("umbrel.local", 2018), ("my.pool", 1)]
+    pools = [
+        ("solo.ckpool.org", 3333),
+        ("solo.ckpool.org", 4334),
+        ("MINE.ocean.xyz", 3334),
+        ("umbrel.local", 2018),
+        ("my.pool", 1),
+    ]
     specs = [{"generation": "2.4", "settings": {"stratumURL": url, "stratumPort": port}} for url, port in pools]
     service, fleet = house(*specs)
     for name in ("shares_by_pool_accepted", "shares_by_pool_rejected"):
         labels = service.scrape().labels_of(name)
-        assert sorted(each["pool"] for each in labels) == ["CKPool High Diff", "CKPool Main", "Ocean Main", "Public Pool Local", "my.pool:1"]
+        assert sorted(each["pool"] for each in labels) == [
+            "CKPool High Diff",
+            "CKPool Main",
+            "Ocean Main",
+            "Public Pool Local",
+            "my.pool:1",
+        ]
         assert all(each.keys() == {"pool"} for each in labels)
         assert service.scrape().types[name] == "gauge"
     fleet[4].power_off()
     service.client.delete(f"/devices/imprint/{fleet[3].mac}")
     service.round(4)
-    assert {each["pool"] for each in service.scrape().labels_of("shares_by_pool_accepted")} == {"CKPool High Diff", "CKPool Main", "Ocean Main"}
+    assert {each["pool"] for each in service.scrape().labels_of("shares_by_pool_accepted")} == {
+        "CKPool High Diff",
+        "CKPool Main",
+        "Ocean Main",
+    }
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
@@ -64,7 +100,9 @@ def test_the_originals_names(house, generation):
     prefix = "my__bitaxe__1" if hostname else "_"
     scrape = service.scrape()
     ours = scrape.of_device(miner.mac)
-    assert {suffix: scrape.get_one(f"{prefix}_{suffix}") for suffix in LEGACY} == {suffix: ours.get(suffix) for suffix in LEGACY}
+    assert {suffix: scrape.get_one(f"{prefix}_{suffix}") for suffix in LEGACY} == {
+        suffix: ours.get(suffix) for suffix in LEGACY
+    }
     assert len({*LEGACY} & ours.keys()) == 14
     assert all(not labels for suffix in LEGACY for labels in scrape.labels_of(f"{prefix}_{suffix}"))
 
@@ -105,7 +143,12 @@ def test_the_services_own_figures(house):
 
 def test_http_figures_go_by_route_never_by_path(house):
     service, (miner,) = house("2.12")
-    for path in (f"/devices/imprint/{miner.mac}", "/devices/imprint/02:00:5e:00:00:99", "/wp-login.php", "/unknown/abc"):
+    for path in (
+        f"/devices/imprint/{miner.mac}",
+        "/devices/imprint/02:00:5e:00:00:99",
+        "/wp-login.php",
+        "/unknown/abc",
+    ):
         service.client.get(path)
     text = service.scrape().text
     http = [line for line in text.splitlines() if line.startswith("flask_http_request")]
@@ -130,3 +173,55 @@ def test_every_family_says_its_unit_or_what_it_counts(house):
     assert "GH/s per W" in helped["total_efficiency"]
     assert "J/TH" in helped["pluto_device_efficiency"]
     assert all(len(text) > 8 for text in helped.values())
+
+
+TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=80)
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | TEXTS
+    | st.lists(st.integers(), max_size=2)
+)
+FIELDS = [
+    *MEASURED_FIELDS,
+    "hostname",
+    "version",
+    "boardVersion",
+    "ASICModel",
+    "deviceModel",
+    "stratumURL",
+    "stratumPort",
+]
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=8), min_size=2, max_size=2))
+@example([{"hashRate": 1e308, "power": 1e308}, {"hashRate": 1e308, "power": 5e-324}])
+@example([{"hashRate": 5e-324, "power": 1}, {}])
+def test_whatever_miners_say_the_exposition_parses_and_the_page_renders(two_miners, bodies):
+    service, fleet = two_miners
+    for miner, body in zip(fleet, bodies, strict=True):
+        said = orjson.loads(
+            json.dumps(body).replace("NaN", "null").replace("-Infinity", "null").replace("Infinity", "null")
+        )
+        tracked = service.runtime.fleet.get(miner.mac)
+        assert service.runtime.fleet.observe(
+            tracked, Observation(Status.ONLINE, Reading(redact(said), miner.mac, service.clock.now()))
+        )
+    scrape = service.scrape()
+    assert scrape.get_one("hardware_online") == 2
+    assert all(
+        abs(value) != float("inf") and value == value
+        for (name, labels), value in scrape.items()
+        if not dict(labels).get("le")
+    )
+    assert not [letter for letter in scrape.text if ord(letter) < 32 and letter != "\n"]
+    assert service.client.get("/").status_code == 200
+    assert service.client.get("/devices/imprint").status_code == 200
+
+
+@pytest.fixture
+def two_miners(house):
+    return house("2.12", "2.12")

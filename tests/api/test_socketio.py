@@ -3,7 +3,6 @@
 import pytest
 import requests
 import socketio
-
 from fakes import eventually
 
 
@@ -45,7 +44,9 @@ def browse(house):
 
 
 @pytest.mark.parametrize("path", ["/socket/io", "/socket/io/"])
-@pytest.mark.parametrize(("transports", "used"), [(["polling"], "polling"), (["websocket"], "websocket"), (None, "websocket")])
+@pytest.mark.parametrize(
+    ("transports", "used"), [(["polling"], "polling"), (["websocket"], "websocket"), (None, "websocket")]
+)
 def test_it_connects_by_either_transport_and_upgrades_with_and_without_a_slash(house, browse, path, transports, used):
     service, fleet, _ = house
     browser = browse(path=path, transports=transports)
@@ -130,11 +131,15 @@ def test_the_log_switch_is_one_for_all_and_a_check_answers_one(house, browse):
     one.io.emit("checkLogsListening")
     eventually(lambda: one.payloads("logsListeningStatus") == [False])
     one.io.emit("enableLogsListening")
-    eventually(lambda: one.payloads("logsListeningStatus") == [False, True] and other.payloads("logsListeningStatus") == [True])
+    eventually(
+        lambda: one.payloads("logsListeningStatus") == [False, True] and other.payloads("logsListeningStatus") == [True]
+    )
     other.io.emit("checkLogsListening")
     eventually(lambda: other.payloads("logsListeningStatus") == [True, True])
     other.io.emit("disableLogsListening")
-    eventually(lambda: one.payloads("logsListeningStatus")[-1] is False and other.payloads("logsListeningStatus")[-1] is False)
+    eventually(
+        lambda: one.payloads("logsListeningStatus")[-1] is False and other.payloads("logsListeningStatus")[-1] is False
+    )
     assert len(one.payloads("logsListeningStatus")) == 3
 
 

@@ -5,9 +5,14 @@ import re
 import pytest
 from markupsafe import escape
 
+# For people, Prometheus, orchestrators and Socket.IO: no part of the API document.
+NO_API = ("/static", "/openapi", "/metrics", "/healthz", "/readyz", "/socket")
+
 
 def test_the_page_shows_totals_and_devices(house):
-    service, (one, other) = house({"generation": "2.12", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"})
+    service, (one, other) = house(
+        {"generation": "2.12", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"}
+    )
     other.power_off()
     service.round(3)
     response = service.client.get("/")
@@ -27,11 +32,15 @@ def test_the_page_of_an_empty_house_says_what_to_do(house):
     assert "devices/discover" in service.client.get("/").get_data(as_text=True)
 
 
-@pytest.mark.parametrize("hostname", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "</td></table>"])
+@pytest.mark.parametrize(
+    "hostname", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "</td></table>"]
+)
 def test_a_hostile_hostname_is_text(house, hostname):
     settings = {"stratumURL": hostname}
     service, (miner,) = house({"generation": "2.4", "hostname": hostname, "settings": settings})
-    service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"name": hostname, "type": hostname, "notes": hostname}})
+    service.client.patch(
+        f"/devices/imprint/{miner.mac}", json={"device": {"name": hostname, "type": hostname, "notes": hostname}}
+    )
     page = service.client.get("/").get_data(as_text=True)
     assert "<script" not in page
     assert "<img" not in page
@@ -55,15 +64,24 @@ def test_the_api_document(service):
     assert (response.status_code, response.mimetype) == (200, "application/json")
     assert re.fullmatch(r"3\.0\.\d", document["openapi"])
     assert document["info"]["title"] == "Pluto"
-    listed = {(path, method.upper()) for path, methods in document["paths"].items() for method in methods if method != "parameters"}
+    listed = {
+        (path, method.upper())
+        for path, methods in document["paths"].items()
+        for method in methods
+        if method != "parameters"
+    }
     routes = {
-        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule), method)
+        (re.sub(r"<(?:[^<>]+:)?(\w+)>", r"{\1}", rule.rule), method)
         for rule in service.app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
-        if rule.rule.startswith("/devices")
+        if not rule.rule.startswith(NO_API) and rule.rule != "/"
     }
     assert routes <= listed
-    assert {("/devices/imprint/{mac}", "PATCH"), ("/devices/{mac}/system/restart", "POST"), ("/devices/discover", "GET")} <= listed
+    assert {
+        ("/devices/imprint/{mac}", "PATCH"),
+        ("/devices/{mac}/system/restart", "POST"),
+        ("/devices/discover", "GET"),
+    } <= listed
 
 
 def test_every_operation_documents_its_answers(service):
@@ -72,7 +90,7 @@ def test_every_operation_documents_its_answers(service):
         for method, operation in methods.items():
             if method == "parameters":
                 continue
-            assert operation["responses"].keys() >= {"200"}, (path, method)
+            assert any(status.startswith("2") for status in operation["responses"]), (path, method)
             named = set(re.findall(r"{(\w+)}", path))
             parameters = [*methods.get("parameters", []), *operation.get("parameters", [])]
             assert named == {each["name"] for each in parameters if each.get("in") == "path"}, (path, method)
@@ -89,7 +107,9 @@ def test_every_reference_in_the_document_leads_somewhere(service):
             node = node[part]
 
 
-@pytest.mark.parametrize("path", ["/socket/io", "/socket/io/", "/socket/io?EIO=4", "/socket/io/?transport=polling", "/socket/io?x=1"])
+@pytest.mark.parametrize(
+    "path", ["/socket/io", "/socket/io/", "/socket/io?EIO=4", "/socket/io/?transport=polling", "/socket/io?x=1"]
+)
 def test_a_plain_get_of_the_socket_path_is_a_route(service, path):
     """Defect 26: the original made its Socket.IO server in this route, so events before it were lost."""
     response = service.client.get(path)

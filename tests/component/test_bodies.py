@@ -1,6 +1,7 @@
 """Recorded bodies served to the running service: imprinted, polled and exported with the right numbers and units.
 
-The bodies of tests/fixtures were constructed from the firmware's own serialiser; the expected numbers stand here by hand.
+The bodies of tests/fixtures were constructed from the firmware's own serialiser; the expected numbers stand here by
+hand.
 """
 
 from pathlib import Path

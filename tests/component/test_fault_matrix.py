@@ -1,8 +1,8 @@
 """Whatever goes wrong with one miner: the others keep their pace, the service keeps its nerve, the last values stay."""
 
 import pytest
-
 from fakes import eventually, nothing_leaks, open_files
+
 from simulator import FAULTS
 
 # What becomes of the miner; None: it stays online, for it does answer. The reason is the label of the failure metric.
@@ -20,6 +20,7 @@ OUTCOMES = {
     "html": "bad_payload",
     "status_401": "refused",
     "status_401_login": "locked",
+    "status_400": "status",
     "status_500": "status",
     "redirect": "redirect",
     "other_mac": "wrong_miner",
@@ -61,7 +62,8 @@ def failures(service, miner):
 
 @pytest.mark.parametrize("fault", OUTCOMES)
 def test_a_miner_that_fails_keeps_its_last_values_and_the_others_their_pace(house, fault):
-    """Defects 13, 29 and 48 of the original are among them: no deadline, and a wrong type that made a healthy miner offline."""
+    """Defects 13, 29 and 48 of the original are among them: no deadline, and a wrong type that made a healthy miner
+    offline."""
     service, (victim, *healthy) = house
     info = service.device(victim.mac)["info"]
     victim.fault = fault
@@ -128,7 +130,11 @@ def test_wrong_types_cost_a_field_each_and_nothing_else(house):
     scrape = service.scrape()
     assert scrape.of_device(fleet[1].mac)["up"] == 1
     assert service.device(fleet[1].mac)["info"]["power"] is not None
-    assert all(value >= 0 for name, value in scrape.of_device(fleet[1].mac).items() if "rssi" not in name and "temperature" not in name)
+    assert all(
+        value >= 0
+        for name, value in scrape.of_device(fleet[1].mac).items()
+        if "rssi" not in name and "temperature" not in name
+    )
 
 
 def test_a_miner_that_stops_hashing_has_a_hashrate_of_zero(house):

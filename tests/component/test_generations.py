@@ -1,4 +1,5 @@
-"""Every firmware generation, imprinted, polled and exported: the right numbers in the right units, and nothing invented."""
+"""Every firmware generation, imprinted, polled and exported: the right numbers in the right units, and nothing
+invented."""
 
 import math
 
@@ -6,7 +7,8 @@ import pytest
 
 from simulator import GENERATIONS
 
-# /metrics suffix → the firmware's field and what one unit of it is. Written from reference/device.md §4, not from the code.
+# /metrics suffix → the firmware's field and what one unit of it is. Written from reference/device.md §4, not from the
+# code.
 NUMBERS = {
     "power_watts": ("power", 1),
     "voltage_volts": ("voltage", 1000),
@@ -76,7 +78,7 @@ def test_fields_that_changed_their_name_or_type(poll_one, generation):
 
 
 def _difficulty(value):
-    """"5.56G", "572.14 M", "1e+03k", 5e9."""
+    """ "5.56G", "572.14 M", "1e+03k", 5e9."""
     text = str(value).replace(" ", "")
     return float(text[:-1]) * SUFFIX[text[-1]] if text[-1] in SUFFIX else float(text)
 
@@ -97,7 +99,8 @@ def test_the_device_on_the_wire_is_what_the_firmware_said(poll_one, generation):
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_connections_are_kept_where_the_firmware_bears_it_and_asic_is_asked_once(poll_one, generation):
-    """From AxeOS 2.10 one connection serves all polls; older ones have too few sockets, NerdOS closes by itself. Defect 29/30 of
+    """From AxeOS 2.10 one connection serves all polls; older ones have too few sockets, NerdOS closes by itself.
+    Defect 29/30 of
     the original: nothing limited what one device was asked."""
     service, miner = poll_one(generation, rounds=6)
     polls = miner.requests["GET", "/api/system/info"]
@@ -115,18 +118,25 @@ def test_connections_are_kept_where_the_firmware_bears_it_and_asic_is_asked_once
 
 @pytest.mark.parametrize(
     ("generation", "board", "model"),
-    [("2.12", "601", "Gamma"), ("2.15", "801", "GammaTurbo"), ("2.7", "302", "Hex"), ("2.4", "204", "Ultra"), ("2.10", "401", "Supra"),
-     ("2.1", "0.11", "Ultra"), ("2.10", "102", "Max"), ("2.15", "650", "GammaDuo"), ("2.12", "701", "SupraHex"), ("nerd", "nerdqaxe+", "NerdQAxe+")],
+    [("2.12", "601", "Gamma"), ("2.15", "801", "GammaTurbo"), ("2.7", "302", "Hex"), ("2.4", "204", "Ultra"), ("2.10",
+     "401", "Supra"),
+     ("2.1", "0.11", "Ultra"), ("2.10", "102", "Max"), ("2.15", "650", "GammaDuo"), ("2.12", "701", "SupraHex"),
+     ("nerd", "nerdqaxe+", "NerdQAxe+")],
 )  # fmt: skip
 def test_the_model_is_a_label(poll_one, generation, board, model):
     service, miner = poll_one(generation, rounds=1, board=board)
     (labels,) = service.scrape().labels_of("pluto_device_power_watts")
-    assert labels == {"mac": miner.mac, "hostname": service.device(miner.mac)["info"].get("hostname", ""), "model": model}
+    assert labels == {
+        "mac": miner.mac,
+        "hostname": service.device(miner.mac)["info"].get("hostname", ""),
+        "model": model,
+    }
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.7", "2.15", "nerd", "nerd1.0.36"])
 def test_options_are_the_devices_own_or_the_vendors_table(poll_one, generation):
-    """Defect 41: the original had four chips in a table and never asked. Where there is no /asic, the table of AxeOS 2.15 serves."""
+    """Defect 41: the original had four chips in a table and never asked. Where there is no /asic, the table of AxeOS
+    2.15 serves."""
     service, miner = poll_one(generation)
     info, chip = service.device(miner.mac)["info"], miner.board.chip
     assert info["frequencyOptions"] == [{"label": str(value), "value": value} for value in chip.frequencies]

@@ -1,10 +1,10 @@
 """A device is its MAC: it may move, swap, be renamed or impersonated, and its numbers never end up with another."""
 
 import pytest
-
-from app.events import DeviceObserved
 from fakes import eventually
 from house import HOUSE
+
+from app.events import DeviceObserved
 from simulator import swap
 
 
@@ -24,7 +24,9 @@ def test_two_miners_with_one_hostname(house):
     assert scrape.get_one(f"bitaxe_{other.mac[-5:].replace(':', '')}_power_watts") == other.info()["power"]
 
 
-@pytest.mark.parametrize("hostname", ["1st", "", "bitaxe rack/2", "müller", '"} or up{', "<b>x</b>", "${jndi:ldap}", "a" * 200])
+@pytest.mark.parametrize(
+    "hostname", ["1st", "", "bitaxe rack/2", "müller", '"} or up{', "<b>x</b>", "${jndi:ldap}", "a" * 200]
+)
 def test_hostnames_that_are_no_metric_names(house, hostname):
     """Defect 3: a leading digit, an empty or missing hostname threw."""
     service, (miner,) = house({"hostname": hostname, "generation": "2.7"})
@@ -59,7 +61,9 @@ def test_two_miners_that_swap_addresses_stay_themselves(house):
     """Defect 12: after a swap by DHCP the original wrote each one's telemetry into the other's record."""
     service, (one, other) = house("2.12", "2.12")
     seen = []
-    service.runtime.events.subscribe(DeviceObserved, lambda event: seen.append((event.tracked.mac, event.tracked.info["macAddr"].lower())))
+    service.runtime.events.subscribe(
+        DeviceObserved, lambda event: seen.append((event.tracked.mac, event.tracked.info["macAddr"].lower()))
+    )
     swap(one, other)
     service.round(6)
     assert [service.device(miner.mac)["ip"] for miner in (one, other)] == [one.address, other.address]

@@ -6,10 +6,10 @@ import time
 
 import gevent
 import pytest
+from fakes import FakeClock, eventually, nothing_leaks, open_files
 
 from app.errors import StoreLocked
 from app.store.database import DataDirLock
-from fakes import FakeClock, eventually, nothing_leaks, open_files
 
 
 def test_making_the_application_starts_nothing(make_service, tmp_path):
@@ -45,7 +45,7 @@ def test_after_stop_nothing_is_asked_written_or_published(make_fleet, make_servi
     assert time.monotonic() - begun < 4
     told, requests = len(service.events), [miner.requests.total() for miner in fleet]
     writes = service.runtime.database.writes
-    fleet[2].move((str("127.80.0.20"), fleet[2].door.address[1]))
+    fleet[2].move(("127.80.0.20", fleet[2].door.address[1]))
     gevent.sleep(1.2)
     assert [miner.requests.total() for miner in fleet] == requests
     assert len(service.events) == told
@@ -94,7 +94,13 @@ def test_a_second_instance_on_the_same_directory_is_refused(tmp_path):
 
 def test_the_store_waits_for_a_predecessor_to_let_go(make_service, tmp_path):
     """A gunicorn worker that is being replaced still holds LevelDB's lock for a moment."""
-    script = "import plyvel,sys,time; d=plyvel.DB(sys.argv[1],create_if_missing=True); print('open',flush=True); time.sleep(1); d.close()"
+    script = """
+import plyvel, sys, time
+held = plyvel.DB(sys.argv[1], create_if_missing=True)
+print("open", flush=True)
+time.sleep(1)
+held.close()
+"""
     (tmp_path / "data").mkdir()
     path = str(tmp_path / "data" / "pluto_core")
     with subprocess.Popen([sys.executable, "-c", script, path], stdout=subprocess.PIPE, text=True) as holder:
@@ -107,5 +113,3 @@ def test_files_are_for_their_owner_only(make_service, tmp_path):
     make_service().stop()
     for path in [tmp_path / "data" / "pluto_core", *(tmp_path / "data" / "pluto_core").iterdir()]:
         assert path.stat().st_mode & 0o077 == 0, path
-
-

@@ -1,9 +1,9 @@
 """Online, stale, offline, locked, refused: what the polls of a miner say about it, and how often it is asked."""
 
 import pytest
+from fakes import eventually
 
 from app.events import MinerSeen
-from fakes import eventually
 
 
 def lines_about(caplog, *messages):
@@ -71,7 +71,9 @@ def test_a_stale_miner_keeps_its_series_an_offline_one_only_up(house):
     assert offline.get_one("total_power_watts") == other.info()["power"]
 
 
-@pytest.mark.parametrize(("fault", "status", "words"), [("status_401", "refused", "address"), ("status_401_login", "locked", "login")])
+@pytest.mark.parametrize(
+    ("fault", "status", "words"), [("status_401", "refused", "address"), ("status_401_login", "locked", "login")]
+)
 def test_a_401_is_a_state_of_its_own_asked_once_a_minute(house, fault, status, words, caplog):
     service, (miner,) = house("2.12", poll_interval=5.0)
     miner.fault = fault
@@ -133,7 +135,12 @@ def test_a_reboot_is_counted_and_the_options_are_asked_again(house):
 def test_a_miner_that_is_new_is_pending_not_offline(house):
     service, (miner,) = house("2.12", rounds=0)
     device = service.device(miner.mac)
-    assert (device["status"], device["tracing"], device["info"]["power"], device["info"]["stratumUser"]) == ("pending", False, 0, "")
+    assert (device["status"], device["tracing"], device["info"]["power"], device["info"]["stratumUser"]) == (
+        "pending",
+        False,
+        0,
+        "",
+    )
     assert service.scrape().of_device(miner.mac) == {"up": 0}
 
 

@@ -3,8 +3,8 @@
 import orjson
 import plyvel
 import pytest
-
 from fakes import FakeClock
+
 from simulator import MinerSpec
 
 CREATED = "2025-03-01T10:20:30.456Z"
@@ -13,20 +13,46 @@ PRESET = "01957f3e-0000-7000-8000-000000000001"
 
 def original_record(mac, ip, **more):
     """As `updateOne` of the original leaves it: the device spread over with its last info, `tracing` and all."""
-    info = {"hostname": "bitaxe", "ASICModel": "BM1370", "version": "v2.6.0", "power": 15.5, "hashRate": 1200.5, "macAddr": mac.upper()}
-    return {"mac": mac, "ip": ip, "type": "Espressif Inc.", "info": info, "tracing": True, "createdAt": CREATED, "updatedAt": CREATED, **more}
+    info = {
+        "hostname": "bitaxe",
+        "ASICModel": "BM1370",
+        "version": "v2.6.0",
+        "power": 15.5,
+        "hashRate": 1200.5,
+        "macAddr": mac.upper(),
+    }
+    return {
+        "mac": mac,
+        "ip": ip,
+        "type": "Espressif Inc.",
+        "info": info,
+        "tracing": True,
+        "createdAt": CREATED,
+        "updatedAt": CREATED,
+        **more,
+    }
 
 
 @pytest.fixture
 def directory(tmp_path):
     """Three devices (one under an upper-case MAC, one unreadable) and a preset."""
     records = {
-        "02:00:5e:00:00:01": original_record("02:00:5e:00:00:01", "127.80.0.1:9", presetUuid=PRESET, somethingNew={"kept": 1}),
+        "02:00:5e:00:00:01": original_record(
+            "02:00:5e:00:00:01", "127.80.0.1:9", presetUuid=PRESET, somethingNew={"kept": 1}
+        ),
         "02:00:5E:00:00:0B": original_record("02:00:5E:00:00:0B", "192.168.1.20", updatedAt="2025-04-01T00:00:00.000Z"),
         "02:00:5e:00:00:03": original_record("02:00:5e:00:00:03", "192.168.1.21"),
     }
-    records["02:00:5e:00:00:03"]["info"] |= {"wifiPass": "hunter2", "stratumPassword": "hunter2", "fallbackStratumPassword": "hunter2"}
-    preset = {"uuid": PRESET, "name": "Ocean", "configuration": {"stratumURL": "mine.ocean.xyz", "stratumPort": "3334", "stratumPassword": "x"}}
+    records["02:00:5e:00:00:03"]["info"] |= {
+        "wifiPass": "hunter2",
+        "stratumPassword": "hunter2",
+        "fallbackStratumPassword": "hunter2",
+    }
+    preset = {
+        "uuid": PRESET,
+        "name": "Ocean",
+        "configuration": {"stratumURL": "mine.ocean.xyz", "stratumPort": "3334", "stratumPassword": "x"},
+    }
     (tmp_path / "data").mkdir()
     database = plyvel.DB(str(tmp_path / "data" / "pluto_core"), create_if_missing=True)
     put = lambda key, value: database.put(key.encode(), orjson.dumps(value))  # noqa: E731
@@ -85,11 +111,20 @@ def test_the_original_finds_its_directory_as_it_was_after_we_worked_in_it(direct
     assert {key for key in raw if key.startswith("devices:imprinted:")} == {f"devices:imprinted:{mac}" for mac in macs}
     assert raw["devices:imprinted:02:00:5e:00:00:04"] == b'{"mac": "02:00:5e:00:'
     first = orjson.loads(raw["devices:imprinted:02:00:5e:00:00:01"])
-    assert (first["somethingNew"], first["tracing"], first["presetUuid"], first["createdAt"]) == ({"kept": 1}, True, PRESET, CREATED)
+    assert (first["somethingNew"], first["tracing"], first["presetUuid"], first["createdAt"]) == (
+        {"kept": 1},
+        True,
+        PRESET,
+        CREATED,
+    )
     assert first["info"]["uptimeSeconds"] == fleet[0].info()["uptimeSeconds"]
     moved = orjson.loads(raw["devices:imprinted:02:00:5e:00:00:0b"])
     assert (moved["mac"], moved["ip"]) == ("02:00:5e:00:00:0b", "192.168.1.20")
-    assert all(set(orjson.loads(raw[f"devices:imprinted:{mac}"])) >= {"mac", "ip", "type", "info", "createdAt", "updatedAt"} for mac in macs if mac[-1] != "4")
+    assert all(
+        set(orjson.loads(raw[f"devices:imprinted:{mac}"])) >= {"mac", "ip", "type", "info", "createdAt", "updatedAt"}
+        for mac in macs
+        if mac[-1] != "4"
+    )
 
 
 def test_upper_case_macs_move_once(directory, make_service):
@@ -116,13 +151,16 @@ def test_a_record_whose_address_is_unusable_is_still_a_device(tmp_path, director
 
 
 def test_a_list_that_is_no_list_loses_no_device(directory, make_service):
-    """Records are the truth; a broken list must not make the house look empty, and the next write must not make it so."""
+    """Records are the truth; a broken list must not make the house look empty, and the next write must not make it
+    so."""
     database = plyvel.DB(str(directory / "pluto_core"))
     database.put(b"devices:imprinted", b'["02:00:5e:00:')
     database.close()
     service = make_service(auto_listen=False)
     assert len(service.devices()) == 3
-    service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": "02:00:5e:00:00:99", "ip": "127.80.0.9"}]}))
+    service.ok(
+        service.client.put("/devices/imprint", json={"devices": [{"mac": "02:00:5e:00:00:99", "ip": "127.80.0.9"}]})
+    )
     service.stop()
     assert len(make_service(auto_listen=False).devices()) == 4
 

@@ -3,7 +3,6 @@
 import orjson
 import plyvel
 import pytest
-
 from fakes import eventually
 
 
@@ -89,7 +88,9 @@ def test_an_edit_during_a_flush_and_a_poll_is_not_undone(house):
     service.round(2)
     service.clock.advance(service.settings.persist_interval)
     service.settle()
-    service.ok(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"notes": "N", "presetUuid": "p"}}))
+    service.ok(
+        service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"notes": "N", "presetUuid": "p"}})
+    )
     service.round(2)
     service.stop()
     record = on_disk(service)[f"devices:imprinted:{miner.mac}"]
@@ -99,6 +100,7 @@ def test_an_edit_during_a_flush_and_a_poll_is_not_undone(house):
 
 def test_a_failing_flush_is_told_and_tried_again(house, caplog):
     service, (miner,) = house("2.12")
+    miner.power_off()  # no newer reading comes to the rescue of this one
     database = service.runtime.database
     opened, database._db = database._db, _Broken()
     service.clock.advance(service.settings.persist_interval)

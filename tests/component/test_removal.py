@@ -2,7 +2,6 @@
 
 import gevent
 import pytest
-
 from fakes import eventually
 
 
@@ -97,9 +96,27 @@ def test_unlisten_ends_a_hanging_poll_at_once_and_does_not_ask_again(house, gene
     assert eventually(lambda: miner.connections_open == 0)
 
 
+@pytest.mark.parametrize("how", ["un-listened", "deleted"])
+def test_an_answer_that_came_before_it_was_removed_is_not_taken_after(house, how):
+    """The poll has its reading and still waits for /asic."""
+    service, (miner,) = house("2.12", rounds=0, poll_interval=5.0)
+    miner.set_fault("hang", path="/api/system/asic")
+    service.clock.advance(service.settings.poll_interval)
+    eventually(lambda: miner.requests["GET", "/api/system/asic"])
+    tracked = service.runtime.fleet.get(miner.mac)
+    if how == "deleted":
+        service.ok(service.client.delete(f"/devices/imprint/{miner.mac}"))
+    else:
+        service.ok(service.client.put("/devices/listen", json={"macs": []}))
+    assert service.events == [("DeviceRemoved", miner.mac)]
+    assert tracked.reading is None
+
+
 def test_deleted_devices_are_forgotten_by_discovery_only_if_the_user_says_so(house):
     for forget in (False, True):
-        service, (miner,) = house({"generation": "2.12", "mac": f"02:00:5e:00:0c:0{forget:d}"}, delete_data_on_device_remove=forget)
+        service, (miner,) = house(
+            {"generation": "2.12", "mac": f"02:00:5e:00:0c:0{forget:d}"}, delete_data_on_device_remove=forget
+        )
         service.ok(service.client.get(f"/devices/discover?ip={miner.address}"))
         service.ok(service.client.delete(f"/devices/imprint/{miner.mac}"))
         remembered = service.ok(service.client.get(f"/devices/discovered?macs={miner.mac}"))

@@ -2,9 +2,9 @@
 
 import gevent
 import pytest
+from fakes import Peer, eventually, reset
 
 from app.models import Device
-from fakes import Peer, eventually, reset
 from simulator import GENERATIONS, Timings, swap
 
 POST = ("POST", "/api/system/restart")
@@ -89,7 +89,15 @@ def test_two_callers_at_once_restart_it_once(house):
 
 @pytest.mark.parametrize(
     ("fault", "status"),
-    [("refuse", 502), ("status_500", 502), ("status_401", 401), ("status_401_login", 401), ("redirect", 502), ("html", 502), ("hang", 504)],
+    [
+        ("refuse", 502),
+        ("status_500", 502),
+        ("status_401", 401),
+        ("status_401_login", 401),
+        ("redirect", 502),
+        ("html", 502),
+        ("hang", 504),
+    ],
 )
 def test_what_is_wrong_with_the_miner_is_told(house, fault, status):
     service, (miner,) = house("2.12")
@@ -131,6 +139,8 @@ def test_the_restart_goes_out_on_the_connection_on_which_the_mac_was_read(make_s
 
     with Peer(script) as peer:
         service = make_service(discovery_ports=(peer.port,), auto_listen=False)
-        service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": f"127.0.0.1:{peer.port}"}]}))
+        service.ok(
+            service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": f"127.0.0.1:{peer.port}"}]})
+        )
         assert service.client.post(f"/devices/{MAC}/system/restart").status_code == 200
     assert lines == [(1, b"GET /api/system/info HTTP/1.1"), (1, b"POST /api/system/restart HTTP/1.1")]

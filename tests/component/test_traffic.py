@@ -1,10 +1,11 @@
-"""What a miner has to bear: one request at a time, one connection where that is safe, its own pace, and not more (users' first
+"""What a miner has to bear: one request at a time, one connection where that is safe, its own pace, and not more
+(users' first
 wish: do not kill the ESP32 with polling)."""
 
 import gevent
 import pytest
-
 from fakes import Peer, eventually
+
 from simulator import Timings
 
 
@@ -50,7 +51,9 @@ def test_each_miner_keeps_its_own_grid(make_fleet, make_service, clock):
     before = [miner.requests["GET", "/api/system/info"] for miner in fleet]
     service.clock.advance(100)
     service.settle()
-    assert [miner.requests["GET", "/api/system/info"] - was for miner, was in zip(fleet, before, strict=True)] == [1] * 5
+    assert [miner.requests["GET", "/api/system/info"] - was for miner, was in zip(fleet, before, strict=True)] == [
+        1
+    ] * 5
 
 
 def test_a_scan_does_not_ask_the_miners_that_are_polled(make_fleet, make_service, clock):
@@ -78,7 +81,8 @@ def test_commands_scans_and_polls_share_the_one_slot(make_fleet, make_service):
 
 @pytest.mark.parametrize("generation", ["2.10", "2.15"])
 def test_a_kept_connection_that_the_miner_purged_is_no_miss(make_fleet, make_service, clock, generation):
-    """The least recently used socket is closed when others take all twenty: the GET is asked again on a fresh one, once."""
+    """The least recently used socket is closed when others take all twenty: the GET is asked again on a fresh one,
+    once."""
     fleet = make_fleet(generation, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(fleet[0])

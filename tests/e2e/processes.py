@@ -77,14 +77,16 @@ class Process:
 
 
 class Miners(Process):
-    """Twelve miners of all generations, each with an address of its own that no other run on this machine uses."""
+    """Twelve miners (or more) of all generations, each with an address of its own that no other run on this machine
+    uses. `log_rate`: lines per second of each."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, count: int = MINERS, log_rate: float = 2.0) -> None:
         self.network = f"127.{100 + os.getpid() % 100}.{next(_fleets) % 256}.0/28"
         base = self.network.replace(".0/28", ".1")
         self.table = folder / "neighbours"
         self._url = f"http://{base}:8099/miners"
-        arguments = ["--count", str(MINERS), "--base", base, "--port", "8100", "--boot-seconds", "2"]
+        arguments = ["--count", str(count), "--base", base, "--port", "8100", "--boot-seconds", "2"]
+        arguments += ["--log-rate", str(log_rate)]
         control = ["--neighbours", str(self.table), "--control", f"{base}:8099"]
         super().__init__("simulator", [sys.executable, "-m", "simulator", *arguments, *control], folder)
 
@@ -107,6 +109,10 @@ class Miners(Process):
     def one(self, mac: str) -> dict[str, Any]:
         """With what it was asked and what its /info says."""
         return dict(requests.get(f"{self._url}/{mac}", timeout=10).json())
+
+    def said(self, mac: str) -> list[str]:
+        """The last entries of its log."""
+        return list(requests.get(f"{self._url}/{mac}/said", timeout=10).json()["said"])
 
     def tell(self, mac: str, what: str, **options: Any) -> None:
         """`power_off`, `power_on`, `fault`, ..: see simulator/control.py."""

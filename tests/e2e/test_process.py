@@ -82,6 +82,15 @@ def test_sigterm_under_load_ends_within_5_seconds(
     again.wait_until_online()
 
 
+def test_sigterm_stops_all_of_it_whenever_it_comes(start: Callable[..., Service]) -> None:
+    """An idle worker leaves its loop within a second of the signal, sooner or later than we stop the service."""
+    for times in range(1, 7):
+        service = start()
+        gevent.sleep(0.15 * times)
+        assert service.stop() == 0
+        assert service.text().count('"message":"stopped"') == times
+
+
 def hammer(url: str) -> None:
     while True:
         try:
@@ -90,8 +99,9 @@ def hammer(url: str) -> None:
             gevent.sleep(0.1)
 
 
-def test_sigint_ends_it_too(service: Service) -> None:
-    service.signal(signal.SIGINT)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGQUIT])
+def test_other_signals_end_it_too(service: Service, number: int) -> None:
+    service.signal(number)
     assert service.wait(5) == 0
     assert '"message":"stopped"' in service.text()
 
@@ -121,6 +131,7 @@ def test_after_the_master_was_killed_it_starts_again(service: Service, tmp_path:
     service.signal(signal.SIGKILL)
     service.wait(5)
     wait_for("the orphan to leave", lambda: not Path(f"/proc/{orphan}").exists(), 10)
+    assert '"message":"stopped"' in service.text()
     again = Service(tmp_path, service.settings)
     stack.callback(again.stop)
     again.wait_until_ready()

@@ -114,8 +114,7 @@ def test_control(panel: tuple[Fleet, str], http: requests.Session) -> None:
     assert http.post(f"{one}/power_off").json()["powered"] is False
     assert http.post(f"{one}/power_on").json()["powered"] is True
     http.post(f"{one}/restart")
-    wait_for(lambda: not miner.powered)
-    wait_for(lambda: miner.powered)
+    wait_for(lambda: miner.boots == 1)
     http.post(f"{one}/say", data=json.dumps({"text": "hello"}))
     assert b"hello" in miner.log.recent[-1]
     assert (
@@ -144,6 +143,12 @@ def test_control_says_what_is_wrong(
     reply = http.request(method, base + path.format(mac=fleet[0].mac), data=body)
     assert reply.status_code == status
     assert reply.json()["error"]
+
+
+def test_control_says_what_a_miner_said(panel: tuple[Fleet, str], http: requests.Session) -> None:
+    fleet, base = panel
+    http.post(f"{base}/miners/{fleet[0].mac}/say", json={"text": "hello °"})
+    assert "hello °" in http.get(f"{base}/miners/{fleet[0].mac}/said").json()["said"][-1]
 
 
 def test_importing_patches_nothing_and_starts_nothing(start: Start) -> None:

@@ -38,8 +38,7 @@ def test_refuse(start: Start, http: requests.Session) -> None:
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(endpoint(miner))
     miner.restart()
-    wait_for(lambda: not miner.powered)
-    wait_for(lambda: miner.powered)
+    wait_for(lambda: miner.boots == 1)
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(endpoint(miner))
 

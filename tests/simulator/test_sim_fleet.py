@@ -115,8 +115,7 @@ def test_the_port_survives_a_restart() -> None:
     with Fleet([MinerSpec()], timings=QUICK) as fleet:
         before = fleet[0].address
         fleet[0].restart()
-        wait_for(lambda: not fleet[0].powered)
-        wait_for(lambda: fleet[0].powered)
+        wait_for(lambda: fleet[0].boots == 1)
         assert fleet[0].address == before
 
 

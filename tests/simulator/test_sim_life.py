@@ -43,8 +43,7 @@ def test_old_firmware_estimates_its_rate_from_shares(start: Start, clock: FakeCl
     """0 until the first share after boot."""
     miner = start(generation, clock=clock)
     miner.restart()
-    wait_for(lambda: not miner.powered)
-    wait_for(lambda: miner.powered)
+    wait_for(lambda: miner.boots == 1)
     clock.tick(1)
     assert (miner.info()["sharesAccepted"], miner.info()["hashRate"]) == (0, 0)
     clock.tick(600)
@@ -138,8 +137,7 @@ def test_pause_is_lost_at_a_reboot(start: Start, http: requests.Session) -> None
     miner = start("2.15")
     http.post(url(miner, "/api/system/pause"))
     miner.restart()
-    wait_for(lambda: not miner.powered)
-    wait_for(lambda: miner.powered and miner.info()["hashRate"] > 0)
+    wait_for(lambda: miner.boots == 1 and miner.info()["hashRate"] > 0)
     assert miner.info()["miningPaused"] is False
 
 
@@ -154,8 +152,7 @@ def test_identify_toggles(start: Start, http: requests.Session) -> None:
 def test_old_firmware_latches_when_it_overheats(start: Start, http: requests.Session) -> None:
     miner = start("2.7")
     miner.fault = "overheat"
-    wait_for(lambda: not miner.powered)
-    wait_for(lambda: miner.powered)
+    wait_for(lambda: miner.boots == 1)
     miner.clear_fault()
     wanted = {"frequency": 50, "coreVoltage": 1000, "overheat_mode": 1, "autofanspeed": 0}
     assert {key: miner.info()[key] for key in wanted} == wanted

@@ -131,8 +131,7 @@ def test_pool_waits_for_the_restart(start: Start, http: requests.Session) -> Non
     wait_for(lambda: miner.stored["stratumURL"] == "pool.example")
     assert miner.running["stratumURL"] == "public-pool.io"
     http.post(url(miner, "/api/system/restart"))
-    wait_for(lambda: not miner.powered)
-    wait_for(lambda: miner.powered)
+    wait_for(lambda: miner.boots == 1)
     assert miner.running["stratumURL"] == "pool.example"
 
 

@@ -236,8 +236,7 @@ def test_logs_download(start: Start, http: requests.Session) -> None:
     assert "attachment" in reply.headers["Content-Disposition"]
     assert reply.content.count(b"\n") > 50
     miner.restart()
-    wait_for(lambda: not miner.powered)
-    wait_for(lambda: miner.powered)
+    wait_for(lambda: miner.boots == 1)
     after = http.get(url(miner, "/api/system/logs")).content
     assert after.startswith(reply.content)
     assert b"\n--- SYSTEM RESTART ---\n" in after

@@ -10,7 +10,8 @@ NORMAL = "02:00:5e:00:00:1a"
 
 
 @pytest.mark.parametrize(
-    "text", [NORMAL, "02:00:5E:00:00:1A", "02-00-5e-00-00-1a", "02005E00001a", "0200.5e00.001A", "  02:00:5e:00:00:1A\n"]
+    "text",
+    [NORMAL, "02:00:5E:00:00:1A", "02-00-5e-00-00-1a", "02005E00001a", "0200.5e00.001A", "  02:00:5e:00:00:1A\n"],
 )
 def test_all_spellings_are_one_mac(text):
     assert normalise_mac(text) == NORMAL
@@ -18,14 +19,20 @@ def test_all_spellings_are_one_mac(text):
 
 @pytest.mark.parametrize(
     "value",
-    ["", "unknown", "02:00:5e:00:00", "02:00:5e:00:00:1a:2b", "02:00:5e:00:00:1g", "0200:5e00:001a", "aa", "00:00:00:00:00:00",
-     "ff:ff:ff:ff:ff:ff", "02:00:5e:00:00:1a, 02:00:5e:00:00:1b", "０2:00:5e:00:00:1a", "x" * 10_000, None, 5, True, ["02:00:5e:00:00:1a"], {}],
+    ["", "unknown", "02:00:5e:00:00", "02:00:5e:00:00:1a:2b", "02:00:5e:00:00:1g", "0200:5e00:001a", "aa",
+     "00:00:00:00:00:00",
+     "ff:ff:ff:ff:ff:ff", "02:00:5e:00:00:1a, 02:00:5e:00:00:1b", "０2:00:5e:00:00:1a", "x" * 10_000, None, 5, True,
+     ["02:00:5e:00:00:1a"], {}],
 )  # fmt: skip
 def test_what_is_no_mac_of_a_device_is_none(value):
     assert normalise_mac(value) is None
 
 
-@given(st.binary(min_size=6, max_size=6).filter(lambda raw: set(raw) not in ({0}, {255})), st.sampled_from([":", "-", ""]), st.booleans())
+@given(
+    st.binary(min_size=6, max_size=6).filter(lambda raw: set(raw) not in ({0}, {255})),
+    st.sampled_from([":", "-", ""]),
+    st.booleans(),
+)
 def test_any_six_bytes_in_any_spelling(raw, separator, upper):
     text = raw.hex(separator) if separator else raw.hex()
     assert normalise_mac(text.upper() if upper else text) == raw.hex(":")

@@ -5,8 +5,16 @@ from datetime import UTC, datetime
 import pytest
 
 from app.errors import (
-    DeviceBadPayload, DeviceDropped, DeviceLocked, DeviceRedirected, DeviceRefused, DeviceStatus, DeviceTimeout,
-    DeviceTooLarge, DeviceUnreachable, WrongMiner,
+    DeviceBadPayload,
+    DeviceDropped,
+    DeviceLocked,
+    DeviceRedirected,
+    DeviceRefused,
+    DeviceStatus,
+    DeviceTimeout,
+    DeviceTooLarge,
+    DeviceUnreachable,
+    WrongMiner,
 )  # fmt: skip
 from app.models import Observation, Reading, Status, is_reboot, next_observation
 
@@ -68,7 +76,8 @@ def test_a_good_reading_forgets_the_error():
 
 def test_every_error_has_a_reason_of_its_own():
     errors = [
-        DeviceUnreachable("."), DeviceTimeout("."), DeviceDropped("."), DeviceTooLarge("."), DeviceBadPayload("."), DeviceRedirected("."),
+        DeviceUnreachable("."), DeviceTimeout("."), DeviceDropped("."), DeviceTooLarge("."), DeviceBadPayload("."),
+        DeviceRedirected("."),
         DeviceStatus(500, ""), DeviceLocked(), DeviceRefused(), WrongMiner(MAC, OTHER, "10.0.0.1"),
     ]  # fmt: skip
     assert len({error.reason for error in errors}) == len(errors)
@@ -76,7 +85,16 @@ def test_every_error_has_a_reason_of_its_own():
 
 @pytest.mark.parametrize(
     ("before", "now", "reboot"),
-    [(100, 99, True), (100, 0, True), (100, 100, False), (100, 105, False), (None, 5, False), (100, None, False), (True, False, False), ("100", 5, False)],
+    [
+        (100, 99, True),
+        (100, 0, True),
+        (100, 100, False),
+        (100, 105, False),
+        (None, 5, False),
+        (100, None, False),
+        (True, False, False),
+        ("100", 5, False),
+    ],
 )
 def test_a_reboot_is_an_uptime_that_falls(before, now, reboot):
     first, second = (Reading({"uptimeSeconds": uptime}, MAC, AT) for uptime in (before, now))

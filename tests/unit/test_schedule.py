@@ -50,7 +50,9 @@ def test_a_long_dead_device_is_asked_ever_less_often_down_to_once_a_minute(failu
 @given(st.integers(13, 10_000), st.floats(0, 1))
 def test_jitter_is_a_fifth_at_most(failures, random):
     usual = pause(Observation(Status.OFFLINE, failures=failures), 5.0, 0.5)
-    assert 0.8 * usual - 1e-9 <= pause(Observation(Status.OFFLINE, failures=failures), 5.0, random) <= 1.2 * usual + 1e-9
+    assert (
+        0.8 * usual - 1e-9 <= pause(Observation(Status.OFFLINE, failures=failures), 5.0, random) <= 1.2 * usual + 1e-9
+    )
 
 
 @pytest.mark.parametrize("status", [Status.LOCKED, Status.REFUSED])

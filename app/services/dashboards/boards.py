@@ -67,7 +67,7 @@ class Board:
 
 def from_document(document: Mapping[str, Any]) -> Board:
     known = {field.name for field in fields(Board)}
-    return Board(**{name: value for name, value in document.items() if name in known})
+    return Board(**{"uid": "", "name": "", **{name: value for name, value in document.items() if name in known}})
 
 
 def device_uid(mac: str) -> str:

@@ -1,5 +1,5 @@
-"""Two ways of getting a dashboard into Grafana, with the same result: through its API, or as a file that its provisioning
-reads."""
+"""Two ways of getting a dashboard into Grafana, with the same result: through its API, or as a file that its
+provisioning reads."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 from gevent.threadpool import ThreadPool
 
-from app.clients.grafana import Finding, GrafanaClient
+from app.clients.grafana import GrafanaClient
+from app.clients.grafana_answers import Finding
 from app.errors import DashboardUnsettled, GrafanaDown
 from app.services.dashboards.boards import UIDS, Board
 from app.services.dashboards.templates import Dashboard, encoded, fingerprint
@@ -64,9 +65,9 @@ class ApiDelivery:
 class FileDelivery:
     """Owns the files `pluto-*.json` in one folder; other files there are other people's.
 
-    A name comes from the MAC alone. Files are replaced whole, and readable for Grafana, which runs as another user. Grafana
-    looks at the folder every 10 s, so that a new dashboard is not there at once. The disk is waited for in a thread: an SD
-    card's fsync must not hold up a poll.
+    A name comes from the MAC alone. Files are replaced whole, and readable for Grafana, which runs as another user.
+    Grafana looks at the folder every 10 s, so that a new dashboard is not there at once. The disk is waited for in a
+    thread: an SD card's fsync must not hold up a poll.
     """
 
     ahead = True
@@ -110,7 +111,7 @@ class FileDelivery:
 
 def _write(folder: Path, path: Path, content: bytes) -> None:
     """Nothing, when the file says so already. The temporary name has no `.json` at its end: Grafana reads what has."""
-    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make(folder)
     if path.is_file() and path.read_bytes() == content:
         return
     temporary = path.with_name(f"{path.name}.tmp")
@@ -121,6 +122,13 @@ def _write(folder: Path, path: Path, content: bytes) -> None:
         os.fsync(file.fileno())
     temporary.replace(path)
     _sync(folder)
+
+
+def _make(folder: Path) -> None:
+    if not folder.is_dir():
+        _make(folder.parent)
+        folder.mkdir()
+        folder.chmod(0o755)  # as the files
 
 
 def _sync(folder: Path) -> None:

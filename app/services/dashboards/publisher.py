@@ -6,7 +6,8 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from app.clients.grafana import Answer, Finding, GrafanaClient
+from app.clients.grafana import GrafanaClient
+from app.clients.grafana_answers import Answer, Finding
 from app.errors import DashboardUnsettled
 from app.services.dashboards.boards import Board, new_access_token, new_public_uid
 from app.services.dashboards.delivery import Delivery
@@ -35,8 +36,8 @@ class Publisher:
         self._rejected: set[str] = set()
 
     def prepare(self, uids: Iterable[str]) -> None:
-        """Writes the files of these boards, and takes away those of boards that are gone, where files are the way; Grafana
-        need not answer for that. Raises GrafanaError."""
+        """Writes the files of these boards, and takes away those of boards that are gone, where files are the way;
+        Grafana need not answer for that. Raises GrafanaError."""
         if self._delivery.ahead:
             titles = self._boards.titles()
             for uid in titles.keys() & set(uids):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from app.services.dashboards.boards import Board, from_document, titles
+from app.services.dashboards.boards import UIDS, Board, from_document, titles
 from app.store.documents import Documents
 
 
@@ -14,9 +14,13 @@ class Boards:
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
         self._boards: dict[str, Board] = {}
+        self._titles: Mapping[str, str] | None = None
 
     def load(self) -> None:
-        self._boards = {uid: from_document(document) for uid, document in self._documents.all()}
+        """What is no board's document is left alone."""
+        found = (from_document(document) for _, document in self._documents.all())
+        self._boards = {board.uid: board for board in found if UIDS.fullmatch(board.uid)}
+        self._titles = None
 
     def __iter__(self) -> Iterator[Board]:
         return iter(list(self._boards.values()))
@@ -24,16 +28,21 @@ class Boards:
     def get(self, uid: str) -> Board | None:
         return self._boards.get(uid)
 
-    def put(self, board: Board) -> Board:
-        if self._boards.get(board.uid) != board:
+    def put(self, board: Board) -> None:
+        before = self._boards.get(board.uid)
+        if before != board:
             self._documents.put(board.uid, board.document())
             self._boards[board.uid] = board
-        return board
+        if before is None or (before.name, before.gone) != (board.name, board.gone):
+            self._titles = None
 
     def drop(self, uid: str) -> None:
         self._documents.delete(uid)
         self._boards.pop(uid, None)
+        self._titles = None
 
     def titles(self) -> Mapping[str, str]:
-        """Of those that stay."""
-        return titles(board for board in self._boards.values() if not board.gone)
+        """Of those that stay; worked out anew when a name or the set of boards changed."""
+        if self._titles is None:
+            self._titles = titles(board for board in self._boards.values() if not board.gone)
+        return self._titles

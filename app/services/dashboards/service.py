@@ -1,4 +1,5 @@
-"""Keeps Grafana's dashboards as they should be, in a greenlet of its own: a dead, slow or lying Grafana delays nobody."""
+"""Keeps Grafana's dashboards as they should be, in a greenlet of its own: a dead, slow or lying Grafana delays
+nobody."""
 
 from __future__ import annotations
 
@@ -14,15 +15,15 @@ from gevent.event import Event
 from app.clock import Clock
 from app.errors import DashboardUnsettled, GrafanaError
 from app.events import DeviceDeleted, DeviceObserved, EventBus
+from app.services.dashboards.agenda import Agenda
 from app.services.dashboards.boards import OVERVIEW_NAME, OVERVIEW_UID, Board, device_uid, new_board
 from app.services.dashboards.publisher import Publisher
 from app.services.dashboards.records import Boards
-from app.services.dashboards.retry import Circuit, backoff
+from app.services.dashboards.retry import SLOWEST_SECONDS, Circuit
 from app.services.health import Health
 
 log = logging.getLogger(__name__)
 
-RECHECK_SECONDS = 300.0
 # A file is read within 10 s; a dashboard that is still missing at the sixth look, half a minute later, is worth a line.
 PATIENCE = 6
 STOP_SECONDS = 1.0
@@ -39,9 +40,9 @@ class Seen:
 class Dashboards:
     """Owns when which board is attended to. What should be is what the fleet's events say; what is, `Boards` knows.
 
-    A board is made when its device is first seen online, and looked after every 5 minutes from then on: what was deleted,
-    unpublished or paused in Grafana, or lost with its database, is there again under the same link. It is taken away with
-    its device when `delete_with_device`.
+    A board is made when its device is first seen online, and looked after every 5 minutes from then on: what was
+    deleted, unpublished or paused in Grafana, or lost with its database, is there again under the same link. It is
+    taken away with its device when `delete_with_device`.
     """
 
     def __init__(
@@ -66,9 +67,8 @@ class Dashboards:
         self._circuit = Circuit()
         self._changes: deque[Seen | DeviceDeleted] = deque()
         self._hostnames: dict[str, str] = {}
-        self._due: dict[str, float] = {}
+        self._agenda = Agenda(chance)
         self._unprepared: set[str] = set()
-        self._failures: dict[str, int] = {}
         self._wake = Event()
         self._stopping = False
         self._greenlet: gevent.Greenlet | None = None
@@ -95,8 +95,7 @@ class Dashboards:
                 self._tell(DeviceDeleted(mac))
         if self._boards.get(OVERVIEW_UID) is None:
             self._boards.put(new_board(OVERVIEW_NAME))
-        self._due = {board.uid: self._clock.monotonic() for board in self._boards}
-        self._unprepared = set(self._due)
+        self._unprepared = {board.uid for board in self._boards}
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
@@ -126,14 +125,18 @@ class Dashboards:
         self._wake.set()
 
     def _run(self) -> None:
+        pause = 0.0
         while not self._stopping:
-            self._wake.clear()
-            try:
-                pause = self._turn()
-            except Exception:
-                log.exception("the dashboards met an unexpected error")
-                pause = backoff(6, self._chance())
             self._clock.wait(self._wake, pause)
+            self._wake.clear()
+            pause = 0.0 if self._stopping else self._step()
+
+    def _step(self) -> float:
+        try:
+            return self._turn()
+        except Exception:
+            log.exception("the dashboards met an unexpected error")
+            return SLOWEST_SECONDS
 
     def _turn(self) -> float:
         """Takes what happened, then attends to one board; returns the seconds until there is something to do again."""
@@ -141,11 +144,10 @@ class Dashboards:
         now = self._clock.monotonic()
         if (closed := self._circuit.wait(now)) > 0:
             return closed
-        uid = min(self._due, key=self._due.__getitem__)
-        if self._due[uid] > now:
-            return self._due[uid] - now
-        self._attend(uid)
-        return 0.0
+        uid, due = self._agenda.next()
+        if due <= now:
+            self._attend(uid)
+        return max(0.0, due - now)
 
     def _take_changes(self) -> None:
         """A hostname that comes or goes may change the titles of others that have it too."""
@@ -156,7 +158,7 @@ class Dashboards:
         after = self._boards.titles()
         changed = {uid for uid in {*before, *after} if before.get(uid) != after.get(uid)} | self._unprepared
         if changed:
-            self._due |= dict.fromkeys(changed, self._clock.monotonic())
+            self._agenda.add(changed, self._clock.monotonic())
             self._unprepared = changed
             self._prepare()
 
@@ -177,30 +179,27 @@ class Dashboards:
             self._failed(error)
 
     def _attend(self, uid: str) -> None:
-        board = self._boards.get(uid)
         try:
-            if board is None or board.gone:
-                self._publisher.withdraw(uid)
-                del self._due[uid]
-            else:
-                self._publisher.settle(uid, self._boards.titles()[uid])
-                self._settled(uid)
+            self._bring_about(uid)
         except DashboardUnsettled as error:
-            self._unsettled(uid, error)
+            self._answered()
+            if self._agenda.unsettled(uid, self._clock.monotonic()) == PATIENCE:
+                log.warning("a dashboard is not as it should be", extra={"uid": uid, "error": str(error)})
         except GrafanaError as error:
             self._failed(error)
+        except Exception:
+            self._agenda.settled(uid, self._clock.monotonic())  # the others are not to wait for it
+            raise
 
-    def _settled(self, uid: str) -> None:
-        self._answered()
-        self._failures.pop(uid, None)
-        self._due[uid] = self._clock.monotonic() + RECHECK_SECONDS * (1 + self._chance() / 10)
-
-    def _unsettled(self, uid: str, error: DashboardUnsettled) -> None:
-        self._answered()
-        failures = self._failures[uid] = self._failures.get(uid, 0) + 1
-        if failures == PATIENCE:
-            log.warning("a dashboard is not as it should be", extra={"uid": uid, "error": str(error)})
-        self._due[uid] = self._clock.monotonic() + backoff(failures, self._chance())
+    def _bring_about(self, uid: str) -> None:
+        board = self._boards.get(uid)
+        if board is None or board.gone:
+            self._publisher.withdraw(uid)
+            self._agenda.drop(uid)
+        else:
+            self._publisher.settle(uid, self._boards.titles()[uid])
+            self._answered()
+            self._agenda.settled(uid, self._clock.monotonic())
 
     def _failed(self, error: GrafanaError) -> None:
         self._health.grafana_failed(error.reason)
@@ -211,4 +210,4 @@ class Dashboards:
         """Whoever was down may have lost its database meanwhile."""
         if self._circuit.succeeded():
             log.info("Grafana is back")
-            self._due = dict.fromkeys(self._due, self._clock.monotonic())
+            self._agenda.add_all(self._clock.monotonic())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from app.clients.grafana import Finding
+from app.clients.grafana_answers import Finding
 
 
 class Act(StrEnum):

@@ -8,13 +8,15 @@ from enum import StrEnum
 from typing import Any
 
 from app.miners.settings import SETTINGS, Value, fan_is_a_reading, present, runs
-from app.miners.telemetry import flag, number, telemetry
+from app.miners.telemetry import number, telemetry
 from app.models import Reading
 from app.services.drift_rules import overheated
 from app.services.jobs.model import Captured
 
-# Shares are a noisy measure before AxeOS 2.11, and a chip that just started is not at its best yet.
+# A chip that just started is not at its best yet.
 LEAST_SHARE = 0.7
+# Power follows voltage, too, and has the board's own draw in it; a board that does not hash takes a third of it.
+LEAST_POWER = 0.5
 # `uptimeSeconds` is whole, so a boot seems up to a second later than it was; clocks of two machines add to that.
 BOOT_SLACK = timedelta(seconds=2)
 
@@ -38,8 +40,8 @@ def capture(info: Mapping[str, Any], keys: tuple[str, ...], **more: Any) -> Capt
     """What the miner runs of `keys`, and of what overheating could change, and how fast it hashes."""
     wanted = dict.fromkeys((*keys, *OVERHEAT_KEYS))
     settings = {key: value for key in wanted if (value := _captured(key, info)) is not None}
-    paused = bool(flag(info.get("miningPaused")))
-    return Captured(settings=settings, hashrate=baseline(info), paused=paused, **more)
+    power = telemetry(info).get("power_watts", 0.0)
+    return Captured(settings=settings, hashrate=baseline(info), power=power, **more)
 
 
 def _captured(key: str, info: Mapping[str, Any]) -> Any:
@@ -65,9 +67,9 @@ def judge(captured: Captured, wanted: Mapping[str, Value], info: Mapping[str, An
     if lost:
         why = "The miner overheated and fell back" if overheated(wanted, info) else "The miner did not keep"
         return Health.ILL, f"{why}: {', '.join(f'{key} {present(SETTINGS[key], info)}' for key in lost)}"
-    least = LEAST_SHARE * captured.hashrate * _ratio(captured, wanted)
-    rate = values.get("hashrate_ghs", 0.0)
-    if rate < least:
+    ratio = _ratio(captured, wanted)
+    least, rate = LEAST_SHARE * captured.hashrate * ratio, values.get("hashrate_ghs", 0.0)
+    if rate < least and not _works(captured, values, ratio):
         return Health.NOT_YET, f"It hashes at {rate:.0f} GH/s, less than the {least:.0f} GH/s to expect of it"
     return Health.WELL, ""
 
@@ -75,6 +77,13 @@ def judge(captured: Captured, wanted: Mapping[str, Value], info: Mapping[str, An
 def _gone(key: str, value: Value, info: Mapping[str, Any]) -> bool:
     """What a miner does not report cannot be missed."""
     return present(SETTINGS[key], info) is not None and not runs(SETTINGS[key], value, info)
+
+
+def _works(captured: Captured, values: Mapping[str, float], ratio: float) -> bool:
+    """Firmware without averages (AxeOS ≤ 2.10) estimates its hashrate from its shares: 0 until the first, and noisy for
+    long. Its power tells sooner."""
+    estimates = "hashrate_1m_ghs" not in values
+    return estimates and 0 < LEAST_POWER * captured.power * ratio <= values.get("power_watts", 0.0)
 
 
 def _ratio(captured: Captured, wanted: Mapping[str, Value]) -> float:

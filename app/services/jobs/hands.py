@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from app.errors import PlutoError
 from app.miners.dialect_writes import acts_live
 from app.miners.dialects import dialect_of, firmware_version
 from app.miners.settings import SETTINGS, Change
@@ -19,7 +18,6 @@ from app.services.jobs.model import Captured, Job, Step
 from app.services.jobs.records import without_secrets
 from app.services.journal import Journal, Origin
 from app.services.outcomes import Applied
-from app.services.preset_rules import configuration
 from app.services.presets import Presets
 from app.services.settings import MinerSettings, Wish
 
@@ -64,19 +62,16 @@ class Hands:
         return self.read(tracked)
 
     def wish(self, job: Job, tracked: Tracked) -> Wish:
-        request = job.request
-        values, notes = dict(request.values), {}
-        if job.preset is not None:
-            values = self._of_preset(job.preset, tracked)
-            notes = {"presetBefore": tracked.device.preset_uuid, "presetAfter": job.preset["uuid"]}
+        """A preset's password is written again only where the preset, or its state, is not the one last applied."""
+        request, preset = job.request, job.preset
+        values, notes = request.values, {}
+        if preset is not None:
+            intent = self._intents.of(tracked.mac)
+            applied = (intent.preset_uuid, intent.preset_updated_at) == (preset["uuid"], preset.get("updatedAt"))
+            values = self._presets.wish(preset, tracked)
+            values = without_secrets(values) if applied else values
+            notes = {"presetBefore": tracked.device.preset_uuid, "presetAfter": preset["uuid"]}
         return Wish(values, request.allow_overclock, standing=frozenset(values), notes=notes)
-
-    def _of_preset(self, preset: Mapping[str, Any], tracked: Tracked) -> dict[str, Any]:
-        """A password is written again only where the preset, or its state, is not the one last applied."""
-        values = self._presets.wish(preset, tracked)
-        intent = self._intents.of(tracked.mac)
-        applied = (intent.preset_uuid, intent.preset_updated_at) == (preset["uuid"], preset.get("updatedAt"))
-        return without_secrets(values) if applied else values
 
     def plan(self, tracked: Tracked, wish: Wish) -> list[Change]:
         """Judged by the last reading. Raises Invalid."""
@@ -97,8 +92,8 @@ class Hands:
         return self._settings.apply(tracked, wish, origin)
 
     def applied_preset(self, job: Job, tracked: Tracked) -> None:
-        """Notes on the device which preset it has, and in which state that was."""
-        if job.preset is not None:
+        """Notes on the device which preset it has, and in which state that was; not one that was deleted meanwhile."""
+        if job.preset is not None and self._presets.find(job.preset["uuid"]):
             self._note_preset(tracked, job.preset["uuid"], job.preset["uuid"], job.preset.get("updatedAt"))
 
     def writes(self, job: Job, tracked: Tracked) -> int:
@@ -107,12 +102,12 @@ class Hands:
 
     def found_applied(self, job: Job, tracked: Tracked, values: Mapping[str, Any]) -> None:
         """Makes up for what a crash cut off once the miner is seen to run what was written."""
-        self._intents.wrote(tracked.mac, values)
-        self.applied_preset(job, tracked)
         entries = [entry for entry in self._journal.of(tracked.mac) if entry.get("job") == job.id]
         for entry in entries[:1]:
             status = "pending_restart" if self.needs_restart(tracked, tuple(values)) else "applied"
             self._journal.end(tracked.mac, entry["id"], status, self._rows(tracked, values))
+        self._intents.wrote(tracked.mac, values)
+        self.applied_preset(job, tracked)
 
     def _rows(self, tracked: Tracked, values: Mapping[str, Any]) -> list[dict[str, Any]]:
         return [
@@ -139,30 +134,36 @@ class Hands:
         """Writes what differs of what was captured. A password cannot be read, so it is that of the preset which the
         device had before, where there is one; else the new one stays."""
         captured = step.captured or Captured()
-        values = {**captured.settings, **self._former_secrets(captured, step)}
+        values = {**captured.settings, **self._former_secrets(tracked, step)}
         if "overheat_mode" in tracked.info:
             values["overheat_mode"] = 0
         applied = self._settings.apply(tracked, Wish(values, allow_overclock=True), origin)
-        self._note_preset(tracked, captured.record_preset, captured.preset_uuid, captured.preset_updated_at)
-        self._intents.drop(tracked.mac, [key for key in values if key not in captured.intended])
+        self.found_put_back(tracked, captured)
         return applied
 
-    def keeps_password(self, step: Step) -> bool:
-        """Whether the job wrote a password that `put_back` has nothing to replace by."""
-        secrets = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
-        return len(self._former_secrets(step.captured or Captured(), step)) < len(secrets)
+    def found_put_back(self, tracked: Tracked, captured: Captured) -> None:
+        """What the device should run, and its preset, are what they were."""
+        former = {key: value for key, value in captured.settings.items() if key in captured.intended}
+        self._intents.wrote(tracked.mac, former)
+        touched = {*captured.settings, "overheat_mode"}
+        self._intents.drop(tracked.mac, sorted(touched - set(captured.intended)))
+        if captured.record_preset is None or self._presets.find(captured.record_preset):
+            self._note_preset(tracked, captured.record_preset, captured.preset_uuid, captured.preset_updated_at)
 
-    def _former_secrets(self, captured: Captured, step: Step) -> dict[str, Any]:
-        secrets = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
-        if not secrets or captured.preset_uuid is None:
-            return {}
-        try:
-            former = configuration(self._presets.get(captured.preset_uuid).record)
-        except PlutoError:
-            return {}
-        return {key: former[key] for key in secrets if former.get(key)}
+    def keeps_password(self, tracked: Tracked, step: Step) -> bool:
+        """Whether the job wrote a password that `put_back` has nothing to replace by."""
+        written = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
+        return len(self._former_secrets(tracked, step)) < len(written)
+
+    def _former_secrets(self, tracked: Tracked, step: Step) -> dict[str, Any]:
+        written = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
+        former = self._presets.find(step.captured.preset_uuid) if step.captured else None
+        values = self._presets.wish(former.record, tracked) if written and former else {}
+        return {key: values[key] for key in written if key in values}
 
     def _note_preset(self, tracked: Tracked, shown: str | None, applied: str | None, updated_at: str | None) -> None:
+        if self._fleet.find(tracked.mac) is not tracked:
+            return
         if tracked.device.preset_uuid != shown:
             self._fleet.edit(tracked.mac, lambda device: replace(device, preset_uuid=shown))
         self._intents.applied_preset(tracked.mac, applied, updated_at)

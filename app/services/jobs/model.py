@@ -84,12 +84,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What a device was like before the job touched it. `hashrate` in GH/s; `intended`: the settings that already were
-    this service's business."""
+    """What a device was like before the job touched it. `hashrate` in GH/s, `power` in W; `intended`: the settings that
+    already were this service's business."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     hashrate: float = 0.0
-    paused: bool = False
+    power: float = 0.0
     intended: tuple[str, ...] = ()
     preset_uuid: str | None = None
     preset_updated_at: str | None = None

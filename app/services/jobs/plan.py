@@ -12,7 +12,7 @@ from app.miners.dialects import NERDOS, dialect_of, model_of
 from app.miners.mac import normalise_mac
 from app.miners.settings import SETTINGS, Change
 from app.services.fleet import Tracked
-from app.services.jobs.model import Action, Job, Request, Step, StepState
+from app.services.jobs.model import IN_DOUBT, Action, Job, JobState, Request, Step, StepState
 
 _PERCENT = re.compile(r"(\d{1,3})%")
 # One value of these for several miners makes them indistinguishable.
@@ -143,3 +143,14 @@ def to_put_back(job: Job) -> list[Step]:
         if step.captured is not None
         and (step.state is StepState.FAILED or (stopping and step.wave == 0 and step.state is StepState.DONE))
     ]
+
+
+def left_over(step: Step, action: Action, state: JobState) -> tuple[StepState, str]:
+    """What becomes of a step that has not ended when its job has, and why. What still waits for its restart is written
+    already, unless the restart is all there was to do."""
+    untouched = step.state is StepState.PLANNED or (step.state is StepState.WRITTEN and action is Action.RESTART)
+    if untouched:
+        return StepState.SKIPPED, f"The job was {state}"
+    if step.state in IN_DOUBT:
+        return StepState.FAILED, f"The job was {state} in the middle of this"
+    return StepState.DONE, f"The job was {state} before it was looked at again"

@@ -46,17 +46,17 @@ class Reverter:
             self._runner.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
         if applied.entry is not None:
-            self._was_put_back(step, applied, reason)
+            self._was_put_back(step, tracked, applied, reason)
         else:
             self._runner.put(step, state, captured=None)
 
-    def _was_put_back(self, step: Step, applied: Applied, reason: str) -> None:
+    def _was_put_back(self, step: Step, tracked: Tracked, applied: Applied, reason: str) -> None:
         refused = [outcome.key for outcome in applied.outcomes if outcome.status == "refused"]
         if refused:
             why = f"{reason}; the miner did not take back {', '.join(refused)}"
             self._runner.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
-        if self._hands.keeps_password(step):
+        if self._hands.keeps_password(tracked, step):
             reason += "; the new pool password stays, for the old one cannot be read"
         if step.restarted and pending(applied) and self._steps.afford():
             self._steps.patiently(lambda: self._hands.restart(step.mac))

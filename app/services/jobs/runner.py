@@ -16,7 +16,7 @@ from app.events import EventBus, JobUpdated
 from app.services.jobs.budget import RestartBudget
 from app.services.jobs.hands import Hands
 from app.services.jobs.model import ENDED, IN_DOUBT, WATCHED, WRITING, Job, JobState, Patience, Step, StepState, shown
-from app.services.jobs.plan import to_put_back, too_many_failed
+from app.services.jobs.plan import left_over, to_put_back, too_many_failed
 from app.services.jobs.records import forget_secrets, has_secrets
 from app.services.jobs.reverting import Reverter
 from app.services.jobs.settling import Settler
@@ -67,11 +67,17 @@ class Runner:
         self._store.save(self.job)
         self._halted.set()
 
-    def ask_to_stop(self) -> list[gevent.Greenlet]:
-        """Returns what to join, or kill: a step cut off is settled at the next start, as after a crash."""
+    def ask_to_stop(self) -> gevent.Greenlet | None:
+        """Returns the greenlet to join."""
         self._stopped.set()
         self._halted.set()
-        return [*([self._greenlet] if self._greenlet else []), *self._pool]
+        return self._greenlet
+
+    def kill(self) -> None:
+        """A step cut off is settled at the next start, as after a crash."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+        self._pool.kill()
 
     # What its steps need of it.
 
@@ -87,12 +93,17 @@ class Runner:
     def wait(self, seconds: float) -> bool:
         """False when the service stops meanwhile."""
         self._clock.wait(self._stopped, seconds)
-        return not self._stopped.is_set()
+        return not self.stopped
 
     @property
     def halted(self) -> bool:
         """Nothing new is to begin: cancelled, or the service stops."""
         return bool(self._halted.is_set())
+
+    @property
+    def stopped(self) -> bool:
+        """The service stops: what is under way now goes on, or is settled, at the next start."""
+        return bool(self._stopped.is_set())
 
     # The job.
 
@@ -108,14 +119,15 @@ class Runner:
             self._halted.set()
         self._to(JobState.RUNNING)
         self._each(self._settler.settle, [step for step in self.job.steps.values() if step.state in IN_DOUBT])
-        if self._late:
+        if self._late and not self.stopped:
             self._end(JobState.INTERRUPTED, "The service was away for too long to go on by itself")
+        if self._late:
             return
         for number in range(len(self.job.waves())):
             if not self._wave(number):
                 break
         self._put_back()
-        if not self._stopped.is_set():
+        if not self.stopped:
             self._end(*self._outcome())
 
     def _wave(self, number: int) -> bool:
@@ -136,7 +148,7 @@ class Runner:
 
     def _each(self, act: Callable[[Step], None], steps: list[Step]) -> None:
         for step in steps:
-            if self._stopped.is_set():
+            if self.stopped:
                 break
             self._pool.spawn(act, step)
         self._pool.join()
@@ -159,7 +171,7 @@ class Runner:
             if now >= began + pause and not (watched and self._of(number, StepState.ACTED)):
                 break
             self._clock.wait(self._halted, self._patience.every)
-        if not self._stopped.is_set():
+        if not self.stopped:
             self._unwatched(number, watched)
 
     def _unwatched(self, number: int, watched: bool) -> None:
@@ -167,7 +179,7 @@ class Runner:
             self.put(step, StepState.DONE, reason="Cancelled before it was looked at again" if watched else None)
 
     def _put_back(self) -> None:
-        if self.job.request.revert and self.job.request.action in WRITING and not self._stopped.is_set():
+        if self.job.request.revert and self.job.request.action in WRITING and not self.stopped:
             self._each(self._reverter.put_back, to_put_back(self.job))
 
     def _outcome(self) -> tuple[JobState, str | None]:
@@ -176,14 +188,10 @@ class Runner:
         return (JobState.CANCELLED, None) if self.job.cancelling else (JobState.DONE, None)
 
     def _end(self, state: JobState, reason: str | None) -> None:
-        why = {JobState.STOPPED: "The job was stopped", JobState.CANCELLED: "The job was cancelled"}
-        for step in [step for step in self.job.steps.values() if step.state not in ENDED]:
-            untouched = step.state in (StepState.PLANNED, StepState.WRITTEN)
-            self.put(
-                step,
-                StepState.SKIPPED if step.state is StepState.PLANNED else StepState.DONE,
-                reason=why.get(state, "The job was interrupted") if untouched else "Not looked at again",
-            )
+        for step in list(self.job.steps.values()):
+            if step.state not in ENDED:
+                end, why = left_over(step, self.job.request.action, state)
+                self.put(step, end, reason=why)
         secret = has_secrets(self.job)
         forget_secrets(self.job)
         self._to(state, reason)

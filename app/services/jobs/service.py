@@ -52,9 +52,11 @@ class Jobs:
         self._jobs: dict[str, Job] = {}
         self._runners: dict[str, Runner] = {}
         self._creating = RLock()
+        self._open = False
 
     def start(self) -> None:
         """Goes on with what the last stop, or crash, cut off."""
+        self._open = True
         self._jobs = {job.id: job for job in self._store.load()}
         for job in self._jobs.values():
             if not job.over:
@@ -64,10 +66,12 @@ class Jobs:
 
     def stop(self) -> None:
         """Nothing is asked or written any more when it returns; unfinished jobs go on at the next start."""
+        self._open = False
         runners, self._runners = list(self._runners.values()), {}
-        greenlets = [greenlet for runner in runners for greenlet in runner.ask_to_stop()]
+        greenlets = [greenlet for runner in runners if (greenlet := runner.ask_to_stop())]
         gevent.joinall(greenlets, timeout=STOP_SECONDS)
-        gevent.killall(greenlets)
+        for runner in runners:
+            runner.kill()
 
     def all(self) -> list[Job]:
         """Newest first."""
@@ -106,6 +110,8 @@ class Jobs:
         """Plans, stores and starts a job; the one that was started under this `key` before, if there is one. Raises
         Invalid, PresetNotFound, DevicesBusy, KeyReused."""
         with self._creating:
+            if not self._open:
+                raise Invalid("The service is stopping")
             if key is not None and (earlier := self._under(key)):
                 if earlier.fingerprint != fingerprint:
                     raise KeyReused(key)

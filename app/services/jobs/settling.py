@@ -114,6 +114,7 @@ class Settler:
         captured = step.captured
         assert captured  # noqa: S101
         if _runs(captured.settings, reading):
+            self._hands.found_put_back(tracked, captured)
             self._runner.put(step, StepState.REVERTED, captured=None)
         else:
             why = f"{step.reason or 'The job was stopped'}; {STOPPED}, and the miner is not put back"

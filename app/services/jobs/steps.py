@@ -66,6 +66,7 @@ class Steps:
             self._restart(step)
 
     def guarded(self, step: Step, act: Callable[[Step, Tracked], None]) -> None:
+        """What goes wrong because the service stops is for the next start."""
         tracked = self._find(step.mac)
         if tracked is None:
             self._runner.put(step, StepState.SKIPPED, reason=DELETED)
@@ -73,7 +74,8 @@ class Steps:
         try:
             act(step, tracked)
         except PlutoError as error:
-            self.fail(step, sentence(error))
+            if not self._runner.stopped:
+                self.fail(step, sentence(error))
         except Exception:
             log.exception("a step went wrong in an unexpected way", extra={"mac": step.mac, "job": self.job.id})
             self.fail(step, "Something went wrong here; the log says what")
@@ -122,8 +124,9 @@ class Steps:
         self._runner.put(step, StepState.ACTED, restarted=True)
 
     def afford(self) -> bool:
+        """Whether the budget has a restart, which may take a minute. A cancelled job still restarts what it wrote."""
         while (left := self._budget.spend()) > 0:
-            if not self._runner.wait(left):
+            if not self._runner.wait(left) or (self._runner.halted and self.job.request.action is Action.RESTART):
                 return False
         return True
 

@@ -65,9 +65,13 @@ def test_sending_a_device_back_whole_changes_only_what_the_user_meant(house):
     device = service.device(fleet[1].mac)
     assert callable(device["info"]["power"].__round__)
     assert "." in device["info"]["stratumUser"]
-    updated = service.ok(service.client.patch(f"/devices/imprint/{device['mac']}", json={"device": device | {"presetUuid": "u"}}))
+    updated = service.ok(
+        service.client.patch(f"/devices/imprint/{device['mac']}", json={"device": device | {"presetUuid": "u"}})
+    )
     assert updated == device | {"presetUuid": "u", "updatedAt": updated["updatedAt"]}
-    cleared = service.ok(service.client.patch(f"/devices/imprint/{device['mac']}", json={"device": updated | {"presetUuid": None}}))
+    cleared = service.ok(
+        service.client.patch(f"/devices/imprint/{device['mac']}", json={"device": updated | {"presetUuid": None}})
+    )
     assert "presetUuid" not in cleared
     assert "frequencyOptions" not in str(service.runtime.database.get(f"devices:imprinted:{device['mac']}"))
 
@@ -97,7 +101,11 @@ def test_every_failure_has_the_message_it_shows(house):
 def test_what_discovery_saw_before(house):
     service, fleet = house
     service.ok(service.client.get("/devices/discover"))
-    ask = lambda **query: sorted(each["mac"] for each in service.ok(service.client.get("/devices/discovered", query_string=query)))  # noqa: E731
+
+    def ask(**query):
+        found = service.ok(service.client.get("/devices/discovered", query_string=query))
+        return sorted(each["mac"] for each in found)
+
     everybody = [miner.mac for miner in fleet]
     assert ask() == everybody
     assert ask(macs=",".join(everybody[:2])) == everybody[:2]

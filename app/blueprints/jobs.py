@@ -1,0 +1,107 @@
+"""/jobs: one change for many miners; and the short way to apply a preset."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import orjson
+from flask import request
+
+from app.blueprints.base import Blueprint, actor, runtime
+from app.errors import Invalid
+from app.schemas.job import (
+    JobEnvelope,
+    JobRequestSchema,
+    JobsEnvelope,
+    PresetApplySchema,
+    head_on_the_wire,
+    job_on_the_wire,
+    request_of,
+)
+from app.services.jobs.model import Action, Job, Request
+from app.services.jobs.plan import Selector
+
+blueprint = Blueprint("jobs", __name__, description="One change for many miners")
+
+Answer = tuple[dict[str, Any], int]
+MOST_KEY = 255
+_BUSY = "A device is in another job that is not over"
+_REUSED = "The Idempotency-Key was used for another request"
+
+
+@blueprint.post("/jobs")
+@blueprint.arguments(JobRequestSchema)
+@blueprint.response(202, JobEnvelope, description="The job, under way; the same one for the same Idempotency-Key")
+@blueprint.alt_response(200, schema=JobEnvelope, description="dryRun: the plan")
+@blueprint.alt(400, "Something is wrong with it; nothing was written")
+@blueprint.alt(404, "Preset not found")
+@blueprint.alt(409, _BUSY)
+@blueprint.alt(422, _REUSED)
+def start_job(body: dict[str, Any]) -> Answer:
+    return _started(body["request"], body["devices"], dry_run=body["dry_run"])
+
+
+@blueprint.post("/presets/<preset_uuid>/apply")
+@blueprint.arguments(PresetApplySchema)
+@blueprint.response(202, JobEnvelope, description="The job, under way")
+@blueprint.alt_response(200, schema=JobEnvelope, description="dryRun: the plan")
+@blueprint.alt(400, "Something is wrong with it; nothing was written")
+@blueprint.alt(404, "Preset not found")
+@blueprint.alt(409, _BUSY)
+@blueprint.alt(422, _REUSED)
+def apply_preset(body: dict[str, Any], preset_uuid: str) -> Answer:
+    asked = request_of({"action": Action.APPLY_PRESET, "presetUuid": preset_uuid, **body["pace"]})
+    return _started(asked, body["devices"], dry_run=body["dry_run"])
+
+
+@blueprint.get("/jobs")
+@blueprint.response(200, JobsEnvelope, description="Newest first, without their devices; the last 100 that are over")
+def list_jobs() -> dict[str, Any]:
+    jobs = list(map(head_on_the_wire, runtime().jobs.all()))
+    return {"message": "Jobs retrieved successfully", "data": jobs}
+
+
+@blueprint.get("/jobs/<job_id>")
+@blueprint.response(200, JobEnvelope)
+@blueprint.alt(404, "Job not found")
+def get_job(job_id: str) -> dict[str, Any]:
+    return _answer("Job retrieved successfully", runtime().jobs.get(job_id))
+
+
+@blueprint.delete("/jobs/<job_id>")
+@blueprint.response(200, JobEnvelope, description="Devices under way are finished, the rest are skipped")
+@blueprint.alt(404, "Job not found")
+def cancel_job(job_id: str) -> dict[str, Any]:
+    job = runtime().jobs.get(job_id)
+    message = "Job was over already" if job.over else "Job cancelled successfully"
+    return _answer(message, runtime().jobs.cancel(job_id))
+
+
+def _started(asked: Request, devices: Selector, *, dry_run: bool) -> Answer:
+    jobs = runtime().jobs
+    if dry_run:
+        return _answer("This is what the job would do", jobs.plan(asked, devices, actor())), 200
+    key = _key()
+    return _answer(
+        "Job started successfully", jobs.create(asked, devices, actor(), key, _fingerprint(key) if key else None)
+    ), 202
+
+
+def _key() -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not (0 < len(key) <= MOST_KEY and key.isprintable()):
+        raise Invalid("The Idempotency-Key is of no use", {"Idempotency-Key": [f"Must be 1 to {MOST_KEY} characters."]})
+    return key
+
+
+def _fingerprint(key: str) -> str:
+    """Of path and body, whatever the order and spacing of its members. It outlives the job and the body may hold a
+    password, so it is expensive to guess from."""
+    body = orjson.dumps(orjson.loads(request.get_data()), option=orjson.OPT_SORT_KEYS)
+    told = request.path.rstrip("/").encode() + b"\n" + body
+    return hashlib.scrypt(told, salt=key.encode(), n=2**13, r=8, p=1).hex()
+
+
+def _answer(message: str, job: Job) -> dict[str, Any]:
+    return {"message": message, "data": job_on_the_wire(job)}

@@ -1,0 +1,58 @@
+"""/devices/:mac/logs: what a miner said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+from flask.typing import ResponseReturnValue
+
+from app.blueprints.base import Blueprint, runtime
+from app.schemas.log import DownloadSchema, LogEnvelope, LogQuerySchema, line_fields
+from app.services.logs.files import file_stem
+from app.services.logs.service import LogPage
+from app.services.logs.text import as_text
+
+blueprint = Blueprint("logs", __name__, url_prefix="/devices", description="Logs of miners")
+
+TEXT = "text/plain; charset=utf-8"
+
+
+@blueprint.get("/<mac>/logs")
+@blueprint.arguments(LogQuerySchema, location="query")
+@blueprint.response(200, LogEnvelope, description="Lines of the ring, oldest first; text/plain by Accept or `format`")
+@blueprint.alt(404, "Device not found")
+def get_logs(query: dict[str, Any], mac: str) -> ResponseReturnValue:
+    """Opens no stream. Where the miner keeps a log of its own (AxeOS ≥ 2.14) it is asked for the past, once."""
+    page = runtime().logs.page(mac, query["wanted"])
+    if _wants_text(query["format"]):
+        return Response("".join(f"{as_text(entry)}\n" for entry in page.entries), content_type=TEXT)
+    return {"message": "Logs retrieved successfully", "data": _on_the_wire(page)}
+
+
+@blueprint.get("/<mac>/logs/download")
+@blueprint.arguments(DownloadSchema, location="query")
+@blueprint.response(200, content_type="text/plain", description="The ring; with `follow` each line as it comes, too")
+@blueprint.alt(404, "Device not found")
+def download_logs(query: dict[str, Any], mac: str) -> Response:
+    logs = runtime().logs
+    known, text = logs.follow(mac) if query["follow"] else logs.download(mac)
+    named = f'attachment; filename="{file_stem(known)}.log"'
+    return Response(text, content_type=TEXT, headers={"Content-Disposition": named, "Cache-Control": "no-store"})
+
+
+def _wants_text(stated: str | None) -> bool:
+    best = request.accept_mimetypes.best_match(("application/json", "text/plain"))
+    return stated == "text" if stated else best == "text/plain"
+
+
+def _on_the_wire(page: LogPage) -> dict[str, Any]:
+    return {
+        "mac": page.log.mac,
+        "epoch": page.log.epoch,
+        "state": str(page.state),
+        **({"reason": page.reason} if page.reason else {}),
+        "last": page.log.last,
+        "dropped": page.log.dropped,
+        "lines": [line_fields(entry) for entry in page.entries],
+    }

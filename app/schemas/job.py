@@ -1,0 +1,215 @@
+"""Jobs on the wire."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from marshmallow import ValidationError, fields, post_load, validate
+
+from app.miners.mac import normalise_mac
+from app.schemas.base import BaseSchema, StrictBoolean, envelope
+from app.services.jobs.model import PARALLEL, PAUSE_SECONDS, WAVES, Action, Job, JobState, Request, Step, shown
+from app.services.jobs.records import without_secrets
+
+MOST_WAVES, MOST_PARALLEL, MOST_PAUSE_SECONDS = 20, 32, 3600
+_FILTERS = ("model", "firmware", "preset", "tag")
+_WAVE = re.compile(r"[1-9]\d?%|100%")
+_DEVICES = '["all", a list of MACs, or a filter {model?, firmware?, preset?, tag?} of which each part must fit]'
+
+
+class Number(fields.Field[float]):
+    """A JSON number within bounds; `whole` ones only where that is said. Texts and booleans are none."""
+
+    def __init__(self, low: float, high: float, *, whole: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._low, self._high, self._whole = low, high, whole
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        kinds = (int,) if self._whole else (int, float)
+        if isinstance(value, bool) or not isinstance(value, kinds) or not self._low <= value <= self._high:
+            raise ValidationError(f"Must be a number from {self._low:g} to {self._high:g}.")
+        return value
+
+
+class Devices(fields.Field[Any]):
+    """Whom a job concerns."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if value == "all" or (isinstance(value, list) and value and all(map(_is_mac, value))):
+            return value
+        if isinstance(value, dict) and value and all(_is_filter(*item) for item in value.items()):
+            return value
+        raise ValidationError(f"Must be {_DEVICES}.")
+
+
+def _is_mac(text: object) -> bool:
+    return isinstance(text, str) and normalise_mac(text) is not None
+
+
+def _is_filter(name: object, text: object) -> bool:
+    return name in _FILTERS and isinstance(text, str) and 0 < len(text) <= 128
+
+
+class Wave(fields.Field[Any]):
+    """A number of devices, or a percentage of the job such as `10%`."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 100_000:
+            return value
+        if isinstance(value, str) and _WAVE.fullmatch(value):
+            return value
+        raise ValidationError("Must be a number of devices, or a percentage such as 10%.")
+
+
+class PaceSchema(BaseSchema):
+    """How carefully a job goes about it."""
+
+    allowOverclock = StrictBoolean(load_default=False, attribute="allow_overclock")
+    restart = StrictBoolean(
+        load_default=False, metadata={"description": "Restart each device that needs it for the change"}
+    )
+    waves = fields.List(
+        Wave(),
+        load_default=list(WAVES),
+        validate=validate.Length(max=MOST_WAVES),
+        metadata={"description": "Sizes, the canary's first; what is left over is the last wave. Empty: all at once"},
+    )
+    parallel = Number(1, MOST_PARALLEL, whole=True, load_default=PARALLEL)
+    pauseSeconds = Number(
+        0,
+        MOST_PAUSE_SECONDS,
+        load_default=PAUSE_SECONDS,
+        attribute="pause_seconds",
+        metadata={"description": "How long a wave is watched at least, before the next one begins"},
+    )
+    maxFailures = Number(
+        0,
+        100_000,
+        whole=True,
+        load_default=0,
+        attribute="max_failures",
+        metadata={"description": "After a wave with which more than these have failed, the job stops"},
+    )
+    revert = StrictBoolean(
+        load_default=False,
+        metadata={"description": "Devices that failed get back what they had; when the job stops, the canary, too"},
+    )
+    dryRun = StrictBoolean(load_default=False, metadata={"description": "Answer with the plan; store and do nothing"})
+
+
+class JobRequestSchema(PaceSchema):
+    action = fields.Enum(Action, by_value=True, required=True)
+    devices = Devices(required=True, metadata={"description": _DEVICES})
+    presetUuid = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
+    settings = fields.Dict(keys=fields.String(validate=validate.Length(max=64)), load_default=dict)
+
+    @post_load
+    def _request(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        return {"devices": data.pop("devices"), "dry_run": data.pop("dryRun"), "request": request_of(data)}
+
+
+class PresetApplySchema(PaceSchema):
+    macs = fields.List(fields.String(validate=_is_mac), required=True, validate=validate.Length(min=1))
+
+    @post_load
+    def _request(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        macs, dry_run = data.pop("macs"), data.pop("dryRun")
+        return {"devices": macs, "dry_run": dry_run, "pace": data}
+
+
+class RepairSchema(BaseSchema):
+    restart = StrictBoolean(load_default=False, metadata={"description": "Restart the device if a change needs it"})
+
+
+def request_of(data: Mapping[str, Any]) -> Request:
+    given = dict(data)
+    values, preset = given.pop("settings", {}), given.pop("presetUuid", None)
+    return Request(**{**given, "waves": tuple(given["waves"])}, values=values, preset_uuid=preset)
+
+
+class JobDeviceSchema(BaseSchema):
+    mac = fields.String(required=True)
+    wave = fields.Integer(required=True, metadata={"description": "From 0, the canary's"})
+    state = fields.String(
+        required=True,
+        validate=validate.OneOf(("planned", "running", "done", "unchanged", "failed", "reverted", "skipped")),
+    )
+    changes = fields.List(
+        fields.Dict(), required=True, metadata={"description": "[{key, before, after}]; null for passwords"}
+    )
+    reason = fields.String()
+    at = fields.String(metadata={"description": "When it came into this state"})
+
+
+class JobHeadSchema(BaseSchema):
+    id = fields.String(required=True)
+    action = fields.Enum(Action, by_value=True, required=True)
+    state = fields.Enum(JobState, by_value=True, required=True)
+    reason = fields.String(metadata={"description": "Why it was stopped or interrupted"})
+    counts = fields.Dict(
+        keys=fields.String(), values=fields.Integer(), required=True, metadata={"description": "Devices by state"}
+    )
+    actor = fields.String(required=True)
+    createdAt = fields.String(required=True)
+    updatedAt = fields.String(required=True)
+    cancelling = fields.Boolean(required=True, metadata={"description": "Devices under way are being finished"})
+    request = fields.Dict(required=True, metadata={"description": "What was asked for, without passwords"})
+
+
+class JobSchema(JobHeadSchema):
+    devices = fields.List(
+        fields.Nested(JobDeviceSchema), required=True, metadata={"description": "In the order of the waves"}
+    )
+
+
+JobEnvelope = envelope(fields.Nested(JobSchema), "JobAnswer")
+JobsEnvelope = envelope(fields.List(fields.Nested(JobHeadSchema)), "JobsAnswer")
+
+
+def job_on_the_wire(job: Job) -> dict[str, Any]:
+    return {**head_on_the_wire(job), "devices": [_device(step) for wave in job.waves() for step in wave]}
+
+
+def head_on_the_wire(job: Job) -> dict[str, Any]:
+    reason = {} if job.reason is None else {"reason": job.reason}
+    return {
+        "id": job.id,
+        "action": job.request.action,
+        "state": job.state,
+        **reason,
+        "counts": job.counts,
+        "actor": job.actor,
+        "createdAt": job.created_at,
+        "updatedAt": job.updated_at,
+        "cancelling": job.cancelling and not job.over,
+        "request": _request(job.request),
+    }
+
+
+def _request(request: Request) -> dict[str, Any]:
+    """In the words of the API."""
+    given = asdict(request)
+    words = {
+        "values": "settings",
+        "preset_uuid": "presetUuid",
+        "allow_overclock": "allowOverclock",
+        "pause_seconds": "pauseSeconds",
+        "max_failures": "maxFailures",
+    }
+    named = {words.get(key, key): value for key, value in given.items() if key != "action"}
+    return {**named, "settings": without_secrets(request.values), "waves": list(request.waves)}
+
+
+def _device(step: Step) -> dict[str, Any]:
+    reason = {} if step.reason is None else {"reason": step.reason}
+    return {
+        "mac": step.mac,
+        "wave": step.wave,
+        "state": shown(step.state),
+        "changes": [dict(change) for change in step.changes],
+        **reason,
+        "at": step.at,
+    }

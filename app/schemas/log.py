@@ -1,0 +1,123 @@
+"""Logs on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from marshmallow import ValidationError, fields, post_load, validate
+
+from app.schemas.base import BaseSchema, CommaList, envelope
+from app.services.logs.cursor import Batch
+from app.services.logs.device_log import NOTE_TAG, DeviceLog
+from app.services.logs.ring import MAX_LINES, Entry
+from app.services.logs.text import LEVELS, Wanted, lost_text
+
+MAX_SEQ = 2**53
+_LEVEL_NAMES = dict(zip(("error", "warning", "info", "debug", "verbose"), LEVELS, strict=True))
+
+
+class StrictInteger(fields.Integer):
+    """A JSON number; marshmallow's own also takes "5" and true."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValidationError("Not a valid integer.")
+        return value
+
+
+class Level(fields.Field[str]):
+    """`W` or `warning` → W."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        level = _LEVEL_NAMES.get(str(value).lower(), str(value).upper())
+        if level not in LEVELS:
+            raise ValidationError(f"One of {', '.join(LEVELS)} or {', '.join(_LEVEL_NAMES)} is needed.")
+        return level
+
+
+class LogQuerySchema(BaseSchema):
+    tail = fields.Integer(
+        validate=validate.Range(1, MAX_LINES), metadata={"description": "Only the last so many lines"}
+    )
+    level = Level(metadata={"description": "Only lines of this level and worse: E, W, I, D or V"})
+    tag = CommaList(load_default=list, metadata={"description": "Only lines with one of these tags"})
+    since = fields.Integer(
+        validate=validate.Range(0, MAX_SEQ), metadata={"description": "Only lines with a higher `seq`"}
+    )
+    epoch = fields.String(metadata={"description": "The epoch of `since`; with another one, all lines come"})
+    format = fields.String(
+        validate=validate.OneOf(("json", "text")), metadata={"description": "Wins over the Accept header"}
+    )
+
+    @post_load
+    def _wanted(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        wanted = Wanted(data.get("tail"), data.get("level"), tuple(data["tag"]), data.get("since"), data.get("epoch"))
+        return {"wanted": wanted, "format": data.get("format")}
+
+
+class DownloadSchema(BaseSchema):
+    follow = fields.Boolean(
+        load_default=False, metadata={"description": "Go on with each line as it comes; counts as somebody looking"}
+    )
+
+
+class SubscribeSchema(BaseSchema):
+    mac = fields.String(required=True, validate=validate.Length(1, 64))
+    since = StrictInteger(allow_none=True, validate=validate.Range(0, MAX_SEQ))
+    epoch = fields.String(allow_none=True, validate=validate.Length(max=64))
+
+
+class UnsubscribeSchema(BaseSchema):
+    mac = fields.String(required=True, validate=validate.Length(1, 64))
+
+
+class LogLineSchema(BaseSchema):
+    seq = fields.Integer(required=True, metadata={"description": "Grows by one per line within an epoch"})
+    at = fields.String(
+        required=True, allow_none=True, metadata={"description": "When it was said; null where nobody knows"}
+    )
+    level = fields.String(required=True, allow_none=True, metadata={"description": "E, W, I, D, V"})
+    tag = fields.String(required=True, allow_none=True, metadata={"description": "`pluto` for notes of ours"})
+    uptimeMs = fields.Integer(required=True, allow_none=True, metadata={"description": "ms since the miner's start"})
+    text = fields.String(required=True, metadata={"description": "Without colours and secrets"})
+
+
+class LogSchema(BaseSchema):
+    mac = fields.String(required=True)
+    epoch = fields.String(required=True, metadata={"description": "Another one: `seq` began anew"})
+    state = fields.String(
+        required=True, metadata={"description": "Of the stream: idle, connecting, streaming, waiting, refused"}
+    )
+    reason = fields.String(metadata={"description": "Why it is waiting or refused"})
+    last = fields.Integer(required=True, metadata={"description": "`seq` of the newest line"})
+    dropped = fields.Integer(required=True, metadata={"description": "Lines that made room for newer ones"})
+    lines = fields.List(fields.Nested(LogLineSchema), required=True)
+
+
+LogEnvelope = envelope(fields.Nested(LogSchema), "LogAnswer")
+
+
+def line_fields(entry: Entry) -> dict[str, Any]:
+    line = entry.line
+    return {
+        "seq": entry.seq,
+        "at": entry.at,
+        "level": line.level,
+        "tag": line.tag,
+        "uptimeMs": line.uptime_ms,
+        "text": line.text,
+    }
+
+
+def line_on_the_wire(log: DeviceLog, entry: Entry) -> orjson.Fragment:
+    """The payload of `log_line`."""
+    return orjson.Fragment(orjson.dumps({"mac": log.mac, "epoch": log.epoch, **line_fields(entry)}))
+
+
+def lost_on_the_wire(log: DeviceLog, batch: Batch) -> orjson.Fragment:
+    """A `log_line` in the place of lines that the client was too slow for; `lost` says how many. Its `seq` is that of
+    the last one, so that the numbers stay in order."""
+    line = {"seq": batch.lost_until, "at": None, "level": "W", "tag": NOTE_TAG, "uptimeMs": None}
+    text = {"text": lost_text(batch.lost), "lost": batch.lost}
+    return orjson.Fragment(orjson.dumps({"mac": log.mac, "epoch": log.epoch, **line, **text}))

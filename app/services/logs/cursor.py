@@ -1,0 +1,49 @@
+"""A place in a device's log, from which somebody reads on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from app.services.logs.device_log import DeviceLog
+from app.services.logs.ring import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What came since. `lost`: lines before `entries` that the ring no longer had; `lost_until`: the number of the last
+    of them."""
+
+    entries: list[Entry]
+    lost: int
+    lost_until: int
+
+
+class Cursor:
+    """`since`: the number of the last line that was read; None, or one of another epoch, for all that there is."""
+
+    def __init__(self, log: DeviceLog, since: int | None = None, epoch: str | None = None) -> None:
+        self.log = log
+        known = since is not None and since <= log.last and epoch in (None, log.epoch)
+        self.seq = since if known and since is not None else self._oldest() - 1
+
+    @classmethod
+    def at_end(cls, log: DeviceLog) -> Cursor:
+        return cls(log, log.last)
+
+    @property
+    def behind(self) -> bool:
+        return self.seq < self.log.last
+
+    def take(self, limit: int) -> Batch:
+        """The next lines, at most `limit`."""
+        oldest = self._oldest()
+        lost = max(0, oldest - 1 - max(self.seq, self.log.lowest - 1))
+        self.seq = max(self.seq, oldest - 1)
+        entries = self.log.ring.after(self.seq, limit)
+        if entries:
+            self.seq = entries[-1].seq
+        return Batch(entries, lost, oldest - 1)
+
+    def _oldest(self) -> int:
+        first = self.log.ring.first
+        return first.seq if first else self.log.last + 1

@@ -1,0 +1,78 @@
+"""What one device said: numbered, counted, kept in a ring, and told to whoever waits."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from gevent.event import Event
+
+from app.clock import Clock, iso
+from app.miners.log_lines import LogLine
+from app.services.logs.ring import MAX_LINES, Entry, Ring
+
+# What a miner told of its past goes in front of what was streamed; so there is room for a whole ring below.
+FIRST_SEQ = MAX_LINES + 1
+NOTE_TAG = "pluto"
+
+
+class DeviceLog:
+    """Owns the numbering. `epoch` changes with every start of the service: numbers of another epoch mean nothing here.
+
+    `lines`, `dropped` (old lines that made room) and `reconnects` only grow. `changed` holds the events that are set
+    when a line comes.
+    """
+
+    def __init__(self, mac: str, clock: Clock, heard: Callable[[], Iterable[Event]] = tuple) -> None:
+        self.mac = mac
+        self.epoch = secrets.token_hex(6)
+        self.lines = self.dropped = self.reconnects = 0
+        self.changed: set[Event] = set()
+        self.ring = Ring()
+        self.lowest = FIRST_SEQ
+        self._next = FIRST_SEQ
+        self._clock = clock
+        self._heard = heard
+
+    @property
+    def last(self) -> int:
+        """The number of the newest line."""
+        return self._next - 1
+
+    def add(self, lines: Iterable[LogLine], *, live: bool = True) -> None:
+        at = iso(self._clock.now())
+        for line in lines:
+            self._append(line, at, live=live)
+        self.tell()
+
+    def note(self, text: str) -> None:
+        """A line of ours, in its place among the miner's."""
+        self.add([LogLine(text, "W", NOTE_TAG)])
+
+    def place_before(self, lines: list[LogLine], age_ms: Callable[[LogLine], float | None]) -> None:
+        """Puts lines of the past in front, as many as there is room for. `age_ms`: how long ago, if that is known."""
+        for line in reversed(lines):
+            entry = Entry(self.lowest - 1, self._moment(age_ms(line)), line, live=False)
+            if not self.ring.prepend(entry):
+                return
+            self.lowest -= 1
+
+    def place_after(self, lines: list[LogLine], age_ms: Callable[[LogLine], float | None]) -> None:
+        """Lines that the miner said while nobody listened, after those that were heard."""
+        for line in lines:
+            self._append(line, self._moment(age_ms(line)), live=False)
+        self.tell()
+
+    def tell(self) -> None:
+        """Wakes whoever waits for a line."""
+        for event in (*self.changed, *self._heard()):
+            event.set()
+
+    def _append(self, line: LogLine, at: str | None, *, live: bool) -> None:
+        self.dropped += self.ring.append(Entry(self._next, at, line, live))
+        self._next += 1
+        self.lines += live
+
+    def _moment(self, age_ms: float | None) -> str | None:
+        return None if age_ms is None else iso(self._clock.now() - timedelta(milliseconds=age_ms))

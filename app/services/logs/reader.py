@@ -1,0 +1,187 @@
+"""The reader of one miner's log: connected for as long as it is wanted, one attempt at a time."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+import gevent
+from gevent.event import Event
+
+from app.clock import Clock
+from app.errors import DeviceError, LogStreamTaken, PlutoError
+from app.miners.address import Address
+from app.miners.dialects import serves_one_log_reader
+from app.miners.log_lines import LineAssembler, rebooted
+from app.miners.log_stream import LogStream
+from app.services.fleet import Fleet, Tracked
+from app.services.logs.device_log import DeviceLog
+from app.services.logs.policy import LogPolicy, Rest, State, rest_after
+
+log = logging.getLogger(__name__)
+
+GOODBYE_SECONDS = 0.5
+BREATH_LINES = 50
+RESTARTED = "--- the miner restarted ---"
+ONE_READER = (
+    "This firmware has one log stream, and it is read here: the miner's own log page, if one is open, shows nothing"
+)
+
+
+class Reader:
+    """Owns the one connection to a miner's log, and its state. `start` and `stop` may be called at any time, in any
+    order; an end that was asked for is never followed by another attempt."""
+
+    def __init__(
+        self,
+        tracked: Tracked,
+        device_log: DeviceLog,
+        fleet: Fleet,
+        verify: Callable[[Tracked], object],
+        connect: Callable[[Address], LogStream],
+        clock: Clock,
+        policy: LogPolicy,
+        chance: Callable[[], float],
+    ) -> None:
+        self.state = State.IDLE
+        self.error: PlutoError | None = None
+        self._tracked = tracked
+        self._log = device_log
+        self._fleet = fleet
+        self._verify = verify
+        self._connect = connect
+        self._clock = clock
+        self._policy = policy
+        self._chance = chance
+        self._wanted = False
+        self._wake = Event()
+        self._stream: LogStream | None = None
+        self._greenlet: gevent.Greenlet | None = None
+        self._attempts = self._opened = 0
+        self._restarts = tracked.restarts
+        self._stamp: tuple[int, float] | None = None
+        self._heard = self._breath = 0.0
+        self._unbreathed = 0
+
+    @property
+    def taken_over(self) -> bool:
+        return self.state is State.WAITING and isinstance(self.error, LogStreamTaken)
+
+    def start(self) -> None:
+        self._wanted = True
+        if self._greenlet is None or self._greenlet.dead:
+            self._enter(State.CONNECTING)
+            self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> gevent.Greenlet | None:
+        """No line is taken from now on. Returns the greenlet, which says goodbye to the miner and ends."""
+        self._wanted = False
+        self._wake.set()
+        self.drop_stream()
+        return self._greenlet
+
+    def drop_stream(self) -> None:
+        """Ends the stream that is open, if one is; while the reader is wanted it makes another."""
+        if self._stream is not None:
+            self._stream.say_goodbye()
+            gevent.spawn_later(GOODBYE_SECONDS, self._stream.abort)
+
+    def nudge(self) -> None:
+        """Somebody looks, or the miner is back: no longer wait for the next attempt."""
+        self._wake.set()
+
+    def polled(self) -> None:
+        """The miner answered a poll. A restart ends every wait: nobody holds its log stream any more."""
+        if self._tracked.restarts != self._restarts:
+            self._restarts = self._tracked.restarts
+            self.nudge()
+
+    def _run(self) -> None:
+        while self._wanted:
+            began = self._clock.monotonic()
+            error = self._attempt()
+            if error is not None and self._wanted:
+                self._attempts = 0 if self._clock.monotonic() - began >= self._policy.steady else self._attempts
+                self._rest(rest_after(error, self._attempts, self._policy, self._chance()), error)
+                self._attempts += 1
+        self._enter(State.IDLE)
+
+    def _attempt(self) -> PlutoError | None:
+        """One connection, from the first question to its end; None when the end was asked for."""
+        self._enter(State.CONNECTING)
+        try:
+            self._verify(self._tracked)
+            stream = self._stream = self._connect(self._tracked.address)
+        except PlutoError as error:
+            return error
+        except Exception:
+            log.exception("a log reader went wrong in an unexpected way", extra={"mac": self._tracked.mac})
+            return DeviceError("Something went wrong here; the log says what")
+        try:
+            self._read(stream)
+        except DeviceError as error:
+            return error
+        finally:
+            self._stream = None
+            stream.close()
+        return None
+
+    def _read(self, stream: LogStream) -> None:
+        one_reader = serves_one_log_reader(self._tracked.info)
+        self._begin_stream(one_reader)
+        assembler = LineAssembler()
+        while self._wanted and self._tracked.address == stream.address:
+            frame = stream.read(self._policy.tick)
+            if frame is not None:
+                self._take(frame, assembler)
+            elif one_reader and self._clock.monotonic() - self._heard >= self._policy.silence:
+                raise LogStreamTaken
+
+    def _begin_stream(self, one_reader: bool) -> None:
+        self._enter(State.STREAMING, warning=ONE_READER if one_reader else None)
+        self._log.reconnects += self._opened > 0
+        self._opened += 1
+        self._heard = self._breath = self._clock.monotonic()
+        log.info("reading the miner's log", extra={"mac": self._tracked.mac, "ip": str(self._tracked.address)})
+
+    def _take(self, frame: bytes, assembler: LineAssembler) -> None:
+        lines = assembler.feed(frame)
+        if not lines or not self._wanted:
+            return
+        self._heard = self._clock.monotonic()
+        for line in lines:
+            if line.uptime_ms is not None:
+                self._note_restart(line.uptime_ms)
+            self._log.add([line])
+        self._breathe(len(lines))
+
+    def _note_restart(self, stamp: int) -> None:
+        before, self._stamp = self._stamp, (stamp, self._heard)
+        if before is not None and rebooted(before[0], stamp, (self._heard - before[1]) * 1000):
+            self._log.note(RESTARTED)
+
+    def _breathe(self, lines: int) -> None:
+        """Lets the others run: a miner whose lines are always there would keep the loop to itself. Faster than the pace
+        it is not read; what it has to say then waits in its own socket."""
+        self._unbreathed += lines
+        if self._unbreathed >= BREATH_LINES:
+            due = self._breath + self._unbreathed / self._policy.pace
+            self._clock.sleep(max(0.0, due - self._clock.monotonic()))
+            self._breath, self._unbreathed = self._clock.monotonic(), 0
+
+    def _rest(self, rest: Rest, error: PlutoError) -> None:
+        if self.error is None:
+            log.warning("the miner's log cannot be read", extra={"mac": self._tracked.mac, "error": str(error)})
+        self._enter(rest.state, error, str(error) if isinstance(error, LogStreamTaken) else None)
+        self._wake.clear()
+        if rest.seconds is None:
+            self._wake.wait()
+        else:
+            self._clock.wait(self._wake, rest.seconds)
+
+    def _enter(self, state: State, error: PlutoError | None = None, warning: str | None = None) -> None:
+        """The error outlives the attempts that follow it, until one succeeds or nobody wants any."""
+        self.state = state
+        if state is not State.CONNECTING:
+            self.error = error
+            self._fleet.set_log_warning(self._tracked, warning)

@@ -1,0 +1,313 @@
+"""/presets, as the frontend and people use it."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+import plyvel
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.identifiers import uuid7
+from app.miners.redaction import is_secret
+from app.models import Device
+from app.services import preset_rules as rules
+
+POOL = {"stratumURL": "pool.example", "stratumPort": "3333", "stratumUser": "bc1q", "stratumPassword": "hunter2"}
+SHOWN = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q"}
+
+
+def create(client, name="Mine", **configuration):
+    response = client.post("/presets", json={"name": name, "configuration": configuration or POOL})
+    assert response.status_code == 200, response.get_json()
+    return response.get_json()["data"]
+
+
+def stored(service, uuid):
+    return service.runtime.presets.get(uuid).record["configuration"]
+
+
+def keys(value):
+    if isinstance(value, dict):
+        return {*value, *(key for each in value.values() for key in keys(each))}
+    return {key for each in value for key in keys(each)} if isinstance(value, list) else set()
+
+
+def test_made_listed_and_got(service, client):
+    response = client.post(
+        "/presets",
+        json={"uuid": "mine", "name": "Mine", "configuration": POOL, "createdAt": "x", "associatedDevices": [1]},
+    )
+    body = response.get_json()
+    assert (response.status_code, body["message"]) == (200, "Preset created successfully")
+    preset = body["data"]
+    assert UUID(preset["uuid"]).version == 7
+    assert preset["configuration"] == SHOWN
+    assert preset["associatedDevices"] == 0
+    assert preset["createdAt"] == preset["updatedAt"] != "x"
+    assert client.get("/presets").get_json() == {"message": "Presets retrieved successfully", "data": [preset]}
+    assert client.get(f"/presets/{preset['uuid']}").get_json() == {
+        "message": "Preset retrieved successfully",
+        "data": preset,
+    }
+    assert stored(service, preset["uuid"]) == {**SHOWN, "stratumPassword": "hunter2"}
+
+
+def test_they_are_listed_in_the_order_in_which_they_were_made(client):
+    made = [create(client, name)["uuid"] for name in "ABC"]
+    assert [each["uuid"] for each in client.get("/presets/").get_json()["data"]] == made == sorted(made)
+
+
+@pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
+def test_unknown(client, method):
+    body = {"name": "x", "configuration": {}} if method in ("put", "patch") else None
+    response = getattr(client, method)("/presets/01900000-0000-7000-8000-000000000000", json=body)
+    assert response.status_code == 404
+    assert response.get_json() == {"error": "Preset not found", "message": "Preset not found", "data": None}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "name"),
+        ({"configuration": {}}, "name"),
+        ({"name": "", "configuration": {}}, "name"),
+        ({"name": 5, "configuration": {}}, "name"),
+        ({"name": "x"}, "configuration"),
+        ({"name": "x", "configuration": []}, "configuration"),
+        ({"name": "x" * 129, "configuration": {}}, "name"),
+        ({"name": "x", "configuration": {"stratumPort": "abc"}}, "configuration.stratumPort"),
+        ({"name": "x", "configuration": {"stratumPort": 0}}, "configuration.stratumPort"),
+        ({"name": "x", "configuration": {"stratumURL": "http://a/b"}}, "configuration.stratumURL"),
+        ({"name": "x", "configuration": {"stratumUser": "<script>"}}, "configuration.stratumUser"),
+        ({"name": "x", "configuration": {"frequency": "fast"}}, "configuration.frequency"),
+        ({"name": "x", "configuration": {"manualFanSpeed": 101}}, "configuration.manualFanSpeed"),
+        ({"name": "x", "configuration": {"stratumPassword": "x" * 129}}, "configuration.stratumPassword"),
+        ({"name": "x", "configuration": {"workerTemplate": "{nope}"}}, "configuration.workerTemplate"),
+        ({"name": "x", "configuration": {"workerTemplate": "{hostname"}}, "configuration.workerTemplate"),
+    ],
+)
+def test_bad_input_is_400_with_the_field_and_nothing_is_kept(client, body, field):
+    response = client.post("/presets", json=body)
+    assert response.status_code == 400
+    assert field in response.get_json()["details"]
+    assert client.get("/presets").get_json()["data"] == []
+
+
+def test_unknown_fields_are_ignored_and_empty_ones_are_not_there(service, client):
+    preset = create(
+        client,
+        stratumURL="a.example",
+        fallbackStratumURL="",
+        stratumUser=None,
+        stratumPassword="*****",
+        hostname="x",
+        evil=1,
+    )
+    assert stored(service, preset["uuid"]) == {"stratumURL": "a.example"}
+
+
+class TestEditing:
+    def test_patch_changes_what_it_names(self, service, client, clock):
+        preset = create(client)
+        response = client.patch(
+            f"/presets/{preset['uuid']}", json={"configuration": {"frequency": 525, "stratumUser": ""}}
+        )
+        assert response.get_json()["message"] == "Preset updated successfully"
+        edited = response.get_json()["data"]
+        assert edited["configuration"] == {"stratumURL": "pool.example", "stratumPort": 3333, "frequency": 525}
+        assert edited["name"] == "Mine"
+        assert edited["createdAt"] == preset["createdAt"]
+        assert edited["updatedAt"] >= preset["updatedAt"]
+        assert stored(service, preset["uuid"])["stratumPassword"] == "hunter2"
+        assert (
+            client.patch(f"/presets/{preset['uuid']}", json={"name": "Other"}).get_json()["data"]["configuration"]
+            == edited["configuration"]
+        )
+
+    def test_put_replaces_but_for_the_password(self, service, client):
+        preset = create(client, **POOL, frequency=525)
+        edited = client.put(
+            f"/presets/{preset['uuid']}", json={**preset, "name": "New", "configuration": {"stratumURL": "b.example"}}
+        )
+        assert edited.get_json()["data"]["configuration"] == {"stratumURL": "b.example"}
+        assert edited.get_json()["data"]["uuid"] == preset["uuid"]
+        assert stored(service, preset["uuid"]) == {"stratumURL": "b.example", "stratumPassword": "hunter2"}
+        assert client.put(f"/presets/{preset['uuid']}", json={"configuration": {}}).status_code == 400
+
+    @pytest.mark.parametrize("method", ["put", "patch"])
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [
+            ({}, "hunter2"),
+            ({"stratumPassword": "*****"}, "hunter2"),
+            ({"stratumPassword": "new"}, "new"),
+            ({"stratumPassword": ""}, None),
+            ({"stratumPassword": None}, None),
+        ],
+    )
+    def test_passwords(self, service, client, method, given, kept):
+        preset = create(client)
+        edit = getattr(client, method)(
+            f"/presets/{preset['uuid']}", json={"name": "x", "configuration": {**SHOWN, **given}}
+        )
+        assert edit.status_code == 200
+        assert stored(service, preset["uuid"]).get("stratumPassword") == kept
+        assert not any(map(is_secret, keys(edit.get_json())))
+
+    def test_a_bad_edit_changes_nothing(self, service, client):
+        preset = create(client)
+        response = client.patch(
+            f"/presets/{preset['uuid']}", json={"name": "x", "configuration": {"stratumPort": "abc", "frequency": 5}}
+        )
+        assert response.status_code == 400
+        assert client.get(f"/presets/{preset['uuid']}").get_json()["data"] == preset
+
+
+def test_a_preset_is_duplicated_by_sending_what_was_got(service, client):
+    """The frontend sends the whole object, with what the server makes; there is no password to copy."""
+    first = create(client)
+    copy = client.post("/presets", json={**first, "name": "Copy"}).get_json()["data"]
+    assert copy["uuid"] != first["uuid"]
+    assert copy["configuration"] == first["configuration"]
+    assert "stratumPassword" not in stored(service, copy["uuid"])
+
+
+def test_deleting_one_takes_it_off_its_devices_in_the_same_write(service, client):
+    preset, other = create(client), create(client, "Other")
+    macs = [f"02:00:5e:00:00:0{digit}" for digit in (1, 2, 3)]
+    uuids = (preset["uuid"], preset["uuid"], other["uuid"])
+    service.runtime.fleet.keep(
+        Device(mac, f"127.80.0.{mac[-1]}", preset_uuid=uuid) for mac, uuid in zip(macs, uuids, strict=True)
+    )
+    counts = {each["uuid"]: each["associatedDevices"] for each in client.get("/presets").get_json()["data"]}
+    assert counts == {preset["uuid"]: 2, other["uuid"]: 1}
+    writes = service.runtime.database.writes
+    response = client.delete(f"/presets/{preset['uuid']}")
+    assert (response.status_code, response.get_json()["message"]) == (200, "Preset deleted successfully")
+    assert response.get_json()["data"]["uuid"] == preset["uuid"]
+    assert service.runtime.database.writes == writes + 1
+    assert [service.device(mac).get("presetUuid") for mac in macs] == [None, None, other["uuid"]]
+    assert service.ok(client.get(f"/devices/presets/{preset['uuid']}")) == []
+    service.stop()
+    records = read(service.settings.data_dir)
+    assert json.loads(records[b"presets"]) == [other["uuid"]]
+    assert f"presets:{preset['uuid']}".encode() not in records
+    assert "presetUuid" not in json.loads(records[b"devices:imprinted:" + macs[0].encode()])
+
+
+def read(data_dir: Path) -> dict[bytes, bytes]:
+    db = plyvel.DB(str(data_dir / "pluto_core"))
+    try:
+        return dict(db.iterator())
+    finally:
+        db.close()
+
+
+def test_a_deleted_preset_leaves_no_password_in_the_files(service, client):
+    preset = create(client, stratumURL="a.example", stratumPassword="hunter2-canary")
+    client.patch(f"/presets/{preset['uuid']}", json={"configuration": {"stratumPassword": "hunter3-canary"}})
+    client.delete(f"/presets/{preset['uuid']}")
+    service.stop()
+    files = b"".join(path.read_bytes() for path in (service.settings.data_dir / "pluto_core").iterdir())
+    assert b"hunter3-canary" not in files
+    assert b"hunter2-canary" not in files
+
+
+ORIGINAL = {
+    "uuid": "0192d0f0-aaaa-7bbb-8ccc-0123456789ab",
+    "name": "Ocean",
+    "configuration": {
+        "stratumURL": "mine.ocean.xyz",
+        "stratumPort": "3334",
+        "stratumUser": "bc1q",
+        "stratumPassword": "hunter2",
+        "note": "own",
+    },
+    "createdAt": "2024-10-01T00:00:00.000Z",
+    "updatedAt": "2024-10-01T00:00:00.000Z",
+    "associatedDevices": [],
+}
+
+
+def test_presets_of_the_original_are_there_and_keep_what_only_it_knows(make_service, tmp_path):
+    (tmp_path / "data").mkdir()
+    db = plyvel.DB(str(tmp_path / "data" / "pluto_core"), create_if_missing=True)
+    db.put(b"presets", json.dumps([ORIGINAL["uuid"], "gone"]).encode())
+    db.put(f"presets:{ORIGINAL['uuid']}".encode(), json.dumps(ORIGINAL).encode())
+    db.close()
+    service = make_service()
+    (preset,) = service.ok(service.client.get("/presets"))
+    assert preset["configuration"] == {
+        "stratumURL": "mine.ocean.xyz",
+        "stratumPort": 3334,
+        "stratumUser": "bc1q",
+        "note": "own",
+    }
+    assert preset["associatedDevices"] == 0
+    assert service.client.patch(f"/presets/{ORIGINAL['uuid']}", json={"name": "Renamed"}).status_code == 200
+    assert service.client.put(f"/presets/{ORIGINAL['uuid']}", json={**preset, "name": "Replaced"}).status_code == 200
+    create(service.client, "Another")
+    service.stop()
+    records = read(tmp_path / "data")
+    assert json.loads(records[b"presets"])[:2] == [ORIGINAL["uuid"], "gone"]
+    record = json.loads(records[f"presets:{ORIGINAL['uuid']}".encode()])
+    assert record["configuration"] == {**ORIGINAL["configuration"], "stratumPort": 3334}
+    assert (record["name"], record["createdAt"]) == ("Replaced", ORIGINAL["createdAt"])
+
+
+def test_two_made_at_once_are_both_there(service, serve):
+    import gevent
+    import requests
+
+    url = serve(service)
+    made = [
+        gevent.spawn(requests.post, f"{url}/presets", json={"name": str(n), "configuration": {}}) for n in range(12)
+    ]
+    gevent.joinall(made)
+    assert {each.value.status_code for each in made} == {200}
+    service.stop()
+    records = read(service.settings.data_dir)
+    assert len(json.loads(records[b"presets"])) == 12
+    assert sum(key.startswith(b"presets:") for key in records) == 12
+
+
+@pytest.mark.parametrize(
+    ("template", "hostname", "worker"),
+    [
+        ("{hostname}", "bitaxe-1", "bitaxe-1"),
+        ("{mac}", "x", "02005e00001a"),
+        ("{hostname}-{mac}", "a.b c", "a_b_c-02005e00001a"),
+        ("rig", "x", "rig"),
+        ("{hostname}", "", "02005e00001a"),
+    ],
+)
+def test_worker_names(template, hostname, worker):
+    configuration = {"stratumUser": "bc1q", "fallbackStratumUser": "other", "workerTemplate": template}
+    given = rules.settings_of({"configuration": configuration}, hostname, "02:00:5e:00:00:1a")
+    assert given == {"stratumUser": f"bc1q.{worker}", "fallbackStratumUser": f"other.{worker}"}
+
+
+def test_without_a_user_there_is_nothing_to_compose():
+    assert rules.settings_of({"configuration": {"workerTemplate": "{mac}", "stratumURL": "a"}}, "h", "m") == {
+        "stratumURL": "a"
+    }
+    assert rules.settings_of({"configuration": "nonsense"}, "h", "m") == {}
+
+
+@given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 1, 1)), st.binary(min_size=8, max_size=16))
+def test_uuid7_says_its_time_and_version(moment, random):
+    made = UUID(uuid7(moment.replace(tzinfo=UTC), random))
+    assert (made.version, made.variant) == (7, "specified in RFC 4122")
+    assert abs((made.int >> 80) - moment.replace(tzinfo=UTC).timestamp() * 1000) <= 1
+
+
+def test_uuid7_of_the_rfc_and_of_later_moments():
+    """RFC 9562, appendix A.6: 2022-02-22 19:22:22 UTC is 017f22e2-79b0-7."""
+    moment = datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
+    assert uuid7(moment, bytes(8)).startswith("017f22e2-79b0-7000-8000")
+    times = [moment.replace(microsecond=micro) for micro in (0, 1, 2, 999, 1000, 1001, 999_999)]
+    made = [uuid7(each, b"\xff" * 8) for each in times]
+    assert made == sorted(set(made))

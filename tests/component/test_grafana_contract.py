@@ -1,0 +1,127 @@
+"""The table of grafana_contract.py: held to by the fake, in every run, and by a real Grafana where GRAFANA_URL names
+one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+from fake_grafana import FakeGrafana
+from grafana_contract import (
+    CASES,
+    DASHBOARD,
+    NOTHING,
+    OTHER,
+    PAUSED,
+    PUBLIC,
+    ROW,
+    ROW_OF_OTHER,
+    SAVED,
+    TOKEN,
+    TOKEN_OF_OTHER,
+    Case,
+    dashboard,
+)
+
+from app.clients.grafana import GrafanaClient, authentication
+from app.clients.grafana_answers import Finding
+
+Call = Callable[..., requests.Response]
+
+
+@pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.grafana_live)])
+def grafana(request: pytest.FixtureRequest) -> Iterator[Call]:
+    """`call(method, path, body)`, as an Admin; the two dashboards of the table are not there before and after."""
+    fake = FakeGrafana().start() if request.param == "fake" else None
+    url, auth = (fake.url, ("admin", fake.password)) if fake else (_real_url(), None)
+    session = requests.Session()
+    session.auth = auth
+
+    def call(method: str, path: str, body: Any = None) -> requests.Response:
+        return session.request(method, f"{url}/{path}", json=body, timeout=10, allow_redirects=False)
+
+    _clear(call)
+    yield call
+    _clear(call)
+    session.close()
+    if fake:
+        fake.stop()
+
+
+def _real_url() -> str:
+    url = os.environ.get("GRAFANA_URL", "").rstrip("/")
+    if not url:
+        pytest.fail("grafana_live needs GRAFANA_URL, such as http://admin:password@127.0.0.1:3000")
+    return url
+
+
+def _clear(call: Call) -> None:
+    for uid in (DASHBOARD, OTHER):
+        call("DELETE", f"api/dashboards/uid/{uid}")
+
+
+def _publish(call: Call, uid: str, row: str, token: str, enabled: bool) -> None:
+    assert call("POST", "api/dashboards/db", {"dashboard": dashboard(uid), "overwrite": True}).status_code == 200
+    body = {"isEnabled": enabled, "uid": row, "accessToken": token}
+    assert call("POST", f"api/dashboards/uid/{uid}/public-dashboards", body).status_code == 200
+
+
+def _bring_to(call: Call, state: str) -> None:
+    _publish(call, OTHER, ROW_OF_OTHER, TOKEN_OF_OTHER, True)
+    if state == SAVED:
+        assert call("POST", "api/dashboards/db", {"dashboard": dashboard(DASHBOARD), "overwrite": True}).ok
+    elif state != NOTHING:
+        _publish(call, DASHBOARD, ROW, TOKEN, state == PUBLIC)
+
+
+def _state(call: Call) -> str:
+    if call("GET", f"api/dashboards/uid/{DASHBOARD}").status_code == 404:
+        return NOTHING
+    row = call("GET", f"api/dashboards/uid/{DASHBOARD}/public-dashboards")
+    if row.status_code == 404:
+        return SAVED
+    return PUBLIC if row.json()["isEnabled"] else PAUSED
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_grafana_does_as_the_table_says(grafana: Call, case: Case) -> None:
+    _bring_to(grafana, case.given)
+    answer = grafana(case.method, case.path, case.body)
+    assert answer.status_code == case.status, answer.text
+    if case.message_id:
+        assert answer.json()["messageId"] == case.message_id
+    if case.has:
+        assert case.has.items() <= answer.json().items()
+    assert _state(grafana) == case.then
+
+
+@pytest.mark.parametrize("base_path", ["", "/grafana"])
+@pytest.mark.parametrize(
+    ("token", "user", "password"),
+    [("glsa_fake", None, None), (None, None, "secret"), (None, "admin", "secret"), (None, None, None)],
+)
+def test_the_three_ways_to_log_in(base_path: str, token: str | None, user: str | None, password: str | None) -> None:
+    fake = FakeGrafana(base_path)
+    fake.proxy_user = "admin" if not (token or password) else None
+    client = GrafanaClient(fake.start().url, authentication(token, user, password))
+    assert client.save(dashboard(DASHBOARD)).finding is Finding.SAVED
+    assert client.look(DASHBOARD).finding is Finding.PRIVATE
+    assert client.publish(DASHBOARD, ROW, TOKEN).finding is Finding.PUBLIC
+    assert client.switch(DASHBOARD, ROW, False).finding is Finding.PAUSED
+    assert client.view(TOKEN).finding is Finding.PAUSED
+    assert client.check(DASHBOARD).finding is Finding.PRESENT
+    assert client.remove(DASHBOARD).finding is Finding.ABSENT
+    assert client.check(DASHBOARD).finding is Finding.ABSENT
+    assert not any("HTTP_COOKIE" in headers or "HTTP_ORIGIN" in headers for headers in fake.headers)
+    assert all(("HTTP_X_WEBAUTH_USER" in headers) == (fake.proxy_user is not None) for headers in fake.headers)
+    client.close()
+    fake.stop()
+
+
+def test_the_live_run_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GRAFANA_URL", raising=False)
+    with pytest.raises(pytest.fail.Exception, match="GRAFANA_URL"):
+        _real_url()

@@ -1,0 +1,328 @@
+"""A job whose service dies: it goes on, no step is done twice, and every device ends as what it really is."""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import gevent
+import pytest
+from fakes import eventually
+from gevent import subprocess
+from job_tools import finished, job, on_disk, patches, posts, put_on_disk, reasons, run, start, states
+
+from app.clock import iso
+from app.services.jobs.model import Action, Captured, Job, JobState, Request, Step, StepState
+from app.services.journal import Origin
+
+TESTS = Path(__file__).parent.parent
+CHILD = TESTS / "job_child.py"
+JOB = "01a20000-0000-7000-8000-000000000001"
+
+
+class Child:
+    """The service in a process of its own."""
+
+    def __init__(self, told):
+        environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
+        command = [sys.executable, str(CHILD), json.dumps(told)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
+        assert self.process.stdout.readline() == b"running\n", self.process.stderr.read().decode()
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+    def job(self):
+        out, errors = self.process.communicate(timeout=90)
+        assert self.process.returncode == 0, errors.decode()
+        assert b"Traceback" not in errors
+        return json.loads(out)
+
+
+@pytest.fixture
+def told(tmp_path):
+    def make(fleet, **body):
+        settings = {
+            "data_dir": str(tmp_path / "data"),
+            "neighbour_table": str(tmp_path / "arp"),
+            "poll_interval": 0.5,
+            "discovery_ports": [fleet[0].door.address[1]],
+        }
+        given = {"devices": "all", "waves": [1, 3], "pauseSeconds": 0.2, "parallel": 3, "maxFailures": 99}
+        return {
+            "settings": settings,
+            "devices": [(miner.mac, miner.address) for miner in fleet],
+            "job": {**given, **body},
+        }
+
+    return make
+
+
+# Before the first write, in the canary's, between waves, in the midst of the rest, near the end.
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.8, 1.2, 1.6, 2.2])
+def test_killed_in_the_middle(make_fleet, told, delay):
+    """Half of the miners answer late, so that many a write is under way when the service dies."""
+    fleet = make_fleet("2.12", "2.15", "2.4", "nerd", "2.10", "2.12", "2.7", "2.15", "nerd1.0.36", "2.12")
+    for miner in fleet[:10:2]:
+        miner.set_fault("slow", method="PATCH", path="/api/system", seconds=0.4)
+    body = told(fleet, action="settings", settings={"frequency": 400, "stratumUser": "mine.w"}, restart=True)
+    first = Child(body)
+    gevent.sleep(delay)
+    first.kill()
+    over = Child(body).job()
+    assert over["state"] == "done"
+    for miner in fleet:
+        state, reason = states(over)[miner.mac], reasons(over).get(miner.mac, "")
+        runs = miner.info()["frequency"] == 400 and miner.info()["stratumUser"] == "mine.w"
+        in_force = miner.running["frequency"] == 400
+        assert patches(miner) <= 1 and posts(miner) <= 1, (miner.mac, state)
+        assert state in ("done", "failed"), (miner.mac, state)
+        assert (state == "done") <= (runs and in_force), (miner.mac, reason)
+        if state == "done" and not miner.generation.nerd:
+            assert posts(miner) == 1
+        if state == "failed":
+            assert reason.startswith("The service stopped in the middle of this"), reason
+            assert runs == ("restart" in reason), reason
+
+
+def test_killed_again_and_again(make_fleet, told):
+    fleet = make_fleet(*["2.12"] * 8)
+    body = told(fleet, action="settings", settings={"frequency": 400}, waves=[], parallel=2)
+    for _ in range(4):
+        child = Child(body)
+        gevent.sleep(0.4)
+        if child.process.poll() is not None:
+            break
+        child.kill()
+    over = Child(body).job()
+    assert all(patches(miner) <= 1 for miner in fleet)
+    for miner in fleet:
+        assert (states(over)[miner.mac] == "done") == (miner.info()["frequency"] == 400)
+
+
+def test_stopped_in_the_middle_it_goes_on_at_the_next_start(make_fleet, make_service):
+    fleet = make_fleet(*["2.12"] * 6)
+    service = make_service(fleet)
+    service.imprint(*fleet)
+    service.await_status("online", *fleet)
+    job_id = start(service, settings={"frequency": 490}, parallel=1)
+    eventually(lambda: "done" in states(job(service, job_id)).values() or sum(map(patches, fleet)) >= 2)
+    service.stop()
+    written = sum(map(patches, fleet))
+    gevent.sleep(0.3)
+    assert sum(map(patches, fleet)) == written < 6
+    again = make_service(fleet)
+    over = finished(again, job_id)
+    assert over["state"] == "done"
+    assert set(states(over).values()) == {"done"}
+    assert [patches(miner) for miner in fleet] == [1] * 6
+
+
+# What exactly is done with each kind of doubt: the store is written as a crash would leave it.
+
+
+@pytest.fixture
+def left(make_fleet, make_service, tmp_path):
+    """`left(step, ...)`: a running service that finds a job with this step on its disk, and the miner."""
+
+    def make(
+        state,
+        *,
+        action=Action.SETTINGS,
+        values=None,
+        changes=(),
+        entries=0,
+        age=5.0,
+        generation="2.15",
+        before=None,
+        **more,
+    ):
+        (fleet, service) = make_fleet(generation), None
+        service = make_service(fleet)
+        service.imprint(fleet[0])
+        service.await_status("online", fleet[0])
+        service.stop()
+        if before:
+            before(fleet[0])
+        at = iso(datetime.now(UTC) - timedelta(seconds=age))
+        fields = {key: more.pop(key) for key in ("captured", "reason", "failed", "restarted") if key in more}
+        rows = tuple({"key": key, "before": old, "after": new} for key, old, new in changes)
+        step = Step(fleet[0].mac, 0, state, changes=rows, at=at, **fields)
+        request = Request(action, values or {key: new for key, _, new in changes}, waves=(), pause_seconds=0.0, **more)
+        put_on_disk(tmp_path / "data", Job(JOB, request, "me", at, at, {step.mac: step}, JobState.RUNNING))
+        with on_disk(tmp_path / "data") as (_, journal):
+            for _ in range(entries):
+                journal.begin(
+                    step.mac,
+                    Origin("me", JOB),
+                    {key: old for key, old, _ in changes},
+                    {key: new for key, _, new in changes},
+                )
+        return make_service(fleet), fleet[0]
+
+    return make
+
+
+FREQUENCY = [("frequency", 525, 490)]
+TOUCHED = Captured({"frequency": 525, "coreVoltage": 1150})
+
+
+def settled(service):
+    over = finished(service, JOB)
+    (device,) = over["devices"]
+    return device["state"], device.get("reason", "")
+
+
+def test_a_write_that_was_never_sent_is_sent(left):
+    """The journal has a write before the miner does."""
+    service, miner = left(StepState.ACTING, changes=FREQUENCY, captured=TOUCHED)
+    assert settled(service) == ("done", "")
+    assert (patches(miner), miner.info()["frequency"]) == (1, 490)
+
+
+def test_a_write_that_the_miner_took_is_done(left):
+    service, miner = left(
+        StepState.ACTING,
+        changes=FREQUENCY,
+        entries=1,
+        captured=TOUCHED,
+        before=lambda miner: miner.store({"frequency": 490}),
+    )
+    assert settled(service) == ("done", "")
+    assert patches(miner) == 0
+    (entry,) = service.ok(service.client.get(f"/devices/{miner.mac}/journal"))
+    assert entry["outcome"] == "applied"
+    eventually(lambda: service.device(miner.mac).get("drift") == [])
+
+
+def test_a_write_that_the_miner_did_not_take_is_failed_not_repeated(left):
+    service, miner = left(StepState.ACTING, changes=FREQUENCY, entries=1, captured=TOUCHED)
+    state, reason = settled(service)
+    assert (state, patches(miner)) == ("failed", 0)
+    assert "does not run what was asked for" in reason
+
+
+def test_a_password_alone_cannot_be_settled(left):
+    service, miner = left(
+        StepState.ACTING,
+        changes=[("stratumPassword", None, None)],
+        values={"stratumPassword": "hush"},
+        entries=1,
+        captured=TOUCHED,
+    )
+    assert settled(service) == (
+        "failed",
+        "The service stopped in the middle of this, and a password cannot be read back",
+    )
+    assert patches(miner) == 0
+
+
+def test_a_pool_that_the_miner_took_is_restarted(left):
+    user = [("stratumUser", "old", "mine.w")]
+
+    def take(miner):
+        miner.settings.stored["pools"][0]["stratumUser"] = "mine.w"
+        miner.store({})
+
+    service, miner = left(StepState.ACTING, changes=user, entries=1, captured=TOUCHED, restart=True, before=take)
+    assert settled(service) == ("done", "")
+    assert (patches(miner), posts(miner)) == (0, 1)
+
+
+@pytest.mark.parametrize(("uptime", "outcome"), [(1.0, "done"), (600.0, "failed")])
+def test_a_restart_in_doubt_is_told_by_the_uptime(left, uptime, outcome):
+    def booted(miner):
+        miner.machine.booted_at = miner.now() - uptime
+
+    service, miner = left(StepState.RESTARTING, action=Action.RESTART, captured=TOUCHED, before=booted)
+    assert settled(service)[0] == outcome
+    assert posts(miner) == 0
+
+
+@pytest.mark.parametrize(
+    ("action", "paused", "outcome"),
+    [
+        (Action.PAUSE, True, "done"),
+        (Action.PAUSE, False, "failed"),
+        (Action.RESUME, False, "done"),
+        (Action.IDENTIFY, False, "failed"),
+    ],
+)
+def test_commands_in_doubt(left, action, paused, outcome):
+    """Identify toggles and cannot be read: a second one would undo the first."""
+
+    def set_paused(miner):
+        miner.machine.paused = paused
+        miner.machine.replan(miner.now())
+
+    service, miner = left(StepState.ACTING, action=action, captured=TOUCHED, before=set_paused)
+    assert settled(service)[0] == outcome
+    assert posts(miner, str(action)) == 0
+
+
+@pytest.mark.parametrize(
+    ("entries", "frequency", "outcome", "written"),
+    [(1, 490, "reverted", 1), (2, 525, "reverted", 0), (2, 490, "failed", 0)],
+)
+def test_putting_back_in_doubt(left, entries, frequency, outcome, written):
+    """Not begun: done now. Sent: settled by what the miner runs."""
+    service, miner = left(
+        StepState.REVERTING, changes=FREQUENCY, entries=entries, revert=True, failed=True, reason="It overheated",
+        captured=replace(TOUCHED, settings={"frequency": 525}),
+        before=lambda miner: miner.store({"frequency": frequency}),
+    )  # fmt: skip
+    state, reason = settled(service)
+    assert (state, patches(miner)) == (outcome, written)
+    assert reason.startswith("It overheated")
+
+
+def test_a_restart_still_to_come_is_made(left):
+    service, miner = left(StepState.WRITTEN, action=Action.RESTART, captured=TOUCHED)
+    assert settled(service) == ("done", "")
+    assert posts(miner) == 1
+
+
+def test_a_job_cut_off_long_ago_does_not_go_on_by_itself(left):
+    """What is in doubt is settled all the same."""
+    service, miner = left(StepState.PLANNED, changes=FREQUENCY, age=3700)
+    over = finished(service, JOB)
+    assert over["state"] == "interrupted"
+    assert list(states(over).values()) == ["skipped"]
+    assert patches(miner) == 0
+    assert run(service, settings={"frequency": 490})["counts"] == {"done": 1}
+
+
+def test_a_miner_that_says_nothing_after_the_crash_fails_when_patience_ends(make_fleet, make_service, tmp_path, clock):
+    fleet = make_fleet("2.12", clock=clock.monotonic)
+    service = make_service(fleet, clock=clock, poll_interval=5.0)
+    service.imprint(fleet[0])
+    service.stop()
+    at = iso(clock.now())
+    step = Step(fleet[0].mac, 0, StepState.ACTING, changes=({"key": "frequency", "before": 525, "after": 490},), at=at)
+    put_on_disk(
+        tmp_path / "data",
+        Job(JOB, Request(Action.SETTINGS, {"frequency": 490}), "me", at, at, {step.mac: step}, JobState.RUNNING),
+    )
+    with on_disk(tmp_path / "data") as (_, journal):
+        journal.begin(step.mac, Origin("me", JOB), {"frequency": 525}, {"frequency": 490})
+    fleet[0].stop()
+    again = make_service(fleet, clock=clock, poll_interval=5.0)
+    over = finished(again, JOB)
+    assert "does not say what became of it" in reasons(over)[fleet[0].mac]
+
+
+def test_a_job_of_a_version_that_this_one_does_not_know_is_left_alone(service, tmp_path):
+    service.stop()
+    with on_disk(tmp_path / "data") as (store, _):
+        store._documents.put("01a2-odd", {"id": "01a2-odd", "request": {"action": "dance"}})
+    service.start()
+    assert service.ok(service.client.get("/jobs")) == []
+    service.stop()
+    with on_disk(tmp_path / "data") as (store, _):
+        assert store._documents.get("01a2-odd") is not None

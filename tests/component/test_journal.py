@@ -1,0 +1,216 @@
+"""What was written to a miner: noted before it is sent, and put back on demand."""
+
+import gevent
+import pytest
+from fakes import eventually
+from writing import patch, patches, pool_of, rows
+
+from app.clock import Clock
+from app.services.intents import Intents
+from app.services.journal import KEPT, Journal, Origin
+from app.store.database import Database
+from app.store.documents import Documents
+
+MAC = "02:00:5e:00:00:01"
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = Database(tmp_path / "db")
+    opened.open(Clock())
+    yield opened
+    opened.close()
+
+
+def journal(service, miner):
+    return service.ok(service.client.get(f"/devices/{miner.mac}/journal"))
+
+
+def revert(service, miner, entry="1", **body):
+    return service.client.post(f"/devices/{miner.mac}/journal/{entry}/revert", **({"json": body} if body else {}))
+
+
+def test_an_entry_is_on_disk_before_the_write_and_knows_how_it_ended(database, clock):
+    kept = Journal(Documents(database, "journal"), clock)
+    number = kept.begin(MAC, Origin("192.168.1.2", "job-1"), {"frequency": 525}, {"frequency": 490})
+    begun = {
+        "id": "1",
+        "at": "2026-01-02T03:04:05.000Z",
+        "mac": MAC,
+        "actor": "192.168.1.2",
+        "job": "job-1",
+        "before": {"frequency": 525},
+        "after": {"frequency": 490},
+        "outcome": "in_doubt",
+    }
+    assert database.get("pluto:journal:02:00:5e:00:00:01:0000000001") == begun
+    kept.end(MAC, number, "applied", [{"key": "frequency"}])
+    assert kept.get(MAC, number) == {**begun, "outcome": "applied", "changes": [{"key": "frequency"}]}
+
+
+def test_numbers_go_on_after_a_restart_and_the_oldest_leave(database, clock):
+    for size in (KEPT - 5, 15):
+        kept = Journal(Documents(database, "journal"), clock)
+        for _ in range(size):
+            kept.begin(MAC, Origin("me"), {}, {})
+    entries = kept.of(MAC)
+    assert len(entries) == KEPT
+    assert [entries[0]["id"], entries[-1]["id"]] == [str(KEPT + 10), "11"]
+
+
+@pytest.mark.parametrize("entry", ["", "x", "-1", "1.0", "9" * 5000, "١", "999", " 1"])
+def test_an_id_that_is_none(database, clock, entry):
+    kept = Journal(Documents(database, "journal"), clock)
+    kept.begin(MAC, Origin("me"), {}, {})
+    assert kept.get(MAC, entry) is None
+
+
+def test_devices_are_forgotten_alone(database, clock):
+    kept, intents = Journal(Documents(database, "journal"), clock), Intents(Documents(database, "intent"))
+    for mac in (MAC, "02:00:5e:00:00:11"):
+        number = kept.begin(mac, Origin("me"), {}, {})
+        intents.wrote(mac, {"frequency": 490})
+    kept.forget(MAC)
+    intents.forget(MAC)
+    kept.end(MAC, number, "applied")
+    assert kept.of(MAC) == []
+    assert intents.of(MAC).settings == {}
+    assert [key.split(":", 2)[2] for key, _ in database.scan("pluto:")] == [
+        "02:00:5e:00:00:11",
+        "02:00:5e:00:00:11:0000000001",
+    ]
+
+
+def test_intents_are_there_after_a_restart(database):
+    intents = Intents(Documents(database, "intent"))
+    intents.wrote(MAC, {"frequency": 490, "hostname": "x"})
+    intents.wrote(MAC, {"frequency": 525})
+    intents.applied_preset(MAC, "uuid", "then")
+    intents.drop(MAC, ["hostname"])
+    again = Intents(Documents(database, "intent"))
+    again.load()
+    assert again.of(MAC) == intents.of(MAC)
+    assert (again.of(MAC).settings, again.of(MAC).preset_uuid, again.of(MAC).preset_updated_at) == (
+        {"frequency": 525},
+        "uuid",
+        "then",
+    )
+
+
+def test_a_write_is_noted_with_old_and_new(home):
+    service, (miner,) = home("2.12")
+    patch(service, miner, info={"frequency": 400, "stratumPassword": "hunter2"})
+    patch(service, miner, info={"frequency": 400})
+    patch(service, miner, info={"frequency": 65535})
+    (entry,) = journal(service, miner)
+    assert (entry["before"], entry["after"]) == (
+        {"frequency": 525, "stratumPassword": None},
+        {"frequency": 400, "stratumPassword": None},
+    )
+    assert (entry["actor"], entry["job"], entry["outcome"]) == ("127.0.0.1", None, "pending_restart")
+    assert [(row["key"], row["status"]) for row in entry["changes"]] == [
+        ("frequency", "applied"),
+        ("stratumPassword", "pending_restart"),
+    ]
+    assert service.runtime.intents.of(miner.mac).settings == {"frequency": 400}
+
+
+@pytest.mark.parametrize("generation", ["2.4", "2.12", "2.15", "nerd"])
+def test_a_step_back(home, generation):
+    service, (miner,) = home(generation)
+    before = dict(pool_of(miner.stored))
+    wanted = {
+        "frequency": 500 if "nerd" in generation else 400,
+        "stratumURL": "new.example",
+        "stratumUser": "bc1q.x",
+        "stratumPort": 1,
+    }
+    first = miner.stored["frequency"]
+    patch(service, miner, info=wanted)
+    response = revert(service, miner)
+    assert response.get_json()["message"] == "Change reverted successfully"
+    assert rows(response)["stratumURL"][:2] == (before["stratumURL"],) * 2
+    eventually(lambda: miner.stored["frequency"] == first)
+    assert {key: pool_of(miner.stored)[key] for key in before} == before
+    entry = journal(service, miner)[0]
+    assert (entry["reverts"], entry["after"]["frequency"]) == ("1", first)
+    # Again: nothing is left to put back.
+    assert {status for _, _, status in rows(revert(service, miner)).values()} == {"unchanged"}
+    assert len(patches(miner)) == 2
+
+
+def test_a_step_back_is_judged_like_any_write(home):
+    service, (miner,) = home({"generation": "2.12", "settings": {"frequency": 700, "overclockEnabled": 1}})
+    assert rows(patch(service, miner, info={"frequency": 400}))["frequency"][2] == "applied"
+    assert revert(service, miner).status_code == 400
+    assert rows(revert(service, miner, allowOverclock=True))["frequency"] == (700, 700, "applied")
+
+
+def test_the_password_of_the_preset_before_comes_back_and_so_does_the_preset(home):
+    service, (miner,) = home("2.15")
+    pool = {"stratumURL": "a.example", "stratumPort": 1, "stratumUser": "u"}
+    first, second = (
+        service.ok(
+            service.client.post("/presets", json={"name": word, "configuration": {**pool, "stratumPassword": word}})
+        )["uuid"]
+        for word in ("first", "second")
+    )
+    patch(service, miner, presetUuid=first)
+    patch(service, miner, presetUuid=second)
+    eventually(lambda: pool_of(miner.stored)["stratumPassword"] == "second")
+    assert rows(revert(service, miner, "2"))["stratumPassword"][2] == "pending_restart"
+    eventually(lambda: pool_of(miner.stored)["stratumPassword"] == "first")
+    assert service.device(miner.mac)["presetUuid"] == first
+    assert service.runtime.intents.of(miner.mac).preset_uuid == first
+
+
+def test_a_password_that_nobody_kept_stays_and_that_is_said(home):
+    service, (miner,) = home("2.12")
+    patch(service, miner, info={"stratumPassword": "hunter2", "stratumPort": 1})
+    response = revert(service, miner)
+    assert rows(response) == {
+        "stratumPort": (3333, 3333, "pending_restart"),
+        "stratumPassword": (None, None, "unchanged"),
+    }
+    assert "keeps the one it has" in response.get_json()["changes"][-1]["reason"]
+    assert pool_of(miner.stored)["stratumPassword"] == "hunter2"
+
+
+def test_what_the_miner_refused_was_noted_as_refused(home):
+    service, (miner,) = home("2.12")
+    miner.set_fault("html", method="PATCH")
+    assert patch(service, miner, info={"frequency": 400}).status_code == 400
+    assert [entry["outcome"] for entry in journal(service, miner)] == ["refused"]
+    assert service.runtime.intents.of(miner.mac).settings == {}
+
+
+def test_unknown_entries_and_devices(home):
+    service, (miner,) = home("2.12", auto_listen=False)
+    for entry in ("1", "x", "9" * 300):
+        response = revert(service, miner, entry)
+        assert (response.status_code, response.get_json()["error"]) == (404, "Journal entry not found")
+    assert service.client.get("/devices/02:00:5e:00:00:99/journal").status_code == 404
+    assert service.client.post("/devices/02:00:5e:00:00:99/journal/1/revert").status_code == 404
+    assert revert(service, miner, "1", restart="yes").status_code == 400
+    assert journal(service, miner) == []
+
+
+def test_a_deleted_device_leaves_neither_journal_nor_intent(home):
+    service, (miner,) = home("2.12")
+    patch(service, miner, info={"frequency": 400})
+    service.client.delete(f"/devices/imprint/{miner.mac}")
+    assert [key for key, _ in service.runtime.database.scan("pluto:") if miner.mac in key] == []
+    service.imprint(miner)
+    assert journal(service, miner) == []
+
+
+def test_a_device_that_is_deleted_in_the_middle_of_a_write_stays_deleted(home):
+    service, (miner,) = home("2.12")
+    miner.set_fault("slow", method="PATCH", seconds=0.5)
+    writing = gevent.spawn(patch, service, miner, info={"frequency": 400})
+    eventually(lambda: miner.requests["PATCH", "/api/system"])
+    assert service.client.delete(f"/devices/imprint/{miner.mac}").status_code == 200
+    writing.join()
+    assert writing.value.status_code in (200, 502)
+    assert [key for key, _ in service.runtime.database.scan("") if miner.mac in key] == []
+    assert service.devices() == []

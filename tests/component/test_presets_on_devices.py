@@ -1,0 +1,208 @@
+"""Presets put on miners: by the frontend's whole objects, by name alone, and what stays secret all the way."""
+
+import json
+
+import pytest
+from fakes import eventually
+from house import Scrape
+from writing import EVERY_FIRMWARE, patch, patches, pool_of, rows, save
+
+PASSWORD = "hunter2-canary"
+POOL = {"stratumURL": "pool.example", "stratumPort": "4444", "stratumUser": "bc1q", "stratumPassword": PASSWORD}
+
+
+def make(service, **configuration):
+    response = service.client.post(
+        "/presets", json={"uuid": "client-made", "name": "P", "configuration": configuration or POOL}
+    )
+    return service.ok(response)
+
+
+@pytest.mark.parametrize("generation", EVERY_FIRMWARE)
+def test_the_frontends_flow(home, generation):
+    """Create, apply by the whole object with a composed user, store what came back, duplicate, save again, take off,
+    delete."""
+    service, (miner,) = home(generation)
+    client, url = service.client, f"/devices/imprint/{miner.mac}"
+    preset = make(service)
+    device = service.device(miner.mac)
+    device = {**device, "presetUuid": preset["uuid"], "info": {**device["info"], "stratumUser": "bc1q.worker7"}}
+    response = client.patch(f"/devices/{miner.mac}/system", json=device)
+    body = response.get_json()
+    assert body["message"] == "Device system info updated successfully"
+    shown = {"stratumURL": "pool.example", "stratumPort": 4444, "stratumUser": "bc1q.worker7"}
+    assert {key: body["data"]["info"][key] for key in shown} == shown
+    assert (body["data"]["presetUuid"], body["data"]["mac"]) == (preset["uuid"], miner.mac)
+    eventually(lambda: pool_of(miner.stored)["stratumPassword"] == PASSWORD)
+    assert {key: pool_of(miner.stored)[key] for key in shown} == shown
+
+    updated = service.ok(client.patch(url, json={"device": body["data"]}))
+    assert updated["presetUuid"] == preset["uuid"]
+    assert [each["mac"] for each in service.ok(client.get(f"/devices/presets/{preset['uuid']}"))] == [miner.mac]
+    copy = service.ok(client.post("/presets", json={**preset, "name": "Copy"}))
+    assert service.ok(client.get("/presets"))[0]["associatedDevices"] == 1
+
+    sent = len(miner.writes)
+    assert save(service, miner).status_code == 200
+    assert len(miner.writes) == sent, "a save does not write the password again"
+
+    off = service.ok(client.patch(url, json={"device": {**service.device(miner.mac), "presetUuid": None}}))
+    assert "presetUuid" not in off
+    assert service.ok(client.delete(f"/presets/{copy['uuid']}"))["uuid"] == copy["uuid"]
+    assert client.delete(f"/presets/{preset['uuid']}").status_code == 200
+    assert len(miner.writes) == sent
+
+
+def test_an_unknown_preset_is_400_and_nothing_is_written(home):
+    service, (miner,) = home("2.12")
+    response = patch(service, miner, presetUuid="01900000-0000-7000-8000-000000000000", info={"frequency": 400})
+    assert (response.status_code, response.get_json()["error"]) == (400, "Associated Preset id not available")
+    assert not miner.writes
+    assert "presetUuid" not in service.device(miner.mac)
+
+
+def test_by_name_alone_the_user_is_composed_for_each(home):
+    service, fleet = home("2.12", "2.15", "2.4")
+    preset = make(service, **POOL, workerTemplate="{hostname}_{mac}")
+    for miner in fleet:
+        user = f"bc1q.{miner.spec.hostname}_{miner.mac.replace(':', '')}"
+        assert rows(patch(service, miner, presetUuid=preset["uuid"]))["stratumUser"][0] == user
+        assert pool_of(miner.stored)["stratumUser"] == user
+    assert service.ok(service.client.get("/presets"))[0]["associatedDevices"] == 3
+
+
+def test_who_wins(home):
+    """The preset gives pool and password, its user where the request has none; other settings that a request edits are
+    the request's."""
+    service, (miner,) = home("2.12")
+    preset = make(service, **POOL, frequency=490, coreVoltage=1100, temptarget=58)
+    body = {"stratumURL": "other.example", "stratumUser": "me.w", "stratumPassword": "mine", "frequency": 550}
+    response = patch(service, miner, presetUuid=preset["uuid"], info=body)
+    assert {key: value for key, (value, _, _) in rows(response).items()} == {
+        "frequency": 550,
+        "coreVoltage": 1100,
+        "temptarget": 58,
+        "stratumURL": "pool.example",
+        "stratumPort": 4444,
+        "stratumPassword": None,
+        "stratumUser": "me.w",
+    }
+    assert patches(miner)[0]["stratumPassword"] == PASSWORD
+
+
+def test_a_whole_object_overrides_the_preset_only_where_it_was_edited(home):
+    service, (miner,) = home("2.12")
+    preset = make(service, **POOL, frequency=490, coreVoltage=1100)
+    device = service.device(miner.mac)
+    device = {
+        **device,
+        "presetUuid": preset["uuid"],
+        "info": {**device["info"], "coreVoltage": 1200, "stratumUser": ""},
+    }
+    changed = rows(service.client.patch(f"/devices/{miner.mac}/system", json=device))
+    assert changed["frequency"][0] == 490
+    assert changed["coreVoltage"][0] == 1200
+    assert changed["stratumUser"][0] == "bc1q"
+    # The miner runs 1200 now, and the next save does not bring the preset's 1100 back.
+    assert {status for _, _, status in rows(save(service, miner)).values()} <= {"unchanged"}
+    assert len(miner.writes) == 1
+
+
+@pytest.mark.parametrize("generation", ["2.12", "2.15"])
+def test_a_password_is_written_when_the_preset_or_its_state_is_another(home, generation):
+    service, (miner,) = home(generation)
+    preset = make(service)
+    patch(service, miner, presetUuid=preset["uuid"])
+    patch(service, miner, presetUuid=preset["uuid"])
+    assert len(miner.writes) == 1
+    service.client.patch(f"/presets/{preset['uuid']}", json={"configuration": {"stratumPassword": "second"}})
+    assert rows(save(service, miner)).keys() >= {"stratumPassword"}
+    assert len(miner.writes) == 2
+    eventually(lambda: pool_of(miner.stored)["stratumPassword"] == "second")
+    other = make(service, stratumURL="pool.example")
+    patch(service, miner, presetUuid=other["uuid"])
+    assert len(miner.writes) == 2, "the other preset has no password and the same pool"
+    assert pool_of(miner.stored)["stratumPassword"] == "second"
+
+
+def test_a_failed_write_leaves_the_preset_as_it_was_and_the_password_due(home):
+    service, (miner,) = home("2.12")
+    preset = make(service)
+    miner.set_fault("status_500", method="PATCH")
+    assert patch(service, miner, presetUuid=preset["uuid"]).status_code == 502
+    assert "presetUuid" not in service.device(miner.mac)
+    miner.clear_fault()
+    assert "stratumPassword" in rows(patch(service, miner, presetUuid=preset["uuid"]))
+
+
+def test_a_preset_whose_stored_port_is_no_number_is_said_so(home):
+    service, (miner,) = home("2.12")
+    preset = make(service)
+    record = dict(service.runtime.presets.get(preset["uuid"]).record)
+    service.runtime.presets._repository.save(
+        {**record, "configuration": {**record["configuration"], "stratumPort": "abc"}}
+    )
+    response = patch(service, miner, presetUuid=preset["uuid"])
+    assert (response.status_code, list(response.get_json()["details"])) == (400, ["stratumPort"])
+    assert not miner.writes
+
+
+def test_an_empty_fallback_is_left_alone(home):
+    service, (miner,) = home("2.15")
+    before = miner.stored["pools"][1]
+    preset = make(service, **POOL, fallbackStratumURL="", fallbackStratumUser="", fallbackStratumPort="")
+    patch(service, miner, presetUuid=preset["uuid"])
+    assert [pool["id"] for pool in patches(miner)[0]["pools"]] == [0]
+    assert miner.stored["pools"][1] == before
+
+
+def test_secrets_come_out_of_no_door(home, caplog):
+    """A password that goes in is in its preset's record and at the miner, and nowhere else."""
+    service, (miner, locked) = home("2.15", {"generation": "nerd", "otp": True})
+    client = service.client
+    preset = make(
+        service,
+        **POOL,
+        fallbackStratumPassword=f"{PASSWORD}-2",
+        fallbackStratumURL="fb.example",
+        fallbackStratumPort=1,
+        fallbackStratumUser="f",
+    )
+    said = [
+        client.get("/presets"),
+        client.get(f"/presets/{preset['uuid']}"),
+        client.put(
+            f"/presets/{preset['uuid']}",
+            json={
+                "name": "Q",
+                "configuration": {
+                    **POOL,
+                    "fallbackStratumURL": "fb.example",
+                    "fallbackStratumPort": 1,
+                    "fallbackStratumUser": "f",
+                },
+            },
+        ),
+        client.post(
+            "/presets",
+            json={"name": "bad", "configuration": {"stratumPassword": PASSWORD * 20, "stratumUser": f"<{PASSWORD}>"}},
+        ),
+        patch(service, miner, presetUuid=preset["uuid"]),
+        patch(service, miner, info={"stratumPassword": f"{PASSWORD}\n"}),
+        patch(service, miner, info={"stratumPassword": f"{PASSWORD}-3", "stratumURL": "x.example"}),
+        patch(service, miner, info={"wifiPass": PASSWORD}),
+        patch(service, locked, presetUuid=preset["uuid"]),
+        client.get(f"/devices/{miner.mac}/journal"),
+        client.post(f"/devices/{miner.mac}/journal/1/revert"),
+        client.get("/devices/imprint"),
+        client.get(f"/devices/imprint/{miner.mac}"),
+        client.get("/metrics"),
+        client.delete(f"/presets/{preset['uuid']}"),
+    ]
+    assert all(PASSWORD not in response.get_data(as_text=True) for response in said)
+    assert all(PASSWORD not in str(record.__dict__) for record in caplog.records)
+    Scrape(said[-2].get_data(as_text=True))
+    other = make(service)
+    service.runtime.fleet.flush()
+    holding = {key for key, value in service.runtime.database.scan("") if PASSWORD in json.dumps(value)}
+    assert holding == {f"presets:{other['uuid']}"}

@@ -1,0 +1,156 @@
+"""Clients that do not read: their queue ends, their connection ends, and nobody else notices."""
+
+import socket
+
+import gevent
+import pytest
+from fakes import eventually
+from log_house import FAST, Listener, await_audience, numbers
+from websocket import create_connection
+
+from app.blueprints import backpressure
+
+
+@pytest.fixture
+def house(make_fleet, make_service, serve):
+    fleet = make_fleet("2.12", "2.12")
+    service = make_service(fleet, log_policy=FAST)
+    service.imprint(*fleet)
+    service.await_status("online", *fleet)
+    return service, fleet, serve(service)
+
+
+@pytest.fixture
+def server(house):
+    service, _, _ = house
+    return service.app.extensions["socketio"].server
+
+
+class Staller:
+    """Opens a Socket.IO connection by hand, with a small window, and reads nothing any more. `events`: sent before."""
+
+    def __init__(self, url, *events):
+        host, port = url.removeprefix("http://").split(":")
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.connect((host, int(port)))
+        address = f"ws://{host}:{port}/socket/io/?EIO=4&transport=websocket"
+        self.websocket = create_connection(address, socket=sock, suppress_origin=True, timeout=5)
+        assert self.websocket.recv().startswith("0{")
+        self.websocket.send("40")
+        assert self.websocket.recv().startswith("40{")
+        for event in events:
+            self.websocket.send(event)
+
+    def close(self):
+        self.websocket.shutdown()
+
+
+def sockets(server):
+    return list(server.eio.sockets.values())
+
+
+def test_the_queue_of_each_client_is_ours(house, server):
+    """Fails when a new engineio takes its queue or websocket from elsewhere."""
+    staller = Staller(house[2])
+    (opened,) = sockets(server)
+    assert isinstance(opened.queue, backpressure.BoundedQueue)
+    assert server.eio._async["websocket"] is backpressure.DeadlineWebSocket
+    staller.close()
+
+
+def test_a_client_that_stops_reading_loses_events_then_its_connection_and_nobody_notices(house, server):
+    service, _, url = house
+    staller, listener = Staller(url), Listener(url)
+    eventually(lambda: len(sockets(server)) == 2)
+    depths = []
+    for number in range(3000):
+        server.emit("test", {"number": number, "padding": "x" * 5000})
+        if number % 50 == 0:
+            depths.append(max(opened.queue.qsize() for opened in sockets(server)))
+            eventually(lambda number=number: len(listener.payloads("test")) >= number)
+    assert max(depths) > 500
+    assert max(depths) <= backpressure.MAX_PACKETS
+    eventually(lambda: len(listener.payloads("test")) == 3000)
+    assert [each["number"] for each in listener.payloads("test")] == list(range(3000))
+    assert not listener.payloads("events_lost")
+    assert service.scrape().get_one("pluto_socket_events_dropped_total") >= 1000
+    eventually(lambda: len(sockets(server)) == 1, backpressure.SEND_SECONDS + 3)
+    eventually(lambda: service.scrape().get_one("pluto_socket_clients") == 1)
+    polls = service.observed(service.devices()[0]["mac"])
+    gevent.sleep(2)
+    assert service.observed(service.devices()[0]["mac"]) - polls >= 3
+    listener.io.disconnect()
+    staller.close()
+
+
+def test_a_slow_client_is_told_what_it_missed(house, server):
+    service, _, url = house
+    listener = Listener(url)
+    (opened,) = sockets(server)
+    for number in range(backpressure.MAX_PACKETS + 200):
+        server.emit("test", number)
+    assert opened.queue.qsize() == backpressure.MAX_PACKETS
+    eventually(lambda: len(listener.payloads("test")) == backpressure.MAX_PACKETS)
+    server.emit("test", "after")
+    eventually(lambda: "after" in listener.payloads("test"))
+    assert listener.payloads("events_lost") == [{"test": 200}]
+    assert [name for name, _ in listener.events if name in ("test", "events_lost")][-2:] == ["events_lost", "test"]
+    listener.io.disconnect()
+
+
+def test_a_client_that_does_not_read_its_logs_costs_no_memory_and_the_other_hears_all(house, server):
+    service, (miner, _), url = house
+    staller, listener = Staller(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]'), Listener(url)
+    listener.subscribe(miner.mac)
+    await_audience(miner, 1)
+    depths = []
+    for number in range(2400):
+        miner.log.say(f"line {number}")
+        if number % 20 == 0:
+            depths.append(max(opened.queue.qsize() for opened in sockets(server)))
+            gevent.sleep(0.03)
+    listener.await_text("line 2399")
+    assert numbers(listener.texts()) == list(range(2400))
+    assert max(depths) <= 300
+    staller.close()
+    listener.io.disconnect()
+
+
+def test_a_client_that_reads_slowly_gets_a_marker_in_the_place_of_what_it_lost(house, server):
+    service, (miner, _), url = house
+    staller = Staller(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]')
+    await_audience(miner, 1)
+    for number in range(3000):
+        miner.log.say(f"line {number} " + "x" * 400)
+        if number % 20 == 0:
+            gevent.sleep(0.01)
+    got = []
+    staller.websocket.settimeout(0.5)
+    while '"line 2999 ' not in "".join(got[-1:]):
+        message = staller.websocket.recv()
+        if message.startswith('42["log_line"'):
+            got.append(message)
+        elif message == "2":
+            staller.websocket.send("3")
+    import orjson
+
+    lines = [orjson.loads(message[2:])[1] for message in got]
+    seqs = [line["seq"] for line in lines]
+    assert seqs == sorted(set(seqs))
+    lost = sum(line.get("lost", 0) for line in lines)
+    assert lost > 500
+    assert lost + len([line for line in lines if "lost" not in line]) == 3000
+    staller.close()
+
+
+def test_a_long_poll_that_is_never_read_holds_a_bounded_answer(house, server):
+    service, _, url = house
+    import requests
+
+    sid = requests.get(f"{url}/socket/io/?EIO=4&transport=polling", timeout=5).text.split('"')[3]
+    requests.post(f"{url}/socket/io/?EIO=4&transport=polling&sid={sid}", data="40", timeout=5)
+    for number in range(3000):
+        server.emit("test", number)
+    assert max(opened.queue.qsize() for opened in sockets(server)) <= backpressure.MAX_PACKETS + 10
+    assert service.scrape().get_one("pluto_socket_events_dropped_total") >= 1900

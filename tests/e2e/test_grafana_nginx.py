@@ -1,0 +1,175 @@
+"""nginx with the configuration that compose.yaml gives it, between clients, the real service and a Grafana that notes
+what reaches it. Only the addresses are others: no container engine runs here."""
+
+from __future__ import annotations
+
+import http.client
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from processes import ROOT, Process, Service, free_port, wait_for
+
+TOKEN = "0123456789abcdef0123456789abcdef"
+
+# Whatever it is asked, it says what it was asked.
+ECHO = """
+import json, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+class Echo(BaseHTTPRequestHandler):
+    def answer(self):
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = json.dumps({"path": self.path, "headers": headers}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    do_GET = do_POST = do_PUT = do_DELETE = answer
+ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
+"""
+
+
+@pytest.fixture
+def nginx(start: Callable[..., Service], run: Callable[..., Process], tmp_path: Path) -> Iterator[str]:
+    """Its URL."""
+    service, grafana, port = start(), free_port(), free_port()
+    run(sys.executable, "-c", ECHO, str(grafana), name="grafana")
+    text = (ROOT / "deploy/nginx/nginx.conf").read_text()
+    addresses = {
+        "listen 8080;": f"listen 127.0.0.1:{port};",
+        "server pluto:3000;": f"server 127.0.0.1:{service.port};",
+        "server grafana:3000;": f"server 127.0.0.1:{grafana};",
+    }
+    for ours, here in addresses.items():
+        assert text.count(ours) == 1
+        text = text.replace(ours, here)
+    text = text.replace("/tmp/", f"{tmp_path}/")
+    config = tmp_path / "nginx.conf"
+    config.write_text(text)
+    proxy = run("nginx", "-c", str(config), "-e", "stderr", "-g", "daemon off;")
+    url = f"http://127.0.0.1:{port}"
+    wait_for("nginx", lambda: proxy.popen.poll() is not None or _up(url), 10)
+    assert proxy.popen.poll() is None, proxy.text()
+    yield url
+
+
+def _up(url: str) -> bool:
+    try:
+        answers = [
+            requests.get(url + path, timeout=2) for path in ("/api/healthz", f"/grafana/public-dashboards/{TOKEN}")
+        ]
+        return all(answer.ok for answer in answers)
+    except requests.RequestException:
+        return False
+
+
+def raw(url: str, path: str, method: str = "GET") -> int:
+    """The status for a path that is sent as it is: requests would tidy it up."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
+    connection.request(method, path)
+    return connection.getresponse().status
+
+
+def test_api_is_stripped(nginx: str) -> None:
+    assert requests.get(f"{nginx}/api/healthz", timeout=5).json()["status"] == "ok"
+    assert requests.get(f"{nginx}/api/devices/imprint/?q=x", timeout=5).json()["data"] == []
+    assert requests.get(f"{nginx}/api/dashboards", timeout=5).json() == []
+    assert requests.get(f"{nginx}/devices/imprint", timeout=5).status_code == 404
+    assert requests.get(f"{nginx}/metrics", timeout=5).status_code == 404
+    assert requests.get(f"{nginx}/", timeout=5, allow_redirects=False).headers["Location"].endswith("/api/")
+
+
+@pytest.mark.parametrize("path", ["/socket/io", "/socket/io/"])
+def test_socket_io_works_over_both_transports(nginx: str, path: str, node: Callable[..., Process]) -> None:
+    polling = requests.get(f"{nginx}{path}?EIO=4&transport=polling", timeout=5)
+    assert polling.text.startswith("0{") and "websocket" in polling.text
+    assert requests.get(f"{nginx}{path}", timeout=5).json() == {"message": "Socket started listening to devices"}
+    upgrade = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
+    key = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    connection = http.client.HTTPConnection(nginx.removeprefix("http://"), timeout=5)
+    connection.request("GET", f"{path}?EIO=4&transport=websocket", headers=upgrade | key)
+    answer = connection.getresponse()
+    assert answer.status == 101
+    assert answer.getheader("Upgrade", "").lower() == "websocket"
+    connection.close()
+
+
+PUBLIC = [
+    f"/grafana/public-dashboards/{TOKEN}?orgId=1&theme=dark",
+    f"/grafana/api/public/dashboards/{TOKEN}",
+    f"/grafana/api/public/dashboards/{TOKEN}/annotations?from=1&to=2",
+    f"/grafana/api/public/dashboards/{TOKEN}/panels/7/query",
+    "/grafana/public/build/app.4f3a~1+x@2.js",
+]
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_public_dashboards_come_out(nginx: str, path: str) -> None:
+    assert requests.get(nginx + path, timeout=5).json()["path"] == path
+
+
+def test_their_questions_go_in(nginx: str) -> None:
+    answer = requests.post(f"{nginx}/grafana/api/public/dashboards/{TOKEN}/panels/7/query", json={}, timeout=5)
+    assert answer.json()["headers"]["content-type"] == "application/json"
+
+
+REFUSED = [
+    "/grafana/",
+    "/grafana",
+    "/grafana/login",
+    "/grafana/api/user",
+    "/grafana/api/dashboards/db",
+    "/grafana/api/admin/settings",
+    "/grafana/api/public/dashboards",
+    "/grafana/api/public/dashboards/",
+    f"/grafana/api/public/dashboards/{TOKEN}/x",
+    "/grafana/api/public/../user",
+    "/grafana/public/../api/user",
+    "/grafana/public/%2e%2e/api/user",
+    "/grafana/public/..%2fapi/user",
+    "/grafana/public/%252e%252e/api/user",
+    "/grafana/public/..;/api/user",
+    "/grafana//api/user",
+    "//grafana/api/user",
+    "/GRAFANA/api/user",
+    f"/grafana/public-dashboards/{TOKEN}/../../api/user",
+    f"/grafana/public-dashboards/{TOKEN}%2f..%2f..%2fapi/user",
+    "/grafana/public-dashboards/x",
+    "/grafana/avatar/1",
+    "/grafana/metrics",
+    "/grafana/apis/x",
+    "/grafana/api/health",
+    "/api/user",
+    "/public/../grafana/api/user",
+    "/api/%2e%2e/grafana/api/user",
+]
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_nothing_else_of_grafana_does(nginx: str, path: str) -> None:
+    assert raw(nginx, path) in (400, 403, 404)
+
+
+def test_static_files_are_only_read(nginx: str) -> None:
+    for method in ("POST", "PUT", "DELETE"):
+        assert raw(nginx, "/grafana/public/build/app.js", method) == 403
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_nobody_logs_in_from_outside(nginx: str, path: str) -> None:
+    names = ("USER", "ROLE", "NAME", "EMAIL", "LOGIN", "GROUPS")
+    lies = {f"X-WEBAUTH-{name}": "admin" for name in names} | {"x_webauth_user": "admin", "x-webauth-User": "admin"}
+    login = {"Authorization": "Basic YWRtaW46YWRtaW4=", "Cookie": "grafana_session=x"}
+    headers: dict[str, Any] = requests.get(nginx + path, headers=lies | login, timeout=5).json()["headers"]
+    assert not [name for name in headers if "webauth" in name.replace("_", "-").lower()]
+    assert "authorization" not in headers and "cookie" not in headers
+    assert headers["x-forwarded-proto"] == "http"
+
+
+def test_a_token_for_the_service_goes_through(nginx: str) -> None:
+    """Only what is Grafana's is taken away."""
+    answer = requests.get(f"{nginx}/api/healthz", headers={"Authorization": "Bearer x"}, timeout=5)
+    assert answer.ok

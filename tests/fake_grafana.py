@@ -1,0 +1,304 @@
+"""A Grafana on loopback that keeps to tests/grafana_contract.py: dashboards, their public rows, three ways to log in,
+and faults."""
+
+from __future__ import annotations
+
+import base64
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import gevent
+import orjson
+from gevent.pywsgi import WSGIServer
+
+COOKIE = ("Set-Cookie", "grafana_session=fake; Path=/")
+
+Reply = tuple[int, Any]
+Start = Callable[..., Any]
+
+UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
+PHRASES = {
+    200: "OK",
+    302: "Found",
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    412: "Precondition Failed",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+
+
+def problem(status: int, message_id: str) -> Reply:
+    """errutil.PublicError."""
+    return status, {"statusCode": status, "messageId": message_id, "message": message_id, "traceID": ""}
+
+
+class FakeGrafana:
+    """`dashboards` and `rows` (by the dashboard's uid) are its database. `calls` counts what it was asked, as `METHOD
+    kind`; `fault` decides how it misbehaves, see FAULTS. It listens from `start` to `stop`, and may be started again on
+    the same port."""
+
+    def __init__(self, base_path: str = "", token: str = "glsa_fake", password: str = "secret") -> None:
+        self.base_path = base_path
+        self.token = token
+        self.password = password
+        self.proxy_user: str | None = None
+        self.port = 0
+        self.wipe()
+        self.calls: Counter[str] = Counter()
+        self.users: list[str | None] = []
+        self.headers: list[dict[str, str]] = []
+        self.fault: str | None = None
+        self.provisions: Path | None = None
+        self._server: WSGIServer | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}{self.base_path}"
+
+    def start(self) -> FakeGrafana:
+        self._server = WSGIServer(("127.0.0.1", self.port), self._application, log=None, error_log=None)
+        self._server.start()
+        self.port = self._server.server_port
+        return self
+
+    def stop(self) -> None:
+        if self._server:
+            self._server.stop(timeout=0.1)
+            self._server = None
+
+    def wipe(self) -> None:
+        """A new database."""
+        self.dashboards: dict[str, dict[str, Any]] = {}
+        self.rows: dict[str, dict[str, Any]] = {}
+        self.files: set[str] = set()
+
+    def tick(self) -> None:
+        """Provisioning looks at its folder: `*.json` only, whole files, deleted files delete."""
+        assert self.provisions
+        found = {}
+        for path in sorted(self.provisions.glob("*.json")):
+            dashboard = orjson.loads(path.read_bytes())
+            found[dashboard["uid"]] = dashboard
+        for uid in self.files - found.keys():
+            self._forget(uid)
+        self.dashboards |= found
+        self.files = set(found)
+
+    def public_links(self) -> dict[str, str]:
+        """Of those that anybody can open: dashboard uid → token."""
+        return {uid: row["accessToken"] for uid, row in self.rows.items() if row["isEnabled"]}
+
+    def _application(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read()
+        self.headers.append({name: value for name, value in environ.items() if name.startswith("HTTP_")})
+        path = environ["PATH_INFO"].removeprefix(self.base_path).strip("/")
+        if self.fault in FAULTS:
+            self.calls[f"{environ['REQUEST_METHOD']} {kind(path)}"] += 1
+            return FAULTS[self.fault](start_response)
+        if not environ["PATH_INFO"].startswith(self.base_path + "/api/"):
+            return send(start_response, 404, b"<html>no such page</html>", "text/html")
+        status, answer = self._answer(environ, environ["REQUEST_METHOD"], path, orjson.loads(body) if body else {})
+        return send(start_response, status, b"" if answer is None else orjson.dumps(answer))
+
+    def _answer(self, environ: dict[str, Any], method: str, path: str, body: Any) -> Reply:
+        self.calls[f"{method} {kind(path)}"] += 1
+        user = self._user(environ)
+        if path == "api/health":
+            return 200, {"database": "ok", "version": "11.1.4", "commit": "fake"}
+        if match := re.fullmatch(r"api/public/dashboards/([^/]+)", path):
+            return self._view(match[1])
+        self.users.append(user)
+        if user is None:
+            return 401, {"message": "Unauthorized"}
+        if user != "admin":
+            return 403, {
+                "message": "You'll need additional permissions to perform this action",
+                "title": "Access denied",
+                "accessErrorId": "ACE1",
+            }
+        if self.fault == "racing":
+            self._race(path)
+        for pattern, answer in ROUTES:
+            if match := re.fullmatch(pattern, f"{method} {path}"):
+                return answer(self, body, *match.groups())
+        return 404, {"message": "Not found"}
+
+    def _user(self, environ: dict[str, Any]) -> str | None:
+        basic = "Basic " + base64.b64encode(f"admin:{self.password}".encode()).decode()
+        if environ.get("HTTP_AUTHORIZATION") in (f"Bearer {self.token}", basic):
+            return "admin"
+        if self.proxy_user and (name := environ.get("HTTP_X_WEBAUTH_USER")):
+            return "admin" if name == self.proxy_user else "viewer"
+        return None
+
+    def _race(self, path: str) -> None:
+        """Somebody publishes by hand between our look and our POST."""
+        match = re.fullmatch(r"api/dashboards/uid/([^/]+)/public-dashboards", path)
+        if match and self.calls["POST publication"] and match[1] in self.dashboards:
+            self.rows.setdefault(
+                match[1], self._row(match[1], {"isEnabled": True, "uid": "byhand", "accessToken": "b" * 32})
+            )
+
+    def save(self, body: Any) -> Reply:
+        dashboard = body.get("dashboard", {})
+        uid = str(dashboard.get("uid") or "generated")
+        if uid in self.files:
+            return 400, {"message": "Cannot save provisioned dashboard"}
+        if not dashboard.get("title") or not UID.fullmatch(uid) or dashboard.get("refresh") == "1s":
+            return 400, {"message": "bad dashboard"}
+        if uid in self.dashboards and not body.get("overwrite"):
+            return 412, {"status": "version-mismatch", "message": "The dashboard has been changed by someone else"}
+        version = self.dashboards.get(uid, {}).get("version", 0) + 1
+        self.dashboards[uid] = {**dashboard, "version": version}
+        return 200, {"id": 1, "uid": uid, "url": f"/d/{uid}/x", "status": "success", "version": version, "slug": "x"}
+
+    def read(self, body: Any, uid: str) -> Reply:
+        if uid not in self.dashboards:
+            return 404, {"message": "Dashboard not found"}
+        return 200, {"meta": {}, "dashboard": self.dashboards[uid]}
+
+    def delete(self, body: Any, uid: str) -> Reply:
+        if uid in self.files:
+            return 400, {"message": "provisioned dashboard cannot be deleted"}
+        if uid not in self.dashboards:
+            return 404, {"message": "Dashboard not found"}
+        title = self.dashboards[uid]["title"]
+        self._forget(uid)
+        return 200, {"title": title, "message": f"Dashboard {title} deleted", "id": 1}
+
+    def look(self, body: Any, uid: str) -> Reply:
+        return (200, self.rows[uid]) if uid in self.rows else problem(404, "publicdashboards.notFound")
+
+    def publish(self, body: Any, uid: str) -> Reply:
+        token, name = body.get("accessToken", f"{len(self.rows):032x}"), body.get("uid", f"row{len(self.rows)}")
+        if uid not in self.dashboards:
+            return problem(404, "publicdashboards.dashboardNotFound")
+        if uid in self.rows:
+            return problem(400, "publicdashboards.dashboardIsPublic")
+        if not re.fullmatch(r"[0-9a-f]{32}", token):
+            return problem(400, "publicdashboards.invalidAccessToken")
+        if not UID.fullmatch(name):
+            return problem(400, "publicdashboards.invalidUid")
+        if any(token == row["accessToken"] or name == row["uid"] for row in self.rows.values()):
+            return problem(500, "publicdashboards.internalServerError")
+        self.rows[uid] = self._row(uid, {**body, "uid": name, "accessToken": token})
+        return 200, self.rows[uid]
+
+    def switch(self, body: Any, uid: str, name: str) -> Reply:
+        if uid not in self.dashboards:
+            return problem(404, "publicdashboards.dashboardNotFound")
+        owner = next((each for each, row in self.rows.items() if row["uid"] == name), None)
+        if owner is None:
+            return problem(404, "publicdashboards.notFound")
+        if owner != uid:
+            return problem(400, "publicdashboards.invalidUid")
+        self.rows[uid].update({key: value for key, value in body.items() if key == "isEnabled"})
+        return 200, self.rows[uid]
+
+    def unpublish(self, body: Any, uid: str, name: str) -> Reply:
+        if self.rows.get(uid, {}).get("uid") != name:
+            return problem(404, "publicdashboards.notFound")
+        del self.rows[uid]
+        return 200, None
+
+    def _view(self, token: str) -> Reply:
+        row = next((each for each in self.rows.values() if each["accessToken"] == token), None)
+        if row is None:
+            return problem(404, "publicdashboards.notFound")
+        if not row["isEnabled"]:
+            return problem(403, "publicdashboards.notEnabled")
+        return 200, {"meta": {}, "dashboard": self.dashboards[row["dashboardUid"]]}
+
+    def _row(self, uid: str, body: Any) -> dict[str, Any]:
+        made = time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime())
+        return {
+            "uid": body["uid"],
+            "dashboardUid": uid,
+            "accessToken": body["accessToken"],
+            "createdBy": 1,
+            "updatedBy": 1,
+            "createdAt": made,
+            "updatedAt": made,
+            "timeSelectionEnabled": False,
+            "isEnabled": bool(body.get("isEnabled")),
+            "annotationsEnabled": False,
+            "share": "public",
+            "newInGrafana99": {},
+        }
+
+    def _forget(self, uid: str) -> None:
+        self.dashboards.pop(uid, None)
+        self.rows.pop(uid, None)
+
+
+ROUTES: tuple[tuple[str, Callable[..., Reply]], ...] = (
+    (r"POST api/dashboards/db", FakeGrafana.save),
+    (r"GET api/dashboards/uid/([^/]+)", FakeGrafana.read),
+    (r"DELETE api/dashboards/uid/([^/]+)", FakeGrafana.delete),
+    (r"GET api/dashboards/uid/([^/]+)/public-dashboards", FakeGrafana.look),
+    (r"POST api/dashboards/uid/([^/]+)/public-dashboards", FakeGrafana.publish),
+    (r"PATCH api/dashboards/uid/([^/]+)/public-dashboards/([^/]+)", FakeGrafana.switch),
+    (r"DELETE api/dashboards/uid/([^/]+)/public-dashboards/([^/]+)", FakeGrafana.unpublish),
+)
+KINDS = (
+    (r"api/dashboards/db", "save"),
+    (r".*/public-dashboards(/.*)?", "publication"),
+    (r"api/dashboards/uid/.*", "dashboard"),
+    (r"api/public/.*", "view"),
+)
+
+
+def kind(path: str) -> str:
+    return next((name for pattern, name in KINDS if re.fullmatch(pattern, path)), "other")
+
+
+def send(
+    start_response: Start, status: int, body: bytes, content_type: str = "application/json", *headers: tuple[str, str]
+) -> Iterable[bytes]:
+    start_response(
+        f"{status} {PHRASES[status]}",
+        [("Content-Type", content_type), ("Content-Length", str(len(body))), COOKIE, *headers],
+    )
+    return [body]
+
+
+def _slowly(start_response: Start) -> Iterable[bytes]:
+    """A byte now and then: no timeout of a socket ever ends this."""
+    start_response("200 OK", [("Content-Type", "application/json")])
+
+    def drip() -> Iterable[bytes]:
+        for _ in range(200):
+            gevent.sleep(0.1)
+            yield b" "
+
+    return drip()
+
+
+def _endless(start_response: Start) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "application/json")])
+    return (b" " * 65536 for _ in range(1000))
+
+
+# How it misbehaves, whatever it is asked.
+FAULTS: dict[str | None, Callable[[Start], Iterable[bytes]]] = {
+    "401": lambda start: send(start, 401, b'{"message":"Unauthorized"}'),
+    "403": lambda start: send(start, 403, b"origin not allowed", "text/plain"),
+    "500": lambda start: send(start, 500, b'{"message":"Internal server error"}'),
+    "503": lambda start: send(start, 503, b"<html>no upstream</html>", "text/html"),
+    "html": lambda start: send(start, 200, b"<html>welcome</html>", "text/html"),
+    "list": lambda start: send(start, 200, b"[]"),
+    "lie": lambda start: send(
+        start, 200, b'{"uid":"../../x","accessToken":5,"isEnabled":"yes","dashboardUid":"another"}'
+    ),
+    "redirect": lambda start: send(start, 302, b"", "text/html", ("Location", "http://127.0.0.1:9/")),
+    "404": lambda start: send(start, 404, b'{"message":"Not found"}'),
+    "endless": _endless,
+    "slow": _slowly,
+}

@@ -1,0 +1,209 @@
+"""Device records on a real LevelDB."""
+
+import orjson
+import plyvel
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.clock import Clock
+from app.miners.redaction import redact
+from app.models import Device
+from app.store.database import Database
+from app.store.devices import DeviceRepository, from_record, to_record
+
+A, B, C = (f"02:00:5e:00:00:0{digit}" for digit in "abc")
+FULL = Device(
+    A, "10.0.0.1:8101", "Bitaxe", {"power": 15.5, "x": [1, {"y": None}]}, "preset", "Attic", "notes\n", ("a", "b"),
+    "2026-01-01T00:00:00.000Z",
+    "2026-01-02T00:00:00.000Z", "2026-01-02T00:00:00.000Z", {"tracing": True, "other": {"kept": [1]}},
+)  # fmt: skip
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(tmp_path / "core")
+    database.open(Clock())
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def repository(database):
+    return DeviceRepository(database, redact)
+
+
+def again(database):
+    return DeviceRepository(database, redact).load()
+
+
+def put(database, key, value):
+    database._db.put(key.encode(), value if isinstance(value, bytes) else orjson.dumps(value))
+
+
+def test_a_round_trip_keeps_everything(database, repository):
+    repository.save([FULL, Device(B, "10.0.0.2")])
+    assert again(database) == [FULL, Device(B, "10.0.0.2")]
+
+
+@given(st.builds(
+    Device,
+    mac=st.just(A), ip=st.text(max_size=20), type=st.text(max_size=20), info=st.dictionaries(st.sampled_from("abc"),
+    st.integers(0, 9) | st.text(max_size=5)),
+    preset_uuid=st.none() | st.text(max_size=9), name=st.none() | st.text(max_size=9),
+    notes=st.none() | st.text(max_size=9),
+    tags=st.lists(st.text(min_size=1, max_size=5), max_size=3).map(tuple), created_at=st.text(max_size=9),
+    updated_at=st.text(max_size=9),
+    last_seen=st.none() | st.text(max_size=9), extra=st.dictionaries(st.sampled_from("xyz"), st.integers(-99,
+    99) | st.none()),
+))  # fmt: skip
+def test_any_device_survives_its_record(device):
+    assert from_record(A, orjson.loads(orjson.dumps(to_record(device))), redact) == device
+
+
+def test_absent_values_have_no_key():
+    assert to_record(Device(A, "10.0.0.1")).keys() == {"mac", "ip", "type", "info", "createdAt", "updatedAt"}
+
+
+def test_record_and_list_change_in_one_batch(database, repository):
+    repository.save([FULL])
+    repository.save([Device(B, ""), Device(C, "")])
+    assert database.writes == 2
+    assert database.get("devices:imprinted") == [A, B, C]
+    repository.delete(B)
+    assert database.writes == 3
+    assert database.get("devices:imprinted") == [A, C]
+    assert database.get(f"devices:imprinted:{B}") is None
+    repository.save([FULL])
+    assert database.get("devices:imprinted") == [A, C]
+
+
+def test_a_batch_that_fails_changes_neither_memory_nor_disk(database, repository):
+    repository.save([FULL])
+    with pytest.raises(TypeError):
+        repository.save([Device(B, "", info={"x": object()})])
+    repository.save([Device(C, "")])
+    assert [device.mac for device in again(database)] == [A, C]
+
+
+def test_telemetry_touches_records_only(database, repository):
+    repository.save([FULL])
+    put(database, "devices:imprinted", [A, "untouched"])
+    repository.save_telemetry([FULL])
+    assert database.get("devices:imprinted") == [A, "untouched"]
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"ip": 5, "type": None, "info": None},
+        {"info": "x", "tags": "abc", "createdAt": 5},
+        {"info": [], "name": {}, "presetUuid": False},
+        {},
+        {"mac": "someone else"},
+    ],
+)
+def test_a_record_with_odd_fields_is_a_device_without_them(record):
+    device = from_record(A, record, redact)
+    assert (device.mac, device.ip, device.type, device.info, device.tags, device.name) == (
+        A,
+        "",
+        "unknown",
+        {},
+        (),
+        None,
+    )
+
+
+@pytest.mark.parametrize("broken", [b"{", b"", b"null", b"[]", b"5", b'"x"', b"\xff", b'{"info":' + b"[" * 200])
+def test_an_unreadable_record_is_left_alone_and_hides_nobody(database, broken):
+    put(database, "devices:imprinted", [A, B])
+    put(database, f"devices:imprinted:{A}", broken)
+    put(database, f"devices:imprinted:{B}", to_record(Device(B, "10.0.0.2")))
+    repository = DeviceRepository(database, redact)
+    assert [device.mac for device in repository.load()] == [B]
+    repository.save([Device(C, "")])
+    repository.delete(B)
+    assert database.get("devices:imprinted") == [A, C]
+    assert database._db.get(f"devices:imprinted:{A}".encode()) == broken
+
+
+def test_a_listed_mac_without_a_record_is_kept_in_the_list(database):
+    put(database, "devices:imprinted", [A, 5, None, B])
+    put(database, f"devices:imprinted:{B}", to_record(Device(B, "")))
+    repository = DeviceRepository(database, redact)
+    assert [device.mac for device in repository.load()] == [B]
+    repository.save([Device(C, "")])
+    assert database.get("devices:imprinted") == [A, B, C]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "winner"), [("1", "2", "second"), ("2", "1", "first"), ("1", "1", "first")]
+)
+def test_two_spellings_of_one_mac_are_one_device_the_newer_one(database, first, second, winner):
+    upper = A.upper()
+    put(database, "devices:imprinted", [upper, A])
+    put(database, f"devices:imprinted:{upper}", {"mac": upper, "ip": "first", "updatedAt": first})
+    put(database, f"devices:imprinted:{A}", {"mac": A, "ip": "second", "updatedAt": second})
+    assert [(device.mac, device.ip) for device in again(database)] == [(A, winner)]
+    assert database.get("devices:imprinted") == [A]
+    assert database.get(f"devices:imprinted:{upper}") is None
+    assert database.get(f"devices:imprinted:{A}")["ip"] == winner
+
+
+def test_stored_secrets_and_options_are_wiped_once(database):
+    info = {
+        "wifiPass": "hunter2",
+        "pools": [{"stratumPassword": "hunter2"}],
+        "frequencyOptions": [1],
+        "coreVoltageOptions": [1],
+        "power": 5,
+    }
+    put(database, "devices:imprinted", [A])
+    put(database, f"devices:imprinted:{A}", {"mac": A, "ip": "", "info": info})
+    assert again(database)[0].info == {"pools": [{}], "power": 5}
+    assert b"hunter2" not in database._db.get(f"devices:imprinted:{A}".encode())
+    writes = database.writes
+    again(database)
+    assert database.writes == writes
+
+
+KEYS = st.sampled_from([A, B, C])
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["save", "delete", "telemetry", "reopen"]), KEYS, st.integers(0, 99)), max_size=25
+    )
+)
+def test_disk_and_model_agree_whatever_happens(tmp_path_factory, steps):
+    database = Database(tmp_path_factory.mktemp("db") / "core")
+    database.open(Clock())
+    repository, model = DeviceRepository(database, redact), {}
+    for act, mac, number in steps:
+        if act == "save" or (act == "telemetry" and mac in model):
+            model[mac] = Device(mac, "10.0.0.1", info={"power": number})
+            (repository.save if act == "save" else repository.save_telemetry)([model[mac]])
+        elif act == "delete" and mac in model:
+            del model[mac]
+            repository.delete(mac)
+        elif act == "reopen":
+            database.close()
+            database.open(Clock())
+            repository = DeviceRepository(database, redact)
+            assert repository.load() == list(model.values())
+    assert again(database) == list(model.values())
+    database.close()
+
+
+def test_a_closed_store_says_so(tmp_path):
+    database = Database(tmp_path / "core")
+    with pytest.raises(RuntimeError, match="not open"):
+        database.get("x")
+    with pytest.raises(RuntimeError, match="not open"):
+        database.write({"x": 1})
+    database.open(Clock())
+    database.close()
+    database.close()
+    plyvel.DB(str(tmp_path / "core")).close()

@@ -1,0 +1,209 @@
+"""The dashboards as data: every panel is whole, asks for families that exist, and no hostname gets out of its place."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Iterator
+from itertools import combinations
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.miners.telemetry import MEASURES
+from app.services.dashboards.boards import UIDS, Board, device_uid, new_board, titles
+from app.services.dashboards.templates import FOLDER, Templates, encoded, fingerprint
+
+MAC = "02:00:5e:00:00:01"
+UID = "pluto-02005e000001"
+TEMPLATES = Templates()
+DEVICE = TEMPLATES.device(UID, "gamma", MAC)
+OVERVIEW = TEMPLATES.overview("pluto-overview", "Pluto fleet")
+CORE = {"timeseries", "stat", "gauge", "bargauge", "table", "state-timeline", "heatmap", "text"}
+FAMILIES = {f"pluto_device_{name}" for name in ("up", "info", *(measure.key for measure in MEASURES))}
+# What Prometheus' data source fills in by itself, in public dashboards too.
+BUILT_IN = {"$__rate_interval"}
+PANELS = [
+    pytest.param(panel, dashboard, id=f"{name}: {panel['title']}")
+    for name, dashboard in (("device", DEVICE), ("overview", OVERVIEW))
+    for panel in dashboard["panels"]
+]
+
+
+def texts(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for value in node.values():
+            yield from texts(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from texts(value)
+    elif isinstance(node, str):
+        yield node
+
+
+@pytest.mark.parametrize(("panel", "dashboard"), PANELS)
+def test_a_panel_is_whole(panel: dict[str, Any], dashboard: dict[str, Any]) -> None:
+    assert panel["type"] in CORE
+    assert panel["title"] and panel["description"].endswith(".")
+    defaults = panel["fieldConfig"]["defaults"]
+    assert defaults["unit"] and defaults["thresholds"]["steps"][0]["value"] is None
+    assert panel["targets"]
+    ids = [target["refId"] for target in panel["targets"]]
+    assert len(set(ids)) == len(ids)
+    for each in (panel, *panel["targets"]):
+        assert each["datasource"] == {"type": "prometheus", "uid": "pluto-prometheus"}
+
+
+@pytest.mark.parametrize(("panel", "dashboard"), PANELS)
+def test_a_panel_asks_for_what_is_exported(panel: dict[str, Any], dashboard: dict[str, Any]) -> None:
+    for target in panel["targets"]:
+        expression = target["expr"]
+        assert set(re.findall(r"[a-z_]*_[a-z_0-9]+(?=[{)\s])", expression)) & FAMILIES
+        assert set(re.findall(r"\bpluto_\w+", expression)) <= FAMILIES
+        assert set(re.findall(r"\$\w*", expression)) <= BUILT_IN
+        selectors = re.findall(r"pluto_device_\w+(\{[^}]*\})?", expression)
+        wanted = f'{{mac="{MAC}"}}' if dashboard is DEVICE else ""
+        assert set(selectors) == {wanted}
+        assert not re.search(r"\b(rate|increase)\((?!.*\$__rate_interval)", expression)
+
+
+@pytest.mark.parametrize(("panel", "dashboard"), PANELS)
+def test_a_number_of_now_is_no_memory(panel: dict[str, Any], dashboard: dict[str, Any]) -> None:
+    """A range would show the last value of a miner that is off for as long as the range lasts."""
+    for target in panel["targets"]:
+        assert target["instant"] is not target["range"]
+        assert target["instant"] is (panel["type"] in ("stat", "bargauge", "table"))
+
+
+@pytest.mark.parametrize("dashboard", [DEVICE, OVERVIEW], ids=["device", "overview"])
+def test_what_public_dashboards_can_do(dashboard: dict[str, Any]) -> None:
+    assert dashboard["schemaVersion"] == 39 and dashboard["id"] is None
+    assert dashboard["templating"] == {"list": []} and dashboard["annotations"] == {"list": []}
+    assert dashboard["refresh"] == "10s" and dashboard["title"] and UIDS.fullmatch(dashboard["uid"])
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert not any("@@" in text for text in texts(dashboard))
+
+
+@pytest.mark.parametrize("dashboard", [DEVICE, OVERVIEW], ids=["device", "overview"])
+def test_panels_stand_side_by_side(dashboard: dict[str, Any]) -> None:
+    places = [panel["gridPos"] for panel in dashboard["panels"]]
+    assert all(place["x"] + place["w"] <= 24 for place in places)
+    for one, other in combinations(places, 2):
+        apart = (
+            one["x"] + one["w"] <= other["x"] or other["x"] + other["w"] <= one["x"]
+            or one["y"] + one["h"] <= other["y"] or other["y"] + other["h"] <= one["y"]
+        )  # fmt: skip
+        assert apart, (one, other)
+
+
+def test_no_line_per_miner_in_the_overview() -> None:
+    """500 miners are readable in a table, not as lines: what is drawn over time is the fleet's."""
+    for panel in OVERVIEW["panels"]:
+        for target in panel["targets"]:
+            if panel["type"] == "timeseries":
+                assert target["expr"].startswith(("sum(", "count("))
+            elif panel["type"] == "bargauge":
+                assert target["expr"].startswith(("topk(", "bottomk(", "sort_desc(count by (version)"))
+
+
+HOSTILE = [
+    '"}',
+    '"} or up{',
+    "@@hostname@@",
+    "@@mac@@",
+    "@@title@@",
+    "../../etc/x",
+    "$__range",
+    "${__all_variables}",
+    "$mac",
+    "[[mac]]",
+    "x" * 300,
+    "<img src=x onerror=alert(1)>",
+    "${jndi:ldap://x}",
+    "\\",
+    "\n",
+    "a\x00b",
+    "\u202egnp.exe",
+    "\x1b[31m",
+    "{{mac}}",
+    "",
+    "  ",
+    "\U0001f600",
+]
+INTERPOLATED = re.compile(r"\$(\w+)|\[\[(\w+?)(?::(\w+))?\]\]|\$\{(\w+)(?:\.([^:^}]+))?(?::([^}]+))?\}")
+
+
+def shown(hostname: str) -> dict[str, Any]:
+    board = Board(UID, hostname, MAC)
+    return TEMPLATES.device(UID, titles([board])[UID], MAC)
+
+
+def check_harmless(hostname: str) -> None:
+    dashboard = shown(hostname)
+    assert dashboard["title"].strip() and len(dashboard["title"]) <= 64
+    assert not INTERPOLATED.search(dashboard["title"])
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e]", dashboard["title"])
+    assert {**dashboard, "title": ""} == {**DEVICE, "title": ""}, "nothing but the title knows the hostname"
+    assert encoded(dashboard)
+
+
+@pytest.mark.parametrize("hostname", HOSTILE)
+def test_a_hostile_hostname_is_a_title_and_no_more(hostname: str) -> None:
+    check_harmless(hostname)
+
+
+@given(st.text() | st.text(alphabet='$[]{}@"\\_amc:') | st.sampled_from(HOSTILE))
+def test_any_hostname_is_a_title_and_no_more(hostname: str) -> None:
+    check_harmless(hostname)
+
+
+def test_an_honest_hostname_is_shown_as_it_is() -> None:
+    assert shown("bitaxe-601_attic.lan")["title"] == "bitaxe-601_attic.lan"
+
+
+@pytest.mark.parametrize(
+    "mac", ["", "02:00:5e:00:00:0", '02:00:5e:00:00:01"} or up{', "02:00:5E:00:00:01", "../../etc/x"]
+)
+def test_only_a_mac_goes_into_a_query(mac: str) -> None:
+    with pytest.raises(ValueError, match="not a MAC"):
+        TEMPLATES.device(UID, "x", mac)
+
+
+def test_templates_are_not_changed_by_what_is_made_of_them() -> None:
+    before = copy.deepcopy(TEMPLATES._device)
+    TEMPLATES.device(UID, "x", MAC)["panels"].clear()
+    assert TEMPLATES._device == before
+
+
+def test_the_fingerprint_is_of_the_content() -> None:
+    assert fingerprint(DEVICE) == fingerprint(TEMPLATES.device(UID, "gamma", MAC))
+    others = (TEMPLATES.device(UID, "gamma2", MAC), TEMPLATES.device(UID, "gamma", MAC[:-1] + "2"), OVERVIEW)
+    assert len({fingerprint(DEVICE), *map(fingerprint, others)}) == 4
+
+
+def test_templates_hold_no_hostname_and_no_secret() -> None:
+    for path in FOLDER.glob("*.json"):
+        assert set(re.findall(r"@@(\w+)@@", path.read_text())) <= {"uid", "title", "mac"}
+
+
+# Titles and names.
+
+
+@given(
+    st.lists(st.text(max_size=8) | st.sampled_from(["bitaxe", "Bitaxe", f"bitaxe ({MAC})", "Pluto fleet"]), max_size=8)
+)
+def test_titles_are_never_alike(hostnames: list[str]) -> None:
+    boards = [new_board("overview")]
+    boards += [new_board(name, f"02:00:5e:00:00:{at:02x}") for at, name in enumerate(hostnames)]
+    made = titles(boards)
+    assert len(made) == len(boards) == len(set(map(str.casefold, made.values())))
+
+
+def test_names_of_a_board() -> None:
+    one, other = new_board("a", MAC), new_board("a", MAC)
+    assert one.uid == other.uid == device_uid(MAC) == UID
+    assert one.access_token != other.access_token and one.public_uid != other.public_uid
+    assert re.fullmatch(r"[0-9a-f]{32}", one.access_token) and re.fullmatch(r"[A-Za-z0-9_-]{1,40}", one.public_uid)

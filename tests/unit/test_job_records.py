@@ -1,0 +1,56 @@
+"""Jobs as they are kept: nothing is lost on the way, and a job that is over holds no password."""
+
+import orjson
+import pytest
+
+from app.services.jobs.model import Action, Captured, Job, JobState, Request, Step, StepState
+from app.services.jobs.records import (
+    forget_secrets,
+    from_record,
+    has_secrets,
+    step_from_record,
+    step_to_record,
+    to_record,
+)
+
+PRESET = {
+    "uuid": "u",
+    "name": "n",
+    "updatedAt": "t",
+    "configuration": {"stratumURL": "pool", "stratumPassword": "hush"},
+}
+
+
+def make(**fields):
+    steps = {
+        "a": Step("a", 1, StepState.REVERTING, "why", ({"key": "frequency", "before": 1, "after": 2},), "t",
+                  Captured({"frequency": 1}, 900.0, 18.0, ("frequency",), "p", "t", "p"), True, True),
+        "b": Step("b"),
+    }  # fmt: skip
+    values = {"frequency": 2, "stratumPassword": "quiet"}
+    return Job("id", Request(Action.SETTINGS, values, waves=(1, "10%")), "me", "c", "u", steps, **fields)
+
+
+def test_there_and_back():
+    job = make(state=JobState.RUNNING, reason="r", preset=PRESET, key="k", fingerprint="f", cancelling=True)
+    head = orjson.loads(orjson.dumps(to_record(job)))
+    steps = {mac: step_from_record(orjson.loads(orjson.dumps(step_to_record(step)))) for mac, step in job.steps.items()}
+    assert from_record(head, steps) == job
+
+
+@pytest.mark.parametrize("broken", [{}, {"state": "dancing"}, {"request": {"action": "explode", "waves": []}}])
+def test_a_record_of_another_version_is_no_job(broken):
+    record = {**to_record(make()), **broken} if broken else {}
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        from_record(record, {})
+
+
+def test_a_job_that_is_over_forgets_its_passwords():
+    job = make(preset=PRESET)
+    assert has_secrets(job)
+    forget_secrets(job)
+    assert not has_secrets(job)
+    assert b"hush" not in orjson.dumps(to_record(job))
+    assert b"quiet" not in orjson.dumps(to_record(job))
+    assert job.preset["configuration"] == {"stratumURL": "pool"}
+    assert job.request.values == {"frequency": 2}

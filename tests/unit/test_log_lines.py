@@ -1,0 +1,172 @@
+"""Bytes of a miner's websocket into lines: any pieces, the same lines; no colours, no secrets, a bounded length."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.miners.log_lines import CUT, MAX_LINE, LineAssembler, LogLine, parse, rebooted
+
+GREEN, RESET = b"\x1b[0;32m", b"\x1b[0m\n"
+
+
+def assembled(*frames):
+    assembler = LineAssembler()
+    return [line for frame in frames for line in assembler.feed(frame)]
+
+
+def texts(*frames):
+    return [line.line for line in assembled(*frames)]
+
+
+@pytest.mark.parametrize(
+    ("line", "level", "tag", "uptime", "text"),
+    [
+        ("I (12345) stratum_task: hello", "I", "stratum_task", 12345, "hello"),
+        ("W (1) a: ", "W", "a", 1, ""),
+        ("E (4294967295) esp-tls: [sock=43] delayed: x", "E", "esp-tls", 4294967295, "[sock=43] delayed: x"),
+        ("I (5602) wifi:mode : sta (02:00:5e:00:00:01)", "I", "wifi", 5602, "mode : sta (02:00:5e:00:00:01)"),
+        ("D (7) t:  two blanks", "D", "t", 7, " two blanks"),
+        ("V (7) t: Temp: 55.4 °C → x", "V", "t", 7, "Temp: 55.4 °C → x"),
+        ("--- SYSTEM RESTART ---", None, None, None, "--- SYSTEM RESTART ---"),
+        ("I (4294967296) t: too late", None, None, None, "I (4294967296) t: too late"),
+        ("I (99999999999999999999) t: x", None, None, None, "I (99999999999999999999) t: x"),
+        ("I (12) " + "t" * 65 + ": x", None, None, None, "I (12) " + "t" * 65 + ": x"),
+        ("X (12) t: x", None, None, None, "X (12) t: x"),
+        ("  I (12) t: x", None, None, None, "  I (12) t: x"),
+        ("I (12) no colon", None, None, None, "I (12) no colon"),
+        ("I (١٢) t: x", "I", "t", 12, "x"),
+    ],
+)
+def test_a_line_s_parts(line, level, tag, uptime, text):
+    parsed = parse(line)
+    assert (parsed.level, parsed.tag, parsed.uptime_ms, parsed.text, parsed.line) == (level, tag, uptime, text, line)
+
+
+def test_colours_go_and_lines_stay():
+    assert texts(GREEN + b"I (1) t: one" + RESET, b"I (2) t: two\n") == ["I (1) t: one", "I (2) t: two"]
+
+
+def test_several_lines_in_a_frame_and_a_line_over_several_frames():
+    assert texts(b"one\ntwo\nth", b"r", b"ee\nfour", b"\n") == ["one", "two", "three", "four"]
+
+
+def test_inside_a_character():
+    data = "55.4 °C → x\n".encode()
+    for at in range(len(data)):
+        assert texts(data[:at], data[at:]) == ["55.4 °C → x"]
+
+
+def test_blank_and_colour_only_frames_are_no_lines():
+    assert texts(b"\n", b"\x1b[0m\n", b"  \n", b"\r\n", b"tx: {}\n\x1b[0m\n") == ["tx: {}"]
+
+
+def test_a_line_without_its_newline_is_not_given_out():
+    assert texts(b"I (1) t: half") == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"\x1b]0;title\x07x\n", "x"),
+        (b"\x1b[2J\x1b[1;1Hx\n", "x"),
+        (b"a\x00b\x07c\x9b\n", "abc\ufffd"),
+        (b"a\rb\r\n", "ab"),
+        ("a\u202eb\u2028c\n".encode(), "abc"),
+        (b"a\tb\n", "a\tb"),
+        (b"\xff\xfe\n", "\ufffd\ufffd"),
+        (b"\x1b\n", ""),
+    ],
+)
+def test_control_characters_go(raw, text):
+    assert texts(raw) == ([text] if text else [])
+
+
+@pytest.mark.parametrize("extra", [0, 1, 5000])
+def test_a_long_line_is_cut_with_a_mark(extra):
+    lines = texts(b"x" * (MAX_LINE + extra) + b"\nnext\n")
+    assert lines == ["x" * MAX_LINE + (CUT if extra else ""), "next"]
+
+
+def test_a_line_cut_inside_a_character():
+    (line,) = texts(b"x" + "°".encode() * 3000 + b"\n")
+    assert line == "x" + "°" * 2047 + CUT
+
+
+def test_what_grows_in_decoding_is_cut_too():
+    (line,) = texts(b"\xff" * 4000 + b"\n")
+    assert len(line.encode()) <= MAX_LINE + len(CUT.encode())
+
+
+def test_what_is_pending_is_bounded():
+    assembler = LineAssembler()
+    for _ in range(100):
+        assert assembler.feed(b"x" * 65536) == []
+    assert len(assembler._pending) == MAX_LINE
+    assert [line.line for line in assembler.feed(b"\n")] == ["x" * MAX_LINE + CUT]
+
+
+pieces = st.lists(
+    st.one_of(
+        st.binary(max_size=40),
+        st.sampled_from(
+            [
+                b"\n",
+                GREEN,
+                RESET,
+                "°→".encode(),
+                b"I (12) tag: ",
+                b"y" * 5000,
+                b'{"id":3,"method":"mining.authorize","params":["',
+                b'"params":["',
+                b'","',
+                b'"]}',
+            ]
+        ),
+    ),
+    max_size=20,
+)
+
+
+@given(pieces, st.data())
+def test_any_pieces_give_the_same_lines(parts, data):
+    whole = b"".join(parts)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=20)))
+    chopped = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+    assert assembled(*chopped) == assembled(whole)
+
+
+@given(st.binary(max_size=9000))
+def test_whatever_comes_lines_are_printable_and_bounded(data):
+    for line in assembled(data + b"\n"):
+        assert line.line.strip()
+        assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", line.line)
+        assert len(line.line.encode()) <= MAX_LINE + len(CUT.encode())
+
+
+WRAP = 2**32
+HOUR = 3_600_000
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "elapsed", "restarted"),
+    [
+        (1000, 1001, 1, False),
+        (1000, 1000, 1, False),
+        (100_000, 98_500, 10, False),  # two tasks, out of order
+        (100_000, 97_000, 10, True),
+        (100_000, 5000, 20_000, True),
+        (WRAP - 500, 200, 700, False),
+        (WRAP - 10 * HOUR, 5000, 10 * HOUR + 5000, False),  # the wrap while nobody listened
+        (WRAP - 10 * HOUR, 5000, 20_000, True),  # too early for the wrap
+        (WRAP - 500, 3 * HOUR, 700, True),  # too late for the wrap
+        (WRAP - HOUR, 2 * HOUR, 3 * HOUR, False),
+    ],
+)
+def test_a_restart_is_told_from_the_wrap_and_from_disorder(before, now, elapsed, restarted):
+    assert rebooted(before, now, elapsed) is restarted
+
+
+def test_text_is_what_stands_after_the_tag():
+    assert LogLine("I (1) t: x", "I", "t", 1, 9).text == "x"

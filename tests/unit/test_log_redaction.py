@@ -1,0 +1,154 @@
+"""No user or password of a stratum request leaves, nor what stands after a key that names a secret; in any shape."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.miners.log_lines import LineAssembler
+from app.miners.log_redaction import Redactor
+
+USER, PASSWORD = "bc1qCANARYUSER.worker", "CANARY pass\\word"
+
+
+def redacted(*lines):
+    redactor = Redactor()
+    return [redactor.line(line) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            'tx: {"id":3,"method":"mining.authorize","params":["bc1q.rig","x"]}',
+            'tx: {"id":3,"method":"mining.authorize","params":["[redacted]","[redacted]"]}',
+        ),
+        (
+            'tx: {"id":3,"method":"mining.submit","params":["bc1q.rig","6f2a","04000000"]}',
+            'tx: {"id":3,"method":"mining.submit","params":["[redacted]","6f2a","04000000"]}',
+        ),
+        (
+            'tx: { "params" : [ "bc1q.rig" , "x" ] , "method" : "mining.authorize" }',
+            'tx: { "params" : [ "[redacted]" , "[redacted]" ] , "method" : "mining.authorize" }',
+        ),
+        (
+            '{"method":"mining.authorize","params":["a\\"b","c\\\\"]} and more',
+            '{"method":"mining.authorize","params":["[redacted]","[redacted]"]} and more',
+        ),
+        ('{"method":"mining.authorize","params":[]}', '{"method":"mining.authorize","params":[]}'),
+        ('{"stratumPassword":"x","a":1}', '{"stratumPassword":"[redacted]","a":1}'),
+        ('{"wifiPass": "x y", "apiKey":7,"b":2}', '{"wifiPass": "[redacted]", "apiKey":[redacted],"b":2}'),
+        ('{"hasPassword":true,"token":null}', '{"hasPassword":true,"token":null}'),
+        ("Connected to ap SSID:home password:my secret pass", "Connected to ap SSID:home password:[redacted]"),
+        ("Authorization: Basic Q0FOQVJZ", "Authorization: [redacted]"),
+        ("GET /api/ws?auth=abc&x=1", "GET /api/ws?auth=[redacted]&x=1"),
+        (
+            "Connecting to: stratum+tcp://me:pw@pool.example.com:3333",
+            "Connecting to: stratum+tcp://[redacted]@pool.example.com:3333",
+        ),
+    ],
+)
+def test_the_usual_shapes_lose_their_values_only(line, expected):
+    assert redacted(line) == [expected]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I (1) wifi:mode : sta (02:00:5e:00:00:01)",
+        "I (11687549) stratum_task:   Output 1: bc1qfake0q (308545949 sat) (Your payout address)",
+        'rx: {"id":null,"method":"mining.notify","params":["6f2a","00",["ab","cd"]]}',
+        'rx: {"id":3,"result":true,"error":null}',
+        'tx: {"id":1,"method":"mining.configure","params":[["version-rolling"],{"mask":"ffffffff"}]}',
+        'tx: {"id":2,"method":"mining.subscribe","params":["bitaxe/BM1370/v2.13"]}',
+        "PID params: 5.0 0.1",
+        "key exchange done",
+    ],
+)
+def test_what_holds_no_secret_stays_as_it_is(line):
+    assert redacted(line) == [line]
+
+
+SHAPES = [
+    '{{"id":3,"method":"mining.authorize","params":[{u},{p}]}}',
+    '{{"params":[{u},{p}],"id":3,"method":"mining.authorize"}}',
+    '{{"id":3, "method" : "mining.authorize" , "params" : [ {u} , {p} ] }}',
+    '{{"id":3,"method":"MINING.Authorize","params":[{u},{p}]}}',
+    '{{"id":3,"method":"mining.authorize","params":[[{u},{p}]]}}',
+    '{{"id":3,"method":"mining.authorize","params":{{"user":{u},"password":{p}}}}}',
+    '{{"id":3,"method":"mining.authorize","params":[{u},{p}',
+    '{{"id":3,"method":"mining.authorize","params":[{u},{p}]}}{{"id":4,"params":[{u},{p}]}}',
+    '[{{"method":"mining.submit","params":[{u},"1"]}},{{"method":"mining.authorize","params":[{u},{p}]}}]',
+    '{{"id":3,"method":"mining.submit","params":[{u},"1","2"]}}',
+    '{{"params":[{u},"1","2"],"method":"mining.submit"}}',
+    '{{"id":3,"method":"mining.submit","params":[ [{u}] ]}}',
+    "mining.authorize({u}, {p})",
+    "mining.authorize params=[{u} {p}]",
+    "'method':'mining.authorize','params':[{u},{p}]",
+    '"params":[{u},{p}]}}',
+    '{{"stratumUser":1,"stratumPassword":{p}}}',
+    '{{"fallbackStratumPassword" : {p} }}',
+    "'wifiPass': {p}",
+    "password={p}",
+    "PSK : {p}",
+    "secret_key2 = {p}",
+]
+
+
+def both_ways(user, password):
+    """Each shape as it is, and as a string inside another document."""
+    for shape in SHAPES:
+        plain = shape.format(u=json.dumps(user), p=json.dumps(password))
+        yield plain
+        yield "msg: " + json.dumps(plain)
+        yield shape.format(u=user, p=password)
+
+
+@pytest.mark.parametrize("line", list(both_ways(USER, PASSWORD)))
+def test_no_shape_leaks(line):
+    (text,) = redacted(line)
+    assert "CANARY" not in text, text
+
+
+def test_a_document_over_several_lines():
+    lines = ["{", '"id":3,', '"method":"mining.authorize",', '"params":[', '"CANARY",', '"CANARY"', "]}", "next"]
+    text = redacted(*lines)
+    assert "CANARY" not in "".join(text)
+    assert text[-1] == "next"
+
+
+def test_an_open_list_ends_with_the_next_entry_and_after_a_while():
+    opened = '"method":"mining.authorize","params":["CANARY",'
+    assert redacted(opened, "I (5) t: next")[1] == "I (5) t: next"
+    many = redacted(opened, *(["CANARY"] * 16), "plain")
+    assert "CANARY" not in "".join(many)
+    assert many[-1] == "plain"
+
+
+@given(
+    st.sampled_from(SHAPES),
+    st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20),
+    st.integers(0, 4200),
+    st.data(),
+)
+def test_no_secret_leaks_in_any_chunking_cut_anywhere(shape, rest, padding, data):
+    """The padding moves the request across the place at which long lines are cut."""
+    secret = json.dumps("CANARY" + rest)
+    raw = f"\x1b[0;32mI (12) stratum_api: {' ' * padding}tx: {shape.format(u=secret, p=secret)}\x1b[0m\nnext\n".encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
+    assembler = LineAssembler()
+    lines = []
+    for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True):
+        lines += assembler.feed(raw[a:b])
+    assert "CANARY" not in "\n".join(line.line for line in lines)
+    assert lines[-1].line in ("next", "[redacted]")
+
+
+def test_a_hostile_line_costs_little():
+    import time
+
+    for text in ('params:["' * 450, '"params":[' + '"a' * 2000, "pass" * 1000, "password:" * 450, "//" * 2000 + "@"):
+        began = time.perf_counter()
+        redacted(text, 'mining.authorize "params":[' + text)
+        assert time.perf_counter() - began < 0.05

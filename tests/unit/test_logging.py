@@ -1,0 +1,95 @@
+"""One JSON object per line, whatever a miner, a path or an error says."""
+
+import logging
+import re
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.logging import JsonFormatter
+
+
+def line(message="hello", *args, extra=None, error=None):
+    exc_info = (type(error), error, None) if error else None
+    record = logging.makeLogRecord(
+        {"name": "app.x", "levelno": 30, "levelname": "WARNING", "msg": message, "args": args, "exc_info": exc_info}
+    )
+    vars(record).update(extra or {})
+    return JsonFormatter().format(record)
+
+
+def test_what_a_line_holds():
+    read = orjson.loads(line("miner lost", extra={"mac": "02:00:5e:00:00:01", "seconds": 1.5}))
+    at = read.pop("at")
+    assert read == {
+        "level": "warning",
+        "logger": "app.x",
+        "message": "miner lost",
+        "mac": "02:00:5e:00:00:01",
+        "seconds": 1.5,
+    }
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", at)
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        'x\r\n{"level":"error","message":"forged"}',
+        "\x1b[31mred\x1b[0m",
+        "\x00",
+        "\u2028\x85",
+        '"}',
+        "%s %d %n",
+        "\\",
+        "\ud800 lone surrogate",
+        "é中",
+    ],
+)
+def test_nothing_said_breaks_or_forges_a_line(hostile):
+    text = line("hostname is %s", hostile, extra={"hostname": hostile, "list": [hostile], "error": ValueError(hostile)})
+    assert "\n" not in text
+    assert "\r" not in text
+    assert "\x1b" not in text
+    read = orjson.loads(text)
+    assert (read["level"], read["logger"]) == ("warning", "app.x")
+    assert read["hostname"] == hostile.encode(errors="replace").decode()
+
+
+def test_a_traceback_is_one_line_too():
+    text = line("broke", error=ValueError("a\nb"))
+    assert "\n" not in text
+    assert "ValueError: a\nb" in orjson.loads(text)["exception"]
+
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(alphabet=st.characters())
+    | st.binary(max_size=5)
+    | st.just(object())
+    | st.just(ValueError("x")),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=5) | st.integers(), inner, max_size=3)
+        | st.sets(st.integers(), max_size=2)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["mac", "value", "outcomes", "path"]), VALUES), st.text(alphabet=st.characters())
+)
+def test_whatever_is_given_becomes_one_line(extra, message):
+    text = line(message, extra=extra)
+    assert "\n" not in text
+    assert orjson.loads(text)["level"] == "warning"
+
+
+def test_a_field_named_like_one_of_the_lines_own_does_not_replace_it():
+    read = orjson.loads(line("hello", extra={"level": "x", "at": "y", "logger": "z"}))
+    assert (read["level"], read["logger"], read["message"]) == ("warning", "app.x", "hello")

@@ -1,0 +1,208 @@
+"""One HTTP exchange with whatever is at the other end of the socket."""
+
+import socket
+import time
+from ipaddress import IPv4Network
+
+import gevent
+import pytest
+from fakes import Peer, eventually, free_port, nothing_leaks, reset
+
+from app.errors import (
+    DeviceBadPayload,
+    DeviceDropped,
+    DeviceError,
+    DeviceForbidden,
+    DeviceTimeout,
+    DeviceTooLarge,
+    DeviceUnreachable,
+)
+from app.miners.address import Address, AddressRule
+from app.miners.http import MAX_BODY, Connection
+
+ANYWHERE = AddressRule([IPv4Network("127.0.0.0/8")])
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def to(peer):
+    return Connection(Address(peer.host, peer.port), ANYWHERE.check, 1.0)
+
+
+def ask(peer, *, deadline=3.0, keep=False, method="GET", body=None):
+    return to(peer).request(method, "/api/system/info", body, deadline=deadline, keep=keep)
+
+
+def says(*parts, then=None, pause=0.0):
+    """A script that reads what is asked, once, and sends these parts."""
+
+    def script(opened):
+        opened.recv(65536)
+        for part in parts:
+            opened.sendall(part)
+            gevent.sleep(pause)
+        if then:
+            then(opened)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "body"),
+    [
+        ([OK], 200, b"{}"),
+        ([b"HTTP/1.1 200 OK\r\nContent-Le", b"ngth: 4\r\n\r\n{", b"}  "], 200, b"{}  "),
+        ([CHUNKED, b"1\r\n{\r\n", b"1\r\n}\r\n0\r\n\r\n"], 200, b"{}"),
+        ([CHUNKED + b"2;x=y\r\n{}\r\n0\r\nTrailer: 1\r\n\r\n"], 200, b"{}"),
+        ([CHUNKED + b"0\r\n\r\n"], 200, b""),
+        ([b"HTTP/1.1 200 OK\r\n\r\n", b"{}"], 200, b"{}"),
+        ([b"HTTP/1.0 200 OK\r\nContent-Type: text/html\r\n\r\n{}"], 200, b"{}"),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n", OK], 200, b"{}"),
+        ([b"HTTP/1.1 100 Continue\r\n\r\n" * 5 + OK], 200, b"{}"),
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], 204, b""),
+        ([b"HTTP/1.1 500 \r\nContent-Length: 1\r\n\r\nx"], 500, b"x"),
+        ([b"HTTP/1.1 302 Temporary Redirect\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"], 302, b""),
+    ],
+)
+def test_an_answer_in_any_framing(parts, status, body):
+    with Peer(says(*parts, pause=0.01)) as peer:
+        reply = ask(peer)
+    assert (reply.status, reply.body) == (status, body)
+
+
+def closed(opened):
+    opened.close()
+
+
+@pytest.mark.parametrize(
+    ("script", "error"),
+    [
+        (closed, DeviceDropped),
+        (reset, DeviceDropped),
+        (says(then=closed), DeviceDropped),
+        (says(then=reset), DeviceDropped),
+        (says(b"HTTP/1.1 2", then=closed), DeviceDropped),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=closed), DeviceDropped),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset), DeviceDropped),
+        (says(CHUNKED + b"5\r\n{", then=closed), DeviceDropped),
+        (says(CHUNKED + b"zz\r\n", then=closed), DeviceBadPayload),
+        (says(bytes(range(256)) * 4, then=closed), DeviceBadPayload),
+        (says(b"SSH-2.0-OpenSSH_9.6\r\n", then=closed), DeviceBadPayload),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"), DeviceBadPayload),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"), DeviceBadPayload),
+        (
+            says(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x00"),
+            DeviceBadPayload,
+        ),
+        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * (MAX_BODY + 1)), DeviceTooLarge),
+        (says(CHUNKED + b"fffff\r\n" + b"x" * (MAX_BODY + 1)), DeviceTooLarge),
+        (says(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(40_000))), DeviceTooLarge),
+        (says(b"HTTP/1.1 200 OK\r\nX: " + b"y" * (MAX_BODY + 1)), (DeviceTooLarge, DeviceBadPayload)),
+        (says(b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000), DeviceTooLarge),
+    ],
+)
+def test_what_is_no_whole_answer_is_an_error_of_ours(script, error):
+    with Peer(script) as peer, pytest.raises(error) as raised:
+        ask(peer)
+    assert isinstance(raised.value, DeviceError)
+    assert str(raised.value)
+
+
+def forever(opened):
+    while opened.recv(65536):
+        pass
+
+
+def drip(opened):
+    for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b" " * 5000:
+        opened.sendall(bytes((byte,)))
+        gevent.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "script",
+    [forever, drip, says(b"HTTP/1.1 100 Continue\r\n\r\n", then=forever), says(CHUNKED + b"5\r\n{", then=forever)],
+)
+def test_the_deadline_is_for_the_whole_exchange(script):
+    """A byte every now and then does not extend it; the socket is closed at once (defect 29: there was no deadline)."""
+    with Peer(script) as peer:
+        begun = time.monotonic()
+        with pytest.raises(DeviceTimeout, match="0.3 s"):
+            ask(peer, deadline=0.3)
+        assert time.monotonic() - begun < 1.5
+
+
+def test_nobody_listens():
+    with pytest.raises(DeviceUnreachable, match="refused"):
+        Connection(Address("127.0.0.1", free_port()), ANYWHERE.check).request("GET", "/", deadline=2, keep=False)
+
+
+def test_a_full_backlog_is_unreachable_within_the_connect_time():
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        address = deaf.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        begun = time.monotonic()
+        with pytest.raises(DeviceUnreachable, match="timed out"):
+            Connection(Address(*address), ANYWHERE.check, 0.3).request("GET", "/", deadline=3, keep=False)
+        assert time.monotonic() - begun < 2
+        for filler in fillers:
+            filler.close()
+
+
+def test_the_rule_is_asked_at_every_connect():
+    allowed = [True]
+
+    def check(address):
+        if not allowed:
+            AddressRule([]).check(address)
+
+    with Peer(says(OK)) as peer:
+        connection = Connection(Address(peer.host, peer.port), check)
+        connection.request("GET", "/", deadline=2, keep=False)
+        allowed.clear()
+        with pytest.raises(DeviceForbidden, match="ALLOWED_DEVICE_NETWORKS"):
+            connection.request("GET", "/", deadline=2, keep=False)
+        assert peer.accepted == 1
+
+
+def test_a_hundred_failures_leave_no_socket():
+    scripts = [
+        closed,
+        reset,
+        says(b"x" * 300_000),
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset),
+        forever,
+    ]
+    with Peer(*(scripts[at % 5] for at in range(100))) as peer:
+        connection = to(peer)
+        with nothing_leaks():
+            for _ in range(100):
+                with pytest.raises(DeviceError):
+                    connection.request("GET", "/", deadline=0.05, keep=True)
+            eventually(lambda: peer.accepted == 100)
+
+
+def test_what_is_sent():
+    heads = []
+
+    def script(opened):
+        heads.append(opened.recv(65536))
+        opened.sendall(OK)
+
+    with Peer(script) as peer:
+        ask(peer, keep=True)
+        ask(peer)
+        ask(peer, method="POST")
+        ask(peer, method="PATCH", body=b'{"a":1}')
+    get, closing, post, patch = heads
+    assert (
+        get == b"GET /api/system/info HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept-Encoding: identity\r\n\r\n" % peer.port
+    )
+    assert b"Connection: close\r\n" in closing
+    assert b"Content-Length: 0\r\n" in post
+    assert patch.endswith(b"Content-Type: application/json\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}')

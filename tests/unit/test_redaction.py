@@ -1,0 +1,101 @@
+"""No secret of a miner gets past the edge (defects 27 and 35 of the original)."""
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.errors import DeviceBadPayload
+from app.miners.redaction import clean_hostname, is_secret, redact
+
+SECRETS = [
+    "stratumPassword", "fallbackStratumPassword", "wifiPass", "wifiPassword", "wifi_passwd", "password", "PASSWORD",
+    "Password1", "passphrase", "pwd",
+    "wpaPsk", "psk", "secret", "clientSecret", "token", "accessToken", "access_token", "tokens", "apiKey", "api_key",
+    "api-key", "apiKeys", "secretKey",
+    "private_key", "privateKey2", "axeosPassword", "localWorkBitcoinRpcPassword", "otpSecret",
+]  # fmt: skip
+OPEN = [
+    "hostname", "ssid", "stratumUser", "stratumURL", "stratumCert", "stratumV2AuthorityPubkey", "macAddr", "power",
+    "passwordless", "tokenizer", "keyboard",
+    "publicKey", "secretary", "power_fault", "frequencyOptions", "isPSRAMAvailable", "authEnabled", "", "key",
+    "passes", "wifiPassed",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", SECRETS)
+def test_these_keys_hold_secrets(key):
+    assert is_secret(key)
+    assert redact({key: "hunter2", "a": 1}) == {"a": 1}
+    assert redact({key: 4711}) == {}
+    assert redact({"pools": [{key: "hunter2", "id": 0}]}) == {"pools": [{"id": 0}]}
+
+
+@pytest.mark.parametrize("key", [key for key in OPEN if key != "passes"])
+def test_these_do_not(key):
+    assert redact({key: "value"}) == {key: "value"}
+
+
+def test_a_flag_about_a_secret_is_none():
+    assert redact({"hasPassword": True, "usePsk": False}) == {"hasPassword": True, "usePsk": False}
+
+
+NAMES = st.text(max_size=8) | st.sampled_from(SECRETS + OPEN)
+BODIES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("hunter2"),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=30,
+)
+
+
+def secrets_in(value):
+    if isinstance(value, dict):
+        return [key for key, each in value.items() if is_secret(key) and not isinstance(each, bool)] + [
+            found for each in value.values() for found in secrets_in(each)
+        ]
+    return [found for each in value for found in secrets_in(each)] if isinstance(value, list) else []
+
+
+@given(st.dictionaries(NAMES, BODIES, max_size=6))
+def test_nothing_secret_is_left_at_any_depth_and_nothing_is_changed(body):
+    before = repr(body)
+    cleaned = redact(body)
+    assert secrets_in(cleaned) == []
+    assert repr(body) == before
+    assert repr(redact(cleaned)) == repr(cleaned)
+
+
+@given(
+    st.dictionaries(st.sampled_from(OPEN), st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=3))
+)
+def test_a_body_without_secrets_stays_as_it_is(body):
+    assert redact(body) == body
+
+
+@pytest.mark.parametrize("wrap", [lambda inner: {"a": inner}, lambda inner: [inner]])
+@pytest.mark.parametrize(("depth", "fits"), [(20, True), (100, False), (5000, False)])
+def test_bodies_deeper_than_any_firmwares_are_refused(wrap, depth, fits):
+    body = 1
+    for _ in range(depth):
+        body = wrap(body)
+    if fits:
+        assert redact({"x": body})
+    else:
+        with pytest.raises(DeviceBadPayload):
+            redact({"x": body})
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("bitaxe", "bitaxe"), ("", ""), ("my bitaxe_1", "my bitaxe_1"), ("a\r\nb\x00c\x1b[31m", "abc[31m"),
+     ("\u202eexe\u200b", "exe"), ("é中", "é中"),
+     ("x" * 10_000_000, "x" * 64), (None, ""), (5, ""), (["a"], ""), ({}, ""), (True, "")],
+    ids=range(12),
+)  # fmt: skip
+def test_a_hostname_is_short_and_harmless(value, expected):
+    assert clean_hostname(value) == expected
+
+
+@given(st.text())
+def test_any_hostname_is_one_line_of_json(text):
+    assert b"\n" not in orjson.dumps(clean_hostname(text.encode(errors="replace").decode()))

@@ -1,0 +1,112 @@
+"""The environment, variable by variable: what is taken, and the one line that says what is wrong."""
+
+from dataclasses import FrozenInstanceError, fields
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from app.errors import SettingsError
+from app.settings import PARSERS, Settings
+
+NET = IPv4Network
+GOOD = {
+    "PORT": [("3000", 3000), ("1", 1), ("65535", 65535), (" 8080 ", 8080)],
+    "BIND": [("0.0.0.0", "0.0.0.0"), ("::1", "::1")],
+    "DATA_DIR": [("/data", Path("/data")), ("x/y", Path("x/y"))],
+    "LOG_LEVEL": [("DEBUG", "debug"), ("warning", "warning")],
+    "AUTO_LISTEN": [("true", True), ("FALSE", False), ("0", False), ("1", True), ("yes", True), ("off", False)],
+    "POLL_INTERVAL": [("5", 5.0), ("1", 1.0), ("2.5", 2.5), ("3600", 3600.0)],
+    "OFFLINE_AFTER_FAILURES": [("3", 3), ("1", 1), ("100", 100)],
+    "PERSIST_INTERVAL": [("300", 300.0), ("86400", 86400.0)],
+    "DELETE_DATA_ON_DEVICE_REMOVE": [("true", True)],
+    "METRICS_LEGACY_NAMES": [("false", False)],
+    "ALLOWED_DEVICE_NETWORKS": [
+        ("10.0.0.0/8", (NET("10.0.0.0/8"),)),
+        ("192.168.1.7/24, 127.0.0.0/8", (NET("192.168.1.0/24"), NET("127.0.0.0/8"))),
+        ("100.64.0.1", (NET("100.64.0.1/32"),)),
+    ],
+    "DISCOVERY_SERVICE_HOST": [
+        ("http://discovery:8080", "http://discovery:8080"),
+        ("https://a.b/path/", "https://a.b/path"),
+    ],
+    "DISCOVERY_SUBNETS": [("192.168.0.0/22", (NET("192.168.0.0/22"),)), ("10.1.0.0/16", (NET("10.1.0.0/16"),))],
+    "DISCOVERY_PORTS": [
+        ("80", (80,)),
+        ("80,8101-8103", (80, 8101, 8102, 8103)),
+        ("8101-8102, 80,8101", (8101, 8102, 80)),
+    ],
+    "DISCOVERY_TTL": [("604800", 604800.0), ("60", 60.0)],
+    "NEIGHBOUR_TABLE": [("/proc/net/arp", Path("/proc/net/arp"))],
+    "MDNS": [("no", False)],
+    "MDNS_INTERFACES": [("127.0.0.1", ("127.0.0.1",)), ("10.0.0.1,10.0.0.2", ("10.0.0.1", "10.0.0.2"))],
+    "ALLOWED_HOSTS": [("pluto.example.com", None)],
+    "ALLOWED_ORIGINS": [("https://pluto.example.com", None)],
+}
+BAD = {
+    "PORT": ["0", "65536", "-1", "http", "3000.5", "0x50", "99999999999"],
+    "BIND": ["localhost", "1.2.3", "0.0.0.0:80"],
+    "LOG_LEVEL": ["loud", "5"],
+    "AUTO_LISTEN": ["maybe", "2", "tru"],
+    "POLL_INTERVAL": ["0", "0.5", "-5", "NaN", "inf", "1e3", "5s", "3601"],
+    "OFFLINE_AFTER_FAILURES": ["0", "101", "3.5", "three"],
+    "PERSIST_INTERVAL": ["0", "86401", "x"],
+    "DELETE_DATA_ON_DEVICE_REMOVE": ["delete"],
+    "METRICS_LEGACY_NAMES": ["old"],
+    "ALLOWED_DEVICE_NETWORKS": ["10.0.0.0/33", "local", "fe80::/10", "10.0.0.0/8;192.168.0.0/16"],
+    "DISCOVERY_SERVICE_HOST": ["discovery:8080", "ftp://x", "http://", "http://x:99999", "http://x?y=1", "http://x#y"],
+    "DISCOVERY_SUBNETS": ["10.0.0.0/8", "0.0.0.0/0", "x"],
+    "DISCOVERY_PORTS": ["0", "65536", "90-80", "80-90-100", "http", "-80", "1-1000", ","],
+    "DISCOVERY_TTL": ["59", "x"],
+    "MDNS": ["sometimes"],
+    "MDNS_INTERFACES": ["eth0", "10.0.0.0/8"],
+}
+
+
+def test_every_variable_is_tried_here():
+    """Those of issues to come are tried where they are used."""
+    assert {*GOOD} <= {name.upper() for name in PARSERS}
+    assert {name.upper() for name in PARSERS} == {field.name.upper() for field in fields(Settings)}
+
+
+@pytest.mark.parametrize(("name", "text", "value"), [(name, *case) for name, cases in GOOD.items() for case in cases])
+def test_what_is_taken(name, text, value):
+    read = getattr(Settings.from_environ({name: text}), name.lower())
+    assert read == value if value is not None else read
+
+
+@pytest.mark.parametrize(("name", "text"), [(name, text) for name, texts in BAD.items() for text in texts])
+def test_what_is_wrong_is_said_in_one_line(name, text):
+    with pytest.raises(SettingsError) as error:
+        Settings.from_environ({name: text})
+    line = str(error.value)
+    assert line.startswith(f"{name}={text!r} cannot be used: ")
+    assert "\n" not in line
+    assert len(line) > len(f"{name}={text!r} cannot be used: ") + 10
+
+
+@pytest.mark.parametrize("text", ["", " ", "\t"])
+@pytest.mark.parametrize("name", GOOD)
+def test_empty_means_unset(name, text):
+    """compose passes variables that nobody set as empty text."""
+    assert Settings.from_environ({name: text}) == Settings()
+
+
+def test_the_defaults_are_those_of_a_home():
+    settings = Settings.from_environ({})
+    assert (settings.port, settings.bind, settings.data_dir) == (3000, "127.0.0.1", Path("data"))
+    assert (settings.poll_interval, settings.offline_after_failures, settings.persist_interval) == (5, 3, 300)
+    assert (settings.auto_listen, settings.metrics_legacy_names, settings.delete_data_on_device_remove) == (
+        True,
+        True,
+        False,
+    )
+    assert settings.discovery_ports == (80,)
+    assert [str(net) for net in settings.allowed_device_networks] == ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
+
+
+def test_others_variables_do_not_matter_and_nothing_changes_later():
+    settings = Settings.from_environ({"PATH": "/bin", "port": "1", "PORTS": "x"})
+    assert settings == Settings()
+    with pytest.raises(FrozenInstanceError):
+        settings.port = 1
