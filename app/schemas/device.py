@@ -111,7 +111,7 @@ class DeviceEditSchema(BaseSchema):
     name = fields.String(allow_none=True, validate=validate.Length(max=64))
     notes = fields.String(allow_none=True, validate=validate.Length(max=4096))
     tags = fields.List(fields.String(validate=validate.Length(1, 64)), validate=validate.Length(max=32))
-    ip = fields.String(validate=validate.Length(1, 32))
+    ip = fields.String(validate=validate.Length(max=32))
     info = fields.Dict(keys=fields.String())
 
 

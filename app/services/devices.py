@@ -114,6 +114,8 @@ class DeviceService:
         return edited
 
     def _new_address(self, tracked: Tracked, text: str) -> str:
+        if text == tracked.device.ip:
+            return text  # sent back whole, also where the record names no usable address
         address = Address.parse(text)
         if address == tracked.address or tracked.up:
             return tracked.device.ip

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 from processes import MINERS, Miners, Process, Service, free_port, wait_for
 
@@ -49,6 +50,7 @@ def near(value: float, truth: float, share: float = 0.2) -> bool:
     return abs(value - truth) <= share * abs(truth)
 
 
+@pytest.mark.timeout(SECONDS + 120)
 def test_no_gap_true_values_and_no_ghosts(
     service: Service, miners: Miners, run: Callable[..., Process], tmp_path: Path
 ) -> None:

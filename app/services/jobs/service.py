@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ from gevent.lock import RLock
 from app.clock import Clock, iso
 from app.errors import DevicesBusy, Invalid, JobNotFound, KeyReused
 from app.events import EventBus
-from app.ids import new_id
+from app.identifiers import uuid7
 from app.services.fleet import Fleet, Tracked
 from app.services.jobs.budget import RestartBudget
 from app.services.jobs.hands import Hands
@@ -41,6 +42,7 @@ class Jobs:
         events: EventBus,
         clock: Clock,
         patience: Patience | None = None,
+        random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._store = store
         self._fleet = fleet
@@ -48,6 +50,7 @@ class Jobs:
         self._events = events
         self._clock = clock
         self._patience = patience or Patience()
+        self._random = random
         self._budget = RestartBudget(clock)
         self._jobs: dict[str, Job] = {}
         self._runners: dict[str, Runner] = {}
@@ -96,7 +99,7 @@ class Jobs:
         chosen = select(self._fleet.all(), devices)
         validate(request, len(chosen))
         now = iso(self._clock.now())
-        job = Job(new_id(self._clock.now()), request, actor, now, now, {})
+        job = Job(uuid7(self._clock.now(), self._random(8)), request, actor, now, now, {})
         if request.action is Action.APPLY_PRESET:
             job.preset = self._hands.preset(request.preset_uuid or "")
         planned = {tracked.mac: self._planned(job, tracked) for tracked in chosen}
