@@ -128,3 +128,7 @@ def test_every_line_of_fifty_miners_once_and_in_order(
     assert rss[1] <= rss[0] * 1.05 + rings_still_take
     assert all(each["connections"] <= 2 for each in map(miners.one, macs))
     assert sample(service, "pluto_socket_events_dropped_total") == 0
+    began = time.monotonic()
+    assert service.stop() == 0
+    assert time.monotonic() - began < 3
+    wait_for("the goodbye to every miner", lambda: not any(each["connections"] for each in map(miners.one, macs)), 5)
