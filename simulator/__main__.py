@@ -29,33 +29,21 @@ from .spec import LIFELIKE, MinerSpec
 def parser() -> argparse.ArgumentParser:
     """The options."""
     text = f"{__doc__}\n{(control.__doc__ or '').partition(chr(10) * 2)[2]}"
-    options = argparse.ArgumentParser(
-        "simulator", description=text, formatter_class=argparse.RawTextHelpFormatter
-    )
+    options = argparse.ArgumentParser("simulator", description=text, formatter_class=argparse.RawTextHelpFormatter)
     kind = options.add_mutually_exclusive_group(required=True)
     kind.add_argument("--demo", action="store_true", help="twelve miners of different generations")
     kind.add_argument("--count", type=int, help="this many miners")
     kind.add_argument("--body", type=Path, metavar="FILE", help="one miner that serves this recorded /info")
-    options.add_argument(
-        "--generation", default="mix", help=f"with --count: mix or one of {', '.join(GENERATIONS)}"
-    )
+    options.add_argument("--generation", default="mix", help=f"with --count: mix or one of {', '.join(GENERATIONS)}")
     options.add_argument("--base", default="127.1.0.1", help="with --count: the first address (%(default)s)")
     options.add_argument("--port", type=int, default=8100, help="with --count: the port (%(default)s)")
     layout = options.add_mutually_exclusive_group()
-    layout.add_argument(
-        "--per-address", action="store_true", help="with --count: an address each (the default)"
-    )
+    layout.add_argument("--per-address", action="store_true", help="with --count: an address each (the default)")
     layout.add_argument("--shared", action="store_true", help="with --count: one address, a port each")
     options.add_argument("--listen", default="127.0.0.1:8101", help="with --body: where (%(default)s)")
-    options.add_argument(
-        "--neighbours", type=Path, metavar="FILE", help="write a table like /proc/net/arp here"
-    )
-    options.add_argument(
-        "--boot-seconds", type=float, default=LIFELIKE.boot, help="a restart takes (%(default)s)"
-    )
-    options.add_argument(
-        "--log-rate", type=float, default=2.0, help="log lines per second and miner (%(default)s)"
-    )
+    options.add_argument("--neighbours", type=Path, metavar="FILE", help="write a table like /proc/net/arp here")
+    options.add_argument("--boot-seconds", type=float, default=LIFELIKE.boot, help="a restart takes (%(default)s)")
+    options.add_argument("--log-rate", type=float, default=2.0, help="log lines per second and miner (%(default)s)")
     options.add_argument("--latency", type=float, default=0.0, help="seconds before an answer (%(default)s)")
     options.add_argument("--seed", type=int, default=1, help="same seed, same fleet (%(default)s)")
     options.add_argument("--control", metavar="IP:PORT", help="listen here for the control API")

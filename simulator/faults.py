@@ -48,9 +48,7 @@ class ActiveFault:
 
 def _says(make: Callable[[Options], Reply]) -> Fault:
     """A fault that answers everything with one made-up reply."""
-    return Fault(
-        deliver=lambda exchange: exchange.connection.send_reply(make(exchange.options), exchange.request)
-    )
+    return Fault(deliver=lambda exchange: exchange.connection.send_reply(make(exchange.options), exchange.request))
 
 
 FAULTS: dict[str, Fault] = {

@@ -31,8 +31,7 @@ class Fleet:
         timings: Timings | None = None,
     ) -> None:
         self.miners = [
-            Miner(spec, Random(f"{seed}/{normal_mac(spec.mac)}"), clock, timings or Timings())
-            for spec in specs
+            Miner(spec, Random(f"{seed}/{normal_mac(spec.mac)}"), clock, timings or Timings()) for spec in specs
         ]
         self._by_mac = {miner.mac: miner for miner in self.miners}
         if len(self._by_mac) != len(self.miners):

@@ -185,9 +185,7 @@ _NERD_1_0_30 = Generation(
     nerd=True,
     live=_NERD_LIVE,
 )
-_NERD_1_0_36 = replace(
-    _NERD_1_0_30, name="nerd1.0.36", version="v1.0.36", best=cjson.best_number, nerd_asic=True
-)
+_NERD_1_0_36 = replace(_NERD_1_0_30, name="nerd1.0.36", version="v1.0.36", best=cjson.best_number, nerd_asic=True)
 
 GENERATIONS: dict[str, Generation] = {
     row.name: row

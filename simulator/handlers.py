@@ -86,9 +86,7 @@ def _message(miner: Miner, text: str) -> Reply:
 def logs(miner: Miner, request: Request, connection: Connection) -> Reply:
     """GET /api/system/logs: the whole ring, chunked."""
     named = ("Content-Disposition", 'attachment; filename="bitaxe-logs.txt"')
-    return Reply(
-        body=miner.log.ring_bytes(miner.now()), content_type=TEXT, chunked=True, headers=(named, *CORS)
-    )
+    return Reply(body=miner.log.ring_bytes(miner.now()), content_type=TEXT, chunked=True, headers=(named, *CORS))
 
 
 def scoreboard(miner: Miner, request: Request, connection: Connection) -> Reply:
@@ -99,9 +97,7 @@ def scoreboard(miner: Miner, request: Request, connection: Connection) -> Reply:
 def statistics(miner: Miner, request: Request, connection: Connection) -> Reply:
     """GET /api/system/statistics: no samples, as with statsFrequency 0. Times are ms since boot."""
     stamp = int((miner.now() - miner.machine.booted_at) * 1000)
-    return Reply(
-        body=miner.generation.printed({"currentTimestamp": stamp, "labels": [], "statistics": []}).encode()
-    )
+    return Reply(body=miner.generation.printed({"currentTimestamp": stamp, "labels": [], "statistics": []}).encode())
 
 
 def otp_session(miner: Miner, request: Request, connection: Connection) -> Reply:

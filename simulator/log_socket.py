@@ -96,9 +96,7 @@ class Audience:
         before: dict[str, Any] = {}
         while socket.is_open:
             self._miner.look()
-            values = {
-                key: value for key, value in self._miner.printer.values().items() if key not in NOT_LIVE
-            }
+            values = {key: value for key, value in self._miner.printer.values().items() if key not in NOT_LIVE}
             changed = difference(before, values)
             if changed:
                 socket.send_text(self._miner.printer.print({"event": "update", "data": changed}))

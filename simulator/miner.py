@@ -43,9 +43,7 @@ POWER_ON_RESET = "Power on reset"
 class Miner:
     """A miner that is off until `power_on`. `now` is its clock, in seconds; `boots` counts its reboots."""
 
-    def __init__(
-        self, spec: MinerSpec, random: Random, clock: Clock = time.monotonic, timings: Timings | None = None
-    ):
+    def __init__(self, spec: MinerSpec, random: Random, clock: Clock = time.monotonic, timings: Timings | None = None):
         self.spec = spec
         self.generation = GENERATIONS[spec.generation]
         self.board = BOARDS[spec.board]

@@ -9,6 +9,4 @@ HEADER = "IP address       HW type     Flags       HW address            Mask   
 
 def neighbour_table(entries: Iterable[tuple[str, str]], device: str = "lo") -> str:
     """One line per (ip, mac), complete entries of Ethernet."""
-    return HEADER + "".join(
-        f"{ip:<16} 0x1         0x2         {mac:<21} *        {device}\n" for ip, mac in entries
-    )
+    return HEADER + "".join(f"{ip:<16} 0x1         0x2         {mac:<21} *        {device}\n" for ip, mac in entries)

@@ -82,10 +82,7 @@ _STRICT = (
     *(Rule(key, reader, until=_FLAT_GONE) for key, reader in _POOL.items()),
     *(Rule(fallback_name(key), reader, until=_FLAT_GONE) for key, reader in _POOL.items()),
     *(Rule(key, reader, since=(2, 13), until=_FLAT_GONE) for key, reader in _POOL_LATER.items()),
-    *(
-        Rule(fallback_name(key), reader, since=(2, 13), until=_FLAT_GONE)
-        for key, reader in _POOL_LATER.items()
-    ),
+    *(Rule(fallback_name(key), reader, since=(2, 13), until=_FLAT_GONE) for key, reader in _POOL_LATER.items()),
     Rule("frequency", read.real(1, U16)),
     Rule("coreVoltage", read.whole(1, U16)),
     Rule("autofanspeed", read.flag),
@@ -112,16 +109,10 @@ _STRICT = (
 _NERD = (
     *(Rule(key, read.is_int) for key in ("frequency", "coreVoltage", "manualFanSpeed", "autofanspeed")),
     *(Rule(key, read.is_int) for key in ("stratumPort", "fallbackStratumPort")),
-    *(
-        Rule(key, read.is_bool)
-        for key in ("flipscreen", "invertscreen", "invertfanpolarity", "autoscreenoff")
-    ),
+    *(Rule(key, read.is_bool) for key in ("flipscreen", "invertscreen", "invertfanpolarity", "autoscreenoff")),
     *(Rule(key, read.text_or_nothing) for key in ("hostname", "ssid", "wifiPass")),
     *(Rule(key, read.text_or_nothing) for key in ("stratumURL", "stratumUser", "stratumPassword")),
-    *(
-        Rule(fallback_name(key), read.text_or_nothing)
-        for key in ("stratumURL", "stratumUser", "stratumPassword")
-    ),
+    *(Rule(fallback_name(key), read.text_or_nothing) for key in ("stratumURL", "stratumUser", "stratumPassword")),
     Rule("pidTargetTemp", read.is_int, store="temptarget"),
     Rule("stratumDifficulty", read.is_int, store="stratumSuggestedDifficulty"),
     Rule("stratumEnonceSubscribe", read.is_bool, store="stratumExtranonceSubscribe"),

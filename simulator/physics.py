@@ -66,10 +66,7 @@ class FanRule:
         if not self.automatic:
             return self.manual
         wanted = (
-            100
-            - (max(self.target - ambient, 1.0) / max(load, 0.01) - RISE_AT_FULL_FAN)
-            / RISE_PER_MISSING_FAN
-            * 100
+            100 - (max(self.target - ambient, 1.0) / max(load, 0.01) - RISE_AT_FULL_FAN) / RISE_PER_MISSING_FAN * 100
         )
         return min(100.0, max(self.minimum, wanted))
 

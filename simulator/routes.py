@@ -50,10 +50,7 @@ ROUTES = (
     Route("GET", "/api/system/scoreboard", handlers.scoreboard, since=(2, 14)),
     Route("GET", "/api/system/statistics", handlers.statistics, since=(2, 8)),
     *(Route("PUT", f"/api/system/pools/{slot}", pools_api.put_pool, since=(2, 15)) for slot in POOL_SLOTS),
-    *(
-        Route("DELETE", f"/api/system/pools/{slot}", pools_api.delete_pool, since=(2, 15))
-        for slot in POOL_SLOTS
-    ),
+    *(Route("DELETE", f"/api/system/pools/{slot}", pools_api.delete_pool, since=(2, 15)) for slot in POOL_SLOTS),
     Route("GET", "/api/ws", log_socket.open_logs, nerd=True),
     Route("GET", "/api/ws/live", log_socket.open_live, since=(2, 14)),
 )

@@ -118,9 +118,7 @@ def test_control(panel: tuple[Fleet, str], http: requests.Session) -> None:
     http.post(f"{one}/say", data=json.dumps({"text": "hello"}))
     assert b"hello" in miner.log.recent[-1]
     assert (
-        http.post(f"{one}/move", data=json.dumps({"address": "127.9.7.1:0"}))
-        .json()["address"]
-        .startswith("127.9.7.1:")
+        http.post(f"{one}/move", data=json.dumps({"address": "127.9.7.1:0"})).json()["address"].startswith("127.9.7.1:")
     )
 
 
@@ -162,6 +160,4 @@ def test_importing_patches_nothing_and_starts_nothing(start: Start) -> None:
 
 def test_imports_nothing_of_the_app() -> None:
     sources = (ROOT / "simulator").glob("*.py")
-    assert not [
-        path.name for path in sources if re.search(r"^\s*(from|import) app\b", path.read_text(), re.M)
-    ]
+    assert not [path.name for path in sources if re.search(r"^\s*(from|import) app\b", path.read_text(), re.M)]

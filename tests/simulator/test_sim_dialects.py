@@ -34,9 +34,7 @@ def test_members_order_and_types_are_the_serialisers(
     expected = json.loads((BODIES / name).read_text())
     answer = http.get(url(start(generation))).json()
     assert list(answer) == list(expected)
-    assert {key: kind(value) for key, value in answer.items()} == {
-        key: kind(value) for key, value in expected.items()
-    }
+    assert {key: kind(value) for key, value in answer.items()} == {key: kind(value) for key, value in expected.items()}
     pools = [{key: kind(value) for key, value in pool.items()} for pool in answer.get("pools", [])]
     assert pools == [{key: kind(value) for key, value in pool.items()} for pool in expected.get("pools", [])]
 
@@ -64,9 +62,7 @@ PRESENCE = {
 
 
 @pytest.mark.parametrize("generation", ALL)
-def test_members_come_and_go_with_the_generations(
-    start: Start, http: requests.Session, generation: str
-) -> None:
+def test_members_come_and_go_with_the_generations(start: Start, http: requests.Session, generation: str) -> None:
     present, absent = PRESENCE[generation]
     answer = http.get(url(start(generation))).json()
     assert present <= set(answer)
@@ -94,15 +90,11 @@ def test_best_difficulty_is_printed_as_the_generation_prints_it(
     assert reply.headers["Content-Type"] == "application/json"
 
 
-def test_old_bodies_are_indented_with_tabs_and_new_ones_are_compact(
-    start: Start, http: requests.Session
-) -> None:
+def test_old_bodies_are_indented_with_tabs_and_new_ones_are_compact(start: Start, http: requests.Session) -> None:
     old, new = http.get(url(start("2.12"))).text, http.get(url(start("2.15"))).text
     assert old.startswith('{\n\t"power":\t') and old.endswith("}]\n\t}\n}")
     assert '\t\t"asics":\t[{\n\t\t\t\t"total":\t' in old
-    assert (
-        new.startswith('{"power":') and "\n" not in new and ", " not in new.split('"blockSignals"')[0][:900]
-    )
+    assert new.startswith('{"power":') and "\n" not in new and ", " not in new.split('"blockSignals"')[0][:900]
 
 
 def test_floats_have_the_digits_of_their_time(start: Start, http: requests.Session) -> None:
@@ -164,9 +156,7 @@ def test_asic_of_2_15_is_the_firmwares_byte_for_byte(start: Start, http: request
 
 
 @pytest.mark.parametrize("generation", ["2.1", "2.4", "nerd"])
-def test_firmware_without_asic_redirects_to_the_page(
-    start: Start, http: requests.Session, generation: str
-) -> None:
+def test_firmware_without_asic_redirects_to_the_page(start: Start, http: requests.Session, generation: str) -> None:
     miner = start(generation)
     reply = http.get(url(miner, "/api/system/asic"), allow_redirects=False)
     assert (reply.status_code, reply.reason, reply.headers["Location"]) == (302, "Temporary Redirect", "/")
@@ -208,12 +198,8 @@ def test_origin(start: Start, http: requests.Session, generation: str, origin: s
         assert "WWW-Authenticate" not in reply.headers
 
 
-@pytest.mark.parametrize(
-    ("generation", "size", "status"), [("2.7", 600, 431), ("2.12", 600, 200), ("2.12", 1100, 431)]
-)
-def test_too_many_header_bytes(
-    start: Start, http: requests.Session, generation: str, size: int, status: int
-) -> None:
+@pytest.mark.parametrize(("generation", "size", "status"), [("2.7", 600, 431), ("2.12", 600, 200), ("2.12", 1100, 431)])
+def test_too_many_header_bytes(start: Start, http: requests.Session, generation: str, size: int, status: int) -> None:
     assert http.get(url(start(generation)), headers={"X-Long": "x" * size}).status_code == status
 
 

@@ -112,9 +112,7 @@ SAID = [
 
 
 @pytest.mark.parametrize(("name", "status", "kind", "start_of_body"), SAID)
-def test_replies(
-    start: Start, http: requests.Session, name: str, status: int, kind: str, start_of_body: bytes
-) -> None:
+def test_replies(start: Start, http: requests.Session, name: str, status: int, kind: str, start_of_body: bytes) -> None:
     miner = start("2.12")
     miner.fault = name
     reply = http.get(url(miner), allow_redirects=False)

@@ -57,12 +57,7 @@ def test_shares_arrive_at_the_rate_of_the_hashing(start: Start, clock: FakeClock
     before = miner.info()
     clock.tick(50_000)
     after = miner.info()
-    found = (
-        after["sharesAccepted"]
-        + after["sharesRejected"]
-        - before["sharesAccepted"]
-        - before["sharesRejected"]
-    )
+    found = after["sharesAccepted"] + after["sharesRejected"] - before["sharesAccepted"] - before["sharesRejected"]
     expected = 50_000 * 1071e9 / (before["poolDifficulty"] * 2**32)
     assert found == pytest.approx(expected, rel=0.1)
     assert after["uptimeSeconds"] == before["uptimeSeconds"] + 50_000
@@ -78,9 +73,7 @@ def test_power_and_heat_follow_the_settings(start: Start, http: requests.Session
     miner.look()
     clock.tick(200)
     after = miner.info()
-    assert (after["power"] - 5) / (before["power"] - 5) == pytest.approx(
-        625 / 525 * (1250 / 1150) ** 2, rel=0.05
-    )
+    assert (after["power"] - 5) / (before["power"] - 5) == pytest.approx(625 / 525 * (1250 / 1150) ** 2, rel=0.05)
     assert after["hashRate"] == pytest.approx(1275, rel=0.05)
     assert after["fanspeed"] > before["fanspeed"] + 10
     assert after["temp"] == pytest.approx(60, abs=1.5)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from app.clock import Clock
 from app.errors import PlutoError
 from app.miners.telemetry import flag
+from app.services.jobs.course import Course
 from app.services.jobs.hands import Hands
 from app.services.jobs.model import Patience, Step, StepState
 from app.services.jobs.steps import Steps, pending, sentence
@@ -14,14 +15,13 @@ from app.services.outcomes import Applied
 
 if TYPE_CHECKING:
     from app.services.fleet import Tracked
-    from app.services.jobs.runner import Runner
 
 
 class Reverter:
     """Owns nothing."""
 
-    def __init__(self, runner: Runner, steps: Steps, hands: Hands, clock: Clock, patience: Patience) -> None:
-        self._runner = runner
+    def __init__(self, course: Course, steps: Steps, hands: Hands, clock: Clock, patience: Patience) -> None:
+        self._course = course
         self._steps = steps
         self._hands = hands
         self._clock = clock
@@ -35,32 +35,32 @@ class Reverter:
     def _put_back(self, step: Step, tracked: Tracked) -> None:
         state, reason = step.state, step.reason or "The job was stopped"
         if not self._hands.writes(self._steps.job, tracked):
-            self._runner.put(step, state, captured=None)
+            self._course.put(step, state, captured=None)
             return
         self._cool_down(tracked)
-        step = self._runner.put(step, StepState.REVERTING)
+        step = self._course.put(step, StepState.REVERTING)
         try:
             applied = self._steps.patiently(lambda: self._hands.put_back(tracked, step, self._steps.origin))
         except PlutoError as error:
             why = f"{reason}; it could not be put back: {sentence(error)}"
-            self._runner.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
+            self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
         if applied.entry is not None:
             self._was_put_back(step, tracked, applied, reason)
         else:
-            self._runner.put(step, state, captured=None)
+            self._course.put(step, state, captured=None)
 
     def _was_put_back(self, step: Step, tracked: Tracked, applied: Applied, reason: str) -> None:
         refused = [outcome.key for outcome in applied.outcomes if outcome.status == "refused"]
         if refused:
             why = f"{reason}; the miner did not take back {', '.join(refused)}"
-            self._runner.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
+            self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
         if self._hands.keeps_password(tracked, step):
             reason += "; the new pool password stays, for the old one cannot be read"
         if step.restarted and pending(applied) and self._steps.afford():
             self._steps.patiently(lambda: self._hands.restart(step.mac))
-        self._runner.put(step, StepState.REVERTED, reason=reason, captured=None)
+        self._course.put(step, StepState.REVERTED, reason=reason, captured=None)
 
     def _cool_down(self, tracked: Tracked) -> None:
         """What is written while the firmware cools down is overwritten by it afterwards."""
@@ -69,5 +69,5 @@ class Reverter:
             reading = self._steps.look(tracked)
             if reading is not None and flag(reading.info.get("overheat_mode", 0)) != 1.0:
                 return
-            if not self._runner.wait(self._patience.every):
+            if not self._course.wait(self._patience.every):
                 return

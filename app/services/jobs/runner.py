@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import gevent
-from gevent.event import Event
 from gevent.pool import Pool
 
-from app.clock import Clock, iso
-from app.events import EventBus, JobUpdated
+from app.clock import Clock
+from app.events import EventBus
 from app.services.jobs.budget import RestartBudget
+from app.services.jobs.course import Course
 from app.services.jobs.hands import Hands
-from app.services.jobs.model import ENDED, IN_DOUBT, WATCHED, WRITING, Job, JobState, Patience, Step, StepState, shown
+from app.services.jobs.model import ENDED, IN_DOUBT, WATCHED, WRITING, Job, JobState, Patience, Step, StepState
 from app.services.jobs.plan import left_over, to_put_back, too_many_failed
-from app.services.jobs.records import forget_secrets, has_secrets
 from app.services.jobs.reverting import Reverter
 from app.services.jobs.settling import Settler
 from app.services.jobs.steps import Steps
@@ -29,7 +27,7 @@ STOP_SECONDS = 1.0
 
 
 class Runner:
-    """The greenlet of one job, and the only one that changes it. After `stop` returns it asks and writes nothing more;
+    """The greenlet of one job. After `stop` returns it asks and writes nothing more;
     what it leaves goes on at the next start."""
 
     def __init__(
@@ -45,16 +43,13 @@ class Runner:
         late: bool = False,
     ) -> None:
         self.job = job
-        self._store = store
-        self._events = events
+        self._course = course = Course(job, store, events, clock)
         self._clock = clock
         self._patience = patience
         self._late = late
-        self._steps = Steps(self, hands, find, budget)
-        self._reverter = Reverter(self, self._steps, hands, clock, patience)
-        self._settler = Settler(self, self._steps, hands, clock, patience)
-        self._stopped = Event()
-        self._halted = Event()
+        self._steps = Steps(course, hands, find, budget)
+        self._reverter = Reverter(course, self._steps, hands, clock, patience)
+        self._settler = Settler(course, self._steps, hands, clock, patience)
         self._pool = Pool(job.request.parallel)
         self._greenlet: gevent.Greenlet | None = None
 
@@ -62,15 +57,11 @@ class Runner:
         self._greenlet = gevent.spawn(self._run)
 
     def cancel(self) -> None:
-        """Devices under way are finished, the rest are skipped."""
-        self.job.cancelling = True
-        self._store.save(self.job)
-        self._halted.set()
+        self._course.cancel()
 
     def ask_to_stop(self) -> gevent.Greenlet | None:
         """Returns the greenlet to join."""
-        self._stopped.set()
-        self._halted.set()
+        self._course.stop()
         return self._greenlet
 
     def kill(self) -> None:
@@ -78,34 +69,6 @@ class Runner:
         if self._greenlet is not None:
             self._greenlet.kill()
         self._pool.kill()
-
-    # What its steps need of it.
-
-    def put(self, step: Step, state: StepState, **changes: Any) -> Step:
-        """The step's next state, on disk when it returns."""
-        step = replace(step, state=state, at=iso(self._clock.now()), **changes)
-        self._store.save_step(self.job, step)
-        self.job.steps[step.mac] = step
-        device = {"mac": step.mac, "state": shown(state), "reason": step.reason}
-        self._events.publish(JobUpdated(self.job.id, str(self.job.state), self.job.counts, device))
-        return step
-
-    def wait(self, seconds: float) -> bool:
-        """False when the service stops meanwhile."""
-        self._clock.wait(self._stopped, seconds)
-        return not self.stopped
-
-    @property
-    def halted(self) -> bool:
-        """Nothing new is to begin: cancelled, or the service stops."""
-        return bool(self._halted.is_set())
-
-    @property
-    def stopped(self) -> bool:
-        """The service stops: what is under way now goes on, or is settled, at the next start."""
-        return bool(self._stopped.is_set())
-
-    # The job.
 
     def _run(self) -> None:
         try:
@@ -116,10 +79,10 @@ class Runner:
 
     def _go(self) -> None:
         if self.job.cancelling:
-            self._halted.set()
-        self._to(JobState.RUNNING)
+            self._course.halt()
+        self._course.to(JobState.RUNNING)
         self._each(self._settler.settle, [step for step in self.job.steps.values() if step.state in IN_DOUBT])
-        if self._late and not self.stopped:
+        if self._late and not self._course.stopped:
             self._end(JobState.INTERRUPTED, "The service was away for too long to go on by itself")
         if self._late:
             return
@@ -127,19 +90,19 @@ class Runner:
             if not self._wave(number):
                 break
         self._put_back()
-        if not self.stopped:
+        if not self._course.stopped:
             self._end(*self._outcome())
 
     def _wave(self, number: int) -> bool:
         """Acts, watches, and puts back what failed. False when no further wave is to begin."""
         begun = any(step.state is not StepState.PLANNED for step in self._of(number))
-        if self.halted and not begun or too_many_failed(self.job) and not begun:
+        if self._course.halted and not begun or too_many_failed(self.job) and not begun:
             return False
         last = number == len(self.job.waves()) - 1
         self._each(self._steps.act, self._of(number, StepState.PLANNED, StepState.WRITTEN))
         self._watch(number, last)
         self._put_back()
-        return not (self.halted or too_many_failed(self.job))
+        return not (self._course.halted or too_many_failed(self.job))
 
     def _of(self, number: int, *states: StepState) -> list[Step]:
         return [
@@ -148,7 +111,7 @@ class Runner:
 
     def _each(self, act: Callable[[Step], None], steps: list[Step]) -> None:
         for step in steps:
-            if self.stopped:
+            if self._course.stopped:
                 break
             self._pool.spawn(act, step)
         self._pool.join()
@@ -163,23 +126,25 @@ class Runner:
         began = self._clock.monotonic()
         pause = 0.0 if last and not watched else self.job.request.pause_seconds
         until = began + max(self._patience.hashing, pause)
-        while not self.halted:
+        while not self._course.halted:
             now = self._clock.monotonic()
             if watched:
                 for step in self._of(number, StepState.ACTED):
                     self._steps.check(step, settled=now >= began + pause, patient=now < until)
             if now >= began + pause and not (watched and self._of(number, StepState.ACTED)):
                 break
-            self._clock.wait(self._halted, self._patience.every)
-        if not self.stopped:
+            self._course.wait_unless_halted(self._patience.every)
+        if not self._course.stopped:
             self._unwatched(number, watched)
 
     def _unwatched(self, number: int, watched: bool) -> None:
         for step in self._of(number, StepState.ACTED):
-            self.put(step, StepState.DONE, reason="Cancelled before it was looked at again" if watched else None)
+            self._course.put(
+                step, StepState.DONE, reason="Cancelled before it was looked at again" if watched else None
+            )
 
     def _put_back(self) -> None:
-        if self.job.request.revert and self.job.request.action in WRITING and not self.stopped:
+        if self.job.request.revert and self.job.request.action in WRITING and not self._course.stopped:
             self._each(self._reverter.put_back, to_put_back(self.job))
 
     def _outcome(self) -> tuple[JobState, str | None]:
@@ -191,14 +156,5 @@ class Runner:
         for step in list(self.job.steps.values()):
             if step.state not in ENDED:
                 end, why = left_over(step, self.job.request.action, state)
-                self.put(step, end, reason=why)
-        secret = has_secrets(self.job)
-        forget_secrets(self.job)
-        self._to(state, reason)
-        if secret:
-            self._store.scrub()
-
-    def _to(self, state: JobState, reason: str | None = None) -> None:
-        self.job.state, self.job.reason, self.job.updated_at = state, reason, iso(self._clock.now())
-        self._store.save(self.job)
-        self._events.publish(JobUpdated(self.job.id, str(state), self.job.counts, None))
+                self._course.put(step, end, reason=why)
+        self._course.end(state, reason)

@@ -13,6 +13,7 @@ from app.miners.settings import SETTINGS, runs
 from app.miners.telemetry import flag
 from app.models import Reading
 from app.services.jobs.check import booted_since
+from app.services.jobs.course import Course
 from app.services.jobs.hands import Hands
 from app.services.jobs.model import WRITING, Action, Patience, Step, StepState
 from app.services.jobs.steps import Steps
@@ -20,7 +21,6 @@ from app.services.settings import READ_BACK_EVERY_SECONDS, READ_BACK_SECONDS
 
 if TYPE_CHECKING:
     from app.services.fleet import Tracked
-    from app.services.jobs.runner import Runner
 
 RETRY_SECONDS = 5.0
 # How the reason of a step begins that cannot be settled.
@@ -30,8 +30,8 @@ STOPPED = "The service stopped in the middle of this"
 class Settler:
     """Owns nothing. Every step in doubt leaves it in another state."""
 
-    def __init__(self, runner: Runner, steps: Steps, hands: Hands, clock: Clock, patience: Patience) -> None:
-        self._runner = runner
+    def __init__(self, course: Course, steps: Steps, hands: Hands, clock: Clock, patience: Patience) -> None:
+        self._course = course
         self._steps = steps
         self._hands = hands
         self._clock = clock
@@ -44,9 +44,9 @@ class Settler:
         """The journal has a write before the miner does, so what it does not have was never sent."""
         writes = self._hands.writes(self._steps.job, tracked)
         if step.state is StepState.ACTING and self._writing and not writes:
-            self._runner.put(step, StepState.PLANNED, captured=None)
+            self._course.put(step, StepState.PLANNED, captured=None)
         elif step.state is StepState.REVERTING and writes == 1:
-            self._runner.put(step, StepState.FAILED if step.failed else StepState.DONE)
+            self._course.put(step, StepState.FAILED if step.failed else StepState.DONE)
         elif (reading := self._read_again(tracked)) is None:
             self._steps.fail(step, f"{STOPPED}, and the miner does not say what became of it")
         else:
@@ -70,7 +70,7 @@ class Settler:
         while True:
             with suppress(DeviceError, TooSoon):
                 return self._hands.read(tracked)
-            if self._clock.monotonic() >= until or not self._runner.wait(RETRY_SECONDS):
+            if self._clock.monotonic() >= until or not self._course.wait(RETRY_SECONDS):
                 return None
 
     def _settle_write(self, step: Step, tracked: Tracked, reading: Reading) -> None:
@@ -83,7 +83,7 @@ class Settler:
             return
         self._hands.found_applied(self._steps.job, tracked, values)
         keys = tuple(change["key"] for change in step.changes)
-        self._runner.put(step, self._steps.after_writing(self._hands.needs_restart(tracked, keys)))
+        self._course.put(step, self._steps.after_writing(self._hands.needs_restart(tracked, keys)))
 
     def _comes_true(self, tracked: Tracked, values: Mapping[str, Any], reading: Reading) -> bool:
         """The firmware queues its writes, so one look is not enough for a no."""
@@ -100,13 +100,13 @@ class Settler:
         """Pause and resume can be read; identify toggles and cannot."""
         wanted = {Action.PAUSE: 1.0, Action.RESUME: 0.0}.get(self._steps.job.request.action)
         if wanted is not None and flag(reading.info.get("miningPaused")) == wanted:
-            self._runner.put(step, StepState.ACTED)
+            self._course.put(step, StepState.ACTED)
         else:
             self._steps.fail(step, f"{STOPPED}; whether the miner took it is not known")
 
     def _settle_restart(self, step: Step, tracked: Tracked, reading: Reading) -> None:
         if booted_since(datetime.fromisoformat(step.at), reading):
-            self._runner.put(step, StepState.ACTED, restarted=True)
+            self._course.put(step, StepState.ACTED, restarted=True)
         else:
             self._steps.fail(step, f"{STOPPED}, and the miner did not restart")
 
@@ -115,10 +115,10 @@ class Settler:
         assert captured  # noqa: S101
         if _runs(captured.settings, reading):
             self._hands.found_put_back(tracked, captured)
-            self._runner.put(step, StepState.REVERTED, captured=None)
+            self._course.put(step, StepState.REVERTED, captured=None)
         else:
             why = f"{step.reason or 'The job was stopped'}; {STOPPED}, and the miner is not put back"
-            self._runner.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
+            self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
 
 
 def _runs(values: Mapping[str, Any], reading: Reading) -> bool:

@@ -13,6 +13,7 @@ from app.miners.settings import SETTINGS
 from app.models import Reading
 from app.services.jobs.budget import RestartBudget
 from app.services.jobs.check import Health, booted_since, judge
+from app.services.jobs.course import Course
 from app.services.jobs.hands import Hands
 from app.services.jobs.model import WRITING, Action, Job, Step, StepState
 from app.services.jobs.plan import rows
@@ -21,7 +22,6 @@ from app.services.outcomes import Applied
 
 if TYPE_CHECKING:
     from app.services.fleet import Tracked
-    from app.services.jobs.runner import Runner
 
 log = logging.getLogger(__name__)
 
@@ -35,19 +35,19 @@ class Steps:
 
     def __init__(
         self,
-        runner: Runner,
+        course: Course,
         hands: Hands,
         find: Callable[[str], Tracked | None],
         budget: RestartBudget,
     ) -> None:
-        self._runner = runner
+        self._course = course
         self._hands = hands
         self._find = find
         self._budget = budget
 
     @property
     def job(self) -> Job:
-        return self._runner.job
+        return self._course.job
 
     @property
     def origin(self) -> Origin:
@@ -55,7 +55,7 @@ class Steps:
 
     def act(self, step: Step) -> None:
         """From planned to acted, unchanged or failed. A step not begun when the job is halted is left for later."""
-        if step.state is StepState.PLANNED and self._runner.halted:
+        if step.state is StepState.PLANNED and self._course.halted:
             return
         self.guarded(step, self._act)
 
@@ -69,12 +69,12 @@ class Steps:
         """What goes wrong because the service stops is for the next start."""
         tracked = self._find(step.mac)
         if tracked is None:
-            self._runner.put(step, StepState.SKIPPED, reason=DELETED)
+            self._course.put(step, StepState.SKIPPED, reason=DELETED)
             return
         try:
             act(step, tracked)
         except PlutoError as error:
-            if not self._runner.stopped:
+            if not self._course.stopped:
                 self.fail(step, sentence(error))
         except Exception:
             log.exception("a step went wrong in an unexpected way", extra={"mac": step.mac, "job": self.job.id})
@@ -82,7 +82,7 @@ class Steps:
 
     def fail(self, step: Step, reason: str) -> Step:
         """The state on disk counts, not the one that the caller had: what was captured on the way is kept."""
-        return self._runner.put(self.job.steps.get(step.mac, step), StepState.FAILED, reason=reason, failed=True)
+        return self._course.put(self.job.steps.get(step.mac, step), StepState.FAILED, reason=reason, failed=True)
 
     def _begin(self, step: Step, tracked: Tracked) -> Step:
         self.patiently(lambda: self._hands.read(tracked))
@@ -91,16 +91,16 @@ class Steps:
             return self._write(step, tracked)
         captured = self._hands.capture(tracked)
         if action is Action.RESTART:
-            return self._runner.put(step, StepState.WRITTEN, captured=captured)
-        step = self._runner.put(step, StepState.ACTING, captured=captured)
+            return self._course.put(step, StepState.WRITTEN, captured=captured)
+        step = self._course.put(step, StepState.ACTING, captured=captured)
         self.patiently(lambda: self._hands.command(step.mac, str(action)))
-        return self._runner.put(step, StepState.ACTED)
+        return self._course.put(step, StepState.ACTED)
 
     def _write(self, step: Step, tracked: Tracked) -> Step:
         wish = self._hands.wish(self.job, tracked)
         changes = self._hands.plan(tracked, wish)
         captured = self._hands.capture(tracked, changes)
-        step = self._runner.put(step, StepState.ACTING, changes=rows(changes), captured=captured)
+        step = self._course.put(step, StepState.ACTING, changes=rows(changes), captured=captured)
         applied = self.patiently(lambda: self._hands.apply(tracked, wish, self.origin))
         refused = [outcome for outcome in applied.outcomes if outcome.status == "refused"]
         sent = {change.key for change in changes}
@@ -109,8 +109,8 @@ class Steps:
         self._hands.applied_preset(self.job, tracked)
         reason = "; ".join(f"{each.key}: {each.reason}" for each in refused) or None
         if applied.entry is None:
-            return self._runner.put(step, StepState.UNCHANGED, reason=reason, captured=None)
-        return self._runner.put(step, self.after_writing(pending(applied)), reason=reason)
+            return self._course.put(step, StepState.UNCHANGED, reason=reason, captured=None)
+        return self._course.put(step, self.after_writing(pending(applied)), reason=reason)
 
     def after_writing(self, needs_restart: bool) -> StepState:
         return StepState.WRITTEN if needs_restart and self.job.request.restart else StepState.ACTED
@@ -119,14 +119,14 @@ class Steps:
         """Waits for the budget; when the service stops meanwhile, the restart is still to come at the next start."""
         if not self.afford():
             return
-        step = self._runner.put(step, StepState.RESTARTING)
+        step = self._course.put(step, StepState.RESTARTING)
         self.patiently(lambda: self._hands.restart(step.mac))
-        self._runner.put(step, StepState.ACTED, restarted=True)
+        self._course.put(step, StepState.ACTED, restarted=True)
 
     def afford(self) -> bool:
         """Whether the budget has a restart, which may take a minute. A cancelled job still restarts what it wrote."""
         while (left := self._budget.spend()) > 0:
-            if not self._runner.wait(left) or (self._runner.halted and self.job.request.action is Action.RESTART):
+            if not self._course.wait(left) or (self._course.halted and self.job.request.action is Action.RESTART):
                 return False
         return True
 
@@ -136,7 +136,7 @@ class Steps:
             try:
                 return act()
             except TooSoon as error:
-                if not self._runner.wait(error.retry_after):
+                if not self._course.wait(error.retry_after):
                     raise
         return act()
 
@@ -152,7 +152,7 @@ class Steps:
         if health is Health.ILL or (health is Health.NOT_YET and not patient):
             self.fail(step, why)
         elif health is Health.WELL and settled:
-            self._runner.put(step, StepState.DONE)
+            self._course.put(step, StepState.DONE)
 
     def _health(self, step: Step, tracked: Tracked) -> tuple[Health, str]:
         reading = self.look(tracked)
