@@ -15,7 +15,7 @@ run: venv ## The service on your own network, in the foreground
 	@exec $(PYTHON) -m gunicorn
 
 test: venv ## Every test that needs neither root nor system packages
-	@$(PYTHON) -m pytest --ignore=tests/e2e
+	@sh tools/test.sh
 
 lint: venv ## Style
 	@$(PYTHON) -m ruff check $(SOURCES)
