@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
-
-from app.blueprints.base import Blueprint, runtime
+from app.blueprints.base import Blueprint, actor, runtime
 from app.errors import Invalid
 from app.miners.mac import normalise_mac
 from app.schemas.system import (
@@ -50,7 +48,7 @@ def change_system(body: dict[str, Any], mac: str) -> dict[str, Any]:
     if whose != normalise_mac(mac):
         raise Invalid("This is another device's object", {"mac": [f"Is of {whose}."]})
     asked = SystemRequest(names_preset="preset_uuid" in body, **body)
-    applied = runtime().system_settings.change(_mac(mac), asked, _origin())
+    applied = runtime().system_settings.change(_mac(mac), asked, Origin(actor()))
     return changed_on_the_wire("Device system info updated successfully", applied)
 
 
@@ -103,14 +101,9 @@ def device_journal(mac: str) -> dict[str, Any]:
 @blueprint.alt(502, _FAILED)
 @blueprint.alt(504, _LATE)
 def revert_entry(body: dict[str, Any], mac: str, entry_id: str) -> dict[str, Any]:
-    applied = runtime().system_settings.revert(_mac(mac), entry_id, SystemRequest(**body), _origin())
+    applied = runtime().system_settings.revert(_mac(mac), entry_id, SystemRequest(**body), Origin(actor()))
     return changed_on_the_wire("Change reverted successfully", applied)
 
 
 def _mac(text: str) -> str:
     return normalise_mac(text) or text
-
-
-def _origin() -> Origin:
-    """The peer, until there are tokens with names."""
-    return Origin(request.remote_addr or "unknown")

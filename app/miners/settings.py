@@ -131,6 +131,11 @@ def runs(setting: Setting, value: Any, info: Mapping[str, Any]) -> bool:
     return same(value, actual)
 
 
+def runs_otherwise(setting: Setting, value: Any, info: Mapping[str, Any]) -> bool:
+    """Whether the miner says that it runs something else; what it does not report cannot differ."""
+    return present(setting, info) is not None and not runs(setting, value, info)
+
+
 def same(wanted: Any, actual: Any) -> bool:
     """Numbers by value, whatever their type or quotes (firmware keeps 32-bit floats); true is 1; texts as they are."""
     if isinstance(wanted, str) and isinstance(actual, str):

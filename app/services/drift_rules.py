@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, present, runs, same
+from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, present, runs_otherwise, same
 from app.miners.telemetry import flag, number
 
 # The firmware's write queue, a poll interval and a reading that was on its way while we wrote.
@@ -88,7 +88,7 @@ def drifted(
     differing = {
         key: (value, present(SETTINGS[key], info))
         for key, value in intended.items()
-        if key in SETTINGS and not _fresh(written.get(key), now) and _differs(key, value, info)
+        if key in SETTINGS and not _fresh(written.get(key), now) and runs_otherwise(SETTINGS[key], value, info)
     }
     cause_of = _cause(intended, differing, info) if differing else None
     rows = {key: (expected, actual, cause_of(key)) for key, (expected, actual) in differing.items() if cause_of}
@@ -101,11 +101,6 @@ def drifted(
 
 def _fresh(written: Written | None, now: datetime) -> bool:
     return written is not None and (now - written.at).total_seconds() < OWN_CHANGE_SECONDS
-
-
-def _differs(key: str, value: Any, info: Mapping[str, Any]) -> bool:
-    """What a miner does not report cannot differ."""
-    return present(SETTINGS[key], info) is not None and not runs(SETTINGS[key], value, info)
 
 
 def _cause(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from app.miners.settings import SETTINGS, Value, fan_is_a_reading, present, runs
+from app.miners.settings import SETTINGS, Value, fan_is_a_reading, present, runs_otherwise
 from app.miners.telemetry import number, telemetry
 from app.models import Reading
 from app.services.drift_rules import overheated
@@ -63,7 +63,7 @@ def judge(captured: Captured, wanted: Mapping[str, Value], info: Mapping[str, An
     for key, sentence in _ILLS.items():
         if values.get(key) == 1.0:
             return Health.ILL, sentence
-    lost = [key for key, value in wanted.items() if _gone(key, value, info)]
+    lost = [key for key, value in wanted.items() if runs_otherwise(SETTINGS[key], value, info)]
     if lost:
         why = "The miner overheated and fell back" if overheated(wanted, info) else "The miner did not keep"
         return Health.ILL, f"{why}: {', '.join(f'{key} {present(SETTINGS[key], info)}' for key in lost)}"
@@ -72,11 +72,6 @@ def judge(captured: Captured, wanted: Mapping[str, Value], info: Mapping[str, An
     if rate < least and not _works(captured, values, ratio):
         return Health.NOT_YET, f"It hashes at {rate:.0f} GH/s, less than the {least:.0f} GH/s to expect of it"
     return Health.WELL, ""
-
-
-def _gone(key: str, value: Value, info: Mapping[str, Any]) -> bool:
-    """What a miner does not report cannot be missed."""
-    return present(SETTINGS[key], info) is not None and not runs(SETTINGS[key], value, info)
 
 
 def _works(captured: Captured, values: Mapping[str, float], ratio: float) -> bool:
