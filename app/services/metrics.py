@@ -24,7 +24,9 @@ from app.services.exposition import family, labels, number, plain
 from app.services.fleet import Fleet, Tracked
 from app.services.legacy_names import LegacyNames, legacy_block
 
-RENDER_BATCH = 200
+RENDER_BATCH = 100
+# Not 0: that lets only those run who are ready, and no answer of a miner or a disk is read.
+YIELD_SECONDS = 0.001
 
 POOL_NAMES = {
     "mine.ocean.xyz:3334": "Ocean Main",
@@ -85,9 +87,10 @@ class Metrics:
         self._series: WeakKeyDictionary[Tracked, Series] = WeakKeyDictionary()
 
     def render(self) -> bytes:
-        """The whole exposition, text format 0.0.4."""
+        """The whole exposition, text format 0.0.4: one snapshot, for nothing else runs while it is put together."""
+        self._render_ahead()
         monitored = self._fleet.monitored()
-        online = list(self._rendered(monitored))
+        online = [(tracked, self._current(tracked, reading)) for tracked, reading in _answering(monitored)]
         parts = [generate_latest(self._registry).decode(), *_overview(monitored, [series for _, series in online])]
         parts += [*_devices(monitored, online), *self._also()]
         if self._legacy:
@@ -95,17 +98,25 @@ class Metrics:
             parts += [legacy_block(names[tracked.mac], series.values) for tracked, series in online]
         return "".join(parts).encode()
 
-    def _rendered(self, monitored: Iterable[Tracked]) -> Iterator[tuple[Tracked, Series]]:
-        """Renders what changed since the last scrape, and lets others run in between."""
-        for at, tracked in enumerate(monitored):
+    def _render_ahead(self) -> None:
+        """What changed since the last scrape, a few devices at a time, letting others run in between."""
+        for at, (tracked, reading) in enumerate(_answering(self._fleet.monitored())):
             if at % RENDER_BATCH == RENDER_BATCH - 1:
-                gevent.sleep(0)
-            if not tracked.up or tracked.reading is None:
-                continue
-            series = self._series.get(tracked)
-            if series is None or series.reading is not tracked.reading:
-                series = self._series[tracked] = _render(tracked, tracked.reading)
-            yield tracked, series
+                gevent.sleep(YIELD_SECONDS)
+            self._current(tracked, reading)
+
+    def _current(self, tracked: Tracked, reading: Reading) -> Series:
+        series = self._series.get(tracked)
+        if series is None or series.reading is not reading:
+            series = self._series[tracked] = _render(tracked, reading)
+        return series
+
+
+def _answering(devices: Iterable[Tracked]) -> Iterator[tuple[Tracked, Reading]]:
+    """Those whose numbers count, asked one by one as they are reached."""
+    for tracked in devices:
+        if tracked.up and tracked.reading is not None:
+            yield tracked, tracked.reading
 
 
 def _identity(tracked: Tracked) -> dict[str, str]:

@@ -1,0 +1,36 @@
+"""A scrape of a large fleet lets others run while it renders; what they do must not tear it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import gevent
+from prometheus_client import CollectorRegistry
+
+from app.clock import Clock
+from app.miners.redaction import redact
+from app.models import Device, Observation, Reading, Status
+from app.services.fleet import Fleet
+from app.services.metrics import RENDER_BATCH, Metrics
+from app.store.database import Database
+from app.store.devices import DeviceRepository
+
+
+def test_a_device_that_is_deleted_during_a_scrape_is_not_in_it(tmp_path: Path) -> None:
+    database = Database(tmp_path / "pluto_core")
+    database.open(Clock())
+    fleet = Fleet(DeviceRepository(database, redact), Clock())
+    devices = [Device(f"02:00:5e:00:{at >> 8:02x}:{at & 255:02x}", "10.0.0.1") for at in range(10 * RENDER_BATCH)]
+    for tracked in fleet.keep(devices):
+        fleet.set_monitored(tracked, True)
+        reading = Reading({"hashRate": 1.0, "hostname": f"miner-{tracked.mac}"}, tracked.mac, datetime.now(UTC))
+        fleet.observe(tracked, Observation(Status.ONLINE, reading))
+    metrics = Metrics(fleet, CollectorRegistry(), legacy=True)
+
+    removal = gevent.spawn(lambda: [fleet.remove(device.mac) for device in devices[:3]])
+    text = metrics.render().decode()
+    removal.get()
+    assert "pluto_device_up" in text
+    assert f"total_hardware {len(devices) - 3}\n" in metrics.render().decode()
+    database.close()
