@@ -107,6 +107,8 @@ class Runtime:
         self.metrics = Metrics(
             self.fleet,
             self.registry,
+            self.events,
+            self.clock,
             legacy=settings.metrics_legacy_names,
             also=lambda: log_families(self.log_hub, self.fleet),
         )

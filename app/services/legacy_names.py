@@ -29,6 +29,10 @@ class LegacyNames:
             self._hostnames, self._assigned = hostnames, _assign(hostnames, self._reserved)
         return self._assigned
 
+    def known(self, mac: str) -> str | None:
+        """The prefix at the last `assign`."""
+        return self._assigned.get(mac)
+
 
 def _assign(hostnames: Iterable[tuple[str, str]], reserved: frozenset[str]) -> dict[str, str]:
     """Whole names are compared: `a_core` + `voltage_volts` is `a` + `core_voltage_volts`, and `total` + `efficiency` is

@@ -1,7 +1,7 @@
 """What Prometheus reads: the fleet's totals, and each device's numbers in our form and in the original's.
 
 Computed from the fleet's snapshot at the scrape; a scrape never touches a device. A device's lines are rendered once
-per reading.
+per reading: when it arrives while somebody scrapes, so that a scrape only joins them; not at all while nobody does.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from weakref import WeakKeyDictionary
 import gevent
 from prometheus_client import CollectorRegistry, generate_latest
 
+from app.clock import Clock
+from app.events import DeviceObserved, EventBus
 from app.miners.dialects import model_of
 from app.miners.telemetry import MEASURES, pool_in_use, ratio, telemetry
 from app.models import Reading
@@ -27,6 +29,8 @@ from app.services.legacy_names import LegacyNames, legacy_block
 RENDER_BATCH = 100
 # Not 0: that lets only those run who are ready, and no answer of a miner or a disk is read.
 YIELD_SECONDS = 0.001
+# A Prometheus that was here within this time comes again.
+SCRAPER_STAYS_SECONDS = 60.0
 
 POOL_NAMES = {
     "mine.ocean.xyz:3334": "Ocean Main",
@@ -53,7 +57,7 @@ BY_LABEL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Series:
     """What one reading of one device exports. `lines` has one ready line per row of MEASURES, "" for what is absent."""
 
@@ -67,12 +71,14 @@ class Series:
 
 
 class Metrics:
-    """Owns the rendered lines of each device's last reading."""
+    """Owns the rendered lines of each device's last reading, and when somebody last scraped."""
 
     def __init__(
         self,
         fleet: Fleet,
         registry: CollectorRegistry,
+        events: EventBus,
+        clock: Clock,
         *,
         legacy: bool,
         also: Callable[[], Iterable[str]] = tuple,
@@ -84,10 +90,15 @@ class Metrics:
         self._legacy = (
             LegacyNames({*OVERVIEW, *BY_LABEL, *(f"pluto_device_{m.key}" for m in MEASURES)}) if legacy else None
         )
+        self._clock = clock
+        self._scraped: float | None = None
         self._series: WeakKeyDictionary[Tracked, Series] = WeakKeyDictionary()
+        self._blocks: WeakKeyDictionary[Series, tuple[str, str]] = WeakKeyDictionary()
+        events.subscribe(DeviceObserved, lambda event: self._observed(event.tracked))
 
     def render(self) -> bytes:
         """The whole exposition, text format 0.0.4: one snapshot, for nothing else runs while it is put together."""
+        self._scraped = self._clock.monotonic()
         self._render_ahead()
         monitored = self._fleet.monitored()
         online = [(tracked, self._current(tracked, reading)) for tracked, reading in _answering(monitored)]
@@ -95,7 +106,7 @@ class Metrics:
         parts += [*_devices(monitored, online), *self._also()]
         if self._legacy:
             names = self._legacy.assign(self._fleet.all())
-            parts += [legacy_block(names[tracked.mac], series.values) for tracked, series in online]
+            parts += [self._block(series, names[tracked.mac]) for tracked, series in online]
         return "".join(parts).encode()
 
     def _render_ahead(self) -> None:
@@ -104,6 +115,22 @@ class Metrics:
             if at % RENDER_BATCH == RENDER_BATCH - 1:
                 gevent.sleep(YIELD_SECONDS)
             self._current(tracked, reading)
+
+    def _observed(self, tracked: Tracked) -> None:
+        """In the poll's greenlet, about 0.1 ms: spread over the interval it delays nobody, at the scrape it would."""
+        if self._scraped is None or self._clock.monotonic() - self._scraped > SCRAPER_STAYS_SECONDS:
+            return
+        if tracked.reading is not None:
+            series = self._current(tracked, tracked.reading)
+            if self._legacy and (prefix := self._legacy.known(tracked.mac)):
+                self._block(series, prefix)
+
+    def _block(self, series: Series, prefix: str) -> str:
+        known, text = self._blocks.get(series, ("", ""))
+        if known != prefix:
+            text = legacy_block(prefix, series.values)
+            self._blocks[series] = (prefix, text)
+        return text
 
     def _current(self, tracked: Tracked, reading: Reading) -> Series:
         series = self._series.get(tracked)
