@@ -93,6 +93,18 @@ def test_the_past_goes_in_front_with_lower_numbers(log):
     assert log.lines == 1
 
 
+def test_the_past_is_never_later_than_what_was_heard_after_it():
+    """Its moments are estimates: the age is told from the newest line, as if that had just been said."""
+    clock = FakeClock()
+    log = DeviceLog("02:00:5e:00:00:01", clock)
+    log.add([line("heard")])
+    clock.advance(10)
+    ages = {"long ago": 60_000.0, "just before": 5_000.0}
+    log.place_before([line("long ago"), line("just before")], lambda each: ages[each.line])
+    long_ago, just_before, heard = (entry.at for entry in log.ring.all())
+    assert long_ago < just_before == heard
+
+
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 1500)), max_size=8))
 def test_whatever_is_put_where_numbers_are_positive_and_have_no_gap(steps):
     log = DeviceLog("02:00:5e:00:00:01", FakeClock())

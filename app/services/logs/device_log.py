@@ -51,9 +51,13 @@ class DeviceLog:
         self.add([LogLine(text, "W", NOTE_TAG)])
 
     def place_before(self, lines: list[LogLine], age_ms: Callable[[LogLine], float | None]) -> None:
-        """Puts lines of the past in front, as many as there is room for. `age_ms`: how long ago, if that is known."""
+        """Puts lines of the past in front, as many as there is room for. `age_ms`: how long ago, if that is known; an
+        estimate, so it never puts a line after one that was heard later."""
+        heard = next((entry.at for entry in self.ring.all() if entry.at is not None), None)
         for line in reversed(lines):
-            entry = Entry(self.lowest - 1, self._moment(age_ms(line)), line, live=False)
+            at = self._moment(age_ms(line))
+            at = min(at, heard) if at is not None and heard is not None else at
+            entry = Entry(self.lowest - 1, at, line, live=False)
             if not self.ring.prepend(entry):
                 return
             self.lowest -= 1
