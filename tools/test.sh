@@ -1,10 +1,10 @@
 #!/bin/sh
-# The tests in four processes side by side, each with every fourth file: they wait for sockets more than they compute.
+# The tests in three processes side by side, each with every third file: they wait for sockets more than they compute.
 # Prints what each process said, last the sum, and fails if one of them did.
 set -u
 cd "$(dirname "$0")/.."
 
-shards=4
+shards=3
 logs=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$logs"' EXIT
 trap 'exit 130' INT TERM
