@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 
 from app.blueprints.base import Blueprint, actor, answer, runtime
-from app.miners.mac import normalise_mac
+from app.miners.mac import spelled
 from app.schemas.device import DeviceEnvelope
 from app.schemas.job import JobEnvelope, RepairSchema, job_on_the_wire
 
@@ -19,7 +19,7 @@ blueprint = Blueprint("drift", __name__, url_prefix="/devices", description="Min
 @blueprint.alt(400, "It runs what it should")
 @blueprint.alt(404, "Device not found")
 def accept_drift(mac: str) -> Response:
-    return answer("Drift accepted successfully", runtime().repair.accept(_mac(mac)))
+    return answer("Drift accepted successfully", runtime().repair.accept(spelled(mac)))
 
 
 @blueprint.post("/<mac>/drift/repair")
@@ -29,9 +29,5 @@ def accept_drift(mac: str) -> Response:
 @blueprint.alt(404, "Device not found")
 @blueprint.alt(409, "It is in another job that is not over")
 def repair_drift(body: dict[str, Any], mac: str) -> dict[str, Any]:
-    job = runtime().repair.repair(_mac(mac), actor(), restart=body["restart"])
+    job = runtime().repair.repair(spelled(mac), actor(), restart=body["restart"])
     return {"message": "Repair started successfully", "data": job_on_the_wire(job)}
-
-
-def _mac(text: str) -> str:
-    return normalise_mac(text) or text

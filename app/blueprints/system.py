@@ -6,7 +6,7 @@ from typing import Any
 
 from app.blueprints.base import Blueprint, actor, runtime
 from app.errors import Invalid
-from app.miners.mac import normalise_mac
+from app.miners.mac import normalise_mac, spelled
 from app.schemas.system import (
     ChangedEnvelope,
     CommandEnvelope,
@@ -48,7 +48,7 @@ def change_system(body: dict[str, Any], mac: str) -> dict[str, Any]:
     if whose != normalise_mac(mac):
         raise Invalid("This is another device's object", {"mac": [f"Is of {whose}."]})
     asked = SystemRequest(names_preset="preset_uuid" in body, **body)
-    applied = runtime().system_settings.change(_mac(mac), asked, Origin(actor()))
+    applied = runtime().system_settings.change(spelled(mac), asked, Origin(actor()))
     return changed_on_the_wire("Device system info updated successfully", applied)
 
 
@@ -60,7 +60,7 @@ def change_system(body: dict[str, Any], mac: str) -> dict[str, Any]:
 @blueprint.alt(502, _FAILED)
 @blueprint.alt(504, _LATE)
 def restart_device(mac: str) -> dict[str, str]:
-    return {"message": _SAID["restart"], "data": runtime().commands.restart(_mac(mac))}
+    return {"message": _SAID["restart"], "data": runtime().commands.restart(spelled(mac))}
 
 
 @blueprint.post("/<mac>/system/<any(identify, pause, resume):command>")
@@ -72,7 +72,7 @@ def restart_device(mac: str) -> dict[str, str]:
 @blueprint.alt(502, _FAILED)
 @blueprint.alt(504, _LATE)
 def command_device(mac: str, command: str) -> dict[str, str]:
-    return {"message": _SAID[command], "data": runtime().commands.command(_mac(mac), command)}
+    return {"message": _SAID[command], "data": runtime().commands.command(spelled(mac), command)}
 
 
 @blueprint.get("/<mac>/options")
@@ -87,7 +87,7 @@ def device_options(mac: str) -> dict[str, Any]:
 @blueprint.response(200, JournalEnvelope, description="What was written to the miner, newest first; at most 200")
 @blueprint.alt(404, "Device not found")
 def device_journal(mac: str) -> dict[str, Any]:
-    entries = runtime().system_settings.journal(_mac(mac))
+    entries = runtime().system_settings.journal(spelled(mac))
     return {"message": "Journal retrieved successfully", "data": entries}
 
 
@@ -101,9 +101,5 @@ def device_journal(mac: str) -> dict[str, Any]:
 @blueprint.alt(502, _FAILED)
 @blueprint.alt(504, _LATE)
 def revert_entry(body: dict[str, Any], mac: str, entry_id: str) -> dict[str, Any]:
-    applied = runtime().system_settings.revert(_mac(mac), entry_id, SystemRequest(**body), Origin(actor()))
+    applied = runtime().system_settings.revert(spelled(mac), entry_id, SystemRequest(**body), Origin(actor()))
     return changed_on_the_wire("Change reverted successfully", applied)
-
-
-def _mac(text: str) -> str:
-    return normalise_mac(text) or text

@@ -24,3 +24,8 @@ def normalise_mac(value: object) -> str | None:
     """`02:00:5E:00:00:1A`, `02-00-..`, `0200.5e00.001a` or `02005e00001a` → `02:00:5e:00:00:1a`; None for anything that
     is no MAC of a device."""
     return _normalise(value) if isinstance(value, str) and len(value) <= 32 else None
+
+
+def spelled(text: str) -> str:
+    """The one spelling of a MAC that a caller names; what is no MAC is passed on as it is, and found nowhere."""
+    return normalise_mac(text) or text

@@ -10,7 +10,7 @@ from app.clock import Clock, iso
 from app.errors import DeviceBadPayload, Invalid, NothingToImprint
 from app.events import DeviceDeleted, EventBus
 from app.miners.address import Address, AddressRule
-from app.miners.mac import normalise_mac
+from app.miners.mac import normalise_mac, spelled
 from app.miners.redaction import redact
 from app.miners.telemetry import MEASURED_FIELDS
 from app.models import Device, Found
@@ -61,7 +61,7 @@ class DeviceService:
         return sorted(devices, key=lambda tracked: tracked.device.created_at, reverse=True)
 
     def get(self, mac: str) -> Tracked:
-        return self._fleet.get(_mac(mac))
+        return self._fleet.get(spelled(mac))
 
     def by_preset(self, preset_uuid: str) -> list[Tracked]:
         return [tracked for tracked in self._fleet.all() if tracked.device.preset_uuid == preset_uuid]
@@ -101,7 +101,7 @@ class DeviceService:
         `ip` moves the device by hand, unless the miner answers with its MAC where the record says. Raises
         DeviceNotFound, Invalid.
         """
-        mac = _mac(mac)
+        mac = spelled(mac)
         tracked = self._fleet.get(mac)
         fields = dict(edit.fields)
         info = _editable(edit.info)
@@ -124,7 +124,7 @@ class DeviceService:
     def delete(self, mac: str) -> Tracked:
         """Forgets the record, then ends the monitoring; in this order nobody can watch it again in between. Returns the
         device as it was."""
-        tracked = self._fleet.remove(_mac(mac))
+        tracked = self._fleet.remove(spelled(mac))
         self._monitoring.unwatch([tracked])
         self._events.publish(DeviceDeleted(tracked.mac))
         return tracked
@@ -135,11 +135,6 @@ class DeviceService:
         self._monitoring.unwatch([tracked for tracked in self._fleet.monitored() if tracked.mac not in wanted])
         self._monitoring.watch([tracked for tracked in self._fleet.all() if tracked.mac in wanted])
         return self._fleet.monitored()
-
-
-def _mac(text: str) -> str:
-    """One spelling; what is no MAC is passed on as it is and found nowhere."""
-    return normalise_mac(text) or text
 
 
 def _valid_mac(text: str) -> str:
