@@ -42,11 +42,9 @@ class Measure:
 def number(value: object) -> float | None:
     """A finite number, or a text that is one (some forks quote numbers); None for everything else, booleans
     included."""
-    if isinstance(value, bool):
-        return None
     if isinstance(value, str):
         value = float(value) if _NUMERIC.fullmatch(value.strip()) else None
-    if not isinstance(value, (int, float)):
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
         return None
     converted = float(value)
     return converted if math.isfinite(converted) else None
@@ -61,7 +59,10 @@ def flag(value: object) -> float | None:
 
 
 def _first(info: Info, fields: Fields) -> object:
-    return next((info[field] for field in fields if field in info), None)
+    for field in fields:  # not next() over a generator: it took a third of the time of all measures
+        if field in info:
+            return info[field]
+    return None
 
 
 def _amount(info: Info, fields: Fields, scale: float = 1.0) -> float | None:

@@ -33,8 +33,8 @@ def labels(pairs: Mapping[str, str]) -> str:
 
 def number(value: float) -> str:
     """The shortest text that reads back as the same float."""
-    value = float(value)  # a sum of nothing is the integer 0
-    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)
+    text = repr(value + 0.0)  # a sum of nothing is the integer 0, and zero has no sign
+    return text[:-2] if text.endswith(".0") else text
 
 
 def header(name: str, help_: str, kind: str = "gauge") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
+from operator import itemgetter
 
 from app.miners.telemetry import MEASURES
 from app.services.exposition import header, legacy_name, number
@@ -18,28 +19,27 @@ class LegacyNames:
 
     def __init__(self, reserved: Iterable[str]) -> None:
         self._reserved = frozenset(reserved)
-        self._hostnames: list[tuple[str, str]] = []
+        self._hostnames: list[tuple[str, str, str]] = []
         self._assigned: dict[str, str] = {}
 
     def assign(self, devices: Iterable[Tracked]) -> Mapping[str, str]:
         """MAC → prefix, for all of `devices`; worked out anew only when a hostname or the set of devices changed."""
-        oldest = sorted(devices, key=lambda tracked: tracked.device.created_at)
-        hostnames = [(tracked.mac, tracked.hostname) for tracked in oldest]
+        hostnames = [(tracked.device.created_at, tracked.mac, tracked.hostname) for tracked in devices]
         if hostnames != self._hostnames:
-            self._hostnames, self._assigned = hostnames, _assign(hostnames, self._reserved)
+            self._hostnames, self._assigned = hostnames, _assign(sorted(hostnames, key=itemgetter(0)), self._reserved)
         return self._assigned
 
     def known(self, mac: str) -> str | None:
-        """The prefix at the last `assign`."""
+        """The prefix since the last `assign`."""
         return self._assigned.get(mac)
 
 
-def _assign(hostnames: Iterable[tuple[str, str]], reserved: frozenset[str]) -> dict[str, str]:
+def _assign(oldest: Iterable[tuple[str, str, str]], reserved: frozenset[str]) -> dict[str, str]:
     """Whole names are compared: `a_core` + `voltage_volts` is `a` + `core_voltage_volts`, and `total` + `efficiency` is
     the fleet's."""
     taken = set(reserved)
     assigned = {}
-    for mac, hostname in hostnames:
+    for _, mac, hostname in oldest:
         prefix = next(
             each for each in _candidates(legacy_name(hostname), mac.replace(":", "")) if taken.isdisjoint(_names(each))
         )
@@ -59,9 +59,9 @@ def _names(prefix: str) -> set[str]:
     return {f"{prefix}_{measure.key}" for measure in LEGACY}
 
 
-def legacy_block(prefix: str, values: Mapping[str, float]) -> str:
+def legacy_lines(prefix: str, values: Mapping[str, float]) -> tuple[str, ...]:
     """The original's 14 families for one device, without those whose value is absent."""
-    return "".join(
+    return tuple(
         f"{header(name := f'{prefix}_{measure.key}', measure.help)}{name} {number(values[measure.key])}\n"
         for measure in LEGACY
         if measure.key in values

@@ -1,0 +1,91 @@
+"""What one reading of one device exports to Prometheus, as ready lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.miners.dialects import model_of
+from app.miners.telemetry import MEASURES, pool_in_use, telemetry
+from app.models import Reading
+from app.services.exposition import labels, number, plain
+from app.services.fleet import Tracked
+from app.services.legacy_names import legacy_lines
+
+# (name, help, kind) of a device's families, in the order of `Series.lines`.
+FAMILIES = (
+    ("pluto_device_info", "What the device is; always 1", "gauge"),
+    ("pluto_device_restarts_total", "Restarts of the miner seen since the service started", "counter"),
+    *((f"pluto_device_{measure.key}", measure.help, "gauge") for measure in MEASURES),
+)
+POOL_NAMES = {
+    "mine.ocean.xyz:3334": "Ocean Main",
+    "solo.ckpool.org:3333": "CKPool Main",
+    "solo.ckpool.org:4334": "CKPool High Diff",
+    "umbrel.local:2018": "Public Pool Local",
+}
+_MEASURED = tuple((measure.key, f"pluto_device_{measure.key}") for measure in MEASURES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """`lines` has one line for each of FAMILIES, "" for what is absent; `legacy` the lines of the original's families
+    under `prefix`, none without one. `hashrate` (GH/s), `power` (W) and the shares are what the totals are made of.
+    """
+
+    reading: Reading
+    about: Mapping[str, str]
+    labels: str
+    lines: tuple[str, ...]
+    prefix: str | None
+    legacy: tuple[str, ...]
+    hashrate: float | None
+    power: float | None
+    accepted: float | None
+    rejected: float | None
+
+
+def series_of(tracked: Tracked, reading: Reading, prefix: str | None, before: Series | None) -> Series:
+    """What `reading` exports. Of the series `before` it only that is kept which says who the device is."""
+    about: Mapping[str, str] = _about(tracked, reading.info)
+    if before is not None and before.about == about:
+        about, suffix, info_line = before.about, before.labels, before.lines[0]
+    else:
+        suffix, info_line = identity(tracked.mac, reading.info), f"pluto_device_info{labels(about)} 1\n"
+    values = telemetry(reading.info)
+    lines = (
+        info_line,
+        f"pluto_device_restarts_total{suffix} {tracked.restarts}\n",
+        *[f"{name}{suffix} {number(values[key])}\n" if key in values else "" for key, name in _MEASURED],
+    )
+    totals = (values.get(key) for key in ("hashrate_ghs", "power_watts", "shares_accepted", "shares_rejected"))
+    return Series(
+        reading, about, suffix, lines, prefix, () if prefix is None else legacy_lines(prefix, values), *totals
+    )
+
+
+def identity(mac: str, info: Mapping[str, Any]) -> str:
+    """The labels that every series of a device carries."""
+    return labels({"mac": mac, "hostname": str(info.get("hostname") or ""), "model": model_of(info)})
+
+
+def _about(tracked: Tracked, info: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "mac": tracked.mac,
+        "hostname": str(info.get("hostname") or ""),
+        "model": model_of(info),
+        "ip": str(tracked.address),
+        "version": plain(str(info.get("version") or "")) or "unknown",
+        "board": str(info.get("boardVersion") or ""),
+        "asic": str(info.get("ASICModel") or ""),
+        "pool": _pool(info) or "",
+    }
+
+
+def _pool(info: Mapping[str, Any]) -> str | None:
+    pool = pool_in_use(info)
+    if pool is None:
+        return None
+    name = f"{pool[0]}:{pool[1]}"
+    return plain(POOL_NAMES.get(name.lower(), name))
