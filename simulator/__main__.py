@@ -20,6 +20,7 @@ from gevent import event, get_hub
 
 from . import control
 from .control import Control, parse_address
+from .exposition import MODES
 from .fleet import Fleet
 from .generations import GENERATIONS
 from .rosters import demo_fleet, make_specs, with_body
@@ -46,6 +47,9 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--log-rate", type=float, default=2.0, help="log lines per second and miner (%(default)s)")
     options.add_argument("--latency", type=float, default=0.0, help="seconds before an answer (%(default)s)")
     options.add_argument("--seed", type=int, default=1, help="same seed, same fleet (%(default)s)")
+    options.add_argument("--first", type=int, default=0, help="with --count: number of the first (%(default)s)")
+    options.add_argument("--stamp", action="store_true", help="/info says when it was written (monotonic ns)")
+    options.add_argument("--exposition", choices=MODES, default="", help="miners have a /metrics, which closes or not")
     options.add_argument("--control", metavar="IP:PORT", help="listen here for the control API")
     return options
 
@@ -57,7 +61,8 @@ def specs_of(options: argparse.Namespace) -> list[MinerSpec]:
     if options.body is not None:
         return [with_body(options.body.read_bytes(), parse_address(options.listen))]
     per_address = not options.shared
-    return make_specs(options.count, options.generation, options.base, options.port, per_address=per_address)
+    where = options.base, options.port
+    return make_specs(options.count, options.generation, *where, per_address=per_address, first=options.first)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -65,7 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     timings = replace(LIFELIKE, boot=options.boot_seconds, latency=options.latency)
     try:
-        specs = [replace(spec, log_rate=options.log_rate) for spec in specs_of(options)]
+        extras = {"log_rate": options.log_rate, "stamp": options.stamp, "exposition": options.exposition}
+        specs = [replace(spec, **extras) for spec in specs_of(options)]
         with Fleet(specs, options.seed, timings=timings) as fleet:
             return serve(fleet, options)
     except (ValueError, OSError) as error:

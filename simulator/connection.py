@@ -81,7 +81,7 @@ class Connection:
 
     def send_reply(self, reply: Reply, request: Request) -> None:
         """Write a whole answer in one go, and close if this firmware does."""
-        close = self.miner.generation.closes
+        close = self.miner.generation.closes or reply.close
         body = b"" if request.method == "HEAD" else reply.payload()
         self.send(reply.head(close=close) + body)
         if reply.after is not None:

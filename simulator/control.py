@@ -9,6 +9,7 @@ it to loopback.
     POST   /miners/<mac>/move           {"address": "127.0.0.5:8101"}
     POST   /miners/<mac>/say            {"text": "…", "level": "W"}: a line in its log
     GET    /miners/<mac>/said           the last entries of its log, as they were written
+    GET    /miners/<mac>/writes         what was written to it: method, path and body, the oldest first
     GET    /faults                      the names of the faults
 """
 
@@ -89,6 +90,11 @@ def _said(miner: Miner, body: Body) -> Body:
     return {"said": [entry.decode(errors="replace") for entry in miner.log.recent]}
 
 
+def _writes(miner: Miner, body: Body) -> Body:
+    writes = miner.ledger.writes
+    return {"writes": [[each.method, each.path, each.body.decode(errors="replace")] for each in writes]}
+
+
 ACTIONS: dict[tuple[str, str], Callable[[Miner, Body], Body]] = {
     ("GET", ""): _details,
     ("POST", "fault"): _set_fault,
@@ -99,6 +105,7 @@ ACTIONS: dict[tuple[str, str], Callable[[Miner, Body], Body]] = {
     ("POST", "move"): _move,
     ("POST", "say"): _say,
     ("GET", "said"): _said,
+    ("GET", "writes"): _writes,
 }
 
 

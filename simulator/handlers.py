@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from typing import TYPE_CHECKING
 
 import gevent
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from .miner import Miner
 
 IDENTIFY_SECONDS = 30.0
+STAMP = b"simulatorWroteNs"
 PAGE = b"<!DOCTYPE html><html><head><title>AxeOS</title></head><body><app-root></app-root></body></html>"
 
 
@@ -25,7 +27,13 @@ def page(miner: Miner, request: Request, connection: Connection) -> Reply:
 
 def system_info(miner: Miner, request: Request, connection: Connection) -> Reply:
     """GET /api/system/info."""
-    return Reply(body=miner.reported_info())
+    body = miner.reported_info()
+    return Reply(body=stamped(body, time.monotonic_ns()) if miner.spec.stamp else body)
+
+
+def stamped(body: bytes, now: int) -> bytes:
+    """A JSON object with `now` (CLOCK_MONOTONIC in ns, which all processes of a machine share) as its first member."""
+    return b'{"%s":%d,%s' % (STAMP, now, body[1:])
 
 
 def asic(miner: Miner, request: Request, connection: Connection) -> Reply:

@@ -53,7 +53,8 @@ class Request:
 
 @dataclass(slots=True)
 class Reply:
-    """One answer. `chunked` sends it without a length; `after` runs when it is on its way (a restart)."""
+    """One answer. `chunked` sends it without a length; `after` runs when it is on its way (a restart).
+    `close`: the connection ends with it."""
 
     status: int = 200
     body: bytes = b""
@@ -61,6 +62,7 @@ class Reply:
     chunked: bool = False
     headers: tuple[tuple[str, str], ...] = CORS
     after: Callable[[], None] | None = None
+    close: bool = False
 
     def head(self, *, close: bool = False) -> bytes:
         """Status line and headers, with the blank line."""

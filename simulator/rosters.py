@@ -59,16 +59,17 @@ def make_specs(
     port: int = 0,
     *,
     per_address: bool = True,
+    first: int = 0,
 ) -> list[MinerSpec]:
     """`count` miners. `per_address`: each its own address from `base` on, all on `port`; else all on
-    `base`, from `port` on. Port 0: any free one."""
+    `base`, from `port` on. Port 0: any free one. `first`: the number of the first, in its MAC and hostname."""
     kinds = islice(cycle(_kinds(generation)), count)
     return [
         MinerSpec(
             generation=kind,
             board=board,
-            hostname=f"miner-{index:04d}",
-            mac=mac_of(index),
+            hostname=f"miner-{first + index:04d}",
+            mac=mac_of(first + index),
             address=_address(base, port, index, per_address),
         )
         for index, (kind, board) in enumerate(kinds)

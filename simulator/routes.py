@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import handlers, log_socket, pools_api, settings_api
+from . import exposition, handlers, log_socket, pools_api, settings_api
 from .generations import GENERATIONS, Generation
 from .http import CORS, HTML, Reply, Request
 from .origins import origin_allowed
@@ -76,6 +76,8 @@ def reply(miner: Miner, request: Request, connection: Connection) -> Reply | Non
         return Reply(431, b"Header fields are too long", HTML, headers=())
     handler = HANDLERS[generation.name].get((request.method, request.path))
     if handler is None:
+        if miner.spec.exposition and (request.method, request.path) == ("GET", exposition.PATH):
+            return exposition.exposition_reply(miner)
         return _unknown(generation, request)
     if not origin_allowed(generation, request):
         return log_socket.refuse(miner, request, connection, 401)

@@ -39,7 +39,8 @@ class MinerSpec:
     """One miner. Port 0 takes any free port. `body`: a recorded /info, served as it is.
 
     `otp`: NerdOS asks for `otp_code` on writes. `log_rate`: lines per second. `settings` override what is
-    stored at first start.
+    stored at first start. For the benchmark: `stamp` puts the time of writing into /info, `exposition`
+    (keep-alive or close) adds a /metrics.
     """
 
     generation: str = "2.12"
@@ -52,6 +53,8 @@ class MinerSpec:
     otp_code: str = "123456"
     log_rate: float = 2.0
     settings: Mapping[str, Any] | None = None
+    stamp: bool = False
+    exposition: str = ""
 
 
 def normal_mac(mac: str) -> str:
