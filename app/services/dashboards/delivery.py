@@ -101,7 +101,8 @@ class FileDelivery:
         return self._folder / f"{uid}.json"
 
     def _on_disk(self, work: Any, *arguments: Any) -> None:
-        self._disk = self._disk or ThreadPool(1)  # after fork
+        if self._disk is None:  # and not its truth: a pool without work is false
+            self._disk = ThreadPool(1)  # after fork
         try:
             self._disk.apply(work, arguments)
         except OSError as error:

@@ -22,8 +22,8 @@ MAX_STEPS = 10
 
 
 class Publisher:
-    """Owns which boards Grafana would not take, so that this is said once. Every step that taught something is on disk
-    before the next."""
+    """Owns which boards Grafana would not take, so that this is said once, and whether what an earlier run left behind
+    was swept. Every step that taught something is on disk before the next."""
 
     def __init__(
         self, grafana: GrafanaClient, delivery: Delivery, templates: Templates, boards: Boards, *, publish: bool
@@ -34,16 +34,20 @@ class Publisher:
         self._boards = boards
         self._publish = publish
         self._rejected: set[str] = set()
+        self._swept = False
 
     def prepare(self, uids: Iterable[str]) -> None:
         """Writes the files of these boards, and takes away those of boards that are gone, where files are the way;
         Grafana need not answer for that. Raises GrafanaError."""
-        if self._delivery.ahead:
-            titles = self._boards.titles()
-            for uid in titles.keys() & set(uids):
-                board = self._board(uid)
-                self._delivery.deliver(board, self._made(board, titles[uid]))
+        if not self._delivery.ahead:
+            return
+        titles, wanted = self._boards.titles(), set(uids)
+        for uid in titles.keys() & wanted:
+            board = self._board(uid)
+            self._delivery.deliver(board, self._made(board, titles[uid]))
+        if not (self._swept and wanted <= titles.keys()):
             self._delivery.sweep(titles)
+            self._swept = True
 
     def settle(self, uid: str, title: str) -> None:
         """Returns when the board is as it should be. Raises GrafanaError."""

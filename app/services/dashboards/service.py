@@ -13,7 +13,7 @@ import gevent
 from gevent.event import Event
 
 from app.clock import Clock
-from app.errors import DashboardUnsettled, GrafanaError
+from app.errors import DashboardUnsettled, GrafanaError, StoreError
 from app.events import DeviceDeleted, DeviceObserved, EventBus
 from app.services.dashboards.agenda import Agenda
 from app.services.dashboards.boards import OVERVIEW_NAME, OVERVIEW_UID, Board, device_uid, new_board
@@ -40,7 +40,7 @@ class Seen:
 class Dashboards:
     """Owns when which board is attended to. What should be is what the fleet's events say; what is, `Boards` knows.
 
-    A board is made when its device is first seen online, and looked after every 5 minutes from then on: what was
+    A board is made when its device is first seen online, and looked after every 5 minutes or so from then on: what was
     deleted, unpublished or paused in Grafana, or lost with its database, is there again under the same link. It is
     taken away with its device when `delete_with_device`.
     """
@@ -134,6 +134,9 @@ class Dashboards:
     def _step(self) -> float:
         try:
             return self._turn()
+        except StoreError as error:
+            log.warning("the dashboards wait for the disk", extra={"reason": str(error)})
+            return SLOWEST_SECONDS
         except Exception:
             log.exception("the dashboards met an unexpected error")
             return SLOWEST_SECONDS
@@ -151,6 +154,8 @@ class Dashboards:
 
     def _take_changes(self) -> None:
         """A hostname that comes or goes may change the titles of others that have it too."""
+        if not (self._changes or self._unprepared):
+            return
         before = self._boards.titles()
         while self._changes:
             self._take(self._changes[0])
