@@ -2,53 +2,30 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import gevent
 import orjson
 import plyvel
-from gevent.threadpool import ThreadPool
+from gevent.monkey import get_original
 
 from app.clock import Clock
-from app.errors import StoreLocked
+from app.errors import StoreClosed, StoreError, StoreUnwritable
+from app.store import directories
+from app.store.faults import fault, probe
+from app.store.lock import wait_until_free
+from app.store.repair import Damage, Repair, open_whole, repair
+from app.store.writer import Writer
 
 log = logging.getLogger(__name__)
 
-OPEN_PATIENCE_SECONDS = 10.0
-
-
-class DataDirLock:
-    """The right to use a data directory, held by an flock of our own.
-
-    LevelDB's own lock is POSIX fcntl: a second open in the same process fails and thereby drops it, so it cannot be the
-    one that counts.
-    """
-
-    def __init__(self, data_dir: Path) -> None:
-        self._path = data_dir / "pluto.lock"
-        self._file: Any = None
-
-    def acquire(self) -> None:
-        """Raises StoreLocked when another process holds it. Makes the directory, for its owner only."""
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path.parent.chmod(0o700)
-        file = self._path.open("a")
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.close()
-            raise StoreLocked(str(self._path.parent)) from None
-        self._file = file
-
-    def release(self) -> None:
-        if self._file:
-            self._file.close()
-            self._file = None
+ROWS_AT_ONCE = 256
 
 
 class Database:
@@ -56,88 +33,224 @@ class Database:
     asked for.
 
     A write that is still queued when a later one is asked for reaches the disk first: a telemetry batch can never undo
-    a delete.
+    a delete. A write that fails was never made. After one the database is opened anew before the next: LevelDB appends
+    to the torn record that a full disk left in its log, and what it acknowledges there is gone when it is opened again.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.writes = 0
+        self.repair: Repair | None = None
+        self.failure: StoreError | None = None
         self._db: plyvel.DB | None = None
-        self._writer: ThreadPool | None = None
+        self._writer: Writer | None = None
+        self._before: dict[bytes, bytes | None] = {}
+        self._said = False
+        self._directory = -1
+        # A lock of the system's, not gevent's: the writing thread opens anew what others read.
+        self._handle = get_original("_thread", "allocate_lock")()
 
     @property
     def is_open(self) -> bool:
-        return self._db is not None
+        return self._writer is not None
 
     def open(self, clock: Clock) -> None:
-        """Waits up to 10 s for a predecessor (a gunicorn worker being replaced) to let go of LevelDB's lock."""
+        """Opens it, or makes it; what is damaged is repaired first (`repair` says how), which may take its time: in the
+        writing thread. Raises StoreError, StoreLocked when somebody else has it open for more than 10 s."""
         os.umask(0o077)
-        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        until = clock.monotonic() + OPEN_PATIENCE_SECONDS
-        while True:
-            try:
-                self._db = plyvel.DB(str(self.path), create_if_missing=True)
-                break
-            except plyvel.IOError as error:
-                if "lock" not in str(error).lower() or clock.monotonic() > until:
-                    raise
-            gevent.sleep(0.25)
-        self._writer = ThreadPool(1)
+        try:
+            directories.finish(self.path)
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directories.sync(self.path.parent)
+            wait_until_free(self.path, clock)
+        except OSError as error:
+            raise fault(error, self.path) from None
+        writer = Writer()
+        try:
+            self._db = writer.run(self._opened, clock)
+        except BaseException:
+            writer.close()
+            raise
+        self._writer = writer
+        if self.repair:
+            log.error(
+                "a damaged store was repaired; the damaged one is kept",
+                extra={"path": str(self.path)} | asdict(self.repair),
+            )
 
     def close(self) -> None:
         """Finishes what is queued, then closes. Idempotent."""
-        if self._writer:
-            self._writer.join()
-            self._writer.kill()
-            self._writer = None
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
         if self._db:
             self._db.close()
             self._db = None
+        if self._directory >= 0:
+            os.close(self._directory)
+            self._directory = -1
 
     def get(self, key: str) -> Any | None:
         """The parsed value; None when there is none or it is no JSON (logged)."""
-        raw = self._open_db().get(key.encode())
+        with self._reading() as db:
+            raw = db.get(key.encode(), verify_checksums=True)
         return None if raw is None else self._parsed(key, raw)
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Any]]:
         """Every key below `prefix` with its parsed value, in key order; values that are no JSON are left out
         (logged)."""
-        for raw_key, raw in self._open_db().iterator(prefix=prefix.encode()):
+        with self._reading() as db:
+            rows = list(db.iterator(prefix=prefix.encode(), verify_checksums=True))
+        for raw_key, raw in rows:
             key = raw_key.decode(errors="replace")
             value = self._parsed(key, raw)
             if value is not None:
                 yield key, value
 
+    def keys(self, prefix: str) -> list[str]:
+        with self._reading() as db:
+            return [key.decode() for key in db.iterator(prefix=prefix.encode(), include_value=False)]
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Everything as it is now, whatever is written while it is read. The iterator raises StoreClosed when the
+        database is closed, or opened anew, meanwhile."""
+        with self._reading() as db:
+            iterator = db.iterator(verify_checksums=True, fill_cache=False)  # of LevelDB's: sees no later write
+        return self._rest(iterator)
+
+    def _rest(self, iterator: Any) -> Iterator[tuple[bytes, bytes]]:
+        while True:
+            with self._handle:
+                try:
+                    part = list(islice(iterator, ROWS_AT_ONCE))
+                except (plyvel.Error, RuntimeError):
+                    raise StoreClosed(str(self.path)) from None
+            if not part:
+                return
+            yield from part
+
     def write(self, puts: Mapping[str, Any], deletes: Iterable[str] = (), *, sync: bool = True) -> None:
         """One atomic batch; `sync` waits for the disk. Values may be JSON-able objects or ready bytes. Returns when
-        written."""
+        written; raises StoreError when not."""
         encoded = {
             key.encode(): value if isinstance(value, bytes) else orjson.dumps(value) for key, value in puts.items()
         }
         gone = [key.encode() for key in deletes]
-        if self._writer is None:
-            raise RuntimeError("the store is not open")
-        self._writer.spawn(self._write, encoded, gone, sync).get()
+        self._in_writer(self._write, encoded, gone, sync)
 
     def compact(self, prefix: str) -> None:
         """Rewrites what stands below `prefix`: until LevelDB does so by itself, its files hold overwritten values as
-        well."""
-        if self._writer is None:
-            raise RuntimeError("the store is not open")
+        well. Not while it cannot be written."""
         start = prefix.encode()
-        self._writer.spawn(lambda: self._open_db().compact_range(start=start, stop=start + b"\xff")).get()
+        self._in_writer(self._compact, start, start + b"\xff")
 
-    def _write(self, puts: dict[bytes, bytes], deletes: list[bytes], sync: bool) -> None:
+    def retry(self) -> bool:
+        """Whether it can be written; tries, where a write failed."""
+        if self.failure is not None and self.is_open:
+            try:
+                self._in_writer(self._mend)
+            except StoreError:
+                return False
+        return True
+
+    # In the writing thread.
+
+    def _opened(self, clock: Clock) -> plyvel.DB:
+        try:
+            try:
+                db = open_whole(self.path)
+            except Damage as damage:
+                self.repair = repair(self.path, str(damage), clock.now())
+                db = open_whole(self.path)
+            self._directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            os.fsync(self._directory)
+        except (plyvel.Error, OSError) as error:
+            raise fault(error, self.path) from None
+        return db
+
+    def _write(self, puts: Mapping[bytes, bytes], deletes: list[bytes], sync: bool) -> None:
+        """Tries twice: what stood in the way may be gone by now."""
+        for _ in range(2):
+            self._mend()
+            before: dict[bytes, bytes | None] = {}
+            try:
+                if sync:
+                    before = {key: self._open_db().get(key) for key in [*puts, *deletes]}
+                self._apply(puts, deletes, sync)
+                return
+            except (plyvel.Error, OSError) as error:
+                self.failure, self._before = fault(error, self.path), before
+        raise self.failure or StoreClosed(str(self.path))
+
+    def _apply(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes], sync: bool) -> None:
         with self._open_db().write_batch(sync=sync) as batch:
             for key, value in puts.items():
                 batch.put(key, value)
             for key in deletes:
                 batch.delete(key)
+        if sync:
+            # LevelDB syncs a new log's bytes, but not that there is such a file.
+            os.fsync(self._directory)
         self.writes += 1
+
+    def _mend(self) -> None:
+        """After a failed write: opens anew, and takes back what the failed one may have left. Raises StoreError."""
+        if self.failure is None:
+            return
+        try:
+            probe(self.path)
+            with self._handle:
+                self._open_anew()
+            kept = {key: value for key, value in self._before.items() if value is not None}
+            self._apply(kept, self._before.keys() - kept.keys(), sync=True)
+        except (plyvel.Error, OSError) as error:
+            self.failure = fault(error, self.path)
+            raise self.failure from None
+        self.failure, self._before = None, {}
+
+    def _open_anew(self) -> None:
+        if self._db is not None:
+            self._db.close()
+            self._db = None
+        self._db = plyvel.DB(str(self.path), create_if_missing=False, paranoid_checks=True)
+
+    def _compact(self, start: bytes, stop: bytes) -> None:
+        if self.failure is None:
+            self._open_db().compact_range(start=start, stop=stop)
+
+    # Wherever.
+
+    def _in_writer(self, act: Callable[..., None], *arguments: Any) -> None:
+        if self._writer is None:
+            raise StoreClosed(str(self.path))
+        try:
+            self._writer.run(act, *arguments)
+        finally:
+            self._say()
+
+    def _say(self) -> None:
+        """Once when writing begins to fail, once when it works again. Not in the thread: logging's locks are
+        gevent's."""
+        if (self.failure is not None) == self._said:
+            return
+        self._said = not self._said
+        if self.failure is not None:
+            log.error("the store cannot be written", extra={"path": str(self.path), "reason": str(self.failure)})
+        else:
+            log.info("the store is written again", extra={"path": str(self.path)})
+
+    @contextmanager
+    def _reading(self) -> Iterator[plyvel.DB]:
+        with self._handle:
+            try:
+                yield self._open_db()
+            except plyvel.Error as error:
+                raise fault(error, self.path) from None
 
     def _open_db(self) -> plyvel.DB:
         if self._db is None:
-            raise RuntimeError("the store is not open")
+            path = str(self.path)
+            raise StoreUnwritable(path, "it could not be opened again") if self.failure else StoreClosed(path)
         return self._db
 
     def _parsed(self, key: str, raw: bytes) -> Any | None:

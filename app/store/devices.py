@@ -11,10 +11,11 @@ from app.errors import DeviceBadPayload
 from app.miners.mac import normalise_mac
 from app.models import Device
 from app.store.database import Database
+from app.store.layout import DEVICES, OF_A_DEVICE, oldest_first
 
 log = logging.getLogger(__name__)
 
-LIST_KEY = "devices:imprinted"
+LIST_KEY = DEVICES
 
 # record field of the original → attribute of Device
 _FIELDS = {
@@ -56,7 +57,7 @@ def from_record(
         mac=normal,
         info=redact(kept),
         tags=tuple(str(tag) for tag in tags) if isinstance(tags, list) else (),
-        extra={key: value for key, value in record.items() if key not in _FIELDS},
+        extra=redact({key: value for key, value in record.items() if key not in _FIELDS}),
         **{"ip": "", **present},
     )
 
@@ -90,9 +91,10 @@ class DeviceRepository:
         listed = self._db.get(LIST_KEY)
         if isinstance(listed, list):
             return [mac for mac in listed if isinstance(mac, str)]
-        records = [(key, record) for key, record in self._db.scan(f"{LIST_KEY}:") if isinstance(record, dict)]
-        records.sort(key=lambda item: str(item[1].get("createdAt")))
-        return [key.removeprefix(f"{LIST_KEY}:") for key, _ in records]
+        macs = oldest_first({key.removeprefix(f"{LIST_KEY}:"): each for key, each in self._db.scan(f"{LIST_KEY}:")})
+        if macs:
+            log.error("the list of devices cannot be read; made anew from their records", extra={"devices": macs})
+        return macs
 
     def _read(self, mac: str, record: Any) -> Device | None:
         try:
@@ -109,6 +111,7 @@ class DeviceRepository:
         if moved or changed:
             puts: dict[str, Any] = {_key(mac): to_record(device) for mac, device in changed.items()}
             self._db.write({**puts, LIST_KEY: self._macs}, [_key(mac) for mac in moved])
+            self._db.compact(f"{LIST_KEY}:")  # secrets that were wiped leave the files, too
             log.info("stored devices were brought to their normal form", extra={"devices": sorted(changed)})
 
     def save(
@@ -125,8 +128,10 @@ class DeviceRepository:
         self._db.write({_key(device.mac): to_record(device) for device in devices}, sync=False)
 
     def delete(self, mac: str) -> None:
+        """With all that is kept of it: after a crash none of that is there without the device."""
         macs = [each for each in self._macs if each != mac]
-        self._db.write({LIST_KEY: macs}, [_key(mac)])
+        kept = [key for start in OF_A_DEVICE for key in self._db.keys(start.format(mac=mac))]
+        self._db.write({LIST_KEY: macs}, [_key(mac), *kept])
         self._macs = macs
 
 

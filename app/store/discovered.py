@@ -14,10 +14,11 @@ from app.errors import PlutoError
 from app.miners.mac import normalise_mac
 from app.models import Found
 from app.store.database import Database
+from app.store.layout import DISCOVERED
 
 log = logging.getLogger(__name__)
 
-LIST_KEY = "devices:discovered"
+LIST_KEY = DISCOVERED
 
 Redact = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -75,6 +76,10 @@ class DiscoveredRepository:
             self._entries = {str(found.mac): latest[str(found.mac)] for found in read}
             self._migrate(raw)
 
+    @property
+    def count(self) -> int:
+        return len(self._entries)
+
     def all(self) -> list[Found]:
         return list(self._entries.values())
 
@@ -121,6 +126,7 @@ class DiscoveredRepository:
         changed = {mac: found for mac, found in self._entries.items() if raw.get(mac) != to_record(found)}
         if moved or changed:
             self._write(self._entries, changed, moved)
+            self._db.compact(f"{LIST_KEY}:")  # secrets that were wiped leave the files, too
             log.info("remembered miners were brought to their normal form", extra={"miners": len(changed)})
 
     def _write(self, entries: dict[str, Found], changed: Mapping[str, Found], gone: Iterable[str]) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 from gevent.lock import RLock
 
 from app.store.database import Database
+from app.store.layout import PRESETS, oldest_first
 
 log = logging.getLogger(__name__)
 
-LIST_KEY = "presets"
+LIST_KEY = PRESETS
 
 
 class PresetRepository:
@@ -27,14 +28,23 @@ class PresetRepository:
         self._writing = RLock()
 
     def load(self) -> None:
-        listed = self._db.get(LIST_KEY)
-        self._uuids = [uuid for uuid in listed if isinstance(uuid, str)] if isinstance(listed, list) else []
+        self._uuids = self._listed()
         for uuid in self._uuids:
             record = self._db.get(_key(uuid))
             if isinstance(record, dict):
                 self._records[uuid] = {**record, "uuid": uuid}
             else:
                 log.error("a stored preset cannot be read and was left alone", extra={"uuid": uuid})
+
+    def _listed(self) -> list[str]:
+        """The list key; where that cannot be read, the uuids of all records: the next write must not forget them."""
+        listed = self._db.get(LIST_KEY)
+        if isinstance(listed, list):
+            return [uuid for uuid in listed if isinstance(uuid, str)]
+        uuids = oldest_first({key.removeprefix(f"{LIST_KEY}:"): each for key, each in self._db.scan(f"{LIST_KEY}:")})
+        if uuids:
+            log.error("the list of presets cannot be read; made anew from their records", extra={"presets": uuids})
+        return uuids
 
     def all(self) -> list[dict[str, Any]]:
         return [self._records[uuid] for uuid in self._uuids if uuid in self._records]

@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.clock import Clock
+from app.errors import StoreClosed
 from app.miners.redaction import redact
 from app.models import Device
 from app.store.database import Database
@@ -199,9 +200,9 @@ def test_disk_and_model_agree_whatever_happens(tmp_path_factory, steps):
 
 def test_a_closed_store_says_so(tmp_path):
     database = Database(tmp_path / "core")
-    with pytest.raises(RuntimeError, match="not open"):
+    with pytest.raises(StoreClosed, match="not open"):
         database.get("x")
-    with pytest.raises(RuntimeError, match="not open"):
+    with pytest.raises(StoreClosed, match="not open"):
         database.write({"x": 1})
     database.open(Clock())
     database.close()

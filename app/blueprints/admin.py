@@ -1,0 +1,48 @@
+"""/admin: what keeps the service's data safe."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flask import Response
+
+from app.blueprints.base import Blueprint, may_see_secrets, runtime
+from app.errors import SecretsWithheld, StoreError
+from app.schemas.admin import BackupQuerySchema, StoresEnvelope, store_on_the_wire
+
+blueprint = Blueprint("admin", __name__, url_prefix="/admin", description="Backups, and how the store is")
+
+GZIP = "application/gzip"
+
+
+@blueprint.get("/backup")
+@blueprint.arguments(BackupQuerySchema, location="query")
+@blueprint.response(
+    200, {"format": "binary", "type": "string"}, content_type=GZIP, description="docs/backup.md says more"
+)
+@blueprint.alt(403, "Passwords were asked for without a control token")
+def get_backup(query: dict[str, Any]) -> Response:
+    """Everything that is stored, as it is now, while the service goes on."""
+    if query["secrets"] and not may_see_secrets():
+        raise SecretsWithheld
+    backups = runtime().backups
+    named = f'attachment; filename="{backups.filename}"'
+    pieces = _whole_or_cut(backups.take(secrets=query["secrets"]))
+    return Response(pieces, content_type=GZIP, headers={"Content-Disposition": named, "Cache-Control": "no-store"})
+
+
+@blueprint.get("/store")
+@blueprint.response(200, StoresEnvelope)
+def get_store() -> dict[str, Any]:
+    """Whether it can be written, and what was repaired."""
+    return {"message": "Store retrieved successfully", "data": list(map(store_on_the_wire, runtime().stores))}
+
+
+def _whole_or_cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Nobody takes half a backup for a whole one: the connection breaks."""
+    try:
+        yield from pieces
+    except StoreError as error:
+        raise ConnectionResetError(errno.ECONNRESET, str(error)) from None

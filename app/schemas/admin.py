@@ -1,0 +1,51 @@
+"""Backups and the store's state on the wire."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from marshmallow import fields
+
+from app.schemas.base import BaseSchema, envelope
+from app.store.database import Database
+
+
+class BackupQuerySchema(BaseSchema):
+    secrets = fields.Boolean(
+        load_default=False, metadata={"description": "With passwords; for a caller with a control token only"}
+    )
+
+
+class StoreRepairSchema(BaseSchema):
+    damage = fields.String(required=True, metadata={"description": "What was wrong"})
+    kept = fields.String(required=True, metadata={"description": "The damaged directory's name now, in DATA_DIR"})
+    recovered = fields.Integer(required=True, metadata={"description": "Keys that could be read"})
+    unreadable = fields.Integer(required=True, metadata={"description": "Places of which nothing could be read"})
+
+
+class StoreSchema(BaseSchema):
+    name = fields.String(required=True)
+    writable = fields.Boolean(required=True)
+    failure = fields.String(allow_none=True, required=True, metadata={"description": "Why it is not"})
+    repair = fields.Nested(
+        StoreRepairSchema, allow_none=True, required=True, metadata={"description": "What this start had to repair"}
+    )
+
+
+StoresEnvelope = envelope(fields.List(fields.Nested(StoreSchema)), "StoresAnswer")
+
+
+def store_on_the_wire(database: Database) -> dict[str, Any]:
+    repair = database.repair
+    return {
+        "name": database.path.name,
+        "writable": database.is_open and database.failure is None,
+        "failure": str(database.failure) if database.failure else None,
+        "repair": repair
+        and {
+            "damage": repair.damage,
+            "kept": repair.kept.name,
+            "recovered": repair.recovered,
+            "unreadable": repair.unreadable,
+        },
+    }

@@ -1,0 +1,64 @@
+"""Putting one directory in the place of another, so that a crash at any moment leaves one of the two."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+
+def beside(path: Path, what: str) -> Path:
+    """`pluto_core` → `pluto_core.<what>`."""
+    return path.with_name(f"{path.name}.{what}")
+
+
+def fresh(path: Path) -> Path:
+    """A place to build in; what an interrupted attempt left there is gone."""
+    shutil.rmtree(path, ignore_errors=True)
+    return path
+
+
+def put_in_place(built: Path, path: Path, reason: str, now: datetime) -> Path | None:
+    """`built`, which is complete, becomes `path`. Returns where the former `path` is kept now: `<path>.<reason>-<UTC>`;
+    None where there was none. `finish` does the rest after a crash."""
+    new = fresh(beside(path, "new"))
+    sync(built)
+    built.rename(new)
+    sync(path.parent)
+    kept = None
+    if path.exists():
+        kept = _unused(beside(path, f"{reason}-{now:%Y%m%dT%H%M%SZ}"))
+        path.rename(kept)
+        sync(path.parent)
+    new.rename(path)
+    sync(path.parent)
+    return kept
+
+
+def finish(path: Path) -> None:
+    """After a crash in `put_in_place`: goes on where the former directory was out of its place already."""
+    new = beside(path, "new")
+    if not new.exists():
+        return
+    if path.exists():
+        shutil.rmtree(new)
+    else:
+        new.rename(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Which files a directory has is on disk when it returns."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unused(path: Path) -> Path:
+    if not path.exists():
+        return path
+    return next(each for number in count(2) if not (each := path.with_name(f"{path.name}-{number}")).exists())

@@ -1,0 +1,106 @@
+"""A backup put in the place of a data directory's databases, which are kept beside."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+import orjson
+import plyvel
+
+from app.errors import BackupUnusable, StoreLocked
+from app.store import schema
+from app.store.archive import Archive, Entry
+from app.store.directories import beside, fresh, put_in_place
+from app.store.faults import fault
+from app.store.layout import PRESETS
+from app.store.lock import is_free
+from app.store.stores import CORE, DISCOVERY
+
+BATCH = 1000
+
+
+@dataclass(slots=True)
+class Restored:
+    """`entries`: keys by database. `kept`: where the former databases are now. `lacking`: sentences about what the
+    backup was made without."""
+
+    entries: dict[str, int] = field(default_factory=dict)
+    kept: list[Path] = field(default_factory=list)
+    lacking: list[str] = field(default_factory=list)
+
+
+def restore(file: Path, data_dir: Path, now: datetime) -> Restored:
+    """The caller holds the directory's lock. Raises BackupUnusable, StoreLocked, StoreError: then all is as it was."""
+    os.umask(0o077)
+    archive = Archive(file)
+    names = _checked(archive, file)
+    for name in names:
+        if (data_dir / name).exists() and not is_free(data_dir / name):
+            raise StoreLocked(str(data_dir / name))
+    done = Restored(dict.fromkeys(names, 0))
+    built = {name: fresh(beside(data_dir / name, "building")) for name in names}
+    try:
+        _build(archive, built, done)
+        for name, directory in built.items():
+            kept = put_in_place(directory, data_dir / name, "before-restore", now)
+            done.kept += [kept] if kept else []
+    except (plyvel.Error, OSError) as error:
+        raise fault(error, data_dir) from None
+    finally:
+        for directory in built.values():
+            fresh(directory)
+    return done
+
+
+def _checked(archive: Archive, file: Path) -> list[str]:
+    """Reads all of it before anything is touched. Returns the names of the databases, the one that counts last."""
+    names, version = archive.header.get("databases"), archive.header.get("schema")
+    if not isinstance(names, list) or CORE not in names or not set(names) <= {CORE, DISCOVERY}:
+        raise BackupUnusable(f"{file} holds databases that this service does not know")
+    if type(version) is not int or not schema.FIRST <= version <= schema.known():
+        raise BackupUnusable(
+            f"{file} was made by a newer version of this service (schema {version}, this one knows {schema.known()})"
+        )
+    for entry in archive.entries():
+        if entry.database not in names:
+            raise BackupUnusable(f"{file} is damaged: it holds a key of {entry.database}")
+    return sorted(names, key=lambda name: name == CORE)
+
+
+def _build(archive: Archive, built: dict[str, Path], done: Restored) -> None:
+    opened: dict[str, plyvel.DB] = {}
+    try:
+        for name, directory in built.items():
+            opened[name] = plyvel.DB(str(directory), create_if_missing=True)
+        entries = archive.entries()
+        while part := list(islice(entries, BATCH)):
+            for name, db in opened.items():
+                _write(db, [entry for entry in part if entry.database == name])
+            for entry in part:
+                done.entries[entry.database] += entry.value is not None
+                done.lacking += [_lack(entry)] if entry.withheld else []
+    finally:
+        for db in opened.values():
+            db.close()
+
+
+def _write(db: plyvel.DB, entries: list[Entry]) -> None:
+    with db.write_batch(sync=True) as batch:
+        for entry in entries:
+            if entry.value is not None:
+                batch.put(entry.key, entry.value)
+
+
+def _lack(entry: Entry) -> str:
+    key = entry.key.decode(errors="replace")
+    if entry.value is None:
+        return f"{key}: could not be checked for passwords, so it is not in the backup"
+    if key.startswith(f"{PRESETS}:"):
+        record = orjson.loads(entry.value)
+        fields = ", ".join(path.removeprefix("configuration.") for path in entry.withheld)
+        return f"preset {record.get('name')!r} lacks {fields}: enter it again"
+    return f"{key} lacks {', '.join(entry.withheld)}"

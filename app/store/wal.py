@@ -1,0 +1,159 @@
+"""LevelDB's log format, in which its logs and its MANIFEST are written: what can still be read of a damaged file.
+
+LevelDB cannot be asked. A record whose length is wrong looks to it like one that was cut off by a crash, so it says
+nothing and leaves out all that follows in the last 32 KiB; and its repair reads logs without their checksums.
+Source: doc/log_format.md and db/log_reader.cc of LevelDB 1.22.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+BLOCK = 32768
+_HEADER = struct.Struct("<IHB")  # masked CRC-32C of kind and payload, length of the payload, kind
+_FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+_MASK_DELTA = 0xA282EAD8
+
+
+def _crc_table() -> tuple[int, ...]:
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return tuple(table)
+
+
+_TABLE = _crc_table()
+
+
+def _crcs(data: Iterable[int]) -> Iterator[int]:
+    """The CRC-32C after each byte, masked as LevelDB stores it."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
+        plain = crc ^ 0xFFFFFFFF
+        yield ((plain >> 15 | plain << 17 & 0xFFFFFFFF) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+def _crc(data: bytes) -> int:
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17 & 0xFFFFFFFF) + _MASK_DELTA) & 0xFFFFFFFF
+
+
+class Salvage(NamedTuple):
+    """`records`: every record whose checksum is right, in order. `damaged`: at how many places before the last of them
+    there was something else."""
+
+    records: list[bytes]
+    damaged: int
+
+
+class _Fragment(NamedTuple):
+    start: int
+    end: int
+    kind: int
+
+
+def salvage(data: bytes) -> Salvage:
+    """Costs 0.2 µs a byte: for files that are known to be damaged."""
+    records: list[bytes] = []
+    damaged = at = 0
+    parts: list[bytes] | None = None
+    for fragment in (fragment for start in range(0, len(data), BLOCK) for fragment in _fragments(data, start)):
+        if fragment.start != at and not _is_filling(data, at, fragment.start):
+            damaged, parts = damaged + 1, None
+        if fragment.kind in (_FULL, _FIRST):
+            parts = []
+        if parts is not None:  # else its beginning was not readable
+            parts.append(data[fragment.start + _HEADER.size : fragment.end])
+            if fragment.kind in (_FULL, _LAST):
+                records.append(b"".join(parts))
+                parts = None
+        at = fragment.end
+    return Salvage(records, damaged)
+
+
+def overlooks(data: bytes) -> bool:
+    """Whether LevelDB would pass over readable records of this file without a word. What it does notice (checksums,
+    where paranoid_checks are on) is left to it. Costs next to nothing where the file is whole."""
+    return any(next(_fragments(data, gap), None) is not None for gap in _silent_gaps(data))
+
+
+def framed(records: Iterable[bytes]) -> bytes:
+    """A file that holds these records."""
+    out = bytearray()
+    for record in records:
+        rest, first = record, True
+        while first or rest:
+            room = BLOCK - len(out) % BLOCK
+            if room < _HEADER.size:
+                out += bytes(room)
+                room = BLOCK
+            part, rest = rest[: room - _HEADER.size], rest[room - _HEADER.size :]
+            kind = (_LAST if not rest else _MIDDLE) if not first else (_FULL if not rest else _FIRST)
+            out += _HEADER.pack(_crc(bytes([kind]) + part), len(part), kind) + part
+            first = False
+    return bytes(out)
+
+
+def _silent_gaps(data: bytes) -> Iterator[int]:
+    """Where LevelDB takes what follows in a block for nothing: a record that would end outside, and an empty header."""
+    at = 0
+    while at + _HEADER.size <= len(data):
+        block_end = _block_end(data, at)
+        if block_end - at < _HEADER.size:
+            at = block_end
+            continue
+        _, length, kind = _HEADER.unpack_from(data, at)
+        end = at + _HEADER.size + length
+        if end > block_end or length == kind == 0:
+            yield at
+            end = block_end
+        at = end
+
+
+def _fragments(data: bytes, at: int) -> Iterator[_Fragment]:
+    """The fragments from `at` to the end of its block, whatever is between them."""
+    block_end, expected = _block_end(data, at), True
+    while at + _HEADER.size <= block_end:
+        end = _end_of(data, at, block_end)
+        if end is None and expected:
+            end = _true_end_of(data, at, block_end)
+        expected = end is not None
+        if end is None:
+            at += 1
+        else:
+            yield _Fragment(at, end, data[at + _HEADER.size - 1])
+            at = end
+
+
+def _end_of(data: bytes, at: int, block_end: int) -> int | None:
+    """Where the fragment that begins here ends; None where none does: its checksum proves it."""
+    crc: int
+    crc, length, kind = _HEADER.unpack_from(data, at)
+    if not _FULL <= kind <= _LAST:
+        return None
+    end: int = at + _HEADER.size + length
+    return end if end <= block_end and _crc(data[at + _HEADER.size - 1 : end]) == crc else None
+
+
+def _true_end_of(data: bytes, at: int, block_end: int) -> int | None:
+    """Where it ends if only the length is wrong: where the checksum is right."""
+    crc = _HEADER.unpack_from(data, at)[0]
+    lengths = enumerate(_crcs(memoryview(data)[at + _HEADER.size - 1 : block_end]), at + _HEADER.size)
+    return next((end for end, each in lengths if each == crc), None)
+
+
+def _block_end(data: bytes, at: int) -> int:
+    return min(len(data), at - at % BLOCK + BLOCK)
+
+
+def _is_filling(data: bytes, start: int, end: int) -> bool:
+    """The end of a block that has no room for a header."""
+    return end - start < _HEADER.size and end % BLOCK == 0 and not any(data[start:end])

@@ -1,0 +1,36 @@
+"""What a backup without secrets leaves out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from app.miners.redaction import is_secret
+
+# Written without secrets; what looks like one there is the name of a setting, or a published dashboard's link.
+HARMLESS = (b"pluto:journal:", b"pluto:dashboards:")
+ALL = ("",)
+
+
+def without_secrets(key: bytes, value: bytes) -> tuple[bytes | None, tuple[str, ...]]:
+    """The value less its secrets, and the paths of what was left out, such as `configuration.stratumPassword`. A value
+    that is no JSON could hold anything, so nothing of it stays: None and a path that is empty."""
+    if key.startswith(HARMLESS):
+        return value, ()
+    try:
+        found: list[str] = []
+        cleaned = _cleaned(orjson.loads(value), "", found)
+    except (orjson.JSONDecodeError, RecursionError):
+        return None, ALL
+    return (orjson.dumps(cleaned), tuple(found)) if found else (value, ())
+
+
+def _cleaned(value: Any, path: str, found: list[str]) -> Any:
+    if isinstance(value, list):
+        return [_cleaned(each, f"{path}{index}.", found) for index, each in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    secret = {name for name, each in value.items() if is_secret(name) and not isinstance(each, bool | None)}
+    found += [f"{path}{name}" for name in value if name in secret]
+    return {name: _cleaned(each, f"{path}{name}.", found) for name, each in value.items() if name not in secret}

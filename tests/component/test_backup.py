@@ -1,0 +1,311 @@
+"""Backups: taken while the service goes on, without passwords unless somebody may have them, and put back."""
+
+import gzip
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+
+import gevent
+import orjson
+import plyvel
+import pytest
+import requests
+from store_tools import bytes_of, rows_of
+
+from app.backup import main
+from app.clock import Clock
+from app.errors import BackupUnusable
+from app.store.archive import Archive, Entry, packed
+from app.store.lock import DataDirLock
+from app.store.restoring import restore
+
+ROOT = Path(__file__).parent.parent.parent
+A, B = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
+POOL = {"stratumURL": "mine.ocean.xyz", "stratumPort": 3334, "stratumUser": "bc1q", "stratumPassword": "CANARY-pool"}
+TOKEN = "a-control-token-of-many-letters"
+READ = "a-token-that-reads-and-no-more"
+
+
+@pytest.fixture
+def full(make_service):
+    """A service with two devices, a preset with a password, and a job that has not begun what it has to do."""
+    service = make_service(auto_listen=False, api_token=TOKEN, api_token_read=READ)
+    service.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+    service.ok(
+        service.client.put(
+            "/devices/imprint", json={"devices": [{"mac": A, "ip": "127.80.0.1"}, {"mac": B, "ip": "127.80.0.2"}]}
+        )
+    )
+    service.ok(service.client.post("/presets", json={"name": "Ocean", "configuration": POOL}))
+    job = {"id": "1", "request": {"values": {"stratumPassword": "CANARY-job", "frequency": 490}}}
+    service.runtime.database.write({"pluto:jobs:1": job, "odd": b'{"wifiPass": "CANARY-torn', "bytes": b"\xff\x00"})
+    return service
+
+
+def fetch(service, query="", token=TOKEN):
+    answer = service.client.get(f"/admin/backup{query}", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 200, answer.get_data()
+    return answer
+
+
+def lines(data):
+    return [orjson.loads(line) for line in gzip.decompress(data).splitlines()]
+
+
+@dataclass
+class Run:
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def cli(capsys):
+    """`python -m app.backup`, in this process."""
+
+    def run(*arguments, data_dir):
+        capsys.readouterr()
+        status = main([*map(str, arguments), "--data-dir", str(data_dir)])
+        return Run(status, *capsys.readouterr())
+
+    return run
+
+
+# Taking one.
+
+
+def test_a_backup_says_what_it_is_and_proves_itself_whole(full, tmp_path):
+    answer = fetch(full)
+    assert answer.content_type == "application/gzip"
+    assert answer.headers["Content-Disposition"].startswith('attachment; filename="pluto-backup-20')
+    assert answer.headers["Cache-Control"] == "no-store"
+    header, *entries, end = lines(answer.data)
+    assert (header["format"], header["version"], header["schema"], header["secrets"]) == ("pluto-backup", 1, 1, False)
+    assert header["databases"] == ["pluto_core", "pluto_discovery"]
+    assert end["entries"] == len(entries)
+
+
+def test_without_secrets_it_holds_everything_else(full, tmp_path):
+    data = fetch(full).data
+    assert b"CANARY" not in gzip.decompress(data)
+    (tmp_path / "file").write_bytes(data)
+    entries = {entry.key: entry for entry in Archive(tmp_path / "file").entries()}
+    rows = dict(full.runtime.database.rows())
+    assert entries.keys() == rows.keys()
+    assert sorted(entry.withheld for entry in entries.values() if entry.withheld) == [
+        ("",),
+        ("",),
+        ("configuration.stratumPassword",),
+        ("request.values.stratumPassword",),
+    ]
+    assert all(entry.value == rows[key] for key, entry in entries.items() if not entry.withheld)
+
+
+def test_with_a_control_token_it_holds_the_secrets_too(full, tmp_path):
+    data = fetch(full, "?secrets=true").data
+    (tmp_path / "file").write_bytes(data)
+    assert {entry.key: entry.value for entry in Archive(tmp_path / "file").entries()} == dict(
+        full.runtime.database.rows()
+    )
+    assert lines(data)[0]["secrets"] is True
+
+
+def test_nobody_else_gets_secrets(full, make_service, tmp_path):
+    answer = full.client.get("/admin/backup?secrets=true", headers={"Authorization": f"Bearer {READ}"})
+    assert (answer.status_code, b"CANARY" in answer.data) == (403, False)
+    assert b"CANARY" not in gzip.decompress(fetch(full, token=READ).data)
+    full.stop()
+    open_to_all = make_service(auto_listen=False)
+    answer = open_to_all.client.get("/admin/backup?secrets=true")
+    assert (answer.status_code, "control token" in answer.get_json()["error"]) == (403, True)
+    assert open_to_all.client.get("/admin/backup").status_code == 200
+
+
+def test_it_is_as_everything_was_when_it_was_asked_for(full):
+    """Whatever is written while it is read."""
+    pieces = full.runtime.backups.take(secrets=True)
+    before = dict(full.runtime.database.rows())
+    full.ok(full.client.delete(f"/devices/imprint/{A}"))
+    full.runtime.database.write({"later": 1})
+    entries = {line["key"].encode() for line in lines(b"".join(pieces))[1:-1] if "key" in line}
+    assert entries == set(before)
+
+
+def test_it_is_sent_in_pieces_and_others_have_their_turn_between_them(full):
+    """Nothing is held in memory whole."""
+    fill(full, 400)
+    turns = []
+    other = gevent.spawn(lambda: [turns.append(gevent.sleep(0)) for _ in range(1000)])
+    pieces = list(full.runtime.backups.take(secrets=False))
+    other.kill()
+    assert len(pieces) > 5
+    assert max(map(len, pieces)) < 150_000
+    assert len(turns) >= len(pieces) - 1
+    assert len(lines(b"".join(pieces))) > 400
+
+
+def fill(service, entries):
+    """With what cannot be squeezed."""
+    for number in range(entries):
+        noise = Random(number).randbytes(1500).hex()
+        service.runtime.database.write({f"pluto:journal:{number:05d}": {"text": noise}}, sync=False)
+
+
+def test_one_that_is_cut_off_by_a_stop_looks_like_it(full, serve):
+    """Else half a backup could be taken for a whole one."""
+    fill(full, 3000)
+    url = serve(full)
+    with requests.get(
+        f"{url}/admin/backup", headers={"Authorization": f"Bearer {TOKEN}"}, stream=True, timeout=10
+    ) as answer:
+        first = answer.raw.read(1000)
+        full.runtime.stores.close()
+        with pytest.raises((requests.RequestException, OSError, Exception)) as broken:
+            while answer.raw.read(65536):
+                pass
+        assert "ncomplete" in str(broken.value) or "reset" in str(broken.value)
+    assert first
+    full.runtime.stores.open(full.clock)
+
+
+# Putting it back.
+
+
+@pytest.fixture
+def saved(full, tmp_path):
+    """A backup with secrets and what was in it; the service is stopped."""
+    (tmp_path / "backup.gz").write_bytes(fetch(full, "?secrets=true").data)
+    (tmp_path / "plain.gz").write_bytes(fetch(full).data)
+    full.stop()
+    return tmp_path / "data"
+
+
+def test_what_was_saved_is_there_again_and_what_was_there_is_kept(saved, cli, make_service, tmp_path):
+    before = rows_of(saved / "pluto_core")
+    core = plyvel.DB(str(saved / "pluto_core"))
+    core.delete(f"devices:imprinted:{A}".encode())
+    core.put(b"devices:imprinted", b"[]")
+    core.close()
+    changed = rows_of(saved / "pluto_core")
+    run = cli("restore", tmp_path / "backup.gz", data_dir=saved)
+    assert (run.status, run.err) == (0, "")
+    assert rows_of(saved / "pluto_core") == before
+    (kept,) = saved.glob("pluto_core.before-restore-*")
+    assert str(kept) in run.out
+    assert rows_of(kept) == changed
+    assert len(make_service(auto_listen=False).devices()) == 2
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (saved / "pluto_core").iterdir())
+
+
+def test_without_secrets_presets_are_kept_and_named(saved, cli, make_service, tmp_path):
+    run = cli("restore", tmp_path / "plain.gz", data_dir=saved)
+    assert run.status == 0
+    assert "preset 'Ocean' lacks stratumPassword: enter it again" in run.out
+    assert "odd: could not be checked for passwords" in run.out
+    service = make_service(auto_listen=False)
+    (preset,) = service.ok(service.client.get("/presets"))
+    assert preset["configuration"] == {key: value for key, value in POOL.items() if key != "stratumPassword"}
+
+
+def test_into_an_empty_place(saved, cli, tmp_path):
+    before = rows_of(saved / "pluto_core")
+    run = cli("restore", tmp_path / "backup.gz", data_dir=tmp_path / "elsewhere")
+    assert run.status == 0
+    assert rows_of(tmp_path / "elsewhere" / "pluto_core") == before
+    assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o700
+
+
+def damaged_files(whole):
+    text = gzip.decompress(whole)
+    header, *entries, end = text.splitlines(keepends=True)
+    said, row = orjson.loads(header), Entry("pluto_core", b"key", b"1")
+    elsewhere = Entry("../../etc", b"key", b"1")
+    return {
+        "cut": whole[: len(whole) // 2],
+        "cut at its end": whole[:-1],
+        "a bit": whole[:-60] + bytes([whole[-60] ^ 4]) + whole[-59:],
+        "no end": gzip.compress(header + b"".join(entries)),
+        "a line less": gzip.compress(header + b"".join(entries[1:]) + end),
+        "another value": gzip.compress(text.replace(b"Ocean", b"0cean")),
+        "a line of something else": gzip.compress(header + b"[1]\n" + end),
+        "not JSON": gzip.compress(header + b"{,}\n" + end),
+        "newer schema": b"".join(packed({**said, "schema": 7}, [row])),
+        "no schema": b"".join(packed({**said, "schema": None}, [row])),
+        "newer format": b"".join(packed({**said, "version": 2}, [row])),
+        "a database elsewhere": b"".join(packed({**said, "databases": ["../../etc", "pluto_core"]}, [elsewhere])),
+        "a key elsewhere": b"".join(packed(said, [row, elsewhere])),
+        "no databases": b"".join(packed({**said, "databases": None}, [row])),
+        "something else": b"PK\x03\x04" + bytes(100),
+        "nothing": b"",
+    }
+
+
+def test_a_file_that_is_not_right_is_refused_and_nothing_is_touched(saved, tmp_path):
+    before = {name: bytes_of(saved / name) for name in ("pluto_core", "pluto_discovery")}
+    for name, data in damaged_files((tmp_path / "backup.gz").read_bytes()).items():
+        (tmp_path / "bad.gz").write_bytes(data)
+        with pytest.raises(BackupUnusable):
+            restore(tmp_path / "bad.gz", saved, Clock().now())
+            pytest.fail(name)
+    assert {name: bytes_of(saved / name) for name in before} == before
+    assert {path.name for path in saved.iterdir()} == set(before)
+
+
+def test_the_command_says_in_one_line_what_is_wrong(saved, cli, tmp_path):
+    (tmp_path / "bad.gz").write_bytes((tmp_path / "backup.gz").read_bytes()[:-9])
+    for file in ("bad.gz", "missing.gz"):
+        run = cli("restore", tmp_path / file, data_dir=saved)
+        assert (run.status, run.out, len(run.err.splitlines())) == (1, "", 1)
+        assert file in run.err
+
+
+def test_not_while_a_service_runs(saved, cli, tmp_path):
+    lock = DataDirLock(saved)
+    lock.acquire()
+    try:
+        for act in ("restore", "save"):
+            run = cli(act, tmp_path / "backup.gz", data_dir=saved)
+            assert (run.status, "in use" in run.err) == (3, True)
+    finally:
+        lock.release()
+
+
+def test_not_while_the_original_runs(saved, cli, tmp_path):
+    """It takes LevelDB's lock and knows nothing of ours."""
+    script = "import plyvel, sys; held = plyvel.DB(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script, str(saved / "pluto_core")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "open\n"
+        run = cli("restore", tmp_path / "backup.gz", data_dir=saved)
+        holder.stdin.close()
+    assert (run.status, "in use" in run.err) == (3, True)
+
+
+def test_as_a_program(saved, tmp_path):
+    environ = {"PATH": os.environ["PATH"], "DATA_DIR": str(saved)}
+    command = [sys.executable, "-m", "app.backup", "save", str(tmp_path / "saved.gz")]
+    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stderr, "without passwords" in run.stdout) == (0, "", True)
+    assert Archive(tmp_path / "saved.gz").header["databases"] == ["pluto_core", "pluto_discovery"]
+
+
+def test_saving_by_hand(saved, cli, tmp_path):
+    plain, with_secrets = tmp_path / "one.gz", tmp_path / "two.gz"
+    assert cli("save", plain, data_dir=saved).status == 0
+    assert cli("save", "--secrets", with_secrets, data_dir=saved).status == 0
+    assert b"CANARY" not in gzip.decompress(plain.read_bytes())
+    assert {entry.key: entry.value for entry in Archive(with_secrets).entries()} == rows_of(saved / "pluto_core")
+    assert with_secrets.stat().st_mode & 0o777 == 0o600
+    again = cli("save", plain, data_dir=saved)
+    assert (again.status, "there already" in again.err) == (1, True)
+    nowhere = cli("save", tmp_path / "three.gz", data_dir=tmp_path / "nowhere")
+    assert (nowhere.status, (tmp_path / "nowhere").exists()) == (1, False)
+
+
+def test_bytes_that_are_no_text_come_back(tmp_path):
+    entries = [Entry("pluto_core", b"\xff\x00", b"\x80"), Entry("pluto_core", "é".encode(), b'"\\u0000"')]
+    (tmp_path / "file").write_bytes(b"".join(packed({"databases": ["pluto_core"]}, entries)))
+    assert list(Archive(tmp_path / "file").entries()) == entries

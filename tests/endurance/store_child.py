@@ -1,0 +1,124 @@
+"""A store at work, to be killed: `store_child.py` reads a request per line, each carried out by a child of its own.
+
+A request: `directory`, `seed`, `acts` (at most so many), `telemetry` (bytes) and `delay`, the seconds after which the
+child is killed; null to let it finish. The child prints `["state", ..]` as it finds it, then each act before and after
+it: `["will", act]`, `["did", act]`. When it is gone, `["gone"]` is printed.
+
+A fork is quick where a start is not; nothing here has opened a database, or begun a thread, before.
+"""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from random import Random
+
+sys.path.insert(0, str(Path(__file__).parent.parent.parent))
+
+from store_model import Act, Model, acts  # noqa: E402  (it stands beside this file)
+
+from app.clock import Clock  # noqa: E402
+from app.models import Device  # noqa: E402
+from app.store.database import Database  # noqa: E402
+from app.store.devices import DeviceRepository  # noqa: E402
+from app.store.documents import Documents  # noqa: E402
+from app.store.presets import PresetRepository  # noqa: E402
+
+
+class Store:
+    """The real repositories, as the service uses them: what is on disk first, then in memory."""
+
+    def __init__(self, directory: Path) -> None:
+        self.database = Database(directory)
+        self.database.open(Clock())
+        self.repository = DeviceRepository(self.database, dict)
+        self.presets = PresetRepository(self.database)
+        self.notes = Documents(self.database, "note")
+        self.devices = {device.mac: device for device in self.repository.load()}
+        self.presets.load()
+
+    def model(self) -> Model:
+        names = {mac: device.name or "" for mac, device in self.devices.items()}
+        uses = {mac: device.preset_uuid for mac, device in self.devices.items() if device.preset_uuid}
+        presets = {record["uuid"]: record["name"] for record in self.presets.all()}
+        return Model(names, uses, presets, {key: note["text"] for key, note in self.notes.all()})
+
+    def perform(self, act: Act) -> None:
+        kind, *about = act
+        getattr(self, f"_{kind}")(*about)
+
+    def _imprint(self, mac: str, name: str) -> None:
+        known = self.devices.get(mac)
+        self._keep(Device(mac, "10.0.0.1", name=name, preset_uuid=known.preset_uuid if known else None))
+
+    def _use(self, mac: str, uuid: str) -> None:
+        self._keep(Device(mac, "10.0.0.1", name=self.devices[mac].name, preset_uuid=uuid))
+
+    def _keep(self, device: Device) -> None:
+        self.repository.save([device])
+        self.devices[device.mac] = device
+
+    def _delete(self, mac: str) -> None:
+        self.repository.delete(mac)
+        del self.devices[mac]
+
+    def _preset(self, uuid: str, name: str) -> None:
+        if not self.presets.edit(uuid, lambda record: {**record, "name": name}):
+            self.presets.save({"uuid": uuid, "name": name})
+
+    def _drop(self, uuid: str) -> None:
+        using = [device for device in self.devices.values() if device.preset_uuid == uuid]
+        changed = [Device(each.mac, each.ip, name=each.name) for each in using]
+        self.presets.delete(uuid, lambda puts, deletes: self.repository.save(changed, puts, deletes))
+        self.devices |= {each.mac: each for each in changed}
+
+    def _note(self, puts: dict[str, str], gone: list[str]) -> None:
+        self.notes.put_all({key: {"text": text} for key, text in puts.items()}, gone)
+
+    def _telemetry(self, seed: int, size: int) -> None:
+        noise = Random(seed).randbytes(size // 2).hex()
+        for device in self.devices.values():
+            device.info["noise"] = noise
+        self.repository.save_telemetry(self.devices.values())
+
+
+ACKS = os.open(os.environ["ACKS"], os.O_CREAT | os.O_WRONLY | os.O_APPEND) if "ACKS" in os.environ else 1
+
+
+def say(*words: object) -> None:
+    """To whoever asked; for a power cut, among the writes, so that their order shows."""
+    os.write(ACKS, (json.dumps(words) + "\n").encode())
+
+
+def work(directory: Path, seed: int, count: int, telemetry: int) -> None:
+    store = Store(directory)
+    model = store.model()
+    say("state", model.state(), bool(store.database.repair))
+    source = acts(model, Random(seed), telemetry)
+    for _ in range(count):
+        act = next(source)
+        say("will", act)
+        store.perform(act)
+        model.apply(act)
+        say("did", act)
+    store.database.close()
+
+
+def main() -> None:
+    for line in sys.stdin:
+        request = json.loads(line)
+        child = os.fork()
+        if not child:
+            work(Path(request["directory"]), request["seed"], request["acts"], request["telemetry"])
+            os._exit(0)
+        if request["delay"] is not None:
+            time.sleep(request["delay"])
+            os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        say("gone")
+
+
+if __name__ == "__main__":
+    main()
