@@ -7,10 +7,11 @@ them.
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -59,6 +60,12 @@ class Settings:
     publish_dashboards: bool = True
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    api_token: str | None = field(default=None, repr=False)
+    api_token_file: Path | None = None
+    api_token_read: str | None = field(default=None, repr=False)
+    api_token_read_file: Path | None = None
+    writes_per_second: int = 10
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
@@ -67,11 +74,16 @@ class Settings:
         return cls(**{name: _parse(name, text) for name, text in given.items()})
 
 
+def from_environment() -> Settings:
+    """Those of this process, for programs beside the service. Raises SettingsError."""
+    return Settings.from_environ(os.environ)
+
+
 def _parse(name: str, text: str) -> Any:
     try:
         return PARSERS[name](text)
     except ValueError as error:
-        shown = name.upper() if PARSERS[name] is _secret else f"{name.upper()}={text!r}"
+        shown = name.upper() if PARSERS[name] in (_secret, _token) else f"{name.upper()}={text!r}"
         raise SettingsError(f"{shown} cannot be used: {error}") from None
 
 
@@ -151,6 +163,19 @@ def _secret_file(text: str) -> Path:
     return Path(text)
 
 
+def _token(text: str) -> str:
+    """Never shown. Callers send it in a header; one that is short could be guessed."""
+    if not re.fullmatch(r"[\x21-\x7e]{16,1024}", text):
+        raise ValueError("16 or more characters without spaces are needed, such as `openssl rand -hex 32` prints")
+    return text
+
+
+def _token_file(text: str) -> Path:
+    """The same, in a file; read when it is used."""
+    _token(_secret_file(text).read_text().strip())
+    return Path(text)
+
+
 def secret(given: str | None, file: Path | None) -> str | None:
     """The secret itself, from the variable or from its `_FILE`; the file wins."""
     return file.read_text().strip() if file else given
@@ -171,6 +196,16 @@ def _subnets(text: str) -> tuple[IPv4Network, ...]:
     networks = _networks(text)
     if any(network.prefixlen < 16 for network in networks):
         raise ValueError("a scan covers at most a /16 at a time")
+    return networks
+
+
+def _proxies(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        networks = tuple(ipaddress.ip_network(item, strict=False) for item in _items(text))
+    except ValueError:
+        raise ValueError("addresses or networks such as 10.21.0.0/16, separated by commas, are needed") from None
+    if any(network.prefixlen == 0 for network in networks):
+        raise ValueError("whoever trusts everybody's headers believes anything")
     return networks
 
 
@@ -239,6 +274,12 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "publish_dashboards": _boolean,
     "allowed_hosts": _hosts,
     "allowed_origins": _origins,
+    "trusted_proxies": _proxies,
+    "api_token": _token,
+    "api_token_file": _token_file,
+    "api_token_read": _token,
+    "api_token_read_file": _token_file,
+    "writes_per_second": _integer(1, 10_000),
 }
 
 assert set(PARSERS) == {field.name for field in fields(Settings)}  # noqa: S101

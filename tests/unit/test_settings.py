@@ -1,13 +1,13 @@
 """The environment, variable by variable: what is taken, and the one line that says what is wrong."""
 
 from dataclasses import FrozenInstanceError, fields
-from ipaddress import IPv4Network
+from ipaddress import IPv4Network, ip_network
 from pathlib import Path
 
 import pytest
 
 from app.errors import SettingsError
-from app.settings import PARSERS, Settings
+from app.settings import PARSERS, Settings, secret
 
 NET = IPv4Network
 GOOD = {
@@ -42,6 +42,11 @@ GOOD = {
     "MDNS_INTERFACES": [("127.0.0.1", ("127.0.0.1",)), ("10.0.0.1,10.0.0.2", ("10.0.0.1", "10.0.0.2"))],
     "ALLOWED_HOSTS": [("pluto.example.com", None)],
     "ALLOWED_ORIGINS": [("https://pluto.example.com", None)],
+    "TRUSTED_PROXIES": [
+        ("172.28.7.3", (NET("172.28.7.3/32"),)),
+        ("10.21.0.0/16, fd00::/8", (NET("10.21.0.0/16"), ip_network("fd00::/8"))),
+    ],
+    "WRITES_PER_SECOND": [("10", 10), ("10000", 10_000)],
 }
 BAD = {
     "PORT": ["0", "65536", "-1", "http", "3000.5", "0x50", "99999999999"],
@@ -60,6 +65,8 @@ BAD = {
     "DISCOVERY_TTL": ["59", "x"],
     "MDNS": ["sometimes"],
     "MDNS_INTERFACES": ["eth0", "10.0.0.0/8"],
+    "TRUSTED_PROXIES": ["*", "nginx", "0.0.0.0/0", "::/0", "10.0.0.1/33", "10.0.0.1;10.0.0.2"],
+    "WRITES_PER_SECOND": ["0", "-1", "1.5", "10001"],
 }
 
 
@@ -110,3 +117,35 @@ def test_others_variables_do_not_matter_and_nothing_changes_later():
     assert settings == Settings()
     with pytest.raises(FrozenInstanceError):
         settings.port = 1
+
+
+GOOD_TOKENS = ["0123456789abcdef", "a" * 64, "p4$$-w0rd/with+signs==", "x" * 1024]
+BAD_TOKENS = ["short", "a" * 15, "with a space in it", "tab\tin the middle", "é" * 16, "x" * 1025, "line\nbreak" * 3]
+
+
+@pytest.mark.parametrize("name", ["API_TOKEN", "API_TOKEN_READ"])
+def test_tokens_are_long_and_never_shown(name, tmp_path):
+    for text in GOOD_TOKENS:
+        assert getattr(Settings.from_environ({name: text}), name.lower()) == text
+        assert text not in repr(Settings.from_environ({name: text}))
+    for text in BAD_TOKENS:
+        with pytest.raises(SettingsError) as error:
+            Settings.from_environ({name: text})
+        assert str(error.value).startswith(f"{name} cannot be used: 16 or more characters")
+        assert text not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["API_TOKEN_FILE", "API_TOKEN_READ_FILE"])
+def test_tokens_in_files_are_trimmed_and_judged_alike(name, tmp_path):
+    file = tmp_path / "token"
+    for text in GOOD_TOKENS:
+        file.write_text(f" {text}\n")
+        assert getattr(Settings.from_environ({name: str(file)}), name.lower()) == file
+        assert secret(None, file) == secret("something else", file) == text
+    for text in ["", "\n", *BAD_TOKENS]:
+        file.write_text(text)
+        with pytest.raises(SettingsError) as error:
+            Settings.from_environ({name: str(file)})
+        assert not text.strip() or text not in str(error.value)
+    with pytest.raises(SettingsError, match="a readable file is needed"):
+        Settings.from_environ({name: str(tmp_path / "none")})

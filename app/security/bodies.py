@@ -1,0 +1,92 @@
+"""Bodies are read whole before anybody works on them: within a deadline, within a size, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import gevent
+
+from app.security.answers import READS, Answer, Environ
+
+BODY_SECONDS = 5.0
+# A list of 10,000 MACs fits; so does a device object of the frontend's with eight pools and their certificates.
+MAX_BODY = 1024 * 1024
+MAX_SOCKET_BODY = 64 * 1024
+# Of all bodies under way together.
+MAX_UNDER_WAY = 32 * 1024 * 1024
+_PIECE = 64 * 1024
+_TOO_LARGE = Answer("413 REQUEST ENTITY TOO LARGE", "The body is too large")
+_NOT_JSON = Answer("415 UNSUPPORTED MEDIA TYPE", "Send the body as application/json")
+_TOO_SLOW = Answer("408 REQUEST TIMEOUT", "The body took too long to come")
+_BROKEN = Answer("400 BAD REQUEST", "The body did not come whole")
+_NO_LENGTH = Answer("400 BAD REQUEST", "The Content-Length is no length")
+_FULL = Answer(
+    "503 SERVICE UNAVAILABLE", "Too many large bodies at once; send it again in a moment", (("Retry-After", "5"),)
+)
+
+
+class Bodies:
+    """Puts each body into memory, in the place of the socket it comes from. Owns the sum of those under way."""
+
+    def __init__(self, is_engine_io: Callable[[Environ], bool], seconds: float = BODY_SECONDS) -> None:
+        self._is_engine_io = is_engine_io
+        self._seconds = seconds
+        self._under_way = 0
+
+    def __call__(self, environ: Environ) -> Answer | None:
+        length = environ.get("CONTENT_LENGTH", "").strip() or "0"
+        chunked = "HTTP_TRANSFER_ENCODING" in environ
+        if length == "0" and not chunked:
+            return None
+        if not (length.isascii() and length.isdigit()):
+            return _NO_LENGTH
+        return self._take(environ, None if chunked else int(length))
+
+    def _take(self, environ: Environ, length: int | None) -> Answer | None:
+        socket = self._is_engine_io(environ)
+        if not socket and environ["REQUEST_METHOD"] not in READS and not _is_json(environ.get("CONTENT_TYPE", "")):
+            return _NOT_JSON
+        most = MAX_SOCKET_BODY if socket else MAX_BODY
+        if length is not None and length > most:
+            return _TOO_LARGE
+        body = self._read(environ["wsgi.input"], most + 1 if length is None else length)
+        if isinstance(body, Answer):
+            return body
+        if len(body) > most:
+            return _TOO_LARGE
+        if length is not None and len(body) < length:
+            return _BROKEN
+        environ["wsgi.input"] = BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        return None
+
+    def _read(self, stream: Any, length: int) -> bytes | Answer:
+        """At most `length` bytes. The deadline is one for all of them."""
+        pieces: list[bytes] = []
+        left = length
+        deadline = gevent.Timeout.start_new(self._seconds)
+        try:
+            while left and (piece := stream.read(min(left, _PIECE))):
+                pieces.append(piece)
+                left -= len(piece)
+                self._under_way += len(piece)
+                if self._under_way > MAX_UNDER_WAY:
+                    return _FULL
+            return b"".join(pieces)
+        except OSError:
+            return _BROKEN
+        except gevent.Timeout as late:
+            if late is not deadline:
+                raise
+            return _TOO_SLOW
+        finally:
+            deadline.close()
+            self._under_way -= length - left
+
+
+def _is_json(kind: str) -> bool:
+    mimetype = kind.partition(";")[0].strip().lower()
+    return mimetype == "application/json" or (mimetype.startswith("application/") and mimetype.endswith("+json"))

@@ -1,0 +1,108 @@
+"""Which pages may use the service from a browser.
+
+A page on another site can send a request here and cannot be told from the frontend but by what the browser adds:
+`Host`, which the page cannot choose unless it owns a name that resolves to us (DNS rebinding), `Origin`, and, where we
+are asked over https or on localhost, `Sec-Fetch-Site`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from app.security.answers import Answer, Environ, Headers
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]*)(:[0-9]{1,5})?|[0-9a-f:.]+", re.IGNORECASE)
+_FOREIGN_HOST = Answer("400 BAD REQUEST", "This name is not one of this service's; add it to ALLOWED_HOSTS")
+_FOREIGN_ORIGIN = Answer("403 FORBIDDEN", "Pages of this origin may not use this service; add it to ALLOWED_ORIGINS")
+_FOREIGN_SITE = Answer("403 FORBIDDEN", "Pages of other sites may not use this service; add theirs to ALLOWED_ORIGINS")
+_PREFLIGHT = Answer(
+    "204 NO CONTENT",
+    headers=(
+        ("Access-Control-Allow-Methods", "GET, POST, PUT, PATCH, DELETE"),
+        ("Access-Control-Allow-Headers", "Authorization, Content-Type, Idempotency-Key"),
+        ("Access-Control-Max-Age", "600"),
+    ),
+)
+
+
+class BrowserGuard:
+    """The allow-lists for Host (400) and Origin (403). Names that the public DNS cannot hold need not be
+    listed."""
+
+    def __init__(self, hosts: Iterable[str], origins: Iterable[str]) -> None:
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._origins = frozenset(origin.lower().rstrip("/") for origin in origins)
+
+    def __call__(self, environ: Environ) -> Answer | None:
+        origin = environ.get("HTTP_ORIGIN")
+        if not self.host_allowed(environ.get("HTTP_HOST", "")):
+            return _FOREIGN_HOST
+        if not self.origin_allowed(origin, environ):
+            return _FOREIGN_ORIGIN
+        if environ.get("HTTP_SEC_FETCH_SITE", "").lower() == "cross-site" and not (
+            self.is_listed(origin) or _follows_a_link(environ)
+        ):
+            return _FOREIGN_SITE
+        asks_first = environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+        return _PREFLIGHT if asks_first and self.is_listed(origin) else None
+
+    def host_allowed(self, host: str) -> bool:
+        """IP literals, `localhost`, names without a dot, `*.local`, and what is listed. HTTP/1.0 probes
+        send none."""
+        if not _HOST.fullmatch(host):
+            return False
+        name = _name(host)
+        return name in self._hosts or "." not in name or name.endswith(".local") or _is_ip(name)
+
+    def origin_allowed(self, origin: str | None, environ: Environ) -> bool:
+        """None (no browser, or the same origin), the host that was asked (by us or by the proxy in front),
+        or listed."""
+        if origin is None or self.is_listed(origin):
+            return True
+        asked = (environ.get("HTTP_HOST", ""), environ.get("HTTP_X_FORWARDED_HOST", "").split(",")[0].strip())
+        own = _netloc(origin)
+        return bool(own) and any(own == host.lower() and self.host_allowed(host) for host in asked if host)
+
+    def is_listed(self, origin: str | None) -> bool:
+        return origin is not None and origin.lower() in self._origins
+
+    def cors_headers(self, environ: Environ) -> Headers:
+        """What lets the page of a listed origin read the answer. No credentials: there are no cookies."""
+        origin = environ.get("HTTP_ORIGIN")
+        if not self.is_listed(origin):
+            return ()
+        return (
+            ("Access-Control-Allow-Origin", str(origin)),
+            ("Access-Control-Expose-Headers", "Retry-After"),
+        )
+
+
+def _follows_a_link(environ: Environ) -> bool:
+    """Somebody came here from a page elsewhere: the answer fills his window, and that page cannot read it."""
+    told = environ.get("HTTP_SEC_FETCH_MODE", ""), environ.get("HTTP_SEC_FETCH_DEST", "")
+    return environ["REQUEST_METHOD"] in ("GET", "HEAD") and told == ("navigate", "document")
+
+
+def _netloc(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:  # `http://[`
+        return ""
+
+
+def _name(host: str) -> str:
+    """Without port and brackets; an unbracketed colon twice is an IPv6 literal."""
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower() if host.count(":") == 1 else host.lower()
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

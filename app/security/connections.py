@@ -1,0 +1,305 @@
+"""Connections: how long one may take for what, how much it may say before anybody judges it, and who has to go when
+there are too many. gevent's server and gevent-websocket set no bounds of their own; gunicorn's do not apply to them.
+
+gunicorn runs `Worker`; the tests run `Server`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import socket
+import time
+from contextlib import suppress
+from typing import Any
+
+import gevent
+from gevent.pywsgi import WSGIServer
+from geventwebsocket.exceptions import ProtocolError
+from geventwebsocket.handler import WebSocketHandler
+from geventwebsocket.websocket import WebSocket
+from gunicorn.workers.ggevent import GeventPyWSGIWorker
+
+from app.security.answers import Answer, security_headers
+from app.security.guard import HEARD
+from app.security.limits import Bucket
+
+log = logging.getLogger(__name__)
+
+SEND_BYTES = 256 * 1024
+HEAD_BYTES = 32 * 1024
+HEAD_FIELDS = 64
+# Reads of a chunked body that bring no data: pywsgi takes its framing byte by byte.
+FRAMING_READS = 64 * 1024
+# Places that are kept free, by ending whoever has been silent for longest.
+SPARE = 200
+MESSAGE_BYTES = 64 * 1024
+# Frames of one websocket. A token is a frame or a KiB: gevent-websocket unmasks in Python.
+FRAME_BURST = 1500.0
+FRAME_RATE = 200.0
+
+# Headers that decide where a request ends and whom it is for.
+_ONCE = {
+    "content-length": re.compile("[0-9]{1,15}"),
+    "transfer-encoding": re.compile("chunked", re.IGNORECASE),
+    "host": re.compile(".*"),
+}
+_KEY = re.compile("[A-Za-z0-9+/]{22}==")
+_LATE = Answer("408 REQUEST TIMEOUT", "The request took too long to come")
+_LONG_LINE = Answer("414 REQUEST URI TOO LONG", "The address is too long")
+_LARGE_HEAD = Answer("431 REQUEST HEADER FIELDS TOO LARGE", "The headers are too many, or too large")
+_UNREADABLE = Answer("400 BAD REQUEST", "This is no HTTP request")
+_CRASHED = Answer("500 INTERNAL SERVER ERROR", "Something went wrong here; the log says what")
+
+
+class HeadTooLarge(ValueError):
+    """The headers are more than anybody sends."""
+
+
+class _Head:
+    """The headers of one request, line by line."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._lines = self._bytes = 0
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._file.readline(min(limit, HEAD_BYTES))
+        self._lines += 1
+        self._bytes += len(line)
+        if self._bytes >= HEAD_BYTES or self._lines > HEAD_FIELDS + 1:
+            raise HeadTooLarge
+        return line
+
+
+class _Framed:
+    """A chunked body as it comes. Without a bound, endless trailers or chunks of one byte keep the loop from everybody
+    else, deadlines included: data that is there already is read without a pause."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._reads = 0
+
+    def read(self, size: int) -> bytes:
+        self._reads += 1
+        if self._reads > FRAMING_READS:
+            raise OSError("more framing than data")
+        if self._reads % 1024 == 0:
+            gevent.sleep(0)
+        data: bytes = self._file.read(size)
+        return data
+
+
+class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
+    """One connection, and how many seconds it may take: to the first byte, between requests (longer than Prometheus and
+    proxies wait), for the head, for each part of an answer, and for reading why it was refused while it still sends."""
+
+    first_seconds = 5.0
+    idle_seconds = 75.0
+    head_seconds = 5.0
+    send_seconds = 20.0
+    linger_seconds = 1.0
+
+    def handle(self) -> None:
+        """Until one of both ends it. Who is told why he is refused may be gone already."""
+        self._served = 0
+        try:
+            with suppress(OSError):
+                super().handle()
+        finally:
+            self.server.waiting.pop(self, None)
+
+    def handle_one_request(self) -> Any:
+        """As pywsgi wants it: None ends the connection, True waits for the next request, a pair is status and bytes."""
+        if not self._something_came():
+            return None
+        self._served += 1
+        self._head_timer = gevent.Timeout.start_new(self.head_seconds)
+        try:
+            result = super().handle_one_request()
+        except gevent.Timeout as late:
+            if late is not self._head_timer:
+                raise
+            return _raw(_LATE)
+        finally:
+            self._head_timer.close()
+        return _raw(_LONG_LINE) if isinstance(result, tuple) and result[0] == "414" else result
+
+    def _something_came(self) -> bool:
+        self.server.waiting.pop(self, None)
+        self.server.waiting[self] = None
+        with (
+            suppress(OSError, ValueError),
+            gevent.Timeout(self.idle_seconds if self._served else self.first_seconds, False),
+        ):
+            return bool(self.rfile.peek(1))
+        return False
+
+    def MessageClass(self, file: Any, *_: Any) -> Any:  # noqa: N802  (pywsgi's name)
+        return super().MessageClass(_Head(file))
+
+    def read_request(self, raw_requestline: str) -> Any:
+        """What can be read in two ways is refused: a proxy in front may have read it the other way."""
+        result = super().read_request(raw_requestline)
+        for name, shape in _ONCE.items():
+            values = self.headers.get_all(name) or []
+            if len(values) > 1 or not all(shape.fullmatch(value.strip()) for value in values):
+                raise ValueError(f"ambiguous {name}")
+        return result
+
+    def get_environ(self) -> dict[str, Any]:
+        """The head is here. While a body is on its way the connection still counts as waiting."""
+        self._head_timer.close()
+        environ: dict[str, Any] = super().get_environ()
+        if self.wsgi_input.chunked_input:
+            self.wsgi_input.rfile = _Framed(self.rfile)
+        if self.wsgi_input.chunked_input or self.content_length:
+            environ[HEARD] = lambda: self.server.waiting.pop(self, None)
+        else:
+            self.server.waiting.pop(self, None)
+        return environ
+
+    def run_application(self) -> None:
+        try:
+            super().run_application()
+        finally:
+            self._leave_unread()
+
+    def _leave_unread(self) -> None:
+        """pywsgi would read the rest of a body that nobody wanted, however long it takes."""
+        body = self.wsgi_input
+        read = body.chunk_length == 0 if body.chunked_input else body.position >= (body.content_length or 0)
+        if read:
+            return
+        self.close_connection = True
+        body.content_length, body.chunked_input = body.position, False
+        with suppress(OSError), gevent.Timeout(self.linger_seconds, False):
+            self.socket.shutdown(socket.SHUT_WR)
+            while self.socket.recv(SEND_BYTES):
+                gevent.sleep(0)
+
+    def _sendall(self, data: Any) -> None:
+        """In parts, each with its own deadline: a list of 5,000 devices may take its time on a slow line."""
+        view = memoryview(data)
+        self.socket.settimeout(self.send_seconds)
+        try:
+            for start in range(0, len(view), SEND_BYTES):
+                super()._sendall(view[start : start + SEND_BYTES])
+        finally:
+            self.socket.settimeout(None)
+
+    def upgrade_connection(self) -> Any:
+        refused = super().upgrade_connection()
+        if refused is None:
+            self.environ["wsgi.websocket"].closed = True  # it is not used, and would say goodbye when it is collected
+            self.websocket: Any = BoundedWebSocket(self.environ, _Frames(self), self)
+            self.environ["wsgi.websocket"] = self.websocket
+        return refused
+
+    def end(self) -> None:
+        """Whoever reads from it finds that it is at its end."""
+        with suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, kind: Any, value: Any, traceback: Any) -> None:
+        """A client that goes away, or takes nothing for the whole deadline, is no error of ours."""
+        if issubclass(kind, OSError | gevent.GreenletExit):
+            self.close_connection = True
+            return
+        log.error("request failed", exc_info=(kind, value, traceback))
+        self._send_error_response_if_possible(500)
+
+    def _send_error_response_if_possible(self, error_code: int) -> None:
+        self.close_connection = True
+        if not self.response_length:
+            with suppress(OSError):
+                self.socket.sendall(_raw(_CRASHED if error_code == 500 else _UNREADABLE)[1])
+
+    def _handle_client_error(self, error: Exception) -> tuple[str, bytes]:
+        log.debug("request cannot be read", extra={"peer": str(self.client_address), "reason": repr(error)})
+        return _raw(_LARGE_HEAD if isinstance(error, HeadTooLarge) else _UNREADABLE)
+
+    def log_request(self) -> None:
+        """Nobody reads a line per request."""
+
+
+class _Frames:
+    """What gevent-websocket reads from and writes to. It reads as much as a frame says it has."""
+
+    def __init__(self, handler: Handler) -> None:
+        self._file = handler.rfile
+        self.write = handler.socket.sendall
+
+    def read(self, size: int) -> bytes:
+        if size > MESSAGE_BYTES:
+            raise ProtocolError("frame too large")
+        data: bytes = self._file.read(size)
+        return data
+
+
+class BoundedWebSocket(WebSocket):  # type: ignore[misc]
+    """Small messages, not too many of them, and an end that is one: a peer that is gone does not answer a goodbye."""
+
+    def __init__(self, environ: Any, stream: Any, handler: Handler) -> None:
+        super().__init__(environ, stream, handler)
+        self._bucket = Bucket(time.monotonic)
+        self._size = 0
+
+    def read_frame(self) -> Any:
+        header, payload = super().read_frame()
+        if header.opcode <= self.OPCODE_BINARY:
+            self._size = len(payload) + (self._size if header.opcode == self.OPCODE_CONTINUATION else 0)
+        if self._size > MESSAGE_BYTES or self._bucket.take(FRAME_BURST, FRAME_RATE, 1 + len(payload) / 1024):
+            raise ProtocolError("too much at once")
+        return header, payload
+
+    def close(self, code: int = 1000, message: bytes = b"") -> None:
+        if not self.closed:
+            super().close(code, message)
+            self.handler.end()
+
+
+class Server(WSGIServer):  # type: ignore[misc]
+    """Owns who is waited for: connections of which no whole request is there, the most patient first."""
+
+    handler_class = Handler
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.waiting: dict[Handler, None] = {}
+        self.logger = log
+
+    def handle(self, opened: Any, address: Any) -> None:
+        if self.pool is not None and self.pool.free_count() < SPARE and self.waiting:
+            patient = next(iter(self.waiting))
+            del self.waiting[patient]
+            patient.end()
+        super().handle(opened, address)
+
+    def pre_start_hook(self, handler: Handler) -> bool:
+        """True: no websocket. gevent-websocket would open one at any path, before the application is asked."""
+        return not (
+            _asks_properly(handler.environ) and self.application.extensions["guard"].may_upgrade(handler.environ)
+        )
+
+
+class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
+    server_class = Server
+    wsgi_handler = Handler
+
+
+def _asks_properly(environ: dict[str, Any]) -> bool:
+    return (
+        environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        and "upgrade" in environ.get("HTTP_CONNECTION", "").lower()
+        and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13"
+        and _KEY.fullmatch(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")) is not None
+    )
+
+
+def _raw(answer: Answer) -> tuple[str, bytes]:
+    """Status and all that goes over the wire, where there is no WSGI yet."""
+    body = answer.body()
+    headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
+    lines = [f"HTTP/1.1 {answer.status}", *(f"{name}: {value}" for name, value in [*headers, *security_headers()])]
+    return answer.status[:3], "\r\n".join([*lines, "", ""]).encode() + body

@@ -1,0 +1,73 @@
+"""What Engine.IO is asked, before it sees it: whatever it would answer with a traceback, or keep without end."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+from urllib.parse import parse_qs
+
+from app.security.answers import Answer, Environ
+
+MAX_SOCKETS = 2000
+# As engineio's own Payload has it.
+MAX_PACKETS = 16
+_SEPARATOR = "\x1e"
+# Types of packets that clients send: close, ping, pong, message, upgrade.
+_BY_WEBSOCKET = frozenset("12345")
+_BY_POST = frozenset("134")
+_FULL = Answer("503 SERVICE UNAVAILABLE", "Too many clients; come back in a moment", (("Retry-After", "10"),))
+_NO_METHOD = Answer("405 METHOD NOT ALLOWED", "This path does not take this method", (("Allow", "GET, POST, OPTIONS"),))
+_NO_PACKETS = Answer("400 BAD REQUEST", "These are no Engine.IO packets")
+_NO_WEBSOCKET = Answer("400 BAD REQUEST", "No websocket can be opened like this")
+_JSONP = Answer("400 BAD REQUEST", "There is no JSONP: any page could read it")
+
+
+class EngineRule:
+    """`open_sockets` counts the clients."""
+
+    def __init__(self, is_engine_io: Callable[[Environ], bool], open_sockets: Callable[[], int]) -> None:
+        self._is_engine_io = is_engine_io
+        self._open_sockets = open_sockets
+
+    def __call__(self, environ: Environ) -> Answer | None:
+        if not self._is_engine_io(environ):
+            return None
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        if "j" in query:
+            return _JSONP
+        if environ["REQUEST_METHOD"] not in ("GET", "POST", "OPTIONS"):
+            return _NO_METHOD
+        if environ["REQUEST_METHOD"] == "POST" and not _are_packets(_body(environ)):
+            return _NO_PACKETS
+        if "websocket" in environ.get("HTTP_UPGRADE", "").lower() and environ.get("wsgi.websocket") is None:
+            return _NO_WEBSOCKET
+        return _FULL if "sid" not in query and self._open_sockets() >= MAX_SOCKETS else None
+
+
+def is_packet(message: Any) -> bool:
+    """Whether a websocket's message is one that Engine.IO can read."""
+    return isinstance(message, bytes | bytearray) or (isinstance(message, str) and message[:1] in _BY_WEBSOCKET)
+
+
+def _body(environ: Environ) -> bytes:
+    """Leaves it there for Engine.IO."""
+    body: bytes = environ["wsgi.input"].read()
+    environ["wsgi.input"] = BytesIO(body)
+    return body
+
+
+def _are_packets(body: bytes) -> bool:
+    try:
+        packets = body.decode().split(_SEPARATOR)
+    except UnicodeDecodeError:
+        return False
+    return len(packets) <= MAX_PACKETS and all(packet[:1] in _BY_POST or _is_binary(packet) for packet in packets)
+
+
+def _is_binary(packet: str) -> bool:
+    try:
+        return packet.startswith("b") and b64decode(packet[1:]) is not None
+    except ValueError:
+        return False

@@ -1,0 +1,173 @@
+"""What clients of Socket.IO may say: one table, asked before python-socketio sees the event. The same callers, scopes
+and limits as in REST."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+import orjson
+from socketio import packet as packets
+
+from app.security.answers import Answer, Environ
+from app.security.limits import Bucket, peer_of
+from app.security.tokens import CALLER, Gate, Scope
+
+# Tokens of one client: a page may name 1,000 miners' logs at once. After that so many a second.
+BURST = 1000.0
+RATE = 50.0
+# A client that has not said who it is by then only holds a place.
+HELLO_SECONDS = 10.0
+MOST_WAITING = 1200
+_ROOT = (None, "/")
+
+
+@dataclass(frozen=True, slots=True)
+class EventRule:
+    """`extra`: what it costs beyond the token that each message costs."""
+
+    scope: Scope
+    extra: float = 0.0
+
+
+EVENTS: Mapping[str, EventRule] = {
+    "checkLogsListening": EventRule(Scope.READ),
+    "subscribeLogs": EventRule(Scope.READ),
+    "unsubscribeLogs": EventRule(Scope.READ),
+    # One switch for everybody, and everybody is told.
+    "enableLogsListening": EventRule(Scope.CONTROL, extra=50.0),
+    "disableLogsListening": EventRule(Scope.CONTROL, extra=50.0),
+}
+"""Any other event is ignored, `connect` and `disconnect` among them: python-socketio would run their handlers."""
+
+
+class _Client:
+    """One Engine.IO session: who it is, and how much it has said."""
+
+    __slots__ = ("attachments", "bucket", "hello", "joined", "peer", "scope")
+
+    def __init__(self, peer: str, scope: Scope | None, bucket: Bucket, hello: gevent.Greenlet) -> None:
+        self.peer = peer
+        self.scope = scope
+        self.bucket = bucket
+        self.hello = hello
+        self.joined = False
+        self.attachments = 0
+
+
+class EventGuard:
+    """Stands between Engine.IO and python-socketio. Owns what is known of each session. A client that says what no
+    client says, or too much, is cut off; what it may not say is ignored."""
+
+    def __init__(
+        self, server: Any, gate: Gate, clock: Callable[[], float], hello_seconds: float = HELLO_SECONDS
+    ) -> None:
+        self._hello_seconds = hello_seconds
+        self._server = server
+        self._eio = server.eio
+        self._gate = gate
+        self._clock = clock
+        self._clients: dict[str, _Client] = {}
+        self._forward = dict(self._eio.handlers)
+        self._eio.on("connect", self._connected)
+        self._eio.on("disconnect", self._disconnected)
+        self._eio.on("message", self._said)
+
+    def _connected(self, eio_sid: str, environ: Environ) -> Any:
+        hello = gevent.spawn_later(self._hello_seconds, self._cut_off, eio_sid)
+        caller = environ.get(CALLER)
+        known = caller.scope if caller else None if self._gate.closed else Scope.CONTROL
+        self._clients[eio_sid] = _Client(peer_of(environ), known, Bucket(self._clock), hello)
+        return self._forward["connect"](eio_sid, environ)
+
+    def _disconnected(self, eio_sid: str, reason: Any) -> Any:
+        client = self._clients.pop(eio_sid, None)
+        if client is not None and client.hello is not gevent.getcurrent():
+            client.hello.kill(block=False)
+        return self._forward["disconnect"](eio_sid, reason)
+
+    def _said(self, eio_sid: str, message: Any) -> None:
+        """The part of a binary event that is binary counts and goes nowhere."""
+        client = self._clients.get(eio_sid)
+        if client is None or self._too_much(eio_sid, client):
+            self._cut_off(eio_sid)
+        elif isinstance(message, bytes) and client.attachments:
+            client.attachments -= 1
+        elif (packet := parsed(self._server.packet_class, message)) is not None:
+            self._judge(eio_sid, client, packet)
+        else:
+            self._cut_off(eio_sid)
+
+    def _too_much(self, eio_sid: str, client: _Client) -> bool:
+        opened = self._eio.sockets.get(eio_sid)
+        return opened is None or opened.queue.qsize() > MOST_WAITING or client.bucket.take(BURST, RATE) > 0
+
+    def _judge(self, eio_sid: str, client: _Client, packet: packets.Packet) -> None:
+        client.attachments = packet.attachment_count
+        if packet.packet_type == packets.CONNECT:
+            self._join(eio_sid, client, packet)
+        elif not client.joined or packet.namespace not in _ROOT:
+            return
+        elif packet.packet_type == packets.DISCONNECT:
+            client.joined = False
+            self._pass_on(eio_sid, packet)
+        elif packet.packet_type == packets.EVENT and (rule := EVENTS.get(packet.data[0])) is not None:
+            if client.bucket.take(BURST, RATE, rule.extra):
+                self._cut_off(eio_sid)
+            elif client.scope is not None and client.scope >= rule.scope:
+                self._pass_on(eio_sid, packet)
+
+    def _join(self, eio_sid: str, client: _Client, packet: packets.Packet) -> None:
+        """The client's first word, with its token: `auth: {token}`. python-socketio answers for other namespaces."""
+        if packet.namespace not in _ROOT:
+            self._pass_on(eio_sid, packet)
+        elif client.joined:
+            self._cut_off(eio_sid)
+        elif client.scope is None and (refused := self._refused(client, packet.data)):
+            self._eio.send(eio_sid, f"{packets.CONNECT_ERROR}{orjson.dumps(refused).decode()}")
+        else:
+            client.joined = True
+            client.hello.kill(block=False)
+            self._pass_on(eio_sid, packet)
+
+    def _refused(self, client: _Client, auth: Any) -> dict[str, Any] | None:
+        """What `connect_error` hears; None when the token is good."""
+        shown = auth.get("token") if isinstance(auth, dict) else None
+        if not isinstance(shown, str) or not shown:
+            return {"message": "A token is needed: connect with `auth: {token}`", "data": {"status": 401}}
+        verdict = self._gate.admit(shown, client.peer)
+        if isinstance(verdict, Answer):
+            return {"message": verdict.sentence, "data": {"status": int(verdict.status[:3])}}
+        client.scope = verdict.scope
+        return None
+
+    def _pass_on(self, eio_sid: str, packet: packets.Packet) -> None:
+        """Spelled anew, so that what is carried out is what was judged."""
+        self._forward["message"](eio_sid, packet.encode())
+
+    def _cut_off(self, eio_sid: str) -> None:
+        """Waits for nothing: this client may not read what it is sent."""
+        if (opened := self._eio.sockets.get(eio_sid)) is not None:
+            opened.close(wait=False, abort=True, reason=self._eio.reason.SERVER_DISCONNECT)
+
+
+def parsed(packet_class: type[packets.Packet], message: Any) -> packets.Packet | None:
+    """None for what no client sends, and what python-socketio would answer with a traceback. A binary event is one
+    without its binary parts."""
+    try:
+        packet = packet_class(encoded_packet=message)
+    except (ValueError, TypeError, IndexError, AttributeError):
+        return None
+    if packet.packet_type == packets.BINARY_EVENT:
+        packet.packet_type = packets.EVENT
+    return packet if _is_well_formed(packet.packet_type, packet.data) else None
+
+
+def _is_well_formed(kind: Any, data: Any) -> bool:
+    if kind == packets.CONNECT:
+        return data is None or isinstance(data, dict)
+    if kind == packets.EVENT:
+        return isinstance(data, list) and bool(data) and isinstance(data[0], str)
+    return kind in (packets.DISCONNECT, packets.ACK)

@@ -1,0 +1,101 @@
+"""The order in which a request is judged, outside Flask and Engine.IO both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from app.security.answers import Answer, Environ, Headers, Rule, Wsgi, policy_of_pages, security_headers
+from app.security.bodies import Bodies
+from app.security.browsers import BrowserGuard
+from app.security.engine_io import EngineRule
+from app.security.events import HELLO_SECONDS, EventGuard
+from app.security.forwarded import TrustedProxies
+from app.security.limits import WriteLimit
+from app.security.tokens import Gate, Tokens
+from app.settings import Settings, secret
+
+HEARD = "pluto.heard"
+"""Where the server may leave a callback for the moment at which the whole request is here."""
+
+
+class Guard:
+    """Owns the rules. `monotonic`: time in seconds; `devices`: how many miners are known; `pages`: the HTML under which
+    styles and scripts run, the last of them for whoever has shown no token; `refused` hears the status of each refusal.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        monotonic: Callable[[], float],
+        is_engine_io: Callable[[Environ], bool],
+        devices: Callable[[], int],
+        pages: Sequence[str],
+        refused: Callable[[str], None],
+    ) -> None:
+        self.browsers = BrowserGuard(settings.allowed_hosts, settings.allowed_origins)
+        self._gate = Gate(_tokens(settings), monotonic, is_engine_io, pages[-1].encode())
+        self._rules: tuple[Rule, ...] = (
+            self.browsers,
+            TrustedProxies(settings.trusted_proxies),
+            self._gate,
+            WriteLimit(monotonic, devices, settings.writes_per_second, is_engine_io),
+            Bodies(is_engine_io),
+            EngineRule(is_engine_io, lambda: self._open_sockets()),
+        )
+        self._monotonic = monotonic
+        self._is_engine_io = is_engine_io
+        self._refused = refused
+        self._open_sockets: Callable[[], int] = lambda: 0
+        shared = bool(settings.allowed_origins)
+        self._for_page = security_headers(policy_of_pages(*pages), shared=shared)
+        self._for_data = security_headers(shared=shared)
+
+    def watch(self, server: Any, hello_seconds: float = HELLO_SECONDS) -> None:
+        """Has the events of this Socket.IO server judged, too."""
+        EventGuard(server, self._gate, self._monotonic, hello_seconds)
+        self._open_sockets = lambda: len(server.eio.sockets)
+
+    def wrap(self, application: Wsgi) -> Wsgi:
+        def guarded(environ: Environ, start_response: Any) -> Iterable[bytes]:
+            answer = self.judge(environ)
+            headers = self._headers(environ, ours=answer is not None)
+
+            def start(status: str, given: list[tuple[str, str]], exc_info: Any = None) -> Any:
+                return start_response(status, [*given, *headers], exc_info)
+
+            if answer is not None:
+                self._refused(answer.status[:3])
+                return answer.give(environ, start)
+            environ.pop(HEARD, _nobody)()
+            return application(environ, start)
+
+        return guarded
+
+    def judge(self, environ: Environ) -> Answer | None:
+        """The first rule that has something against it decides."""
+        for rule in self._rules:
+            if (answer := rule(environ)) is not None:
+                return answer
+        return None
+
+    def may_upgrade(self, environ: Environ) -> bool:
+        """Whether a websocket may be opened: the server does that before it calls the application, so it asks first."""
+        return self._is_engine_io(environ) and self.browsers(environ) is None
+
+    def _headers(self, environ: Environ, *, ours: bool) -> Headers:
+        own = self._for_page if environ["PATH_INFO"] == "/" else self._for_data
+        if "HTTP_ORIGIN" not in environ or (not ours and self._is_engine_io(environ)):  # Engine.IO has its own for CORS
+            return own
+        return own + self.browsers.cors_headers(environ)
+
+
+def _tokens(settings: Settings) -> Tokens:
+    return Tokens(
+        secret(settings.api_token, settings.api_token_file),
+        secret(settings.api_token_read, settings.api_token_read_file),
+    )
+
+
+def _nobody() -> None:
+    """No server waits for it."""

@@ -1,0 +1,110 @@
+"""Who has shown a token, and what it is good for."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from app.security.answers import READS, Answer, Environ
+from app.security.limits import Buckets, peer_of, too_many
+
+CALLER = "pluto.caller"
+"""Where the WSGI environment holds the Caller of a request that showed a valid token. No header can have that name."""
+
+# Probes know nothing and need nothing.
+OPEN = frozenset({"/healthz", "/readyz"})
+FAILURES = 5
+FAILURES_PER_SECOND = FAILURES / 60
+_CHALLENGE = (("WWW-Authenticate", 'Bearer realm="pluto"'),)
+_NEEDED = "This needs a token: send it as `Authorization: Bearer <token>`"
+
+
+class Scope(IntEnum):
+    READ = 1
+    CONTROL = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`name` is what the journal calls it."""
+
+    name: str
+    scope: Scope
+
+
+class Tokens:
+    """Keeps hashes, no tokens: they are all as long, so a comparison tells nothing about the token."""
+
+    def __init__(self, control: str | None, read: str | None) -> None:
+        given = ((control, Caller("control token", Scope.CONTROL)), (read, Caller("read token", Scope.READ)))
+        self._known = tuple((_hashed(token), caller) for token, caller in given if token)
+
+    def __bool__(self) -> bool:
+        return bool(self._known)
+
+    def caller(self, shown: str) -> Caller | None:
+        digest = _hashed(shown)
+        matching = [caller for known, caller in self._known if hmac.compare_digest(digest, known)]
+        return matching[0] if matching else None
+
+
+class Gate:
+    """The rule about tokens, for REST by method; the events of Socket.IO ask `admit` and have a table. Where no token
+    is set everybody may do everything. No peer is an exception: behind a proxy everybody is on localhost.
+
+    `page` is what a browser shows where a person comes without a token."""
+
+    def __init__(
+        self, tokens: Tokens, clock: Callable[[], float], is_engine_io: Callable[[Environ], bool], page: bytes
+    ) -> None:
+        self._tokens = tokens
+        self._failures = Buckets(clock)
+        self._is_engine_io = is_engine_io
+        self._page = page
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._tokens)
+
+    def __call__(self, environ: Environ) -> Answer | None:
+        if not self._tokens or environ["PATH_INFO"] in OPEN:
+            return None
+        shown = _bearer(environ.get("HTTP_AUTHORIZATION", ""))
+        if not shown:
+            return None if self._is_engine_io(environ) else self._nothing_shown(environ)
+        verdict = self.admit(shown, peer_of(environ))
+        if isinstance(verdict, Answer):
+            return verdict
+        environ[CALLER] = verdict
+        if verdict.scope < Scope.CONTROL and environ["REQUEST_METHOD"] not in READS and not self._is_engine_io(environ):
+            return Answer("403 FORBIDDEN", "This token may read, not change anything")
+        return None
+
+    def admit(self, shown: str, peer: str) -> Caller | Answer:
+        """A wrong token counts as a guess of this peer; after five, for a while no token of its is looked at."""
+        failures = self._failures.of(peer)
+        if wait := failures.wait(FAILURES, FAILURES_PER_SECOND):
+            return too_many("Too many wrong tokens from here", wait)
+        caller = self._tokens.caller(shown)
+        if caller is None:
+            failures.take(FAILURES, FAILURES_PER_SECOND)
+            return Answer("401 UNAUTHORIZED", "This token is not valid", _CHALLENGE)
+        return caller
+
+    def _nothing_shown(self, environ: Environ) -> Answer:
+        """This is no guess: a client that knows of no tokens may ask as often as it likes."""
+        person = environ["PATH_INFO"] == "/" and "text/html" in environ.get("HTTP_ACCEPT", "")
+        return Answer("401 UNAUTHORIZED", _NEEDED, _CHALLENGE, self._page if person else None)
+
+
+def _bearer(header: str) -> str:
+    """The token of an Authorization header; "" where there is none, or of another scheme."""
+    scheme, _, token = header.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _hashed(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="surrogatepass")).digest()

@@ -1,0 +1,172 @@
+"""A miner on a raw socket that can be told to misbehave in ways that the simulator's firmware cannot, and the ways."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import Any
+
+import gevent
+import orjson
+from fakes import Peer, reset
+
+Act = Callable[[Any], None]
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+MEGABYTE = b"x" * 2**20
+
+
+def info(mac: str, **more: Any) -> bytes:
+    """What a healthy one says on /api/system/info."""
+    usual = {"ASICModel": "BM1370", "version": "v2.12.2", "hostname": "raw", "hashRate": 1000.5, "power": 15.5}
+    return orjson.dumps({**usual, "uptimeSeconds": 1000, "macAddr": mac.upper(), **more})
+
+
+def framed(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
+    lines = [b"HTTP/1.1 " + status, b"Content-Length: %d" % len(body), *headers, b"", body]
+    return b"\r\n".join(lines)
+
+
+class RawMiner(Peer):
+    """Well, until `act` is set: then `act(socket)` is the answer to each request, and the connection ends after it.
+    `body` is what it says while it is well."""
+
+    def __init__(self, mac: str, act: Act | None = None, host: str = "127.0.0.1") -> None:
+        super().__init__(self._talk, host=host)
+        self.mac = mac
+        self.act = act
+        self.body = info(mac)
+        self.in_flight = self.max_in_flight = 0
+        self._open: list[Any] = []
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def drop(self) -> None:
+        """Lets go of every connection that is open."""
+        while self._open:
+            with suppress(OSError):
+                self._open.pop().shutdown(socket.SHUT_RDWR)
+
+    def _talk(self, opened: Any) -> None:
+        self._open.append(opened)
+        while self.read_request(opened):
+            self.in_flight += 1
+            self.max_in_flight = max(self.max_in_flight, self.in_flight)
+            try:
+                if self.act is not None:
+                    self.act(opened)
+                    return
+                opened.sendall(framed(self.body))
+            finally:
+                self.in_flight -= 1
+
+
+def says(*parts: bytes, pause: float = 0.0, then: Act | None = None) -> Act:
+    def act(opened: Any) -> None:
+        for part in parts:
+            opened.sendall(part)
+            gevent.sleep(pause)
+        if then is not None:
+            then(opened)
+
+    return act
+
+
+def silence(opened: Any) -> None:
+    """Until the other side gives up."""
+    while opened.recv(65536):
+        pass
+
+
+def without_end(part: bytes, pause: float, head: bytes = b"") -> Act:
+    """`part` again and again, for as long as somebody reads."""
+
+    def act(opened: Any) -> None:
+        opened.sendall(head)
+        while True:
+            opened.sendall(part)
+            gevent.sleep(pause)
+
+    return act
+
+
+@cache
+def bomb() -> bytes:
+    """64 MiB of JSON in about 64 KiB."""
+    return gzip.compress(b'{"version":"' + b" " * 2**26 + b'"}', compresslevel=9)
+
+
+# What takes its time: each is cut at the deadline, however busy it keeps the connection.
+SLOW: dict[str, Act] = {
+    "silence": silence,
+    "headers that drip": without_end(b"x", 0.01, OK + b"X: "),
+    "a body that drips": without_end(b" ", 0.01, OK + b"Content-Length: 250000\r\n\r\n"),
+    "chunks without end": without_end(b"1\r\n \r\n", 0.01, CHUNKED),
+    "100 Continue for ever": without_end(b"HTTP/1.1 100 Continue\r\n\r\n", 0.01),
+    "less than was promised": says(OK + b"Content-Length: 1000000000\r\n\r\n{}", then=silence),
+    "a status line that drips": without_end(b"K", 0.01, b"HTTP/1.1 200 O"),
+}
+
+# What is larger than any miner's answer: reading stops at 256 KiB.
+LARGE: dict[str, Act] = {
+    "a gigabyte of body": says(OK + b"Content-Length: 1073741824\r\n\r\n", *[MEGABYTE] * 1024),
+    "a gigabyte in chunks": says(CHUNKED, *[b"100000\r\n" + MEGABYTE + b"\r\n"] * 1024),
+    "a body until the end": says(OK + b"\r\n", *[MEGABYTE] * 1024),
+    "a gigabyte of header": says(OK + b"X: ", *[MEGABYTE] * 1024),
+    "a million headers": says(
+        OK, *[b"".join(b"%x:\r\n" % n for n in range(k, k + 4096)) for k in range(0, 2**20, 4096)]
+    ),
+    "a flood of 100 Continue": says(*[b"HTTP/1.1 100 Continue\r\n\r\n" * 4096] * 64),
+    "a gzip bomb that is large as it is": says(
+        OK + b"Content-Encoding: gzip\r\nContent-Length: 67108864\r\n\r\n", *[bomb()] * 64
+    ),
+}
+
+# What fits, and is no miner's answer. A bomb is never unpacked: it was not asked for.
+STRANGE: dict[str, Act] = {
+    "a gzip bomb": says(framed(bomb(), b"Content-Encoding: gzip")),
+    "more than was promised": says(OK + b"Content-Length: 1\r\n\r\n{}" + b"x" * 1000),
+    "two answers at once": says(framed(b"{}") * 2),
+    "not HTTP": says(b"SSH-2.0-OpenSSH_9.6\r\n"),
+    "a length that is none": says(OK + b"Content-Length: -1\r\n\r\n"),
+    "two lengths": says(OK + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\nxx"),
+    "a web page": says(framed(b"<!DOCTYPE html><title>bitaxe</title>", b"Content-Type: text/html")),
+    "nothing at all": says(framed(b"")),
+    "a list": says(framed(b'[{"ASICModel":"BM1370","version":"v2"}]')),
+    "another device": says(framed(b'{"name":"Hue bridge","version":"1.0"}')),
+    "a hundred thousand brackets": says(framed(b"[" * 100_000)),
+    "a million deep": says(framed(b'{"a":' * 40_000 + b"1" + b"}" * 40_000)),
+}
+
+BROKEN: dict[str, Act] = {
+    "closed without a word": lambda opened: opened.close(),
+    "reset without a word": reset,
+    "reset in the head": says(OK, then=reset),
+    "reset in the body": says(OK + b"Content-Length: 500\r\n\r\n{", then=reset),
+    "closed in the body": says(OK + b"Content-Length: 500\r\n\r\n{"),
+    "closed in a chunk": says(CHUNKED + b"50\r\n{"),
+}
+
+
+@contextmanager
+def deaf_address() -> Iterator[tuple[str, int]]:
+    """Where nobody answers a SYN: a listener whose backlog is full."""
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen(0)
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            with suppress(BlockingIOError):
+                filler.connect(deaf.getsockname())
+        try:
+            yield deaf.getsockname()
+        finally:
+            for filler in fillers:
+                filler.close()
