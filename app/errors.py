@@ -23,6 +23,69 @@ class StoreLocked(PlutoError):
         self.path = path
 
 
+class StoreError(PlutoError):
+    """The store cannot do what it is asked. `path` is the database's directory, and in no sentence for callers."""
+
+    def __init__(self, path: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.path = path
+
+
+class StoreFull(StoreError):
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "There is no space left on this service's disk, so this was not kept; free some first")
+
+
+class StoreUnwritable(StoreError):
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, f"The store cannot be used now, so nothing was changed ({reason}); try again later")
+
+
+class StoreClosed(StoreUnwritable):
+    """The service has stopped, or not yet started."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "it is not open")
+
+
+class StoreDamaged(StoreUnwritable):
+    """Found while the service runs; it is repaired when the service starts."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(path, f"{reason}: a restart of the service repairs it")
+
+
+class StoreBeyondRepair(StoreError):
+    """Nothing was deleted."""
+
+    def __init__(self, path: str, damage: str, obstacle: str) -> None:
+        super().__init__(
+            path,
+            f"{path} is damaged ({damage}) and cannot be repaired ({obstacle}). It was left as it is: restore a backup "
+            "(python -m app.backup restore FILE), or move it away to begin anew",
+        )
+
+
+class StoreTooNew(StoreError):
+    def __init__(self, path: str, schema: object, known: int) -> None:
+        super().__init__(
+            path,
+            f"{path} was written by a newer version of this service (schema {schema}, this one knows {known}). "
+            "Nothing was changed: start that version, or restore a backup made before it",
+        )
+
+
+class BackupUnusable(PlutoError):
+    """A file is no backup, not whole, or of a newer version."""
+
+
+class SecretsWithheld(PlutoError):
+    """The caller may not see passwords."""
+
+    def __init__(self) -> None:
+        super().__init__("A backup with passwords in it needs a control token: set API_TOKEN and send it as Bearer")
+
+
 class Invalid(PlutoError):
     """What the caller asked for makes no sense. `details` maps a field to what is wrong with it."""
 
@@ -159,14 +222,16 @@ class DeviceRedirected(DeviceError):
 
 
 class DeviceStatus(DeviceError):
-    """The device answered with an HTTP status other than success. `body` is its text, redacted and cut."""
+    """The device answered with an HTTP status other than success. `body` is its text, redacted and cut; `retry_after`:
+    seconds for which it wants to be left alone."""
 
     reason = "status"
 
-    def __init__(self, status: int, body: str) -> None:
+    def __init__(self, status: int, body: str, retry_after: float = 0.0) -> None:
         super().__init__(f"The device answered with status {status}")
         self.status = status
         self.body = body
+        self.retry_after = retry_after
 
 
 class DeviceRejected(DeviceStatus):

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from app.errors import StoreError
+
 if TYPE_CHECKING:
     from app.services.fleet import Tracked
 
@@ -82,6 +84,11 @@ class DriftChanged:
     new: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The service is about to stop. Whoever serves callers ends that before it returns: nothing works after this."""
+
+
 E = TypeVar("E")
 
 
@@ -98,5 +105,7 @@ class EventBus:
         for listener in self._listeners[type(event)]:
             try:
                 listener(event)
+            except StoreError as error:
+                log.warning("a listener could not write", extra={"event": type(event).__name__, "reason": str(error)})
             except Exception:
                 log.exception("a listener failed", extra={"event": type(event).__name__})

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from app.errors import DeviceError, DeviceLocked, DeviceRefused
+from app.errors import DeviceError, DeviceLocked, DeviceRefused, DeviceStatus
 
 
 class Status(StrEnum):
-    """What the service knows of a monitored device. `pending`: not polled yet since monitoring began."""
+    """What the service knows of a monitored device. `pending`: not polled yet since monitoring began. `restarting`:
+    silent, as is to be expected of it for a minute."""
 
     PENDING = "pending"
     ONLINE = "online"
     STALE = "stale"
+    RESTARTING = "restarting"
     OFFLINE = "offline"
     LOCKED = "locked"
     REFUSED = "refused"
 
 
-UP = frozenset({Status.ONLINE, Status.STALE})
+UP = frozenset({Status.ONLINE, Status.STALE, Status.RESTARTING})
 LOST = frozenset({Status.OFFLINE, Status.LOCKED, Status.REFUSED})
 
 
@@ -76,31 +78,37 @@ class Reading:
 @dataclass(frozen=True, slots=True)
 class Observation:
     """What is known of a device now. `reading` is the last good one of this process; `failures` counts the misses
-    since."""
+    since. `retry_after`: seconds for which the miner asked to be left alone."""
 
     status: Status = Status.PENDING
     reading: Reading | None = None
     failures: int = 0
     error: str | None = None
     reason: str | None = None
+    retry_after: float = 0.0
 
 
 _STATES_OF_THEIR_OWN: dict[type[DeviceError], Status] = {DeviceLocked: Status.LOCKED, DeviceRefused: Status.REFUSED}
 
 
-def next_observation(previous: Observation, outcome: Reading | DeviceError, offline_after: int) -> Observation:
+def next_observation(
+    previous: Observation, outcome: Reading | DeviceError, offline_after: int, *, restarting: bool = False
+) -> Observation:
     """One good reading is online; a miss is stale until `offline_after` misses in a row make it offline; a 401 is a
-    state of its own."""
+    state of its own. A miss of one that is `restarting` says nothing, unless it was lost before."""
     if isinstance(outcome, Reading):
         return Observation(Status.ONLINE, outcome)
     failures = previous.failures + 1
-    status = _STATES_OF_THEIR_OWN.get(type(outcome)) or _missed(previous.status, failures >= offline_after)
-    return replace(previous, status=status, failures=failures, error=str(outcome), reason=outcome.reason)
+    status = _STATES_OF_THEIR_OWN.get(type(outcome)) or _missed(previous.status, failures >= offline_after, restarting)
+    wait = outcome.retry_after if isinstance(outcome, DeviceStatus) else 0.0
+    return Observation(status, previous.reading, failures, str(outcome), outcome.reason, wait)
 
 
-def _missed(before: Status, enough: bool) -> Status:
+def _missed(before: Status, enough: bool, restarting: bool) -> Status:
     """A device that was never seen since the start is pending, not stale, until it is offline; one that is lost stays
     lost."""
+    if restarting and before not in LOST:
+        return Status.RESTARTING
     if enough or before in LOST:
         return Status.OFFLINE
     return Status.PENDING if before is Status.PENDING else Status.STALE
@@ -108,7 +116,7 @@ def _missed(before: Status, enough: bool) -> Status:
 
 def is_reboot(previous: Reading | None, reading: Reading | None) -> bool:
     """Whether the miner restarted between two readings: `uptimeSeconds` fell (reset_reason and counters follow it)."""
-    before, after = (_uptime(each) for each in (previous, reading))
+    before, after = _uptime(previous), _uptime(reading)
     return before is not None and after is not None and after < before
 
 

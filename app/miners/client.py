@@ -26,9 +26,10 @@ from app.errors import (
 from app.miners.address import Address
 from app.miners.dialects import dialect_of, is_miner
 from app.miners.http import CONNECT_SECONDS, Connection, Reply
+from app.miners.log_redaction import MAX_QUOTABLE, quotable
 from app.miners.mac import normalise_mac
 from app.miners.options import Options, options_from_asic
-from app.miners.redaction import clean_hostname, redact
+from app.miners.redaction import clean_info
 from app.models import Reading
 
 INFO = "/api/system/info"
@@ -161,11 +162,9 @@ class Miners:
 
 
 def _reading(reply: Reply, clock: Clock) -> Reading:
-    info = redact(_object(reply))
+    info = clean_info(_object(reply))
     if not is_miner(info):
         raise DeviceBadPayload("The answer is not a miner's")
-    if "hostname" in info:
-        info["hostname"] = clean_hostname(info["hostname"])
     return Reading(info, normalise_mac(info.get("macAddr")), clock.now())
 
 
@@ -187,7 +186,13 @@ def _require_success(reply: Reply) -> None:
     if 300 <= reply.status < 400:
         raise DeviceRedirected("The device redirects elsewhere, which is not followed")
     if not 200 <= reply.status < 300:
-        raise DeviceStatus(reply.status, _text(reply))
+        raise DeviceStatus(reply.status, _text(reply), _retry_after(reply))
+
+
+def _retry_after(reply: Reply) -> float:
+    """Seconds; 0 where it names none. A date is passed over: a miner does not know the time."""
+    stated = reply.headers.get("retry-after", "") if reply.status in (429, 503) else ""
+    return float(stated) if stated.isdecimal() and len(stated) < 10 else 0.0
 
 
 def _said(reply: Reply) -> str:
@@ -198,8 +203,8 @@ def _said(reply: Reply) -> str:
     except orjson.JSONDecodeError:
         return _text(reply)
     message = body.get("message") if isinstance(body, dict) else None
-    return message[:200] if isinstance(message, str) else ""
+    return quotable(message) if isinstance(message, str) else ""
 
 
 def _text(reply: Reply) -> str:
-    return reply.body[:200].decode(errors="replace").strip()
+    return quotable(reply.body[:MAX_QUOTABLE].decode(errors="replace"))

@@ -29,11 +29,13 @@ from app.miners.address import Address
 MAX_BODY = 256 * 1024
 CONNECT_SECONDS = 2.0
 _CHUNK = 64 * 1024
+# The headers that somebody here reads. The rest is not kept: 256 KiB of short ones would be 10 MiB as objects.
+_KEPT = frozenset({b"content-length", b"transfer-encoding", b"www-authenticate", b"retry-after"})
 
 
 @dataclass(slots=True)
 class Reply:
-    """A complete answer. Header names are lower case."""
+    """A complete answer. `headers`: those that matter here, their names in lower case."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -70,7 +72,8 @@ class _Parse:
         self._finish(keep_alive=False)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.reply.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        if (lower := name.lower()) in _KEPT:
+            self.reply.headers[lower.decode()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
         self.reply.status = self.parser.get_status_code()
@@ -170,11 +173,15 @@ class Connection:
         """Raises _Stale when the connection dies before the first byte of the answer."""
         parse = _Parse(limit)
         try:
-            opened.sendall(message)
+            sent = opened.send(message)  # sendall costs 4 % of a poll more
+            if sent < len(message):
+                opened.sendall(message[sent:])
             while not parse.done and (data := opened.recv(_CHUNK)):
                 parse.feed(data)
         except OSError as error:
             raise (DeviceDropped(f"The connection broke: {_why(error)}") if parse.begun else _Stale()) from error
+        finally:
+            del parse.parser  # each holds the other, and so the answer, until the collector comes by
         if not parse.begun:
             raise _Stale
         if not parse.done:

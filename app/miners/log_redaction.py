@@ -11,9 +11,11 @@ import re
 
 REDACTED = "[redacted]"
 MAX_OPEN_LINES = 16
+MAX_QUOTABLE = 4096
+MAX_QUOTED = 200
 
 # Most lines hold none of these; looking for words costs a twentieth of looking for the patterns.
-_HINTS = ("mining.", "params", "pass", "pwd", "psk", "secret", "token", "key", "auth", "@")
+_HINTS = ("mining.", "params", "pass", "pwd", "psk", "secret", "token", "otp", "key", "auth", "@")
 _REQUEST = re.compile(r"(?i)mining\.(authorize|submit)")
 _PARAMS = re.compile(r"(?i)params\\*[\"']?\s*[:=]\s*")
 _QUOTED_PARAMS = re.compile(r"(?i)params\\*[\"']")
@@ -21,7 +23,7 @@ _FLAT_LIST = re.compile(r'\[((?:[^\[\]"]|"(?:[^"\\]|\\.)*")*)\]')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NO_VALUE = re.compile(r"[\s,]*")
 _KEY = re.compile(
-    r"(?i)(?:pass(?:word|wd|phrase)?|pwd|psk|secret|token|(?:api|secret|private)[_-]?key|authorization)s?\d*"
+    r"(?i)(?:pass(?:word|wd|phrase)?|pwd|psk|secret|token|otp|(?:api|secret|private)[_-]?key|authorization)s?\d*"
     r"(\\*[\"']?)\s*[:=]\s*"
 )
 _HARMLESS = re.compile(r"(?i)(?:true|false|null)\b")
@@ -29,6 +31,13 @@ _BARE = re.compile(r"[^\s,}\]\"']+")
 _QUERY = re.compile(r"(?i)([?&]auth=)[^\s&\"']*")
 _CREDENTIALS = re.compile(r"//[^/\s@\"']{1,256}@")
 _NEW_ENTRY = re.compile(r"[EWIDV] \(\d{1,10}\) ")
+
+
+def quotable(text: str) -> str:
+    """What a miner said, as it may stand in an answer of ours: without secrets, and the beginning of it only."""
+    redactor = Redactor()
+    lines = (redactor.line(line) for line in text[:MAX_QUOTABLE].splitlines())
+    return "\n".join(lines).strip()[:MAX_QUOTED]
 
 
 class Redactor:

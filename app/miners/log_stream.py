@@ -129,4 +129,6 @@ class LogStream:
 def _lost(error: Exception) -> DeviceError:
     if isinstance(error, WebSocketTimeoutException):
         return DeviceTimeout("The log stream stalled")
+    if isinstance(error, ValueError):  # it quotes what the miner said
+        return DeviceDropped("The miner does not speak websocket")
     return DeviceDropped(f"The log stream broke: {error}" if str(error) else "The log stream broke")

@@ -12,10 +12,12 @@ from app.errors import DeviceBadPayload
 
 MAX_DEPTH = 32
 MAX_HOSTNAME = 64
-USUAL_KEYS = 256
+USUAL_KEYS, USUAL_LETTERS = 256, 4096
 
 _SECRET = re.compile(r"(?i)(pass(word|wd|phrase)?|pwd|psk|secret|token|otp|(api|secret|private)[_-]?key)s?\d*$")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
+
+_CONTAINERS = (dict, list)
 
 
 def is_secret(key: str) -> bool:
@@ -40,8 +42,7 @@ def _redacted_object(body: Mapping[str, Any], depth: int) -> dict[str, Any]:
         if type(body[key]) is not bool:
             del kept[key]
     for key, value in kept.items():
-        kind = type(value)  # JSON has no subclasses, and isinstance of two classes costs four times as much
-        if kind is dict or kind is list:
+        if type(value) in _CONTAINERS:  # JSON has no subclasses, and isinstance of two classes costs four times as much
             kept[key] = _redacted(value, depth + 1)
     return kept
 
@@ -49,15 +50,14 @@ def _redacted_object(body: Mapping[str, Any], depth: int) -> dict[str, Any]:
 def _redacted(value: Any, depth: int) -> Any:
     if isinstance(value, dict):
         return _redacted_object(value, depth)
-    if isinstance(value, list):
-        if depth > MAX_DEPTH:
-            raise DeviceBadPayload("The answer is nested too deeply")
-        return [_redacted(item, depth + 1) for item in value]
-    return value
+    if depth > MAX_DEPTH:
+        raise DeviceBadPayload("The answer is nested too deeply")
+    return [_redacted(item, depth + 1) if type(item) in _CONTAINERS else item for item in value]
 
 
 def _secrets_among(keys: tuple[str, ...]) -> tuple[str, ...]:
-    return _remembered(keys) if len(keys) <= USUAL_KEYS else _looked_up(keys)
+    usual = len(keys) <= USUAL_KEYS and len("".join(keys)) <= USUAL_LETTERS  # or a hostile one's names would fill it
+    return _remembered(keys) if usual else _looked_up(keys)
 
 
 def _looked_up(keys: tuple[str, ...]) -> tuple[str, ...]:
@@ -71,3 +71,12 @@ _remembered = lru_cache(maxsize=64)(_looked_up)
 def clean_hostname(value: object) -> str:
     """At most 64 characters, none of them a control or text-direction character; "" when it is no text."""
     return _CONTROL.sub("", value)[:MAX_HOSTNAME] if isinstance(value, str) else ""
+
+
+def clean_info(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What may be kept of a device's answer, whoever hands it on: `redact` with a harmless hostname. Raises
+    DeviceBadPayload."""
+    info = redact(body)
+    if "hostname" in info:
+        info["hostname"] = clean_hostname(info["hostname"])
+    return info

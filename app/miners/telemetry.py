@@ -19,8 +19,8 @@ Info = Mapping[str, Any]
 Fields = tuple[str, ...]
 Read = Callable[[Info, Fields], float | None]
 
-_NUMERIC = re.compile(r"[+-]?\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,3})?")
-_DIFFICULTY = re.compile(r"(\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,2})?) ?([kKMGTPE]?) ?")
+_NUMERIC = re.compile(r"(?a)[+-]?\d{1,20}(\.\d{1,20})?([eE][+-]?\d{1,3})?")
+_DIFFICULTY = re.compile(r"(?a)(\d{1,20}(?:\.\d{1,20})?(?:[eE][+-]?\d{1,2})?) ?([kKMGTPE]?) ?")
 _SUFFIX = {"": 1.0, "k": 1e3, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18}
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from ipaddress import IPv4Network
 
 from app.clock import Clock
+from app.errors import StoreError
 from app.miners.address import Address, AddressRule
 from app.models import Found
 from app.services.matching import Query, matches
@@ -53,6 +55,10 @@ class BuiltinDiscovery:
         self._mdns = browse(self.announced) if browse else None
         self._announced: dict[Address, float] = {}
 
+    @property
+    def count(self) -> int:
+        return self._repository.count
+
     def discover(self, address: Address | None, mac: str | None) -> list[Found]:
         """One address, or a scan of all subnets that `mac` then filters."""
         if address is not None:
@@ -64,7 +70,8 @@ class BuiltinDiscovery:
         return [each for each in found if mac in (None, each.mac)]
 
     def discovered(self, query: Query) -> list[Found]:
-        self._repository.expire(self._clock.now() - self._ttl)
+        with suppress(StoreError):  # a full disk hides nobody
+            self._repository.expire(self._clock.now() - self._ttl)
         return [found for found in self._repository.all() if matches(found, query)]
 
     def lookup(self, macs: Sequence[str]) -> list[Found]:

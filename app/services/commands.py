@@ -18,6 +18,8 @@ from app.services.poller import DEADLINE_SECONDS, Poller
 
 SLOT_PATIENCE_SECONDS = 5.0
 RESTART_EVERY_SECONDS = 10.0
+# AxeOS answers 5 to 20 s after a restart; one that is still silent then is lost.
+RESTART_TAKES_SECONDS = 60.0
 
 
 class Commands:
@@ -85,9 +87,14 @@ class Commands:
         """Restarts a miner that the caller holds and has verified."""
         self._restarted[tracked.mac] = self._clock.monotonic()
         try:
-            return miner.restart()
+            said = miner.restart()
         finally:
             miner.close()
+        self.expect_restart(tracked)
+        return said
+
+    def expect_restart(self, tracked: Tracked) -> None:
+        self._fleet.expect_restart(tracked, self._clock.monotonic() + RESTART_TAKES_SECONDS)
 
     def require_rest(self, tracked: Tracked) -> None:
         """Raises TooSoon when it was restarted less than 10 s ago."""

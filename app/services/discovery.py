@@ -17,8 +17,11 @@ from app.services.matching import Query
 class DiscoverySource(Protocol):
     """Who looks: BuiltinDiscovery or ExternalDiscovery. MACs come normalised, addresses checked.
 
-    Each sighting with a MAC is published as MinerSeen. Raises DiscoveryFailed.
+    Each sighting with a MAC is published as MinerSeen. Raises DiscoveryFailed. `count`: how many miners it remembers.
     """
+
+    @property
+    def count(self) -> int: ...
 
     def discover(self, address: Address | None, mac: str | None) -> list[Found]: ...
 
@@ -43,6 +46,11 @@ class DiscoveryService:
         self._locator = locator
         self._rule = rule
 
+    @property
+    def count(self) -> int:
+        """How many miners were seen, as far as that is known without asking anybody."""
+        return self._source.count
+
     def discover(self, ip: str | None = None, mac: str | None = None) -> list[Found]:
         """Looks now: at one address (nobody there: []), else at all subnets. Blank means not given.
 
@@ -58,8 +66,8 @@ class DiscoveryService:
 
     def lookup(self, macs: Iterable[str]) -> list[Found]:
         """The remembered miners with exactly these MACs, in any spelling, in this order. Raises DiscoveryFailed."""
-        wanted = dict.fromkeys(normalise_mac(mac) for mac in macs)
-        return self._source.lookup([mac for mac in wanted if mac is not None])
+        wanted = [mac for mac in dict.fromkeys(normalise_mac(mac) for mac in macs) if mac is not None]
+        return self._source.lookup(wanted) if wanted else []  # a service may take a minute to say nothing
 
     def forget(self, mac: str) -> None:
         """Does nothing for a MAC that is not remembered."""

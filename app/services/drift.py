@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from app.clock import iso
+from app.errors import StoreError
 from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
-from app.miners.telemetry import number
 from app.models import Reading
-from app.services.drift_rules import Cause, Drift, Written, drifted, is_foreign_pool
+from app.services.drift_rules import Cause, Drift, Written, booted_at, drifted, is_foreign_pool
 from app.services.fleet import Fleet, Tracked
 from app.services.intents import Intent, Intents
 from app.services.journal import Journal
@@ -77,7 +78,7 @@ class DriftService:
     def _compare(self, tracked: Tracked, reading: Reading) -> None:
         watched = self._known(tracked.mac)
         found = drifted(
-            watched.intent.settings, reading.info, watched.written, reading.at, booted_at=_booted_at(reading)
+            watched.intent.settings, reading.info, watched.written, reading.at, booted_at=booted_at(reading)
         )
         since = {(row.key, row.cause): row.since for row in watched.drift}
         rows = tuple(
@@ -103,13 +104,18 @@ class DriftService:
         before = {(row.key, row.cause) for row in watched.drift}
         new = {row.key for row in rows if (row.key, row.cause) not in before}
         watched.drift = rows
-        if rows:
-            self._documents.put(tracked.mac, {"drift": [asdict(row) for row in rows]})
-        else:
-            self._documents.delete(tracked.mac)
+        self._keep(tracked.mac, rows)
         self._fleet.set_drift(tracked, rows)
         _warn([row for row in rows if row.key in new], tracked)
         self._events.publish(DriftChanged(tracked, frozenset(new)))
+
+    def _keep(self, mac: str, rows: tuple[Drift, ...]) -> None:
+        """A poll goes on when the disk is full; drift that was not kept is news again after a restart."""
+        with suppress(StoreError):
+            if rows:
+                self._documents.put(mac, {"drift": [asdict(row) for row in rows]})
+            else:
+                self._documents.delete(mac)
 
     def _written(self, mac: str) -> dict[str, Written]:
         written: dict[str, Written] = {}
@@ -128,12 +134,7 @@ class DriftService:
 
     def _forget(self, mac: str) -> None:
         del self._watched[mac]
-        self._documents.delete(mac)
-
-
-def _booted_at(reading: Reading) -> datetime | None:
-    uptime = number(reading.info.get("uptimeSeconds"))
-    return None if uptime is None else reading.at - timedelta(seconds=uptime)
+        self._keep(mac, ())
 
 
 def _warn(rows: list[Drift], tracked: Tracked) -> None:

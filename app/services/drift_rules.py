@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, present, runs_otherwise, same
 from app.miners.telemetry import flag, number
+from app.models import Reading
 
 # The firmware's write queue, a poll interval and a reading that was on its way while we wrote.
 OWN_CHANGE_SECONDS = 30.0
@@ -99,8 +100,17 @@ def drifted(
     return rows
 
 
+def booted_at(reading: Reading) -> datetime | None:
+    """When the miner last started; None where it does not say, or says what cannot be."""
+    uptime = number(reading.info.get("uptimeSeconds"))
+    try:
+        return None if uptime is None or uptime < 0 else reading.at - timedelta(seconds=uptime)
+    except OverflowError:
+        return None
+
+
 def _fresh(written: Written | None, now: datetime) -> bool:
-    return written is not None and (now - written.at).total_seconds() < OWN_CHANGE_SECONDS
+    return written is not None and abs((now - written.at).total_seconds()) < OWN_CHANGE_SECONDS
 
 
 def _cause(

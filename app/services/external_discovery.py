@@ -28,6 +28,10 @@ class ExternalDiscovery:
         self._sightings = sightings
         self._seen: dict[str, Found] = {}
 
+    @property
+    def count(self) -> int:
+        return len(self._seen)
+
     def discover(self, address: Address | None, mac: str | None) -> list[Found]:
         """`mac` names the miner at `address` where neither firmware nor service does; without an address it filters."""
         found = self._client.discover(str(address) if address else None, mac)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
@@ -92,11 +92,15 @@ def _overview(online: list[Series], lost: int) -> Iterator[str]:
 
 def _by_label(name: str, counts: Iterable[tuple[str, float | None]]) -> str:
     label_name, help_ = BY_LABEL[name]
-    tally: Counter[str] = Counter()
+    tally: defaultdict[str, float] = defaultdict(float)
     for value, count in counts:
         if value and count is not None:
-            tally[value] += int(count)
-    return family(name, help_, (f"{name}{labels({label_name: value})} {count}\n" for value, count in tally.items()))
+            tally[value] += count
+    return family(
+        name,
+        help_,
+        (f"{name}{labels({label_name: value})} {number(total)}\n" for value, total in tally.items() if isfinite(total)),
+    )
 
 
 def _drift(drifted: list[tuple[str, tuple[Drift, ...]]]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from gevent.lock import RLock
 
 from app.clock import Clock, iso
-from app.errors import DeviceNotFound
+from app.errors import DeviceNotFound, StoreError
 from app.miners.address import Address, address_of_record
 from app.miners.options import Options, options_from_table
 from app.models import UP, Device, Observation, Reading, Status, is_reboot
@@ -40,6 +40,7 @@ class Tracked:
         "monitored",
         "observation",
         "options",
+        "restarting_until",
         "restarts",
         "version",
     )
@@ -55,6 +56,7 @@ class Tracked:
         self.options: Options | None = None
         self.last_known: dict[str, Any] = {}
         self.restarts = 0
+        self.restarting_until = 0.0
         self.version = 0
 
     @property
@@ -156,6 +158,16 @@ class Fleet:
             changed = replace(change(self.get(mac).record()), updated_at=iso(self._clock.now()))
             return self.keep([changed])[0]
 
+    def move(self, mac: str, ip: str) -> Tracked:
+        """The miner is at another address. Where that cannot be written now, it is in memory all the same, and reaches
+        the disk with `flush`: who asks at the old one reaches nobody. Raises DeviceNotFound."""
+        try:
+            return self.edit(mac, lambda device: replace(device, ip=ip))
+        except StoreError:
+            moved = self._remember(replace(self.get(mac).device, ip=ip))
+            self._dirty.add(mac)
+            return moved
+
     def edit_where(
         self,
         which: Callable[[Device], bool],
@@ -192,7 +204,9 @@ class Fleet:
         before, after = tracked.reading, observation.reading
         if after is not before:
             self._dirty.add(tracked.mac)
-            tracked.restarts += is_reboot(before, after)
+            if is_reboot(before, after):
+                tracked.restarts += 1
+                tracked.restarting_until = 0.0
             _note_known(tracked, observation.reading)
         tracked.observation = observation
         tracked.version += 1
@@ -204,6 +218,10 @@ class Fleet:
         tracked.monitored = monitored
         tracked.observation = Observation()
         tracked.version += 1
+
+    def expect_restart(self, tracked: Tracked, until: float) -> None:
+        """It was told to restart, or seems to: that it is silent is no news before this (monotonic) moment."""
+        tracked.restarting_until = until
 
     def set_options(self, tracked: Tracked, options: Options | None) -> None:
         tracked.options = options

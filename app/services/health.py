@@ -28,11 +28,28 @@ class Health:
         self._lateness = Histogram(
             "pluto_poll_lateness_seconds", "How late a poll began", buckets=_LATENESS, registry=registry
         )
+        self._lag = Histogram(
+            "pluto_loop_lag_seconds",
+            "How late the event loop came back to a timer, looked at once a second",
+            buckets=_LATENESS,
+            registry=registry,
+        )
         self._crashes = Counter("pluto_monitor_crashes", "Unexpected errors in a device's loop", registry=registry)
+        self._loop_crashes = Counter(
+            "pluto_loop_crashes", "Unexpected errors in a loop that serves all devices", ["loop"], registry=registry
+        )
         self._writes = Gauge("pluto_store_write_batches", "Batches written to the store since start", registry=registry)
+        self._writable = Gauge(
+            "pluto_store_writable", "0 while the disk refuses what is to be stored; polls go on", registry=registry
+        )
+        self._repairs = Counter("pluto_store_repairs", "Damaged stores that this start repaired", registry=registry)
+        self._repaired = Gauge("pluto_store_repaired_keys", "What could be read of them", registry=registry)
         self._clients = Gauge("pluto_socket_clients", "Connected Socket.IO clients", registry=registry)
         self._undelivered = Counter(
             "pluto_socket_events_dropped", "Events that slow Socket.IO clients were not sent", registry=registry
+        )
+        self._refused = Counter(
+            "pluto_requests_refused", "Requests that the guards answered, by status", ["status"], registry=registry
         )
         build = Gauge("pluto_build_info", "Version of the service", ["version"], registry=registry)
         build.labels(VERSION).set(1)
@@ -53,8 +70,14 @@ class Health:
     def late(self, seconds: float) -> None:
         self._lateness.observe(seconds)
 
+    def lagged(self, seconds: float) -> None:
+        self._lag.observe(seconds)
+
     def monitor_crashed(self) -> None:
         self._crashes.inc()
+
+    def loop_crashed(self, loop: str) -> None:
+        self._loop_crashes.labels(loop).inc()
 
     def watch_grafana(self, available: Callable[[], bool]) -> None:
         """Only where a Grafana is configured: its families are absent otherwise."""
@@ -71,8 +94,17 @@ class Health:
         """A client does not read as fast as things happen."""
         self._undelivered.inc(count)
 
-    def watch_store(self, batches: Callable[[], int]) -> None:
+    def request_refused(self, status: str) -> None:
+        """By host, origin, token, rate or body; what the API itself refuses is not counted here."""
+        self._refused.labels(status).inc()
+
+    def watch_store(self, batches: Callable[[], int], writable: Callable[[], bool]) -> None:
         self._writes.set_function(batches)
+        self._writable.set_function(lambda: float(writable()))
+
+    def store_repaired(self, keys: int) -> None:
+        self._repairs.inc()
+        self._repaired.inc(keys)
 
     def watch_clients(self, count: Callable[[], int]) -> None:
         self._clients.set_function(count)

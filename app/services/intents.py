@@ -54,8 +54,8 @@ class Intents:
 
     def forget(self, mac: str) -> None:
         with self._writing:
-            self._documents.delete(mac)
             self._intents.pop(mac, None)
+            self._documents.delete(mac)
 
     def _keep(self, mac: str, intent: Intent) -> None:
         if intent != self.of(mac):

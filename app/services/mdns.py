@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 SUBTYPE = "_axeos._sub._http._tcp.local."
 RESOLVE_MILLISECONDS = 3000
 CLOSE_SECONDS = 3.0
+AGAIN_AFTER_SECONDS = 60.0
 WORKERS = 4
 MAX_PENDING = 256
 _PTR, _A, _SRV, _IN = 12, 1, 33, 1
@@ -92,7 +93,8 @@ class MdnsBrowser:
     logged.
 
     `interfaces` are IPv4 addresses of this host; nothing is sent or heard elsewhere, and without any nothing is
-    browsed. Where it cannot start (no multicast, port taken) it says so in one line; discovery goes on without it.
+    browsed. Where it cannot start (no multicast, port taken, a network that comes up later) it says so in one line and
+    tries again each minute; discovery goes on without it.
     """
 
     def __init__(self, found: Callable[[Address], None], interfaces: Sequence[str]) -> None:
@@ -119,15 +121,25 @@ class MdnsBrowser:
         self._greenlets = []
 
     def _browse(self) -> None:
+        said = ""
+        while (problem := self._browse_once()) is not None:
+            if problem != said:
+                log.warning("mDNS does not work here, announcements are not heard", extra={"reason": problem})
+            said = problem
+            gevent.sleep(AGAIN_AFTER_SECONDS)
+
+    def _browse_once(self) -> str | None:
+        """Until it is stopped; or what went wrong."""
         self._loop, self._done = asyncio.new_event_loop(), asyncio.Event()
         try:
             self._loop.run_until_complete(self._main(self._done))
         except Exception as error:
-            log.warning("mDNS does not work here, announcements are not heard", extra={"reason": repr(error)})
+            return repr(error)
         finally:
             self._loop.close()
             self._loop = self._done = None
             self.listening.clear()
+        return None
 
     async def _main(self, done: asyncio.Event) -> None:
         zeroconf = AsyncZeroconf(interfaces=self._interfaces, ip_version=IPVersion.V4Only)

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from weakref import WeakKeyDictionary
 
-import gevent
 from prometheus_client import CollectorRegistry, generate_latest
 
 from app.clock import Clock
 from app.events import DeviceObserved, EventBus
 from app.models import Reading
+from app.pacing import paced
 from app.services.families import OWN_NAMES, Snapshot, families, legacy_families
 from app.services.fleet import Fleet, Tracked
 from app.services.legacy_names import LegacyNames
@@ -28,8 +28,6 @@ RENDER_BATCH = 100
 LINES_AT_ONCE = 5000
 # Such pieces after which others may run: about 5 ms of work.
 PIECES_AT_ONCE = 8
-# Not 0: that lets only those run who are ready, and no answer of a miner or a disk is read.
-YIELD_SECONDS = 0.001
 # A Prometheus that was here within this time comes again.
 SCRAPER_STAYS_SECONDS = 60.0
 
@@ -69,13 +67,14 @@ class Metrics:
 
     def _render_ahead(self) -> None:
         """What changed since the last scrape, a few devices at a time, letting others run in between."""
-        rendered = 0
+        for tracked in paced(self._not_rendered(), RENDER_BATCH):
+            if tracked.reading is not None:
+                self._render(tracked, tracked.reading)
+
+    def _not_rendered(self) -> Iterator[Tracked]:
         for tracked in self._fleet.monitored():
             if tracked.up and (reading := tracked.reading) is not None and self._current(tracked, reading) is None:
-                self._render(tracked, reading)
-                rendered += 1
-                if rendered % RENDER_BATCH == 0:
-                    gevent.sleep(YIELD_SECONDS)
+                yield tracked
 
     def _snapshot(self) -> Snapshot:
         """Nothing else runs meanwhile."""
@@ -110,10 +109,7 @@ class Metrics:
 
 def _chunks(own: Iterable[str], snapshot: Snapshot) -> Iterator[bytes]:
     pieces = chain(_joined([list(own)]), _joined(families(snapshot)), _joined(legacy_families(snapshot)))
-    for at, piece in enumerate(pieces, 1):
-        yield piece
-        if at % PIECES_AT_ONCE == 0:
-            gevent.sleep(YIELD_SECONDS)
+    return paced(pieces, PIECES_AT_ONCE)
 
 
 def _joined(groups: Iterable[Sequence[str]]) -> Iterator[bytes]:

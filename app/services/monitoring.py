@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Callable, Iterable
 
@@ -16,7 +17,8 @@ from app.miners.client import Miner
 from app.services.fleet import Fleet, Tracked
 from app.services.health import Health
 from app.services.poller import Poller
-from app.services.schedule import next_slot, pause, phase
+from app.services.schedule import next_slot, pause, phase, soon
+from app.supervision import keep_running
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +48,9 @@ class Monitor:
         self._phase = phase(tracked.mac, interval)
         self._miner = miner_at(tracked.address)
         self._due = 0.0
+        self._wanted = math.inf
         self._wake = Event()
-        self._stopping = False
+        self._stop = Event()
         self._greenlet: gevent.Greenlet | None = None
 
     @property
@@ -57,26 +60,39 @@ class Monitor:
     def start(self) -> None:
         if self._greenlet is None:
             self._due = next_slot(self._clock.monotonic(), self._phase, self._interval)
-            self._greenlet = gevent.spawn(self._run)
+            self._greenlet = gevent.spawn(
+                keep_running, self._run, self._clock, self._stop, self._health.monitor_crashed, mac=self._tracked.mac
+            )
+
+    def poll_by(self, moment: float) -> None:
+        """Does not wait for the slot if that comes later. A poll that is under way is followed by another."""
+        self._wanted = min(self._wanted, moment)
+        self._wake.set()
 
     def poll_now(self) -> None:
-        """Somebody saw the miner: do not wait for its slot."""
-        self._wake.set()
+        self.poll_by(self._clock.monotonic())
+
+    def poll_soon(self) -> None:
+        """Somebody saw the miner, and maybe a thousand others at once: they are not all asked in the same moment."""
+        self.poll_by(self._clock.monotonic() + soon(self._phase, self._interval))
 
     def ask_to_stop(self) -> gevent.Greenlet | None:
         """Ends a wait or an exchange that is under way; returns the greenlet to join."""
-        self._stopping = True
+        self._stop.set()
         self._wake.set()
         self._miner.close()
         return self._greenlet
 
     def _run(self) -> None:
-        while not self._stopping:
-            if not self._clock.wait(self._wake, self._due - self._clock.monotonic()):
-                self._health.late(self._clock.monotonic() - self._due)
+        while not self._stop.is_set():
+            woken = self._clock.wait(self._wake, min(self._due, self._wanted) - self._clock.monotonic())
             self._wake.clear()
-            if not self._stopping:
-                self._step()
+            late = self._clock.monotonic() - min(self._due, self._wanted)
+            if self._stop.is_set() or (woken and late < 0):
+                continue  # to stop, or to wait for another moment
+            self._wanted = math.inf
+            self._health.late(late)
+            self._step()
 
     def _step(self) -> None:
         if self._miner.address != self._tracked.address:
@@ -145,6 +161,11 @@ class Monitoring:
     def poll_now(self, mac: str) -> None:
         if monitor := self._monitors.get(mac):
             monitor.poll_now()
+
+    def poll_soon(self, mac: str) -> None:
+        """Within five seconds, however long the device would be left alone otherwise."""
+        if monitor := self._monitors.get(mac):
+            monitor.poll_soon()
 
     def stop(self) -> None:
         monitors, self._monitors = list(self._monitors.values()), {}

@@ -86,7 +86,8 @@ class Poller:
 
     def _take(self, tracked: Tracked, outcome: Reading | DeviceError) -> None:
         before = tracked.observation
-        now = next_observation(before, outcome, self._offline_after)
+        restarting = self._clock.monotonic() < tracked.restarting_until
+        now = next_observation(before, outcome, self._offline_after, restarting=restarting)
         if not self._fleet.observe(tracked, now):
             return
         self._note_conflict(tracked, outcome, before)

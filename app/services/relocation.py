@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 import gevent
@@ -18,6 +18,7 @@ from app.miners.address import Address
 from app.models import Status
 from app.services.fleet import Fleet, Tracked
 from app.services.monitoring import Monitoring
+from app.supervision import keep_running
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,9 @@ class Relocation:
         subnet_of: Callable[[Address], IPv4Network],
         events: EventBus,
         clock: Clock,
+        crashed: Callable[[], object] = lambda: None,
     ) -> None:
+        self._crashed = crashed
         self._fleet = fleet
         self._monitoring = monitoring
         self._locate = locate
@@ -64,7 +67,9 @@ class Relocation:
         events.subscribe(DeviceObserved, self._found)
 
     def start(self) -> None:
-        self._greenlet = gevent.spawn(self._run)
+        self._greenlet = gevent.spawn(
+            keep_running, self._run, self._clock, self._stop, self._crashed, loop="relocation"
+        )
 
     def stop(self) -> None:
         self._stop.set()
@@ -101,25 +106,22 @@ class Relocation:
             del self._claimed[tracked.mac]
             self._fleet.set_conflict(tracked, None)
         if not tracked.up:
-            self._monitoring.poll_now(tracked.mac)
+            self._monitoring.poll_soon(tracked.mac)
 
     def _follow(self, tracked: Tracked, address: Address) -> None:
         before = tracked.device.ip
         try:
-            self._fleet.edit(tracked.mac, lambda device: replace(device, ip=str(address)))
+            self._fleet.move(tracked.mac, str(address))
         except DeviceNotFound:
             return  # deleted while its move was being written
         log.info("miner moved", extra={"mac": tracked.mac, "from": before, "to": str(address)})
         self._claimed.pop(tracked.mac, None)
         self._fleet.set_conflict(tracked, None)
-        self._monitoring.poll_now(tracked.mac)
+        self._monitoring.poll_soon(tracked.mac)
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            try:
-                self._search()
-            except Exception:
-                log.exception("looking for lost miners went wrong")
+            self._search()
             self._clock.wait(self._wake, self._until_due())
             self._wake.clear()
 

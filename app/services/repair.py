@@ -98,7 +98,7 @@ class RepairService:
         if not any(row.key in event.new for row in rows):
             return
         now, last = self._clock.now(), self._documents.get(tracked.mac)
-        if last and now - datetime.fromisoformat(last["at"]) < EVERY:
+        if last and abs(now - datetime.fromisoformat(last["at"])) < EVERY:  # a clock may have been set back
             log.warning("a device drifted again soon after it was repaired; left alone", extra={"mac": tracked.mac})
             return
         self._documents.put(tracked.mac, {"at": iso(now)})

@@ -10,6 +10,7 @@ from app.models import Observation, Status
 LONG_DEAD = 12
 SLOWEST_SECONDS = 60.0
 JITTER = 0.2
+SOON_SECONDS = 5.0
 
 
 def phase(mac: str, interval: float) -> float:
@@ -23,13 +24,18 @@ def next_slot(now: float, phase: float, interval: float) -> float:
     return phase + (math.floor((now - phase) / interval) + 1) * interval
 
 
+def soon(phase: float, interval: float) -> float:
+    """Seconds within which a device is asked that somebody saw: at most 5, and spread as the slots are."""
+    return phase * min(1.0, SOON_SECONDS / interval)
+
+
 def pause(observation: Observation, interval: float, random: float) -> float:
     """Seconds until the next poll. After 12 misses it doubles up to a minute, ±20 % by `random` (0..1); a miner that
-    answers 401 is asked once a minute."""
+    answers 401 is asked once a minute. One that names a time itself is given it, a minute at most."""
     if observation.status in (Status.LOCKED, Status.REFUSED):
         return max(interval, SLOWEST_SECONDS)
     doublings = observation.failures - LONG_DEAD
     if doublings <= 0:
-        return interval
+        return max(interval, min(observation.retry_after, SLOWEST_SECONDS))
     slow = min(interval * 2.0 ** min(doublings, 16), max(SLOWEST_SECONDS, interval))
     return slow * (1 - JITTER + 2 * JITTER * random)

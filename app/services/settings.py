@@ -16,6 +16,7 @@ from app.errors import (
     DeviceError,
     DeviceNotFound,
     DeviceRejected,
+    DeviceStatus,
     DeviceTimeout,
     Invalid,
     MinerTookNothing,
@@ -153,13 +154,15 @@ class MinerSettings:
         lost: DeviceError | None = None
         try:
             miner.write(body_of(wanted, before.info, dialect_of(before.info)))
-        except (DeviceDropped, DeviceTimeout) as error:
+        except DeviceDropped as error:
+            self._commands.expect_restart(tracked)  # it may well have crashed over it
             lost = error
-        except DeviceRejected as error:
-            self._journal.end(tracked.mac, entry, "refused")
-            raise DeviceRejected(error.status, _without_secrets(error.body, wanted)) from None
-        except DeviceError:
-            self._journal.end(tracked.mac, entry, "failed")
+        except DeviceTimeout as error:
+            lost = error
+        except DeviceError as error:
+            self._journal.end(tracked.mac, entry, "refused" if isinstance(error, DeviceRejected) else "failed")
+            if isinstance(error, DeviceStatus):
+                error.body = _without_secrets(error.body, wanted)
             raise
         after = self._read_back(miner, wanted, before)
         if lost and not any(_shows(change, after) for change in wanted):

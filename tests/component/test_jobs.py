@@ -190,7 +190,7 @@ def test_what_goes_wrong_because_the_service_stops_is_for_the_next_start(home, m
         job_id = start(service, settings={"frequency": 490})
         eventually(lambda: patches(fleet[1]) == 1)
         service.stop()
-    assert service.client.post("/jobs", json={"action": "restart", "devices": "all"}).status_code == 400
+    assert service.client.post("/jobs", json={"action": "restart", "devices": "all"}).status_code == 503
     over = finished(make_service(fleet), job_id)
     assert set(states(over).values()) == {"done"}
     assert [patches(each) for each in fleet] == [1, 1]

@@ -317,12 +317,12 @@ def test_a_miner_that_says_nothing_after_the_crash_fails_when_patience_ends(make
     assert "does not say what became of it" in reasons(over)[fleet[0].mac]
 
 
-def test_a_job_of_a_version_that_this_one_does_not_know_is_left_alone(service, tmp_path):
+def test_a_job_of_a_version_that_this_one_does_not_know_is_left_alone(service, make_service, tmp_path):
     service.stop()
     with on_disk(tmp_path / "data") as (store, _):
         store._documents.put("01a2-odd", {"id": "01a2-odd", "request": {"action": "dance"}})
-    service.start()
-    assert service.ok(service.client.get("/jobs")) == []
-    service.stop()
+    again = make_service()
+    assert again.ok(again.client.get("/jobs")) == []
+    again.stop()
     with on_disk(tmp_path / "data") as (store, _):
         assert store._documents.get("01a2-odd") is not None

@@ -9,7 +9,7 @@ import pytest
 from fakes import FakeClock, eventually, nothing_leaks, open_files
 
 from app.errors import StoreLocked
-from app.store.database import DataDirLock
+from app.store.lock import DataDirLock
 
 
 def test_making_the_application_starts_nothing(make_service, tmp_path):

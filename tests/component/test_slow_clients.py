@@ -55,7 +55,7 @@ def test_the_queue_of_each_client_is_ours(house, server):
     staller = Staller(house[2])
     (opened,) = sockets(server)
     assert isinstance(opened.queue, backpressure.BoundedQueue)
-    assert server.eio._async["websocket"] is backpressure.DeadlineWebSocket
+    assert issubclass(server.eio._async["websocket"], backpressure.DeadlineWebSocket)
     staller.close()
 
 
@@ -74,7 +74,7 @@ def test_a_client_that_stops_reading_loses_events_then_its_connection_and_nobody
     eventually(lambda: len(listener.payloads("test")) == 3000)
     assert [each["number"] for each in listener.payloads("test")] == list(range(3000))
     assert not listener.payloads("events_lost")
-    assert service.scrape().get_one("pluto_socket_events_dropped_total") >= 1000
+    assert service.scrape().get_one("pluto_socket_events_dropped_total") > 0  # until its deadline, however far that is
     eventually(lambda: len(sockets(server)) == 1, backpressure.SEND_SECONDS + 3)
     eventually(lambda: service.scrape().get_one("pluto_socket_clients") == 1)
     polls = service.observed(service.devices()[0]["mac"])

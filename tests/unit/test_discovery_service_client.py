@@ -14,7 +14,7 @@ from app.clients import discovery_service
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.errors import DiscoveryFailed
 from app.miners.address import AddressRule
-from app.miners.redaction import redact
+from app.miners.redaction import clean_info
 
 RULE = AddressRule([Net("192.168.0.0/16"), Net("127.0.0.0/8")])
 ROW = {
@@ -73,7 +73,7 @@ def service():
 
 @pytest.fixture
 def client(service):
-    made = DiscoveryServiceClient(service.url, RULE, redact, deadline=0.5)
+    made = DiscoveryServiceClient(service.url, RULE, clean_info, deadline=0.5)
     yield made
     made.close()
 
@@ -102,7 +102,7 @@ def test_asks_as_the_contract_says(service, client):
 
 def test_a_path_in_the_configured_url_stays(service):
     service.json([])
-    DiscoveryServiceClient(f"{service.url}/pluto/", RULE, redact).discover(None, None)
+    DiscoveryServiceClient(f"{service.url}/pluto/", RULE, clean_info).discover(None, None)
     assert service.asked == ["/pluto/discover"]
 
 
@@ -227,7 +227,7 @@ def test_a_body_without_end_is_cut_off(service, client):
             sock.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
 
     service.answer = flood
-    fails(DiscoveryServiceClient(service.url, RULE, redact, deadline=20), "more than 8 MiB")
+    fails(DiscoveryServiceClient(service.url, RULE, clean_info, deadline=20), "more than 8 MiB")
 
 
 def test_a_redirect_is_not_followed(service, client):
@@ -250,5 +250,5 @@ def test_credentials_in_the_url_are_not_told(service):
     url = service.url.replace("http://", "http://user:canary@")
     service.bytes(b"", "text/plain", "500 Oops")
     with pytest.raises(DiscoveryFailed) as caught:
-        DiscoveryServiceClient(url, RULE, redact).discovered({})
+        DiscoveryServiceClient(url, RULE, clean_info).discovered({})
     assert "canary" not in str(caught.value)

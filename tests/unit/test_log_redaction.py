@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.miners.log_lines import LineAssembler
-from app.miners.log_redaction import Redactor
+from app.miners.log_redaction import Redactor, quotable
 
 USER, PASSWORD = "bc1qCANARYUSER.worker", "CANARY pass\\word"
 
@@ -143,6 +143,30 @@ def test_no_secret_leaks_in_any_chunking_cut_anywhere(shape, rest, padding, data
         lines += assembler.feed(raw[a:b])
     assert "CANARY" not in "\n".join(line.line for line in lines)
     assert lines[-1].line in ("next", "[redacted]")
+
+
+@pytest.mark.parametrize(
+    ("said", "quoted"),
+    [
+        ("System will restart shortly.", "System will restart shortly."),
+        ('The device says "Hi!" for 30 seconds.', 'The device says "Hi!" for 30 seconds.'),
+        ("Wrong API input: frequency", "Wrong API input: frequency"),
+        ('{"error":"no","wifiPass":"x","otp":"123456"}', '{"error":"no","wifiPass":"[redacted]","otp":"[redacted]"}'),
+        ("password=x\nfine", "password=[redacted]\nfine"),
+        ('{"stratumPassword": "half of it', '{"stratumPassword": [redacted]'),
+        ("  \n ", ""),
+        ("y" * 5000, "y" * 200),
+        ('{"a":"' + "z" * 180 + '","token":"secret-that-is-cut"}', '{"a":"' + "z" * 180 + '","token":"[re'),
+    ],
+)
+def test_what_a_miner_says_may_be_quoted_without_its_secrets(said, quoted):
+    assert quotable(said) == quoted
+
+
+@given(st.text(), st.from_regex("CANARY[A-Z0-9]{6,40}", fullmatch=True), st.integers(0, 5000))
+def test_no_secret_is_quoted_wherever_the_text_is_cut(before, secret, padding):
+    for shape in ('{"wifiPass":"%s"}', "password: %s", "api_key=%s;", '{"a":{"token":"%s","b":1}}'):
+        assert "CANARY" not in quotable(before.replace("CANARY", "") + " " * padding + shape % secret)
 
 
 def test_a_hostile_line_costs_little():

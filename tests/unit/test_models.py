@@ -59,6 +59,33 @@ def test_what_follows_from_what(outcomes, status, failures):
     assert (observation.status, observation.failures) == (Status(status), failures)
 
 
+@pytest.mark.parametrize(
+    ("outcomes", "status", "failures"),
+    [
+        ([READING, MISS], "restarting", 1),
+        ([READING, *[MISS] * 11], "restarting", 11),
+        ([MISS, MISS, MISS], "restarting", 3),
+        ([READING, MISS, READING], "online", 0),
+        ([READING, DeviceLocked()], "locked", 1),
+        ([READING, DeviceLocked(), MISS], "offline", 2),
+    ],
+)
+def test_what_follows_while_it_restarts(outcomes, status, failures):
+    observation = Observation()
+    for outcome in outcomes:
+        observation = next_observation(observation, outcome, 3, restarting=True)
+    assert (observation.status, observation.failures) == (Status(status), failures)
+    if status == "restarting":
+        assert next_observation(observation, MISS, 3).status is (Status.OFFLINE if failures > 1 else Status.STALE)
+
+
+def test_a_miner_that_wants_to_be_left_alone_is_heard_once():
+    asked = after(READING, DeviceStatus(429, "", 30.0))
+    assert (asked.status, asked.retry_after) == (Status.STALE, 30.0)
+    assert next_observation(asked, MISS, 3).retry_after == 0
+    assert next_observation(asked, READING, 3).retry_after == 0
+
+
 def test_one_miss_is_enough_where_the_user_says_so():
     assert after(READING, MISS, offline_after=1).status is Status.OFFLINE
 

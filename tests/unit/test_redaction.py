@@ -13,13 +13,13 @@ SECRETS = [
     "Password1", "passphrase", "pwd",
     "wpaPsk", "psk", "secret", "clientSecret", "token", "accessToken", "access_token", "tokens", "apiKey", "api_key",
     "api-key", "apiKeys", "secretKey",
-    "private_key", "privateKey2", "axeosPassword", "localWorkBitcoinRpcPassword", "otpSecret",
+    "private_key", "privateKey2", "axeosPassword", "localWorkBitcoinRpcPassword", "otpSecret", "otp", "TOTP", "totp2",
 ]  # fmt: skip
 OPEN = [
     "hostname", "ssid", "stratumUser", "stratumURL", "stratumCert", "stratumV2AuthorityPubkey", "macAddr", "power",
     "passwordless", "tokenizer", "keyboard",
     "publicKey", "secretary", "power_fault", "frequencyOptions", "isPSRAMAvailable", "authEnabled", "", "key",
-    "passes", "wifiPassed",
+    "otpEnabled", "passes", "wifiPassed",
 ]  # fmt: skip
 
 

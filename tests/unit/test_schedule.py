@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models import Observation, Status
-from app.services.schedule import next_slot, pause, phase
+from app.services.schedule import next_slot, pause, phase, soon
 from simulator import mac_of
 
 intervals = st.floats(0.3, 3600)
@@ -63,3 +63,14 @@ def test_a_miner_that_answers_401_is_asked_once_a_minute(status):
 def test_an_interval_longer_than_a_minute_is_never_shortened():
     assert pause(Observation(Status.OFFLINE, failures=20), 600.0, 0.5) == 600
     assert pause(Observation(Status.LOCKED, failures=20), 600.0, 0.5) == 600
+
+
+@pytest.mark.parametrize(("asked", "waits"), [(0, 5), (3, 5), (20, 20), (60, 60), (3600, 60), (1e308, 60)])
+def test_one_that_names_a_time_is_given_it_up_to_a_minute(asked, waits):
+    assert pause(Observation(Status.STALE, failures=1, retry_after=asked), 5.0, 0.5) == waits
+
+
+@pytest.mark.parametrize(("interval", "latest"), [(0.5, 0.5), (5.0, 5.0), (600.0, 5.0)])
+def test_one_that_was_seen_is_asked_soon_whatever_the_interval(interval, latest):
+    assert 0 <= soon(phase(mac_of(7), interval), interval) <= latest
+    assert soon(interval, interval) == latest

@@ -10,7 +10,7 @@ from typing import Any
 from app.miners.settings import SETTINGS, Value, fan_is_a_reading, present, runs_otherwise
 from app.miners.telemetry import number, telemetry
 from app.models import Reading
-from app.services.drift_rules import overheated
+from app.services.drift_rules import booted_at, overheated
 from app.services.jobs.model import Captured
 
 # A chip that just started is not at its best yet.
@@ -89,7 +89,5 @@ def _ratio(captured: Captured, wanted: Mapping[str, Value]) -> float:
 
 def booted_since(moment: datetime, reading: Reading) -> bool | None:
     """Whether the miner started after `moment`; None where it does not say its uptime."""
-    uptime = number(reading.info.get("uptimeSeconds"))
-    if uptime is None:
-        return None
-    return reading.at - timedelta(seconds=uptime) > moment - BOOT_SLACK
+    booted = booted_at(reading)
+    return None if booted is None else booted > moment - BOOT_SLACK

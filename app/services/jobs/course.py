@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from gevent.event import Event
 
 from app.clock import Clock, iso
+from app.errors import StoreError
 from app.events import EventBus, JobUpdated
 from app.services.jobs.model import Job, JobState, Step, StepState, shown
 from app.services.jobs.records import forget_secrets, has_secrets
 from app.services.jobs.store import JobStore
 
+DISK_SECONDS = 5.0
+
 
 class Course:
-    """Owns the job while it runs. `halt` lets nothing new begin, `stop` ends what is under way."""
+    """Owns the job while it runs. `halt` lets nothing new begin, `stop` ends what is under way.
+
+    While the disk takes nothing the job stands still: it does nothing that it could not remember after a crash.
+    """
 
     def __init__(self, job: Job, store: JobStore, events: EventBus, clock: Clock) -> None:
         self.job = job
@@ -24,6 +31,11 @@ class Course:
         self._clock = clock
         self._stopped = Event()
         self._halted = Event()
+
+    @property
+    def ending(self) -> Event:
+        """Set when the service stops."""
+        return self._stopped
 
     @property
     def halted(self) -> bool:
@@ -36,9 +48,13 @@ class Course:
         return bool(self._stopped.is_set())
 
     def cancel(self) -> None:
-        """Devices under way are finished, the rest are skipped."""
+        """Devices under way are finished, the rest are skipped. Raises StoreError, and nothing is cancelled."""
         self.job.cancelling = True
-        self._store.save(self.job)
+        try:
+            self._store.save(self.job)
+        except StoreError:
+            self.job.cancelling = False
+            raise
         self._halted.set()
 
     def halt(self) -> None:
@@ -59,7 +75,7 @@ class Course:
     def put(self, step: Step, state: StepState, **changes: Any) -> Step:
         """The step's next state, on disk when it returns."""
         step = replace(step, state=state, at=iso(self._clock.now()), **changes)
-        self._store.save_step(self.job, step)
+        self._kept(lambda: self._store.save_step(self.job, step))
         self.job.steps[step.mac] = step
         device = {"mac": step.mac, "state": shown(state), "reason": step.reason}
         self._events.publish(JobUpdated(self.job.id, str(self.job.state), self.job.counts, device))
@@ -68,8 +84,17 @@ class Course:
     def to(self, state: JobState, reason: str | None = None) -> None:
         """The job's next state, on disk when it returns."""
         self.job.state, self.job.reason, self.job.updated_at = state, reason, iso(self._clock.now())
-        self._store.save(self.job)
+        self._kept(lambda: self._store.save(self.job))
         self._events.publish(JobUpdated(self.job.id, str(state), self.job.counts, None))
+
+    def _kept(self, write: Callable[[], None]) -> None:
+        """Tries until it is on disk. Raises StoreError when the service stops meanwhile."""
+        while True:
+            try:
+                return write()
+            except StoreError:
+                if not self.wait(DISK_SECONDS):
+                    raise
 
     def end(self, state: JobState, reason: str | None) -> None:
         """The job's last state; whatever secret it carried is gone from the disk."""

@@ -10,6 +10,7 @@ import gevent
 from gevent.pool import Pool
 
 from app.clock import Clock
+from app.errors import StoreError
 from app.events import EventBus
 from app.services.jobs.budget import RestartBudget
 from app.services.jobs.course import Course
@@ -20,6 +21,7 @@ from app.services.jobs.reverting import Reverter
 from app.services.jobs.settling import Settler
 from app.services.jobs.steps import Steps
 from app.services.jobs.store import JobStore
+from app.supervision import keep_running
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +56,9 @@ class Runner:
         self._greenlet: gevent.Greenlet | None = None
 
     def start(self) -> None:
-        self._greenlet = gevent.spawn(self._run)
+        self._greenlet = gevent.spawn(
+            keep_running, self._run, self._clock, self._course.ending, loop="job", job=self.job.id
+        )
 
     def cancel(self) -> None:
         self._course.cancel()
@@ -73,6 +77,8 @@ class Runner:
     def _run(self) -> None:
         try:
             self._go()
+        except StoreError as error:  # the service stops, and what was done last is not on disk
+            log.warning("a job goes on at the next start", extra={"job": self.job.id, "reason": str(error)})
         except Exception:
             log.exception("a job ended in an unexpected way", extra={"job": self.job.id})
             self._end(JobState.INTERRUPTED, "Something went wrong here; the log says what")

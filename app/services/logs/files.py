@@ -17,6 +17,7 @@ from app.clock import Clock
 from app.services.logs.cursor import Batch, Cursor
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.text import as_text, lost_text
+from app.supervision import keep_running
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +52,15 @@ class LogFiles:
     takes none, and are written when it does again; what the ring lost until then is said."""
 
     def __init__(
-        self, directory: Path, max_bytes: int, backups: int, logs: Callable[[], list[DeviceLog]], clock: Clock
+        self,
+        directory: Path,
+        max_bytes: int,
+        backups: int,
+        logs: Callable[[], list[DeviceLog]],
+        clock: Clock,
+        crashed: Callable[[], object] = lambda: None,
     ) -> None:
+        self._crashed = crashed
         self._directory = directory
         self._max_bytes = max_bytes
         self._backups = backups
@@ -65,7 +73,7 @@ class LogFiles:
         self._greenlet: gevent.Greenlet | None = None
 
     def start(self) -> None:
-        self._greenlet = gevent.spawn(self._run)
+        self._greenlet = gevent.spawn(keep_running, self._run, self._clock, self._stop, self._crashed, loop="log_files")
 
     def stop(self) -> None:
         """Everything that was heard is in the files when it returns."""

@@ -112,18 +112,16 @@ class Reader:
         try:
             self._verify(self._tracked)
             stream = self._stream = self._connect(self._tracked.address)
+            try:
+                self._read(stream)
+            finally:
+                self._stream = None
+                stream.close()
         except PlutoError as error:
             return error
         except Exception:
             log.exception("a log reader went wrong in an unexpected way", extra={"mac": self._tracked.mac})
             return DeviceError("Something went wrong here; the log says what")
-        try:
-            self._read(stream)
-        except DeviceError as error:
-            return error
-        finally:
-            self._stream = None
-            stream.close()
         return None
 
     def _read(self, stream: LogStream) -> None:
@@ -132,10 +130,10 @@ class Reader:
         assembler = LineAssembler()
         while self._wanted and self._tracked.address == stream.address:
             frame = stream.read(self._policy.tick)
-            if frame is not None:
-                self._take(frame, assembler)
-            elif one_reader and self._clock.monotonic() - self._heard >= self._policy.silence:
+            lines = 0 if frame is None else self._take(frame, assembler)
+            if frame is None and one_reader and self._clock.monotonic() - self._heard >= self._policy.silence:
                 raise LogStreamTaken
+            self._breathe(max(1, lines))
 
     def _begin_stream(self, one_reader: bool) -> None:
         self._enter(State.STREAMING, warning=ONE_READER if one_reader else None)
@@ -144,16 +142,17 @@ class Reader:
         self._heard = self._breath = self._clock.monotonic()
         log.info("reading the miner's log", extra={"mac": self._tracked.mac, "ip": str(self._tracked.address)})
 
-    def _take(self, frame: bytes, assembler: LineAssembler) -> None:
+    def _take(self, frame: bytes, assembler: LineAssembler) -> int:
+        """How many lines it brought."""
         lines = assembler.feed(frame)
         if not lines or not self._wanted:
-            return
+            return 0
         self._heard = self._clock.monotonic()
         for line in lines:
             if line.uptime_ms is not None:
                 self._note_restart(line.uptime_ms)
             self._log.add([line])
-        self._breathe(len(lines))
+        return len(lines)
 
     def _note_restart(self, stamp: int) -> None:
         before, self._stamp = self._stamp, (stamp, self._heard)
@@ -162,7 +161,8 @@ class Reader:
 
     def _breathe(self, lines: int) -> None:
         """Lets the others run: a miner whose lines are always there would keep the loop to itself. Faster than the pace
-        it is not read; what it has to say then waits in its own socket."""
+        it is not read; what it has to say then waits in its own socket. A frame without a line, such as a ping, counts
+        as one."""
         self._unbreathed += lines
         if self._unbreathed >= BREATH_LINES:
             due = self._breath + self._unbreathed / self._policy.pace

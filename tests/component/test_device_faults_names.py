@@ -1,0 +1,199 @@
+"""What a miner calls itself, and the MAC that it claims: neither gets out of its place or makes it another."""
+
+import re
+
+import orjson
+import plyvel
+import pytest
+from fakes import eventually
+from hostile import RawMiner, info
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from markupsafe import escape
+
+from app.logging import JsonFormatter
+from app.miners.redaction import clean_hostname
+from app.models import Device
+from app.services.exposition import plain
+from simulator import swap
+
+MAC = "02:00:5e:00:00:77"
+CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+HOSTILE = [
+    "../../etc/x",
+    "a\x00b",
+    '"}\n',
+    "<img src=x onerror=alert(1)>",
+    "</td></tr><script>alert(1)</script>",
+    "\x1b[31mred\x1b]0;title\x07",
+    "x" * 200_000,
+    "\u202egnp.exe",
+    "\u2028\u2029",
+    "${jndi:ldap://x}",
+    "@@hostname@@",
+    "$__range",
+    '"} or up{',
+    "{{7*7}}",
+    "%s%n%d",
+    'x\r\n{"level":"error","message":"forged"}',
+    "\\",
+    "",
+    "   ",
+    "0",
+    "\U0001f600" * 64,
+    "NaN",
+]
+
+
+@pytest.fixture
+def raw():
+    with RawMiner(MAC) as miner:
+        yield miner
+
+
+@pytest.fixture
+def house(raw, make_service, clock):
+    """The service over that one miner, which is asked when the test says so."""
+    service = make_service(clock=clock, log_files=True)
+    (tracked,) = service.runtime.fleet.keep([Device(MAC, raw.address)])
+    service.runtime.fleet.set_monitored(tracked, True)
+
+    def poll():
+        service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
+
+    return service, poll
+
+
+def events(caplog):
+    return [record for record in caplog.records if record.getMessage() in ("miner lost", "miner is back")]
+
+
+def check(house, raw, caplog, hostname):
+    service, poll = house
+    raw.act, raw.body = None, info(MAC, hostname=hostname)
+    poll()
+    shown = service.device(MAC)["info"]["hostname"]
+    assert shown == clean_hostname(hostname)
+    assert len(shown) <= 64
+    assert not CONTROL.search(shown)
+    scrape = service.scrape()
+    assert scrape.labels_of("pluto_device_power_watts")[0]["hostname"] == plain(shown)
+    assert str(escape(shown)) in service.client.get("/").get_data(as_text=True)
+    caplog.clear()
+    raw.act = lambda opened: opened.close()
+    for _ in range(3):
+        poll()
+    raw.act = None
+    poll()
+    for record in events(caplog):
+        line = JsonFormatter().format(record)
+        assert not set(line) & set("\n\r\x1b\x00\u2028")
+        assert orjson.loads(line)["hostname"] == shown
+    assert len(events(caplog)) == 2
+
+
+@pytest.mark.parametrize("hostname", HOSTILE, ids=range(len(HOSTILE)))
+def test_a_hostile_hostname_stays_in_its_place(house, raw, caplog, tmp_path, hostname):
+    check(house, raw, caplog, hostname)
+    names = {path.name for path in (tmp_path / "data").rglob("*")}
+    assert not [name for name in names if "etc" in name or "img" in name or "xxx" in name]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text() | st.text(alphabet='"\\{}<>&%$\n\r\x1b\x00_-', max_size=80))
+def test_any_hostname_stays_in_its_place(house, raw, caplog, hostname):
+    check(house, raw, caplog, hostname.encode(errors="replace").decode())
+
+
+@pytest.mark.parametrize("hostname", HOSTILE[:6], ids=range(6))
+def test_one_that_the_original_stored_is_made_harmless(make_service, tmp_path, hostname):
+    (tmp_path / "data").mkdir()
+    database = plyvel.DB(str(tmp_path / "data" / "pluto_core"), create_if_missing=True)
+    record = {"mac": MAC, "ip": "127.80.0.1", "info": {"hostname": hostname}, "createdAt": "", "updatedAt": ""}
+    database.put(b"devices:imprinted", orjson.dumps([MAC]))
+    database.put(f"devices:imprinted:{MAC}".encode(), orjson.dumps(record))
+    database.close()
+    service = make_service(auto_listen=False)
+    assert service.device(MAC)["info"]["hostname"] == clean_hostname(hostname)
+
+
+@pytest.mark.parametrize("said", [5, None, True, ["bitaxe"], {"a": "b"}, 1e308])
+def test_a_hostname_that_is_no_text_is_none(house, raw, said):
+    service, poll = house
+    raw.body = info(MAC, hostname=said)
+    poll()
+    assert service.device(MAC)["info"]["hostname"] == ""
+    assert service.status(MAC) == "online"
+
+
+@pytest.mark.parametrize("said", [b'"\\ud800"', b'"\xff\xfe"', b'"\\u12"', b'"' + b"y" * 10 * 2**20 + b'"'])
+def test_a_hostname_that_is_no_json_or_is_too_long_costs_the_reading(house, raw, said):
+    service, poll = house
+    poll()
+    raw.body = info(MAC, hostname="@").replace(b'"@"', said)
+    poll()
+    assert (service.status(MAC), service.device(MAC)["info"]["hostname"]) == ("stale", "raw")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [MAC, MAC.upper(), MAC.replace(":", "-"), MAC.replace(":", ""), "0200.5e00.0077", f" {MAC} ", None, 5, "", "zz:zz",
+     "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", ["02:00:5e:00:00:77"], MAC + ":88", "x" * 100_000],
+    ids=range(15),
+)  # fmt: skip
+def test_a_mac_in_another_spelling_or_none_at_all_is_still_the_miner(house, raw, said):
+    """What is no MAC is none: the miner is then known by its hardware, as firmware without one is."""
+    service, poll = house
+    poll()
+    raw.body = info(MAC, macAddr=said, power=77.5)
+    poll()
+    assert service.status(MAC) == "online"
+    assert service.scrape().get_one("pluto_device_power_watts", mac=MAC) == 77.5
+    assert [device["mac"] for device in service.devices()] == [MAC]
+
+
+def test_hardware_that_is_another_is_not_the_miner(house, raw):
+    service, poll = house
+    poll()
+    raw.body = info(MAC, macAddr=None, ASICModel="BM1397", power=77.5)
+    poll()
+    assert service.status(MAC) == "stale"
+    assert service.scrape().get_one("pluto_device_power_watts", mac=MAC) == 15.5
+
+
+@pytest.mark.parametrize(("one", "other"), [("a-b", "a_b"), ("a-b", "a__b"), ("bitaxe", "bitaxe"), ("x", "X")])
+def test_hostnames_that_are_alike_or_change_hands_mix_no_series(make_fleet, make_service, clock, one, other):
+    fleet = make_fleet({"hostname": one}, {"hostname": other}, clock=clock.monotonic)
+    service = make_service(fleet, clock=clock)
+    service.imprint(*fleet)
+    service.round(2)
+
+    def own_numbers():
+        scrape = service.scrape()
+        return all(scrape.of_device(miner.mac)["power_watts"] == miner.info()["power"] for miner in fleet)
+
+    assert own_numbers()
+    for miner, name in zip(fleet, (other, one), strict=True):
+        miner.set_fault("hostname", hostname=name)
+    service.round()
+    assert own_numbers()
+    assert len(service.scrape().labels_of("pluto_device_power_watts")) == 2
+    legacy = {name for name in service.scrape().names() if name.endswith("_power_watts") and "pluto" not in name}
+    assert len(legacy) == 3  # theirs and the total
+
+
+def test_no_sample_is_ever_another_ones(make_fleet, make_service, clock):
+    """Addresses swapped again and again: each reading is filed under the MAC that it names."""
+    fleet = make_fleet("2.12", "2.15", clock=clock.monotonic)
+    service = make_service(fleet, clock=clock)
+    filed = []
+    service.imprint(*fleet)
+    one, other = fleet
+    for _ in range(6):
+        swap(one, other)
+        service.round(3)
+        for miner in fleet:
+            device = service.device(miner.mac)
+            filed.append((miner.mac, device["info"].get("macAddr", miner.mac).lower()))
+    assert all(mac == named for mac, named in filed)
+    eventually(lambda: service.round(2) or {service.status(miner.mac) for miner in fleet} == {"online"})

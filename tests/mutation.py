@@ -1,0 +1,90 @@
+"""What miners say, mutated: as values, for hypothesis and for promtool; and as bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+from hypothesis import strategies as st
+
+from simulator import GENERATIONS, Miner, MinerSpec
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def _of_generation(name: str) -> dict[str, Any]:
+    board = {"2.1": "0.11", "2.4": "204", "2.10": "401", "nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+"}.get(
+        name, "601"
+    )
+    miner = Miner(MinerSpec(generation=name, board=board, mac="02:00:5e:00:00:77"), Random(1), clock=lambda: 1000.0)
+    return miner.info()
+
+
+RECORDED: dict[str, dict[str, Any]] = {
+    path.name.removesuffix(".constructed.json"): orjson.loads(path.read_bytes())
+    for path in sorted(FIXTURES.glob("*.constructed.json"))
+    if not path.name.startswith("asic")
+}
+BODIES = {**RECORDED, **{f"AxeOS {name}": _of_generation(name) for name in GENERATIONS}}
+
+DEEP: Any = 1
+for _ in range(40):
+    DEEP = {"a": [DEEP]}
+
+# In a number's place. NaN and the infinities are no JSON; texts that are numbers are those numbers.
+ODD: list[Any] = [
+    None, True, False, "", "x", "12.3", "-5", "1e3", " 7 ", "1e999", "0x10", "١٢", "NaN", "Infinity", "1,5", "12 W",
+    0, -1, -5, -90, 0.0, -0.0, 5e-324, 1e308, -1e308, 1.7976931348623157e308, 2**31, 2**53 + 1, 2**63 - 1, 2**64 - 1,
+    2**70,
+    [], [1], {}, {"value": 1}, [[[]]], DEEP, "9" * 400, "1" * 25,
+]  # fmt: skip
+GONE = "gone"  # a key that is taken out
+
+
+def oracle(value: object) -> float | None:
+    """What a number's field says, by other means than the service's: a finite number, or a text that spells one."""
+    if isinstance(value, bool) or value is None:
+        return None
+    if isinstance(value, str):
+        spelled = value.strip()
+        if not spelled.isascii() or not set(spelled) <= set("0123456789+-.eE"):
+            return None
+        try:
+            value = float(spelled)
+        except ValueError:
+            return None
+    if not isinstance(value, (int, float)):
+        return None
+    return float(value) if abs(value) <= 1.7976931348623157e308 else None
+
+
+def mutated(body: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in {**body, **changes}.items() if value != GONE}
+
+
+def changes_of(body: dict[str, Any], most: int = 6) -> st.SearchStrategy[dict[str, Any]]:
+    """Changes to some of its fields, or to fields of other firmware."""
+    fields = sorted({key for each in BODIES.values() for key in each} - {"macAddr"})
+    known = sorted(body.keys() - {"macAddr"})
+    key = st.sampled_from(known) | st.sampled_from(fields) | st.text(max_size=8)
+    value = st.sampled_from([*ODD, GONE]) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20)
+    return st.dictionaries(key.filter(lambda name: name != "macAddr"), value, min_size=1, max_size=most)
+
+
+BODY_AND_CHANGES = st.sampled_from(sorted(BODIES)).flatmap(
+    lambda name: st.tuples(st.just(name), changes_of(BODIES[name]))
+)
+
+
+def scrambled(count: int, seed: int) -> list[dict[str, Any]]:
+    """So many bodies with a few odd values each, always the same."""
+    random = Random(seed)
+    names = sorted(BODIES)
+    made = []
+    for number in range(count):
+        body = BODIES[names[number % len(names)]]
+        keys = random.sample(sorted(body.keys() - {"macAddr", "ASICModel", "version"}), 12)
+        made.append(mutated(body, {key: random.choice([*ODD[:-5], GONE]) for key in keys}))
+    return made
