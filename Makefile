@@ -3,7 +3,7 @@
 PYTHON := .venv/bin/python
 SOURCES := app simulator tests tools gunicorn.conf.py wsgi.py
 
-.PHONY: help demo run test lint types lock clean venv
+.PHONY: help demo run test soak bench lint types lock clean venv
 
 help: ## Say what there is
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -16,6 +16,13 @@ run: venv ## The service on your own network, in the foreground
 
 test: venv ## Every test that needs neither root nor system packages
 	@sh tools/test.sh
+
+soak: venv ## tests/endurance for hours: SOAK=5 times as long, SOAK_POLLS=1000000 of SOAK_MINERS=300
+	@SOAK=$${SOAK:-5} SOAK_POLLS=$${SOAK_POLLS:-1000000} SOAK_MINERS=$${SOAK_MINERS:-300} \
+		$(PYTHON) -m pytest -s tests/endurance
+
+bench: venv ## What it costs and how late it is: N=1000 SECONDS=60 CLIENTS=1 MODE=keep-alive|close
+	@exec $(PYTHON) -m tools.bench $(MAKEOVERRIDES)
 
 lint: venv ## Style
 	@$(PYTHON) -m ruff check $(SOURCES)

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Flask
-from flask_smorest import Api
 from prometheus_flask_exporter import PrometheusMetrics
 
-from app.blueprints import dashboards, devices, discovery, drift, jobs, logs, presets, system, web
-from app.blueprints.base import OrjsonProvider
+from app.blueprints import admin, dashboards, devices, discovery, drift, jobs, logs, presets, system, web
+from app.blueprints.base import Api, OrjsonProvider
 from app.blueprints.errors import register_errors
-from app.blueprints.sockets import Sockets
+from app.blueprints.sockets import Sockets, is_engine_io
+from app.draining import Drain
+from app.events import Stopping
 from app.runtime import Runtime
-from app.security import BrowserGuard
+from app.security.bodies import MAX_BODY
+from app.security.guard import Guard
 from app.settings import Settings
 from app.version import VERSION
-
-# A list of 10,000 MACs fits; so does a device object of the frontend's with eight pools and their certificates.
-MAX_BODY = 1024 * 1024
 
 
 def create_app(settings: Settings, **collaborators: Any) -> Flask:
@@ -39,13 +38,23 @@ def create_app(settings: Settings, **collaborators: Any) -> Flask:
     runtime = app.extensions["pluto"] = Runtime(settings, **collaborators)
     PrometheusMetrics(app, path=None, group_by="url_rule", registry=runtime.registry)
     api = Api(app)
-    for resource in (dashboards, devices, discovery, drift, jobs, logs, presets, system):
+    for resource in (admin, dashboards, devices, discovery, drift, jobs, logs, presets, system):
         api.register_blueprint(resource.blueprint)
     app.register_blueprint(web.blueprint)
     register_errors(app)
-    guard = BrowserGuard(settings.allowed_hosts, settings.allowed_origins)
-    sockets = Sockets(runtime, guard.origin_allowed)
+    guard = app.extensions["guard"] = Guard(
+        settings,
+        runtime.clock.monotonic,
+        is_engine_io,
+        lambda: len(runtime.fleet) + runtime.discovery.count,
+        [web.source_of(app, page) for page in web.PAGES],
+        runtime.health.request_refused,
+    )
+    sockets = Sockets(runtime, guard.browsers.origin_allowed)
     sockets.init_app(app)
+    guard.watch(sockets.server.server)
     runtime.health.watch_clients(lambda: sockets.clients)
-    app.wsgi_app = guard.wrap(app.wsgi_app)  # type: ignore[method-assign]
+    drain = Drain(lasting=is_engine_io)
+    runtime.events.subscribe(Stopping, lambda event: drain.close())
+    app.wsgi_app = guard.wrap(drain.wrap(app.wsgi_app))  # type: ignore[method-assign]
     return app

@@ -29,4 +29,4 @@ class Clock:
 
 def iso(moment: datetime) -> str:
     """ISO-8601 UTC with milliseconds and `Z`, the form the original writes."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

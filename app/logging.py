@@ -16,6 +16,8 @@ from app.clock import iso
 
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _NOISY = ("engineio", "socketio", "geventwebsocket", "zeroconf", "urllib3", "werkzeug")
+# They write plain text lines of their own, unless somebody has set a level.
+_SELF_WILLED = ("engineio.server", "socketio.server")
 
 
 class JsonFormatter(logging.Formatter):
@@ -45,5 +47,5 @@ def configure_logging(level: str) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    for name in _NOISY:
+    for name in (*_NOISY, *_SELF_WILLED):
         logging.getLogger(name).setLevel(logging.WARNING)

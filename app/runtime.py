@@ -5,20 +5,23 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
+import gevent
 from prometheus_client import CollectorRegistry
 
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.clients.grafana import GrafanaClient, authentication
 from app.clock import Clock
-from app.events import DeviceDeleted, EventBus
+from app.events import DeviceDeleted, EventBus, Stopping
 from app.miners.address import Address, AddressRule
 from app.miners.client import Miners
 from app.miners.log_stream import LogStream
-from app.miners.redaction import redact
+from app.miners.redaction import clean_info
 from app.models import Reading, Status
 from app.schemas.device import DeviceEncoder
+from app.services.backup import Backups
 from app.services.builtin_discovery import BuiltinDiscovery
 from app.services.commands import Commands
 from app.services.dashboards.delivery import ApiDelivery, Delivery, FileDelivery
@@ -47,6 +50,7 @@ from app.services.logs.past import PastLogs
 from app.services.logs.policy import LogPolicy, State
 from app.services.logs.reader import Reader
 from app.services.logs.service import LogService
+from app.services.loop_lag import LoopLag
 from app.services.mdns import MdnsBrowser
 from app.services.metrics import Metrics
 from app.services.monitoring import Monitoring
@@ -62,11 +66,11 @@ from app.services.subnets import WIDEST_PREFIX, around, default_subnets, own_add
 from app.services.system_settings import SystemSettings
 from app.services.write_behind import WriteBehind
 from app.settings import Settings, secret
-from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
 from app.store.documents import Documents
 from app.store.presets import PresetRepository
+from app.store.stores import Stores
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +90,7 @@ class Runtime:
         self.events = EventBus()
         self.registry = CollectorRegistry()
         self.health = Health(self.registry)
+        self.loop_lag = LoopLag(self.health.lagged, Clock())
         self.encoder = DeviceEncoder()
         self._make_fleet(chance)
         self._make_discovery()
@@ -102,7 +107,13 @@ class Runtime:
         self._make_jobs()
         self._make_logs(log_policy or LogPolicy(), chance)
         self.relocation = Relocation(
-            self.fleet, self.monitoring, self.discovery.locate, self._subnet_of, self.events, self.clock
+            self.fleet,
+            self.monitoring,
+            self.discovery.locate,
+            self._subnet_of,
+            self.events,
+            self.clock,
+            partial(self.health.loop_crashed, "relocation"),
         )
         self.metrics = Metrics(
             self.fleet,
@@ -112,18 +123,26 @@ class Runtime:
             legacy=settings.metrics_legacy_names,
             also=lambda: log_families(self.log_hub, self.fleet),
         )
-        self.write_behind = WriteBehind(self.fleet, self.clock, settings.persist_interval)
+        self.write_behind = WriteBehind(
+            self.fleet,
+            self.stores,
+            self.clock,
+            settings.persist_interval,
+            partial(self.health.loop_crashed, "write_behind"),
+        )
+        self.backups = Backups(self.stores, self.clock)
         self.dashboards = self._make_dashboards(settings.gf_host, chance) if settings.gf_host else None
         if settings.delete_data_on_device_remove:
             self.events.subscribe(DeviceDeleted, lambda event: self.discovery.forget(event.mac))
 
     def _make_fleet(self, chance: Callable[[], float]) -> None:
         settings = self.settings
-        self.database = Database(settings.data_dir / "pluto_core")
-        self.health.watch_store(lambda: self.database.writes)
+        self.stores = Stores(settings.data_dir, discovery=not settings.discovery_service_host)
+        self.database = self.stores.core
+        self.health.watch_store(lambda: self.stores.writes, lambda: self.stores.writable)
         self.rule = AddressRule(settings.allowed_device_networks, settings.discovery_ports)
         self.miners = Miners(self.rule.check, self.clock)
-        self.fleet = Fleet(DeviceRepository(self.database, redact), self.clock)
+        self.fleet = Fleet(DeviceRepository(self.database, clean_info), self.clock)
         self.neighbours = NeighbourTable(settings.neighbour_table, self.clock)
         self.poller = Poller(
             self.fleet,
@@ -201,6 +220,7 @@ class Runtime:
             settings.log_file_backups,
             self.log_hub.logs,
             self.clock,
+            partial(self.health.loop_crashed, "log_files"),
         )
         self.events.subscribe(DeviceDeleted, lambda event: past.forget(event.mac))
         forget = self.log_files.delete if settings.delete_data_on_device_remove else self.log_files.forget
@@ -212,12 +232,11 @@ class Runtime:
         settings = self.settings
         scanner = Scanner(self.miners.probe, self.rule, self.clock, known=self._known)
         url = settings.discovery_service_host
-        self.discovery_database = None if url else Database(settings.data_dir / "pluto_discovery")
-        repository = DiscoveredRepository(self.discovery_database, redact) if self.discovery_database else None
+        repository = DiscoveredRepository(self.stores.discovery, clean_info) if self.stores.discovery else None
         sightings = Sightings(self.neighbours, repository, self.events)
         source: DiscoverySource
         if url:
-            source = ExternalDiscovery(DiscoveryServiceClient(url, self.rule, redact), scanner, sightings)
+            source = ExternalDiscovery(DiscoveryServiceClient(url, self.rule, clean_info), scanner, sightings)
         else:
             assert repository  # noqa: S101
             source = BuiltinDiscovery(
@@ -256,8 +275,10 @@ class Runtime:
 
     def start(self) -> None:
         """Opens the store, then begins to watch. After fork only: LevelDB's threads do not survive one."""
-        for database in self._databases():
-            database.open(self.clock)
+        self.stores.open(self.clock)
+        for repair in self.stores.repairs:
+            self.health.store_repaired(repair.recovered)
+        self.loop_lag.start()
         self.fleet.load()
         self.presets.load()
         self.intents.load()
@@ -274,25 +295,24 @@ class Runtime:
         log.info("started", extra={"devices": len(self.fleet), "monitored": len(self.fleet.monitored())})
 
     def stop(self) -> None:
-        """Nothing is asked of a miner, written or published after this; the last readings are on disk."""
-        self.jobs.stop()
-        self.relocation.stop()
-        self.monitoring.stop()
-        self.log_hub.stop()
-        self.log_files.stop()
-        self.discovery.stop()
-        if self.dashboards:
-            self.dashboards.stop()
+        """Nothing is asked of a miner, written or published after this; the last readings are on disk. Callers are
+        answered first, for they need the rest."""
+        _together(self.log_hub.stop, lambda: self.events.publish(Stopping()))
+        _together(
+            self.jobs.stop,
+            self.relocation.stop,
+            self.monitoring.stop,
+            self.log_files.stop,
+            self.discovery.stop,
+            *([self.dashboards.stop] if self.dashboards else []),
+        )
         self.write_behind.stop()
-        for database in self._databases():
-            database.close()
+        self.loop_lag.stop()
+        self.stores.close()
         log.info("stopped")
 
     def readiness(self) -> dict[str, bool]:
-        return {"store": all(database.is_open for database in self._databases()), "loops": self.monitoring.healthy}
-
-    def _databases(self) -> list[Database]:
-        return [self.database, *([self.discovery_database] if self.discovery_database else [])]
+        return {"store": self.stores.is_open, "loops": self.monitoring.healthy}
 
     def _known(self, address: Address) -> Reading | None:
         """What a monitored miner said seconds ago, so that a scan need not ask it again."""
@@ -314,3 +334,9 @@ class Runtime:
     def _browser(self, found: Callable[[Address], None]) -> MdnsBrowser:
         interfaces = self.settings.mdns_interfaces or [str(own.ip) for own in own_addresses()]
         return MdnsBrowser(found, interfaces)
+
+
+def _together(*stops: Callable[[], object]) -> None:
+    """Each may take its second; one after the other they would take longer than gunicorn waits. None keeps another from
+    stopping: what goes wrong is on stderr."""
+    gevent.joinall([gevent.spawn(stop) for stop in stops])

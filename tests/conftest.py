@@ -5,18 +5,24 @@ from gevent import monkey
 monkey.patch_all()
 
 import logging
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from fakes import FakeClock, free_port
-from gevent.pywsgi import WSGIServer
-from geventwebsocket.handler import WebSocketHandler
 from house import HOUSE, LOOPBACK, Service, ports_of
 
+from app.security.connections import Server
 from app.settings import Settings
 from simulator import Fleet, MinerSpec, Timings, mac_of
+
+# How long hypothesis looks: `HYPOTHESIS_PROFILE=soak` for longer. No deadline per example: the machine may be busy.
+hypothesis.settings.register_profile("usual", deadline=None)
+hypothesis.settings.register_profile("soak", deadline=None, max_examples=5000)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
 
 QUICK = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.05, cooling=0.5, resume=0.1)
 
@@ -130,10 +136,10 @@ def client(service: Service) -> Any:
 @pytest.fixture
 def serve() -> Iterator[Callable[[Service], str]]:
     """`serve(service)` → the base URL of a real HTTP and websocket server round it."""
-    servers: list[WSGIServer] = []
+    servers: list[Server] = []
 
     def start(service: Service) -> str:
-        server = WSGIServer(("127.0.0.1", 0), service.app, handler_class=WebSocketHandler, log=None, error_log=None)
+        server = Server(("127.0.0.1", 0), service.app, log=None, error_log=None)
         server.start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"

@@ -47,6 +47,10 @@ class FakeClock(Clock):
     def monotonic(self) -> float:
         return self._seconds
 
+    def step_wall(self, by: timedelta) -> None:
+        """Somebody sets the time of day; no time passes."""
+        self._begin += by
+
     def wait(self, event: Event, seconds: float) -> bool:
         me, due = gevent.getcurrent(), self._seconds + max(seconds, 0.0)
         self._known.add(me)

@@ -21,7 +21,7 @@ import requests
 
 from app.errors import SettingsError, StoreLocked
 from app.settings import PARSERS, Settings
-from app.store.database import DataDirLock
+from app.store.lock import DataDirLock
 
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / ".demo"

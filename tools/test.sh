@@ -9,7 +9,7 @@ logs=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null; rm -rf "$logs"' EXIT
 trap 'exit 130' INT TERM
 
-files=$(find tests -name 'test_*.py' -not -path 'tests/e2e/*' | sort)
+files=$(find tests -name 'test_*.py' -not -path 'tests/e2e/*' -not -path 'tests/endurance/*' | sort)
 for shard in $(seq $shards); do
     echo "$files" | awk -v n=$shards -v k="$shard" 'NR % n == k % n' |
         xargs .venv/bin/python -m pytest "$@" >"$logs/$shard" 2>&1 &

@@ -11,7 +11,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 import orjson
@@ -19,8 +19,12 @@ from engineio.async_drivers.gevent import WebSocketWSGI
 from engineio.packet import MESSAGE, Packet
 from gevent.queue import JoinableQueue
 
+from app.security.engine_io import is_packet
+
 MAX_PACKETS = 1000
 SEND_SECONDS = 4.0
+GOODBYE_SECONDS = 0.5
+GOING_AWAY = 1001
 LOST = "events_lost"
 _EVENT = "2["
 
@@ -54,6 +58,27 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
 class DeadlineWebSocket(WebSocketWSGI):  # type: ignore[misc]
     """A send that takes longer than 4 s ends the connection: the client reads nothing, and a frame is half out."""
 
+    opened: ClassVar[set[Any]]
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        self.opened.add(self)
+        try:
+            return super().__call__(environ, start_response)
+        finally:
+            self.opened.discard(self)
+
+    def go_away(self) -> None:
+        """Says 1001, after which clients come back by themselves; a Socket.IO disconnect would tell them to stay
+        away."""
+        with suppress(Exception), gevent.Timeout(GOODBYE_SECONDS, False):
+            # gevent-websocket's own close() leaves the code out of the frame.
+            self._sock.send_frame(GOING_AWAY.to_bytes(2), self._sock.OPCODE_CLOSE)
+
+    def wait(self) -> Any:
+        """None ends the connection: what is no packet Engine.IO answers with a traceback."""
+        message = super().wait()
+        return message if is_packet(message) else None
+
     def send(self, message: Any) -> Any:
         try:
             with gevent.Timeout(SEND_SECONDS, ClientStalled()):
@@ -64,10 +89,14 @@ class DeadlineWebSocket(WebSocketWSGI):  # type: ignore[misc]
             raise
 
 
-def bound(eio: Any, dropped: Callable[[int], None]) -> None:
-    """Gives every client that connects to this Engine.IO server the above. `dropped` hears of each event not sent."""
+def bound(eio: Any, dropped: Callable[[int], None]) -> Callable[[], None]:
+    """Gives every client that connects to this Engine.IO server the above. `dropped` hears of each event not sent.
+    Returns what says goodbye to all that have a websocket open."""
+    opened: set[DeadlineWebSocket] = set()
     queue = type("CountedQueue", (BoundedQueue,), {"dropped": staticmethod(dropped)})
-    eio._async = {**eio._async, "queue": queue, "websocket": DeadlineWebSocket}
+    websocket = type("KnownWebSocket", (DeadlineWebSocket,), {"opened": opened})
+    eio._async = {**eio._async, "queue": queue, "websocket": websocket}
+    return lambda: gevent.joinall([gevent.spawn(each.go_away) for each in opened])
 
 
 def waiting(server: Any, sid: str) -> int:

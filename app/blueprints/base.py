@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Sequence
+from functools import wraps
+from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
 import flask_smorest
@@ -14,6 +16,8 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from app.schemas.base import ProblemSchema
+from app.schemas.device import BATCH
+from app.security.tokens import CALLER, Caller, Scope
 
 if TYPE_CHECKING:
     from app.runtime import Runtime
@@ -28,8 +32,19 @@ def runtime() -> Runtime:
 
 
 def actor() -> str:
-    """Who asks: the peer, until there are tokens with names."""
-    return request.remote_addr or "unknown"
+    """Who asks: the token that was shown, by its name, else the peer."""
+    caller = _caller()
+    return caller.name if caller else request.remote_addr or "unknown"
+
+
+def may_see_secrets() -> bool:
+    """Whether this request showed a valid control token. Where none is set nobody can."""
+    caller = _caller()
+    return caller is not None and caller.scope is Scope.CONTROL
+
+
+def _caller() -> Caller | None:
+    return cast("Caller | None", request.environ.get(CALLER))
 
 
 class OrjsonProvider(JSONProvider):
@@ -62,16 +77,48 @@ class RequestParser(FlaskParser):
             raise BadRequest(f"The body is not valid JSON: {error}") from None
 
 
+class Api(flask_smorest.Api):  # type: ignore[misc]
+    """Documents our errors, not the library's."""
+
+    ERROR_SCHEMA = ProblemSchema
+
+
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the library has no types
     ARGUMENTS_PARSER = RequestParser()
+
+    def arguments(self, schema: Any, *, location: str = "json", required: bool = True, **kwargs: Any) -> Any:
+        """A body that is `required` is: the library documents that, and takes an empty one for `{}`."""
+        parsed = super().arguments(schema, location=location, required=required, **kwargs)
+
+        def decorator(view: Callable[..., Any]) -> Any:
+            @wraps(view)
+            def checked(*args: Any, **names: Any) -> Any:
+                if location == "json" and required and not request.get_data():
+                    raise BadRequest("Send a JSON object in the body")
+                return view(*args, **names)
+
+            return parsed(checked)
+
+        return decorator
 
     def alt(self, status: int, description: str) -> Any:
         """Documents an error answer."""
         return self.alt_response(status, schema=ProblemSchema, description=description)
 
 
-def answer(message: str, devices: Tracked | Iterable[Tracked]) -> Response:
-    """The success envelope round devices that are encoded already."""
-    encoder = runtime().encoder
-    encoded = encoder.many(devices) if isinstance(devices, Iterable) else encoder.one(devices)
-    return Response(b'{"message":' + orjson.dumps(message) + b',"data":' + encoded + b"}", mimetype=JSON)
+def answer(message: str, devices: Tracked | Sequence[Tracked]) -> Response:
+    """The success envelope round devices that are encoded already. A long list is sent as it is put together."""
+    encoder, before = runtime().encoder, b'{"message":' + orjson.dumps(message) + b',"data":'
+    if not isinstance(devices, Sequence):
+        return Response(before + encoder.one(devices) + b"}", mimetype=JSON)
+    pieces = chain([before], encoder.many(devices), [b"}"])
+    return Response(pieces if len(devices) > BATCH else b"".join(pieces), mimetype=JSON)
+
+
+def tagged(message: str, devices: Sequence[Tracked]) -> Response:
+    """`answer` with an ETag; 304 for a caller who has it."""
+    tag = runtime().encoder.tag(devices)
+    response = Response(status=304) if request.if_none_match.contains_weak(tag) else answer(message, devices)
+    response.set_etag(tag)
+    response.headers["Cache-Control"] = "no-cache"
+    return response

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response
 
-from app.blueprints.base import Blueprint, answer, runtime
+from app.blueprints.base import Blueprint, answer, runtime, tagged
 from app.schemas.device import (
     DeviceEnvelope,
     DevicePatchSchema,
@@ -44,8 +44,9 @@ def imprint_device(body: dict[str, Any]) -> Response:
 @blueprint.get("/imprint")
 @blueprint.arguments(SearchSchema, location="query")
 @blueprint.response(200, DevicesEnvelope, description="Newest first")
+@blueprint.alt_response(304, description="Nothing changed since the answer with the ETag in If-None-Match")
 def list_devices(query: dict[str, Any]) -> Response:
-    return answer("Devices retrieved successfully", runtime().devices.search(query["q"]))
+    return tagged("Devices retrieved successfully", runtime().devices.search(query["q"]))
 
 
 @blueprint.get("/imprint/<mac>")

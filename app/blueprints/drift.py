@@ -23,7 +23,7 @@ def accept_drift(mac: str) -> Response:
 
 
 @blueprint.post("/<mac>/drift/repair")
-@blueprint.arguments(RepairSchema)
+@blueprint.arguments(RepairSchema, required=False)
 @blueprint.response(202, JobEnvelope, description="The job that makes it run what it should")
 @blueprint.alt(400, "It runs what it should")
 @blueprint.alt(404, "Device not found")

@@ -14,12 +14,14 @@ import gevent
 import orjson
 from gevent.event import Event
 
+from app.clock import Clock
 from app.schemas.log import line_on_the_wire, lost_on_the_wire
 from app.services.fleet import Tracked
 from app.services.logs.cursor import Cursor
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.hub import LogHub
 from app.services.logs.text import lost_text
+from app.supervision import keep_running
 
 # Lines leave in bundles: a bundle costs one switch to the sender, a line alone costs one each.
 TICK_SECONDS = 0.05
@@ -52,7 +54,7 @@ class Feed:
         cursor.log.changed.add(self._changed)
         self._changed.set()
         if self._greenlet is None:
-            self._greenlet = gevent.spawn(self._run)
+            self._greenlet = gevent.spawn(keep_running, self._run, Clock(), Event(), loop="log feed")
 
     def leave(self, mac: str) -> None:
         if cursor := self._cursors.pop(mac, None):
@@ -114,7 +116,7 @@ class Broadcast:
         if on:
             self._cursors = {log.mac: Cursor.at_end(log) for log in self._hub.logs()}
             self._hub.listeners.add(self._changed)
-            self._greenlet = gevent.spawn(self._run)
+            self._greenlet = gevent.spawn(keep_running, self._run, Clock(), Event(), loop="log broadcast")
         elif self._greenlet is not None:
             self._hub.listeners.discard(self._changed)
             self._greenlet.kill(block=False)

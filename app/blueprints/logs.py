@@ -22,6 +22,7 @@ TEXT = "text/plain; charset=utf-8"
 @blueprint.arguments(LogQuerySchema, location="query")
 @blueprint.response(200, LogEnvelope, description="Lines of the ring, oldest first; text/plain by Accept or `format`")
 @blueprint.alt(404, "Device not found")
+@blueprint.doc(responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
 def get_logs(query: dict[str, Any], mac: str) -> ResponseReturnValue:
     """Opens no stream. Where the miner keeps a log of its own (AxeOS ≥ 2.14) it is asked for the past, once."""
     page = runtime().logs.page(mac, query["wanted"])

@@ -12,7 +12,7 @@ from flask_socketio import SocketIO, emit
 
 from app.blueprints.backpressure import bound
 from app.blueprints.log_sockets import LogSockets
-from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, DriftChanged, JobUpdated
+from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, DriftChanged, JobUpdated, Stopping
 from app.runtime import Runtime
 from app.schemas.device import drift_on_the_wire
 
@@ -56,6 +56,7 @@ class Sockets:
         events.subscribe(DeviceRemoved, self._removed)
         events.subscribe(JobUpdated, self._job)
         events.subscribe(DriftChanged, self._drift)
+        events.subscribe(Stopping, lambda event: self._go_away())
 
     @property
     def clients(self) -> int:
@@ -64,7 +65,7 @@ class Sockets:
     def init_app(self, app: Flask) -> None:
         flask_only = app.wsgi_app
         self.server.init_app(app)
-        bound(self.server.server.eio, self._health.events_dropped)
+        self._go_away = bound(self.server.server.eio, self._health.events_dropped)
         app.wsgi_app = _route(app.wsgi_app, flask_only)  # type: ignore[method-assign]
         self.server.on_event("connect", self._connected)
         self.server.on_event("disconnect", self._disconnected)
@@ -102,6 +103,12 @@ class Sockets:
             self.server.emit(event, payload)
 
 
+def is_engine_io(environ: dict[str, Any]) -> bool:
+    """Whether Engine.IO answers this request, and not Flask."""
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    return environ["PATH_INFO"].rstrip("/") == PATH and "EIO" in query and "transport" in query
+
+
 def _route(
     engine: Callable[..., Iterable[bytes]], flask_only: Callable[..., Iterable[bytes]]
 ) -> Callable[..., Iterable[bytes]]:
@@ -109,12 +116,9 @@ def _route(
     is a route."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ["PATH_INFO"].rstrip("/") != PATH:
+        if not is_engine_io(environ):
             return flask_only(environ, start_response)
-        query = parse_qs(environ.get("QUERY_STRING", ""))
-        if "EIO" in query and "transport" in query:
-            environ["PATH_INFO"] = f"{PATH}/"
-            return engine(environ, start_response)
-        return flask_only(environ, start_response)
+        environ["PATH_INFO"] = f"{PATH}/"
+        return engine(environ, start_response)
 
     return application

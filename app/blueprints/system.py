@@ -92,7 +92,7 @@ def device_journal(mac: str) -> dict[str, Any]:
 
 
 @blueprint.post("/<mac>/journal/<entry_id>/revert")
-@blueprint.arguments(RevertSchema)
+@blueprint.arguments(RevertSchema, required=False)
 @blueprint.response(200, ChangedEnvelope, description="What the entry changed is put back: a write like any other")
 @blueprint.alt(400, "Something cannot be put back like this, and nothing was written; or the miner took none of it")
 @blueprint.alt(404, "Device or journal entry not found")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, render_template
+from flask import Blueprint, Flask, Response, render_template
 from flask.typing import ResponseReturnValue
 
 from app.blueprints.base import runtime
@@ -11,7 +11,15 @@ from app.version import VERSION
 
 blueprint = Blueprint("web", __name__)
 
+PAGES = ("index.html", "sign_in.html")
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def source_of(app: Flask, page: str) -> str:
+    """The template as it stands in its file."""
+    environment = app.jinja_env
+    assert environment.loader  # noqa: S101
+    return environment.loader.get_source(environment, page)[0]
 
 
 @blueprint.get("/")

@@ -14,7 +14,6 @@ import requests
 from app.errors import DiscoveryFailed, PlutoError
 from app.miners.address import Address, AddressRule
 from app.miners.mac import normalise_mac
-from app.miners.redaction import clean_hostname
 from app.models import Found
 
 log = logging.getLogger(__name__)
@@ -113,7 +112,7 @@ class DiscoveryServiceClient:
         The firmware's own MAC wins over the scan's: the original files devices found by address under `unknown`.
         """
         try:
-            info = self._info(row)
+            info = self._redact(row.get("info") or {})
             return Found(
                 mac=normalise_mac(info.get("macAddr")) or normalise_mac(row.get("mac")),
                 ip=str(self._rule.check(Address.parse(row["ip"]))),
@@ -122,14 +121,8 @@ class DiscoveryServiceClient:
                 first_seen=_text(row.get("firstSeen")) or _text(row.get("createdAt")),
                 last_seen=_text(row.get("lastSeen")) or _text(row.get("updatedAt")),
             )
-        except (PlutoError, KeyError, TypeError, AttributeError):
+        except (PlutoError, KeyError, TypeError, AttributeError, ValueError):
             return None
-
-    def _info(self, row: Any) -> dict[str, Any]:
-        info = self._redact(row.get("info") or {})
-        if "hostname" in info:
-            info["hostname"] = clean_hostname(info["hostname"])
-        return info
 
 
 def _status(status: int) -> str:

@@ -14,6 +14,18 @@ class BaseSchema(Schema):
         unknown = EXCLUDE
 
 
+_BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+# For the document: what a MAC and an address look like. The services judge them.
+MAC = {
+    "pattern": "^([0-9A-Fa-f]{12}|([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}|([0-9A-Fa-f]{4}[.]){2}[0-9A-Fa-f]{4})$",
+    "example": "02:00:5e:00:00:01",
+}
+ADDRESS = {
+    "pattern": f"^({_BYTE}[.]){{3}}{_BYTE}(:[1-9][0-9]{{0,4}})?$",
+    "example": "192.168.1.5",
+}
+
+
 class StrictBoolean(fields.Boolean):
     """`true` or `false`; marshmallow's own also takes "yes", "1" and friends."""
 
@@ -26,6 +38,9 @@ class StrictBoolean(fields.Boolean):
 class CommaList(fields.Field[list[str]]):
     """`a,b,c` in a query → the parts, none of them empty."""
 
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{**kwargs, "metadata": {"type": "string", **kwargs.get("metadata", {})}})
+
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> list[str]:
         if not isinstance(value, str):
             raise ValidationError("Not a valid string.")
@@ -37,6 +52,11 @@ class ProblemSchema(BaseSchema):
     message = fields.String(required=True, metadata={"description": "The same text; the frontend shows it"})
     details = fields.Raw(metadata={"description": "What is wrong with each field, or what the device answered"})
     data = fields.Raw(allow_none=True, metadata={"description": "null where the thing asked for does not exist"})
+
+
+def or_blank(shape: Mapping[str, str]) -> dict[str, str]:
+    """Of a form's field that may be left empty."""
+    return {**shape, "pattern": f"^\\s*$|{shape['pattern']}"}
 
 
 def envelope(data: fields.Field[Any], name: str) -> type[Schema]:

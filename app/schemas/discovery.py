@@ -6,13 +6,15 @@ from typing import Any
 
 from marshmallow import fields, post_load
 
-from app.schemas.base import BaseSchema, CommaList
+from app.schemas.base import ADDRESS, MAC, BaseSchema, CommaList, or_blank
 from app.services.matching import Partial, Query
 
 
 class DiscoverSchema(BaseSchema):
-    ip = fields.String(metadata={"description": "Ask this one address"})
-    mac = fields.String(metadata={"description": "The miner's MAC, for firmware that does not tell it"})
+    ip = fields.String(metadata={"description": "Ask this one address", **or_blank(ADDRESS)})
+    mac = fields.String(
+        metadata={"description": "The miner's MAC, for firmware that does not tell it", **or_blank(MAC)}
+    )
 
 
 class DiscoveredSchema(BaseSchema):

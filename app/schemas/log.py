@@ -40,7 +40,13 @@ class LogQuerySchema(BaseSchema):
     tail = fields.Integer(
         validate=validate.Range(1, MAX_LINES), metadata={"description": "Only the last so many lines"}
     )
-    level = Level(metadata={"description": "Only lines of this level and worse: E, W, I, D or V"})
+    level = Level(
+        metadata={
+            "description": "Only lines of this level and worse: E, W, I, D or V",
+            "type": "string",
+            "pattern": "^([EWIDVewidv]|error|warning|info|debug|verbose)$",
+        }
+    )
     tag = CommaList(load_default=list, metadata={"description": "Only lines with one of these tags"})
     since = fields.Integer(
         validate=validate.Range(0, MAX_SEQ), metadata={"description": "Only lines with a higher `seq`"}

@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,9 @@ def test_a_container_may_do_little(name: str) -> None:
     assert service["read_only"] is True and service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["pids_limit"] <= 512 and "privileged" not in service and "pid" not in service
+    assert service["mem_limit"].endswith(("m", "g")) and "/tmp" in service["tmpfs"]
+    assert not {"network_mode", "ipc", "userns_mode", "cap_add", "devices", "group_add"} & service.keys()
+    assert not any("docker.sock" in str(volume) for volume in service.get("volumes", []))
     assert "healthcheck" in service or (name == "pluto" and "HEALTHCHECK" in (ROOT / "Dockerfile").read_text())
     assert ":" in service["image"] or name in OURS, "a version is named"
     assert not service["image"].endswith(":latest")
@@ -64,6 +68,18 @@ def test_only_nginx_is_reachable_and_only_from_here() -> None:
     assert networks["inside"]["internal"] is True
     outside = {name for name, service in services().items() if "lan" in service["networks"]}
     assert outside == {"pluto", "nginx"}
+
+
+def test_the_service_believes_nginx_alone_who_its_clients_are() -> None:
+    nginx, pluto = services()["nginx"], services()["pluto"]
+    own = nginx["networks"]["inside"]["ipv4_address"]
+    assert Settings.from_environ({"TRUSTED_PROXIES": pluto["environment"]["TRUSTED_PROXIES"]}).trusted_proxies == (
+        ip_network(own),
+    )
+    assert nginx["extra_hosts"] == [f"pluto:{pluto['networks']['inside']['ipv4_address']}"]
+    assert (
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;" in (ROOT / "deploy/nginx/nginx.conf").read_text()
+    )
 
 
 def test_nothing_is_downloaded_at_start() -> None:

@@ -16,8 +16,8 @@ from typing import Any
 
 import requests
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-JS = Path(__file__).parent / "js"
+ROOT = Path(__file__).resolve().parent.parent
+JS = ROOT / "tests/e2e/js"
 MINERS = 12
 
 _fleets = count(1)
@@ -40,15 +40,22 @@ def free_port() -> int:
 
 
 class Process:
-    """A process with its output in a file. `stop` is SIGTERM and returns the exit status; idempotent."""
+    """A process with its output in a file, or in the file descriptor `output`. `stop` is SIGTERM and returns the exit
+    status; idempotent."""
 
     def __init__(
-        self, name: str, arguments: list[str], folder: Path, environ: Mapping[str, str] | None = None, cwd: Path = ROOT
+        self,
+        name: str,
+        arguments: list[str],
+        folder: Path,
+        environ: Mapping[str, str] | None = None,
+        cwd: Path = ROOT,
+        output: int | None = None,
     ) -> None:
         self.log = folder / f"{name}.log"
         with self.log.open("ab") as log:
             self.popen = subprocess.Popen(
-                arguments, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                arguments, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=output or log, stderr=output or log,
                 start_new_session=True,
             )  # fmt: skip
 
@@ -80,7 +87,7 @@ class Miners(Process):
     """Twelve miners (or more) of all generations, each with an address of its own that no other run on this machine
     uses. `log_rate`: lines per second of each."""
 
-    def __init__(self, folder: Path, count: int = MINERS, log_rate: float = 2.0) -> None:
+    def __init__(self, folder: Path, count: int = MINERS, log_rate: float = 2.0, name: str = "simulator") -> None:
         self.network = f"127.{100 + os.getpid() % 100}.{next(_fleets) % 256}.0/28"
         base = self.network.replace(".0/28", ".1")
         self.table = folder / "neighbours"
@@ -88,7 +95,7 @@ class Miners(Process):
         arguments = ["--count", str(count), "--base", base, "--port", "8100", "--boot-seconds", "2"]
         arguments += ["--log-rate", str(log_rate)]
         control = ["--neighbours", str(self.table), "--control", f"{base}:8099"]
-        super().__init__("simulator", [sys.executable, "-m", "simulator", *arguments, *control], folder)
+        super().__init__(name, [sys.executable, "-m", "simulator", *arguments, *control], folder)
 
     def wait_until_ready(self) -> None:
         wait_for("the simulator", lambda: self.popen.poll() is not None or "ready" in self.text(), 20)
@@ -114,6 +121,15 @@ class Miners(Process):
         """The last entries of its log."""
         return list(requests.get(f"{self._url}/{mac}/said", timeout=10).json()["said"])
 
+    def writes(self, mac: str) -> list[tuple[str, str, str]]:
+        """What was written to it: method, path and body, the oldest first."""
+        written = requests.get(f"{self._url}/{mac}/writes", timeout=10).json()["writes"]
+        return [(method, path, body) for method, path, body in written]
+
+    def heal(self, mac: str) -> None:
+        """Ends its fault."""
+        assert requests.delete(f"{self._url}/{mac}/fault", timeout=10).ok
+
     def tell(self, mac: str, what: str, **options: Any) -> None:
         """`power_off`, `power_on`, `fault`, ..: see simulator/control.py."""
         answer = requests.post(f"{self._url}/{mac}/{what}", json=options, timeout=10)
@@ -123,7 +139,7 @@ class Miners(Process):
 class Service(Process):
     """The service as it is run: `python -m gunicorn` with the project's own configuration."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], cwd: Path = ROOT) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, str], cwd: Path = ROOT, output: int | None = None) -> None:
         self.data_dir = folder / "data"
         self.settings = {
             "PORT": str(free_port()),
@@ -134,8 +150,10 @@ class Service(Process):
         }
         self.port = self.settings["PORT"]
         self.url = f"http://127.0.0.1:{self.port}"
+        token = settings.get("API_TOKEN")
+        self.headers = {"Authorization": f"Bearer {token}"} if token else {}
         environ = {"PATH": os.environ["PATH"], "HOME": str(folder), **self.settings}
-        super().__init__("service", [sys.executable, "-m", "gunicorn"], folder, environ, cwd)
+        super().__init__("service", [sys.executable, "-m", "gunicorn"], folder, environ, cwd, output)
 
     def wait_until_ready(self) -> None:
         wait_for("the service", lambda: self.popen.poll() is not None or self.is_ready(), 20)
@@ -149,7 +167,7 @@ class Service(Process):
 
     def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
         """The parsed answer; fails unless it is a success."""
-        answer = requests.request(method, self.url + path, json=body, headers=headers, timeout=30)
+        answer = requests.request(method, self.url + path, json=body, headers=self.headers | headers, timeout=30)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
 

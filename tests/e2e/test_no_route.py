@@ -1,0 +1,56 @@
+"""A host without any network: no address has a route, and a miner there is lost like any other."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+TESTS = Path(__file__).parent.parent
+SCRIPT = """
+from gevent import monkey
+
+monkey.patch_all()
+
+import json, logging, sys
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from fakes import FakeClock
+from house import Service
+
+from app.models import Device
+from app.settings import Settings
+
+said = []
+handler = logging.Handler()
+handler.emit = lambda record: said.append([record.levelname, record.getMessage()])
+logging.basicConfig(level="INFO", handlers=[handler], force=True)
+networks = (IPv4Network("10.0.0.0/8"),)
+settings = Settings(data_dir=Path(sys.argv[1]), poll_interval=5.0, allowed_device_networks=networks,
+                    discovery_subnets=(), neighbour_table=Path(sys.argv[1]) / "arp", mdns=False)
+service = Service(settings, FakeClock()).start()
+runtime = service.runtime
+runtime.monitoring.watch(runtime.fleet.keep([Device("02:00:5e:00:00:77", "10.77.0.1")]))
+states = []
+for _ in range(5):
+    service.round()
+    states.append(service.status("02:00:5e:00:00:77"))
+device = service.device("02:00:5e:00:00:77")
+print(json.dumps({"states": states, "error": device["error"], "said": said,
+                  "up": service.scrape().of_device(device["mac"])}))
+service.stop()
+"""
+
+
+def test_no_route(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
+    command = ["unshare", "--net", sys.executable, "-c", SCRIPT, str(tmp_path)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=TESTS.parent)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout.splitlines()[-1])
+    assert found["states"][-1] == "offline"
+    assert found["states"].count("offline") >= 3
+    assert "unreachable" in found["error"]
+    assert found["up"] == {"up": 0}
+    assert found["said"].count(["WARNING", "miner lost"]) == 1
