@@ -63,9 +63,8 @@ def test_a_read_token_changes_nothing_anywhere(service):
 
 def test_a_control_token_is_let_through_everywhere(service):
     for method, path in routes(service):
-        if not path.startswith("/admin"):
-            answer = service.client.open(path, method=method, headers=bearer(CONTROL))
-            assert answer.status_code not in (401, 403), (method, path)
+        answer = service.client.open(path, method=method, headers=bearer(CONTROL))
+        assert answer.status_code not in (401, 403), (method, path)
 
 
 @pytest.mark.parametrize(
@@ -98,6 +97,23 @@ def test_behind_a_trusted_proxy_each_client_has_its_own_guesses(make_service):
     assert [asks("192.168.1.9", "wrong", f"10.0.0.{number}, ") for number in range(6)] == [401] * 5 + [429]
     assert asks("192.168.1.8", CONTROL) == 200
     assert asks("192.168.1.9", CONTROL) == 429
+
+
+def test_nor_do_they_share_them_by_socket_io(make_service, serve):
+    service = make_service(**WITH_TOKENS, trusted_proxies=(ip_network("127.0.0.1"),))
+    url = f"{serve(service)}/socket/io/?EIO=4&transport=polling"
+
+    def told(client, token):
+        """The status in what `connect_error` hears; None for who is let in."""
+        headers = {"X-Forwarded-For": client}
+        sid = requests.get(url, headers=headers, timeout=5).text.split('"')[3]
+        requests.post(f"{url}&sid={sid}", data="40" + json.dumps({"token": token}), headers=headers, timeout=5)
+        heard = requests.get(f"{url}&sid={sid}", headers=headers, timeout=5).text
+        return json.loads(heard[2:])["data"]["status"] if heard.startswith("44") else None
+
+    assert [told("192.168.1.9", "wrong") for _ in range(6)] == [401] * 5 + [429]
+    assert told("192.168.1.8", CONTROL) is None
+    assert told("192.168.1.9", CONTROL) == 429
 
 
 def test_octoprint_1_10_1_a_forwarded_header_of_anybody_is_nothing(service):

@@ -185,6 +185,7 @@ def test_nothing_grows(tmp_path: Path, stack: Any, start: Callable[..., Service]
         f"files {before.files} → {after.files}, "
         f"greenlets {before.greenlets} → {after.greenlets}, {after.memory / MEBIBYTE:.1f} MiB"
     )
+    print("MiB:", *(f"{each.memory / MEBIBYTE:.1f}" for each in samples))
     assert after.polls >= POLLS
     assert after.within(before)
     assert growth <= GROWTH
