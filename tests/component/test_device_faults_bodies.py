@@ -128,11 +128,11 @@ def test_a_bad_field_is_unknown_and_the_others_are_kept(house, body_and_changes)
     check(house, *body_and_changes)
 
 
-@pytest.mark.parametrize("name", BODIES)
 @pytest.mark.parametrize("value", [None, True, "", "12.5", -1, 1e308, [], {}], ids=str)
-def test_every_field_may_be_wrong_at_once(house, name, value):
+def test_every_field_may_be_wrong_at_once(house, value):
     keep = ("macAddr", "ASICModel", "version", "deviceModel", "axeOSVersion", "hashRate")
-    check(house, name, {key: value for key in BODIES[name] if key not in keep})
+    for name, body in BODIES.items():
+        check(house, name, {key: value for key in body if key not in keep})
 
 
 def test_the_totals_of_two_that_lie_are_finite(make_service, clock):

@@ -26,7 +26,7 @@ def street(make_fleet, make_service, clock):
 
     def build(address, **settings):
         healthy = make_fleet("2.12", "2.15", "2.4", clock=clock.monotonic)
-        service = make_service(healthy, clock=clock, **settings)
+        service = make_service(healthy, clock=clock, **{"poll_interval": 0.3, **settings})
         service.imprint(*healthy)
         service.runtime.monitoring.watch(service.runtime.fleet.keep([Device(MAC, address)]))
         service.round(2)

@@ -1,6 +1,8 @@
 """What a caller can have asked of a miner is a list of exact paths (Frigate's CVE-2026-75608 was a proxy that matched
 the beginning of a path, and so gave away passwords)."""
 
+from itertools import product
+
 import pytest
 from fakes import eventually
 from hypothesis import HealthCheck, given, settings
@@ -72,14 +74,13 @@ def writes(miner):
     return [each for each in miner.heard if each[0] != "GET"]
 
 
-@pytest.mark.parametrize("path", TAMPERED)
-def test_a_path_that_only_begins_like_one_reaches_no_miner(house, canaries, path):
+def test_a_path_that_only_begins_like_one_reaches_no_miner(house, canaries):
     service, miner = house
-    for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
+    for method, path in product(("GET", "POST", "PUT", "PATCH", "DELETE"), TAMPERED):
         response = service.client.open(path, method=method, buffered=True)
-        assert 400 <= response.status_code < 500
+        assert 400 <= response.status_code < 500, (method, path)
         assert canaries.within(response.get_data()) == set()
-    assert writes(miner) == []
+        assert writes(miner) == [], (method, path)
     assert asked(miner) <= ALLOWED
 
 
@@ -97,11 +98,10 @@ def test_no_path_reaches_a_miner_as_it_is(house, canaries, method, rest):
     assert asked(miner) <= ALLOWED
 
 
-@pytest.mark.parametrize("action", ["OTA", "../OTA", "restart/../OTA", "", "Identify", None, 5, ["identify"]])
-def test_a_job_takes_no_other_action(house, action):
+def test_a_job_takes_no_other_action(house):
     service, miner = house
-    response = service.client.post("/jobs", json={"action": action, "devices": [MAC]})
-    assert response.status_code == 400
+    for action in ("OTA", "../OTA", "restart/../OTA", "", "Identify", None, 5, ["identify"]):
+        assert service.client.post("/jobs", json={"action": action, "devices": [MAC]}).status_code == 400
     assert writes(miner) == []
 
 
