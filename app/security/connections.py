@@ -7,87 +7,30 @@ gunicorn runs `Worker`; the tests run `Server`.
 from __future__ import annotations
 
 import logging
-import re
 import socket
-import time
 from contextlib import suppress
 from typing import Any
 
 import gevent
 from gevent.pywsgi import WSGIServer
-from geventwebsocket.exceptions import ProtocolError
 from geventwebsocket.handler import WebSocketHandler
-from geventwebsocket.websocket import WebSocket
 from gunicorn.workers.ggevent import GeventPyWSGIWorker
 
 from app.security.answers import Answer, security_headers
 from app.security.guard import HEARD
-from app.security.limits import Bucket
+from app.security.websockets import BoundedWebSocket, Frames, asks_properly
+from app.security.wire import Framed, Head, HeadTooLarge, refuse_ambiguous
 
 log = logging.getLogger(__name__)
 
 SEND_BYTES = 256 * 1024
-HEAD_BYTES = 32 * 1024
-HEAD_FIELDS = 64
-# Reads of a chunked body that bring no data: pywsgi takes its framing byte by byte.
-FRAMING_READS = 64 * 1024
 # Places that are kept free, by ending whoever has been silent for longest.
 SPARE = 200
-MESSAGE_BYTES = 64 * 1024
-# Frames of one websocket. A token is a frame or a KiB: gevent-websocket unmasks in Python.
-FRAME_BURST = 1500.0
-FRAME_RATE = 200.0
-
-# Headers that decide where a request ends and whom it is for.
-_ONCE = {
-    "content-length": re.compile("[0-9]{1,15}"),
-    "transfer-encoding": re.compile("chunked", re.IGNORECASE),
-    "host": re.compile(".*"),
-}
-_KEY = re.compile("[A-Za-z0-9+/]{22}==")
 _LATE = Answer("408 REQUEST TIMEOUT", "The request took too long to come")
 _LONG_LINE = Answer("414 REQUEST URI TOO LONG", "The address is too long")
 _LARGE_HEAD = Answer("431 REQUEST HEADER FIELDS TOO LARGE", "The headers are too many, or too large")
 _UNREADABLE = Answer("400 BAD REQUEST", "This is no HTTP request")
 _CRASHED = Answer("500 INTERNAL SERVER ERROR", "Something went wrong here; the log says what")
-
-
-class HeadTooLarge(ValueError):
-    """The headers are more than anybody sends."""
-
-
-class _Head:
-    """The headers of one request, line by line."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._lines = self._bytes = 0
-
-    def readline(self, limit: int) -> bytes:
-        line: bytes = self._file.readline(min(limit, HEAD_BYTES))
-        self._lines += 1
-        self._bytes += len(line)
-        if self._bytes >= HEAD_BYTES or self._lines > HEAD_FIELDS + 1:
-            raise HeadTooLarge
-        return line
-
-
-class _Framed:
-    """A chunked body as it comes. Without a bound, endless trailers or chunks of one byte keep the loop from everybody
-    else, deadlines included: data that is there already is read without a pause."""
-
-    def __init__(self, file: Any) -> None:
-        self._file = file
-        self._reads = 0
-
-    def read(self, size: int) -> bytes:
-        self._reads += 1
-        if self._reads > FRAMING_READS:
-            raise OSError("more framing than data")
-        if self._reads % 1024 == 0:
-            gevent.sleep(0)
-        data: bytes = self._file.read(size)
-        return data
 
 
 class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
@@ -136,15 +79,12 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         return False
 
     def MessageClass(self, file: Any, *_: Any) -> Any:  # noqa: N802  (pywsgi's name)
-        return super().MessageClass(_Head(file))
+        return super().MessageClass(Head(file))
 
     def read_request(self, raw_requestline: str) -> Any:
         """What can be read in two ways is refused: a proxy in front may have read it the other way."""
         result = super().read_request(raw_requestline)
-        for name, shape in _ONCE.items():
-            values = self.headers.get_all(name) or []
-            if len(values) > 1 or not all(shape.fullmatch(value.strip()) for value in values):
-                raise ValueError(f"ambiguous {name}")
+        refuse_ambiguous(self.headers)
         return result
 
     def get_environ(self) -> dict[str, Any]:
@@ -152,7 +92,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         self._head_timer.close()
         environ: dict[str, Any] = super().get_environ()
         if self.wsgi_input.chunked_input:
-            self.wsgi_input.rfile = _Framed(self.rfile)
+            self.wsgi_input.rfile = Framed(self.rfile)
         if self.wsgi_input.chunked_input or self.content_length:
             environ[HEARD] = lambda: self.server.waiting.pop(self, None)
         else:
@@ -192,7 +132,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         refused = super().upgrade_connection()
         if refused is None:
             self.environ["wsgi.websocket"].closed = True  # it is not used, and would say goodbye when it is collected
-            self.websocket: Any = BoundedWebSocket(self.environ, _Frames(self), self)
+            self.websocket: Any = BoundedWebSocket(self.environ, Frames(self), self)
             self.environ["wsgi.websocket"] = self.websocket
         return refused
 
@@ -223,42 +163,6 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         """Nobody reads a line per request."""
 
 
-class _Frames:
-    """What gevent-websocket reads from and writes to. It reads as much as a frame says it has."""
-
-    def __init__(self, handler: Handler) -> None:
-        self._file = handler.rfile
-        self.write = handler.socket.sendall
-
-    def read(self, size: int) -> bytes:
-        if size > MESSAGE_BYTES:
-            raise ProtocolError("frame too large")
-        data: bytes = self._file.read(size)
-        return data
-
-
-class BoundedWebSocket(WebSocket):  # type: ignore[misc]
-    """Small messages, not too many of them, and an end that is one: a peer that is gone does not answer a goodbye."""
-
-    def __init__(self, environ: Any, stream: Any, handler: Handler) -> None:
-        super().__init__(environ, stream, handler)
-        self._bucket = Bucket(time.monotonic)
-        self._size = 0
-
-    def read_frame(self) -> Any:
-        header, payload = super().read_frame()
-        if header.opcode <= self.OPCODE_BINARY:
-            self._size = len(payload) + (self._size if header.opcode == self.OPCODE_CONTINUATION else 0)
-        if self._size > MESSAGE_BYTES or self._bucket.take(FRAME_BURST, FRAME_RATE, 1 + len(payload) / 1024):
-            raise ProtocolError("too much at once")
-        return header, payload
-
-    def close(self, code: int = 1000, message: bytes = b"") -> None:
-        if not self.closed:
-            super().close(code, message)
-            self.handler.end()
-
-
 class Server(WSGIServer):  # type: ignore[misc]
     """Owns who is waited for: connections of which no whole request is there, the most patient first."""
 
@@ -279,22 +183,13 @@ class Server(WSGIServer):  # type: ignore[misc]
     def pre_start_hook(self, handler: Handler) -> bool:
         """True: no websocket. gevent-websocket would open one at any path, before the application is asked."""
         return not (
-            _asks_properly(handler.environ) and self.application.extensions["guard"].may_upgrade(handler.environ)
+            asks_properly(handler.environ) and self.application.extensions["guard"].may_upgrade(handler.environ)
         )
 
 
 class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
     server_class = Server
     wsgi_handler = Handler
-
-
-def _asks_properly(environ: dict[str, Any]) -> bool:
-    return (
-        environ.get("HTTP_UPGRADE", "").lower() == "websocket"
-        and "upgrade" in environ.get("HTTP_CONNECTION", "").lower()
-        and environ.get("HTTP_SEC_WEBSOCKET_VERSION") == "13"
-        and _KEY.fullmatch(environ.get("HTTP_SEC_WEBSOCKET_KEY", "")) is not None
-    )
 
 
 def _raw(answer: Answer) -> tuple[str, bytes]:
