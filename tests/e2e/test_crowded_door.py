@@ -75,10 +75,11 @@ def test_a_slow_body_is_408_after_five_seconds_and_keeps_nobody_waiting(service:
         began = time.monotonic()
         assert slowest_health(service) < 1
         answer = slow.recv(4096)
+        assert 4 < time.monotonic() - began < 8
+        while more := slow.recv(4096):  # head and body may come apart; then it is closed
+            answer += more
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"error"' in answer
-        assert 4 < time.monotonic() - began < 8
-        assert slow.recv(4096) == b""
 
 
 def test_short_tokens_are_one_line_and_exit_2(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import requests
 from processes import MINERS, Miners, Process, Service, free_port, wait_for
 
-SECONDS = int(os.environ.get("E2E_PROMETHEUS_SECONDS", "40"))
+SECONDS = int(os.environ.get("E2E_PROMETHEUS_SECONDS", "25"))
 
 CONFIG = """
 global: {{scrape_interval: 1s, scrape_timeout: 1s}}
