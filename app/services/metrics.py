@@ -26,8 +26,8 @@ RENDER_BATCH = 100
 # Lines that are joined and sent at once, half a megabyte. Small pieces use the same memory again; one of 6 MB takes
 # fresh pages from the system, and 12 ms instead of 2.
 LINES_AT_ONCE = 5000
-# Such pieces after which others may run: about 5 ms of work.
-PIECES_AT_ONCE = 8
+# Such pieces after which others may run: about 5 ms of work, with the sending.
+PIECES_AT_ONCE = 3
 # A Prometheus that was here within this time comes again.
 SCRAPER_STAYS_SECONDS = 60.0
 
