@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
+from typing import Any
 
+import gevent
 import orjson
 
 from app.clock import iso
@@ -43,9 +46,36 @@ def _clean(text: str) -> str:
 
 def configure_logging(level: str) -> None:
     """Send every log of this process to stderr at `level` (debug, info, warning, error); libraries only from warning
-    up."""
+    up. What nobody caught becomes such a line too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.captureWarnings(True)
     for name in (*_NOISY, *_SELF_WILLED):
         logging.getLogger(name).setLevel(logging.WARNING)
+    _take_in_what_nobody_caught(handler)
+
+
+def _take_in_what_nobody_caught(handler: logging.Handler) -> None:
+    """Python prints it to stderr as text, and so does gevent."""
+
+    def take_in(source: str, kind: Any, error: Any, trace: Any, **extra: Any) -> None:
+        if isinstance(error, BaseException):
+            kind, trace = type(error), trace or error.__traceback__
+        made = logging.getLogger(source).makeRecord(
+            source, logging.ERROR, "", 0, "an error that nobody caught", (), (kind, error, trace), extra=extra
+        )
+        # Not by way of the logger: its locks are gevent's, and the hub, which calls this, must not wait.
+        handler.emit(made)
+
+    def of_a_greenlet(context: Any, *error: Any) -> None:
+        take_in("gevent", *error, context=str(context))
+
+    sys.excepthook = lambda *error: take_in("python", *error)
+    sys.unraisablehook = lambda of: take_in(
+        "python", of.exc_type, of.exc_value, of.exc_traceback, context=f"{of.err_msg or 'in'} {of.object!r}"
+    )
+    threading.excepthook = lambda of: take_in(
+        "threading", of.exc_type, of.exc_value, of.exc_traceback, context=str(of.thread)
+    )
+    gevent.get_hub().print_exception = of_a_greenlet

@@ -74,7 +74,7 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     ) -> Service:
         fields = {
             "data_dir": tmp_path / "data",
-            "poll_interval": 0.5,
+            "poll_interval": 0.5 if clock is None else 5.0,
             "allowed_device_networks": LOOPBACK,
             "discovery_subnets": (HOUSE,),
             "discovery_ports": ports_of(fleet),

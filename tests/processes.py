@@ -3,6 +3,7 @@ else a test starts. Each ends with the test that started it."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -187,6 +188,11 @@ class Service(Process):
             lambda: sum(device["status"] == "online" for device in self.devices()) == how_many,
             15,
         )
+
+    def lines(self) -> list[dict[str, Any]]:
+        """What it said. Fails when a line is no JSON, but for the sentence with which it refuses to start."""
+        said = [line for line in self.text().splitlines() if not line.startswith("pluto: ")]
+        return [json.loads(line) for line in said]
 
     def workers(self) -> list[int]:
         """The pids of the master's children."""

@@ -15,7 +15,7 @@ short=$(echo "$files" | grep -v component/)
 
 # shellcheck disable=SC2016  # the inner shell expands it
 printf '%s\n%s\n' "$long" "$short" |
-    logs=$logs options="$*" xargs -P 3 -n 8 sh -c '.venv/bin/python -m pytest $options "$@" >"$logs/$$" 2>&1' sh &
+    logs=$logs options="$*" xargs -P 3 -n 4 sh -c '.venv/bin/python -m pytest $options "$@" >"$logs/$$" 2>&1' sh &
 wait $!
 failed=$?
 cat "$logs"/*

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from app.clock import Clock
 from app.errors import StoreClosed, StoreError, StoreUnwritable
 from app.store import directories
 from app.store.faults import fault, probe
+from app.store.leveldb import open_leveldb
 from app.store.lock import wait_until_free
 from app.store.repair import Damage, Repair, open_whole, repair
 from app.store.writer import Writer
@@ -26,6 +27,7 @@ from app.store.writer import Writer
 log = logging.getLogger(__name__)
 
 ROWS_AT_ONCE = 256
+LAST = "\U0010ffff"
 
 
 class Database:
@@ -141,8 +143,7 @@ class Database:
     def compact(self, prefix: str) -> None:
         """Rewrites what stands below `prefix`: until LevelDB does so by itself, its files hold overwritten values as
         well. Not while it cannot be written."""
-        start = prefix.encode()
-        self._in_writer(self._compact, start, start + b"\xff")
+        self._in_writer(self._compact, prefix.encode(), f"{prefix}{LAST}".encode())
 
     def retry(self) -> bool:
         """Whether it can be written; tries, where a write failed."""
@@ -212,11 +213,22 @@ class Database:
         if self._db is not None:
             self._db.close()
             self._db = None
-        self._db = plyvel.DB(str(self.path), create_if_missing=False, paranoid_checks=True)
+        self._db = open_leveldb(self.path)
 
     def _compact(self, start: bytes, stop: bytes) -> None:
-        if self.failure is None:
+        """Twice. The first time LevelDB makes a table of what is in memory, overwritten values and all, and may put it
+        at the bottom, which it never merges with itself. So something is written at both ends of the range: what comes
+        to lie above a table is merged into it."""
+        if self.failure is not None:
+            return
+        self._open_db().compact_range(start=start, stop=stop)
+        ends = {end: self._open_db().get(end) for end in (start, stop)}
+        missing = [end for end, value in ends.items() if value is None]
+        with suppress(StoreError):  # it is said, and the next write begins with it
+            # A tombstone would not do: it is dropped on the way down. null is what nobody reads as a value.
+            self._write({end: value or b"null" for end, value in ends.items()}, [], False)
             self._open_db().compact_range(start=start, stop=stop)
+            self._write({}, missing, False)
 
     # Wherever.
 

@@ -21,6 +21,7 @@ from app.store import wal
 from app.store.directories import beside, fresh, put_in_place
 from app.store.faults import is_damage, sentence
 from app.store.layout import LISTS, oldest_first
+from app.store.leveldb import open_leveldb
 
 BATCH = 1000
 
@@ -45,7 +46,7 @@ def open_whole(path: Path) -> plyvel.DB:
     """Opens a directory, or makes one, after every block in it was read and found right. Raises Damage."""
     _look(path)
     try:
-        db = plyvel.DB(str(path), create_if_missing=not holds_data(path), paranoid_checks=True)
+        db = open_leveldb(path, create=not holds_data(path))
         try:
             for _ in db.iterator(include_value=False, verify_checksums=True, fill_cache=False):
                 pass

@@ -59,7 +59,7 @@ class TrappedPoller:
 def home(make_fleet, make_service, clock):
     """Four miners that nobody monitors yet."""
     fleet = make_fleet("2.12", "2.15", "2.4", "nerd", clock=clock.monotonic)
-    service = make_service(fleet, clock=clock, auto_listen=False)
+    service = make_service(fleet, clock=clock, auto_listen=False, poll_interval=0.5)
     service.imprint(*fleet)
     return service, list(fleet)
 

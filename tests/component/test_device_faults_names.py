@@ -54,12 +54,15 @@ def raw():
 @pytest.fixture
 def house(raw, make_service, clock):
     """The service over that one miner, which is asked when the test says so."""
-    service = make_service(clock=clock, log_files=True)
+    service = make_service(clock=clock, log_files=True, poll_interval=5.0)
     (tracked,) = service.runtime.fleet.keep([Device(MAC, raw.address)])
     service.runtime.fleet.set_monitored(tracked, True)
 
     def poll():
-        service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
+        miner = service.runtime.miners.at(tracked.address)
+        with miner.slot(20) as free:  # the log's reader asks it too, and a poll would stand back
+            assert free
+        service.runtime.poller.poll(tracked, miner)
 
     return service, poll
 

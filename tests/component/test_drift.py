@@ -18,7 +18,7 @@ def home(make_fleet, make_service, clock):
 
     def make(*specs, **settings):
         fleet = make_fleet(*specs, clock=clock.monotonic, timings=PROMPT)
-        service = make_service(fleet, clock=clock, **settings)
+        service = make_service(fleet, clock=clock, poll_interval=0.5, **settings)
         service.told = []
         service.runtime.events.subscribe(
             DriftChanged,

@@ -36,7 +36,7 @@ def test_every_fault_of_the_simulator_is_judged_here():
 def build(make_fleet, make_service, clock):
     def make(**settings):
         fleet = make_fleet("2.12", "2.15", "2.4", "nerd", "2.10", "2.12", clock=clock.monotonic)
-        service = make_service(fleet, clock=clock, **settings)
+        service = make_service(fleet, clock=clock, **{"poll_interval": 0.5, **settings})
         service.imprint(*fleet)
         service.round(2)
         return service, fleet

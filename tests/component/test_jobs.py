@@ -1,5 +1,7 @@
 """Jobs against simulated miners: each device ends as what it really is, and nothing is written twice."""
 
+from secrets import token_hex
+
 import pytest
 from fakes import eventually, free_port
 from job_tools import finished, job, patches, posts, raw, reasons, run, start, states, updates
@@ -256,7 +258,7 @@ def test_the_restarts_of_all_jobs_have_a_budget(make_fleet, make_service, clock)
 
 def test_a_password_is_on_disk_while_the_job_runs_and_nowhere_afterwards(home, tmp_path, caplog):
     service, fleet = home("2.12", "2.15", "nerd")
-    secret = "canary-of-the-pool"
+    secret = token_hex()  # where nothing repeats, compression leaves it legible
     seen = updates(service)
     job_id = start(service, settings={"stratumPassword": secret, "frequency": 490}, pauseSeconds=1)
     assert secret not in str(job(service, job_id))

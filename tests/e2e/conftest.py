@@ -30,10 +30,11 @@ def miners(tmp_path: Path, stack: ExitStack) -> Miners:
 
 @pytest.fixture
 def start(tmp_path: Path, stack: ExitStack) -> Callable[..., Service]:
-    """Starts the service with these settings, and waits for it."""
+    """Starts the service with these settings, and waits for it. Every line that it says has to be JSON."""
 
     def start(**settings: Any) -> Service:
         service = Service(tmp_path, {name: str(value) for name, value in settings.items()})
+        stack.callback(service.lines)
         stack.callback(service.stop)
         service.wait_until_ready()
         return service

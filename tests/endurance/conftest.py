@@ -39,11 +39,13 @@ def miners(tmp_path: Path, stack: ExitStack) -> Miners:
 
 @pytest.fixture
 def start(tmp_path: Path, stack: ExitStack, miners: Miners) -> Callable[..., Service]:
-    """Starts the service on this test's data directory, and waits for it; options are settings."""
+    """Starts the service on this test's data directory, and waits for it; options are settings. Every line that it
+    says has to be JSON."""
 
     def start(**settings: Any) -> Service:
         given = {"POLL_INTERVAL": 1, "WRITES_PER_SECOND": 10_000, **settings}
         service = Service(tmp_path, {**miners.settings(), **{name: str(value) for name, value in given.items()}})
+        stack.callback(service.lines)
         stack.callback(service.stop)
         service.wait_until_ready()
         return service

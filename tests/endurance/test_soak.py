@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import socket
 import statistics
 import time
@@ -25,7 +26,7 @@ from websocket import WebSocketException, create_connection
 CONF = Path(__file__).with_name("soak_conf.py")
 MINERS = int(os.environ.get("SOAK_MINERS", "200"))
 POLLS = int(os.environ.get("SOAK_POLLS", times(4_000)))
-# Before that the allocator has not seen everything yet.
+# Before that LevelDB has not filled its buffers, and the allocator has not seen everything.
 WARM_UP = max(2_000, POLLS // 5)
 SOCKETS = 200
 TICK_SECONDS = 1.0
@@ -56,8 +57,12 @@ class Watch:
 
     def sample(self) -> Sample:
         greenlets = requests.get(f"{self._service.url}/soak", timeout=20).json()["greenlets"]
-        memory = int(Path(f"/proc/{self._pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-        return Sample(time.monotonic(), self.polls(), memory, self._files(), greenlets)
+        return Sample(time.monotonic(), self.polls(), self._memory(), self._files(), greenlets)
+
+    def _memory(self) -> int:
+        """Its own, without the files that LevelDB maps: those the system takes back when it needs room."""
+        [kibibytes] = re.findall(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{self._pid}/status").read_text())
+        return int(kibibytes) * 1024
 
     def polls(self) -> int:
         text = requests.get(f"{self._service.url}/metrics", timeout=20).text

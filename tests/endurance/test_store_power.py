@@ -22,7 +22,7 @@ from store_model import Model
 
 HERE = Path(__file__).parent
 CUTS = times(200)
-# Acts and the size of readings: many small things, and enough to fill LevelDB's log (4 MB) several times.
+# Acts and the size of readings: many small things, and enough to fill LevelDB's log (1 MB) several times.
 RUNS = ((250, 3000), (120, 150_000))
 
 

@@ -2,6 +2,8 @@
 
 import logging
 import re
+import subprocess
+import sys
 
 import orjson
 import pytest
@@ -93,3 +95,47 @@ def test_whatever_is_given_becomes_one_line(extra, message):
 def test_a_field_named_like_one_of_the_lines_own_does_not_replace_it():
     read = orjson.loads(line("hello", extra={"level": "x", "at": "y", "logger": "z"}))
     assert (read["level"], read["logger"], read["message"]) == ("warning", "app.x", "hello")
+
+
+PROGRAM = """
+from gevent import monkey; monkey.patch_all()
+import gevent, threading, warnings
+from gevent.threadpool import ThreadPool
+from app.logging import configure_logging
+
+class Falls:
+    def __del__(self):
+        self.destructor
+
+configure_logging("info")
+gevent.spawn(lambda: 1 / 0).join()
+gevent.get_hub().loop.run_callback(lambda: {}["callback"])
+thread = threading.Thread(target=lambda: [].thread)
+thread.start()
+thread.join()
+try:
+    ThreadPool(1).spawn(lambda: int("x")).get()
+except ValueError:
+    pass
+Falls()
+warnings.warn("warned")
+gevent.sleep(0)
+raise OSError("main")
+"""
+
+
+def test_what_nobody_caught_is_one_line_too():
+    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    lines = [orjson.loads(line) for line in ended.stderr.splitlines()]
+    said = [read.get("exception", read["message"]).splitlines()[-1] for read in lines]
+    assert sorted(each.split(":")[0] for each in said if "warned" not in each) == [
+        "AttributeError",
+        "AttributeError",
+        "KeyError",
+        "OSError",
+        "ValueError",
+        "ZeroDivisionError",
+    ]
+    assert [each for each in lines if "warned" in each["message"]]
+    assert {each["level"] for each in lines} == {"error", "warning"}
