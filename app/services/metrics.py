@@ -82,10 +82,10 @@ class Metrics:
         for tracked in self._fleet.monitored():
             if tracked.up and (reading := tracked.reading) is not None:
                 snapshot.online.append(self._current(tracked, reading) or self._render(tracked, reading))
+                if tracked.drift is not None:
+                    snapshot.drifted.append((identity(tracked.mac, tracked.info), tracked.drift))
             else:
                 snapshot.lost.append((tracked.mac, tracked.info))
-            if tracked.drift is not None:
-                snapshot.drifted.append((identity(tracked.mac, tracked.info), tracked.drift))
         return snapshot
 
     def _observed(self, tracked: Tracked) -> None:

@@ -92,6 +92,21 @@ def test_frequency_changed_elsewhere(home):
     assert service.told[1:] == [(fleet[0].mac, [], 0)]
 
 
+def test_of_a_lost_miner_nothing_is_counted(home):
+    service, fleet = home("2.12")
+    intend(service, fleet[0], frequency=490)
+    fleet[0].store({"frequency": 400})
+    service.round(3)
+    fleet[0].set_fault("refuse")
+    service.round(4)
+    assert service.status(fleet[0].mac) == "offline"
+    assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) is None
+    assert drift(service, fleet[0]) == {"frequency": (490, 400, "changed_elsewhere")}
+    fleet[0].clear_fault()
+    service.round(2)
+    assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 1
+
+
 def test_a_pool_changed_by_someone_else_is_a_warning_once_and_a_metric(home, caplog):
     service, fleet = home("2.12")
     intend(service, fleet[0], stratumUser="mine.w")
