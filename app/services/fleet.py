@@ -209,6 +209,7 @@ class Fleet:
                 tracked.restarting_until = 0.0
             _note_known(tracked, observation.reading)
         tracked.observation = observation
+        _let_go_of_the_older(tracked)
         tracked.version += 1
         return True
 
@@ -281,6 +282,7 @@ class Fleet:
             self._forget_address(tracked)
         tracked.device, tracked.address = device, address_of_record(device.ip)
         _note_known(tracked, device)
+        _let_go_of_the_older(tracked)
         tracked.version += 1
         self._hosts[tracked.address.host] += 1
         self._by_address[tracked.address] = device.mac
@@ -295,3 +297,9 @@ class Fleet:
 def _note_known(tracked: Tracked, source: Device | Reading | None) -> None:
     if source is not None:
         tracked.last_known |= {key: value for key in ALWAYS_SHOWN if (value := source.info.get(key)) is not None}
+
+
+def _let_go_of_the_older(tracked: Tracked) -> None:
+    """Of two answers; nobody would ask for it, and it takes about 5 KB."""
+    if tracked.reading is not None and tracked.device.info:
+        tracked.device = replace(tracked.device, info={})

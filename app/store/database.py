@@ -139,6 +139,7 @@ class Database:
         }
         gone = [key.encode() for key in deletes]
         self._in_writer(self._write, encoded, gone, sync)
+        self.writes += 1
 
     def compact(self, prefix: str) -> None:
         """Rewrites what stands below `prefix`: until LevelDB does so by itself, its files hold overwritten values as
@@ -192,7 +193,6 @@ class Database:
         if sync:
             # LevelDB syncs a new log's bytes, but not that there is such a file.
             os.fsync(self._directory)
-        self.writes += 1
 
     def _mend(self) -> None:
         """After a failed write: opens anew, and takes back what the failed one may have left. Raises StoreError."""
