@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Flask, Response, render_template
+from flask import Blueprint, Flask, Response, stream_template
 from flask.typing import ResponseReturnValue
+from jinja2.environment import TemplateStream
 
 from app.blueprints.base import runtime
+from app.pacing import paced
 from app.services.overview import overview, row
 from app.version import VERSION
 
 blueprint = Blueprint("web", __name__)
 
 PAGES = ("index.html", "sign_in.html")
+# Of the template: about thirty miners.
+PARTS_AT_ONCE = 600
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -23,11 +27,15 @@ def source_of(app: Flask, page: str) -> str:
 
 
 @blueprint.get("/")
-def page() -> str:
+def page() -> Response:
     devices = runtime().devices.search()
-    return render_template(
-        "index.html", rows=[row(each) for each in devices], totals=overview(devices), version=VERSION
+    parts = TemplateStream(
+        stream_template(
+            "index.html", any=bool(devices), rows=map(row, devices), totals=overview(devices), version=VERSION
+        )
     )
+    parts.enable_buffering(PARTS_AT_ONCE)
+    return Response(paced(parts, 1), mimetype="text/html")
 
 
 @blueprint.get("/metrics")

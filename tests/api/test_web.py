@@ -2,8 +2,11 @@
 
 import re
 
+import gevent
 import pytest
 from markupsafe import escape
+
+from app.models import Device
 
 # For people, Prometheus, orchestrators and Socket.IO: no part of the API document.
 NO_API = ("/static", "/openapi", "/metrics", "/healthz", "/readyz", "/socket")
@@ -30,6 +33,25 @@ def test_the_page_shows_totals_and_devices(house):
 def test_the_page_of_an_empty_house_says_what_to_do(house):
     service, _ = house()
     assert "devices/discover" in service.client.get("/").get_data(as_text=True)
+
+
+def test_the_page_of_a_large_fleet_comes_in_parts_and_others_have_their_turn_between_them(service):
+    macs = [f"02:00:5e:00:{at // 256:02x}:{at % 256:02x}" for at in range(300)]
+    service.runtime.fleet.keep(Device(mac, "127.80.0.9") for mac in macs)
+    turns = []
+
+    def others():
+        while True:
+            turns.append(1)
+            gevent.sleep(0)
+
+    spawned = gevent.spawn(others)
+    response = service.client.get("/", buffered=False)
+    parts = list(response.iter_encoded())
+    spawned.kill()
+    assert len(parts) > 5
+    assert len(turns) >= len(parts) - 1
+    assert [mac for mac in macs if mac.encode() not in b"".join(parts)] == []
 
 
 @pytest.mark.parametrize(
