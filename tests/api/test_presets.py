@@ -3,6 +3,7 @@
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_hex
 from uuid import UUID
 
 import plyvel
@@ -207,13 +208,14 @@ def read(data_dir: Path) -> dict[bytes, bytes]:
 
 
 def test_a_deleted_preset_leaves_no_password_in_the_files(service, client):
-    preset = create(client, stratumURL="a.example", stratumPassword="hunter2-canary")
-    client.patch(f"/presets/{preset['uuid']}", json={"configuration": {"stratumPassword": "hunter3-canary"}})
+    first, second = token_hex(), token_hex()
+    preset = create(client, stratumURL="a.example", stratumPassword=first)
+    client.patch(f"/presets/{preset['uuid']}", json={"configuration": {"stratumPassword": second}})
     client.delete(f"/presets/{preset['uuid']}")
     service.stop()
     files = b"".join(path.read_bytes() for path in (service.settings.data_dir / "pluto_core").iterdir())
-    assert b"hunter3-canary" not in files
-    assert b"hunter2-canary" not in files
+    assert first.encode() not in files
+    assert second.encode() not in files
 
 
 ORIGINAL = {
