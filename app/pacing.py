@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from time import perf_counter
 from typing import TypeVar
 
 import gevent
 
+# By time, not by count: 60 pieces are 15 ms of work with 1,000 miners, and twenty stops made 30 of them.
+HOLD_SECONDS = 0.005
 # Not 0: that lets only those run who are ready, and no answer of a miner or a disk is read.
 YIELD_SECONDS = 0.001
 
 T = TypeVar("T")
 
 
-def paced(pieces: Iterable[T], at_once: int) -> Iterator[T]:
-    """The pieces; after each `at_once` of them others run."""
-    for count, piece in enumerate(pieces, 1):
+def paced(pieces: Iterable[T]) -> Iterator[T]:
+    """The pieces; whenever they, and what is done with them, have held the loop for 5 ms, others run."""
+    since = perf_counter()
+    for piece in pieces:
         yield piece
-        if count % at_once == 0:
+        if perf_counter() - since >= HOLD_SECONDS:
             gevent.sleep(YIELD_SECONDS)
+            since = perf_counter()

@@ -35,7 +35,7 @@ def page() -> Response:
         )
     )
     parts.enable_buffering(PARTS_AT_ONCE)
-    return Response(paced(parts, 1), mimetype="text/html")
+    return Response(paced(parts), mimetype="text/html")
 
 
 @blueprint.get("/metrics")

@@ -22,12 +22,9 @@ from app.services.fleet import Fleet, Tracked
 from app.services.legacy_names import LegacyNames
 from app.services.series import Series, identity, series_of
 
-RENDER_BATCH = 100
 # Lines that are joined and sent at once, half a megabyte. Small pieces use the same memory again; one of 6 MB takes
 # fresh pages from the system, and 12 ms instead of 2.
 LINES_AT_ONCE = 5000
-# Such pieces after which others may run: about 5 ms of work, with the sending.
-PIECES_AT_ONCE = 3
 # A Prometheus that was here within this time comes again.
 SCRAPER_STAYS_SECONDS = 60.0
 
@@ -66,8 +63,8 @@ class Metrics:
         return _chunks(own, self._snapshot())
 
     def _render_ahead(self) -> None:
-        """What changed since the last scrape, a few devices at a time, letting others run in between."""
-        for tracked in paced(self._not_rendered(), RENDER_BATCH):
+        """What changed since the last scrape; others run in between."""
+        for tracked in paced(self._not_rendered()):
             if tracked.reading is not None:
                 self._render(tracked, tracked.reading)
 
@@ -108,8 +105,7 @@ class Metrics:
 
 
 def _chunks(own: Iterable[str], snapshot: Snapshot) -> Iterator[bytes]:
-    pieces = chain(_joined([list(own)]), _joined(families(snapshot)), _joined(legacy_families(snapshot)))
-    return paced(pieces, PIECES_AT_ONCE)
+    return paced(chain(_joined([list(own)]), _joined(families(snapshot)), _joined(legacy_families(snapshot))))
 
 
 def _joined(groups: Iterable[Sequence[str]]) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from app.events import EventBus
 from app.miners.redaction import redact
 from app.models import Device, Observation, Reading, Status
 from app.services.fleet import Fleet
-from app.services.metrics import RENDER_BATCH, Metrics
+from app.services.metrics import Metrics
 from app.store.database import Database
 from app.store.devices import DeviceRepository
 
@@ -22,7 +22,7 @@ def test_a_device_that_is_deleted_during_a_scrape_is_not_in_it(tmp_path: Path) -
     database = Database(tmp_path / "pluto_core")
     database.open(Clock())
     fleet = Fleet(DeviceRepository(database, redact), Clock())
-    devices = [Device(f"02:00:5e:00:{at >> 8:02x}:{at & 255:02x}", "10.0.0.1") for at in range(10 * RENDER_BATCH)]
+    devices = [Device(f"02:00:5e:00:{at >> 8:02x}:{at & 255:02x}", "10.0.0.1") for at in range(1000)]
     for tracked in fleet.keep(devices):
         fleet.set_monitored(tracked, True)
         reading = Reading({"hashRate": 1.0, "hostname": f"miner-{tracked.mac}"}, tracked.mac, datetime.now(UTC))
