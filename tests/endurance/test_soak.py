@@ -31,10 +31,9 @@ WARM_UP = max(2_000, POLLS // 2)
 SOCKETS = 200
 TICK_SECONDS = 1.0
 MEBIBYTE = 1024 * 1024
-# Python takes memory from the system by the mebibyte, and gives it back when the last object has left one: that goes
-# up and down. What is lost for good is seen in the objects: one for a thousand polls, or for twenty sockets, is too
-# many.
-GROWTH = 2 * MEBIBYTE
+GROWTH = 1 * MEBIBYTE
+# Python takes memory from the system by the mebibyte, and gives it back when the last object has left one. What is lost
+# for good is seen in the objects long before: one for a thousand polls, or for twenty sockets, is too many.
 BLOCKS = max(2_000, POLLS // 1000)
 # So many samples at each end make one figure.
 FEW = 5
