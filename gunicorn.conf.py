@@ -9,6 +9,7 @@ import os  # noqa: E402
 import resource  # noqa: E402
 import socket  # noqa: E402
 import sys  # noqa: E402
+from contextlib import suppress  # noqa: E402
 
 import gevent  # noqa: E402
 from gunicorn import glogging  # noqa: E402
@@ -137,9 +138,11 @@ def _beat(worker):
 
 def worker_exit(server, worker):
     """Without an open connection, on Ctrl-C, or when the master was killed, the worker leaves before that greenlet has
-    looked: not before all is on disk."""
+    looked: not before all is on disk. A second signal, as a terminal and the master send it, ends the wait early."""
     worker.alive = False
-    gevent.joinall(_stopping)
+    while not all(each.ready() for each in _stopping):
+        with suppress(SystemExit):
+            gevent.joinall(_stopping)
 
 
 def _stop_with(worker, runtime):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tests in three processes side by side, a few files at a time: they wait for sockets more than they compute.
+# The tests in four processes side by side, a few files at a time: they wait for sockets more than they compute.
 # Prints what each process said, last the sum, and fails if one of them did.
 set -u
 cd "$(dirname "$0")/.."
@@ -16,7 +16,7 @@ short=$(echo "$files" | grep -v component/)
 
 # shellcheck disable=SC2016  # the inner shell expands it
 printf '%s\n%s\n' "$long" "$short" |
-    logs=$logs options="$*" xargs -P 3 -n 8 sh -c '.venv/bin/python -m pytest $options "$@" >"$logs/$$" 2>&1' sh &
+    logs=$logs options="$*" xargs -P 4 -n 8 sh -c '.venv/bin/python -m pytest $options "$@" >"$logs/$$" 2>&1' sh &
 wait $!
 failed=$?
 cat "$logs"/*

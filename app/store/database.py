@@ -19,7 +19,7 @@ from app.clock import Clock
 from app.errors import StoreClosed, StoreError, StoreUnwritable
 from app.store import directories
 from app.store.faults import fault, probe
-from app.store.leveldb import open_leveldb
+from app.store.leveldb import NOTHING, open_leveldb
 from app.store.lock import wait_until_free
 from app.store.repair import Damage, Repair, open_whole, repair
 from app.store.writer import Writer
@@ -129,7 +129,7 @@ class Database:
                     raise StoreClosed(str(self.path)) from None
             if not part:
                 return
-            yield from part
+            yield from (row for row in part if row[1] != NOTHING)
 
     def write(self, puts: Mapping[str, Any], deletes: Iterable[str] = (), *, sync: bool = True) -> None:
         """One atomic batch; `sync` waits for the disk. Values may be JSON-able objects or ready bytes. Returns when
@@ -225,8 +225,8 @@ class Database:
         ends = {end: self._open_db().get(end) for end in (start, stop)}
         missing = [end for end, value in ends.items() if value is None]
         with suppress(StoreError):  # it is said, and the next write begins with it
-            # A tombstone would not do: it is dropped on the way down. null is what nobody reads as a value.
-            self._write({end: value or b"null" for end, value in ends.items()}, [], False)
+            # A tombstone would not do: it is dropped on the way down.
+            self._write({end: value or NOTHING for end, value in ends.items()}, [], False)
             self._open_db().compact_range(start=start, stop=stop)
             self._write({}, missing, False)
 

@@ -10,6 +10,8 @@ import plyvel
 # memory as an object anyway, and is read from here at the start only.
 WRITE_BUFFER = 1024 * 1024
 READ_CACHE = 512 * 1024
+# The value of what is no row: `Database.compact` writes it where it needs something to be, and takes it away again.
+NOTHING = b"null"
 
 
 def open_leveldb(path: Path, *, create: bool = False) -> plyvel.DB:

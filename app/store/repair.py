@@ -21,7 +21,7 @@ from app.store import wal
 from app.store.directories import beside, fresh, put_in_place
 from app.store.faults import is_damage, sentence
 from app.store.layout import LISTS, oldest_first
-from app.store.leveldb import open_leveldb
+from app.store.leveldb import NOTHING, open_leveldb
 
 BATCH = 1000
 
@@ -138,7 +138,8 @@ def _copy(source: plyvel.DB, target: plyvel.DB) -> int:
     while part := list(islice(rows, BATCH)):
         with target.write_batch(sync=True) as batch:
             for key, value in part:
-                batch.put(key, value)
+                if value != NOTHING:
+                    batch.put(key, value)
     return int(bool(complaints))
 
 

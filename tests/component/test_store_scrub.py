@@ -8,7 +8,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.clock import Clock
-from app.store.database import Database
+from app.store.database import LAST, Database
+from app.store.repair import repair
 
 BELOW = "pluto:presets:"
 
@@ -83,3 +84,12 @@ def test_whatever_was_done_before(tmp_path_factory, steps):
     assert left(database, written - {""}) == {value for key, value in now.items() if key.startswith(BELOW)}
     assert {key.decode(): value[1:-1].decode() for key, value in database.rows()} == now
     database.close()
+
+
+def test_what_a_crash_left_of_it_is_no_row(database):
+    """At the end of the range stands something while it is scrubbed."""
+    database.write({f"{BELOW}a": {"name": "kept"}, f"{BELOW}{LAST}": None, "presets": ["a"]})
+    assert [key for key, _ in database.scan(BELOW)] == [f"{BELOW}a"]
+    assert {key.decode() for key, _ in database.rows()} == {f"{BELOW}a", "presets"}
+    database.close()
+    assert repair(database.path, "a test", Clock().now()).recovered == 2

@@ -294,7 +294,7 @@ def check_alerts(world: World) -> None:
         for group in rules
         for rule in group["rules"]
     }
-    assert len(states) == 12
+    assert len(states) == 14
     assert {state[1:] for state in states.values()} <= {("ok", None), ("ok", ""), ("unknown", None), ("unknown", "")}, (
         states
     )

@@ -77,8 +77,7 @@ class Disk:
             self._T(event)
 
     def _T(self, event: Event) -> None:
-        """LevelDB never empties a file that it has; whoever does, does not survive this."""
-        assert event.path not in self.names, event.path
+        """LevelDB empties no file that it uses; one that was left behind by a compaction, it does."""
         made = File()
         self._move(event.path, lambda names: names.__setitem__(event.path, made))
 
@@ -115,8 +114,7 @@ class Disk:
     def after_power_cut(self, random: Random, *, orderly: bool) -> dict[Path, bytes]:
         """What may be found: the contents of each file that has a name. `orderly`: of what was not synced the later is
         not there without the earlier, as on most file systems."""
-        among = len(MOVES) - 1 if orderly else len(MOVES)
-        keep_moves, keep_writes = random.choice(MOVES[:among]), random.choice(WRITES[:among])
+        keep_moves, keep_writes = random.choice(ORDERLY) if orderly else (random.choice(MOVES), random.choice(WRITES))
         names = dict(self.safe)
         for move in keep_moves([move for _, move in self.moves], random):
             move(names)
@@ -158,3 +156,5 @@ def _pages(writes: list[tuple[int, bytes]], random: Random) -> list[tuple[int, b
 
 MOVES = (_nothing, _all, _beginning, _some)
 WRITES = (_nothing, _all, _torn, _pages)
+# A name comes before what is written under it, and before it is written elsewhere that there is such a file.
+ORDERLY = ((_nothing, _nothing), (_beginning, _nothing), (_all, _nothing), (_all, _torn), (_all, _all))

@@ -25,7 +25,7 @@ from websocket import WebSocketException, create_connection
 
 CONF = Path(__file__).with_name("soak_conf.py")
 MINERS = int(os.environ.get("SOAK_MINERS", "200"))
-POLLS = int(os.environ.get("SOAK_POLLS", times(20_000)))
+POLLS = int(os.environ.get("SOAK_POLLS", times(16_000)))
 # Before that LevelDB has not filled its buffers, and the allocator has not seen everything.
 WARM_UP = max(2_000, POLLS // 2)
 SOCKETS = 200

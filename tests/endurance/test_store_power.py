@@ -88,10 +88,10 @@ def test_what_a_user_asks_for_is_synced_before_the_answer(shim: Path, memory: Pa
         if event.path.name == "acks" and event.kind == "W":
             word, request = json.loads(event.data)
             if word == "did":
-                *_, (log, at) = [(each.path, at) for at, each in enumerate(since) if is_log(each)]
-                synced = [each.path for each in since[at:] if each.kind == "S"]
-                assert synced[0] == log, request
-                assert data_dir / "pluto_core" in synced[1:], request
+                *_, synced = [at for at, each in enumerate(since) if each.kind == "S" and is_log(each)]
+                *_, written = [at for at, each in enumerate(since[:synced]) if each.kind == "W" and is_log(each)]
+                assert since[written].path == since[synced].path, request
+                assert data_dir / "pluto_core" in [each.path for each in since[synced:] if each.kind == "S"], request
                 answered.append(request)
             since = []
         else:
@@ -100,4 +100,4 @@ def test_what_a_user_asks_for_is_synced_before_the_answer(shim: Path, memory: Pa
 
 
 def is_log(event: Event) -> bool:
-    return event.kind == "W" and event.path.suffix == ".log" and event.path.parent.name == "pluto_core"
+    return event.path.suffix == ".log" and event.path.parent.name == "pluto_core"
