@@ -5,6 +5,7 @@ Put in by gunicorn_conf.py from outside, before the service starts; GET /bench t
 
 from __future__ import annotations
 
+import math
 import time
 from array import array
 from collections.abc import Callable
@@ -38,7 +39,7 @@ class Observer:
         self.watch = LoopWatch()
         self._pending: dict[Any, float] = {}
         self._first_polls: dict[str, float] = {}
-        self._started = 0.0
+        self._started = math.inf  # who is polled before that was in time
         self._begin()
         # Of an object's attributes, which mypy takes for methods.
         setattr(runtime.health, "late", self._around_late(runtime.health.late))  # noqa: B010
