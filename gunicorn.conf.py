@@ -138,7 +138,8 @@ def _beat(worker):
 
 def worker_exit(server, worker):
     """Without an open connection, on Ctrl-C, or when the master was killed, the worker leaves before that greenlet has
-    looked: not before all is on disk. A second signal, as a terminal and the master send it, ends the wait early."""
+    looked: not before all is on disk. A terminal and the master signal both: the second breaks
+    off the wait, which then begins again."""
     worker.alive = False
     while not all(each.ready() for each in _stopping):
         with suppress(SystemExit):

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
 import hypothesis
 import pytest
 from fakes import FakeClock, free_port
 from house import HOUSE, LOOPBACK, Service, ports_of
 
+from app.clock import Clock
 from app.security.connections import Server
 from app.settings import Settings
+from app.store.database import Database
 from simulator import Fleet, MinerSpec, Timings, mac_of
 
 # How long hypothesis looks: `HYPOTHESIS_PROFILE=soak` for longer. No deadline per example: the machine may be busy.
@@ -30,6 +33,31 @@ QUICK = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.05, cooling=0
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """Open and empty."""
+    database = Database(tmp_path / "core")
+    database.open(Clock())
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def turns() -> Iterator[list[int]]:
+    """One for each time that others had their turn."""
+    counted: list[int] = []
+
+    def others() -> None:
+        while True:
+            gevent.sleep(0)
+            counted.append(1)
+
+    spawned = gevent.spawn(others)
+    gevent.sleep(0)
+    yield counted
+    spawned.kill()
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ class Frames:
         return data
 
 
-class BoundedWebSocket(WebSocket):  # type: ignore[misc]
+class BoundedWebSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no types
     """Small messages, not too many of them, and an end that is one: a peer that is gone does not answer a goodbye."""
 
     def __init__(self, environ: Any, stream: Any, handler: Any) -> None:

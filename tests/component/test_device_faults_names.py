@@ -54,7 +54,7 @@ def raw():
 @pytest.fixture
 def house(raw, make_service, clock):
     """The service over that one miner, which is asked when the test says so."""
-    service = make_service(clock=clock, log_files=True, poll_interval=5.0)
+    service = make_service(clock=clock, log_files=True)
     (tracked,) = service.runtime.fleet.keep([Device(MAC, raw.address)])
     service.runtime.fleet.set_monitored(tracked, True)
 

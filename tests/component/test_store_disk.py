@@ -12,17 +12,8 @@ from store_tools import as_after_kill, full_disk
 
 from app.clock import Clock
 from app.errors import StoreFull
-from app.store.database import Database
 
 NEW = {"devices": [{"mac": "02:00:5e:00:00:99", "ip": "127.80.0.9"}]}
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = Database(tmp_path / "core")
-    database.open(Clock())
-    yield database
-    database.close()
 
 
 def log_size(database):

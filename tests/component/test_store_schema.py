@@ -18,14 +18,6 @@ FIRST = "02:00:5e:00:00:01"
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = Database(tmp_path / "core")
-    database.open(Clock())
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def of_0_1_0(tmp_path):
     """A data directory that the version before there was a schema key wrote: two devices, one of them with a preset, a
     journal entry and an intent."""

@@ -3,7 +3,6 @@ room."""
 
 from secrets import token_hex
 
-import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -12,14 +11,6 @@ from app.store.database import LAST, Database
 from app.store.repair import repair
 
 BELOW = "pluto:presets:"
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = Database(tmp_path / "core")
-    database.open(Clock())
-    yield database
-    database.close()
 
 
 def left(database, words):

@@ -7,7 +7,7 @@ from typing import Any
 _own = Path("gunicorn.conf.py")
 exec(compile(_own.read_text(), _own, "exec"))  # patches first, as always
 
-import gc  # noqa: E402
+import gc  # noqa: E402  (nothing may be imported before the patch)
 import sys  # noqa: E402
 
 import gevent  # noqa: E402

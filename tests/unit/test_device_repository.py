@@ -22,14 +22,6 @@ FULL = Device(
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = Database(tmp_path / "core")
-    database.open(Clock())
-    yield database
-    database.close()
-
-
-@pytest.fixture
 def repository(database):
     return DeviceRepository(database, redact)
 

@@ -2,26 +2,7 @@
 
 from time import perf_counter
 
-import gevent
-import pytest
-
 from app.pacing import HOLD_SECONDS, paced
-
-
-@pytest.fixture
-def turns():
-    """One for each time that others had theirs."""
-    counted = []
-
-    def others():
-        while True:
-            gevent.sleep(0)
-            counted.append(1)
-
-    spawned = gevent.spawn(others)
-    gevent.sleep(0)
-    yield counted
-    spawned.kill()
 
 
 def test_pieces_that_cost_nothing_go_out_at_once(turns):
