@@ -7,8 +7,8 @@ from flask.typing import ResponseReturnValue
 from jinja2.environment import TemplateStream
 
 from app.blueprints.base import runtime
-from app.pacing import paced
 from app.services.overview import overview, row
+from app.throttle import throttled
 from app.version import VERSION
 
 blueprint = Blueprint("web", __name__)
@@ -35,7 +35,7 @@ def page() -> Response:
         )
     )
     parts.enable_buffering(PARTS_AT_ONCE)
-    return Response(paced(parts), mimetype="text/html")
+    return Response(throttled(parts), mimetype="text/html")
 
 
 @blueprint.get("/metrics")

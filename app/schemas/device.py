@@ -19,10 +19,10 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.miners.options import labelled
 from app.miners.telemetry import number
-from app.pacing import paced
 from app.schemas.base import ADDRESS, MAC, BaseSchema, StrictBoolean, envelope
 from app.services.drift_rules import Cause
 from app.services.fleet import Tracked
+from app.throttle import throttled
 
 # Devices in one piece of a list: half a megabyte, and 3 ms where all are encoded anew.
 BATCH = 200
@@ -145,7 +145,7 @@ class DeviceEncoder:
         """A JSON list, in pieces: others run while a long one is encoded."""
         yield b"["
         batches = [devices[start : start + BATCH] for start in range(0, len(devices), BATCH)]
-        for at, batch in enumerate(paced(batches)):
+        for at, batch in enumerate(throttled(batches)):
             yield (b"," if at else b"") + b",".join(map(self.one, batch))
         yield b"]"
 

@@ -16,11 +16,11 @@ from prometheus_client import CollectorRegistry, generate_latest
 from app.clock import Clock
 from app.events import DeviceObserved, EventBus
 from app.models import Reading
-from app.pacing import paced
 from app.services.families import OWN_NAMES, Snapshot, families, legacy_families
 from app.services.fleet import Fleet, Tracked
 from app.services.legacy_names import LegacyNames
 from app.services.series import Series, identity, series_of
+from app.throttle import throttled
 
 # Lines that are joined and sent at once, half a megabyte. Small pieces use the same memory again; one of 6 MB takes
 # fresh pages from the system, and 12 ms instead of 2.
@@ -64,7 +64,7 @@ class Metrics:
 
     def _render_ahead(self) -> None:
         """What changed since the last scrape; others run in between."""
-        for tracked in paced(self._not_rendered()):
+        for tracked in throttled(self._not_rendered()):
             if tracked.reading is not None:
                 self._render(tracked, tracked.reading)
 
@@ -105,7 +105,7 @@ class Metrics:
 
 
 def _chunks(own: Iterable[str], snapshot: Snapshot) -> Iterator[bytes]:
-    return paced(chain(_joined([list(own)]), _joined(families(snapshot)), _joined(legacy_families(snapshot))))
+    return throttled(chain(_joined([list(own)]), _joined(families(snapshot)), _joined(legacy_families(snapshot))))
 
 
 def _joined(groups: Iterable[Sequence[str]]) -> Iterator[bytes]:

@@ -1,0 +1,69 @@
+"""A peer that floods, as a process of its own: `python tests/flood_peer.py MODE [ARGUMENT ..]`.
+
+A peer that shares the service's event loop stops whenever the service does, so it can never keep the service's sockets
+full. This file imports nothing of the project and no gevent. A server mode prints its port on the first line and serves
+each connection in a thread; a client mode gets the service's host and port and prints `ready`. All end with SIGTERM.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+Serve = Callable[[socket.socket], None]
+
+
+def read_head(opened: socket.socket) -> bytes:
+    """Read one request up to its empty line; b"" when the caller has left."""
+    data = b""
+    while b"\r\n\r\n" not in data:
+        chunk = opened.recv(65536)
+        if not chunk:
+            return b""
+        data += chunk
+    return data
+
+
+def repeat(part: bytes, head: bytes = b"") -> Serve:
+    """Answer each request with `head`, then with `part` as fast as the reader takes it, for ever."""
+
+    def serve(opened: socket.socket) -> None:
+        if read_head(opened):
+            opened.sendall(head)
+            block = part * max(1, 65536 // len(part))
+            while True:
+                opened.sendall(block)
+
+    return serve
+
+
+SERVERS: dict[str, Serve] = {
+    "continue": repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "endless-header": repeat(b"x" * 4096, b"HTTP/1.1 200 OK\r\nX: "),
+}
+
+CLIENTS: dict[str, Callable[[str, int], None]] = {}
+
+
+def run_server(serve: Serve) -> None:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=256)
+    print(listener.getsockname()[1], flush=True)
+    while True:
+        opened, _ = listener.accept()
+        threading.Thread(target=_serve_quietly, args=(serve, opened), daemon=True).start()
+
+
+def _serve_quietly(serve: Serve, opened: socket.socket) -> None:
+    with opened, suppress(OSError):
+        serve(opened)
+
+
+if __name__ == "__main__":
+    mode, *arguments = sys.argv[1:]
+    if mode in SERVERS:
+        run_server(SERVERS[mode])
+    else:
+        CLIENTS[mode](arguments[0], int(arguments[1]))
