@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from app.clock import Moment
 from app.errors import DeviceError, DeviceLocked, DeviceRefused, DeviceStatus
 
 
@@ -64,11 +65,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One good answer of a miner. `info` is redacted; `mac` is what it says of itself, None on AxeOS before 2.3."""
+    """One good answer of a miner. `info` is redacted; `mac` is what it says of itself, None on AxeOS before 2.3. `at`
+    is for people; intervals use `moment`."""
 
     info: Mapping[str, Any]
     mac: str | None
     at: datetime
+    taken: Moment | None = None
+
+    @property
+    def moment(self) -> Moment:
+        return self.taken or Moment(self.at)
 
     @property
     def hostname(self) -> str:

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import gevent
 from gevent.event import Event
@@ -36,6 +37,7 @@ class FakeClock(Clock):
     def __init__(self) -> None:
         self._begin = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
         self._seconds = 1000.0
+        self.boot = uuid4().hex
         self._moved = Event()
         self._waiting: dict[Any, float] = {}
         self._awaited: dict[Any, Event] = {}
@@ -50,6 +52,10 @@ class FakeClock(Clock):
     def step_wall(self, by: timedelta) -> None:
         """Somebody sets the time of day; no time passes."""
         self._begin += by
+
+    def reboot_host(self) -> None:
+        """Between two services: monotonic seconds of before mean nothing any more."""
+        self.boot = uuid4().hex
 
     def wait(self, event: Event, seconds: float) -> bool:
         me, due = gevent.getcurrent(), self._seconds + max(seconds, 0.0)
@@ -75,6 +81,19 @@ class FakeClock(Clock):
         """Everybody who ever waited waits again, for what has not happened yet, or has ended."""
         self._known = {who for who in self._known if not who.dead}
         return all(who in self._waiting and not self._awaited[who].is_set() for who in self._known)
+
+
+class SetClock(Clock):
+    """Real time, but somebody sets the time of day."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self._ahead
+
+    def step_wall(self, by: timedelta) -> None:
+        self._ahead += by
 
 
 class Peer:

@@ -165,7 +165,7 @@ def _reading(reply: Reply, clock: Clock) -> Reading:
     info = clean_info(_object(reply))
     if not is_miner(info):
         raise DeviceBadPayload("The answer is not a miner's")
-    return Reading(info, normalise_mac(info.get("macAddr")), clock.now())
+    return Reading(info, normalise_mac(info.get("macAddr")), clock.now(), clock.moment())
 
 
 def _object(reply: Reply) -> Mapping[str, Any]:

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from ipaddress import IPv4Network
 
 from app.clock import Clock
@@ -54,6 +54,7 @@ class BuiltinDiscovery:
         self._ttl = timedelta(seconds=ttl)
         self._mdns = browse(self.announced) if browse else None
         self._announced: dict[Address, float] = {}
+        self._began = clock.now(), clock.monotonic()
 
     @property
     def count(self) -> int:
@@ -71,8 +72,14 @@ class BuiltinDiscovery:
 
     def discovered(self, query: Query) -> list[Found]:
         with suppress(StoreError):  # a full disk hides nobody
-            self._repository.expire(self._clock.now() - self._ttl)
+            self._repository.expire(self._elapsed_time_of_day() - self._ttl)
         return [found for found in self._repository.all() if matches(found, query)]
+
+    def _elapsed_time_of_day(self) -> datetime:
+        """The time of day, but not later than by the time that has passed since the start: a clock that is set ahead
+        forgets nobody."""
+        day, seconds = self._began
+        return min(self._clock.now(), day + timedelta(seconds=self._clock.monotonic() - seconds))
 
     def lookup(self, macs: Sequence[str]) -> list[Found]:
         entries = (self._repository.get(mac) for mac in macs)

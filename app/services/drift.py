@@ -6,13 +6,13 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime
 
-from app.clock import iso
+from app.clock import iso, stored_moment
 from app.errors import StoreError
 from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
+from app.miners.telemetry import number
 from app.models import Reading
-from app.services.drift_rules import Cause, Drift, Written, booted_at, drifted, is_foreign_pool
+from app.services.drift_rules import Cause, Drift, Written, drifted, is_foreign_pool
 from app.services.fleet import Fleet, Tracked
 from app.services.intents import Intent, Intents
 from app.services.journal import Journal
@@ -77,9 +77,7 @@ class DriftService:
 
     def _compare(self, tracked: Tracked, reading: Reading) -> None:
         watched = self._known(tracked.mac)
-        found = drifted(
-            watched.intent.settings, reading.info, watched.written, reading.at, booted_at=booted_at(reading)
-        )
+        found = drifted(watched.intent.settings, reading.info, watched.written, reading.moment)
         since = {(row.key, row.cause): row.since for row in watched.drift}
         rows = tuple(
             Drift(key, expected, actual, since.get((key, cause), iso(reading.at)), cause)
@@ -122,10 +120,10 @@ class DriftService:
         for entry in reversed(self._journal.of(mac)):
             if entry.get("outcome") in ("failed", "refused"):
                 continue
-            at = datetime.fromisoformat(entry["at"])
+            at, uptime = stored_moment(entry.get("at"), entry.get("tick")), number(entry.get("uptime"))
             waiting = {row["key"] for row in entry.get("changes") or () if row.get("status") == "pending_restart"}
             for key in entry.get("after") or ():
-                written[key] = Written(at, key in waiting, entry["before"].get(key))
+                written[key] = Written(at, key in waiting, entry["before"].get(key), uptime)
         return written
 
     def _deleted(self, event: DeviceDeleted) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from app.clock import Moment
 from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, present, runs_otherwise, same
 from app.miners.telemetry import flag, number
-from app.models import Reading
 
 # The firmware's write queue, a poll interval and a reading that was on its way while we wrote.
 OWN_CHANGE_SECONDS = 30.0
@@ -65,11 +64,13 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """When this service last wrote a key; `before`: what the miner runs until it restarts, if it has to."""
+    """When this service last wrote a key; `before`: what the miner runs until it restarts, if it has to; `uptime`: the
+    miner's `uptimeSeconds` at the write, None where it is not known."""
 
-    at: datetime
+    at: Moment
     needs_restart: bool = False
     before: Any = None
+    uptime: float | None = None
 
 
 def is_foreign_pool(row: Drift) -> bool:
@@ -81,11 +82,9 @@ def drifted(
     intended: Mapping[str, Any],
     info: Mapping[str, Any],
     written: Mapping[str, Written],
-    now: datetime,
-    *,
-    booted_at: datetime | None,
+    now: Moment,
 ) -> dict[str, tuple[Any, Any, Cause]]:
-    """Expected, actual and cause by key. `booted_at`: when the miner last started, None where it does not say."""
+    """Expected, actual and cause by key. `now`: when the miner answered `info`."""
     differing = {
         key: (value, present(SETTINGS[key], info))
         for key, value in intended.items()
@@ -94,23 +93,32 @@ def drifted(
     cause_of = _cause(intended, differing, info) if differing else None
     rows = {key: (expected, actual, cause_of(key)) for key, (expected, actual) in differing.items() if cause_of}
     waiting = {key: w for key, w in written.items() if key in intended and key not in rows and not _fresh(w, now)}
+    uptime = uptime_of(info)
     for key, w in waiting.items():
-        if w.needs_restart and booted_at is not None and booted_at <= w.at:
+        if w.needs_restart and has_restarted(w.uptime, uptime, w.at.seconds_until(now)) is False:
             rows[key] = (intended[key], w.before, Cause.PENDING_RESTART)
     return rows
 
 
-def booted_at(reading: Reading) -> datetime | None:
-    """When the miner last started; None where it does not say, or says what cannot be."""
-    uptime = number(reading.info.get("uptimeSeconds"))
-    try:
-        return None if uptime is None or uptime < 0 else reading.at - timedelta(seconds=uptime)
-    except OverflowError:
+def uptime_of(info: Mapping[str, Any]) -> float | None:
+    """The miner's `uptimeSeconds`; None where it does not say, or says what cannot be."""
+    uptime = number(info.get("uptimeSeconds"))
+    return None if uptime is None or uptime < 0 else uptime
+
+
+def has_restarted(before: float | None, after: float | None, elapsed: float | None, slack: float = 0.0) -> bool | None:
+    """Whether a miner started anew between two moments that are `elapsed` seconds apart (None: not known), by its
+    uptime at each. None where that cannot be told. `slack`: by how many seconds `after` may be off."""
+    if after is None:
         return None
+    if before is not None and after < before:
+        return True
+    return None if elapsed is None else after < elapsed + slack
 
 
-def _fresh(written: Written | None, now: datetime) -> bool:
-    return written is not None and abs((now - written.at).total_seconds()) < OWN_CHANGE_SECONDS
+def _fresh(written: Written | None, now: Moment) -> bool:
+    elapsed = written.at.seconds_until(now) if written else None
+    return elapsed is not None and abs(elapsed) < OWN_CHANGE_SECONDS
 
 
 def _cause(

@@ -1,7 +1,8 @@
 """What was written to which miner, by whom, and what came of it. No secrets.
 
 An entry: `id`, `at`, `mac`, `actor`, `job`, `before` and `after` (value by key; null for a secret), `outcome`,
-`changes` (what the miner made of each key), `presetBefore` and `presetAfter` where a preset was applied.
+`changes` (what the miner made of each key), `presetBefore` and `presetAfter` where a preset was applied. `tick` (of
+`at`, see Moment) and `uptime` (the miner's, in seconds) tell later whether it restarted since.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from app.clock import Clock, iso
 from app.store.documents import Documents
 
 KEPT = 200
+_INTERNAL = frozenset({"tick", "uptime"})
 _ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 
@@ -45,6 +47,7 @@ class Journal:
             entry = {
                 "id": str(number),
                 "at": iso(self._clock.now()),
+                "tick": self._clock.moment().tick,
                 "mac": mac,
                 "actor": origin.actor,
                 "job": origin.job,
@@ -71,6 +74,10 @@ class Journal:
     def of(self, mac: str) -> list[dict[str, Any]]:
         """Newest first."""
         return [entry for _, entry in reversed(self._documents.all(f"{mac}:"))]
+
+    def shown(self, mac: str) -> list[dict[str, Any]]:
+        """`of`, without what only this service uses."""
+        return [{key: value for key, value in entry.items() if key not in _INTERNAL} for entry in self.of(mac)]
 
     def latest(self, mac: str) -> int:
         """The number of the last entry of this process, 0 for none: cheap, to see whether there is a new one."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from typing import Any
 
 import gevent
 
-from app.clock import Clock, iso
+from app.clock import Clock, iso, stored_moment
 from app.errors import Invalid, PlutoError
 from app.events import DeviceDeleted, DriftChanged, EventBus
 from app.miners.telemetry import flag
@@ -26,7 +25,7 @@ from app.store.documents import Documents
 log = logging.getLogger(__name__)
 
 # Two services that want different things of one miner would otherwise repair each other for ever.
-EVERY = timedelta(hours=1)
+EVERY_SECONDS = 3600.0
 ACTOR = "auto-repair"
 NOTHING = "This device runs what it should"
 # Overheating is not repaired by itself: the firmware lowered the heat for a reason.
@@ -97,11 +96,12 @@ class RepairService:
         rows = tuple(row for row in self._drift.of(tracked) if row.cause in BY_ITSELF)
         if not any(row.key in event.new for row in rows):
             return
-        now, last = self._clock.now(), self._documents.get(tracked.mac)
-        if last and abs(now - datetime.fromisoformat(last["at"])) < EVERY:  # a clock may have been set back
+        now, last = self._clock.moment(), self._documents.get(tracked.mac) or {}
+        elapsed = stored_moment(last.get("at"), last.get("tick")).seconds_until(now)
+        if elapsed is not None and elapsed < EVERY_SECONDS:
             log.warning("a device drifted again soon after it was repaired; left alone", extra={"mac": tracked.mac})
             return
-        self._documents.put(tracked.mac, {"at": iso(now)})
+        self._documents.put(tracked.mac, {"at": iso(self._clock.now()), "tick": now.tick})
         gevent.spawn(self._by_itself, tracked, rows)
 
     def _by_itself(self, tracked: Tracked, rows: tuple[Drift, ...]) -> None:

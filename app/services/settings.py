@@ -31,6 +31,7 @@ from app.miners.setting_kinds import MASK
 from app.miners.settings import SETTINGS, Change, runs
 from app.models import Reading
 from app.services.commands import Commands
+from app.services.drift_rules import uptime_of
 from app.services.fleet import Fleet, Tracked
 from app.services.intents import Intents
 from app.services.journal import Journal, Origin
@@ -127,7 +128,7 @@ class MinerSettings:
         applied = Applied(tracked, of_unwritten(found, reading.info, wish.values))
         after: Reading | None = reading
         if found.changes:
-            applied.entry = self._begin(tracked, found.changes, wish, origin)
+            applied.entry = self._begin(tracked, found.changes, wish, origin, uptime_of(reading.info))
             after = self._sent(tracked, miner, found.changes, reading, applied.entry)
             written = of_written(found.changes, after.info if after else None, reading.info)
             if wish.restart and any(outcome.status == "pending_restart" for outcome in written):
@@ -139,9 +140,11 @@ class MinerSettings:
         self._take(tracked, after)
         return applied
 
-    def _begin(self, tracked: Tracked, wanted: Sequence[Change], wish: Wish, origin: Origin) -> str:
+    def _begin(
+        self, tracked: Tracked, wanted: Sequence[Change], wish: Wish, origin: Origin, uptime: float | None
+    ) -> str:
         before, after = _shown(wanted, "present"), _shown(wanted, "value")
-        return self._journal.begin(tracked.mac, origin, before, after, **wish.notes)
+        return self._journal.begin(tracked.mac, origin, before, after, uptime=uptime, **wish.notes)
 
     def _sent(
         self, tracked: Tracked, miner: Miner, wanted: Sequence[Change], before: Reading, entry: str

@@ -95,7 +95,7 @@ class SystemSettings:
 
     def journal(self, mac: str) -> list[dict[str, Any]]:
         """Newest first. Raises DeviceNotFound."""
-        return self._journal.of(self._fleet.get(mac).mac)
+        return self._journal.shown(self._fleet.get(mac).mac)
 
     def revert(self, mac: str, entry_id: str, request: SystemRequest, origin: Origin) -> Applied:
         """Puts back what a journal entry changed: a write like any other. `request` says whether it may overclock and

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import eventually
+from fakes import SetClock, eventually
+from job_tools import finished, job, posts, run, start, states
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 JUMPS = {
@@ -11,6 +12,9 @@ JUMPS = {
     "an hour back": -HOUR,
     "a day on": DAY,
     "a day back": -DAY,
+    "90 days on": 90 * DAY,
+    "10 years on": 3652 * DAY,
+    "10 years back": -3652 * DAY,
     "an NTP step": timedelta(milliseconds=-700),
     "past 2038": datetime(2038, 1, 19, 3, 14, 7, tzinfo=UTC) - datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
     "a Pi without a battery": datetime(1970, 1, 2, tzinfo=UTC) - datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
@@ -95,13 +99,163 @@ def test_a_scan_is_as_long_as_ever(house, clock):
     assert len(service.ok(service.client.get("/devices/discovered"))) == 2
 
 
-@pytest.mark.parametrize("jump", [-DAY, DAY], ids=["a day back", "a day on"])
-def test_a_repair_long_ago_by_either_clock_does_not_keep_the_next_one_back(house, clock, jump):
-    service, (miner,) = house("2.10", poll_interval=5.0, auto_repair=True)
+def repaired_again(service, miner):
+    miner.store({"frequency": 400})
+    service.round(12)
+    eventually(lambda: service.round() or all(job.over for job in service.runtime.jobs.all()), 15)
+    return miner.settings.stored["frequency"] == 550
+
+
+def drifting(house, **settings):
+    """A miner that was repaired once."""
+    service, (miner,) = house("2.10", poll_interval=5.0, auto_repair=True, **settings)
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
-    for _ in range(2):
-        service.round(8)
-        miner.store({"frequency": 400})
-        eventually(lambda: service.round() or miner.settings.stored["frequency"] == 550)
-        eventually(lambda: service.round() or all(job.over for job in service.runtime.jobs.all()), 15)
-        clock.step_wall(jump)
+    service.round(8)
+    assert repaired_again(service, miner)
+    service.round(8)
+    return service, miner
+
+
+@jumps
+def test_a_device_is_repaired_by_itself_once_an_hour_whatever_the_time_of_day(house, clock, jump):
+    service, miner = drifting(house)
+    clock.step_wall(jump)
+    assert not repaired_again(service, miner)
+    miner.store({"frequency": 550})
+    service.round(8)
+    clock.advance(3600)
+    service.settle()
+    service.round(8)
+    assert repaired_again(service, miner)
+
+
+@jumps
+def test_a_repair_of_before_a_restart_of_the_service_counts_whatever_the_time_of_day(house, make_service, clock, jump):
+    service, miner = drifting(house)
+    service.stop()
+    clock.step_wall(jump)
+    service = make_service([miner], clock=clock, poll_interval=5.0, auto_repair=True)
+    service.round(8)
+    assert not repaired_again(service, miner)
+
+
+def pending(service, miner):
+    return [row["key"] for row in service.device(miner.mac)["drift"] if row["cause"] == "pending_restart"]
+
+
+def restart(service, miner):
+    """And a few rounds with it."""
+    miner.restart()
+    eventually(lambda: service.round() or service.device(miner.mac)["info"]["uptimeSeconds"] < 600, 10)
+    service.round(4)
+
+
+def written_to_wait(house, clock):
+    """A miner with a setting that waits for its restart, which its firmware reports already."""
+    service, (miner,) = house("2.10", poll_interval=5.0)
+    clock.advance(3600)
+    service.settle()
+    service.round(2)
+    service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"stratumURL": "new.example"}}))
+    service.round(8)
+    assert pending(service, miner) == ["stratumURL"]
+    return service, miner
+
+
+@jumps
+@pytest.mark.parametrize("restarts_service", [False, True], ids=["same process", "restarted process"])
+def test_a_write_waits_for_its_restart_until_there_was_one_whatever_the_time_of_day(
+    house, make_service, clock, jump, restarts_service
+):
+    service, miner = written_to_wait(house, clock)
+    clock.step_wall(jump)
+    if restarts_service:
+        service.stop()
+        service = make_service([miner], clock=clock, poll_interval=5.0)
+    service.round(4)
+    assert pending(service, miner) == ["stratumURL"]
+    restart(service, miner)
+    assert pending(service, miner) == []
+
+
+@jumps
+def test_a_write_of_before_a_restart_of_the_host_does_not_wait_for_ever(house, make_service, clock, jump):
+    service, miner = written_to_wait(house, clock)
+    service.stop()
+    clock.step_wall(jump)
+    clock.reboot_host()
+    service = make_service([miner], clock=clock, poll_interval=5.0)
+    restart(service, miner)
+    assert pending(service, miner) == []
+
+
+@jumps
+@pytest.mark.parametrize("moment", ["before the restart", "after the restart"])
+def test_a_healthy_canary_is_well_whatever_the_time_of_day(make_fleet, make_service, jump, moment):
+    """In real time, as the firmware's write queue is."""
+    clock, miners = SetClock(), make_fleet("2.12", "2.12")
+    service = make_service(miners, clock=clock, poll_interval=0.2)
+    service.imprint(*miners)
+    service.await_status("online", *miners)
+    begun = start(
+        service, settings={"stratumURL": "new.example"}, restart=True, waves=[1], pauseSeconds=0.5, revert=True
+    )
+    canary = job(service, begun)["devices"][0]["mac"]
+    if moment == "after the restart":
+        eventually(lambda: any(posts(miner) for miner in miners if miner.mac == canary), 10)
+    clock.step_wall(jump)
+    ended = finished(service, begun)
+    assert (ended["state"], states(ended)) == ("done", dict.fromkeys(states(ended), "done")), ended
+    assert [posts(miner) for miner in miners] == [1, 1]
+
+
+@jumps
+def test_a_job_that_was_cut_off_a_moment_ago_goes_on_whatever_the_time_of_day(house, make_service, clock, jump):
+    service, miners = house("2.12", "2.12", poll_interval=5.0)
+    begun = start(service, "identify", waves=[1], pauseSeconds=30)
+    service.round(2)
+    service.stop()
+    clock.step_wall(jump)
+    service = make_service(miners, clock=clock, poll_interval=5.0)
+    assert finished(service, begun)["state"] == "done"
+    assert [posts(miner, "identify") for miner in miners] == [1, 1]
+
+
+@jumps
+def test_a_job_that_was_cut_off_hours_ago_does_not_go_on_whatever_the_time_of_day(house, make_service, clock, jump):
+    service, miners = house("2.12", "2.12", poll_interval=5.0)
+    begun = start(service, "identify", waves=[1], pauseSeconds=30)
+    service.round(2)
+    service.stop()
+    clock.step_wall(jump)
+    clock.advance(2 * 3600)
+    service = make_service(miners, clock=clock, poll_interval=5.0)
+    assert finished(service, begun)["state"] == "interrupted"
+
+
+@jumps
+def test_jobs_are_listed_in_the_order_in_which_they_were_made_whatever_the_time_of_day(
+    house, make_service, clock, jump
+):
+    """The oldest is forgotten first, with its idempotency key."""
+    service, miners = house("2.12", poll_interval=5.0)
+    first = run(service, "identify")["id"]
+    clock.step_wall(jump)
+    second = run(service, "identify")["id"]
+    service.stop()
+    clock.step_wall(-jump)
+    service = make_service(miners, clock=clock, poll_interval=5.0)
+    service.round(2)
+    third = run(service, "identify")["id"]
+    assert [each["id"] for each in service.ok(service.client.get("/jobs"))] == [third, second, first]
+
+
+@jumps
+def test_a_clock_that_is_set_forgets_no_miner(house, clock, jump):
+    service, _ = house("2.12", "2.4", discovery_ttl=7200.0)
+    listed = lambda: len(service.ok(service.client.get("/devices/discovered")))  # noqa: E731
+    service.ok(service.client.get("/devices/discover"))
+    clock.step_wall(jump)
+    assert listed() == 2
+    clock.advance(3000)
+    assert listed() == 2

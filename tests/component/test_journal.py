@@ -36,6 +36,7 @@ def test_an_entry_is_on_disk_before_the_write_and_knows_how_it_ended(database, c
     begun = {
         "id": "1",
         "at": "2026-01-02T03:04:05.000Z",
+        "tick": clock.moment().tick,
         "mac": MAC,
         "actor": "192.168.1.2",
         "job": "job-1",

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.clock import Moment
 from app.services.drift_rules import (
     FACTORY,
     FACTORY_BY_CHIP,
@@ -18,8 +19,15 @@ from app.services.drift_rules import (
 from simulator.boards import BOARDS
 from simulator.settings import factory_settings as simulated_factory
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-LONG_AGO = NOW - timedelta(days=1)
+DAY = 86400.0
+NOW = Moment(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "this boot", 500_000.0)
+
+
+def ago(seconds, wall=0.0, boot="this boot"):
+    """So long ago; the time of day was `wall` seconds ahead then."""
+    return Moment(NOW.at - timedelta(seconds=seconds - wall), boot, NOW.seconds - seconds)
+
+
 INTENDED = {"frequency": 525, "coreVoltage": 1150, "stratumURL": "pool.example", "stratumUser": "mine.w"}
 RUNS = {
     "ASICModel": "BM1370",
@@ -35,8 +43,8 @@ RUNS = {
 RESET = {"hostname": "bitaxe", "frequency": 525, "coreVoltage": 1150, "stratumURL": "public-pool.io", "stratumUser": ""}
 
 
-def causes(info, intended=INTENDED, written=None, booted_at=LONG_AGO):
-    rows = drifted(intended, info, written or {}, NOW, booted_at=booted_at)
+def causes(info, intended=INTENDED, written=None, uptime=DAY):
+    rows = drifted(intended, info | {"uptimeSeconds": uptime}, written or {}, NOW)
     return {key: cause for key, (_, _, cause) in rows.items()}
 
 
@@ -105,33 +113,62 @@ def test_factory_defaults_are_those_of_a_simulated_miner(board):
 
 
 @pytest.mark.parametrize(
-    ("ago", "expected"), [(OWN_CHANGE_SECONDS - 1, {}), (OWN_CHANGE_SECONDS, {"frequency": Cause.CHANGED_ELSEWHERE})]
+    ("seconds", "expected"),
+    [(OWN_CHANGE_SECONDS - 1, {}), (OWN_CHANGE_SECONDS, {"frequency": Cause.CHANGED_ELSEWHERE})],
 )
-def test_a_change_of_our_own_has_half_a_minute(ago, expected):
-    written = {"frequency": Written(NOW - timedelta(seconds=ago))}
+def test_a_change_of_our_own_has_half_a_minute(seconds, expected):
+    written = {"frequency": Written(ago(seconds))}
     assert causes({**RUNS, "frequency": 490}, written=written) == expected
 
 
-WAITING = {"stratumURL": Written(NOW - timedelta(seconds=60), needs_restart=True, before="old.example")}
+WAITING = {"stratumURL": Written(ago(60), needs_restart=True, before="old.example")}
 
 
 def test_what_waits_for_a_restart_is_shown_with_what_the_miner_still_runs():
-    rows = drifted(INTENDED, RUNS, WAITING, NOW, booted_at=LONG_AGO)
+    rows = drifted(INTENDED, RUNS | {"uptimeSeconds": DAY}, WAITING, NOW)
     assert rows == {"stratumURL": ("pool.example", "old.example", Cause.PENDING_RESTART)}
 
 
 @pytest.mark.parametrize(
-    ("written", "booted_at"),
+    ("written", "uptime"),
     [
-        (WAITING, NOW - timedelta(seconds=30)),
+        (WAITING, 30),
         (WAITING, None),
-        ({"stratumURL": Written(NOW - timedelta(seconds=10), True, "old.example")}, LONG_AGO),
-        ({"stratumURL": Written(NOW - timedelta(seconds=60), False, "old.example")}, LONG_AGO),
-        ({"hostname": Written(NOW - timedelta(seconds=60), True, "other")}, LONG_AGO),
+        ({"stratumURL": Written(ago(10), True, "old.example")}, DAY),
+        ({"stratumURL": Written(ago(60), False, "old.example")}, DAY),
+        ({"hostname": Written(ago(60), True, "other")}, DAY),
     ],
 )
-def test_what_does_not_wait_is_no_drift(written, booted_at):
-    assert causes(RUNS, written=written, booted_at=booted_at) == {}
+def test_what_does_not_wait_is_no_drift(written, uptime):
+    assert causes(RUNS, written=written, uptime=uptime) == {}
+
+
+YEARS = 10 * 365 * DAY
+
+
+@pytest.mark.parametrize("wall", [0, 3600, -3600, 90 * DAY, -90 * DAY, YEARS, -YEARS])
+@pytest.mark.parametrize(("uptime", "waits"), [(30, False), (59, False), (61, True), (DAY, True)])
+def test_whether_the_miner_restarted_since_does_not_go_by_the_time_of_day(wall, uptime, waits):
+    written = {"stratumURL": Written(ago(60, wall), True, "old.example")}
+    expected = {"stratumURL": Cause.PENDING_RESTART} if waits else {}
+    assert causes(RUNS, written=written, uptime=uptime) == expected
+
+
+@pytest.mark.parametrize(
+    ("wall", "before", "uptime", "waits"),
+    [
+        (0, None, DAY, True),
+        (0, None, 30, False),
+        (90 * DAY, None, DAY, False),  # nothing tells; a restart that may be superfluous is not asked for
+        (90 * DAY, 2 * DAY, DAY, False),
+        (-90 * DAY, DAY, 2 * DAY, False),
+        (30, 2 * DAY, DAY, False),  # by the time of day it was 30 s ago, yet the miner has an older start behind it
+    ],
+)
+def test_after_a_restart_of_this_host_the_uptime_of_the_miner_tells(wall, before, uptime, waits):
+    written = {"stratumURL": Written(ago(60, wall, "the boot before"), True, "old.example", before)}
+    expected = {"stratumURL": Cause.PENDING_RESTART} if waits else {}
+    assert causes(RUNS, written=written, uptime=uptime) == expected
 
 
 def test_changed_by_somebody_else_wins_over_waiting():

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.clock import Moment
 from app.models import Reading
 from app.services.jobs.check import Health, baseline, booted_since, capture, judge
 from app.services.jobs.model import Captured
@@ -109,4 +110,4 @@ def test_where_the_fan_is_a_reading_it_is_captured_only_if_it_is_set_by_hand(aut
 def test_whether_it_started_since(uptime, booted):
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     reading = Reading({} if uptime is None else {"uptimeSeconds": uptime}, None, now)
-    assert booted_since(now - timedelta(seconds=60), reading) is booted
+    assert booted_since(Moment(now - timedelta(seconds=60)), reading) is booted

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from app.clock import Moment
 from app.miners.settings import SETTINGS, Value, fan_is_a_reading, present, runs_otherwise
 from app.miners.telemetry import number, telemetry
 from app.models import Reading
-from app.services.drift_rules import booted_at, overheated
+from app.services.drift_rules import has_restarted, overheated, uptime_of
 from app.services.jobs.model import Captured
 
 # A chip that just started is not at its best yet.
 LEAST_SHARE = 0.7
 # Power follows voltage, too, and has the board's own draw in it; a board that does not hash takes a third of it.
 LEAST_POWER = 0.5
-# `uptimeSeconds` is whole, so a boot seems up to a second later than it was; clocks of two machines add to that.
-BOOT_SLACK = timedelta(seconds=2)
+# `uptimeSeconds` is whole, and the clocks of two machines do not run alike.
+BOOT_SLACK_SECONDS = 2.0
 
 # What a miner reports while it holds itself back → what to tell the user.
 _ILLS = {
@@ -41,7 +41,7 @@ def capture(info: Mapping[str, Any], keys: tuple[str, ...], **more: Any) -> Capt
     wanted = dict.fromkeys((*keys, *OVERHEAT_KEYS))
     settings = {key: value for key in wanted if (value := _captured(key, info)) is not None}
     power = telemetry(info).get("power_watts", 0.0)
-    return Captured(settings=settings, hashrate=baseline(info), power=power, **more)
+    return Captured(settings=settings, hashrate=baseline(info), power=power, uptime=uptime_of(info), **more)
 
 
 def _captured(key: str, info: Mapping[str, Any]) -> Any:
@@ -87,7 +87,7 @@ def _ratio(captured: Captured, wanted: Mapping[str, Value]) -> float:
     return after / before if before and after else 1.0
 
 
-def booted_since(moment: datetime, reading: Reading) -> bool | None:
-    """Whether the miner started after `moment`; None where it does not say its uptime."""
-    booted = booted_at(reading)
-    return None if booted is None else booted > moment - BOOT_SLACK
+def booted_since(moment: Moment, reading: Reading, uptime: float | None = None) -> bool | None:
+    """Whether the miner started after `moment`, at or before which its uptime was `uptime`; None where it cannot be
+    told."""
+    return has_restarted(uptime, uptime_of(reading.info), moment.seconds_until(reading.moment), BOOT_SLACK_SECONDS)

@@ -74,7 +74,7 @@ class Course:
 
     def put(self, step: Step, state: StepState, **changes: Any) -> Step:
         """The step's next state, on disk when it returns."""
-        step = replace(step, state=state, at=iso(self._clock.now()), **changes)
+        step = replace(step, state=state, at=iso(self._clock.now()), tick=self._clock.moment().tick, **changes)
         self._kept(lambda: self._store.save_step(self.job, step))
         self.job.steps[step.mac] = step
         device = {"mac": step.mac, "state": shown(state), "reason": step.reason}
@@ -83,7 +83,8 @@ class Course:
 
     def to(self, state: JobState, reason: str | None = None) -> None:
         """The job's next state, on disk when it returns."""
-        self.job.state, self.job.reason, self.job.updated_at = state, reason, iso(self._clock.now())
+        self.job.state, self.job.reason = state, reason
+        self.job.updated_at, self.job.tick = iso(self._clock.now()), self._clock.moment().tick
         self._kept(lambda: self._store.save(self.job))
         self._events.publish(JobUpdated(self.job.id, str(state), self.job.counts, None))
 

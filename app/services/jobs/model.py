@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from app.clock import Moment, stored_moment
+
 WAVES: tuple[int | str, ...] = (1, "10%")
 PARALLEL = 4
 PAUSE_SECONDS = 30.0
@@ -84,8 +86,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What a device was like before the job touched it. `hashrate` in GH/s, `power` in W; `intended`: the settings that
-    already were this service's business."""
+    """What a device was like before the job touched it. `hashrate` in GH/s, `power` in W, `uptime` in seconds;
+    `intended`: the settings that already were this service's business."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     hashrate: float = 0.0
@@ -94,12 +96,14 @@ class Captured:
     preset_uuid: str | None = None
     preset_updated_at: str | None = None
     record_preset: str | None = None
+    uptime: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One device in a job. `changes`: key, before and after of what differs, without secrets. `at`: when it came into
-    its state. `failed`: it counts against `maxFailures`, even when it was put back afterwards."""
+    its state, and `tick` what `moment` needs beside it. `failed`: it counts against `maxFailures`, even when it was put
+    back afterwards."""
 
     mac: str
     wave: int = 0
@@ -110,6 +114,11 @@ class Step:
     captured: Captured | None = None
     failed: bool = False
     restarted: bool = False
+    tick: str = ""
+
+    @property
+    def moment(self) -> Moment:
+        return stored_moment(self.at, self.tick)
 
 
 @dataclass(slots=True)
@@ -129,6 +138,7 @@ class Job:
     key: str | None = None
     fingerprint: str | None = None
     cancelling: bool = False
+    tick: str = ""
 
     @property
     def over(self) -> bool:
@@ -138,6 +148,12 @@ class Job:
     def counts(self) -> dict[str, int]:
         """Devices by what the API calls their state; nothing that is 0."""
         return dict(Counter(shown(step.state) for step in self.steps.values()))
+
+    def seconds_idle(self, now: Moment) -> float | None:
+        """How long ago it was last known to be at work; None where that is not known."""
+        signs = [stored_moment(self.updated_at, self.tick), *(step.moment for step in self.steps.values())]
+        known = [seconds for sign in signs if (seconds := sign.seconds_until(now)) is not None]
+        return min(known, default=None)
 
     def waves(self) -> list[list[Step]]:
         number = 1 + max((step.wave for step in self.steps.values()), default=0)

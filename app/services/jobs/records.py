@@ -41,6 +41,7 @@ def to_record(job: Job) -> dict[str, Any]:
         "key": job.key,
         "fingerprint": job.fingerprint,
         "cancelling": job.cancelling,
+        "tick": job.tick,
     }
 
 
@@ -61,6 +62,7 @@ def from_record(record: Mapping[str, Any], steps: Mapping[str, Step]) -> Job:
         key=record["key"],
         fingerprint=record["fingerprint"],
         cancelling=record["cancelling"],
+        tick=record.get("tick", ""),
     )
 
 

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 import gevent
 from gevent.lock import RLock
@@ -14,7 +13,7 @@ from gevent.lock import RLock
 from app.clock import Clock, iso
 from app.errors import DevicesBusy, Invalid, JobNotFound, KeyReused
 from app.events import EventBus
-from app.identifiers import uuid7
+from app.identifiers import uuid7_after
 from app.services.fleet import Fleet, Tracked
 from app.services.jobs.budget import RestartBudget
 from app.services.jobs.hands import Hands
@@ -26,9 +25,10 @@ from app.services.jobs.store import JobStore
 
 log = logging.getLogger(__name__)
 
-KEPT = 100
+# Of jobs that are over: so many jobs, and so many of their devices (at about 1 KB each) together.
+KEPT, KEPT_STEPS = 100, 20_000
 # A job that was cut off longer ago is history: what it wanted may no longer be what anybody wants.
-RESUMED_WITHIN = timedelta(hours=1)
+RESUMED_WITHIN_SECONDS = 3600.0
 
 
 class Jobs:
@@ -63,7 +63,8 @@ class Jobs:
         self._jobs = {job.id: job for job in self._store.load()}
         for job in self._jobs.values():
             if not job.over:
-                late = self._clock.now() - _last_sign(job) > RESUMED_WITHIN
+                idle = job.seconds_idle(self._clock.moment())
+                late = idle is None or idle > RESUMED_WITHIN_SECONDS
                 log.info("a job is taken up again", extra={"job": job.id, "late": late})
                 self._run(job, late=late)
 
@@ -98,8 +99,10 @@ class Jobs:
         """A job that is neither stored nor started. Raises Invalid when nothing of it could be done."""
         chosen = select(self._fleet.all(), devices)
         validate(request, len(chosen))
-        now = iso(self._clock.now())
-        job = Job(uuid7(self._clock.now(), self._random(8)), request, actor, now, now, {})
+        now = self._clock.moment()
+        at = iso(self._clock.now())
+        job_id = uuid7_after(max(self._jobs, default=None), self._clock.now(), self._random(8))
+        job = Job(job_id, request, actor, at, at, {}, tick=now.tick)
         if request.action is Action.APPLY_PRESET:
             job.preset = self._hands.preset(request.preset_uuid or "")
         planned = {tracked.mac: self._planned(job, tracked) for tracked in chosen}
@@ -130,8 +133,7 @@ class Jobs:
         return next((job for job in self._jobs.values() if job.key == key), None)
 
     def _add(self, job: Job) -> None:
-        over = [each for each in self._jobs.values() if each.over]
-        gone = over[: max(0, len(over) - KEPT + 1)]
+        gone = _superfluous([each for each in self._jobs.values() if each.over])
         self._store.add(job, gone)
         for each in gone:
             del self._jobs[each.id]
@@ -155,7 +157,7 @@ class Jobs:
 
     def _planned(self, job: Job, tracked: Tracked) -> Step:
         """What would change by the last reading; failed where the limits or the device's options forbid it."""
-        step = Step(tracked.mac, at=job.created_at)
+        step = Step(tracked.mac, at=job.created_at, tick=job.tick)
         if job.request.action not in WRITING:
             return step
         try:
@@ -174,6 +176,17 @@ class Jobs:
         }
         if taken:
             raise DevicesBusy(taken)
+
+
+def _superfluous(over: Sequence[Job]) -> list[Job]:
+    """Which of these, the oldest first, are forgotten for another one."""
+    steps, kept = 0, 0
+    for job in reversed(over[-(KEPT - 1) :]):
+        steps += len(job.steps)
+        if steps > KEPT_STEPS:
+            break
+        kept += 1
+    return list(over[: len(over) - kept])
 
 
 def _require_some(steps: Sequence[Step]) -> None:
@@ -196,8 +209,3 @@ def _in_waves(chosen: Sequence[Tracked], planned: dict[str, Step], request: Requ
 
 def _idle(step: Step, request: Request) -> bool:
     return request.action in WRITING and not step.changes
-
-
-def _last_sign(job: Job) -> datetime:
-    """When it was last known to be at work."""
-    return datetime.fromisoformat(max(job.updated_at, *(step.at for step in job.steps.values())))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from app.clock import Clock
@@ -105,7 +104,8 @@ class Settler:
             self._steps.fail(step, f"{STOPPED}; whether the miner took it is not known")
 
     def _settle_restart(self, step: Step, tracked: Tracked, reading: Reading) -> None:
-        if booted_since(datetime.fromisoformat(step.at), reading):
+        uptime = step.captured.uptime if step.captured else None
+        if booted_since(step.moment, reading, uptime):
             self._course.put(step, StepState.ACTED, restarted=True)
         else:
             self._steps.fail(step, f"{STOPPED}, and the miner did not restart")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
 from app.errors import DeviceError, DeviceStatus, Invalid, MinerTookNothing, PlutoError, TooSoon
@@ -156,17 +155,24 @@ class Steps:
 
     def _health(self, step: Step, tracked: Tracked) -> tuple[Health, str]:
         reading = self.look(tracked)
-        since = datetime.fromisoformat(step.at)
-        if reading is None or reading.at < since or (step.restarted and booted_since(since, reading) is False):
+        assert step.captured  # noqa: S101
+        if reading is None or _is_older(reading, step):
+            return Health.NOT_YET, "It did not come back"
+        if step.restarted and booted_since(step.moment, reading, step.captured.uptime) is False:
             return Health.NOT_YET, "It did not come back"
         wanted = {change["key"]: change["after"] for change in step.changes if not SETTINGS[change["key"]].secret}
-        assert step.captured  # noqa: S101
         return judge(step.captured, wanted, reading.info)
 
     def look(self, tracked: Tracked) -> Reading | None:
         with suppress(DeviceError, TooSoon):
             return self._hands.look(tracked)
         return None
+
+
+def _is_older(reading: Reading, step: Step) -> bool:
+    """Whether the miner said this before the step came into its state. A reading is of this process, so one that cannot
+    be compared with the step is newer."""
+    return (step.moment.seconds_until(reading.moment) or 0.0) < 0
 
 
 def pending(applied: Applied) -> bool:

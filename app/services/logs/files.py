@@ -17,6 +17,7 @@ from app.clock import Clock
 from app.services.logs.cursor import Batch, Cursor
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.text import as_text, lost_text
+from app.store.directories import make_private
 from app.supervision import keep_running
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,16 @@ class LogFile(RotatingFileHandler):
 
     def handleError(self, record: logging.LogRecord) -> None:
         raise  # noqa: PLE0704  # logging calls this while the error is being handled
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether what is written can be found: its directory may have been removed or replaced."""
+        try:
+            return self.stream is None or os.path.samestat(
+                os.fstat(self.stream.fileno()), Path(self.baseFilename).stat()
+            )
+        except OSError:
+            return False
 
     def write(self, text: str) -> None:
         self.emit(logging.makeLogRecord({"msg": text}))
@@ -126,8 +137,11 @@ class LogFiles:
             raise
 
     def _file(self, mac: str) -> LogFile:
+        if mac in self._open and not self._open[mac].is_in_place:
+            self._close(mac)
         if mac not in self._open:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Not its parents: a data directory that is gone is not made anew, where another file system was mounted.
+            make_private(self._directory)
             path = self._directory / f"{file_stem(mac)}.log"
             self._open[mac] = LogFile(
                 path, maxBytes=self._max_bytes, backupCount=self._backups, encoding="utf-8", delay=True
