@@ -55,6 +55,14 @@ class StoreDamaged(StoreUnwritable):
         super().__init__(path, f"{reason}: a restart of the service repairs it")
 
 
+class StoreGone(StoreUnwritable):
+    """The database's directory was removed, unmounted or replaced while the service runs: what is written to the files
+    that LevelDB still has open is lost."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, "its directory was removed or replaced: bring it back, or restart the service")
+
+
 class StoreBeyondRepair(StoreError):
     """Nothing was deleted."""
 

@@ -312,7 +312,7 @@ class Runtime:
         log.info("stopped")
 
     def readiness(self) -> dict[str, bool]:
-        return {"store": self.stores.is_open, "loops": self.monitoring.healthy}
+        return {"store": self.stores.is_open and self.stores.is_in_place, "loops": self.monitoring.healthy}
 
     def _known(self, address: Address) -> Reading | None:
         """What a monitored miner said seconds ago, so that a scan need not ask it again."""

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import ValidationError, fields, validate
 
 from app.miners.redaction import redact
 from app.miners.telemetry import number
 from app.schemas.base import BaseSchema, envelope
 from app.services.presets import Preset
+from app.store.depth import MAX_DEPTH, is_too_deep
 
 _NAME = validate.Length(1, 128)
+
+
+def _shallow(configuration: Any) -> None:
+    """A record that is nested more deeply could not be shown."""
+    if is_too_deep(configuration, MAX_DEPTH - 1):
+        raise ValidationError(f"Must not be nested more than {MAX_DEPTH - 1} deep.")
+
+
 _CONFIGURATION = {
     "description": "Firmware names, each part optional: stratumURL, stratumPort, stratumUser, stratumPassword and "
     "their fallback twins, frequency, coreVoltage, autofanspeed, manualFanSpeed, minFanSpeed, temptarget, display, "
@@ -32,13 +41,14 @@ class NewPresetSchema(BaseSchema):
     """`uuid`, `createdAt`, `updatedAt` and `associatedDevices` of a preset that is copied are ignored."""
 
     name = fields.String(required=True, validate=_NAME)
-    configuration = fields.Dict(keys=fields.String(), required=True, metadata=_CONFIGURATION)
+    configuration = fields.Dict(keys=fields.String(), required=True, validate=_shallow, metadata=_CONFIGURATION)
 
 
 class PresetPatchSchema(BaseSchema):
     name = fields.String(validate=_NAME)
     configuration = fields.Dict(
         keys=fields.String(),
+        validate=_shallow,
         metadata={"description": 'Only what is named changes; a part given as null or "" is taken out'},
     )
 

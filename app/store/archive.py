@@ -20,10 +20,15 @@ from typing import Any
 import orjson
 
 from app.errors import BackupUnusable
+from app.throttle import InputLimit
 
 FORMAT = "pluto-backup"
 VERSION = 1
 PIECE = 64 * 1024
+# What a file that somebody hands us may take of memory and time. The largest line of our own is a job's or a list's.
+MAX_HEADER = 64 * 1024
+MAX_LINE = 64 * 1024 * 1024
+MAX_BYTES, MAX_LINES = 64 * 1024**3, 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,27 +76,34 @@ class Archive:
         """Raises BackupUnusable at whatever is wrong; what came before that is not to be used either."""
         try:
             yield from self._entries()
-        except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, _TooLarge) as error:
             raise BackupUnusable(f"{self._path} is damaged or not whole ({_said(error)})") from None
 
     def _read_header(self) -> dict[str, Any]:
+        if self._path.exists() and not self._path.is_file():
+            raise BackupUnusable(f"{self._path} is no file")
         try:
             with gzip.open(self._path) as file:
-                header = orjson.loads(file.readline())
+                header = orjson.loads(file.readline(MAX_HEADER))
         except OSError as error:
             raise BackupUnusable(f"{self._path} cannot be read ({_said(error)})") from None
         except (EOFError, zlib.error, ValueError):
             header = None
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise BackupUnusable(f"{self._path} is not a backup of this service, or damaged at its beginning")
-        if header.get("version") != VERSION:
+        version = header.get("version")
+        if type(version) is not int or version < VERSION:
+            raise BackupUnusable(f"{self._path} is damaged at its beginning: its version is no version")
+        if version > VERSION:
             raise BackupUnusable(f"{self._path} was made by a newer version of this service: use that one")
         return header
 
     def _entries(self) -> Iterator[Entry]:
+        limit = InputLimit(MAX_BYTES, MAX_LINES, _TooLarge)
         with gzip.open(self._path) as file:
-            before, digest, count = file.readline(), hashlib.sha256(), 0
-            for line in file:
+            before, digest, count = file.readline(MAX_HEADER), hashlib.sha256(), 0
+            while line := file.readline(MAX_LINE):
+                limit.count(len(line))
                 digest.update(before)
                 before = line
                 parsed = orjson.loads(line)
@@ -101,6 +113,13 @@ class Archive:
         end = orjson.loads(before)
         if (end.get("entries"), end.get("sha256")) != (count, digest.hexdigest()):
             raise ValueError("its checksum is wrong" if "sha256" in end else "its end is missing")
+
+
+class _TooLarge(Exception):
+    """The file is larger than any store."""
+
+    def __init__(self) -> None:
+        super().__init__("it is larger than any backup")
 
 
 def _to_line(entry: Entry) -> dict[str, Any]:
@@ -114,7 +133,12 @@ def _from_line(line: Mapping[str, Any]) -> Entry:
     key = _bytes_of("key", line)
     if key is None:
         raise ValueError("a line without a key")
-    return Entry(line["db"], key, _bytes_of("value", line), tuple(line.get("withheld", ())))
+    withheld = line.get("withheld", [])
+    if not isinstance(line["db"], str) or not isinstance(withheld, list):
+        raise ValueError("a line of something else")
+    if not all(isinstance(path, str) for path in withheld):
+        raise ValueError("a line of something else")
+    return Entry(line["db"], key, _bytes_of("value", line), tuple(withheld))
 
 
 def _named(name: str, raw: bytes) -> dict[str, str]:
@@ -125,9 +149,12 @@ def _named(name: str, raw: bytes) -> dict[str, str]:
 
 
 def _bytes_of(name: str, line: Mapping[str, Any]) -> bytes | None:
-    if name in line:
-        return str(line[name]).encode()
-    return base64.b64decode(line[f"{name}64"]) if f"{name}64" in line else None
+    text, coded = line.get(name), line.get(f"{name}64")
+    if not isinstance(text, str | None) or not isinstance(coded, str | None):
+        raise ValueError(f"a {name} that is no text")
+    if text is not None:
+        return text.encode()
+    return None if coded is None else base64.b64decode(coded, validate=True)
 
 
 def _said(error: Exception) -> str:

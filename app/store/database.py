@@ -16,9 +16,11 @@ import plyvel
 from gevent.monkey import get_original
 
 from app.clock import Clock
-from app.errors import StoreClosed, StoreError, StoreUnwritable
+from app.errors import StoreClosed, StoreError, StoreGone, StoreUnwritable
 from app.store import directories
+from app.store.depth import MAX_DEPTH, is_too_deep, without_deep_parts
 from app.store.faults import fault, probe
+from app.store.identity import Identity, identity_of
 from app.store.leveldb import NOTHING, open_leveldb
 from app.store.lock import wait_until_free
 from app.store.repair import Damage, Repair, open_whole, repair
@@ -49,6 +51,7 @@ class Database:
         self._before: dict[bytes, bytes | None] = {}
         self._said = False
         self._directory = -1
+        self._identity: Identity | None = None
         # A lock of the system's, not gevent's: the writing thread opens anew what others read.
         self._handle = get_original("_thread", "allocate_lock")()
 
@@ -62,7 +65,8 @@ class Database:
         os.umask(0o077)
         try:
             directories.finish(self.path)
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            directories.make_private(self.path)
             directories.sync(self.path.parent)
             wait_until_free(self.path, clock)
         except OSError as error:
@@ -79,6 +83,11 @@ class Database:
                 "a damaged store was repaired; the damaged one is kept",
                 extra={"path": str(self.path)} | asdict(self.repair),
             )
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the files that are open are those in the directory. Costs two `stat`s."""
+        return self._identity is not None and identity_of(self.path) == self._identity
 
     def close(self) -> None:
         """Finishes what is queued, then closes. Idempotent."""
@@ -148,7 +157,7 @@ class Database:
 
     def retry(self) -> bool:
         """Whether it can be written; tries, where a write failed."""
-        if self.failure is not None and self.is_open:
+        if self.is_open and not (self.failure is None and self.is_in_place):
             try:
                 self._in_writer(self._mend)
             except StoreError:
@@ -168,6 +177,7 @@ class Database:
             os.fsync(self._directory)
         except (plyvel.Error, OSError) as error:
             raise fault(error, self.path) from None
+        self._identity = identity_of(self.path)
         return db
 
     def _write(self, puts: Mapping[bytes, bytes], deletes: list[bytes], sync: bool) -> None:
@@ -184,6 +194,13 @@ class Database:
                 self.failure, self._before = fault(error, self.path), before
         raise self.failure or StoreClosed(str(self.path))
 
+    def _require_in_place(self) -> None:
+        """Raises StoreGone. LevelDB would go on writing to files that have no name any more. What is in another's place
+        is not opened: memory knows nothing of it."""
+        if not self.is_in_place:
+            self.failure = StoreGone(str(self.path))
+            raise self.failure
+
     def _apply(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes], sync: bool) -> None:
         with self._open_db().write_batch(sync=sync) as batch:
             for key, value in puts.items():
@@ -195,7 +212,9 @@ class Database:
             os.fsync(self._directory)
 
     def _mend(self) -> None:
-        """After a failed write: opens anew, and takes back what the failed one may have left. Raises StoreError."""
+        """After a failed write: opens anew, and takes back what the failed one may have left. Raises StoreError, before
+        any write StoreGone where the directory is not the one that was opened."""
+        self._require_in_place()
         if self.failure is None:
             return
         try:
@@ -219,7 +238,7 @@ class Database:
         """Twice. The first time LevelDB makes a table of what is in memory, overwritten values and all, and may put it
         at the bottom, which it never merges with itself. So something is written at both ends of the range: what comes
         to lie above a table is merged into it."""
-        if self.failure is not None:
+        if self.failure is not None or not self.is_in_place:
             return
         self._open_db().compact_range(start=start, stop=stop)
         ends = {end: self._open_db().get(end) for end in (start, stop)}
@@ -267,7 +286,11 @@ class Database:
 
     def _parsed(self, key: str, raw: bytes) -> Any | None:
         try:
-            return orjson.loads(raw)
+            value = orjson.loads(raw)
         except orjson.JSONDecodeError:
             log.error("a stored value is no JSON and was left alone", extra={"key": key})
             return None
+        if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_too_deep(value):
+            log.error("a stored value is nested too deeply and is read without those parts", extra={"key": key})
+            value = without_deep_parts(value)
+        return value

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from datetime import datetime
 from itertools import count
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 def beside(path: Path, what: str) -> Path:
@@ -15,9 +18,22 @@ def beside(path: Path, what: str) -> Path:
 
 
 def fresh(path: Path) -> Path:
-    """A place to build in; what an interrupted attempt left there is gone."""
+    """A place to build in; what an interrupted attempt left there is gone, and so is a link that leads elsewhere."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
     shutil.rmtree(path, ignore_errors=True)
     return path
+
+
+def make_private(path: Path) -> None:
+    """Makes a directory of our own for its owner only, or an existing one private. The directory that holds it must
+    exist and keeps its mode: others may use it, too. Raises OSError."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.stat().st_mode & 0o077:
+        try:
+            path.chmod(0o700)
+        except PermissionError:
+            log.warning("others may read what is stored: the directory is not ours to close", extra={"path": str(path)})
 
 
 def put_in_place(built: Path, path: Path, reason: str, now: datetime) -> Path | None:

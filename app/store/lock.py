@@ -26,9 +26,9 @@ class DataDirLock:
         self._file: Any = None
 
     def acquire(self) -> None:
-        """Raises StoreLocked when another process holds it. Makes the directory, for its owner only."""
+        """Raises StoreLocked when another process holds it. Makes the directory, for its owner only; one that is there
+        may be shared with others and keeps its mode."""
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._path.parent.chmod(0o700)
         file = self._path.open("a")
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

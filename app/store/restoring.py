@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import orjson
 import plyvel
@@ -59,16 +60,33 @@ def restore(file: Path, data_dir: Path, now: datetime) -> Restored:
 def _checked(archive: Archive, file: Path) -> list[str]:
     """Reads all of it before anything is touched. Returns the names of the databases, the one that counts last."""
     names, version = archive.header.get("databases"), archive.header.get("schema")
-    if not isinstance(names, list) or CORE not in names or not set(names) <= {CORE, DISCOVERY}:
+    if names not in ([CORE], [CORE, DISCOVERY], [DISCOVERY, CORE]):
         raise BackupUnusable(f"{file} holds databases that this service does not know")
-    if type(version) is not int or not schema.FIRST <= version <= schema.known():
+    _require_known(version, file)
+    for entry in archive.entries():
+        if entry.database not in names:
+            raise BackupUnusable(f"{file} is damaged: it holds a key of {entry.database[:80]!r}")
+        if entry.key == schema.KEY.encode() and entry.database == CORE:
+            _require_known(schema.version_of(_parsed(entry.value)), file)
+    return sorted(archive.header["databases"], key=lambda name: name == CORE)
+
+
+def _require_known(version: object, file: Path) -> None:
+    """The next start would refuse a store of another schema."""
+    if type(version) is not int or version < schema.FIRST:
+        raise BackupUnusable(f"{file} is damaged: it does not say of which schema it is")
+    if version > schema.known():
         raise BackupUnusable(
             f"{file} was made by a newer version of this service (schema {version}, this one knows {schema.known()})"
         )
-    for entry in archive.entries():
-        if entry.database not in names:
-            raise BackupUnusable(f"{file} is damaged: it holds a key of {entry.database}")
-    return sorted(names, key=lambda name: name == CORE)
+
+
+def _parsed(value: bytes | None) -> Any:
+    """None for what is no JSON: the service leaves such a value alone."""
+    try:
+        return None if value is None else orjson.loads(value)
+    except orjson.JSONDecodeError:
+        return None
 
 
 def _build(archive: Archive, built: dict[str, Path], done: Restored) -> None:
@@ -96,11 +114,17 @@ def _write(db: plyvel.DB, entries: list[Entry]) -> None:
 
 
 def _lack(entry: Entry) -> str:
-    key = entry.key.decode(errors="replace")
+    key = _printable(entry.key.decode(errors="replace"))
     if entry.value is None:
         return f"{key}: could not be checked for passwords, so it is not in the backup"
     if key.startswith(f"{PRESETS}:"):
-        record = orjson.loads(entry.value)
-        fields = ", ".join(path.removeprefix("configuration.") for path in entry.withheld)
-        return f"preset {record.get('name')!r} lacks {fields}: enter it again"
-    return f"{key} lacks {', '.join(entry.withheld)}"
+        record = _parsed(entry.value)
+        name = record.get("name") if isinstance(record, dict) else None
+        fields = ", ".join(_printable(path.removeprefix("configuration.")) for path in entry.withheld)
+        return f"preset {name!r} lacks {fields}: enter it again"
+    return f"{key} lacks {', '.join(map(_printable, entry.withheld))}"
+
+
+def _printable(text: str) -> str:
+    """A terminal obeys control characters."""
+    return text if text.isprintable() else repr(text)

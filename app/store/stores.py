@@ -49,8 +49,13 @@ class Stores:
         return all(database.is_open for database in self)
 
     @property
+    def is_in_place(self) -> bool:
+        """Whether the directories are still those that were opened; one that was removed takes its data with it."""
+        return all(database.is_in_place for database in self)
+
+    @property
     def writable(self) -> bool:
-        return self.is_open and all(database.failure is None for database in self)
+        return self.is_open and self.is_in_place and all(database.failure is None for database in self)
 
     @property
     def writes(self) -> int:

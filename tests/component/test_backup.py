@@ -1,10 +1,15 @@
 """Backups: taken while the service goes on, without passwords unless somebody may have them, and put back."""
 
 import gzip
+import hashlib
+import lzma
 import os
 import subprocess
 import sys
+import tarfile
+import zipfile
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from random import Random
 
@@ -260,6 +265,173 @@ def test_the_command_says_in_one_line_what_is_wrong(saved, cli, tmp_path):
         run = cli("restore", tmp_path / file, data_dir=saved)
         assert (run.status, run.out, len(run.err.splitlines())) == (1, "", 1)
         assert file in run.err
+
+
+def odd_files(whole):
+    """Name → a file that is a backup nearly, or not at all. Each has a right checksum where it is one that is read."""
+    header = orjson.loads(gzip.decompress(whole).splitlines()[0])
+    row = Entry("pluto_core", b"key", b"1")
+
+    def of_lines(*lines):
+        text = b"".join(line if isinstance(line, bytes) else orjson.dumps(line) + b"\n" for line in lines)
+        count = len(lines) - 1
+        end = {"entries": count, "sha256": hashlib.sha256(text).hexdigest()}
+        return gzip.compress(text + orjson.dumps(end) + b"\n", 1)
+
+    odd = (
+        None,
+        True,
+        -1,
+        1.0,
+        1e300,
+        2**63,
+        "",
+        "1",
+        "x" * 70_000,
+        [],
+        [[]],
+        {},
+        {"version": 1},
+        [{}],
+        ["pluto_core", {}],
+    )
+    files = {
+        f"header {key} = {str(value)[:20]!r}": b"".join(packed({**header, key: value}, [row]))
+        for key in ("databases", "schema", "version", "format")
+        for value in odd
+        if not (key == "databases" and value == ["pluto_core"]) and not (key == "schema" and value is header["schema"])
+    }
+    files |= {
+        f"header without {key}": b"".join(packed({name: each for name, each in header.items() if name != key}, [row]))
+        for key in ("databases", "schema")
+    }
+    core = {"db": "pluto_core", "key": "k", "value": "1"}
+    files |= {
+        f"line {key} = {str(value)[:20]!r}": of_lines({**whole_header(header)}, {**core, key: value})
+        for key in ("db", "key", "value", "key64", "value64", "withheld")
+        for value in odd
+        if not isinstance(value, str) or key == "db"
+        if not (key in ("value", "key64", "value64") and value is None) and not (key == "withheld" and value == [])
+    }
+    nested = b"[" * 100_000 + b"]" * 100_000
+    files |= {
+        "databases twice": b"".join(packed({**header, "databases": ["pluto_core", "pluto_core"]}, [row])),
+        "a schema of its own": b"".join(
+            packed(header, [Entry("pluto_core", b"pluto:schema:version", b'{"version": 9}')])
+        ),
+        "nested header": gzip.compress(nested + b"\n"),
+        "nested line": of_lines(whole_header(header), nested + b"\n"),
+        "base64 that is none": of_lines(whole_header(header), {"db": "pluto_core", "key64": "%%%", "value": "1"}),
+        "a first line without an end": gzip.compress(b'{"format": "' + b"x" * 50_000_000, 1),
+        "bytes": bytes(range(256)) * 100,
+        "not compressed": gzip.decompress(whole),
+        "zip": zipped(whole),
+        "tar": tarred(whole),
+        "xz": lzma.compress(gzip.decompress(whole)),
+        "two in one": whole + whole,
+        "surrogates": gzip.compress(b'{"format": "\\ud800"}\n'),
+    }
+    return files
+
+
+def whole_header(header):
+    return {"format": "pluto-backup", "version": 1, **header}
+
+
+def zipped(data):
+    out = BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("../../etc/passwd", data)
+    return out.getvalue()
+
+
+def tarred(data):
+    out = BytesIO()
+    with tarfile.open(fileobj=out, mode="w:gz") as archive:
+        link = tarfile.TarInfo("pluto_core")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc"
+        archive.addfile(link)
+    return out.getvalue()
+
+
+def test_every_odd_file_is_one_sentence_and_nothing_is_touched(saved, cli, tmp_path):
+    before = {name: bytes_of(saved / name) for name in ("pluto_core", "pluto_discovery")}
+    for name, data in odd_files((tmp_path / "backup.gz").read_bytes()).items():
+        (tmp_path / "odd.gz").write_bytes(data)
+        run = cli("restore", tmp_path / "odd.gz", data_dir=saved)
+        assert (run.status, run.out, len(run.err.splitlines())) == (1, "", 1), (name, run)
+        assert "odd.gz" in run.err, name
+        assert len(run.err) < 500, name
+    assert {name: bytes_of(saved / name) for name in before} == before
+    assert {path.name for path in saved.iterdir()} >= set(before)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_manifest_with_any_bytes_changed_is_one_sentence_or_is_restored(saved, cli, tmp_path, seed):
+    text = gzip.decompress((tmp_path / "backup.gz").read_bytes())
+    random = Random(seed)
+    for _ in range(50):
+        changed = bytearray(text)
+        for _ in range(random.randrange(1, 4)):
+            changed[random.randrange(text.index(b"\n") + 1)] = random.randrange(256)
+        (tmp_path / "odd.gz").write_bytes(gzip.compress(bytes(changed), 1))
+        run = cli("restore", tmp_path / "odd.gz", data_dir=saved)
+        assert (run.status, len(run.err.splitlines())) in ((1, 1), (0, 0)), run
+
+
+@pytest.mark.parametrize("what", ["a directory", "a pipe", "a link to nothing", "nothing", "a device"])
+def test_what_is_no_file_is_one_sentence(saved, cli, tmp_path, what):
+    path = tmp_path / "odd.gz"
+    if what == "a directory":
+        path.mkdir()
+    elif what == "a pipe":
+        os.mkfifo(path)
+    elif what == "a link to nothing":
+        path.symlink_to(tmp_path / "nowhere")
+    elif what == "a device":
+        path.symlink_to("/dev/zero")
+    run = cli("restore", path, data_dir=saved)
+    assert (run.status, run.out, len(run.err.splitlines())) == (1, "", 1), run
+
+
+def test_a_first_line_of_two_gigabytes_takes_no_memory(saved, tmp_path):
+    """In a process of its own, which may have 400 MB of address space more than it needs to start."""
+    with gzip.open(tmp_path / "large.gz", "wb", compresslevel=1) as file:
+        for _ in range(32):
+            file.write(bytes(64 * 1024 * 1024))
+    script = (
+        "import resource, sys; from app.backup import main; "
+        "pages = int(open('/proc/self/statm').read().split()[0]); room = pages * 4096 + 400 * 1024 * 1024; "
+        "resource.setrlimit(resource.RLIMIT_AS, (room, room)); sys.exit(main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", script, "restore", str(tmp_path / "large.gz"), "--data-dir", str(saved)]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout, len(run.stderr.splitlines())) == (1, "", 1), run.stderr[-500:]
+
+
+def test_odd_values_that_are_stored_are_restored_as_they_are(saved, cli, tmp_path, make_service):
+    """The service leaves alone what it cannot read, so a backup of it is none the worse."""
+    odd = {b"presets:odd": b"[1]", b"presets:torn": b'{"stratumPassword', b"key\x1b[2J\n": b'{"token": "t"}', b"": b"1"}
+    rows = {**rows_of(saved / "pluto_core"), **odd}
+    core = plyvel.DB(str(saved / "pluto_core"))
+    for key, value in odd.items():
+        core.put(key, value)
+    core.close()
+    for name, secrets in (("with", ["--secrets"]), ("without", [])):
+        assert cli("save", *secrets, tmp_path / name, data_dir=saved).status == 0
+        run = cli("restore", tmp_path / name, data_dir=tmp_path / f"restored {name}")
+        assert (run.status, run.err) == (0, "")
+        assert "\x1b" not in run.out
+    assert rows_of(tmp_path / "restored with" / "pluto_core") == rows
+
+
+def test_a_place_that_cannot_be_restored_to_is_one_sentence(saved, cli, tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "pluto_core").write_text("no directory")
+    for place in ("file", "file/below", "odd"):
+        run = cli("restore", tmp_path / "backup.gz", data_dir=tmp_path / place)
+        assert (run.status > 0, run.out, len(run.err.splitlines())) == (True, "", 1), (place, run)
 
 
 def test_not_while_a_service_runs(saved, cli, tmp_path):

@@ -1,6 +1,7 @@
 """A disk that takes nothing any more: polls go on, writes say so, and it works again by itself."""
 
 import logging
+import shutil
 from random import Random
 
 import orjson
@@ -12,6 +13,7 @@ from store_tools import as_after_kill, full_disk
 
 from app.clock import Clock
 from app.errors import StoreFull
+from app.store.lock import DataDirLock
 
 NEW = {"devices": [{"mac": "02:00:5e:00:00:99", "ip": "127.80.0.9"}]}
 
@@ -238,3 +240,100 @@ def test_a_request_that_comes_after_the_store_is_closed_is_503(service, make_ser
 def test_a_start_without_space_says_so(make_service):
     with full_disk(), pytest.raises(StoreFull):
         make_service()
+
+
+# The directory goes away under the service.
+
+
+def remove(path):
+    shutil.rmtree(path)
+
+
+def replace_by_another(path):
+    """As a restore into it would, or another file system that is mounted over it."""
+    shutil.copytree(path.rename(path.with_name("elsewhere")), path)
+
+
+def remove_files(path):
+    for file in path.iterdir():
+        file.unlink()
+
+
+LOSSES = {
+    "the data directory": lambda data: remove(data),
+    "the store": lambda data: remove(data / "pluto_core"),
+    "the store's files": lambda data: remove_files(data / "pluto_core"),
+    "moved": lambda data: data.rename(data.with_name("elsewhere")),
+    "replaced": lambda data: replace_by_another(data / "pluto_core"),
+}
+
+
+@pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
+def test_nothing_is_said_to_be_kept_once_the_directory_is_gone(house, lose, caplog):
+    service, (miner,) = house("2.12")
+    made = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
+    assert service.client.get("/readyz").status_code == 200
+    lose(service.settings.data_dir)
+    frequency = miner.info()["frequency"]
+    writes = (
+        ("put", "/devices/imprint", NEW),
+        ("patch", f"/devices/imprint/{miner.mac}", {"device": {"name": "x"}}),
+        ("delete", f"/devices/imprint/{miner.mac}", None),
+        ("post", "/presets", {"name": "two", "configuration": {"frequency": 525}}),
+        ("delete", f"/presets/{made['uuid']}", None),
+        ("patch", f"/devices/{miner.mac}/system", {"info": {"frequency": 490}}),
+        ("post", "/jobs", {"action": "restart", "devices": "all"}),
+    )
+    for method, path, body in writes:
+        answer = getattr(service.client, method)(path, json=body)
+        assert (answer.status_code, "removed or replaced" in answer.get_json()["error"]) == (503, True), path
+    service.round(3)
+    answer = service.client.get("/readyz")
+    assert (answer.status_code, answer.get_json()["checks"]["store"]) == (503, False)
+    assert service.scrape().get_one("pluto_store_writable") == 0
+    assert (service.status(miner.mac), miner.info()["frequency"]) == ("online", frequency)
+    assert [preset["name"] for preset in service.ok(service.client.get("/presets"))] == ["one"]
+    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert set(said) == {"the store cannot be written"}
+    assert len(said) <= 2  # once for each database
+    service.stop()
+
+
+def test_a_directory_that_comes_back_is_written_again_without_a_restart(house, tmp_path):
+    service, (miner,) = house("2.12")
+    data = service.settings.data_dir
+    data.rename(data.with_name("elsewhere"))
+    assert status(service.client.put("/devices/imprint", json=NEW)) == 503
+    data.with_name("elsewhere").rename(data)
+    assert service.ok(service.client.put("/devices/imprint", json=NEW))
+    assert service.client.get("/readyz").status_code == 200
+    assert service.scrape().get_one("pluto_store_writable") == 1
+    rows = as_after_kill(data / "pluto_core", tmp_path / "killed")
+    assert orjson.loads(rows[b"devices:imprinted"]) == [miner.mac, "02:00:5e:00:00:99"]
+
+
+def test_a_start_after_the_directory_was_removed_begins_anew(house, make_service):
+    service, _ = house("2.12")
+    shutil.rmtree(service.settings.data_dir)
+    service.stop()
+    again = make_service(auto_listen=False)
+    assert again.ok(again.client.put("/devices/imprint", json=NEW))
+    assert again.client.get("/readyz").status_code == 200
+
+
+def test_what_others_share_keeps_its_mode_and_what_is_ours_is_private(make_service, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    data.chmod(0o1777)
+    (data / "pluto_core").mkdir()
+    (data / "pluto_core").chmod(0o755)  # as the Node backend made it
+    lock = DataDirLock(data)
+    lock.acquire()
+    service = make_service(auto_listen=False)
+    service.ok(service.client.put("/devices/imprint", json=NEW))
+    service.stop()
+    lock.release()
+    modes = {path.name: path.stat().st_mode & 0o7777 for path in data.iterdir() if path.is_dir()}
+    assert data.stat().st_mode & 0o7777 == 0o1777
+    assert modes == {"pluto_core": 0o700, "pluto_discovery": 0o700}
+    assert not [path for path in data.iterdir() if path.is_file() and path.stat().st_mode & 0o022]
