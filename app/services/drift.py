@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from app.clock import iso, stored_moment
 from app.errors import StoreError
@@ -57,8 +58,7 @@ class DriftService:
         self._watched = {}
         for mac, record in self._documents.all():
             if (tracked := self._fleet.find(mac)) is not None:
-                intent = self._intents.of(mac)
-                drift = tuple(Drift(**{**row, "cause": Cause(row["cause"])}) for row in record["drift"])
+                intent, drift = self._intents.of(mac), _stored_drift(mac, record)
                 self._watched[mac] = Watched(intent, self._journal.latest(mac), self._written(mac), drift)
                 self._fleet.set_drift(tracked, drift)
 
@@ -118,12 +118,7 @@ class DriftService:
     def _written(self, mac: str) -> dict[str, Written]:
         written: dict[str, Written] = {}
         for entry in reversed(self._journal.of(mac)):
-            if entry.get("outcome") in ("failed", "refused"):
-                continue
-            at, uptime = stored_moment(entry.get("at"), entry.get("tick")), number(entry.get("uptime"))
-            waiting = {row["key"] for row in entry.get("changes") or () if row.get("status") == "pending_restart"}
-            for key in entry.get("after") or ():
-                written[key] = Written(at, key in waiting, entry["before"].get(key), uptime)
+            written |= _written_by(entry)
         return written
 
     def _deleted(self, event: DeviceDeleted) -> None:
@@ -133,6 +128,26 @@ class DriftService:
     def _forget(self, mac: str) -> None:
         del self._watched[mac]
         self._keep(mac, ())
+
+
+def _stored_drift(mac: str, record: Mapping[str, Any]) -> tuple[Drift, ...]:
+    """Empty for a record that this version did not write: what drifted is news again then."""
+    try:
+        rows = tuple(Drift(**{**row, "cause": Cause(row["cause"])}) for row in record["drift"])
+        if not all(isinstance(row.key, str) and isinstance(row.since, str) for row in rows):
+            raise TypeError
+        return rows
+    except (KeyError, TypeError, ValueError):
+        log.error("a device's stored drift cannot be read and is found anew", extra={"mac": mac})
+        return ()
+
+
+def _written_by(entry: Mapping[str, Any]) -> dict[str, Written]:
+    if entry.get("outcome") in ("failed", "refused"):
+        return {}
+    at, uptime = stored_moment(entry.get("at"), entry.get("tick")), number(entry.get("uptime"))
+    waiting = {row["key"] for row in entry.get("changes") or () if row.get("status") == "pending_restart"}
+    return {key: Written(at, key in waiting, entry["before"].get(key), uptime) for key in entry.get("after") or ()}
 
 
 def _warn(rows: list[Drift], tracked: Tracked) -> None:

@@ -72,7 +72,10 @@ def _to_record(intent: Intent) -> dict[str, Any]:
 
 
 def _from_record(record: Mapping[str, Any]) -> Intent:
-    settings = record.get("settings")
+    settings, uuid, updated_at = (record.get(name) for name in ("settings", "presetUuid", "presetUpdatedAt"))
+    values = settings.items() if isinstance(settings, dict) else ()
     return Intent(
-        settings if isinstance(settings, dict) else {}, record.get("presetUuid"), record.get("presetUpdatedAt")
+        {key: value for key, value in values if isinstance(value, str | int | float)},
+        uuid if isinstance(uuid, str) else None,
+        updated_at if isinstance(updated_at, str) else None,
     )

@@ -7,6 +7,7 @@ An entry: `id`, `at`, `mac`, `actor`, `job`, `before` and `after` (value by key;
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +18,15 @@ from gevent.lock import RLock
 from app.clock import Clock, iso
 from app.store.documents import Documents
 
+log = logging.getLogger(__name__)
+
 KEPT = 200
+_TEXT = str | None
+_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("id", "at", "actor", "outcome"), str),
+    **dict.fromkeys(("job", "presetBefore", "presetAfter", "reverts"), _TEXT),
+    **dict.fromkeys(("before", "after"), dict),
+}
 _INTERNAL = frozenset({"tick", "uptime"})
 _ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 
@@ -69,11 +78,17 @@ class Journal:
                 self._documents.put(_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
 
     def get(self, mac: str, entry_id: str) -> dict[str, Any] | None:
-        return self._documents.get(_key(mac, int(entry_id))) if _ID.fullmatch(entry_id) else None
+        entry = self._documents.get(_key(mac, int(entry_id))) if _ID.fullmatch(entry_id) else None
+        return entry if entry is not None and _is_entry(entry) else None
 
     def of(self, mac: str) -> list[dict[str, Any]]:
-        """Newest first."""
-        return [entry for _, entry in reversed(self._documents.all(f"{mac}:"))]
+        """Newest first. What is no entry, as this service writes them, is left out (logged)."""
+        found = [entry for _, entry in reversed(self._documents.all(f"{mac}:"))]
+        entries = [entry for entry in found if _is_entry(entry)]
+        if len(entries) < len(found):
+            extra = {"mac": mac, "entries": len(found) - len(entries)}
+            log.error("journal entries cannot be read and were left alone", extra=extra)
+        return entries
 
     def shown(self, mac: str) -> list[dict[str, Any]]:
         """`of`, without what only this service uses."""
@@ -91,9 +106,25 @@ class Journal:
     def _next(self, mac: str) -> int:
         if mac not in self._numbers:
             entries = self._documents.all(f"{mac}:")
-            self._numbers[mac] = int(entries[-1][1]["id"]) if entries else 0
+            self._numbers[mac] = _number_of(entries[-1][0]) if entries else 0
         self._numbers[mac] += 1
         return self._numbers[mac]
+
+
+def _is_entry(entry: Mapping[str, Any]) -> bool:
+    """Whether the fields are of the types that `begin` and `end` write."""
+    changes = entry.get("changes") or ()
+    return (
+        all(isinstance(entry.get(name), kind) for name, kind in _KINDS.items())
+        and isinstance(changes, list | tuple)
+        and all(isinstance(row, dict) and isinstance(row.get("key"), str) for row in changes)
+    )
+
+
+def _number_of(key: str) -> int:
+    """0 for a key that is none of ours."""
+    number = key.rpartition(":")[2]
+    return int(number) if _ID.fullmatch(number) else 0
 
 
 def _key(mac: str, number: int) -> str:

@@ -15,6 +15,9 @@ from app.services import preset_rules as rules
 from app.services.fleet import Fleet, Tracked
 from app.store.presets import PresetRepository
 
+# All are in memory, and in each answer of the list.
+MAX_PRESETS = 1000
+
 Configure = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
 
 
@@ -66,6 +69,8 @@ class Presets:
 
     def create(self, name: str, configuration: Mapping[str, Any]) -> Preset:
         """Raises Invalid. A password can be given here; it is kept, and never shown."""
+        if len(self._repository.all()) >= MAX_PRESETS:
+            raise Invalid(f"There are {MAX_PRESETS} presets already: delete one first")
         moment = self._clock.now()
         record = {
             "uuid": uuid7(moment, self._random(8)),

@@ -9,6 +9,44 @@ from typing import Any
 from app.miners.settings import SETTINGS
 from app.services.jobs.model import Action, Captured, Job, JobState, Request, Step, StepState
 
+# More than any request can ask for: each is a list in memory.
+MOST_WAVES = 1000
+_NUMBER = int | float
+_JOB_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("actor", "createdAt", "updatedAt"), str),
+    **dict.fromkeys(("reason", "key", "fingerprint"), str | None),
+    "preset": dict | None,
+    "request": dict,
+    "cancelling": bool,
+}
+_REQUEST_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("allow_overclock", "restart", "revert"), bool),
+    **dict.fromkeys(("parallel", "max_failures"), int),
+    "values": dict,
+    "preset_uuid": str | None,
+    "waves": list,
+    "pause_seconds": _NUMBER,
+}
+_STEP_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("mac", "at"), str),
+    **dict.fromkeys(("failed", "restarted"), bool),
+    "wave": int,
+    "reason": str | None,
+    "changes": list,
+    "captured": dict | None,
+}
+_CAPTURED_KINDS: Mapping[str, Any] = {
+    **dict.fromkeys(("preset_uuid", "preset_updated_at", "record_preset"), str | None),
+    **dict.fromkeys(("hashrate", "power"), _NUMBER),
+    "settings": dict,
+    "intended": list,
+}
+
+
+def _require_kinds(record: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
+    if not all(isinstance(record[name], kind) for name, kind in kinds.items()):
+        raise TypeError
+
 
 def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings less those that are secret. `workerTemplate` and the like stay."""
@@ -47,6 +85,10 @@ def to_record(job: Job) -> dict[str, Any]:
 
 def from_record(record: Mapping[str, Any], steps: Mapping[str, Step]) -> Job:
     """Raises KeyError, TypeError or ValueError for a record that this version did not write."""
+    _require_kinds(record, _JOB_KINDS)
+    _require_kinds(record["request"], _REQUEST_KINDS)
+    if record["request"]["parallel"] < 1:
+        raise ValueError
     request = dict(record["request"])
     request |= {"action": Action(request["action"]), "waves": tuple(request["waves"])}
     return Job(
@@ -71,8 +113,13 @@ def step_to_record(step: Step) -> dict[str, Any]:
 
 
 def step_from_record(record: Mapping[str, Any]) -> Step:
+    """Raises KeyError, TypeError or ValueError for a record that this version did not write."""
+    _require_kinds(record, _STEP_KINDS)
+    if not 0 <= record["wave"] < MOST_WAVES or not all(change["key"] in SETTINGS for change in record["changes"]):
+        raise ValueError
     captured = record["captured"]
     if captured is not None:
+        _require_kinds(captured, _CAPTURED_KINDS)
         captured = Captured(**{**captured, "intended": tuple(captured["intended"])})
     return Step(
         **{

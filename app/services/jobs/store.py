@@ -29,7 +29,7 @@ class JobStore:
                 steps.setdefault(job_id, []).append(record)
             else:
                 heads[job_id] = record
-        jobs = (_job(record, steps.get(job_id, [])) for job_id, record in heads.items())
+        jobs = (_job(job_id, record, steps.get(job_id, [])) for job_id, record in heads.items())
         return sorted((job for job in jobs if job), key=lambda job: job.id)
 
     def add(self, job: Job, gone: Iterable[Job] = ()) -> None:
@@ -49,11 +49,11 @@ class JobStore:
         self._documents.compact()
 
 
-def _job(record: Mapping[str, Any], steps: Iterable[Mapping[str, Any]]) -> Job | None:
+def _job(job_id: str, record: Mapping[str, Any], steps: Iterable[Mapping[str, Any]]) -> Job | None:
     try:
-        return from_record(record, {step["mac"]: step_from_record(step) for step in steps})
-    except (KeyError, TypeError, ValueError):
-        log.error("a stored job cannot be read and was left alone", extra={"job": record.get("id")})
+        return from_record({**record, "id": job_id}, {step["mac"]: step_from_record(step) for step in steps})
+    except (KeyError, TypeError, ValueError, AttributeError):
+        log.error("a stored job cannot be read and was left alone", extra={"job": job_id})
         return None
 
 
