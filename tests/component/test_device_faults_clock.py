@@ -20,6 +20,9 @@ JUMPS = {
     "a Pi without a battery": datetime(1970, 1, 2, tzinfo=UTC) - datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
 }
 jumps = pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
+# For what takes seconds.
+LARGE = ["an hour on", "an hour back", "90 days on", "10 years on", "10 years back"]
+large_jumps = pytest.mark.parametrize("jump", [JUMPS[name] for name in LARGE], ids=LARGE)
 
 
 def lines(caplog):
@@ -189,7 +192,7 @@ def test_a_write_of_before_a_restart_of_the_host_does_not_wait_for_ever(house, m
     assert pending(service, miner) == []
 
 
-@jumps
+@large_jumps
 @pytest.mark.parametrize("moment", ["before the restart", "after the restart"])
 def test_a_healthy_canary_is_well_whatever_the_time_of_day(make_fleet, make_service, jump, moment):
     """In real time, as the firmware's write queue is."""
@@ -209,7 +212,7 @@ def test_a_healthy_canary_is_well_whatever_the_time_of_day(make_fleet, make_serv
     assert [posts(miner) for miner in miners] == [1, 1]
 
 
-@jumps
+@large_jumps
 def test_a_job_that_was_cut_off_a_moment_ago_goes_on_whatever_the_time_of_day(house, make_service, clock, jump):
     service, miners = house("2.12", "2.12", poll_interval=5.0)
     begun = start(service, "identify", waves=[1], pauseSeconds=30)
@@ -221,7 +224,7 @@ def test_a_job_that_was_cut_off_a_moment_ago_goes_on_whatever_the_time_of_day(ho
     assert [posts(miner, "identify") for miner in miners] == [1, 1]
 
 
-@jumps
+@large_jumps
 def test_a_job_that_was_cut_off_hours_ago_does_not_go_on_whatever_the_time_of_day(house, make_service, clock, jump):
     service, miners = house("2.12", "2.12", poll_interval=5.0)
     begun = start(service, "identify", waves=[1], pauseSeconds=30)
@@ -233,7 +236,7 @@ def test_a_job_that_was_cut_off_hours_ago_does_not_go_on_whatever_the_time_of_da
     assert finished(service, begun)["state"] == "interrupted"
 
 
-@jumps
+@large_jumps
 def test_jobs_are_listed_in_the_order_in_which_they_were_made_whatever_the_time_of_day(
     house, make_service, clock, jump
 ):
