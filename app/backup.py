@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 
 from app.clock import Clock
@@ -32,6 +33,8 @@ EXITS: tuple[tuple[type[PlutoError], int], ...] = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a preset's name may not be in the terminal's encoding
     try:
         settings = from_environment()
         _run(given, given.data_dir or settings.data_dir, settings)

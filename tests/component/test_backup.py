@@ -464,6 +464,16 @@ def test_as_a_program(saved, tmp_path):
     assert Archive(tmp_path / "saved.gz").header["databases"] == ["pluto_core", "pluto_discovery"]
 
 
+def test_on_a_terminal_that_knows_ascii_only(full, tmp_path):
+    full.ok(full.client.post("/presets", json={"name": "Öl", "configuration": POOL}))
+    (tmp_path / "plain.gz").write_bytes(fetch(full).data)
+    full.stop()
+    environ = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "data"), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "app.backup", "restore", str(tmp_path / "plain.gz")]
+    run = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stderr, "preset '\\xd6l' lacks stratumPassword" in run.stdout) == (0, "", True), run
+
+
 def test_saving_by_hand(saved, cli, tmp_path):
     plain, with_secrets = tmp_path / "one.gz", tmp_path / "two.gz"
     assert cli("save", plain, data_dir=saved).status == 0
