@@ -3,8 +3,9 @@ provisioning reads."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,13 +15,24 @@ from app.clients.grafana import GrafanaClient
 from app.clients.grafana_answers import Finding
 from app.errors import DashboardUnsettled, GrafanaDown
 from app.services.dashboards.boards import UIDS, Board
+from app.services.dashboards.data_sources import DATA_SOURCE_UID, choose_data_source
 from app.services.dashboards.templates import Dashboard, encoded, fingerprint
+
+log = logging.getLogger(__name__)
+
+DATA_SOURCE_SECONDS = 300.0
+NOT_LISTED = "Grafana does not let this account list its data sources, so the dashboards use the usual one"
+NO_PROMETHEUS = "Grafana has no Prometheus data source; the dashboards show nothing until it has one"
 
 
 class Delivery(Protocol):
     """Raises GrafanaError. `ahead`: needs no answer from Grafana, so it need not wait for one either."""
 
     ahead: bool
+
+    def data_source(self) -> str:
+        """Return the uid of the data source that the dashboards use."""
+        ...
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
         """What there is to do before Grafana can be asked about the board; cheap when it has this very dashboard."""
@@ -42,8 +54,28 @@ class Delivery(Protocol):
 class ApiDelivery:
     ahead = False
 
-    def __init__(self, grafana: GrafanaClient) -> None:
+    def __init__(self, grafana: GrafanaClient, monotonic: Callable[[], float]) -> None:
         self._grafana = grafana
+        self._monotonic = monotonic
+        self._data_source = DATA_SOURCE_UID
+        self._data_source_due = 0.0
+        self._problem = ""
+
+    def data_source(self) -> str:
+        """Ask Grafana every five minutes: one may be added, or replaced."""
+        if self._monotonic() >= self._data_source_due:
+            listed = self._grafana.data_sources()
+            found = None if listed is None else choose_data_source(listed)
+            self._report("" if found else NOT_LISTED if listed is None else NO_PROMETHEUS)
+            self._data_source = found or DATA_SOURCE_UID
+            self._data_source_due = self._monotonic() + DATA_SOURCE_SECONDS
+        return self._data_source
+
+    def _report(self, problem: str) -> None:
+        """Log it once, until it is another one."""
+        if problem and problem != self._problem:
+            log.warning(problem, extra={"used": DATA_SOURCE_UID})
+        self._problem = problem
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
         """Each save is a version in Grafana's history, so only what differs is sent."""
@@ -75,6 +107,10 @@ class FileDelivery:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._disk: Any = None
+
+    def data_source(self) -> str:
+        """Files are written before Grafana answers, so it is not asked; docs/grafana.md says how to use another."""
+        return DATA_SOURCE_UID
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
         self._on_disk(_write, self._folder, self._path(board.uid), encoded(dashboard))
