@@ -68,9 +68,10 @@ def problem(status: int, message_id: str) -> Reply:
 
 class FakeGrafana:
     """`dashboards`, `rows` (by the dashboard's uid) and `sources` are its database. `calls` counts what it was asked,
-    as `METHOD kind`, and `health`. Outside of `base_path` it answers with `outside` (301: serve_from_sub_path, 404: a
-    proxy in front). `may_list_sources`: the account has the permission `datasources:read`. `fault` decides how it
-    misbehaves, see FAULTS. It listens from `start` to `stop`, and may be started again on the same port."""
+    as `METHOD kind`, but for `lookups` (of its health and data sources). Outside of `base_path` it answers with
+    `outside` (301: serve_from_sub_path, 404: a proxy in front). `may_list_sources`: the account has the permission
+    `datasources:read`. `fault` decides how it misbehaves, see FAULTS. It listens from `start` to `stop`, and may be
+    started again on the same port."""
 
     def __init__(self, base_path: str = "", token: str = "glsa_fake", password: str = "secret") -> None:
         self.base_path = base_path
@@ -82,6 +83,7 @@ class FakeGrafana:
         self.port = 0
         self.wipe()
         self.calls: Counter[str] = Counter()
+        self.lookups: Counter[str] = Counter()
         self.users: list[str | None] = []
         self.headers: list[dict[str, str]] = []
         self.fault: str | None = None
@@ -108,7 +110,7 @@ class FakeGrafana:
         self.dashboards: dict[str, dict[str, Any]] = {}
         self.rows: dict[str, dict[str, Any]] = {}
         self.files: set[str] = set()
-        self.sources = [data_source("pluto-prometheus", isDefault=True)]
+        self.sources: list[Any] = [data_source("pluto-prometheus", isDefault=True)]
 
     def tick(self) -> None:
         """Provisioning looks at its folder: `*.json` only, whole files, deleted files delete."""
@@ -131,7 +133,7 @@ class FakeGrafana:
         self.headers.append({name: value for name, value in environ.items() if name.startswith("HTTP_")})
         path = environ["PATH_INFO"].removeprefix(self.base_path).strip("/")
         if self.fault in FAULTS:
-            self.calls[f"{environ['REQUEST_METHOD']} {kind(path)}"] += 1
+            self._count(environ["REQUEST_METHOD"], path)
             return FAULTS[self.fault](start_response)
         if not environ["PATH_INFO"].startswith(self.base_path + "/api/"):
             if self.outside == 301:
@@ -142,10 +144,9 @@ class FakeGrafana:
         return send(start_response, status, b"" if answer is None else orjson.dumps(answer))
 
     def _answer(self, environ: dict[str, Any], method: str, path: str, body: Any) -> Reply:
+        self._count(method, path)
         if path == "api/health":
-            self.calls["health"] += 1
             return 200, {"database": "ok", "version": "11.1.4", "commit": "fake"}
-        self.calls[f"{method} {kind(path)}"] += 1
         user = self._user(environ)
         if match := re.fullmatch(r"api/public/dashboards/([^/]+)", path):
             return self._view(match[1])
@@ -164,6 +165,12 @@ class FakeGrafana:
             if match := re.fullmatch(pattern, f"{method} {path}"):
                 return answer(self, body, *match.groups())
         return 404, {"message": "Not found"}
+
+    def _count(self, method: str, path: str) -> None:
+        if kind(path) in LOOKUPS:
+            self.lookups[kind(path)] += 1
+        else:
+            self.calls[f"{method} {kind(path)}"] += 1
 
     def _user(self, environ: dict[str, Any]) -> str | None:
         basic = "Basic " + base64.b64encode(f"admin:{self.password}".encode()).decode()
@@ -195,7 +202,7 @@ class FakeGrafana:
         return 200, {"id": 1, "uid": uid, "url": f"/d/{uid}/x", "status": "success", "version": version, "slug": "x"}
 
     def list_sources(self, body: Any) -> Reply:
-        return 200, sorted(self.sources, key=lambda source: str(source["name"]).lower())
+        return 200, sorted(self.sources, key=lambda source: source["name"].lower() if isinstance(source, dict) else "")
 
     def read(self, body: Any, uid: str) -> Reply:
         if uid not in self.dashboards:
@@ -290,8 +297,9 @@ KINDS = (
     (r"api/dashboards/uid/.*", "dashboard"),
     (r"api/public/.*", "view"),
     (r"api/datasources", "sources"),
-    (r"api/health", "health"),
+    (r"(.*/)?api/health", "health"),
 )
+LOOKUPS = ("health", "sources")
 
 
 def kind(path: str) -> str:

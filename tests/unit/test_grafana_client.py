@@ -122,7 +122,7 @@ def test_the_api_is_found_below_grafana_and_remembered(outside: int, caplog: pyt
     with caplog.at_level(logging.INFO):
         for _ in range(3):
             assert client.look(UID).finding is Finding.PRIVATE
-    assert (fake.calls["health"], fake.calls["GET publication"]) == (1, 3)
+    assert (fake.lookups["health"], fake.calls["GET publication"]) == (1, 3)
     assert [record.path for record in caplog.records] == ["/grafana"]
     fake.stop()
 
@@ -131,7 +131,7 @@ def test_the_given_path_comes_first() -> None:
     fake = FakeGrafana().start()
     client = GrafanaClient(fake.url, authentication("glsa_fake", None, None))
     assert client.look(UID).finding is Finding.PRIVATE
-    assert fake.calls["health"] == 1
+    assert fake.lookups["health"] == 1
     fake.stop()
 
 
@@ -139,7 +139,7 @@ def test_a_path_that_ends_with_grafana_is_taken_as_it_is() -> None:
     fake = FakeGrafana("/monitor/grafana").start()
     client = GrafanaClient(f"{fake.url}/", authentication("glsa_fake", None, None))
     assert client.look(UID).finding is Finding.PRIVATE
-    assert fake.calls["health"] == 0
+    assert fake.lookups["health"] == 0
     fake.stop()
 
 
@@ -166,7 +166,7 @@ def test_a_failing_grafana_keeps_its_path(fake: FakeGrafana, fault: str) -> None
             client.look(UID)
     fake.fault = None
     assert client.look(UID).finding is Finding.PRIVATE
-    assert fake.calls["health"] == 1
+    assert fake.lookups["health"] == 1
 
 
 def test_data_sources_are_listed_or_withheld(fake: FakeGrafana, client: GrafanaClient) -> None:

@@ -19,13 +19,15 @@ def choose_data_source(listed: Iterable[Any]) -> str | None:
 
     Ours, else the Node project's, else the default one, else the first.
     """
-    usable = [
-        source
-        for source in listed
-        if isinstance(source, dict) and source.get("type") == "prometheus" and _UID.fullmatch(str(source.get("uid")))
-    ]
-    ranked = sorted(usable, key=_rank)
+    ranked = sorted(filter(_is_usable, listed), key=_rank)
     return str(ranked[0]["uid"]) if ranked else None
+
+
+def _is_usable(source: Any) -> bool:
+    if not isinstance(source, dict) or source.get("type") != "prometheus":
+        return False
+    uid = source.get("uid")
+    return isinstance(uid, str) and _UID.fullmatch(uid) is not None
 
 
 def _rank(source: dict[str, Any]) -> tuple[bool, ...]:

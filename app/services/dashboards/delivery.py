@@ -21,8 +21,6 @@ from app.services.dashboards.templates import Dashboard, encoded, fingerprint
 log = logging.getLogger(__name__)
 
 DATA_SOURCE_SECONDS = 300.0
-NOT_LISTED = "Grafana does not let this account list its data sources, so the dashboards use the usual one"
-NO_PROMETHEUS = "Grafana has no Prometheus data source; the dashboards show nothing until it has one"
 
 
 class Delivery(Protocol):
@@ -57,25 +55,20 @@ class ApiDelivery:
     def __init__(self, grafana: GrafanaClient, monotonic: Callable[[], float]) -> None:
         self._grafana = grafana
         self._monotonic = monotonic
-        self._data_source = DATA_SOURCE_UID
+        self._data_source = ""
         self._data_source_due = 0.0
-        self._problem = ""
 
     def data_source(self) -> str:
-        """Ask Grafana every five minutes: one may be added, or replaced."""
+        """Ask Grafana at most every five minutes: one may be added, or replaced. Without an answer it is our own."""
         if self._monotonic() >= self._data_source_due:
             listed = self._grafana.data_sources()
-            found = None if listed is None else choose_data_source(listed)
-            self._report("" if found else NOT_LISTED if listed is None else NO_PROMETHEUS)
-            self._data_source = found or DATA_SOURCE_UID
+            found = choose_data_source(listed or ())
+            if (used := found or DATA_SOURCE_UID) != self._data_source:
+                self._data_source = used
+                reason = "found" if found else "this account may not list them" if listed is None else "there is none"
+                log.info("the dashboards use a data source", extra={"data_source": used, "reason": reason})
             self._data_source_due = self._monotonic() + DATA_SOURCE_SECONDS
         return self._data_source
-
-    def _report(self, problem: str) -> None:
-        """Log it once, until it is another one."""
-        if problem and problem != self._problem:
-            log.warning(problem, extra={"used": DATA_SOURCE_UID})
-        self._problem = problem
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
         """Each save is a version in Grafana's history, so only what differs is sent."""
