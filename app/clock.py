@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import gevent
-from gevent.event import Event
+if TYPE_CHECKING:  # gunicorn's master, whose log lines have a time, does without gevent
+    from gevent.event import Event
 
 
 class Clock:
@@ -24,6 +25,8 @@ class Clock:
         return bool(event.wait(max(seconds, 0.0)))
 
     def sleep(self, seconds: float) -> None:
+        import gevent
+
         gevent.sleep(seconds)
 
 
