@@ -14,6 +14,7 @@ import orjson
 import pytest
 from fake_grafana import FAULTS, FakeGrafana, data_source
 from fakes import FakeClock, eventually
+from floods import flood_server, probed_loop
 from house import Service
 
 from app.services.dashboards.boards import device_uid
@@ -366,6 +367,19 @@ def test_a_slow_grafana_delays_no_poll_and_no_request(
     began = time.monotonic()
     service.stop()
     assert time.monotonic() - began < 3, "stopping does not wait for Grafana"
+
+
+@pytest.mark.parametrize("mode", ["continue", "trailers", "bomb"])
+def test_a_grafana_that_floods_delays_no_poll_and_no_request(mode: str, make_fleet: Make, make_service: Make) -> None:
+    """Its answer comes from another process, faster than it is read."""
+    with flood_server(mode) as port, probed_loop() as probe:
+        fleet = make_fleet("2.12", "2.12")
+        service = make_service(fleet, gf_host=f"http://127.0.0.1:{port}", grafana_token="glsa_fake")
+        service.imprint(*fleet)
+        service.await_status("online", *fleet)
+        eventually(lambda: not service.runtime.dashboards.available, within=10)
+        assert service.client.get("/healthz").status_code == 200
+    assert probe.longest_block <= 0.1, "that of the start included"
 
 
 def test_stopped_means_that_nothing_more_is_asked(house: Any, grafana: FakeGrafana) -> None:
