@@ -372,14 +372,16 @@ def test_a_slow_grafana_delays_no_poll_and_no_request(
 @pytest.mark.parametrize("mode", ["continue", "trailers", "bomb"])
 def test_a_grafana_that_floods_delays_no_poll_and_no_request(mode: str, make_fleet: Make, make_service: Make) -> None:
     """Its answer comes from another process, faster than it is read."""
-    with flood_server(mode) as port, probed_loop() as probe:
+    with flood_server(mode) as port:
         fleet = make_fleet("2.12", "2.12")
         service = make_service(fleet, gf_host=f"http://127.0.0.1:{port}", grafana_token="glsa_fake")
         service.imprint(*fleet)
         service.await_status("online", *fleet)
         eventually(lambda: not service.runtime.dashboards.available, within=10)
-        assert service.client.get("/healthz").status_code == 200
-    assert probe.longest_block <= 0.1, "that of the start included"
+        with probed_loop() as probe:  # not during the start, which itself takes longer
+            gevent.sleep(4)  # it is tried again after 1 and 2 s
+            assert service.client.get("/healthz").status_code == 200
+    assert probe.longest_block <= 0.05
 
 
 def test_stopped_means_that_nothing_more_is_asked(house: Any, grafana: FakeGrafana) -> None:
