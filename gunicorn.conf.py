@@ -1,23 +1,23 @@
-"""How the service runs: one gevent websocket worker. Socket.IO needs all clients in one process, LevelDB one owner."""
+"""How the service runs: one gevent websocket worker. Socket.IO needs all clients in one process, LevelDB one owner.
 
-from gevent import monkey
+The master reads this file, and each worker. What is imported at the top is in both processes, so no gevent and nothing
+of the service but its settings, log format and lock: app/worker.py imports the rest, in the worker.
+"""
 
-monkey.patch_all()
+import gc
+import os
+import resource
+import socket
+import sys
+import time
+from contextlib import suppress
 
-import gc  # noqa: E402  (nothing may be imported before the patch)
-import os  # noqa: E402
-import resource  # noqa: E402
-import socket  # noqa: E402
-import sys  # noqa: E402
-from contextlib import suppress  # noqa: E402
+from gunicorn import glogging
 
-import gevent  # noqa: E402
-from gunicorn import glogging  # noqa: E402
-
-from app.errors import PlutoError, SettingsError, StoreError, StoreLocked  # noqa: E402
-from app.logging import JsonFormatter, configure_logging  # noqa: E402
-from app.settings import Settings  # noqa: E402
-from app.store.lock import DataDirLock  # noqa: E402
+from app.errors import PlutoError, SettingsError, StoreError, StoreLocked
+from app.logging import JsonFormatter, configure_logging
+from app.settings import Settings
+from app.store.lock import DataDirLock
 
 EXIT_MISCONFIGURED = 2
 EXIT_LOCKED = 3
@@ -35,7 +35,7 @@ wsgi_app = "wsgi:app"
 # TCP, never a unix socket: gevent-websocket keys its clients by peer address, which a unix socket does not have.
 bind = f"[{settings.bind}]:{settings.port}" if ":" in settings.bind else f"{settings.bind}:{settings.port}"
 # gunicorn's limits on requests and its forwarded_allow_ips do not apply to it: app/security/ has ours.
-worker_class = "app.security.connections.Worker"
+worker_class = "app.worker.Worker"
 forwarded_allow_ips = ""
 workers = 1
 # 2,000 sockets, and room for requests.
@@ -105,6 +105,9 @@ def _try_to_bind():
 
 
 def post_worker_init(worker):
+    import gevent
+
+    configure_logging(settings.log_level)  # again: the master's does not see the greenlets
     runtime = worker.wsgi.extensions["pluto"]
     beat = gevent.spawn(_beat, worker)
     try:
@@ -133,7 +136,7 @@ def _beat(worker):
     """A store that has to be repaired first may take longer than the master waits for a sign of life."""
     while True:
         worker.tmp.notify()
-        gevent.sleep(1)
+        time.sleep(1)  # gevent's, as it is patched in the worker
 
 
 def worker_exit(server, worker):
@@ -143,13 +146,14 @@ def worker_exit(server, worker):
     worker.alive = False
     while not all(each.ready() for each in _stopping):
         with suppress(SystemExit):
-            gevent.joinall(_stopping)
+            for each in _stopping:
+                each.join()
 
 
 def _stop_with(worker, runtime):
     """gunicorn waits out its graceful timeout for websockets that nobody ends, then kills the worker before its exit
     hook: so end all here."""
     while worker.alive:
-        gevent.sleep(0.1)
+        time.sleep(0.1)
     runtime.stop()
     os._exit(0)

@@ -6,7 +6,7 @@ monkey.patch_all()
 
 import os  # noqa: E402  (nothing may be imported before the patch)
 
-from app import create_app  # noqa: E402
+from app.application import create_app  # noqa: E402
 from app.settings import Settings  # noqa: E402
 
 app = create_app(Settings.from_environ(os.environ))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import gevent
-from gevent.event import Event
+if TYPE_CHECKING:  # gunicorn's master, whose log lines have a time, does without gevent
+    from gevent.event import Event
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -85,6 +86,8 @@ class Clock:
         return bool(event.wait(max(seconds, 0.0)))
 
     def sleep(self, seconds: float) -> None:
+        import gevent
+
         gevent.sleep(seconds)
 
 

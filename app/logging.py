@@ -12,7 +12,6 @@ import threading
 from datetime import UTC, datetime
 from typing import Any
 
-import gevent
 import orjson
 
 from app.clock import iso
@@ -68,9 +67,6 @@ def _take_in_what_nobody_caught(handler: logging.Handler) -> None:
         # Not by way of the logger: its locks are gevent's, and the hub, which calls this, must not wait.
         handler.emit(made)
 
-    def of_a_greenlet(context: Any, *error: Any) -> None:
-        take_in("gevent", *error, context=str(context))
-
     sys.excepthook = lambda *error: take_in("python", *error)
     sys.unraisablehook = lambda of: take_in(
         "python", of.exc_type, of.exc_value, of.exc_traceback, context=f"{of.err_msg or 'in'} {of.object!r}"
@@ -78,4 +74,7 @@ def _take_in_what_nobody_caught(handler: logging.Handler) -> None:
     threading.excepthook = lambda of: take_in(
         "threading", of.exc_type, of.exc_value, of.exc_traceback, context=str(of.thread)
     )
-    gevent.get_hub().print_exception = of_a_greenlet
+    if "gevent" in sys.modules:  # gunicorn's master does without
+        from gevent import get_hub
+
+        get_hub().print_exception = lambda context, *error: take_in("gevent", *error, context=str(context))

@@ -260,7 +260,11 @@ class Runtime:
         password = secret(settings.grafana_password, settings.grafana_password_file)
         grafana = GrafanaClient(url, authentication(token, settings.grafana_user, password))
         mode = settings.grafana_mode or ("api" if token or password else "file")
-        delivery: Delivery = ApiDelivery(grafana) if mode == "api" else FileDelivery(settings.grafana_dashboards_dir)
+        delivery: Delivery = (
+            ApiDelivery(grafana, self.clock.monotonic)
+            if mode == "api"
+            else FileDelivery(settings.grafana_dashboards_dir)
+        )
         boards = Boards(Documents(self.database, "dashboards"))
         return Dashboards(
             boards,

@@ -23,6 +23,7 @@ Start = Callable[..., Any]
 UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 PHRASES = {
     200: "OK",
+    301: "Moved Permanently",
     302: "Found",
     400: "Bad Request",
     401: "Unauthorized",
@@ -34,24 +35,55 @@ PHRASES = {
 }
 
 
+# Of a public row; absent ones are false when it is made, and stay as they are when it is changed.
+SWITCHES = ("isEnabled", "timeSelectionEnabled", "annotationsEnabled")
+
+
+def data_source(uid: str, name: str = "Prometheus", **more: Any) -> dict[str, Any]:
+    """As `GET /api/datasources` lists it: dtos.DataSourceListItemDTO."""
+    return {
+        "id": 1,
+        "uid": uid,
+        "orgId": 1,
+        "name": name,
+        "type": "prometheus",
+        "typeName": "Prometheus",
+        "typeLogoUrl": "public/app/plugins/datasource/prometheus/img/prometheus_logo.svg",
+        "access": "proxy",
+        "url": "http://prometheus:9090",
+        "user": "",
+        "database": "",
+        "basicAuth": False,
+        "isDefault": False,
+        "jsonData": {},
+        "readOnly": False,
+        **more,
+    }
+
+
 def problem(status: int, message_id: str) -> Reply:
     """errutil.PublicError."""
     return status, {"statusCode": status, "messageId": message_id, "message": message_id, "traceID": ""}
 
 
 class FakeGrafana:
-    """`dashboards` and `rows` (by the dashboard's uid) are its database. `calls` counts what it was asked, as `METHOD
-    kind`; `fault` decides how it misbehaves, see FAULTS. It listens from `start` to `stop`, and may be started again on
-    the same port."""
+    """`dashboards`, `rows` (by the dashboard's uid) and `sources` are its database. `calls` counts what it was asked,
+    as `METHOD kind`, but for `lookups` (of its health and data sources). Outside of `base_path` it answers with
+    `outside` (301: serve_from_sub_path, 404: a proxy in front). `may_list_sources`: the account has the permission
+    `datasources:read`. `fault` decides how it misbehaves, see FAULTS. It listens from `start` to `stop`, and may be
+    started again on the same port."""
 
     def __init__(self, base_path: str = "", token: str = "glsa_fake", password: str = "secret") -> None:
         self.base_path = base_path
         self.token = token
         self.password = password
         self.proxy_user: str | None = None
+        self.outside = 404
+        self.may_list_sources = True
         self.port = 0
         self.wipe()
         self.calls: Counter[str] = Counter()
+        self.lookups: Counter[str] = Counter()
         self.users: list[str | None] = []
         self.headers: list[dict[str, str]] = []
         self.fault: str | None = None
@@ -78,6 +110,7 @@ class FakeGrafana:
         self.dashboards: dict[str, dict[str, Any]] = {}
         self.rows: dict[str, dict[str, Any]] = {}
         self.files: set[str] = set()
+        self.sources: list[Any] = [data_source("pluto-prometheus", isDefault=True)]
 
     def tick(self) -> None:
         """Provisioning looks at its folder: `*.json` only, whole files, deleted files delete."""
@@ -100,24 +133,27 @@ class FakeGrafana:
         self.headers.append({name: value for name, value in environ.items() if name.startswith("HTTP_")})
         path = environ["PATH_INFO"].removeprefix(self.base_path).strip("/")
         if self.fault in FAULTS:
-            self.calls[f"{environ['REQUEST_METHOD']} {kind(path)}"] += 1
+            self._count(environ["REQUEST_METHOD"], path)
             return FAULTS[self.fault](start_response)
         if not environ["PATH_INFO"].startswith(self.base_path + "/api/"):
+            if self.outside == 301:
+                moved = f"{self.url}{environ['PATH_INFO']}"
+                return send(start_response, 301, b"", "text/html", ("Location", moved))
             return send(start_response, 404, b"<html>no such page</html>", "text/html")
         status, answer = self._answer(environ, environ["REQUEST_METHOD"], path, orjson.loads(body) if body else {})
         return send(start_response, status, b"" if answer is None else orjson.dumps(answer))
 
     def _answer(self, environ: dict[str, Any], method: str, path: str, body: Any) -> Reply:
-        self.calls[f"{method} {kind(path)}"] += 1
-        user = self._user(environ)
+        self._count(method, path)
         if path == "api/health":
             return 200, {"database": "ok", "version": "11.1.4", "commit": "fake"}
+        user = self._user(environ)
         if match := re.fullmatch(r"api/public/dashboards/([^/]+)", path):
             return self._view(match[1])
         self.users.append(user)
         if user is None:
             return 401, {"message": "Unauthorized"}
-        if user != "admin":
+        if user != "admin" or (path == "api/datasources" and not self.may_list_sources):
             return 403, {
                 "message": "You'll need additional permissions to perform this action",
                 "title": "Access denied",
@@ -129,6 +165,12 @@ class FakeGrafana:
             if match := re.fullmatch(pattern, f"{method} {path}"):
                 return answer(self, body, *match.groups())
         return 404, {"message": "Not found"}
+
+    def _count(self, method: str, path: str) -> None:
+        if kind(path) in LOOKUPS:
+            self.lookups[kind(path)] += 1
+        else:
+            self.calls[f"{method} {kind(path)}"] += 1
 
     def _user(self, environ: dict[str, Any]) -> str | None:
         basic = "Basic " + base64.b64encode(f"admin:{self.password}".encode()).decode()
@@ -158,6 +200,9 @@ class FakeGrafana:
         version = self.dashboards.get(uid, {}).get("version", 0) + 1
         self.dashboards[uid] = {**dashboard, "version": version}
         return 200, {"id": 1, "uid": uid, "url": f"/d/{uid}/x", "status": "success", "version": version, "slug": "x"}
+
+    def list_sources(self, body: Any) -> Reply:
+        return 200, sorted(self.sources, key=lambda source: source["name"].lower() if isinstance(source, dict) else "")
 
     def read(self, body: Any, uid: str) -> Reply:
         if uid not in self.dashboards:
@@ -199,7 +244,7 @@ class FakeGrafana:
             return problem(404, "publicdashboards.notFound")
         if owner != uid:
             return problem(400, "publicdashboards.invalidUid")
-        self.rows[uid].update({key: value for key, value in body.items() if key == "isEnabled"})
+        self.rows[uid].update({key: value for key, value in body.items() if key in SWITCHES})
         return 200, self.rows[uid]
 
     def unpublish(self, body: Any, uid: str, name: str) -> Reply:
@@ -226,9 +271,7 @@ class FakeGrafana:
             "updatedBy": 1,
             "createdAt": made,
             "updatedAt": made,
-            "timeSelectionEnabled": False,
-            "isEnabled": bool(body.get("isEnabled")),
-            "annotationsEnabled": False,
+            **{name: bool(body.get(name)) for name in SWITCHES},
             "share": "public",
             "newInGrafana99": {},
         }
@@ -240,6 +283,7 @@ class FakeGrafana:
 
 ROUTES: tuple[tuple[str, Callable[..., Reply]], ...] = (
     (r"POST api/dashboards/db", FakeGrafana.save),
+    (r"GET api/datasources", FakeGrafana.list_sources),
     (r"GET api/dashboards/uid/([^/]+)", FakeGrafana.read),
     (r"DELETE api/dashboards/uid/([^/]+)", FakeGrafana.delete),
     (r"GET api/dashboards/uid/([^/]+)/public-dashboards", FakeGrafana.look),
@@ -252,7 +296,10 @@ KINDS = (
     (r".*/public-dashboards(/.*)?", "publication"),
     (r"api/dashboards/uid/.*", "dashboard"),
     (r"api/public/.*", "view"),
+    (r"api/datasources", "sources"),
+    (r"(.*/)?api/health", "health"),
 )
+LOOKUPS = ("health", "sources")
 
 
 def kind(path: str) -> str:

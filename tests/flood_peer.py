@@ -7,9 +7,11 @@ each connection in a thread; a client mode gets the service's host and port and 
 
 from __future__ import annotations
 
+import gzip
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 
@@ -40,9 +42,48 @@ def repeat(part: bytes, head: bytes = b"") -> Serve:
     return serve
 
 
+def answer(body: bytes, head: bytes = b"Content-Type: application/json") -> Serve:
+    """Answer each request with one whole body."""
+
+    def serve(opened: socket.socket) -> None:
+        while read_head(opened):
+            opened.sendall(b"HTTP/1.1 200 OK\r\n%b\r\nContent-Length: %d\r\n\r\n" % (head, len(body)) + body)
+
+    return serve
+
+
+def drip(part: bytes, head: bytes, seconds: float) -> Serve:
+    """Answer with `head`, then with `part` every so many seconds."""
+
+    def serve(opened: socket.socket) -> None:
+        if read_head(opened):
+            opened.sendall(head)
+            while True:
+                opened.sendall(part)
+                time.sleep(seconds)
+
+    return serve
+
+
+def zip_zeros(megabytes: int) -> bytes:
+    """Return so many MB of zeros, compressed to a thousandth."""
+    return gzip.compress(bytes(megabytes * 1024 * 1024))
+
+
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+
 SERVERS: dict[str, Serve] = {
     "continue": repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
     "endless-header": repeat(b"x" * 4096, b"HTTP/1.1 200 OK\r\nX: "),
+    "headers": repeat(b"X: y\r\n", b"HTTP/1.1 200 OK\r\n"),
+    "mixed-1xx": repeat(b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"),
+    "trailers": repeat(b"X: y\r\n", CHUNKED + b"2\r\n[]\r\n0\r\n"),
+    "tiny-chunks": repeat(b"1\r\n \r\n", CHUNKED),
+    "chunk-extension": repeat(b"x" * 4096, CHUNKED + b"2;"),
+    "drip-header": drip(b"X", b"HTTP/1.1 200 OK\r\nX: ", 0.01),
+    "bomb": lambda opened: answer(zip_zeros(200), b"Content-Encoding: gzip")(opened),
+    "nested-json": answer(b"[" + b"[]," * 2_700_000 + b"[]]"),
+    "numbers": answer(b"[" + b"0," * 4_000_000 + b"0]"),
 }
 
 CLIENTS: dict[str, Callable[[str, int], None]] = {}

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
 
-from app import create_app
+from app.application import create_app
 from app.clock import Clock
 from app.events import DeviceFailed, DeviceObserved, DeviceRemoved
 from app.settings import Settings

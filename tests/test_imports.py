@@ -97,7 +97,7 @@ def test_arrows_never_point_upward(room):
 
 def test_only_the_application_imports_blueprints():
     importers = {name_of(path) for path in MODULES for module in imports_of(path) if inside(module, "app.blueprints")}
-    assert {name for name in importers if not inside(name, "app.blueprints")} == {"app"}
+    assert {name for name in importers if not inside(name, "app.blueprints")} == {"app.application"}
 
 
 def test_only_settings_reads_the_environment():
@@ -111,7 +111,7 @@ def test_only_settings_reads_the_environment():
 
 def test_there_is_one_accessor_to_what_the_application_holds():
     users = {name_of(path) for path in MODULES if 'extensions["pluto"]' in path.read_text()}
-    assert users <= {"app", "app.blueprints.base"}
+    assert users <= {"app.application", "app.blueprints.base"}
 
 
 def test_nothing_reads_the_shared_material():

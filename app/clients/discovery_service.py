@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-import gevent
 import orjson
 import requests
 
+from app.clients.http import AnswerTooLarge, BoundedSession, ExchangeTimeout
+from app.clients.json_array import split_json_array
 from app.errors import DiscoveryFailed, PlutoError
 from app.miners.address import Address, AddressRule
 from app.miners.mac import normalise_mac
 from app.models import Found
+from app.throttle import throttled
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 8 * 1024 * 1024
+# orjson parses this much at once within 10 ms, whatever it is. Longer answers are parsed row by row.
+MAX_PARSED_AT_ONCE = 512 * 1024
 MAX_ROWS = 4096
-ROWS_AT_ONCE = 256
+# The longest known answer of a miner has 4 KiB.
+MAX_ROW = 64 * 1024
 MAX_TYPE = 64
-CHUNK = 64 * 1024
-CONNECT_SECONDS = 3.0
 
 Redact = Callable[[Mapping[str, Any]], dict[str, Any]]
-
-
-class _Late(Exception):
-    """The whole deadline passed. No OSError: urllib3 would take that for a failure of its socket."""
 
 
 class DiscoveryServiceClient:
@@ -45,11 +44,7 @@ class DiscoveryServiceClient:
         self._rule = rule
         self._redact = redact
         self._deadline = deadline
-        self._session = requests.Session()
-        self._session.trust_env = False
-        # Calls are rare: a kept connection would only be found dead after the service restarted.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
-        self._session.headers.update(headers)
+        self._session = BoundedSession(MAX_BODY, deadline)
 
     def discover(self, ip: str | None, mac: str | None) -> list[Found]:
         """Has the service scan now, or look at one address."""
@@ -63,48 +58,52 @@ class DiscoveryServiceClient:
         self._session.close()
 
     def _found(self, path: str, params: Mapping[str, str]) -> list[Found]:
-        rows = self._rows(self._body(path, params))
         found: list[Found] = []
-        for start in range(0, min(len(rows), MAX_ROWS), ROWS_AT_ONCE):
-            found += filter(None, map(self._row, rows[start : min(start + ROWS_AT_ONCE, MAX_ROWS)]))
-            gevent.sleep(0.001)  # polls go on beside it; 0 would not let their answers be read
-        dropped = len(rows) - len(found)
+        rows = 0
+        for row in throttled(self._rows(self._body(path, params))):
+            rows += 1
+            if rows <= MAX_ROWS and (device := self._row(row)):
+                found.append(device)
+        dropped = rows - len(found)
         if dropped:
-            log.warning("the discovery service named what is no miner", extra={"rows": len(rows), "dropped": dropped})
+            log.warning("the discovery service named what is no miner", extra={"rows": rows, "dropped": dropped})
         return found
 
-    def _body(self, path: str, params: Mapping[str, str]) -> bytes:
+    def _body(self, path: str, params: Mapping[str, str]) -> bytearray:
         try:
-            with gevent.Timeout(self._deadline, _Late):
-                return self._fetch(f"{self._base_url}/{path}", params)
-        except _Late:
+            status, body = self._session.fetch("GET", f"{self._base_url}/{path}", params=params, only_200=True)
+        except ExchangeTimeout:
             raise DiscoveryFailed(f"{self._name} gave no whole answer within {self._deadline:g} s") from None
+        except AnswerTooLarge:
+            limit = f"{MAX_BODY // 1024 // 1024} MiB"
+            raise DiscoveryFailed(f"{self._name} answered with more than {limit}, or with endless headers") from None
         except requests.ConnectionError:
             raise DiscoveryFailed(f"{self._name} cannot be reached, or it dropped the connection") from None
         except requests.RequestException as error:
             raise DiscoveryFailed(f"{self._name} gave no usable answer ({type(error).__name__})") from None
+        if status != 200:
+            raise DiscoveryFailed(f"{self._name} answered with {_status(status)}")
+        return body
 
-    def _fetch(self, url: str, params: Mapping[str, str]) -> bytes:
-        timeouts = (CONNECT_SECONDS, self._deadline)
-        with self._session.get(url, params=params, timeout=timeouts, stream=True, allow_redirects=False) as response:
-            if response.status_code != 200:
-                raise DiscoveryFailed(f"{self._name} answered with {_status(response.status_code)}")
-            body = bytearray()
-            for chunk in response.iter_content(CHUNK):
-                body += chunk
-                if len(body) > MAX_BODY:
-                    raise DiscoveryFailed(f"{self._name} answered with more than {MAX_BODY // 1024 // 1024} MiB")
-            return bytes(body)
-
-    def _rows(self, body: bytes) -> list[Any]:
+    def _rows(self, body: bytearray) -> Iterator[Any]:
+        """Yield the parsed rows; None for one that is too long. Raises DiscoveryFailed, also on the way."""
         try:
-            rows = orjson.loads(body)
-        except orjson.JSONDecodeError:
+            if len(body) <= MAX_PARSED_AT_ONCE:
+                rows = orjson.loads(body)
+                if not isinstance(rows, list):
+                    raise self._no_list(type(rows).__name__)
+                yield from rows
+            elif body[:1024].lstrip().startswith((b"{", b'"')):
+                raise self._no_list("something else")
+            else:
+                yield from (
+                    orjson.loads(row) if len(row) <= MAX_ROW else None for row in split_json_array(memoryview(body))
+                )
+        except ValueError:
             raise DiscoveryFailed(f"{self._name} did not answer with JSON; is this its address?") from None
-        if not isinstance(rows, list):
-            kind = type(rows).__name__
-            raise DiscoveryFailed(f"{self._name} answered with {kind} where a list of devices is expected")
-        return rows
+
+    def _no_list(self, kind: str) -> DiscoveryFailed:
+        return DiscoveryFailed(f"{self._name} answered with {kind} where a list of devices is expected")
 
     def _row(self, row: Any) -> Found | None:
         """None for a row that is no device's, or whose address is no miner's.

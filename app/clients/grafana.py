@@ -5,13 +5,12 @@ Grafana 13 calls `/api/*` deprecated and names no successor for public dashboard
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
-from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-import gevent
 import orjson
 import requests
 from requests.auth import AuthBase
@@ -30,19 +29,20 @@ from app.clients.grafana_answers import (
     Finding,
     Readings,
 )
+from app.clients.http import AnswerTooLarge, BoundedSession, ExchangeTimeout
 from app.errors import GrafanaDown, GrafanaRefused
 
+log = logging.getLogger(__name__)
+
 DEADLINE_SECONDS = 5.0
-CONNECT_SECONDS = 3.0
 MAX_BODY = 1024 * 1024
-CHUNK = 64 * 1024
+SUBPATH = "/grafana"
+
+# Of a public row: the link works, and its viewers may choose the time range.
+VISIBLE = {"isEnabled": True, "timeSelectionEnabled": True}
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _TOKEN = re.compile(r"[0-9a-f]{32}")
-
-
-class _Late(Exception):
-    """The whole deadline passed. No OSError: urllib3 would take that for a failure of its socket."""
 
 
 class TokenAuth(AuthBase):
@@ -78,20 +78,21 @@ def authentication(token: str | None, user: str | None, password: str | None) ->
 
 class GrafanaClient:
     """Each call answers with a Finding, or raises GrafanaDown (later it may work) or GrafanaRefused (somebody must
-    change the configuration). A call takes at most `deadline` seconds as a whole."""
+    change the configuration). A request takes at most `deadline` seconds as a whole.
+
+    The API is looked for at `base_url`, then below `/grafana`, as the Node backend appended that to GF_HOST. Owns which
+    of the two answered; both are asked again only after an answer that is not the API's.
+    """
 
     def __init__(self, base_url: str, auth: Any, deadline: float = DEADLINE_SECONDS) -> None:
-        self._base_url = base_url.rstrip("/")
+        given = base_url.rstrip("/")
+        has_subpath = urlsplit(given).path.endswith(SUBPATH)
+        self._candidates = (given,) if has_subpath else (given, given + SUBPATH)
+        self._found: str | None = None
+        self._logged: str | None = None
         self._name = f"Grafana at {urlsplit(base_url).netloc.rpartition('@')[2]}"
         self._deadline = deadline
-        self._session = requests.Session()
-        self._session.trust_env = False
-        self._session.auth = auth
-        # With a login cookie, Grafana would begin to ask for an Origin.
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # Calls are minutes apart: a kept connection would mostly be found dead.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
-        self._session.headers.update(headers)
+        self._session = BoundedSession(MAX_BODY, deadline, auth)
 
     def save(self, dashboard: Mapping[str, Any]) -> Answer:
         """Creates the dashboard, or replaces the one with its `uid`."""
@@ -107,33 +108,53 @@ class GrafanaClient:
 
     def look(self, uid: str) -> Answer:
         """Its public row. PRIVATE also when the dashboard itself is not there: Grafana does not look."""
-        return self._call(LOOK, "GET", self._public(uid), uid=uid)
+        answer = self._call(LOOK, "GET", self._public(uid), uid=uid)
+        fixed = answer.finding is Finding.PUBLIC and answer.row and answer.row.get("timeSelectionEnabled") is False
+        return Answer(Finding.RANGE_FIXED, answer.row) if fixed else answer
 
     def publish(self, uid: str, public_uid: str, access_token: str) -> Answer:
-        body = {"isEnabled": True, "uid": public_uid, "accessToken": access_token}
+        body = {**VISIBLE, "uid": public_uid, "accessToken": access_token}
         return self._call(PUBLISH, "POST", self._public(uid), body, uid=uid)
 
-    def switch(self, uid: str, public_uid: str, enabled: bool) -> Answer:
-        """Pauses or resumes; other fields keep what they have."""
-        return self._call(SWITCH, "PATCH", f"{self._public(uid)}/{quote(public_uid)}", {"isEnabled": enabled}, uid=uid)
+    def resume(self, uid: str, public_uid: str) -> Answer:
+        """Publish it again, with the time picker; other fields keep what they have."""
+        return self._change(uid, public_uid, VISIBLE)
+
+    def pause(self, uid: str, public_uid: str) -> Answer:
+        return self._change(uid, public_uid, {"isEnabled": False})
 
     def view(self, access_token: str) -> Answer:
         """Whether anybody's public dashboard has this token: PRIVATE when nobody's."""
         return self._call(VIEW, "GET", f"api/public/dashboards/{quote(access_token)}")
 
+    def data_sources(self) -> list[Any] | None:
+        """Return the data sources as Grafana lists them; None when the account may not see them."""
+        status, raw = self._request("GET", "api/datasources")
+        if status == 403:
+            return None
+        listed = _parsed(raw)
+        if status != 200 or not isinstance(listed, list):
+            raise self._refusal(status)
+        return listed
+
     def close(self) -> None:
         self._session.close()
+
+    def _change(self, uid: str, public_uid: str, fields: Mapping[str, bool]) -> Answer:
+        return self._call(SWITCH, "PATCH", f"{self._public(uid)}/{quote(public_uid)}", fields, uid=uid)
 
     @staticmethod
     def _public(uid: str) -> str:
         return f"api/dashboards/uid/{quote(uid)}/public-dashboards"
 
     def _call(self, readings: Readings, method: str, path: str, body: Any = None, uid: str = "") -> Answer:
-        status, raw = self._exchange(method, f"{self._base_url}/{path}", None if body is None else orjson.dumps(body))
+        status, raw = self._request(method, path, None if body is None else orjson.dumps(body))
         parsed = _parsed(raw)
+        if not isinstance(parsed, dict) or not parsed:  # every answer of Grafana's own to these calls is an object
+            raise self._refusal(status)
         key = status, str(parsed.get("messageId", ""))
         key = key if key in readings else (status, ANY)
-        if not parsed or key not in readings:  # every answer of Grafana's own is an object
+        if key not in readings:
             raise self._refusal(status)
         finding = readings[key]
         if finding is Finding.SAVED and parsed.get("uid") != uid:
@@ -151,31 +172,42 @@ class GrafanaClient:
             raise self._nonsense()
         return Answer(Finding.PUBLIC if row["isEnabled"] else Finding.PAUSED, row)
 
-    def _exchange(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
+    def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytearray]:
+        if self._found is None:
+            self._found = self._find_api()
+        return self._exchange(method, f"{self._found or self._candidates[0]}/{path}", body)
+
+    def _find_api(self) -> str | None:
+        """Return the first candidate whose health check answers as Grafana's; None when no one does."""
+        if len(self._candidates) == 1:
+            return self._candidates[0]
+        for base in self._candidates:
+            health = _parsed(self._exchange("GET", f"{base}/api/health")[1])
+            if isinstance(health, dict) and "database" in health:
+                if base != self._logged:
+                    self._logged = base
+                    log.info("Grafana's API answers", extra={"path": urlsplit(base).path or "/"})
+                return base
+        return None
+
+    def _exchange(self, method: str, url: str, body: bytes | None = None) -> tuple[int, bytearray]:
         try:
-            with gevent.Timeout(self._deadline, _Late):
-                return self._fetch(method, url, body)
-        except _Late:
+            return self._session.fetch(method, url, body=body)
+        except ExchangeTimeout:
             raise GrafanaDown("deadline", f"{self._name} gave no whole answer within {self._deadline:g} s") from None
+        except AnswerTooLarge:
+            limit = f"{MAX_BODY // 1024} KiB"
+            problem = f"{self._name} answered with more than {limit}, or with endless headers"
+            raise GrafanaDown("too_large", problem) from None
         except requests.ConnectionError:
             raise GrafanaDown("unreachable", f"{self._name} cannot be reached, or dropped the connection") from None
         except requests.RequestException as error:
             raise GrafanaDown("broken", f"{self._name} gave no usable answer ({type(error).__name__})") from None
 
-    def _fetch(self, method: str, url: str, body: bytes | None) -> tuple[int, bytes]:
-        headers = {"Content-Type": "application/json"} if body is not None else {}
-        timeouts = (CONNECT_SECONDS, self._deadline)
-        with self._session.request(
-            method, url, data=body, headers=headers, timeout=timeouts, stream=True, allow_redirects=False
-        ) as response:
-            received = bytearray()
-            for chunk in response.iter_content(CHUNK):
-                received += chunk
-                if len(received) > MAX_BODY:
-                    raise GrafanaDown("too_large", f"{self._name} answered with more than {MAX_BODY // 1024} KiB")
-            return response.status_code, bytes(received)
-
     def _refusal(self, status: int) -> GrafanaDown | GrafanaRefused:
+        """What an answer means that is none of the call's own. The API is looked for again if it was not the API's."""
+        if status in (200, 404) or 300 <= status < 400:
+            self._found = None
         for first, last, reason, sentence in REFUSALS:
             if first <= status <= last:
                 return GrafanaRefused(reason, f"{self._name} {sentence}")
@@ -187,10 +219,9 @@ class GrafanaClient:
         return GrafanaDown("nonsense", f"{self._name} does not answer as Grafana does; is this its address?")
 
 
-def _parsed(raw: bytes) -> dict[str, Any]:
-    """What is no JSON object says nothing."""
+def _parsed(raw: bytearray) -> Any:
+    """None of what is no JSON."""
     try:
-        parsed = orjson.loads(raw)
+        return orjson.loads(raw)
     except orjson.JSONDecodeError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+        return None

@@ -18,6 +18,7 @@ class Finding(StrEnum):
     PRIVATE = "private"  # the dashboard, if there is one, has no public row
     PAUSED = "paused"  # it has one, switched off
     PUBLIC = "public"  # it has one, switched on
+    RANGE_FIXED = "range_fixed"  # it has one, switched on, whose viewers cannot choose the time range
     RACED = "raced"  # somebody made or changed the public row meanwhile
     TAKEN = "taken"  # another row has this uid or access token
 

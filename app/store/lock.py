@@ -6,8 +6,6 @@ import fcntl
 from pathlib import Path
 from typing import Any
 
-import gevent
-
 from app.clock import Clock
 from app.errors import StoreLocked
 
@@ -46,6 +44,8 @@ class DataDirLock:
 def wait_until_free(path: Path, clock: Clock) -> None:
     """Waits up to 10 s for a predecessor (a gunicorn worker being replaced) to let go of LevelDB's lock on `path`.
     Raises StoreLocked. Never while this process has it open: looking would drop the lock."""
+    import gevent  # gunicorn's master, which holds the lock of the data directory, does without
+
     until = clock.monotonic() + PATIENCE_SECONDS
     while not is_free(path):
         if clock.monotonic() > until:

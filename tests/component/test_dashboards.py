@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +12,9 @@ from typing import Any
 import gevent
 import orjson
 import pytest
-from fake_grafana import FAULTS, FakeGrafana
+from fake_grafana import FAULTS, FakeGrafana, data_source
 from fakes import FakeClock, eventually
+from floods import flood_server, probed_loop
 from house import Service
 
 from app.services.dashboards.boards import device_uid
@@ -301,8 +304,11 @@ def test_a_failing_grafana_is_asked_rarely_and_keeps_its_links(
     assert {row["grafana"] for row in rows(service)} == {"unavailable"}
     assert links(service) == before
     assert service.scrape().get_one("pluto_grafana_up") == 0
-    assert 5 <= sum(grafana.calls.values()) <= 25
-    assert [record.getMessage() for record in caplog.records if "Grafana" in record.getMessage()] == ["Grafana fails"]
+    asked = sum(grafana.calls.values()) + grafana.lookups["sources"]
+    assert 5 <= asked <= 25
+    assert grafana.lookups["health"] <= 2 * asked
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [message for message in warnings if "Grafana" in message] == ["Grafana fails"]
     grafana.fault = None
     grafana.wipe()
     wait(service, 200, step=5)
@@ -315,11 +321,12 @@ def test_a_failing_grafana_is_asked_rarely_and_keeps_its_links(
 def test_a_refusal_is_not_asked_again_within_a_minute(house: Any, grafana: FakeGrafana) -> None:
     grafana.fault = "401"
     service, _ = house()
-    grafana.calls.clear()
+    grafana.lookups.clear()
     wait(service, 59, step=1)
-    assert dict(grafana.calls) == {}
+    assert dict(grafana.lookups) == {}
     wait(service, 40, step=1)
-    assert sum(grafana.calls.values()) == 1
+    assert grafana.lookups["sources"] == 1
+    assert dict(grafana.calls) == {}
 
 
 def test_a_dead_grafana_backs_off_to_a_minute(house: Any, grafana: FakeGrafana) -> None:
@@ -328,9 +335,9 @@ def test_a_dead_grafana_backs_off_to_a_minute(house: Any, grafana: FakeGrafana) 
     grafana.calls.clear()
     asked = []
     for _ in range(400):
-        before = sum(grafana.calls.values())
+        before = grafana.lookups["sources"]
         wait(service, 1, step=1)
-        asked.append(sum(grafana.calls.values()) - before)
+        asked.append(grafana.lookups["sources"] - before)
     assert max(asked) <= 1
     assert 8 <= sum(asked) <= 20
     assert sum(asked[-60:]) <= 3
@@ -344,7 +351,7 @@ def test_a_slow_grafana_delays_no_poll_and_no_request(
     fleet = make_fleet("2.12", "2.12")
     service = make_service(fleet, gf_host=grafana.url, grafana_token=grafana.token)
     service.imprint(*fleet)
-    eventually(lambda: sum(grafana.calls.values()) == 1)
+    eventually(lambda: grafana.lookups["health"] == 1)
     service.await_status("online", *fleet)
     before, slowest, until = service.observed(fleet[0].mac), 0.0, time.monotonic() + 6
     while time.monotonic() < until:
@@ -355,11 +362,26 @@ def test_a_slow_grafana_delays_no_poll_and_no_request(
     assert slowest < 0.25
     assert service.observed(fleet[0].mac) - before >= 10
     assert not service.runtime.dashboards.available
-    grafana.calls.clear()
-    eventually(lambda: sum(grafana.calls.values()) == 1, within=10)
+    grafana.lookups.clear()
+    eventually(lambda: grafana.lookups["health"] == 1, within=10)
     began = time.monotonic()
     service.stop()
     assert time.monotonic() - began < 3, "stopping does not wait for Grafana"
+
+
+@pytest.mark.parametrize("mode", ["continue", "trailers", "bomb"])
+def test_a_grafana_that_floods_delays_no_poll_and_no_request(mode: str, make_fleet: Make, make_service: Make) -> None:
+    """Its answer comes from another process, faster than it is read."""
+    with flood_server(mode) as port:
+        fleet = make_fleet("2.12", "2.12")
+        service = make_service(fleet, gf_host=f"http://127.0.0.1:{port}", grafana_token="glsa_fake")
+        service.imprint(*fleet)
+        service.await_status("online", *fleet)
+        eventually(lambda: not service.runtime.dashboards.available, within=10)
+        with probed_loop() as probe:  # not during the start, which itself takes longer
+            gevent.sleep(4)  # it is tried again after 1 and 2 s
+            assert service.client.get("/healthz").status_code == 200
+    assert probe.longest_block <= 0.05
 
 
 def test_stopped_means_that_nothing_more_is_asked(house: Any, grafana: FakeGrafana) -> None:
@@ -369,6 +391,96 @@ def test_stopped_means_that_nothing_more_is_asked(house: Any, grafana: FakeGrafa
     service.clock.advance(3600)
     gevent.sleep(0.05)
     assert dict(grafana.calls) == {}
+
+
+def test_the_time_picker_is_shown_and_comes_to_links_that_lack_it(house: Any, grafana: FakeGrafana) -> None:
+    service, _ = house()
+    public = grafana.public_links()
+    assert all(row["timeSelectionEnabled"] for row in grafana.rows.values())
+    assert {(board["time"]["from"], board["time"]["to"]) for board in grafana.dashboards.values()} == {
+        ("now-1h", "now")
+    }
+    for row in grafana.rows.values():
+        row.update(timeSelectionEnabled=False, annotationsEnabled=True)
+    grafana.calls.clear()
+    wait(service, RECHECK)
+    assert dict(grafana.calls) == {"GET publication": 3, "PATCH publication": 3}
+    assert all(row["timeSelectionEnabled"] and row["annotationsEnabled"] for row in grafana.rows.values())
+    assert grafana.public_links() == public
+
+
+def test_a_paused_link_keeps_its_time_picker(house: Any, grafana: FakeGrafana, make_service: Make) -> None:
+    service, fleet = house()
+    service.stop()
+    for row in grafana.rows.values():
+        row.update(timeSelectionEnabled=False)
+    make_service(
+        fleet, clock=service.clock, gf_host=grafana.url, grafana_token=grafana.token, publish_dashboards=False
+    ).settle()
+    assert {(row["isEnabled"], row["timeSelectionEnabled"]) for row in grafana.rows.values()} == {(False, False)}
+
+
+NODE = data_source("PBFA97CFB590B2093")
+OURS = data_source("pluto-prometheus", "Pluto")
+LOKI = data_source("loki", "A log store", type="loki", isDefault=True)
+FIRST, DEFAULT = data_source("first", "A"), data_source("default", "B", isDefault=True)
+SOURCES: dict[str, tuple[list[Any], str]] = {
+    "ours": ([LOKI, DEFAULT, NODE, OURS], "pluto-prometheus"),
+    "the Node project's": ([LOKI, DEFAULT, NODE], "PBFA97CFB590B2093"),
+    "the default one": ([LOKI, FIRST, DEFAULT], "default"),
+    "the first": ([LOKI, data_source("second", "B"), FIRST], "first"),
+    "none": ([LOKI], "pluto-prometheus"),
+    "unusable": ([data_source("x" * 41), data_source("a b"), data_source("c") | {"uid": None}, 5], "pluto-prometheus"),
+}
+
+
+def used_sources(grafana: FakeGrafana) -> set[str]:
+    text = orjson.dumps(list(grafana.dashboards.values())).decode()
+    return set(re.findall(r'"datasource":\{"type":"prometheus","uid":"([^"]*)"\}', text))
+
+
+@pytest.mark.parametrize("which", SOURCES)
+def test_dashboards_use_the_data_source_that_there_is(house: Any, grafana: FakeGrafana, which: str) -> None:
+    grafana.sources, used = SOURCES[which]
+    house()
+    assert used_sources(grafana) == {used}
+    assert grafana.lookups["sources"] == 1
+
+
+def test_without_the_permission_to_list_them_dashboards_use_our_data_source(
+    house: Any, grafana: FakeGrafana, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    grafana.may_list_sources = False
+    service, _ = house()
+    assert used_sources(grafana) == {"pluto-prometheus"} and len(links(service)) == 3
+    assert [record.reason for record in caplog.records if hasattr(record, "data_source")] == [
+        "this account may not list them"
+    ]
+
+
+def test_a_data_source_that_comes_later_is_used(house: Any, grafana: FakeGrafana) -> None:
+    grafana.sources = []
+    service, _ = house()
+    grafana.sources = [NODE]
+    wait(service, 2 * RECHECK)
+    assert used_sources(grafana) == {"PBFA97CFB590B2093"}
+    grafana.calls.clear()
+    wait(service, RECHECK)
+    assert dict(grafana.calls) == {"GET publication": 3}
+
+
+def test_a_url_without_its_path_works_both_ways(by_file: Any, house: Any, grafana: FakeGrafana) -> None:
+    grafana.base_path = "/grafana"
+    service, _ = house(gf_host=f"http://127.0.0.1:{grafana.port}")
+    assert len(links(service)) == 3
+    service.stop()
+    service, _ = by_file(gf_host=f"http://127.0.0.1:{grafana.port}")
+    grafana.wipe()
+    grafana.tick()
+    wait(service, RECHECK)
+    assert len(grafana.public_links()) == 3
+    assert used_sources(grafana) == {"pluto-prometheus"}
 
 
 # By file.

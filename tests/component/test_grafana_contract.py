@@ -110,7 +110,7 @@ def test_the_three_ways_to_log_in(base_path: str, token: str | None, user: str |
     assert client.save(dashboard(DASHBOARD)).finding is Finding.SAVED
     assert client.look(DASHBOARD).finding is Finding.PRIVATE
     assert client.publish(DASHBOARD, ROW, TOKEN).finding is Finding.PUBLIC
-    assert client.switch(DASHBOARD, ROW, False).finding is Finding.PAUSED
+    assert client.pause(DASHBOARD, ROW).finding is Finding.PAUSED
     assert client.view(TOKEN).finding is Finding.PAUSED
     assert client.check(DASHBOARD).finding is Finding.PRESENT
     assert client.remove(DASHBOARD).finding is Finding.ABSENT

@@ -26,6 +26,24 @@ def known(service: Service) -> set[str]:
     return {device["mac"] for device in service.devices()}
 
 
+def modules_of(pid: int) -> set[str]:
+    """The compiled libraries that a process has loaded: what it maps tells what it imported."""
+    return {Path(line.split()[-1]).name.split(".")[0] for line in Path(f"/proc/{pid}/maps").read_text().splitlines()}
+
+
+def test_the_master_holds_the_lock_and_imports_nothing_of_the_service(service: Service) -> None:
+    """The service in both processes would cost 40 MB more."""
+    [worker] = service.workers()
+    heavy = {"plyvel", "_plyvel", "_greenlet", "_gevent_cgreenlet", "corecext", "_zeroconf"}
+    assert modules_of(worker) & heavy
+    assert not modules_of(service.pid) & heavy
+    assert rss_of(service.pid) < 32_000_000
+
+
+def rss_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def second_start(service: Service, folder: Path) -> Service:
     """On the same data directory, at another port, with a log of its own."""
     folder.mkdir(exist_ok=True)

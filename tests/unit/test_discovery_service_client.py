@@ -2,12 +2,14 @@
 
 import logging
 import time
+from contextlib import suppress
 from ipaddress import IPv4Network as Net
 from urllib.parse import parse_qs, urlsplit
 
 import gevent
 import orjson
 import pytest
+from floods import flood_server, probed_loop
 from gevent.server import StreamServer
 
 from app.clients import discovery_service
@@ -252,3 +254,43 @@ def test_credentials_in_the_url_are_not_told(service):
     with pytest.raises(DiscoveryFailed) as caught:
         DiscoveryServiceClient(url, RULE, clean_info).discovered({})
     assert "canary" not in str(caught.value)
+
+
+FLOODS = ("continue", "endless-header", "headers", "mixed-1xx", "trailers", "tiny-chunks", "chunk-extension", "bomb",
+          "nested-json", "drip-header", "numbers")  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", FLOODS)
+def test_a_flood_holds_neither_the_loop_nor_memory(mode):
+    with flood_server(mode) as port:
+        client = DiscoveryServiceClient(f"http://127.0.0.1:{port}", RULE, clean_info, deadline=2.0)
+        with probed_loop() as probe, suppress(DiscoveryFailed):
+            assert client.discovered({}) == []
+        client.close()
+    assert probe.longest_block <= 0.05
+    assert probe.memory_growth <= 20_000_000
+
+
+def long_list(*rows):
+    """Longer than what is parsed at once."""
+    padding = ROW | {"info": {"hostname": "bitaxe", "note": 'a"]}, [{\\' * 4000}}
+    return [*rows, *[padding] * 30]
+
+
+def test_a_long_list_is_read_row_by_row(service, client, caplog):
+    service.json(long_list(ROW, 5, [], "x", ROW | {"info": {"note": "x" * 70_000}}))
+    with caplog.at_level(logging.WARNING):
+        found = client.discovered({})
+    assert len(found) == 31 and found[0].info == ROW["info"] and found[1].info["note"].startswith('a"]')
+    assert [(record.rows, record.dropped) for record in caplog.records] == [(35, 4)]
+
+
+@pytest.mark.parametrize("spoil", [lambda text: text[:-1], lambda text: text + b"x", lambda text: text[:-3] + b"]"])
+def test_a_long_list_that_is_not_whole_is_no_answer(service, client, spoil):
+    service.bytes(spoil(orjson.dumps(long_list())), "application/json")
+    fails(client, "did not answer with JSON")
+
+
+def test_a_long_answer_of_another_shape_is_no_answer(service, client):
+    service.json({"data": long_list()})
+    fails(client, "where a list of devices is expected")

@@ -186,7 +186,7 @@ def test_the_fingerprint_is_of_the_content() -> None:
 
 def test_templates_hold_no_hostname_and_no_secret() -> None:
     for path in FOLDER.glob("*.json"):
-        assert set(re.findall(r"@@(\w+)@@", path.read_text())) <= {"uid", "title", "mac"}
+        assert set(re.findall(r"@@(\w+)@@", path.read_text())) <= {"uid", "title", "mac", "data_source"}
 
 
 # Titles and names.

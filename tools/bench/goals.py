@@ -47,6 +47,7 @@ def _sick(options: Options) -> bool:
 GOALS = (
     Goal("core_percent", 0.6, _plain(12)),
     Goal("rss", 75, _plain(12)),
+    Goal("pss_both", 78.6, _plain(12)),  # 75 MiB
     Goal("written_day", 30, _plain(12)),
     Goal("cpu_per_1000", 0.85, _mode(1000, KEEP_ALIVE)),
     Goal("cpu_per_1000", 0.50, _mode(5000, KEEP_ALIVE)),
@@ -55,6 +56,7 @@ GOALS = (
     Goal("cpu_vs_bare", 1.5, lambda options: options.n >= 1000),
     Goal("cpu_vs_prometheus", 1.0, lambda options: options.n >= 1000),
     Goal("rss", 110, _plain(1000)),
+    Goal("pss_both", 120.6, _plain(1000)),  # 115 MiB
     Goal("update_p95", 40, _plain(1000)),
     Goal("metrics_p50", 15, _plain(1000)),
     Goal("list_p50", 40, _plain(1000)),

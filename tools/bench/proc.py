@@ -19,6 +19,12 @@ def rss_bytes(pid: int | str) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
 
 
+def pss_bytes(*pids: int) -> int:
+    """Their memory together: a page that several processes share counts once (PSS)."""
+    rollups = (Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:] for pid in pids)
+    return sum(int(line.split()[1]) * 1024 for lines in rollups for line in lines if line.startswith("Pss:"))
+
+
 def written_bytes(pid: int) -> int:
     """What it made the kernel write to a disk; pages that it rewrites before that count once."""
     return _fields(Path(f"/proc/{pid}/io").read_text())["write_bytes"]

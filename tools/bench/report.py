@@ -41,6 +41,8 @@ ROWS = (
     Row("rss_growth", "  growth over the window", "MB", "rss_growth", 1 / MB),
     Row("rss_restarted", "  started again, after 3 intervals", "MB", "restart.rss", 1 / MB),
     Row("rss_master", "memory (RSS) of the master", "MB", "service.rss_master", 1 / MB),
+    Row("pss_both", "memory (PSS) of both", "MB", "service.pss_both", 1 / MB),
+    Row("pss_master", "  of the master", "MB", "service.pss_master", 1 / MB),
     Row("update_p50", "stat_update, written → had, p50", "ms", "service.stat_update_ms.p50"),
     Row("update_p95", "  p95", "ms", "service.stat_update_ms.p95"),
     Row("update_p99", "  p99", "ms", "service.stat_update_ms.p99"),

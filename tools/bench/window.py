@@ -8,7 +8,7 @@ from typing import Any
 
 from .figures import spread
 from .options import Options
-from .proc import cpu_seconds, rss_bytes, written_bytes
+from .proc import cpu_seconds, pss_bytes, rss_bytes, written_bytes
 from .processes import Part
 from .service import Service
 
@@ -58,6 +58,9 @@ def measure(service: Service, options: Options, parts: list[Part]) -> dict[str, 
         "rss_start": before.rss,
         "rss": after.rss,
         "rss_master": rss_bytes(service.master),
+        "pss": pss_bytes(pid),
+        "pss_master": pss_bytes(service.master),
+        "pss_both": pss_bytes(pid, service.master),
         "lost": told["lost"],
         "flush_ms": spread((end - start for start, end in told["flushes"]), 50, scale=1e3),
         "written": writes_per_day(written, told["flushes"]),

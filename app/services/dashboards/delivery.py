@@ -3,8 +3,9 @@ provisioning reads."""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,13 +15,22 @@ from app.clients.grafana import GrafanaClient
 from app.clients.grafana_answers import Finding
 from app.errors import DashboardUnsettled, GrafanaDown
 from app.services.dashboards.boards import UIDS, Board
+from app.services.dashboards.data_sources import DATA_SOURCE_UID, choose_data_source
 from app.services.dashboards.templates import Dashboard, encoded, fingerprint
+
+log = logging.getLogger(__name__)
+
+DATA_SOURCE_SECONDS = 300.0
 
 
 class Delivery(Protocol):
     """Raises GrafanaError. `ahead`: needs no answer from Grafana, so it need not wait for one either."""
 
     ahead: bool
+
+    def data_source(self) -> str:
+        """Return the uid of the data source that the dashboards use."""
+        ...
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
         """What there is to do before Grafana can be asked about the board; cheap when it has this very dashboard."""
@@ -42,8 +52,23 @@ class Delivery(Protocol):
 class ApiDelivery:
     ahead = False
 
-    def __init__(self, grafana: GrafanaClient) -> None:
+    def __init__(self, grafana: GrafanaClient, monotonic: Callable[[], float]) -> None:
         self._grafana = grafana
+        self._monotonic = monotonic
+        self._data_source = ""
+        self._data_source_due = 0.0
+
+    def data_source(self) -> str:
+        """Ask Grafana at most every five minutes: one may be added, or replaced. Without an answer it is our own."""
+        if self._monotonic() >= self._data_source_due:
+            listed = self._grafana.data_sources()
+            found = choose_data_source(listed or ())
+            if (used := found or DATA_SOURCE_UID) != self._data_source:
+                self._data_source = used
+                reason = "found" if found else "this account may not list them" if listed is None else "there is none"
+                log.info("the dashboards use a data source", extra={"data_source": used, "reason": reason})
+            self._data_source_due = self._monotonic() + DATA_SOURCE_SECONDS
+        return self._data_source
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
         """Each save is a version in Grafana's history, so only what differs is sent."""
@@ -75,6 +100,10 @@ class FileDelivery:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._disk: Any = None
+
+    def data_source(self) -> str:
+        """Files are written before Grafana answers, so it is not asked; docs/grafana.md says how to use another."""
+        return DATA_SOURCE_UID
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
         self._on_disk(_write, self._folder, self._path(board.uid), encoded(dashboard))

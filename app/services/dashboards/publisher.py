@@ -75,9 +75,10 @@ class Publisher:
         self._grafana.close()
 
     def _made(self, board: Board, title: str) -> Dashboard:
+        source = self._delivery.data_source()
         if board.mac:
-            return self._templates.device(board.uid, title, board.mac)
-        return self._templates.overview(board.uid, title)
+            return self._templates.device(board.uid, title, board.mac, source)
+        return self._templates.overview(board.uid, title, source)
 
     def _acts(self, uid: str, dashboard: Dashboard) -> dict[Act, Callable[[], Finding]]:
         grafana = self._grafana
@@ -86,8 +87,8 @@ class Publisher:
             Act.CHECK: lambda: grafana.check(uid).finding,
             Act.LOOK: lambda: self._learnt(uid, grafana.look(uid)),
             Act.PUBLISH: lambda: self._learnt(uid, grafana.publish(uid, *self._names(uid))),
-            Act.RESUME: lambda: self._learnt(uid, grafana.switch(uid, self._names(uid)[0], True)),
-            Act.PAUSE: lambda: self._learnt(uid, grafana.switch(uid, self._names(uid)[0], False)),
+            Act.RESUME: lambda: self._learnt(uid, grafana.resume(uid, self._names(uid)[0])),
+            Act.PAUSE: lambda: self._learnt(uid, grafana.pause(uid, self._names(uid)[0])),
             Act.RENAME: lambda: self._rename(uid),
         }
 

@@ -13,7 +13,7 @@ class Act(StrEnum):
     CHECK = "check"  # is the dashboard there?
     LOOK = "look"  # what of its public row?
     PUBLISH = "publish"
-    RESUME = "resume"
+    RESUME = "resume"  # switch the link on, and the time picker
     PAUSE = "pause"
     RENAME = "rename"  # other names for the public row
     DONE = "done"
@@ -34,6 +34,7 @@ NEXT: Mapping[Wish, Mapping[Finding, Act]] = {
         **_LOOK_FIRST,
         Finding.PRIVATE: Act.PUBLISH,
         Finding.PAUSED: Act.RESUME,
+        Finding.RANGE_FIXED: Act.RESUME,
         Finding.TAKEN: Act.RENAME,
         Finding.PUBLIC: Act.DONE,
     },
@@ -41,6 +42,7 @@ NEXT: Mapping[Wish, Mapping[Finding, Act]] = {
         **_DELIVER,
         **_LOOK_FIRST,
         Finding.PUBLIC: Act.PAUSE,
+        Finding.RANGE_FIXED: Act.PAUSE,
         Finding.PAUSED: Act.DONE,
         Finding.PRIVATE: Act.DONE,
     },

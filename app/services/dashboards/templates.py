@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from app.services.dashboards.data_sources import DATA_SOURCE_UID
+
 FOLDER = Path(__file__).resolve().parents[3] / "grafana_templates"
 
 _PLACEHOLDER = re.compile(r"@@(\w+)@@")
@@ -30,20 +32,24 @@ class Templates:
         self._device = orjson.loads((folder / "device.json").read_bytes())
         self._overview = orjson.loads((folder / "overview.json").read_bytes())
 
-    def device(self, uid: str, title: str, mac: str) -> Dashboard:
+    def device(self, uid: str, title: str, mac: str, data_source: str = DATA_SOURCE_UID) -> Dashboard:
         """Raises ValueError when `mac` is not one: it goes into queries."""
         if not _MAC.fullmatch(mac):
             raise ValueError(f"not a MAC: {mac!r}")
-        return self._made(self._device, {"uid": uid, "title": harmless(title), "mac": mac})
+        return self._made(self._device, _values(uid, title, data_source) | {"mac": mac})
 
-    def overview(self, uid: str, title: str) -> Dashboard:
-        return self._made(self._overview, {"uid": uid, "title": harmless(title)})
+    def overview(self, uid: str, title: str, data_source: str = DATA_SOURCE_UID) -> Dashboard:
+        return self._made(self._overview, _values(uid, title, data_source))
 
     @staticmethod
     def _made(template: Any, values: dict[str, str]) -> Dashboard:
         made = _filled(template, values)
         assert isinstance(made, dict)  # noqa: S101
         return made
+
+
+def _values(uid: str, title: str, data_source: str) -> dict[str, str]:
+    return {"uid": uid, "title": harmless(title), "data_source": data_source}
 
 
 def _filled(node: Any, values: dict[str, str]) -> Any:

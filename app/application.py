@@ -1,0 +1,60 @@
+"""The WSGI application, put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Flask
+from prometheus_flask_exporter import PrometheusMetrics
+
+from app.blueprints import admin, dashboards, devices, discovery, drift, jobs, logs, presets, system, web
+from app.blueprints.base import Api, OrjsonProvider
+from app.blueprints.errors import register_errors
+from app.blueprints.sockets import Sockets, is_engine_io
+from app.draining import Drain
+from app.events import Stopping
+from app.runtime import Runtime
+from app.security.bodies import MAX_BODY
+from app.security.guard import Guard
+from app.settings import Settings
+from app.version import VERSION
+
+
+def create_app(settings: Settings, **collaborators: Any) -> Flask:
+    """The WSGI application. Starts nothing: `app.extensions["pluto"].start()` does, after fork. `collaborators` go to
+    Runtime."""
+    app = Flask(__name__)
+    app.json = OrjsonProvider(app)
+    app.url_map.strict_slashes = False
+    app.url_map.merge_slashes = False
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY,
+        API_TITLE="Pluto",
+        API_VERSION=VERSION,
+        OPENAPI_VERSION="3.0.3",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi.json",
+    )
+    runtime = app.extensions["pluto"] = Runtime(settings, **collaborators)
+    PrometheusMetrics(app, path=None, group_by="url_rule", registry=runtime.registry)
+    api = Api(app)
+    for resource in (admin, dashboards, devices, discovery, drift, jobs, logs, presets, system):
+        api.register_blueprint(resource.blueprint)
+    app.register_blueprint(web.blueprint)
+    register_errors(app)
+    guard = app.extensions["guard"] = Guard(
+        settings,
+        runtime.clock.monotonic,
+        is_engine_io,
+        lambda: len(runtime.fleet) + runtime.discovery.count,
+        [web.source_of(app, page) for page in web.PAGES],
+        runtime.health.request_refused,
+    )
+    sockets = Sockets(runtime, guard.browsers.origin_allowed)
+    sockets.init_app(app)
+    guard.watch(sockets.server.server)
+    runtime.health.watch_clients(lambda: sockets.clients)
+    drain = Drain(lasting=is_engine_io)
+    runtime.events.subscribe(Stopping, lambda event: drain.close())
+    app.wsgi_app = guard.wrap(drain.wrap(app.wsgi_app))  # type: ignore[method-assign]
+    return app
