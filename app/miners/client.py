@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import orjson
+from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
 
 from app.clock import Clock
@@ -15,6 +16,7 @@ from app.errors import (
     DeviceBadPayload,
     DeviceCannot,
     DeviceDropped,
+    DeviceError,
     DeviceLocked,
     DeviceNeedsCode,
     DeviceRedirected,
@@ -121,6 +123,9 @@ class Miner:
         _require_success(reply)
         return reply.body
 
+    def allow_connect_seconds(self, seconds: float) -> None:
+        self._connection.connect_seconds = seconds
+
     def settle(self) -> None:
         """After a command: firmware that purges no sockets (AxeOS before 2.10) must not be left holding ours."""
         if not self._keep:
@@ -138,27 +143,45 @@ class Miners:
         self._check = check
         self._clock = clock
         self._by_address: WeakValueDictionary[Address, Miner] = WeakValueDictionary()
+        self._probes: dict[Address, AsyncResult[Reading]] = {}
 
     def at(self, address: Address) -> Miner:
         miner = self._by_address.get(address)
         if miner is None:
             miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_SECONDS)
+        miner.allow_connect_seconds(CONNECT_SECONDS)  # it may be a probe's, which allows less
         return miner
 
     def probe(self, address: Address, *, connect_seconds: float = 1.0, deadline: float = 3.0) -> Reading:
-        """Asks an address once whether it is a miner; leaves no connection behind. Raises DeviceError when it is
-        not."""
+        """Ask an address once whether it is a miner; leave no connection behind. Those who ask at the same time share
+        one request and its answer. Raises DeviceError when it is none."""
+        shared = self._probes.get(address)
+        if shared is None:
+            shared = self._probes[address] = AsyncResult()
+            try:
+                shared.set(self._probe(address, connect_seconds, deadline))
+            except DeviceError as error:
+                shared.set_exception(error)
+            except BaseException:
+                shared.set_exception(DeviceDropped("The probe was ended"))
+                raise
+            finally:
+                del self._probes[address]
+        reading: Reading = shared.get()
+        return reading
+
+    def _probe(self, address: Address, connect_seconds: float, deadline: float) -> Reading:
         held = self._by_address.get(address)
-        if held is not None:
-            with held.slot(deadline) as free:
-                if not free:
-                    raise DeviceTimeout(f"{address} is busy")
-                return held.info(deadline)
-        miner = Miner(address, self._check, self._clock, connect_seconds)
-        try:
-            return miner.info(deadline)
-        finally:
-            miner.close()
+        miner = held or Miner(address, self._check, self._clock, connect_seconds)
+        self._by_address[address] = miner  # a command or a poll that comes meanwhile waits for the same slot
+        with miner.slot(deadline) as free:
+            if not free:
+                raise DeviceTimeout(f"{address} is busy")
+            try:
+                return miner.info(deadline)
+            finally:
+                if held is None:
+                    miner.close()
 
 
 def _reading(reply: Reply, clock: Clock) -> Reading:

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 
 from app.clock import Clock
 from app.errors import StoreError
-from app.miners.address import Address, AddressRule
+from app.miners.address import NOWHERE, Address, AddressRule, address_of_record
 from app.models import Found
 from app.services.matching import Query, matches
 from app.services.mdns import MdnsBrowser
@@ -70,16 +70,19 @@ class BuiltinDiscovery:
         return [each for each in found if mac in (None, each.mac)]
 
     def discovered(self, query: Query) -> list[Found]:
-        with suppress(StoreError):  # a full disk hides nobody
-            self._repository.expire(self._clock.now() - self._ttl)
-        return [found for found in self._repository.all() if matches(found, query)]
+        """Return what is not too old; what is leaves the store at the next start, not here: this serves a GET."""
+        since = self._clock.now() - self._ttl
+        return [found for found in self._repository.seen_since(since) if matches(found, query)]
 
     def lookup(self, macs: Sequence[str]) -> list[Found]:
-        entries = (self._repository.get(mac) for mac in macs)
-        return [found for found in entries if found is not None]
+        since = self._clock.now() - self._ttl
+        seen = {found.mac: found for found in self._repository.seen_since(since)}
+        return [found for mac in macs if (found := seen.get(mac) or self._sightings.given(mac))]
 
     def addresses_of(self, mac: str) -> list[Address]:
-        return [Address.parse(found.ip) for found in self.lookup([mac])]
+        found = self._repository.get(mac)
+        address = address_of_record(found.ip) if found else NOWHERE
+        return [address] if address != NOWHERE else []
 
     def forget(self, mac: str) -> None:
         self._repository.forget(mac)
@@ -98,6 +101,8 @@ class BuiltinDiscovery:
     def start(self) -> None:
         """Reads what was remembered (the database is open by then) and listens for announcements. Scans nothing."""
         self._repository.load()
+        with suppress(StoreError):
+            self._repository.expire(self._clock.now() - self._ttl)
         if self._mdns:
             self._mdns.start()
 

@@ -73,9 +73,9 @@ class DiscoveryService:
         """Does nothing for a MAC that is not remembered."""
         self._source.forget(mac)
 
-    def locate(self, mac: str, subnet: IPv4Network | None = None) -> Address | None:
-        """Where the miner `mac` (normalised) answers now; None when it is nowhere. May take a scan of `subnet`."""
-        return self._locator.locate(mac, subnet)
+    def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
+        """Where the miner `mac` (normalised) answers now; None when it is nowhere. May take a scan of `subnets`."""
+        return self._locator.locate(mac, subnets)
 
     def start(self) -> None:
         self._source.start()

@@ -83,6 +83,10 @@ class DiscoveredRepository:
     def all(self) -> list[Found]:
         return list(self._entries.values())
 
+    def seen_since(self, since: datetime) -> list[Found]:
+        """Return the entries last seen at that moment or later; one without a readable time counts as never seen."""
+        return [found for found in self._entries.values() if _moment(found.last_seen) >= since]
+
     def get(self, mac: str) -> Found | None:
         """The entry of a normalised MAC."""
         return self._entries.get(mac)

@@ -82,6 +82,8 @@ def test_another_miner_at_the_address_is_a_miss_and_a_conflict(house):
     assert "02:00:5e:00:0a:0a" in device["conflict"]
     miner.clear_fault()
     service.round()
+    assert "conflict" in service.device(miner.mac)
+    service.round()
     assert "conflict" not in service.device(miner.mac)
 
 

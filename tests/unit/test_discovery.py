@@ -219,10 +219,11 @@ def test_one_mac_at_two_addresses_is_one_miner_at_the_known_address(house, caplo
 
 def test_a_monitored_miner_is_listed_without_being_asked(house):
     miner, _ = house.live((1, A, "2.12"), (2, B, "2.12"))
-    house.known[Address.parse(house.ip(1))] = Reading({"hostname": "polled"}, A, datetime.now(UTC))
+    house.known[Address.parse(house.ip(1))] = Reading({"hostname": "polled"}, A, datetime.now(UTC), is_cached=True)
     found = house.builtin().discover()
     assert places(found) == {A: house.ip(1), B: house.ip(2)} and found[0].info == {"hostname": "polled"}
     assert miner.connections_accepted == 0
+    assert house.seen == [(B, house.ip(2))]  # a cached reading is not a sighting
 
 
 def test_lookup_is_by_whole_macs_in_any_spelling(house):
@@ -285,7 +286,7 @@ def test_an_announcement_reaches_only_where_miners_may_be(house, announced):
 def test_locate_by_the_neighbour_table_asks_only_there(house):
     miner, other = house.live((1, A, "2.12"), (2, B, "2.12"))
     house.tell_neighbours()
-    assert house.builtin().locate(A, SUBNET) == Address.parse(house.ip(1))
+    assert house.builtin().locate(A, [SUBNET]) == Address.parse(house.ip(1))
     assert (miner.connections_accepted, other.connections_accepted) == (1, 0)
 
 
@@ -302,7 +303,7 @@ def test_locate_believes_no_stale_entry(house):
     service.discover()
     swap(miner, other)
     assert service.locate(A) is None
-    assert service.locate(A, SUBNET) == Address.parse(house.ip(2))
+    assert service.locate(A, [SUBNET]) == Address.parse(house.ip(2))
     assert places(service.lookup([A, B])) == {A: house.ip(2), B: house.ip(1)}
 
 
@@ -321,9 +322,9 @@ def test_locate_scans_the_subnet_last_and_tells_of_all_it_meets(house):
     miner.move((house.host(7), house.port))
     house.seen.clear()
     assert service.locate(A) is None
-    assert service.locate(A, SUBNET) == Address.parse(house.ip(7))
+    assert service.locate(A, [SUBNET]) == Address.parse(house.ip(7))
     assert set(house.seen) == {(A, house.ip(7)), (B, house.ip(2))}
-    assert service.locate(D, SUBNET) is None
+    assert service.locate(D, [SUBNET]) is None
 
 
 # A discovery service.
@@ -368,7 +369,7 @@ def test_a_service_scans_and_what_it_meets_is_announced(house, service):
 def test_a_service_is_asked_for_one_address(house, service):
     service.rows = [row("unknown")]
     found = house.external(service.url).discover(ip="127.62.0.5", mac=D.upper())
-    assert places(found) == {D: "127.62.0.5"} and house.seen == [(D, "127.62.0.5")]
+    assert places(found) == {D: "127.62.0.5"} and house.seen == []
     assert service.asked == [("/discover", "ip=127.62.0.5&mac=02%3A00%3A5e%3A00%3A62%3A0d")]
 
 
@@ -409,7 +410,7 @@ def test_beside_a_service_a_lost_miner_is_looked_for_all_the_same(house, service
     discovery.discover()
     assert discovery.locate(A) == Address.parse(house.ip(1))
     miner.move((house.host(7), house.port))
-    assert discovery.locate(A, SUBNET) == Address.parse(house.ip(7))
+    assert discovery.locate(A, [SUBNET]) == Address.parse(house.ip(7))
 
 
 def test_stop_ends_a_scan(house):
