@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.clients.grafana import GrafanaClient, authentication
+from app.clients.names import NameResolver
 from app.clock import Clock
 from app.events import DeviceDeleted, EventBus, Stopping
 from app.miners.address import NOWHERE, Address, AddressRule
@@ -265,7 +266,7 @@ class Runtime:
             return [*recorded, *source.addresses_of(mac)]
 
         locator = Locator(scanner, self.neighbours, sightings, remembered, settings.discovery_ports)
-        self.discovery = DiscoveryService(source, locator, self.rule)
+        self.discovery = DiscoveryService(source, locator, NameResolver(self.rule).resolve)
 
     def _make_dashboards(self, url: str, chance: Callable[[], float]) -> Dashboards:
         """With a login of its own the service uses Grafana's API; without one, files and a header, as the original."""

@@ -27,6 +27,7 @@ from app.errors import (
 )
 from app.miners.address import Address
 from app.miners.dialects import dialect_of, is_miner
+from app.miners.fields import known_fields
 from app.miners.http import CONNECT_SECONDS, Connection, Reply
 from app.miners.log_redaction import MAX_QUOTABLE, quotable
 from app.miners.mac import normalise_mac
@@ -71,11 +72,11 @@ class Miner:
             if taken:
                 self._slot.release()
 
-    def info(self, deadline: float, *, keep: bool = False) -> Reading:
-        """What the miner says of itself now. `keep` holds the connection open for a command that follows at once.
-        Raises DeviceError."""
+    def info(self, deadline: float, *, keep: bool = False, only_known: bool = False) -> Reading:
+        """What the miner says of itself now. `keep` holds the connection open for a command that follows at once;
+        `only_known` drops what means nothing to us. Raises DeviceError."""
         reply = self._connection.request("GET", INFO, deadline=deadline, keep=keep or self._keep)
-        reading = _reading(reply, self._clock)
+        reading = _reading(reply, self._clock, only_known=only_known)
         self._keep = dialect_of(reading.info).keep_alive
         return reading
 
@@ -178,14 +179,15 @@ class Miners:
             if not free:
                 raise DeviceTimeout(f"{address} is busy")
             try:
-                return miner.info(deadline)
+                return miner.info(deadline, only_known=True)
             finally:
                 if held is None:
                     miner.close()
 
 
-def _reading(reply: Reply, clock: Clock) -> Reading:
-    info = clean_info(_object(reply))
+def _reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
+    body = _object(reply)
+    info = clean_info(known_fields(body) if only_known else body)
     if not is_miner(info):
         raise DeviceBadPayload("The answer is not a miner's")
     return Reading(info, normalise_mac(info.get("macAddr")), clock.now())

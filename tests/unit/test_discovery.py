@@ -7,12 +7,14 @@ from ipaddress import IPv4Network as Net
 import gevent
 import orjson
 import pytest
+from floods import probed_loop
 from gevent import socket
 from gevent.pywsgi import WSGIServer
 
 from app.clients.discovery_service import DiscoveryServiceClient
+from app.clients.names import NameResolver
 from app.clock import Clock
-from app.errors import AddressForbidden, DiscoveryFailed, Invalid
+from app.errors import AddressForbidden, DiscoveryFailed, Invalid, TooSoon
 from app.events import EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.client import Miners
@@ -82,7 +84,7 @@ class House:
 
     def _service(self):
         locator = Locator(self.scanner, self.neighbours, self.sightings, self.source.addresses_of, [self.port])
-        service = DiscoveryService(self.source, locator, self.rule)
+        service = DiscoveryService(self.source, locator, NameResolver(self.rule).resolve)
         service.start()
         return service
 
@@ -176,6 +178,34 @@ def test_a_given_mac_names_only_who_has_none_of_its_own(house):
     assert places(service.lookup([D])) == {D: house.ip(1)}
 
 
+@pytest.mark.parametrize("name", ["localhost", "LocalHost"])
+def test_a_name_is_resolved_and_the_address_is_what_is_kept(tmp_path, name):
+    """Issue 10, 6. The only name that every machine resolves."""
+    house = House(tmp_path)
+    house.rule = AddressRule([Net("127.0.0.1/32")], [house.port])
+    house.scanner = Scanner(Miners(house.rule.check, house.clock).probe, house.rule, house.clock)
+    house.fleet = Fleet([MinerSpec("2.12", "601", "bitaxe", A, ("127.0.0.1", house.port))])
+    house.fleet.start()
+    where = f"127.0.0.1:{house.port}"
+    assert places(house.builtin().discover(ip=f" {name}:{house.port} ")) == {A: where}
+    assert places(house.source.lookup([A])) == {A: where}
+    house.close()
+
+
+def test_a_name_that_leads_where_no_miners_are_is_refused(house):
+    with pytest.raises(AddressForbidden, match="ALLOWED_DEVICE_NETWORKS"):
+        house.builtin().discover(ip="localhost")
+
+
+def test_a_name_that_does_not_resolve_says_so_and_many_do_not_hold_the_loop(house):
+    service = house.builtin()
+    with probed_loop() as probe:
+        for asked in [gevent.spawn(service.discover, ip=f"no-miner-{number}.invalid") for number in range(40)]:
+            with pytest.raises((Invalid, TooSoon), match="resolved"):
+                asked.get(timeout=10)
+    assert probe.longest_block < 0.05
+
+
 def test_a_given_mac_alone_filters(house):
     house.live((1, A, "2.12"), (2, B, "2.12"))
     service = house.builtin()
@@ -191,7 +221,17 @@ def test_a_forbidden_address_is_refused(house, ip):
 
 
 @pytest.mark.parametrize(
-    "ask", [{"ip": "bitaxe.local"}, {"ip": "127.1"}, {"ip": "fe80::1"}, {"mac": "5E-00"}, {"mac": "x"}]
+    "ask",
+    [
+        {"ip": "no-miner.invalid"},
+        {"ip": "a b"},
+        {"ip": "0x7f000001"},
+        {"ip": "localhost:0"},
+        {"ip": "127.1"},
+        {"ip": "fe80::1"},
+        {"mac": "5E-00"},
+        {"mac": "x"},
+    ],
 )
 def test_what_makes_no_sense_is_invalid(house, ask):
     with pytest.raises(Invalid) as caught:
