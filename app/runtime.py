@@ -349,8 +349,8 @@ class Runtime:
         return (around(address.host), *subnets)
 
     def _browser(self, found: Callable[[Address], None]) -> MdnsBrowser:
-        interfaces = self.settings.mdns_interfaces or [str(own.ip) for own in own_addresses()]
-        return MdnsBrowser(found, interfaces)
+        named = self.settings.mdns_interfaces
+        return MdnsBrowser(found, lambda: named or [str(own.ip) for own in own_addresses()])
 
 
 def _together(*stops: Callable[[], object]) -> None:
