@@ -34,6 +34,7 @@ from app.miners.mac import normalise_mac
 from app.miners.options import Options, options_from_asic
 from app.miners.redaction import clean_info
 from app.models import Reading
+from app.throttle import yield_if_due
 
 INFO = "/api/system/info"
 ASIC = "/api/system/asic"
@@ -186,6 +187,7 @@ class Miners:
 
 
 def _reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
+    yield_if_due()  # a scan may have many large answers ready at once
     body = _object(reply)
     info = clean_info(known_fields(body) if only_known else body)
     if not is_miner(info):
