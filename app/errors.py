@@ -332,3 +332,27 @@ class WrongMiner(DeviceError):
         self.expected = expected
         self.actual = actual
         self.address = address
+
+
+class MacNotTold(WrongMiner):
+    """The device's answer lacks the MAC address that it used to tell."""
+
+    def __init__(self, expected: str, address: str) -> None:
+        super().__init__(expected, "a miner without a MAC address", address)
+        self.args = (
+            f"{address} answers without a MAC address, but {expected} always told its own, so it may be another miner. "
+            "If its firmware was replaced by one that tells none, register it again (PUT /devices/imprint)",
+        )
+
+
+class DeviceInConflict(DeviceError):
+    """Nothing is written to a device while another miner claims its MAC or address."""
+
+    reason = "conflict"
+
+    def __init__(self, mac: str, conflict: str) -> None:
+        super().__init__(
+            f"Nothing is written to {mac} while it is in conflict: {conflict}. Switch the other miner off, or register "
+            "the right one again with its MAC and address (PUT /devices/imprint)"
+        )
+        self.mac = mac

@@ -51,9 +51,23 @@ class Device:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
+class MacSource(StrEnum):
+    """Where a miner's MAC came from. Only the first two are evidence that it is at an address: a caller may name any
+    MAC, and a cached reading says where the miner was when it was polled."""
+
+    ANSWER = "answer"
+    NEIGHBOURS = "neighbours"
+    CALLER = "caller"
+    CACHE = "cache"
+
+
+CONFIRMED = frozenset({MacSource.ANSWER, MacSource.NEIGHBOURS})
+
+
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A miner that discovery met. `mac` is None where nobody knows it."""
+    """A miner that discovery met. `mac` is None where nobody knows it; `source` says how it is known, and is None for
+    one from the store."""
 
     mac: str | None
     ip: str
@@ -61,17 +75,19 @@ class Found:
     type: str = "unknown"
     first_seen: str = ""
     last_seen: str = ""
+    source: MacSource | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One good answer of a miner. `info` is redacted; `mac` is what it says of itself, None on AxeOS before 2.3. `at`
-    is for people; intervals use `moment`."""
+    is for people; intervals use `moment`. `is_cached`: a scan took it from the last poll instead of asking."""
 
     info: Mapping[str, Any]
     mac: str | None
     at: datetime
     taken: Moment | None = None
+    is_cached: bool = False
 
     @property
     def moment(self) -> Moment:

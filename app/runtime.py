@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 
@@ -13,9 +14,10 @@ from prometheus_client import CollectorRegistry
 
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.clients.grafana import GrafanaClient, authentication
+from app.clients.names import NameResolver
 from app.clock import Clock
 from app.events import DeviceDeleted, EventBus, Stopping
-from app.miners.address import Address, AddressRule
+from app.miners.address import NOWHERE, Address, AddressRule
 from app.miners.client import Miners
 from app.miners.log_stream import LogStream
 from app.miners.redaction import clean_info
@@ -24,6 +26,7 @@ from app.schemas.device import DeviceEncoder
 from app.services.backup import Backups
 from app.services.builtin_discovery import BuiltinDiscovery
 from app.services.commands import Commands
+from app.services.conflicts import Conflicts
 from app.services.dashboards.delivery import ApiDelivery, Delivery, FileDelivery
 from app.services.dashboards.publisher import Publisher
 from app.services.dashboards.records import Boards
@@ -64,6 +67,7 @@ from app.services.settings import MinerSettings
 from app.services.sightings import Sightings
 from app.services.subnets import WIDEST_PREFIX, around, default_subnets, own_addresses
 from app.services.system_settings import SystemSettings
+from app.services.witness import Witness
 from app.services.write_behind import WriteBehind
 from app.settings import Settings, secret
 from app.store.devices import DeviceRepository
@@ -99,6 +103,7 @@ class Runtime:
             self.monitoring,
             self.rule,
             self.discovery.lookup,
+            self.conflicts,
             self.events,
             self.clock,
             auto_listen=settings.auto_listen,
@@ -109,8 +114,10 @@ class Runtime:
         self.relocation = Relocation(
             self.fleet,
             self.monitoring,
+            self.conflicts,
+            Witness(self.miners.probe, self.poller.neighbour),
             self.discovery.locate,
-            self._subnet_of,
+            self._subnets_for,
             self.events,
             self.clock,
             partial(self.health.loop_crashed, "relocation"),
@@ -144,9 +151,11 @@ class Runtime:
         self.miners = Miners(self.rule.check, self.clock)
         self.fleet = Fleet(DeviceRepository(self.database, clean_info), self.clock)
         self.neighbours = NeighbourTable(settings.neighbour_table, self.clock)
+        self.conflicts = Conflicts(self.fleet, Documents(self.database, "conflict"), self.events, self.clock)
         self.poller = Poller(
             self.fleet,
             self.neighbours,
+            self.conflicts,
             self.events,
             self.health,
             self.clock,
@@ -250,8 +259,14 @@ class Runtime:
                 settings.discovery_ttl,
                 self._browser if settings.mdns else None,
             )
-        locator = Locator(scanner, self.neighbours, sightings, source.addresses_of, settings.discovery_ports)
-        self.discovery = DiscoveryService(source, locator, self.rule)
+
+        def remembered(mac: str) -> list[Address]:
+            tracked = self.fleet.find(mac)
+            recorded = [tracked.address] if tracked and tracked.address != NOWHERE else []
+            return [*recorded, *source.addresses_of(mac)]
+
+        locator = Locator(scanner, self.neighbours, sightings, remembered, settings.discovery_ports)
+        self.discovery = DiscoveryService(source, locator, NameResolver(self.rule).resolve)
 
     def _make_dashboards(self, url: str, chance: Callable[[], float]) -> Dashboards:
         """With a login of its own the service uses Grafana's API; without one, files and a header, as the original."""
@@ -284,6 +299,7 @@ class Runtime:
             self.health.store_repaired(repair.recovered)
         self.loop_lag.start()
         self.fleet.load()
+        self.conflicts.load()
         self.presets.load()
         self.intents.load()
         self.drift.load()
@@ -321,23 +337,24 @@ class Runtime:
     def _known(self, address: Address) -> Reading | None:
         """What a monitored miner said seconds ago, so that a scan need not ask it again."""
         tracked = self.fleet.at(address)
-        return tracked.reading if tracked and tracked.observation.status is Status.ONLINE else None
+        if tracked and tracked.reading and tracked.observation.status is Status.ONLINE:
+            return replace(tracked.reading, is_cached=True)
+        return None
 
     def _subnets(self) -> tuple[IPv4Network, ...]:
         return self.settings.discovery_subnets or default_subnets()
 
-    def _subnet_of(self, address: Address) -> IPv4Network:
-        """Where a miner that left this address is looked for: the scanned subnet that holds it, unless that is wide."""
-        subnets = (
-            subnet
-            for subnet in self._subnets()
-            if IPv4Address(address.host) in subnet and subnet.prefixlen >= WIDEST_PREFIX
-        )
-        return next(subnets, around(address.host))
+    def _subnets_for(self, address: Address) -> tuple[IPv4Network, ...]:
+        """The networks in which a miner that left this address is looked for: all that are scanned, and the /24 around
+        it unless a small one of them holds it."""
+        subnets, ip = self._subnets(), IPv4Address(address.host)
+        if address == NOWHERE or any(ip in subnet and subnet.prefixlen >= WIDEST_PREFIX for subnet in subnets):
+            return subnets
+        return (around(address.host), *subnets)
 
     def _browser(self, found: Callable[[Address], None]) -> MdnsBrowser:
-        interfaces = self.settings.mdns_interfaces or [str(own.ip) for own in own_addresses()]
-        return MdnsBrowser(found, interfaces)
+        named = self.settings.mdns_interfaces
+        return MdnsBrowser(found, lambda: named or [str(own.ip) for own in own_addresses()])
 
 
 def _together(*stops: Callable[[], object]) -> None:

@@ -26,6 +26,7 @@ STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
     (errors.SecretsWithheld, 403),
     (errors.DiscoveryFailed, 502),
     (errors.WrongMiner, 409),
+    (errors.DeviceInConflict, 409),
     (errors.DevicesBusy, 409),
     (errors.KeyReused, 422),
     (errors.DeviceCannot, 400),

@@ -15,7 +15,7 @@ from app.clients.json_array import split_json_array
 from app.errors import DiscoveryFailed, PlutoError
 from app.miners.address import Address, AddressRule
 from app.miners.mac import normalise_mac
-from app.models import Found
+from app.models import Found, MacSource
 from app.throttle import throttled
 
 log = logging.getLogger(__name__)
@@ -112,8 +112,10 @@ class DiscoveryServiceClient:
         """
         try:
             info = self._redact(row.get("info") or {})
+            mac = normalise_mac(info.get("macAddr")) or normalise_mac(row.get("mac"))
             return Found(
-                mac=normalise_mac(info.get("macAddr")) or normalise_mac(row.get("mac")),
+                mac=mac,
+                source=MacSource.ANSWER if mac else None,
                 ip=str(self._rule.check(Address.parse(row["ip"]))),
                 info=info,
                 type=_text(row.get("type"))[:MAX_TYPE] or "unknown",

@@ -8,6 +8,7 @@ from typing import Any
 from weakref import WeakValueDictionary
 
 import orjson
+from gevent.event import AsyncResult
 from gevent.lock import BoundedSemaphore
 
 from app.clock import Clock
@@ -15,6 +16,7 @@ from app.errors import (
     DeviceBadPayload,
     DeviceCannot,
     DeviceDropped,
+    DeviceError,
     DeviceLocked,
     DeviceNeedsCode,
     DeviceRedirected,
@@ -25,12 +27,14 @@ from app.errors import (
 )
 from app.miners.address import Address
 from app.miners.dialects import dialect_of, is_miner
+from app.miners.fields import known_fields
 from app.miners.http import CONNECT_SECONDS, Connection, Reply
 from app.miners.log_redaction import MAX_QUOTABLE, quotable
 from app.miners.mac import normalise_mac
 from app.miners.options import Options, options_from_asic
 from app.miners.redaction import clean_info
 from app.models import Reading
+from app.throttle import yield_if_due
 
 INFO = "/api/system/info"
 ASIC = "/api/system/asic"
@@ -69,11 +73,11 @@ class Miner:
             if taken:
                 self._slot.release()
 
-    def info(self, deadline: float, *, keep: bool = False) -> Reading:
-        """What the miner says of itself now. `keep` holds the connection open for a command that follows at once.
-        Raises DeviceError."""
+    def info(self, deadline: float, *, keep: bool = False, only_known: bool = False) -> Reading:
+        """What the miner says of itself now. `keep` holds the connection open for a command that follows at once;
+        `only_known` drops what means nothing to us. Raises DeviceError."""
         reply = self._connection.request("GET", INFO, deadline=deadline, keep=keep or self._keep)
-        reading = _reading(reply, self._clock)
+        reading = _reading(reply, self._clock, only_known=only_known)
         self._keep = dialect_of(reading.info).keep_alive
         return reading
 
@@ -121,6 +125,9 @@ class Miner:
         _require_success(reply)
         return reply.body
 
+    def allow_connect_seconds(self, seconds: float) -> None:
+        self._connection.connect_seconds = seconds
+
     def settle(self) -> None:
         """After a command: firmware that purges no sockets (AxeOS before 2.10) must not be left holding ours."""
         if not self._keep:
@@ -138,31 +145,51 @@ class Miners:
         self._check = check
         self._clock = clock
         self._by_address: WeakValueDictionary[Address, Miner] = WeakValueDictionary()
+        self._probes: dict[Address, AsyncResult[Reading]] = {}
 
     def at(self, address: Address) -> Miner:
         miner = self._by_address.get(address)
         if miner is None:
             miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_SECONDS)
+        miner.allow_connect_seconds(CONNECT_SECONDS)  # it may be a probe's, which allows less
         return miner
 
     def probe(self, address: Address, *, connect_seconds: float = 1.0, deadline: float = 3.0) -> Reading:
-        """Asks an address once whether it is a miner; leaves no connection behind. Raises DeviceError when it is
-        not."""
+        """Ask an address once whether it is a miner; leave no connection behind. Those who ask at the same time share
+        one request and its answer. Raises DeviceError when it is none."""
+        shared = self._probes.get(address)
+        if shared is None:
+            shared = self._probes[address] = AsyncResult()
+            try:
+                shared.set(self._probe(address, connect_seconds, deadline))
+            except DeviceError as error:
+                shared.set_exception(error)
+            except BaseException:
+                shared.set_exception(DeviceDropped("The probe was ended"))
+                raise
+            finally:
+                del self._probes[address]
+        reading: Reading = shared.get()
+        return reading
+
+    def _probe(self, address: Address, connect_seconds: float, deadline: float) -> Reading:
         held = self._by_address.get(address)
-        if held is not None:
-            with held.slot(deadline) as free:
-                if not free:
-                    raise DeviceTimeout(f"{address} is busy")
-                return held.info(deadline)
-        miner = Miner(address, self._check, self._clock, connect_seconds)
-        try:
-            return miner.info(deadline)
-        finally:
-            miner.close()
+        miner = held or Miner(address, self._check, self._clock, connect_seconds)
+        self._by_address[address] = miner  # a command or a poll that comes meanwhile waits for the same slot
+        with miner.slot(deadline) as free:
+            if not free:
+                raise DeviceTimeout(f"{address} is busy")
+            try:
+                return miner.info(deadline, only_known=True)
+            finally:
+                if held is None:
+                    miner.close()
 
 
-def _reading(reply: Reply, clock: Clock) -> Reading:
-    info = clean_info(_object(reply))
+def _reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
+    yield_if_due()  # a scan may have many large answers ready at once
+    body = _object(reply)
+    info = clean_info(known_fields(body) if only_known else body)
     if not is_miner(info):
         raise DeviceBadPayload("The answer is not a miner's")
     return Reading(info, normalise_mac(info.get("macAddr")), clock.now(), clock.moment())

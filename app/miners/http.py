@@ -105,7 +105,7 @@ class Connection:
     ) -> None:
         self.address = address
         self._check = check
-        self._connect_seconds = connect_seconds
+        self.connect_seconds = connect_seconds
         self._socket: socket.socket | None = None
 
     def request(
@@ -157,7 +157,7 @@ class Connection:
             raise DeviceForbidden(str(error)) from None
         opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            opened.settimeout(self._connect_seconds)
+            opened.settimeout(self.connect_seconds)
             opened.connect((self.address.host, self.address.port))
             opened.settimeout(None)
             opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

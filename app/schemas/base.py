@@ -24,6 +24,10 @@ ADDRESS = {
     "pattern": f"^({_BYTE}[.]){{3}}{_BYTE}(:[1-9][0-9]{{0,4}})?$",
     "example": "192.168.1.5",
 }
+ADDRESS_OR_NAME = {
+    "pattern": f"^({_BYTE}[.]){{3}}{_BYTE}(:[1-9][0-9]{{0,4}})?$|^[A-Za-z][A-Za-z0-9.-]*(:[1-9][0-9]{{0,4}})?$",
+    "example": "bitaxe.local",
+}
 
 
 class StrictBoolean(fields.Boolean):

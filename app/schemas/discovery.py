@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import fields, post_load
+from marshmallow import fields, post_load, validate
 
-from app.schemas.base import ADDRESS, MAC, BaseSchema, CommaList, or_blank
+from app.schemas.base import ADDRESS_OR_NAME, MAC, BaseSchema, CommaList, or_blank
 from app.services.matching import Partial, Query
 
 
 class DiscoverSchema(BaseSchema):
-    ip = fields.String(metadata={"description": "Ask this one address", **or_blank(ADDRESS)})
+    ip = fields.String(
+        validate=validate.Length(max=320),
+        metadata={"description": "Ask this one address, or the host of this name", **or_blank(ADDRESS_OR_NAME)},
+    )
     mac = fields.String(
         metadata={"description": "The miner's MAC, for firmware that does not tell it", **or_blank(MAC)}
     )

@@ -11,7 +11,7 @@ from ipaddress import IPv4Network
 
 from app.clock import Clock
 from app.errors import StoreError
-from app.miners.address import Address, AddressRule
+from app.miners.address import NOWHERE, Address, AddressRule, address_of_record
 from app.models import Found
 from app.services.matching import Query, matches
 from app.services.mdns import MdnsBrowser
@@ -71,22 +71,30 @@ class BuiltinDiscovery:
         return [each for each in found if mac in (None, each.mac)]
 
     def discovered(self, query: Query) -> list[Found]:
-        with suppress(StoreError):  # a full disk hides nobody
-            self._repository.expire(self._elapsed_time_of_day() - self._ttl)
-        return [found for found in self._repository.all() if matches(found, query)]
+        """Return what is not too old; what is leaves the store at the next start, not here: this serves a GET."""
+        return [found for found in self._repository.seen_since(self._oldest_shown()) if matches(found, query)]
 
-    def _elapsed_time_of_day(self) -> datetime:
-        """The time of day, but not later than by the time that has passed since the start: a clock that is set ahead
-        forgets nobody."""
+    def _oldest_shown(self) -> datetime:
+        """Return the present less the TTL. The present is at most the start plus the time elapsed since, so a clock
+        that is set ahead while the service runs hides no miner."""
         day, seconds = self._began
-        return min(self._clock.now(), day + timedelta(seconds=self._clock.monotonic() - seconds))
+        return min(self._clock.now(), day + timedelta(seconds=self._clock.monotonic() - seconds)) - self._ttl
+
+    def _expire(self) -> None:
+        """Delete what is too old, unless that is everything: a clock that is years ahead at the start, which is soon
+        corrected, then costs no record."""
+        if self._repository.seen_since(self._oldest_shown()):
+            with suppress(StoreError):
+                self._repository.expire(self._oldest_shown())
 
     def lookup(self, macs: Sequence[str]) -> list[Found]:
-        entries = (self._repository.get(mac) for mac in macs)
-        return [found for found in entries if found is not None]
+        seen = {found.mac: found for found in self._repository.seen_since(self._oldest_shown())}
+        return [found for mac in macs if (found := seen.get(mac) or self._sightings.given(mac))]
 
     def addresses_of(self, mac: str) -> list[Address]:
-        return [Address.parse(found.ip) for found in self.lookup([mac])]
+        found = self._repository.get(mac)
+        address = address_of_record(found.ip) if found else NOWHERE
+        return [address] if address != NOWHERE else []
 
     def forget(self, mac: str) -> None:
         self._repository.forget(mac)
@@ -105,6 +113,7 @@ class BuiltinDiscovery:
     def start(self) -> None:
         """Reads what was remembered (the database is open by then) and listens for announcements. Scans nothing."""
         self._repository.load()
+        self._expire()
         if self._mdns:
             self._mdns.start()
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.clock import Clock
-from app.errors import Invalid, TooSoon, WrongMiner
+from app.errors import DeviceInConflict, Invalid, TooSoon, WrongMiner
 from app.events import DeviceDeleted, EventBus, MinerMissing
 from app.miners.address import NOWHERE
 from app.miners.client import Miner
@@ -40,27 +40,34 @@ class Commands:
         self._restarted.pop(event.mac, None)
 
     @contextmanager
-    def held(self, tracked: Tracked) -> Iterator[Miner]:
-        """The device's miner, for whoever waits at most 5 s for it. Raises Invalid for a device without an address,
-        TooSoon when somebody else keeps it."""
-        if tracked.address == NOWHERE:
-            raise Invalid("Device IP not available")
-        miner = self._miner_at(tracked.address)
-        with miner.slot(SLOT_PATIENCE_SECONDS) as free:
-            if not free:
-                raise TooSoon("This miner is busy with another command", SLOT_PATIENCE_SECONDS)
-            try:
-                yield miner
-            finally:
-                miner.settle()
+    def held(self, tracked: Tracked, *, read_only: bool = False) -> Iterator[Miner]:
+        """Hold the slot of the device's miner, which is waited for at most 5 s. Raises Invalid for a device without an
+        address, TooSoon when somebody else keeps the slot, DeviceInConflict unless the caller only reads."""
+        until = self._clock.monotonic() + SLOT_PATIENCE_SECONDS
+        while True:
+            if tracked.address == NOWHERE:
+                raise Invalid("Device IP not available")
+            miner = self._miner_at(tracked.address)
+            with miner.slot(max(until - self._clock.monotonic(), 0.0)) as free:
+                if not free:
+                    raise TooSoon("This miner is busy with another command", SLOT_PATIENCE_SECONDS)
+                if miner.address != tracked.address:
+                    continue  # the device moved while we waited: whoever is here now is another miner
+                if tracked.conflict and not read_only:
+                    raise DeviceInConflict(tracked.mac, tracked.conflict)
+                try:
+                    yield miner
+                finally:
+                    miner.settle()
+                return
 
     def verified(self, tracked: Tracked, miner: Miner) -> Reading:
         """A fresh reading that is the device's own, on the connection that the next command goes out on. Raises
         DeviceError: WrongMiner when another miner answers, which is then looked for."""
         reading = miner.info(DEADLINE_SECONDS, keep=True)
-        neighbour = self._poller.neighbour(reading, tracked.address)
+        neighbour = self._poller.neighbour(reading, miner.address)
         try:
-            require_same(tracked.mac, tracked.address, reading, tracked.info, neighbour, strict=True)
+            require_same(tracked.mac, miner.address, reading, tracked.info, neighbour, strict=True)
         except WrongMiner:
             self._events.publish(MinerMissing(tracked.mac))
             raise

@@ -8,16 +8,18 @@ from typing import Any
 
 from app.clock import Clock, iso
 from app.errors import DeviceBadPayload, Invalid, NothingToImprint
-from app.events import DeviceDeleted, EventBus
+from app.events import DeviceDeleted, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.mac import normalise_mac, spelled
 from app.miners.redaction import redact
 from app.miners.telemetry import MEASURED_FIELDS
-from app.models import Device, Found
+from app.models import Device, Found, MacSource
+from app.services.conflicts import Conflicts
 from app.services.fleet import Fleet, Tracked
 from app.services.monitoring import Monitoring
 
-_UNSTORED = frozenset({"frequencyOptions", "coreVoltageOptions"})
+# Not kept of what a client sends back: what we add, and what only the miner itself may say.
+_UNSTORED = frozenset({"frequencyOptions", "coreVoltageOptions", "macAddr"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class DeviceService:
         monitoring: Monitoring,
         rule: AddressRule,
         lookup: Callable[[list[str]], list[Found]],
+        conflicts: Conflicts,
         events: EventBus,
         clock: Clock,
         *,
@@ -46,6 +49,7 @@ class DeviceService:
         self._monitoring = monitoring
         self._rule = rule
         self._lookup = lookup
+        self._conflicts = conflicts
         self._events = events
         self._clock = clock
         self._auto_listen = auto_listen
@@ -70,27 +74,38 @@ class DeviceService:
         """Registers what discovery knows under these MACs (whole, case-blind), and devices named by hand with MAC and
         address.
 
-        Adds only. A device that answers under its record's address keeps it. Raises NothingToImprint, AddressForbidden,
-        Invalid.
+        Adds only. A known device stays where its record says, unless it does not answer there and was named by hand;
+        where discovery saw it is a hint to look there. Naming a device that is in conflict ends the conflict, and the
+        address named by hand then counts. Raises NothingToImprint, AddressForbidden, Invalid.
         """
         wanted = [mac for mac in map(normalise_mac, macs) if mac]
         named = [Found(_valid_mac(mac), str(self._rule.check_given(Address.parse(ip))), {}) for mac, ip in by_hand]
-        found = {each.mac: each for each in [*self._lookup(wanted), *named] if each.mac}
+        seen = self._lookup(wanted)
+        found = {each.mac: each for each in [*seen, *named] if each.mac}
         known = {mac: tracked.device for mac in wanted if mac not in found and (tracked := self._fleet.find(mac))}
         if not found and not known:
             raise NothingToImprint(wanted)
-        kept = self._fleet.keep(self._imprinted(each) for each in found.values()) if found else []
+        addresses = {each.mac: each.ip for each in named}
+        kept = self._fleet.keep(self._imprinted(each, addresses) for each in found.values()) if found else []
+        devices = [*kept, *(self._fleet.get(mac) for mac in known)]
+        for tracked in devices:
+            self._conflicts.end(tracked)
         if self._auto_listen:
             self._monitoring.watch(kept)
-        return [*kept, *(self._fleet.get(mac) for mac in known)]
+        for each in seen:
+            if each.mac and each.source is not MacSource.CALLER:
+                self._events.publish(MinerSeen(each.mac, each.ip))
+        return devices
 
-    def _imprinted(self, found: Found) -> Device:
+    def _imprinted(self, found: Found, addresses: Mapping[str | None, str]) -> Device:
+        """`addresses`: those named by hand."""
         assert found.mac  # noqa: S101
         now = iso(self._clock.now())
         tracked = self._fleet.find(found.mac)
         if tracked is None:
             return Device(found.mac, found.ip, found.type, found.info, created_at=now, updated_at=now)
-        ip = tracked.device.ip if tracked.up else found.ip
+        stays = found.mac not in addresses or (tracked.up and not tracked.conflict)
+        ip = tracked.device.ip if stays else found.ip
         kind = found.type if found.type != "unknown" else tracked.device.type
         return replace(tracked.record(), ip=ip, type=kind, info=tracked.info or found.info, updated_at=now)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network
 from typing import Protocol
 
 from app.errors import Invalid
-from app.miners.address import Address, AddressRule
+from app.miners.address import Address
 from app.miners.mac import normalise_mac
 from app.models import Found
 from app.services.locator import Locator
@@ -41,10 +41,11 @@ class DiscoverySource(Protocol):
 class DiscoveryService:
     """Judges what callers ask, and has `source` or `locator` do it. Owns nothing."""
 
-    def __init__(self, source: DiscoverySource, locator: Locator, rule: AddressRule) -> None:
+    def __init__(self, source: DiscoverySource, locator: Locator, resolve: Callable[[str], Address]) -> None:
+        """`resolve` makes an allowed address of what a caller names."""
         self._source = source
         self._locator = locator
-        self._rule = rule
+        self._resolve = resolve
 
     @property
     def count(self) -> int:
@@ -55,9 +56,10 @@ class DiscoveryService:
         """Looks now: at one address (nobody there: []), else at all subnets. Blank means not given.
 
         With `ip`, `mac` names a miner that does not report its own; if it does, its own counts. Alone, `mac` filters.
-        Raises Invalid for what is no address or MAC, AddressForbidden where miners are not contacted, DiscoveryFailed.
+        `ip` may be a host name. Raises Invalid for what is no address, name or MAC, AddressForbidden where miners are
+        not contacted, DiscoveryFailed.
         """
-        address = self._rule.check_given(Address.parse(ip)) if ip and ip.strip() else None
+        address = self._resolve(ip) if ip and ip.strip() else None
         return self._source.discover(address, _given_mac(mac) if mac and mac.strip() else None)
 
     def discovered(self, query: Query) -> list[Found]:
@@ -73,9 +75,9 @@ class DiscoveryService:
         """Does nothing for a MAC that is not remembered."""
         self._source.forget(mac)
 
-    def locate(self, mac: str, subnet: IPv4Network | None = None) -> Address | None:
-        """Where the miner `mac` (normalised) answers now; None when it is nowhere. May take a scan of `subnet`."""
-        return self._locator.locate(mac, subnet)
+    def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
+        """Where the miner `mac` (normalised) answers now; None when it is nowhere. May take a scan of `subnets`."""
+        return self._locator.locate(mac, subnets)
 
     def start(self) -> None:
         self._source.start()

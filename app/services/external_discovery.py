@@ -8,10 +8,10 @@ from dataclasses import replace
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.errors import DiscoveryFailed
 from app.miners.address import Address
-from app.models import Found
+from app.models import Found, MacSource
 from app.services.matching import Query, matches
 from app.services.scanner import Scanner
-from app.services.sightings import Sightings
+from app.services.sightings import Sightings, without_doubles
 
 MAX_SEEN = 4096
 
@@ -34,10 +34,11 @@ class ExternalDiscovery:
 
     def discover(self, address: Address | None, mac: str | None) -> list[Found]:
         """`mac` names the miner at `address` where neither firmware nor service does; without an address it filters."""
-        found = self._client.discover(str(address) if address else None, mac)
-        if address is not None and len(found) == 1:
-            found = [replace(found[0], mac=found[0].mac or mac)]
-        self._sightings.announce(self._noted(found))
+        found = self._noted(self._client.discover(str(address) if address else None, mac))
+        if address is not None and mac is not None and len(found) == 1 and found[0].mac is None:
+            found = [replace(found[0], mac=mac, source=MacSource.CALLER)]
+            self._sightings.note_given(found)
+        self._sightings.announce(found)
         return [each for each in found if address is not None or mac in (None, each.mac)]
 
     def discovered(self, query: Query) -> list[Found]:
@@ -49,9 +50,9 @@ class ExternalDiscovery:
         try:
             self._noted(self._client.discovered({}))
         except DiscoveryFailed:
-            if not self._seen.keys() >= set(macs):
+            if not all(mac in self._seen or self._sightings.given(mac) for mac in macs):
                 raise
-        return [self._seen[mac] for mac in macs if mac in self._seen]
+        return [found for mac in macs if (found := self._seen.get(mac) or self._sightings.given(mac))]
 
     def addresses_of(self, mac: str) -> list[Address]:
         return [Address.parse(self._seen[mac].ip)] if mac in self._seen else []
@@ -67,7 +68,9 @@ class ExternalDiscovery:
         self._scanner.stop()
         self._client.close()
 
-    def _noted(self, found: list[Found]) -> list[Found]:
+    def _noted(self, rows: list[Found]) -> list[Found]:
+        """One entry per miner: a service on a host with two interfaces names each twice, or once without its MAC."""
+        found = without_doubles(rows, lambda mac: self._seen[mac].ip if mac in self._seen else None)
         for each in found:
             if each.mac is not None:
                 self._seen.pop(each.mac, None)

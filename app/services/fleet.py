@@ -234,6 +234,18 @@ class Fleet:
             tracked.conflict = conflict
             tracked.version += 1
 
+    def forget_told_mac(self, mac: str) -> None:
+        """A person says that the device need not tell its MAC any more. On disk when it returns."""
+
+        def without(info: Mapping[str, Any]) -> dict[str, Any]:
+            return {key: value for key, value in info.items() if key != "macAddr"}
+
+        with self._writing:
+            tracked = self.edit(mac, lambda device: replace(device, info=without(device.info)))
+            if tracked.reading is not None:
+                reading = replace(tracked.reading, info=without(tracked.reading.info), mac=None)
+                tracked.observation = replace(tracked.observation, reading=reading)
+
     def set_drift(self, tracked: Tracked, drift: tuple[Drift, ...] | None) -> None:
         """`drift`: what is not as it should be; None for a device of which nobody asked anything."""
         if tracked.drift != drift:

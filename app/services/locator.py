@@ -28,15 +28,15 @@ class Locator:
         self._remembered = remembered
         self._ports = tuple(ports)
 
-    def locate(self, mac: str, subnet: IPv4Network | None = None) -> Address | None:
+    def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
         """Where a miner now says it is `mac` (or the neighbour table does, for firmware without `macAddr`), or None.
 
         Every miner met on the way is remembered and announced: after a power cut, one scan finds all that moved.
         """
         near = self._where(mac, self._scanner.probe_each(self._hints(mac)))
-        if near is not None or subnet is None:
+        if near is not None or not subnets:
             return near
-        return self._where(mac, self._scanner.scan((subnet,), self._ports))
+        return self._where(mac, self._scanner.scan(subnets, self._ports))
 
     def _hints(self, mac: str) -> list[Address]:
         neighbours = [Address(ip, port) for ip in self._neighbours.addresses_of(mac) for port in self._ports]

@@ -24,6 +24,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from app.errors import Invalid
 from app.miners.address import Address
+from app.throttle import yield_if_due
 
 log = logging.getLogger(__name__)
 
@@ -31,21 +32,35 @@ SUBTYPE = "_axeos._sub._http._tcp.local."
 RESOLVE_MILLISECONDS = 3000
 CLOSE_SECONDS = 3.0
 AGAIN_AFTER_SECONDS = 60.0
+# New records that one zeroconf instance may keep before it is replaced by a fresh one: it forgets none before it
+# expires, and 1.4 million names of a flood were 451 MB. A home has some dozens.
+MAX_RECORDS = 2048
 WORKERS = 4
 MAX_PENDING = 256
+# Each that asks is told of every record that comes meanwhile.
+MAX_RESOLVING = 32
+STOPPED = None
 _PTR, _A, _SRV, _IN = 12, 1, 33, 1
 
 
 class _Resolver(RecordUpdateListener):
     """Turns records into addresses, within zeroconf's loop. Each sight of a PTR counts: the miner may have rebooted."""
 
-    def __init__(self, zeroconf: Zeroconf, found: Callable[[Address], None]) -> None:
+    def __init__(self, zeroconf: Zeroconf, found: Callable[[Address], None], flooded: Callable[[], object]) -> None:
+        """`flooded` is called once there are more than MAX_RECORDS records."""
         self._zeroconf = zeroconf
         self._found = found
+        self._flooded = flooded
+        self._records = 0
         self._touched: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def async_update_records(self, zc: Zeroconf, now: float, records: list[RecordUpdate]) -> None:
+        self._records += sum(update.old is None for update in records)
+        if self._records > MAX_RECORDS:
+            self._flooded()
+            return
+        yield_if_due()  # a flood keeps the socket full, and asyncio's loop lets nobody else run meanwhile
         pointers: list[Any] = zc.cache.get_all_by_details(SUBTYPE, _PTR, _IN)
         known = {pointer.alias for pointer in pointers}
         for record in (update.new for update in records if not update.new.is_expired(now) and _is_news(update)):
@@ -53,7 +68,7 @@ class _Resolver(RecordUpdateListener):
 
     def async_update_records_complete(self) -> None:
         names, self._touched = self._touched, set()
-        for name in names if len(self._tasks) < MAX_PENDING else ():
+        for name in list(names)[: MAX_RESOLVING - len(self._tasks)]:
             task = asyncio.get_running_loop().create_task(self._resolve(self._zeroconf, name))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -65,6 +80,7 @@ class _Resolver(RecordUpdateListener):
 
     async def _resolve(self, zc: Zeroconf, name: str) -> None:
         """From the cache where the answer brought everything, as AxeOS's do; else by asking."""
+        yield_if_due()  # hundreds of these run in one iteration of asyncio's loop
         try:
             info = AsyncServiceInfo(SUBTYPE, name)
         except BadTypeInNameException:
@@ -92,14 +108,21 @@ class MdnsBrowser:
     """Owns the browsing greenlet. Calls `found` in greenlets of its own, so it may take its time; what it raises is
     logged.
 
-    `interfaces` are IPv4 addresses of this host; nothing is sent or heard elsewhere, and without any nothing is
-    browsed. Where it cannot start (no multicast, port taken, a network that comes up later) it says so in one line and
-    tries again each minute; discovery goes on without it.
+    `interfaces` gives the IPv4 addresses of this host; nothing is sent or heard elsewhere. It is asked every minute:
+    when the addresses change, the sockets are opened anew. Where it cannot start (no network yet, no multicast, port
+    taken) it says so in one line and tries again each minute; discovery goes on without it.
     """
 
-    def __init__(self, found: Callable[[Address], None], interfaces: Sequence[str]) -> None:
+    def __init__(
+        self,
+        found: Callable[[Address], None],
+        interfaces: Callable[[], Sequence[str]],
+        again_after: float = AGAIN_AFTER_SECONDS,
+    ) -> None:
+        """`again_after`: seconds between two attempts, and between two looks at the host's addresses."""
         self._found = found
-        self._interfaces = list(interfaces)
+        self._interfaces = interfaces
+        self._again_after = again_after
         self._queue: Queue[Address] = Queue(MAX_PENDING)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._done: asyncio.Event | None = None
@@ -108,7 +131,7 @@ class MdnsBrowser:
 
     def start(self) -> None:
         """Returns at once; `listening` is set when the sockets are open."""
-        if self._greenlets or not self._interfaces:
+        if self._greenlets:
             return
         self._greenlets = [gevent.spawn(self._browse), *(gevent.spawn(self._hand_over) for _ in range(WORKERS))]
 
@@ -122,38 +145,58 @@ class MdnsBrowser:
 
     def _browse(self) -> None:
         said = ""
-        while (problem := self._browse_once()) is not None:
-            if problem != said:
+        while (problem := self._browse_once()) is not STOPPED:
+            if problem and problem != said:
                 log.warning("mDNS does not work here, announcements are not heard", extra={"reason": problem})
-            said = problem
-            gevent.sleep(AGAIN_AFTER_SECONDS)
+            if problem:
+                said = problem
+                gevent.sleep(self._again_after)
+            else:
+                said = ""
+                log.info("this host's addresses changed, mDNS listens on the new ones")
 
     def _browse_once(self) -> str | None:
-        """Until it is stopped; or what went wrong."""
+        """Browse until it is stopped (STOPPED), the addresses change (""), or something goes wrong (a sentence)."""
+        interfaces = list(self._interfaces())
+        if not interfaces:
+            return "this host has no address on a private network; see MDNS_INTERFACES"
         self._loop, self._done = asyncio.new_event_loop(), asyncio.Event()
         try:
-            self._loop.run_until_complete(self._main(self._done))
+            return self._loop.run_until_complete(self._main(self._done, interfaces))
         except Exception as error:
             return repr(error)
         finally:
             self._loop.close()
             self._loop = self._done = None
             self.listening.clear()
-        return None
 
-    async def _main(self, done: asyncio.Event) -> None:
-        zeroconf = AsyncZeroconf(interfaces=self._interfaces, ip_version=IPVersion.V4Only)
-        resolver = _Resolver(zeroconf.zeroconf, self._met)
+    async def _main(self, done: asyncio.Event, interfaces: list[str]) -> str | None:
+        zeroconf = AsyncZeroconf(interfaces=interfaces, ip_version=IPVersion.V4Only)
+        flooded = asyncio.Event()
+        resolver = _Resolver(zeroconf.zeroconf, self._met, flooded.set)
         try:
             zeroconf.zeroconf.async_add_listener(resolver, None)
             browser = AsyncServiceBrowser(zeroconf.zeroconf, SUBTYPE, handlers=[lambda **_: None])
             await zeroconf.zeroconf.async_wait_for_start()
             self.listening.set()
-            await done.wait()
+            ended = await self._ended(done, flooded, interfaces)
             await browser.async_cancel()
+            return ended
         finally:
             await resolver.close()
             await zeroconf.async_close()
+
+    async def _ended(self, done: asyncio.Event, flooded: asyncio.Event, interfaces: list[str]) -> str | None:
+        waits = [asyncio.ensure_future(each.wait()) for each in (done, flooded)]
+        try:
+            while not (done.is_set() or flooded.is_set()):
+                await asyncio.wait(waits, timeout=self._again_after, return_when=asyncio.FIRST_COMPLETED)
+                if list(self._interfaces()) != interfaces and not done.is_set():
+                    return ""
+        finally:
+            for each in waits:
+                each.cancel()
+        return STOPPED if done.is_set() else "more names are announced than a home has"
 
     def _met(self, address: Address) -> None:
         """Called by the loop, which must not wait: in a flood the surplus is dropped, until it is announced again."""

@@ -13,6 +13,7 @@ from app.miners.dialects import dialect_of
 from app.miners.identity import require_same
 from app.miners.options import options_from_table
 from app.models import LOST, Observation, Reading, Status, is_reboot, next_observation
+from app.services.conflicts import Conflicts
 from app.services.fleet import Fleet, Tracked
 from app.services.health import Health
 from app.services.neighbours import NeighbourTable
@@ -29,6 +30,7 @@ class Poller:
         self,
         fleet: Fleet,
         neighbours: NeighbourTable,
+        conflicts: Conflicts,
         events: EventBus,
         health: Health,
         clock: Clock,
@@ -38,6 +40,7 @@ class Poller:
     ) -> None:
         self._fleet = fleet
         self._neighbours = neighbours
+        self._conflicts = conflicts
         self._events = events
         self._health = health
         self._clock = clock
@@ -90,7 +93,10 @@ class Poller:
         now = next_observation(before, outcome, self._offline_after, restarting=restarting)
         if not self._fleet.observe(tracked, now):
             return
-        self._note_conflict(tracked, outcome, before)
+        if isinstance(outcome, WrongMiner):
+            self._conflicts.add_wrong_answer(tracked, outcome)
+        elif isinstance(outcome, Reading):
+            self._conflicts.add_good_answer(tracked)
         _log_transition(tracked, before, now)
         if now.status is Status.ONLINE:
             self._events.publish(DeviceObserved(tracked))
@@ -98,14 +104,6 @@ class Poller:
             self._events.publish(DeviceFailed(tracked))
         if isinstance(outcome, WrongMiner) or now.status is Status.OFFLINE:
             self._events.publish(MinerMissing(tracked.mac))
-
-    def _note_conflict(self, tracked: Tracked, outcome: Reading | DeviceError, before: Observation) -> None:
-        """A good answer settles who is at the address; it says nothing of a claim to the MAC from elsewhere, which only
-        concerns a device that is online (Relocation ends that one)."""
-        if isinstance(outcome, WrongMiner):
-            self._fleet.set_conflict(tracked, f"{outcome.address} is answered by {outcome.actual}")
-        elif isinstance(outcome, Reading) and before.status is not Status.ONLINE:
-            self._fleet.set_conflict(tracked, None)
 
 
 def _log_transition(tracked: Tracked, before: Observation, now: Observation) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,14 +11,17 @@ from typing import Any
 from gevent.lock import RLock
 
 from app.errors import PlutoError
+from app.miners.fields import known_fields
 from app.miners.mac import normalise_mac
 from app.models import Found
 from app.store.database import Database
 from app.store.layout import DISCOVERED
+from app.throttle import throttled
 
 log = logging.getLogger(__name__)
 
 LIST_KEY = DISCOVERED
+MAX_ENTRIES = 4096
 
 Redact = Callable[[Mapping[str, Any]], dict[str, Any]]
 
@@ -61,20 +64,30 @@ class DiscoveredRepository:
 
     def __init__(self, db: Database, redact: Redact) -> None:
         self._db = db
-        self._redact = redact
+        self._redact: Redact = lambda info: redact(known_fields(info))
         self._entries: dict[str, Found] = {}
         self._lock = RLock()
 
     def load(self) -> None:
         """Reads everything, in the list key's order. Once, upper-case MACs get the normal spelling and secrets go."""
         with self._lock:
-            raw = {key.removeprefix(f"{LIST_KEY}:"): record for key, record in self._db.scan(f"{LIST_KEY}:")}
-            listed = self._db.get(LIST_KEY)
-            order = dict.fromkeys([*(mac for mac in _texts(listed) if mac in raw), *raw])
-            read = list(filter(None, (from_record(mac, raw[mac], self._redact) for mac in order)))
-            latest = {str(found.mac): found for found in sorted(read, key=lambda each: each.last_seen)}
-            self._entries = {str(found.mac): latest[str(found.mac)] for found in read}
-            self._migrate(raw)
+            stored = {key.removeprefix(f"{LIST_KEY}:"): None for key in self._db.keys(f"{LIST_KEY}:")}
+            order = dict.fromkeys([*(mac for mac in _texts(self._db.get(LIST_KEY)) if mac in stored), *stored])
+            latest: dict[str, Found] = {}
+            as_stored: set[str] = set()
+            for mac in throttled(order):  # one at a time: another version stored answers of 256 KiB
+                record = self._db.get(f"{LIST_KEY}:{mac}")
+                found = from_record(mac, record, self._redact)
+                if found is None:
+                    continue
+                present = latest.get(str(found.mac))
+                if present is None or found.last_seen >= present.last_seen:
+                    latest[str(found.mac)] = found
+                    as_stored.discard(str(found.mac))
+                    if mac == found.mac and record == to_record(found):
+                        as_stored.add(mac)
+            self._entries = _newest(latest)
+            self._migrate(order, latest, as_stored)
 
     @property
     def count(self) -> int:
@@ -83,6 +96,10 @@ class DiscoveredRepository:
     def all(self) -> list[Found]:
         return list(self._entries.values())
 
+    def seen_since(self, since: datetime) -> list[Found]:
+        """Return the entries last seen at that moment or later; one without a readable time counts as never seen."""
+        return [found for found in self._entries.values() if _moment(found.last_seen) >= since]
+
     def get(self, mac: str) -> Found | None:
         """The entry of a normalised MAC."""
         return self._entries.get(mac)
@@ -90,14 +107,15 @@ class DiscoveredRepository:
     def save(self, found: Iterable[Found]) -> list[Found]:
         """Remembers what a scan met, in one batch; returns it with what was known before: first seen, vendor."""
         with self._lock:
-            merged = [self._merged(each) for each in found]
+            merged = [self._merged(replace(each, info=known_fields(each.info))) for each in found]
             named = {each.mac: each for each in merged if each.mac is not None}
             if named:
                 taken = {each.ip for each in named.values()}
                 gone = {mac for mac, each in self._entries.items() if each.ip in taken and mac not in named}
-                self._write(
-                    {mac: each for mac, each in (self._entries | named).items() if mac not in gone}, named, gone
-                )
+                left = {mac: each for mac, each in (self._entries | named).items() if mac not in gone}
+                kept = _newest(left)
+                gone |= (self._entries.keys() | named.keys()) - kept.keys()
+                self._write(kept, {mac: each for mac, each in named.items() if mac in kept}, gone)
             return merged
 
     def forget(self, mac: str) -> None:
@@ -121,9 +139,10 @@ class DiscoveredRepository:
             if gone:
                 self._write({mac: found for mac, found in self._entries.items() if mac not in gone}, {}, gone)
 
-    def _migrate(self, raw: Mapping[str, Any]) -> None:
-        moved = {mac for mac in raw if mac not in self._entries and normalise_mac(mac) in self._entries}
-        changed = {mac: found for mac, found in self._entries.items() if raw.get(mac) != to_record(found)}
+    def _migrate(self, stored: Iterable[str], readable: Collection[str], as_stored: Collection[str]) -> None:
+        """`as_stored`: those that are on disk in their normal form already."""
+        moved = {mac for mac in stored if mac not in self._entries and normalise_mac(mac) in readable}
+        changed = {mac: found for mac, found in self._entries.items() if mac not in as_stored}
         if moved or changed:
             self._write(self._entries, changed, moved)
             self._db.compact(f"{LIST_KEY}:")  # secrets that were wiped leave the files, too
@@ -133,6 +152,15 @@ class DiscoveredRepository:
         puts = {f"{LIST_KEY}:{mac}": to_record(found) for mac, found in changed.items()}
         self._db.write({LIST_KEY: list(entries), **puts}, [f"{LIST_KEY}:{mac}" for mac in gone])
         self._entries = entries
+
+
+def _newest(entries: dict[str, Found]) -> dict[str, Found]:
+    """At most MAX_ENTRIES, those seen last, in their order."""
+    if len(entries) <= MAX_ENTRIES:
+        return entries
+    last = sorted(entries, key=lambda mac: entries[mac].last_seen)[-MAX_ENTRIES:]
+    kept = set(last)
+    return {mac: found for mac, found in entries.items() if mac in kept}
 
 
 def _texts(value: Any) -> list[str]:

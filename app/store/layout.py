@@ -13,7 +13,13 @@ LISTS = (DEVICES, PRESETS, DISCOVERED)
 
 OURS = "pluto:"
 # What is kept of one device beside its record; it goes in the same batch.
-OF_A_DEVICE = ("pluto:journal:{mac}:", "pluto:intent:{mac}", "pluto:drift:{mac}", "pluto:repairs:{mac}")
+OF_A_DEVICE = (
+    "pluto:journal:{mac}:",
+    "pluto:intent:{mac}",
+    "pluto:drift:{mac}",
+    "pluto:repairs:{mac}",
+    "pluto:conflict:{mac}",
+)
 
 
 def oldest_first(records: Mapping[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from app.services.logs.reader import Reader
 from app.services.monitoring import Monitoring
 from app.services.relocation import Relocation
 from app.services.subnets import around
+from app.services.witness import Witness
 from app.services.write_behind import WriteBehind
 from app.store.documents import Documents
 
@@ -139,7 +140,8 @@ def test_the_search_for_lost_miners_goes_on(home):
     locate = Trap(runtime.discovery.locate, ValueError("a bug"), ValueError("again"))
     runtime.monitoring.watch(runtime.fleet.all())
     relocation = Relocation(
-        runtime.fleet, runtime.monitoring, locate, lambda address: around(address.host), runtime.events, service.clock,
+        runtime.fleet, runtime.monitoring, runtime.conflicts, Witness(runtime.miners.probe, runtime.poller.neighbour),
+        locate, lambda address: [around(address.host)], runtime.events, service.clock,
         lambda: counted.append(1),
     )  # fmt: skip
     relocation.start()

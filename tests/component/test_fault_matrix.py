@@ -24,8 +24,9 @@ OUTCOMES = {
     "status_500": "status",
     "redirect": "redirect",
     "other_mac": "wrong_miner",
+    "no_mac": "wrong_miner",
 }
-WELL = ("null", "wrong_types", "no_mac", "hostname", "overheat", "power_fault", "pools_down")
+WELL = ("null", "wrong_types", "hostname", "overheat", "power_fault", "pools_down")
 
 
 def test_every_fault_of_the_simulator_is_judged_here():

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from floods import probed_loop
 
 from app.clock import Clock
 from app.miners.redaction import redact
@@ -147,6 +148,38 @@ def test_a_broken_list_key_loses_no_record(db, listed):
 def test_a_record_nested_beyond_reason_loses_only_what_is_too_deep(db):
     deep = orjson.loads('{"a":' * 100 + "1" + "}" * 100)
     db.write({LIST_KEY: [A], f"{LIST_KEY}:{A}": {"ip": "192.168.1.5", "mac": A, "info": deep, **times(T1, T1)}})
-    (found,) = repository(db).all()
-    assert (found.mac, found.ip) == (A, "192.168.1.5")
-    assert orjson.dumps(found.info).count(b"{") < 33
+    assert [dict(each.info) for each in repository(db).all()] == [{}]
+
+
+def test_huge_records_are_cut_to_the_known_fields_when_they_are_read(db):
+    """Issue 10, 10: 876 MB at each start, for what 100 addresses once answered."""
+    huge = {"hostname": "x", "macAddr": A, "notes": "n" * 9000, **{f"key{at}": at for at in range(20_000)}}
+    puts = {f"{LIST_KEY}:02:00:5e:00:01:{at:02x}": _stored(at, huge) for at in range(100)}
+    db.write({LIST_KEY: [key.removeprefix(f"{LIST_KEY}:") for key in puts], **puts})
+    with probed_loop() as probe:
+        memory = repository(db)
+    assert memory.count == 100
+    assert {tuple(each.info) for each in memory.all()} == {("hostname", "macAddr")}
+    assert sum(len(orjson.dumps(record)) for _, record in db.scan(f"{LIST_KEY}:")) < 100_000
+    assert probe.memory_growth < 64 * 2**20  # LevelDB reads, and compacts, 30 MB
+    assert probe.longest_block < 0.05
+
+
+def _stored(at, info):
+    return {
+        "ip": f"192.168.1.{at}",
+        "mac": f"02:00:5e:00:01:{at:02x}",
+        "type": "unknown",
+        "info": info,
+        **times(T1, T1),
+    }
+
+
+def test_the_latest_4096_are_kept(db):
+    memory = repository(db)
+    many = [found(f"02:00:5e:01:{at // 256:02x}:{at % 256:02x}", f"10.0.{at // 256}.{at % 256}") for at in range(4096)]
+    memory.save(many)
+    memory.save([found(A, "192.168.1.5", T3)])
+    assert memory.count == 4096 and memory.get(A)
+    assert len(db.get(LIST_KEY)) == 4096 == len(db.keys(f"{LIST_KEY}:"))
+    assert repository(db).count == 4096

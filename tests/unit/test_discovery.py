@@ -7,12 +7,14 @@ from ipaddress import IPv4Network as Net
 import gevent
 import orjson
 import pytest
+from floods import probed_loop
 from gevent import socket
 from gevent.pywsgi import WSGIServer
 
 from app.clients.discovery_service import DiscoveryServiceClient
+from app.clients.names import NameResolver
 from app.clock import Clock
-from app.errors import AddressForbidden, DiscoveryFailed, Invalid
+from app.errors import AddressForbidden, DiscoveryFailed, Invalid, TooSoon
 from app.events import EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.client import Miners
@@ -82,7 +84,7 @@ class House:
 
     def _service(self):
         locator = Locator(self.scanner, self.neighbours, self.sightings, self.source.addresses_of, [self.port])
-        service = DiscoveryService(self.source, locator, self.rule)
+        service = DiscoveryService(self.source, locator, NameResolver(self.rule).resolve)
         service.start()
         return service
 
@@ -176,6 +178,34 @@ def test_a_given_mac_names_only_who_has_none_of_its_own(house):
     assert places(service.lookup([D])) == {D: house.ip(1)}
 
 
+@pytest.mark.parametrize("name", ["localhost", "LocalHost"])
+def test_a_name_is_resolved_and_the_address_is_what_is_kept(tmp_path, name):
+    """Issue 10, 6. The only name that every machine resolves."""
+    house = House(tmp_path)
+    house.rule = AddressRule([Net("127.0.0.1/32")], [house.port])
+    house.scanner = Scanner(Miners(house.rule.check, house.clock).probe, house.rule, house.clock)
+    house.fleet = Fleet([MinerSpec("2.12", "601", "bitaxe", A, ("127.0.0.1", house.port))])
+    house.fleet.start()
+    where = f"127.0.0.1:{house.port}"
+    assert places(house.builtin().discover(ip=f" {name}:{house.port} ")) == {A: where}
+    assert places(house.source.lookup([A])) == {A: where}
+    house.close()
+
+
+def test_a_name_that_leads_where_no_miners_are_is_refused(house):
+    with pytest.raises(AddressForbidden, match="ALLOWED_DEVICE_NETWORKS"):
+        house.builtin().discover(ip="localhost")
+
+
+def test_a_name_that_does_not_resolve_says_so_and_many_do_not_hold_the_loop(house):
+    service = house.builtin()
+    with probed_loop() as probe:
+        for asked in [gevent.spawn(service.discover, ip=f"no-miner-{number}.invalid") for number in range(40)]:
+            with pytest.raises((Invalid, TooSoon), match="resolved"):
+                asked.get(timeout=10)
+    assert probe.longest_block < 0.05
+
+
 def test_a_given_mac_alone_filters(house):
     house.live((1, A, "2.12"), (2, B, "2.12"))
     service = house.builtin()
@@ -191,7 +221,17 @@ def test_a_forbidden_address_is_refused(house, ip):
 
 
 @pytest.mark.parametrize(
-    "ask", [{"ip": "bitaxe.local"}, {"ip": "127.1"}, {"ip": "fe80::1"}, {"mac": "5E-00"}, {"mac": "x"}]
+    "ask",
+    [
+        {"ip": "no-miner.invalid"},
+        {"ip": "a b"},
+        {"ip": "0x7f000001"},
+        {"ip": "localhost:0"},
+        {"ip": "127.1"},
+        {"ip": "fe80::1"},
+        {"mac": "5E-00"},
+        {"mac": "x"},
+    ],
 )
 def test_what_makes_no_sense_is_invalid(house, ask):
     with pytest.raises(Invalid) as caught:
@@ -219,10 +259,11 @@ def test_one_mac_at_two_addresses_is_one_miner_at_the_known_address(house, caplo
 
 def test_a_monitored_miner_is_listed_without_being_asked(house):
     miner, _ = house.live((1, A, "2.12"), (2, B, "2.12"))
-    house.known[Address.parse(house.ip(1))] = Reading({"hostname": "polled"}, A, datetime.now(UTC))
+    house.known[Address.parse(house.ip(1))] = Reading({"hostname": "polled"}, A, datetime.now(UTC), is_cached=True)
     found = house.builtin().discover()
     assert places(found) == {A: house.ip(1), B: house.ip(2)} and found[0].info == {"hostname": "polled"}
     assert miner.connections_accepted == 0
+    assert house.seen == [(B, house.ip(2))]  # a cached reading is not a sighting
 
 
 def test_lookup_is_by_whole_macs_in_any_spelling(house):
@@ -285,7 +326,7 @@ def test_an_announcement_reaches_only_where_miners_may_be(house, announced):
 def test_locate_by_the_neighbour_table_asks_only_there(house):
     miner, other = house.live((1, A, "2.12"), (2, B, "2.12"))
     house.tell_neighbours()
-    assert house.builtin().locate(A, SUBNET) == Address.parse(house.ip(1))
+    assert house.builtin().locate(A, [SUBNET]) == Address.parse(house.ip(1))
     assert (miner.connections_accepted, other.connections_accepted) == (1, 0)
 
 
@@ -302,7 +343,7 @@ def test_locate_believes_no_stale_entry(house):
     service.discover()
     swap(miner, other)
     assert service.locate(A) is None
-    assert service.locate(A, SUBNET) == Address.parse(house.ip(2))
+    assert service.locate(A, [SUBNET]) == Address.parse(house.ip(2))
     assert places(service.lookup([A, B])) == {A: house.ip(2), B: house.ip(1)}
 
 
@@ -321,9 +362,9 @@ def test_locate_scans_the_subnet_last_and_tells_of_all_it_meets(house):
     miner.move((house.host(7), house.port))
     house.seen.clear()
     assert service.locate(A) is None
-    assert service.locate(A, SUBNET) == Address.parse(house.ip(7))
+    assert service.locate(A, [SUBNET]) == Address.parse(house.ip(7))
     assert set(house.seen) == {(A, house.ip(7)), (B, house.ip(2))}
-    assert service.locate(D, SUBNET) is None
+    assert service.locate(D, [SUBNET]) is None
 
 
 # A discovery service.
@@ -368,7 +409,7 @@ def test_a_service_scans_and_what_it_meets_is_announced(house, service):
 def test_a_service_is_asked_for_one_address(house, service):
     service.rows = [row("unknown")]
     found = house.external(service.url).discover(ip="127.62.0.5", mac=D.upper())
-    assert places(found) == {D: "127.62.0.5"} and house.seen == [(D, "127.62.0.5")]
+    assert places(found) == {D: "127.62.0.5"} and house.seen == []
     assert service.asked == [("/discover", "ip=127.62.0.5&mac=02%3A00%3A5e%3A00%3A62%3A0d")]
 
 
@@ -409,7 +450,7 @@ def test_beside_a_service_a_lost_miner_is_looked_for_all_the_same(house, service
     discovery.discover()
     assert discovery.locate(A) == Address.parse(house.ip(1))
     miner.move((house.host(7), house.port))
-    assert discovery.locate(A, SUBNET) == Address.parse(house.ip(7))
+    assert discovery.locate(A, [SUBNET]) == Address.parse(house.ip(7))
 
 
 def test_stop_ends_a_scan(house):

@@ -8,6 +8,8 @@ import time
 
 import gevent
 import pytest
+from fakes import eventually
+from floods import flood_client, probed_loop
 from gevent.queue import Empty, Queue
 
 from app.miners.address import Address
@@ -83,7 +85,7 @@ def heard():
 
 @pytest.fixture
 def browser(heard):
-    made = MdnsBrowser(heard.put, ["127.0.0.1"])
+    made = MdnsBrowser(heard.put, lambda: ["127.0.0.1"])
     made.start()
     assert made.listening.wait(5)
     yield made
@@ -113,7 +115,7 @@ def test_a_miner_is_heard_when_it_comes_when_it_speaks_again_and_when_it_moves(a
 
 def test_a_miner_that_was_there_before_is_found_within_three_seconds(announcer, heard):
     announcer.tell("announce 127.0.0.5 8101")
-    browser = MdnsBrowser(heard.put, ["127.0.0.1"])
+    browser = MdnsBrowser(heard.put, lambda: ["127.0.0.1"])
     started = time.monotonic()
     browser.start()
     assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
@@ -140,7 +142,7 @@ def test_a_new_lease_alone_is_heard(announcer, browser, heard):
 def test_what_a_pointer_leaves_out_is_asked_for(announcer, heard):
     announcer.tell("other 8080")
     gevent.sleep(1)
-    browser = MdnsBrowser(heard.put, ["127.0.0.1"])
+    browser = MdnsBrowser(heard.put, lambda: ["127.0.0.1"])
     browser.start()
     assert browser.listening.wait(5)
     announcer.tell("pointer Printer._http._tcp.local.")
@@ -169,7 +171,7 @@ def test_after_stop_nothing_is_heard_and_it_can_start_again(announcer, browser, 
 
 
 def test_stop_right_after_start(heard):
-    browser = MdnsBrowser(heard.put, ["127.0.0.1"])
+    browser = MdnsBrowser(heard.put, lambda: ["127.0.0.1"])
     for _ in range(3):
         browser.start()
         browser.stop()
@@ -188,7 +190,7 @@ def test_what_listens_may_fail_or_take_its_time(announcer, caplog):
             raise RuntimeError("a defect")
         gevent.sleep(30)
 
-    browser = MdnsBrowser(found, ["127.0.0.1"])
+    browser = MdnsBrowser(found, lambda: ["127.0.0.1"])
     browser.start()
     assert browser.listening.wait(5)
     announcer.tell("announce 127.0.0.5 8101")
@@ -206,7 +208,7 @@ def test_what_listens_may_fail_or_take_its_time(announcer, caplog):
 # python-zeroconf leaves its first socket to the collector.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def test_where_it_cannot_start_there_is_one_line_and_no_harm(caplog, heard):
-    browser = MdnsBrowser(heard.put, ["no address"])
+    browser = MdnsBrowser(heard.put, lambda: ["no address"])
     with caplog.at_level(logging.WARNING):
         browser.start()
         gevent.sleep(0.2)
@@ -218,7 +220,45 @@ def test_where_it_cannot_start_there_is_one_line_and_no_harm(caplog, heard):
 
 
 def test_without_an_interface_nothing_is_opened(heard):
-    browser = MdnsBrowser(heard.put, [])
+    browser = MdnsBrowser(heard.put, list)
     browser.start()
     assert not browser.listening.wait(0.3)
+    browser.stop()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
+def test_a_network_that_comes_up_later_or_changes_is_listened_on(announcer, heard, caplog):
+    """Issue 10, 18: the addresses of the start were bound for ever, and none at all was silence."""
+    addresses = []
+    browser = MdnsBrowser(heard.put, lambda: addresses, again_after=0.2)
+    with caplog.at_level(logging.WARNING):
+        browser.start()
+        assert not browser.listening.wait(0.5)
+    assert len(caplog.records) == 1 and "no address" in caplog.records[0].reason
+    addresses = ["127.0.0.2"]
+    assert browser.listening.wait(5)
+    addresses = ["127.0.0.1"]
+    eventually(lambda: "addresses changed" in caplog.text)
+    assert browser.listening.wait(5)
+    announcer.tell("announce 127.0.0.5 8101")
+    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
+    browser.stop()
+
+
+def test_a_flood_of_names_is_bounded_and_the_browser_comes_back(announcer, heard, caplog):
+    """Issue 10, 11: 451 MB at 1.4 million names, never freed; zeroconf forgets a record only when it expires."""
+    browser = MdnsBrowser(heard.put, lambda: ["127.0.0.1"], again_after=0.5)
+    browser.start()
+    assert browser.listening.wait(5)
+    with probed_loop() as probe:
+        with flood_client("mdns-names", "224.0.0.251", 5353):
+            gevent.sleep(6)
+        assert browser.listening.wait(10)
+    assert [record.reason for record in caplog.records if record.levelno == logging.WARNING] == [
+        "more names are announced than a home has"
+    ]
+    assert probe.memory_growth < 20 * 2**20
+    assert probe.longest_block < 0.05
+    announcer.tell("announce 127.0.0.5 8101")
+    assert Address("127.0.0.5", 8101) in drain(heard)
     browser.stop()

@@ -49,7 +49,7 @@ class Hands:
 
     def read(self, tracked: Tracked) -> Reading:
         """What the device says now, and it is the device. Raises DeviceError, TooSoon, Invalid."""
-        with self._commands.held(tracked) as miner:
+        with self._commands.held(tracked, read_only=True) as miner:
             reading = self._commands.verified(tracked, miner)
         self._fleet.refresh(tracked, reading)
         return reading

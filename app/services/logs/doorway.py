@@ -15,11 +15,11 @@ class Doorway:
 
     def verify(self, tracked: Tracked) -> None:
         """Raises PlutoError unless the device's own miner answers at its address."""
-        with self._commands.held(tracked) as miner:
+        with self._commands.held(tracked, read_only=True) as miner:
             self._commands.verified(tracked, miner)
 
     def past(self, tracked: Tracked) -> bytes:
         """Its own log of the past, as it is. Raises PlutoError."""
-        with self._commands.held(tracked) as miner:
+        with self._commands.held(tracked, read_only=True) as miner:
             self._commands.verified(tracked, miner)
             return miner.logs()
