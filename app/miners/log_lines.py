@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from app.miners.log_redaction import REDACTED, Redactor
@@ -65,26 +66,25 @@ class LineAssembler:
         """True if bytes of an unfinished line came since the last flush."""
         return self._changed
 
-    def feed(self, frame: bytes) -> list[LogLine]:
-        """Return the lines that `frame` completes. Yields to the event loop."""
-        lines = []
+    def feed(self, frame: bytes) -> Iterator[LogLine]:
+        """Return the lines that `frame` completes one by one: it may hold 65,536. Yields to the event loop."""
         if self._pending and _STARTS_ENTRY.match(frame) and (line := self._finish()):
-            lines.append(line)
+            yield line
         *ended, rest = frame.split(b"\n")
         for part in throttled(ended):
             if not part and not self._pending:
                 continue
             self._collect(part)
             if line := self._finish():
-                lines.append(line)
+                yield line
         self._collect(rest)
-        return lines
 
-    def flush(self) -> LogLine | None:
-        """Return what there is of the unfinished line and was not yet returned."""
+    def flush(self) -> list[LogLine]:
+        """Return what there is of the unfinished line and was not yet returned, as one line or none."""
         self._changed = False
         text = self._pending.decode(errors="replace").rstrip("\ufffd")
-        return self._new_part(_clean(_OPEN_ANSI.sub("", text)), unfinished=True)
+        line = self._new_part(_clean(_OPEN_ANSI.sub("", text)), unfinished=True)
+        return [line] if line else []
 
     def _collect(self, part: bytes) -> None:
         room = MAX_LINE - len(self._pending)

@@ -37,7 +37,7 @@ _NO_VALUE = re.compile(r"[\s,]*")
 _SECRET_WORD = (
     r"(?:(?<!by)(?<!com)(?<!sur)pass(?:word|wd|phrase|code|key)?|pwd"
     # The security mode in the wifi library's lines (`security: WPA2-PSK, phy: bgn`) is no key.
-    r"|psk(?!\s*(?:,\s*(?:phy|cipher|rssi|ch|bssid)|[)/\]]|$))"
+    r"|psk(?!\s*(?:,\s*(?:phy|cipher|rssi|ch|bssid)|/(?:wpa|sae|psk)|[)\]]|$))"
     r"|secret|token|otp|(?:api|secret|private|wifi|wpa\d?|network)[ _-]?key|authorization|credential)s?"
     r"(?:value|hash|code|str|text|data)?\d*"
 )

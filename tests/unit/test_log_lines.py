@@ -75,8 +75,8 @@ def flushed(*frames):
     """The lines when each frame is followed by a flush."""
     assembler, lines = LineAssembler(), []
     for frame in frames:
-        lines += [*assembler.feed(frame), assembler.flush()]
-    return [line.line for line in lines if line]
+        lines += [*assembler.feed(frame), *assembler.flush()]
+    return [line.line for line in lines]
 
 
 def test_after_a_flush_only_the_rest_comes():
@@ -140,7 +140,7 @@ def test_what_grows_in_decoding_is_cut_too():
 def test_what_is_pending_is_bounded():
     assembler = LineAssembler()
     for _ in range(100):
-        assert assembler.feed(b"x" * 65536) == []
+        assert list(assembler.feed(b"x" * 65536)) == []
     assert len(assembler._pending) == MAX_LINE
     assert [line.line for line in assembler.feed(b"\n")] == ["x" * MAX_LINE + CUT]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import gevent
 from gevent.event import Event
@@ -134,6 +134,12 @@ class Reader:
         one_reader = serves_one_log_reader(self._tracked.info)
         self._begin_stream(one_reader)
         assembler = LineAssembler()
+        try:
+            self._read_frames(stream, assembler, one_reader=one_reader)
+        finally:
+            self._take(assembler.flush())
+
+    def _read_frames(self, stream: LogStream, assembler: LineAssembler, *, one_reader: bool) -> None:
         flush_due: float | None = None
         while self._wanted and self._tracked.address == stream.address:
             frame = stream.read(self._policy.tick if flush_due is None else min(self._policy.tick, FLUSH_AFTER_SECONDS))
@@ -146,7 +152,7 @@ class Reader:
                 flush_due = now + FLUSH_AFTER_SECONDS
             elif now >= flush_due:
                 flush_due = None
-                self._take([line] if (line := assembler.flush()) else [])
+                self._take(assembler.flush())
             if frame is None and one_reader and now - self._heard >= self._policy.silence:
                 raise LogStreamTaken
             self._breathe(_cost(frame or b""))
@@ -158,11 +164,11 @@ class Reader:
         self._heard = self._breath = self._clock.monotonic()
         log.info("reading the miner's log", extra={"mac": self._tracked.mac, "ip": str(self._tracked.address)})
 
-    def _take(self, lines: list[LogLine]) -> None:
-        if not lines or not self._wanted:
-            return
-        self._heard = self._clock.monotonic()
+    def _take(self, lines: Iterable[LogLine]) -> None:
         for line in throttled(lines):
+            if not self._wanted:
+                return
+            self._heard = self._clock.monotonic()
             if line.uptime_ms is not None:
                 self._note_restart(line.uptime_ms)
             self._log.add([line])
