@@ -128,7 +128,7 @@ class Runtime:
             self.events,
             self.clock,
             legacy=settings.metrics_legacy_names,
-            also=lambda: log_families(self.log_hub, self.fleet),
+            also=lambda: log_families(self.log_hub, self.log_files, self.fleet),
         )
         self.write_behind = WriteBehind(
             self.fleet,

@@ -7,8 +7,11 @@ each connection in a thread; a client mode gets the service's host and port and 
 
 from __future__ import annotations
 
+import base64
 import gzip
+import hashlib
 import itertools
+import re
 import socket
 import struct
 import sys
@@ -74,6 +77,49 @@ def zip_zeros(megabytes: int) -> bytes:
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
+INFO = b'{"ASICModel":"BM1366","version":"v2.15.0","macAddr":"02:00:5E:00:00:77","hashRate":1}'
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b"
+SWITCHING = (
+    b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %b\r\n\r\n"
+)
+
+
+def frame(opcode: int, payload: bytes) -> bytes:
+    size = bytes((len(payload),)) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big")
+    return bytes((0x80 | opcode,)) + size + payload
+
+
+def miner(log: bytes = b"", head: bytes = SWITCHING, past: bytes = b"") -> Serve:
+    """A miner that answers polls; its log stream answers with `head`, then with `log` for ever. `past` is its log of
+    the past."""
+
+    def serve(opened: socket.socket) -> None:
+        while request := read_head(opened):
+            if request.startswith(b"GET /api/ws "):
+                key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
+                digest = hashlib.sha1((key[1] if key else b"") + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+                opened.sendall(head.replace(b"%b", base64.b64encode(digest)))
+                block = log * max(1, 65536 // max(1, len(log)))
+                while log:
+                    opened.sendall(block)
+                time.sleep(3600)
+            body = past if request.startswith(b"GET /api/system/logs ") else INFO
+            opened.sendall(OK % (len(body), body))
+
+    return serve
+
+
+# What costs the most to split, to clean, to parse and to redact.
+LOG_LINES = {
+    "empty": b"\n" * 65000,
+    "ansi": b"\x1b[0m\n" * 13000,
+    "plain": b"x\n" * 32000,
+    "entries": b"I (5) t: said\n" * 4600,
+    "quoted": b'{"params":["a","b"],"password":"c"}\n' * 1800,
+    "long": (b'"' * 4000 + b"pass\n") * 16,
+    "words": (b'password:"' * 409 + b"\n") * 15,
+}
+
 SERVERS: dict[str, Serve] = {
     "continue": repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
     "endless-header": repeat(b"x" * 4096, b"HTTP/1.1 200 OK\r\nX: "),
@@ -86,6 +132,15 @@ SERVERS: dict[str, Serve] = {
     "bomb": lambda opened: answer(zip_zeros(200), b"Content-Encoding: gzip")(opened),
     "nested-json": answer(b"[" + b"[]," * 2_700_000 + b"[]]"),
     "numbers": answer(b"[" + b"0," * 4_000_000 + b"0]"),
+    "log-header": miner(b"x" * 4096, b"HTTP/1.1 101 Switching Protocols\r\nX: "),
+    "log-header-lines": miner(b"X: y\r\n" * 1000, b"HTTP/1.1 101 Switching Protocols\r\n"),
+    "log-status-line": miner(b"password=hunter22 " * 1000, b"HTTP/1.1 500 "),
+    "log-tiny-frames": miner(frame(1, b"x")),
+    "log-empty-frames": miner(frame(1, b"")),
+    "log-pings": miner(frame(9, b"")),
+    "log-pongs": miner(frame(10, b"p" * 100)),
+    **{f"log-{name}": miner(frame(1, lines)) for name, lines in LOG_LINES.items()},
+    **{f"past-{name}": miner(past=(lines * 20)[: 640 * 1024]) for name, lines in LOG_LINES.items()},
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakValueDictionary
@@ -32,7 +32,7 @@ from app.miners.http import CONNECT_SECONDS, Connection, Reply
 from app.miners.log_redaction import MAX_QUOTABLE, quotable
 from app.miners.mac import normalise_mac
 from app.miners.options import Options, options_from_asic
-from app.miners.redaction import clean_info
+from app.miners.redaction import clean_info, secret_texts
 from app.models import Reading
 from app.throttle import yield_if_due
 
@@ -97,13 +97,14 @@ class Miner:
         """PATCH /api/system, on the connection on which `info` was just read. The answer (an empty text/html 200) says
         nothing; only reading back does. Raises DeviceError: DeviceNeedsCode where NerdOS asks for its one-time code,
         DeviceRejected for a 400."""
+        secrets = secret_texts(body)
         message = orjson.dumps(body)
         reply = self._connection.request("PATCH", SYSTEM, message, deadline=COMMAND_SECONDS, keep=True)
         if reply.status == 401 and b"OTP" in reply.body:
             raise DeviceNeedsCode
         if reply.status == 400:
-            raise DeviceRejected(reply.status, _text(reply))
-        _require_success(reply)
+            raise DeviceRejected(reply.status, _text(reply, secrets))
+        _require_success(reply, secrets)
 
     def command(self, name: str) -> str:
         """POST /api/system/<name>, one of COMMANDS. Returns what it said. Raises DeviceError: DeviceCannot for firmware
@@ -207,13 +208,13 @@ def _object(reply: Reply) -> Mapping[str, Any]:
     return body
 
 
-def _require_success(reply: Reply) -> None:
+def _require_success(reply: Reply, secrets: Sequence[str] = ()) -> None:
     if reply.status == 401:
         raise DeviceLocked if "www-authenticate" in reply.headers else DeviceRefused
     if 300 <= reply.status < 400:
         raise DeviceRedirected("The device redirects elsewhere, which is not followed")
     if not 200 <= reply.status < 300:
-        raise DeviceStatus(reply.status, _text(reply), _retry_after(reply))
+        raise DeviceStatus(reply.status, _text(reply, secrets), _retry_after(reply))
 
 
 def _retry_after(reply: Reply) -> float:
@@ -233,5 +234,6 @@ def _said(reply: Reply) -> str:
     return quotable(message) if isinstance(message, str) else ""
 
 
-def _text(reply: Reply) -> str:
-    return quotable(reply.body[:MAX_QUOTABLE].decode(errors="replace"))
+def _text(reply: Reply, secrets: Sequence[str] = ()) -> str:
+    """`secrets`: what the request held, which the miner may quote."""
+    return quotable(reply.body[:MAX_QUOTABLE].decode(errors="replace"), secrets)

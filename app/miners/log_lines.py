@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.miners.log_redaction import Redactor
+from app.miners.log_redaction import REDACTED, Redactor
+from app.throttle import throttled
 
 MAX_LINE = 4096
 CUT = " …[cut]"
@@ -23,6 +25,9 @@ WRAP_SLACK_MS = 600_000
 
 _ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+# A sequence that has begun and not ended: at the end of what has come so far, the rest of it is still to come.
+_OPEN_ANSI = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b]*)?$")
+_STARTS_ENTRY = re.compile(rb"(?:\x1b\[[0-9;]*m)*[EWIDV] \(\d{1,10}\) ")
 _FORMAT = re.compile(r"([EWIDV]) \((\d{1,10})\) ([^:]{1,64}): ?")
 
 
@@ -43,38 +48,72 @@ class LogLine:
 
 
 class LineAssembler:
-    """Bytes in, whole lines out, whatever the pieces they come in. Owns what is still without its newline: that is
-    never given out, for a secret is told by what stands round it."""
+    """Makes whole lines of bytes, whatever the pieces they come in. Owns the line that is still without its newline.
+
+    Some firmware sends entries without a newline. Such an entry ends with the next frame that starts one, or the caller
+    calls `flush`; what then still comes of the line is withheld if the whole of it holds a secret.
+    """
 
     def __init__(self) -> None:
         self._pending = bytearray()
         self._cut = False
+        self._flushed = ""
+        self._changed = False
         self._redactor = Redactor()
 
-    def feed(self, data: bytes) -> list[LogLine]:
-        *ended, rest = data.split(b"\n")
-        lines = []
-        for part in ended:
+    @property
+    def has_unflushed(self) -> bool:
+        """True if bytes of an unfinished line came since the last flush."""
+        return self._changed
+
+    def feed(self, frame: bytes) -> Iterator[LogLine]:
+        """Return the lines that `frame` completes one by one: it may hold 65,536. Yields to the event loop."""
+        if self._pending and _STARTS_ENTRY.match(frame) and (line := self._finish()):
+            yield line
+        *ended, rest = frame.split(b"\n")
+        for part in throttled(ended):
+            if not part and not self._pending:
+                continue
             self._collect(part)
             if line := self._finish():
-                lines.append(line)
+                yield line
         self._collect(rest)
-        return lines
+
+    def flush(self) -> list[LogLine]:
+        """Return what there is of the unfinished line and was not yet returned, as one line or none."""
+        self._changed = False
+        text = self._pending.decode(errors="replace").rstrip("\ufffd")
+        line = self._new_part(_clean(_OPEN_ANSI.sub("", text)), unfinished=True)
+        return [line] if line else []
 
     def _collect(self, part: bytes) -> None:
         room = MAX_LINE - len(self._pending)
         self._pending += part[:room]
         self._cut = self._cut or len(part) > room
+        self._changed = self._changed or bool(part and room)
 
     def _finish(self) -> LogLine | None:
         text = _clean(self._pending.decode(errors="replace"))
-        cut, self._cut = self._cut, False
+        line = self._new_part(text.rstrip("\ufffd") if self._cut else text, unfinished=False)
         self._pending.clear()
-        if not text:
+        self._cut = self._changed = False
+        self._flushed = ""
+        return line
+
+    def _new_part(self, text: str, *, unfinished: bool) -> LogLine | None:
+        flushed = self._flushed
+        if len(text) <= len(flushed):
             return None
-        if cut:
-            text = text.rstrip("\ufffd")
-        return parse(_fitting(self._redactor.line(text, cut=cut), cut=cut))
+        if unfinished:
+            self._flushed = text
+        if not flushed:
+            redacted = self._redactor.line(text, cut=self._cut or unfinished)
+            return parse(_fitting(redacted, cut=self._cut))
+        # A secret may have begun in the part that was returned: the line is judged as a whole.
+        whole = Redactor().line(text, cut=self._cut or unfinished)
+        part = text[len(flushed) :]
+        harmless = whole == text and self._redactor.line(part) == part
+        return LogLine(_fitting(part, cut=self._cut)) if harmless else LogLine(REDACTED)
 
 
 def _clean(text: str) -> str:

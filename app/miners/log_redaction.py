@@ -1,63 +1,157 @@
-"""Secrets in a log line. Before anything else sees it: users and passwords in stratum requests, and what stands after a
-key that names a password or token.
+"""Redaction of a miner's text: log lines, and what it answers.
 
 A log line is no JSON document: it may be cut, hold several documents, or one that is escaped or goes on in the next
-line. So where the shape is not plainly the usual one, the rest of the line goes, not just the value.
+line. So where the shape is not plainly the usual one, the rest of the line is redacted, not just the value.
 """
 
 from __future__ import annotations
 
+import html
+import json
 import re
+from collections.abc import Iterable, Iterator
+from urllib.parse import quote, quote_plus
+
+from app.throttle import throttled
 
 REDACTED = "[redacted]"
 MAX_OPEN_LINES = 16
 MAX_QUOTABLE = 4096
 MAX_QUOTED = 200
+# A part of a written secret of this many characters is redacted like the whole.
+PART_LENGTH = 4
+# The longest part of a secret's word that can stand at the end of a line and go on in the next.
+WORD_LENGTH = 64
 
 # Most lines hold none of these; looking for words costs a twentieth of looking for the patterns.
-_HINTS = ("mining.", "params", "pass", "pwd", "psk", "secret", "token", "otp", "key", "auth", "@")
+_HINTS = (
+    *("mining.", "params", "pass", "pwd", "psk", "secret", "token", "otp", "key", "auth", "@", "//"),
+    *("credential", "user", "worker", "$bap"),
+)
 _REQUEST = re.compile(r"(?i)mining\.(authorize|submit)")
 _PARAMS = re.compile(r"(?i)params\\*[\"']?\s*[:=]\s*")
 _QUOTED_PARAMS = re.compile(r"(?i)params\\*[\"']")
 _FLAT_LIST = re.compile(r'\[((?:[^\[\]"]|"(?:[^"\\]|\\.)*")*)\]')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NO_VALUE = re.compile(r"[\s,]*")
-_KEY = re.compile(
-    r"(?i)(?:pass(?:word|wd|phrase)?|pwd|psk|secret|token|otp|(?:api|secret|private)[_-]?key|authorization)s?\d*"
-    r"(\\*[\"']?)\s*[:=]\s*"
+_SECRET_WORD = (
+    r"(?:(?<!by)(?<!com)(?<!sur)pass(?:word|wd|phrase|code|key)?|pwd"
+    # The security mode in the wifi library's lines (`security: WPA2-PSK, phy: bgn`) is no key.
+    r"|psk(?!\s*(?:,\s*(?:phy|cipher|rssi|ch|bssid)|/(?:wpa|sae|psk)|[)\]]|$))"
+    r"|secret|token|otp|(?:api|secret|private|wifi|wpa\d?|network)[ _-]?key|authorization|credential)s?"
+    r"(?:value|hash|code|str|text|data)?\d*"
 )
+# Whatever stands between the word and the value: only letters, digits and `_` go on with the word, and after `_` only
+# `:` and `=` are separators.
+_KEY = re.compile(
+    rf"(?i){_SECRET_WORD}(?:(\\*[\"']?)\s*[:=]\s*|_\w{{1,32}}(\\*[\"']?)\s*[:=]\s*|(?![A-Za-z0-9_])[\s,]*)"
+    # Stratum V2: `Opening extended mining channel (user=..)`.
+    r"|(?:user|worker)(?:[ _-]?(?:name|identity|id))?s?\d*(\\*[\"']?)\s*[:=]\s*"
+)
+_WORD = re.compile(f"(?i){_SECRET_WORD}")
+# The accessory display's protocol, `$BAP,SET,password,hunter22*4F`: what is not known to be harmless is redacted.
+_BAP = re.compile(
+    r"(?i)\$BAP\s*,[^,]*,\s*(?!(?:frequency|asic_voltage|fan_speed|auto_fan|hashrate|temperature|vr_temperature"
+    r"|chipTemp|vrTemp|power|voltage|current|shares|block_height|best_difficulty|systemInfo|deviceModel|asicModel"
+    r"|mode|subscribe|unsubscribe)\s*[,*])"
+    r"([^,*\s]*\s*,?)"
+)
+_BAP_PARAMETER = re.compile(r"(?i)\$BAP\s*,[^,]*,")
+_BAP_END = re.compile(r"\*[0-9A-Fa-f]{2}\s*$")
+# Between a word and its value at the end of a line, when the value stands in the next.
+_SEPARATORS = " \t:=,;>|'\"\\-"
+# A remainder of only these words is a sentence about the secret and not the secret: `Authorization failed`.
+_ORDINARY_WORDS = (
+    "a accepted all and are authentication authorization been by changed check cleared contains correct deleted denied"
+    " do does empty error expired fail failed fails failure for found from granted handshake has incorrect invalid is"
+    " it least length long match mismatch missing must not of ok only or pool protected received refused rejected"
+    " request required response saved sent set short success successful successfully the timeout to too unchanged"
+    " updated valid was with wrong"
+)
+_ORDINARY = frozenset(_ORDINARY_WORDS.split())
+_ORDINARY_SHAPE = re.compile(r"[A-Za-z .,;!()]*")
+_ENDS_VALUE = re.compile(r"\s*(?:[,;&)}\]]|$)")
 _HARMLESS = re.compile(r"(?i)(?:true|false|null)\b")
 _BARE = re.compile(r"[^\s,}\]\"']+")
 _QUERY = re.compile(r"(?i)([?&]auth=)[^\s&\"']*")
 _CREDENTIALS = re.compile(r"//[^/\s@\"']{1,256}@")
+_CUT_CREDENTIALS = re.compile(r"//[^/\s@\"']{1,256}$")
 _NEW_ENTRY = re.compile(r"[EWIDV] \(\d{1,10}\) ")
 
 
-def quotable(text: str) -> str:
-    """What a miner said, as it may stand in an answer of ours: without secrets, and the beginning of it only."""
+def quotable(text: str, written: Iterable[str] = ()) -> str:
+    """Return the beginning of a miner's text without secrets, `written` (the secrets that it was sent) among them."""
     redactor = Redactor()
-    lines = (redactor.line(line) for line in text[:MAX_QUOTABLE].splitlines())
+    lines = [redactor.line(line) for line in throttled(without_values(text[:MAX_QUOTABLE], written).splitlines())]
     return "\n".join(lines).strip()[:MAX_QUOTED]
 
 
+def without_values(text: str, secrets: Iterable[str]) -> str:
+    """Replace the secrets in every encoding, and each part of PART_LENGTH characters or more: a miner may cut what it
+    quotes, and so do we."""
+    covered = bytearray(len(text))
+    for form in throttled({form for secret in secrets for form in _encodings(secret)}):
+        size = min(PART_LENGTH, len(form))
+        parts = {form[at : at + size] for at in range(len(form) - size + 1)}
+        for at in throttled(range(len(text) - size + 1)):
+            if text[at : at + size] in parts:
+                covered[at : at + size] = b"\x01" * size
+    # Of each covered run one mark remains.
+    marked = (REDACTED if at == 0 or not covered[at - 1] else "" for at in range(len(text)))
+    return "".join(mark if hidden else each for each, mark, hidden in zip(text, marked, covered, strict=True))
+
+
+def _encodings(secret: str) -> Iterator[str]:
+    """Return the ways in which software writes a text: raw, JSON (also twice), URL, HTML, a literal."""
+    if not secret:
+        return
+    for once in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+        yield once
+        yield json.dumps(once)[1:-1]
+        yield once.replace("/", "\\/")
+    yield repr(secret)[1:-1]
+    yield secret.replace("\\", "\\\\").replace("'", "\\'")
+    yield html.escape(secret)
+    for url in (quote(secret, safe=""), quote(secret), quote_plus(secret), quote(secret, safe="!*'()")):
+        yield url
+        yield re.sub("%..", lambda escape: escape[0].lower(), url)
+
+
 class Redactor:
-    """Takes the secrets out of lines that follow each other. Owns whether a list of parameters is still open."""
+    """Removes the secrets from lines that follow each other. Owns whether the previous line goes on in the next."""
 
     def __init__(self) -> None:
         self._open = 0
+        self._end = ""
 
     def line(self, text: str, *, cut: bool = False) -> str:
-        """`text` without secrets. `cut`: it went on, but too far."""
-        if self._open and not _NEW_ENTRY.match(text):
+        """Return `text` without secrets. `cut`: it went on, but too far."""
+        end, self._end = self._end, _without_separators(text[-2 * WORD_LENGTH :])[-WORD_LENGTH:]
+        if _NEW_ENTRY.match(text):
+            self._open = 0
+        elif self._open:
             self._open = 0 if "]" in text else self._open - 1
             return REDACTED
-        self._open = 0
+        elif end and any(found.end() >= len(end) > found.start() for found in _WORD.finditer(end + text[:WORD_LENGTH])):
+            return REDACTED  # the previous line ended with a secret's word, or within one
         lowered = text.lower()
         if not any(hint in lowered for hint in _HINTS):
             return text
-        text, still_open = _without_parameters(text, lowered)
-        self._open = MAX_OPEN_LINES if still_open and not cut else 0
-        return _CREDENTIALS.sub(f"//{REDACTED}@", _QUERY.sub(rf"\1{REDACTED}", _without_keyed_values(text)))
+        if found := _BAP.search(text):
+            self._open = 0 if _BAP_END.search(text) else 1
+            named = _BAP_PARAMETER.match(text, found.start())
+            keep = found.end() if text[: found.end()].endswith(",") else named.end() if named else found.start()
+            text, lowered = text[:keep] + REDACTED, lowered[:keep]
+        still_open = self._open
+        text, goes_on = _without_parameters(text, lowered)
+        self._open = MAX_OPEN_LINES if goes_on and not cut else still_open
+        text = _CREDENTIALS.sub(f"//{REDACTED}@", _QUERY.sub(rf"\1{REDACTED}", _without_keyed_values(text)))
+        return _CUT_CREDENTIALS.sub(f"//{REDACTED}", text) if cut else text
+
+
+def _without_separators(text: str) -> str:
+    text = text.rstrip(_SEPARATORS)
+    return text[:-3].rstrip(_SEPARATORS) if text.lower().endswith(" is") else text
 
 
 def _without_parameters(text: str, lowered: str) -> tuple[str, bool]:
@@ -93,16 +187,26 @@ def _without_keyed_values(text: str) -> str:
     while found := _KEY.search(text, at):
         parts.append(text[at : found.end()])
         at = found.end()
-        if _HARMLESS.match(text, at):
+        assigned = found[0].rstrip().endswith((":", "="))
+        if _HARMLESS.match(text, at) if assigned else _is_ordinary(text, found.end() - 1, at):
             continue
-        replaced, at = _value(text, at, quoted_key=bool(found[1]))
+        replaced, at = _value(text, at, quoted_key=any(found.groups()))
         parts.append(replaced)
     return "".join(parts) + text[at:]
 
 
+def _is_ordinary(text: str, before: int, at: int) -> bool:
+    """True if only ordinary words follow: nothing that anybody would choose as a secret."""
+    rest = text[at:]
+    if text[before] == "," or not _ORDINARY_SHAPE.fullmatch(rest):
+        return not rest.strip()
+    return all(word in _ORDINARY for word in re.findall("[A-Za-z]+", rest.lower()))
+
+
 def _value(text: str, at: int, *, quoted_key: bool) -> tuple[str, int]:
-    """What stands for the value at `at`, and where it ends. A password in plain text may hold blanks: to the end."""
-    if string := _STRING.match(text, at):
+    """Return what replaces the value at `at`, and where the value ends. A password in plain text may hold blanks and
+    quotes: then it reaches to the end."""
+    if (string := _STRING.match(text, at)) and _ENDS_VALUE.match(text, string.end()):
         return f'"{REDACTED}"', string.end()
     if quoted_key and (bare := _BARE.match(text, at)) and bare[0][0] not in "\\[{":
         return REDACTED, bare.end()

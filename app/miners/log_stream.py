@@ -12,12 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from gevent import socket
-from websocket import ABNF, WebSocket, WebSocketBadStatusException, WebSocketException, WebSocketTimeoutException
+from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutException
 
 from app.clock import Clock
-from app.errors import DeviceDropped, DeviceError, DeviceRedirected, DeviceTimeout
+from app.errors import DeviceDropped, DeviceError, DeviceTimeout
 from app.miners.address import Address
-from app.miners.log_transport import Frames, Transport, connect, refusal
+from app.miners.log_redaction import quotable
+from app.miners.log_transport import Frames, Transport, connect
 
 PATH = "/api/ws"
 _PAYLOADS = frozenset({ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_CONT})
@@ -101,14 +102,9 @@ class LogStream:
             self._websocket.connect(  # type: ignore[no-untyped-call]
                 f"ws://{self.address}{PATH}", socket=self._transport, suppress_origin=True, redirect_limit=0
             )
-        except WebSocketBadStatusException as error:
-            headers = error.resp_headers or {}
-            raise refusal(error.status_code, challenged="www-authenticate" in headers) from error
         except WebSocketTimeoutException:
             raise DeviceTimeout(f"No answer to the websocket within {self._times.handshake:g} s") from None
         except (WebSocketException, OSError, ValueError) as error:
-            if "Redirect" in str(error):
-                raise DeviceRedirected("This firmware has no log stream at /api/ws") from None
             raise _lost(error) from error
 
     def _next_ping(self) -> float:
@@ -131,4 +127,4 @@ def _lost(error: Exception) -> DeviceError:
         return DeviceTimeout("The log stream stalled")
     if isinstance(error, ValueError):  # it quotes what the miner said
         return DeviceDropped("The miner does not speak websocket")
-    return DeviceDropped(f"The log stream broke: {error}" if str(error) else "The log stream broke")
+    return DeviceDropped(f"The log stream broke: {quotable(str(error))}" if str(error) else "The log stream broke")

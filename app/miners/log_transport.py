@@ -13,9 +13,11 @@ from app.clock import Clock
 from app.errors import (
     AddressForbidden,
     DeviceBadPayload,
+    DeviceDropped,
     DeviceError,
     DeviceForbidden,
     DeviceLocked,
+    DeviceRedirected,
     DeviceRefused,
     DeviceStatus,
     DeviceTooLarge,
@@ -23,16 +25,24 @@ from app.errors import (
     LogReadersFull,
 )
 from app.miners.address import Address
+from app.throttle import InputLimit, yield_if_due
 
 MAX_FRAME = 64 * 1024
 _CHUNK = 64 * 1024
 _SHORTEST_WAIT = 0.001
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})")
+# Of the answer to the handshake. Real ones have six lines and 200 bytes.
+MAX_HEAD = 8 * 1024
+MAX_HEAD_LINES = 64
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+# What websocket-client needs of the head. It would keep cookies of all miners in one jar for ever.
+_NEEDED = (b"upgrade:", b"connection:", b"sec-websocket-accept:")
 
 
 class Transport:
     """The TCP connection as websocket-client sees it. It reads byte by byte, so reads come from a buffer; and all reads
-    until `deadline` is moved end there, for a frame that drips never ends a timeout per read."""
+    until `deadline` is moved end there, for a frame that drips never ends a timeout per read. The head of the
+    handshake's answer is read here first, within bounds, and anything but a 101 raises DeviceError."""
 
     def __init__(self, opened: socket.socket, clock: Clock, deadline: float) -> None:
         self.deadline = deadline
@@ -40,13 +50,38 @@ class Transport:
         self._clock = clock
         self._buffer = memoryview(b"")
         self._closed = False
+        self._is_open = False
 
     def recv(self, size: int) -> bytes:
+        """Return up to `size` bytes. Yields to the event loop."""
+        if not self._is_open:
+            self._buffer = memoryview(self._read_head())
+            self._is_open = True
         if not self._buffer:
-            self._opened.settimeout(max(self.deadline - self._clock.monotonic(), _SHORTEST_WAIT))
-            self._buffer = memoryview(self._opened.recv(_CHUNK))
+            self._buffer = memoryview(self._receive())
+        yield_if_due()
         part, self._buffer = bytes(self._buffer[:size]), self._buffer[size:]
         return part
+
+    def _receive(self) -> bytes:
+        self._opened.settimeout(max(self.deadline - self._clock.monotonic(), _SHORTEST_WAIT))
+        return bytes(self._opened.recv(_CHUNK))
+
+    def _read_head(self) -> bytes:
+        """Return the accepted handshake's answer, and what came after it."""
+        head, limit = b"", InputLimit(MAX_HEAD, MAX_HEAD_LINES, _too_long)
+        while not (end := _HEAD_END.search(head)):
+            if not (data := self._receive()):
+                raise DeviceDropped("The miner closed the connection within the websocket's handshake")
+            # What follows the head in the same piece is not part of it.
+            ending = _HEAD_END.search(head[-3:] + data)
+            counted = data if ending is None else data[: ending.end()]
+            limit.count(len(counted), counted.count(b"\n"))
+            head += data
+        first, *fields = head[: end.start()].splitlines()
+        _require_accepted(_STATUS_LINE.match(first), fields)
+        needed = [line for line in fields if line.lower().startswith(_NEEDED)]
+        return b"\r\n".join([b"HTTP/1.1 101 Switching Protocols", *needed, b"", b""]) + head[end.end() :]
 
     def send(self, data: bytes) -> int:
         return int(self._opened.send(data))
@@ -100,6 +135,19 @@ def connect(address: Address, check: Callable[[Address], object], seconds: float
         opened.close()
         raise
     return opened
+
+
+def _too_long() -> DeviceError:
+    return DeviceTooLarge("The answer to the websocket's handshake is longer than any miner's")
+
+
+def _require_accepted(status_line: re.Match[bytes] | None, fields: list[bytes]) -> None:
+    """The miner's own words are not quoted: they may be long, and hold anything."""
+    status = int(status_line[1]) if status_line else 0
+    if 300 <= status < 400:
+        raise DeviceRedirected("This firmware has no log stream at /api/ws")
+    if status != 101:
+        raise refusal(status, challenged=any(line.lower().startswith(b"www-authenticate:") for line in fields))
 
 
 def refusal(status: int, *, challenged: bool) -> DeviceError:

@@ -34,6 +34,14 @@ def redact(body: Mapping[str, Any]) -> dict[str, Any]:
     return _redacted_object(body, 0)
 
 
+def secret_texts(value: Any) -> list[str]:
+    """Return the values under secret keys, as texts, at any depth of a request that we wrote."""
+    if isinstance(value, Mapping):
+        here = [str(each) for key, each in value.items() if is_secret(key) and type(each) in (str, int, float)]
+        return here + [text for each in value.values() for text in secret_texts(each)]
+    return [text for each in value for text in secret_texts(each)] if isinstance(value, list | tuple) else []
+
+
 def _redacted_object(body: Mapping[str, Any], depth: int) -> dict[str, Any]:
     if depth > MAX_DEPTH:
         raise DeviceBadPayload("The answer is nested too deeply")

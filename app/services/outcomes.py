@@ -8,6 +8,7 @@ from typing import Any
 
 from app.miners.dialect_writes import acts_live
 from app.miners.dialects import dialect_of
+from app.miners.log_redaction import quotable
 from app.miners.setting_changes import Difference
 from app.miners.settings import SETTINGS, Change, present, runs
 from app.services.fleet import Tracked
@@ -53,10 +54,13 @@ class Applied:
 
 def of_written(wanted: Sequence[Change], info: Mapping[str, Any] | None, before: Mapping[str, Any]) -> list[Outcome]:
     """`info`: what the miner said afterwards, None when it could not be read back."""
-    return [_written(change, info, before) for change in wanted]
+    secrets = [str(change.value) for change in wanted if change.setting.secret]
+    return [_written(change, info, before, secrets) for change in wanted]
 
 
-def _written(change: Change, info: Mapping[str, Any] | None, before: Mapping[str, Any]) -> Outcome:
+def _written(
+    change: Change, info: Mapping[str, Any] | None, before: Mapping[str, Any], secrets: Sequence[str]
+) -> Outcome:
     effect = "applied" if acts_live(change, dialect_of(before)) else "pending_restart"
     if change.setting.secret:
         return Outcome(change.key, None, None, None, effect, SECRET)
@@ -67,7 +71,11 @@ def _written(change: Change, info: Mapping[str, Any] | None, before: Mapping[str
         return Outcome(change.key, change.value, change.present, actual, effect)
     if change.key in NEVER_REPORTED and actual is None:
         return Outcome(change.key, change.value, None, None, effect, UNREPORTED)
-    reason = "The miner does not show it" if actual is None else f"The miner kept {repr(actual)[:MAX_QUOTE]}"
+    reason = (
+        "The miner does not show it"
+        if actual is None
+        else f"The miner kept {quotable(repr(actual), secrets)[:MAX_QUOTE]}"
+    )
     return Outcome(change.key, change.value, change.present, actual, "refused", reason)
 
 

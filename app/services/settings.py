@@ -16,7 +16,6 @@ from app.errors import (
     DeviceError,
     DeviceNotFound,
     DeviceRejected,
-    DeviceStatus,
     DeviceTimeout,
     Invalid,
     MinerTookNothing,
@@ -27,7 +26,6 @@ from app.miners.dialect_writes import body_of, slot_problems
 from app.miners.dialects import dialect_of
 from app.miners.limits import problems as limit_problems
 from app.miners.setting_changes import Difference, difference
-from app.miners.setting_kinds import MASK
 from app.miners.settings import SETTINGS, Change, runs
 from app.models import Reading
 from app.services.commands import Commands
@@ -164,8 +162,6 @@ class MinerSettings:
             lost = error
         except DeviceError as error:
             self._journal.end(tracked.mac, entry, "refused" if isinstance(error, DeviceRejected) else "failed")
-            if isinstance(error, DeviceStatus):
-                error.body = _without_secrets(error.body, wanted)
             raise
         after = self._read_back(miner, wanted, before)
         if lost and not any(_shows(change, after) for change in wanted):
@@ -216,11 +212,3 @@ def _shows(change: Change, reading: Reading | None) -> bool:
 
 def _shown(wanted: Sequence[Change], attribute: str) -> dict[str, Any]:
     return {change.key: None if change.setting.secret else getattr(change, attribute) for change in wanted}
-
-
-def _without_secrets(text: str, wanted: Sequence[Change]) -> str:
-    """A miner may quote what it was sent."""
-    for change in wanted:
-        if change.setting.secret:
-            text = text.replace(str(change.value), MASK)
-    return text

@@ -17,6 +17,8 @@ from log_house import (
     state_of,
 )
 
+from app.services.logs.policy import LogPolicy
+
 GENERATIONS = ["2.1", "2.4", "2.7", "2.10", "2.12", "2.15", "nerd", "nerd1.0.36"]
 ONE_STREAM = ["2.1", "2.4", "2.7", "nerd", "nerd1.0.36"]
 
@@ -482,3 +484,23 @@ def test_log_files_reads_every_monitored_miner(house, tmp_path):
         assert path.parent.stat().st_mode & 0o777 == 0o700
     service.stop()
     assert not [name for name in (tmp_path / "data" / "logs").iterdir() if "miner" in name.name]
+
+
+def test_an_entry_without_its_newline_is_delivered_after_a_second_or_with_the_next_entry(make_service):
+    def behave(opened, request):
+        opened.sendall(accepted(request) + b"\x81\x0dI (1) t: one!")
+        gevent.sleep(0.1)
+        opened.sendall(b"\x81\x0cI (2) t: two")
+        gevent.sleep(5)
+
+    with Strange(behave) as strange:
+        service = make_service([], log_policy=LogPolicy(), discovery_ports=(strange.port,))
+        by_hand = {"devices": [{"mac": MAC, "ip": strange.address}]}
+        service.ok(service.client.put("/devices/imprint", json=by_hand))
+        service.await_status("online", MAC)
+        service.ok(service.client.put("/devices/listen", json={"macs": [MAC], "traceLogs": True}))
+        log = service.runtime.log_hub.log_of(service.runtime.fleet.get(MAC))
+        eventually(lambda: [entry.line.text for entry in log.ring.all()] == ["one!"], 2)
+        began = service.clock.monotonic()
+        eventually(lambda: [entry.line.text for entry in log.ring.all()] == ["one!", "two"], 3)
+        assert 0.5 < service.clock.monotonic() - began < 2.5

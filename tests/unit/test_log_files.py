@@ -7,7 +7,7 @@ from fakes import FakeClock
 
 from app.miners.log_lines import LogLine
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.files import LogFiles, file_stem
+from app.services.logs.files import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LogFiles, file_stem
 
 MAC = "02:00:5e:00:00:1a"
 
@@ -18,8 +18,13 @@ def log():
 
 
 @pytest.fixture
-def files(tmp_path, log):
-    return LogFiles(tmp_path / "logs", 10_000, 2, lambda: [log], FakeClock())
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture
+def files(tmp_path, log, clock):
+    return LogFiles(tmp_path / "logs", 10_000, 2, lambda: [log], clock)
 
 
 def say(log, *texts):
@@ -68,7 +73,7 @@ def test_one_open_file_per_device(files, log):
     assert open_files() == before - 1
 
 
-def test_what_cannot_be_written_is_written_later_and_what_was_lost_is_said(files, log, tmp_path, caplog):
+def test_what_cannot_be_written_is_written_later_and_what_was_lost_is_said(files, log, clock, tmp_path, caplog):
     folder = tmp_path / "logs"
     folder.write_text("in the way")
     for number in range(1500):
@@ -76,25 +81,75 @@ def test_what_cannot_be_written_is_written_later_and_what_was_lost_is_said(files
         files.write()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     folder.unlink()
+    clock.advance(LAST_RETRY_SECONDS)
     files.write()
     lines = (folder / "02005e00001a.log").read_text().splitlines()
     assert "500 lines were lost" in lines[0]
+    assert files.lost == 500
     assert lines[1].endswith(" 500")
     assert lines[-1].endswith(" 1499")
 
 
-def test_a_full_disk_loses_no_line_that_is_still_in_the_ring(log, tmp_path):
+def test_a_full_disk_loses_no_line_that_is_still_in_the_ring(log, clock, tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "02005e00001a.log").symlink_to("/dev/full")
-    files = LogFiles(tmp_path / "logs", 10**9, 1, lambda: [log], FakeClock())
+    files = LogFiles(tmp_path / "logs", 10**9, 1, lambda: [log], clock)
     say(log, "kept")
     files.write()
     (tmp_path / "logs" / "02005e00001a.log").unlink()
     say(log, "later")
     files.write()
+    clock.advance(FIRST_RETRY_SECONDS)
+    files.write()
     files.write()
     lines = (tmp_path / "logs" / "02005e00001a.log").read_text().splitlines()
     assert [line.split()[1] for line in lines] == ["kept", "later"]
+
+
+def refuse_all(folder, macs):
+    """Put a full disk where the files are to be."""
+    folder.mkdir()
+    for mac in macs:
+        (folder / f"{file_stem(mac)}.log").symlink_to("/dev/full")
+
+
+def test_on_a_full_disk_a_hundred_files_are_tried_ever_more_rarely_and_written_when_there_is_room(clock, tmp_path):
+    logs = [DeviceLog(f"02:00:5e:00:00:{number:02x}", clock) for number in range(100)]
+    folder, attempts, known = tmp_path / "logs", [], 0.0
+    refuse_all(folder, [log.mac for log in logs])
+    files = LogFiles(folder, 10**9, 1, lambda: logs, clock)
+    for _ in range(3000):  # ten minutes
+        say(logs[0], "line")
+        before = clock.monotonic()
+        files.write()
+        if files.next_retry != known:
+            known = files.next_retry
+            attempts.append(before)
+        clock.advance(0.2)
+    pauses = [later - earlier for earlier, later in zip(attempts, attempts[1:], strict=False)]
+    assert len(attempts) < 20
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == pytest.approx(LAST_RETRY_SECONDS, abs=0.3)
+    for path in folder.iterdir():
+        path.unlink()
+    clock.advance(LAST_RETRY_SECONDS)
+    files.write()
+    assert files.lost == 2000
+    assert "2000 lines were lost" in (folder / "02005e000000.log").read_text().splitlines()[0]
+    say(logs[0], "after it")
+    files.write()
+    assert (folder / "02005e000000.log").read_text().endswith(" after it\n")
+
+
+def test_a_file_that_cannot_be_written_delays_no_other(clock, tmp_path):
+    first, second = DeviceLog(MAC, clock), DeviceLog("02:00:5e:00:00:1b", clock)
+    refuse_all(tmp_path / "logs", [MAC])
+    files = LogFiles(tmp_path / "logs", 10**9, 1, lambda: [first, second], clock)
+    for text in ("one", "two"):
+        say(first, text)
+        say(second, text)
+        files.write()
+    assert (tmp_path / "logs" / "02005e00001b.log").read_text().count("\n") == 2
 
 
 def test_lines_of_the_past_are_not_written(files, log, tmp_path):

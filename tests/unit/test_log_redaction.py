@@ -1,13 +1,15 @@
 """No user or password of a stratum request leaves, nor what stands after a key that names a secret; in any shape."""
 
 import json
+import time
+from urllib.parse import quote, quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.miners.log_lines import LineAssembler
-from app.miners.log_redaction import Redactor, quotable
+from app.miners.log_redaction import Redactor, quotable, without_values
 
 USER, PASSWORD = "bc1qCANARYUSER.worker", "CANARY pass\\word"
 
@@ -170,9 +172,121 @@ def test_no_secret_is_quoted_wherever_the_text_is_cut(before, secret, padding):
 
 
 def test_a_hostile_line_costs_little():
-    import time
-
     for text in ('params:["' * 450, '"params":[' + '"a' * 2000, "pass" * 1000, "password:" * 450, "//" * 2000 + "@"):
         began = time.perf_counter()
         redacted(text, 'mining.authorize "params":[' + text)
         assert time.perf_counter() - began < 0.05
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "W (19000) BAP_HANDLERS: Duplicate message detected, ignoring: $BAP,SET,password,CANARY22*4F",
+        "$bap,set,Password,CANARY,22*4F",
+        "$BAP,SET,password CANARY22",
+        "$BAP,SET,pool_user,CANARY.rig*4F",
+        "$BAP,SET,ssid,CANARY*4F",
+        "$BAP,RES,wifi_pw,CANARY*4F",
+        "I (1) sv2: Opening extended mining channel (user=CANARY.rig)",
+        "I (1) sv2: Opening extended mining channel (user=CANARY(a).rig, hashrate=1.2)",
+        "I (1) sv2: user_identity: CANARY",
+        *(
+            f"I (1) wifi: {word}{separator}CANARY22 and more"
+            for word in ("password", "Passphrase", "wifiPass", "PSK", "API key", "token", "otp")
+            for separator in (" ", ",", ", ", "=", ":", " is ", "\t", ";", "|", " -> ", "(", " '", '","', "-", "/")
+        ),
+        'password: "CANARY" 22 CANARY',
+        'password:"a"CANARY"',
+        "wpa2_psk=CANARY",
+        "WPA2-PSK CANARY",
+        "password ok CANARY",
+        "token_value: CANARY",
+    ],
+)
+def test_what_follows_a_secrets_word_is_redacted_whatever_the_separator(line):
+    assert "CANARY" not in redacted(line)[0]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "I (1) stratum: Authorization failed",
+        "I (1) wifi: Wrong password",
+        "I (1) wifi: password is required",
+        "I (1) input: keys pressed",
+        "I (1) asic_task: tokens",
+        "I (1) self_test: Self test passed 5 of 5",
+        "I (1) pll: bypass mode 5",
+        "I (1) wifi:security: WPA2-PSK, phy: bgn, rssi: -55",
+        "I (1) BAP: $BAP,SET,frequency,525*1A",
+        "I (1) BAP: $BAP,REQ,systemInfo*1A",
+    ],
+)
+def test_ordinary_lines_stay_readable(line):
+    assert redacted(line) == [line]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ("wifi password is", "CANARY"),
+        ("wifi password:", "CANARY"),
+        ("wifi passw", "ord CANARY"),
+        ("$BAP,SET,password,", "CANARY*4F"),
+        ("$BAP,SET,pass", "word,CANARY*4F"),
+        ("$BAP,SET,password,CAN", "CANARY*4F"),
+    ],
+)
+def test_a_secret_that_goes_on_in_the_next_line_is_redacted(lines):
+    assert "CANARY" not in "".join(redacted(*lines))
+    assert redacted(lines[0], "I (5) t: next")[1] == "I (5) t: next"
+
+
+WRITTEN = ('hunter"2\\2#secret', "p\u00e4ss/w\u00f6rd &1 long", "it's <mine> & yours", "plainsecret")
+
+
+def encodings(secret):
+    once = json.dumps(secret)[1:-1]
+    yield from (secret, once, json.dumps(once)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1])
+    yield from (quote(secret), quote(secret, safe=""), quote_plus(secret), quote(secret, safe="").lower())
+    yield secret.replace('"', '\\"')
+
+
+@pytest.mark.parametrize("secret", WRITTEN)
+def test_a_written_secret_is_redacted_in_every_encoding_wherever_it_is_cut(secret):
+    for form in encodings(secret):
+        for length in range(4, len(form) + 1):
+            assert without_values(f"no: {form[:length]}", [secret]).startswith("no: [redacted]"), form[:length]
+
+
+@given(st.sampled_from(WRITTEN), st.integers(0, 12), st.integers(0, 4200))
+def test_a_written_secret_is_redacted_before_the_text_is_cut(secret, which, padding):
+    forms = list(encodings(secret))
+    form = forms[which % len(forms)]
+    for text in ("x" * padding + " " + form, " " * padding + form, "\n" * padding + form):
+        said = quotable(text, [secret])
+        assert len(said) <= 200
+        parts = {form[at : at + 4] for at in range(len(form) - 3)}
+        assert not any(part in said for part in parts), said
+
+
+def test_without_written_secrets_a_text_stays():
+    assert quotable("Wrong API input: frequency", ["hunter22secret"]) == "Wrong API input: frequency"
+    assert quotable("x is 5", ["", "q"]) == "x is 5"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pass ok " * 500,
+        "pass_" + "a" * 4000,
+        "$BAP," * 800,
+        "\\" * 4090 + "pass",
+        "user" + " " * 4000,
+        'password:"' * 400,
+    ],
+)
+def test_a_line_of_secrets_words_costs_little(line):
+    began = time.thread_time()
+    redacted(line)
+    assert time.thread_time() - began < 0.02

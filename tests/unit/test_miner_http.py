@@ -8,16 +8,19 @@ import gevent
 import pytest
 from fakes import Peer, eventually, free_port, nothing_leaks, reset
 
+from app.clock import Clock
 from app.errors import (
     DeviceBadPayload,
     DeviceDropped,
     DeviceError,
     DeviceForbidden,
+    DeviceStatus,
     DeviceTimeout,
     DeviceTooLarge,
     DeviceUnreachable,
 )
 from app.miners.address import Address, AddressRule
+from app.miners.client import Miner
 from app.miners.http import MAX_BODY, Connection
 
 ANYWHERE = AddressRule([IPv4Network("127.0.0.0/8")])
@@ -206,3 +209,23 @@ def test_what_is_sent():
     assert b"Connection: close\r\n" in closing
     assert b"Content-Length: 0\r\n" in post
     assert patch.endswith(b"Content-Type: application/json\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}')
+
+
+WRITTEN = 'hun"ter2\\2+very-long'
+
+
+@pytest.mark.parametrize("status", ["400 Bad Request", "500 Internal Server Error"])
+@pytest.mark.parametrize("body_of", [{"stratumPassword": WRITTEN}, {"pools": [{"stratumPassword": WRITTEN}]}])
+@pytest.mark.parametrize("padding", [0, 170, 190, 4080])
+def test_a_miner_that_quotes_what_it_was_sent_is_quoted_without_the_secret(status, body_of, padding):
+    def script(opened):
+        sent = opened.recv(65536).partition(b"\r\n\r\n")[2]
+        said = b"." * padding + b" cannot use " + sent.replace(b"Password", b"P") + b" nor " + WRITTEN.encode()
+        opened.sendall(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(said), said))
+
+    with Peer(script) as peer:
+        miner = Miner(Address(peer.host, peer.port), ANYWHERE.check, Clock(), 1.0)
+        with pytest.raises(DeviceStatus) as caught:
+            miner.write(body_of)
+    assert not any(part in caught.value.body for part in ("hun", "ter2", "very", "long"))
+    assert len(caught.value.body) <= 200

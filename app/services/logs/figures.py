@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from app.services.exposition import family, labels
 from app.services.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
+from app.services.logs.files import LogFiles
 from app.services.logs.hub import LogHub
 from app.services.logs.policy import State
 
@@ -17,7 +18,7 @@ COUNTERS: tuple[tuple[str, str, Callable[[DeviceLog], int]], ...] = (
 )
 
 
-def log_families(hub: LogHub, fleet: Fleet) -> Iterator[str]:
+def log_families(hub: LogHub, files: LogFiles, fleet: Fleet) -> Iterator[str]:
     """Ready families in the text format."""
     states = hub.states()
     yield family(
@@ -25,6 +26,9 @@ def log_families(hub: LogHub, fleet: Fleet) -> Iterator[str]:
         "Readers of miners' logs by state",
         (f"pluto_log_readers{labels({'state': state})} {states[state]}\n" for state in State),
     )
+    name = "pluto_log_file_lines_lost_total"
+    help_ = "Log lines that no file of LOG_FILES has, for they could not be written in time"
+    yield family(name, help_, [f"{name} {files.lost}\n"], kind="counter")
     heard = [(tracked, hub.log_of(tracked)) for tracked in fleet.all() if hub.reader_of(tracked.mac)]
     for name, help_, value in COUNTERS:
         yield family(

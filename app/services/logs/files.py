@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from io import TextIOWrapper
 from logging.handlers import RotatingFileHandler
@@ -19,11 +19,16 @@ from app.services.logs.device_log import DeviceLog
 from app.services.logs.text import as_text, lost_text
 from app.store.directories import make_private
 from app.supervision import keep_running
+from app.throttle import throttled
 
 log = logging.getLogger(__name__)
 
 # What a miner can say at its pace in this time fits into a ring.
 WRITE_EVERY_SECONDS = 0.2
+# Files that could not be written are tried again together, ever more rarely: with 100 miners on a full disk, an attempt
+# per file and round doubled the service's CPU (issue 10).
+FIRST_RETRY_SECONDS = 1.0
+LAST_RETRY_SECONDS = 60.0
 
 
 def file_stem(mac: str) -> str:
@@ -59,7 +64,8 @@ def _private(path: str, flags: int) -> int:
 
 
 class LogFiles:
-    """Owns the open files and the place in each log up to which it is written. Lines wait in the ring while the disk
+    """Owns the open files and the place in each log up to which it is written. `lost`: lines that no file has. Lines
+    wait in the ring while the disk
     takes none, and are written when it does again; what the ring lost until then is said."""
 
     def __init__(
@@ -79,7 +85,10 @@ class LogFiles:
         self._clock = clock
         self._cursors: dict[str, Cursor] = {}
         self._open: dict[str, LogFile] = {}
-        self._failing = False
+        self.lost = 0
+        self._failing: set[str] = set()
+        self.next_retry = 0.0
+        self._retry_delay = FIRST_RETRY_SECONDS
         self._stop = Event()
         self._greenlet: gevent.Greenlet | None = None
 
@@ -92,25 +101,41 @@ class LogFiles:
             return
         self._stop.set()
         self._greenlet.join()
-        self.write()
+        self.write(retry=True)
         for mac in list(self._open):
             self._close(mac)
 
-    def write(self) -> None:
-        """Writes what came since, device by device."""
-        failed = None
-        for device_log in self._logs():
+    def write(self, *, retry: bool = False) -> None:
+        """Write the lines that came since, device by device. `retry`: those too whose retry is not due."""
+        retry = retry or self._clock.monotonic() >= self.next_retry
+        failed: dict[str, OSError] = {}
+        for device_log in throttled(self._logs()):
+            if device_log.mac in self._failing and not retry:
+                continue
             try:
                 self._write(device_log)
             except OSError as error:
-                failed = error
+                failed[device_log.mac] = error
+        if failed or (retry and self._failing):
+            self._schedule_retry(failed, retried=retry)
+
+    def _schedule_retry(self, failed: Mapping[str, OSError], *, retried: bool) -> None:
         if failed and not self._failing:
-            log.error("log files cannot be written; lines are kept while there is room", extra={"error": str(failed)})
-        self._failing = failed is not None
+            message = "log files cannot be written; lines are kept while there is room"
+            log.error(message, extra={"error": str(next(iter(failed.values()))), "files": len(failed)})
+        if not failed:
+            log.info("log files are written again", extra={"lost_lines": self.lost})
+            self._failing, self._retry_delay = set(), FIRST_RETRY_SECONDS
+            return
+        if retried:
+            self.next_retry = self._clock.monotonic() + self._retry_delay
+            self._retry_delay = min(LAST_RETRY_SECONDS, self._retry_delay * 2)
+        self._failing = set(failed) if retried else self._failing | set(failed)
 
     def forget(self, mac: str) -> None:
         """The device is gone; its files stay."""
         self._cursors.pop(mac, None)
+        self._failing.discard(mac)
         self._close(mac)
 
     def delete(self, mac: str) -> None:
@@ -135,6 +160,7 @@ class LogFiles:
             cursor.seq = began
             self._close(mac)  # or it would write again what stands in its buffer
             raise
+        self.lost += batch.lost
 
     def _file(self, mac: str) -> LogFile:
         if mac in self._open and not self._open[mac].is_in_place:

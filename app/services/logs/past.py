@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import gevent
 from gevent.lock import BoundedSemaphore
 
 from app.clock import Clock
@@ -16,11 +15,11 @@ from app.miners.log_lines import LineAssembler, LogLine
 from app.services.fleet import Tracked
 from app.services.logs.device_log import NOTE_TAG, DeviceLog
 from app.services.logs.ring import MAX_BYTES, MAX_LINES
+from app.throttle import throttled
 
 log = logging.getLogger(__name__)
 
 AGAIN_AFTER_SECONDS = 60.0
-PARSED_AT_ONCE = 200
 RESTART_MARK = "--- SYSTEM RESTART ---"
 
 
@@ -125,14 +124,12 @@ class PastLogs:
 
 
 def _lines(body: bytes) -> list[LogLine]:
-    """The last lines of the body, as many as a ring holds; others run in between."""
+    """The last lines of the body, as many as a ring holds. Yields to the event loop."""
     tail = body[-MAX_BYTES:]
     if len(tail) < len(body):
         tail = tail.partition(b"\n")[2]
     assembler = LineAssembler()
     lines: list[LogLine] = []
-    for at, raw in enumerate(tail.split(b"\n")[-MAX_LINES - 1 :]):
+    for raw in throttled(tail.split(b"\n")[-MAX_LINES - 1 :]):
         lines += assembler.feed(raw + b"\n")
-        if at % PARSED_AT_ONCE == PARSED_AT_ONCE - 1:
-            gevent.sleep(0)
     return lines

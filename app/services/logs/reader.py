@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import gevent
 from gevent.event import Event
@@ -12,16 +12,22 @@ from app.clock import Clock
 from app.errors import DeviceError, LogStreamTaken, PlutoError
 from app.miners.address import Address
 from app.miners.dialects import serves_one_log_reader
-from app.miners.log_lines import LineAssembler, rebooted
+from app.miners.log_lines import LineAssembler, LogLine, rebooted
 from app.miners.log_stream import LogStream
 from app.services.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.policy import LogPolicy, Rest, State, rest_after
+from app.throttle import throttled
 
 log = logging.getLogger(__name__)
 
 GOODBYE_SECONDS = 0.5
 BREATH_LINES = 50
+# An entry that comes without its newline is delivered after this time.
+FLUSH_AFTER_SECONDS = 1.0
+# A frame costs time by its lines and its bytes; this many count as one line. The longest pause after one frame.
+LINE_BYTES = 256
+MAX_BREATH_SECONDS = 1.0
 RESTARTED = "--- the miner restarted ---"
 ONE_READER = (
     "This firmware has one log stream, and it is read here: the miner's own log page, if one is open, shows nothing"
@@ -128,12 +134,28 @@ class Reader:
         one_reader = serves_one_log_reader(self._tracked.info)
         self._begin_stream(one_reader)
         assembler = LineAssembler()
+        try:
+            self._read_frames(stream, assembler, one_reader=one_reader)
+        finally:
+            self._take(assembler.flush())
+
+    def _read_frames(self, stream: LogStream, assembler: LineAssembler, *, one_reader: bool) -> None:
+        flush_due: float | None = None
         while self._wanted and self._tracked.address == stream.address:
-            frame = stream.read(self._policy.tick)
-            lines = 0 if frame is None else self._take(frame, assembler)
-            if frame is None and one_reader and self._clock.monotonic() - self._heard >= self._policy.silence:
+            frame = stream.read(self._policy.tick if flush_due is None else min(self._policy.tick, FLUSH_AFTER_SECONDS))
+            if frame:
+                self._take(assembler.feed(frame))
+            now = self._clock.monotonic()
+            if not assembler.has_unflushed:
+                flush_due = None
+            elif flush_due is None:
+                flush_due = now + FLUSH_AFTER_SECONDS
+            elif now >= flush_due:
+                flush_due = None
+                self._take(assembler.flush())
+            if frame is None and one_reader and now - self._heard >= self._policy.silence:
                 raise LogStreamTaken
-            self._breathe(max(1, lines))
+            self._breathe(_cost(frame or b""))
 
     def _begin_stream(self, one_reader: bool) -> None:
         self._enter(State.STREAMING, warning=ONE_READER if one_reader else None)
@@ -142,17 +164,14 @@ class Reader:
         self._heard = self._breath = self._clock.monotonic()
         log.info("reading the miner's log", extra={"mac": self._tracked.mac, "ip": str(self._tracked.address)})
 
-    def _take(self, frame: bytes, assembler: LineAssembler) -> int:
-        """How many lines it brought."""
-        lines = assembler.feed(frame)
-        if not lines or not self._wanted:
-            return 0
-        self._heard = self._clock.monotonic()
-        for line in lines:
+    def _take(self, lines: Iterable[LogLine]) -> None:
+        for line in throttled(lines):
+            if not self._wanted:
+                return
+            self._heard = self._clock.monotonic()
             if line.uptime_ms is not None:
                 self._note_restart(line.uptime_ms)
             self._log.add([line])
-        return len(lines)
 
     def _note_restart(self, stamp: int) -> None:
         before, self._stamp = self._stamp, (stamp, self._heard)
@@ -166,7 +185,7 @@ class Reader:
         self._unbreathed += lines
         if self._unbreathed >= BREATH_LINES:
             due = self._breath + self._unbreathed / self._policy.pace
-            self._clock.sleep(max(0.0, due - self._clock.monotonic()))
+            self._clock.sleep(min(MAX_BREATH_SECONDS, max(0.0, due - self._clock.monotonic())))
             self._breath, self._unbreathed = self._clock.monotonic(), 0
 
     def _rest(self, rest: Rest, error: PlutoError) -> None:
@@ -185,3 +204,8 @@ class Reader:
         if state is not State.CONNECTING:
             self.error = error
             self._fleet.set_log_warning(self._tracked, warning)
+
+
+def _cost(frame: bytes) -> int:
+    """How much of the pace a frame takes, in lines: empty ones count too, for they cost time as well."""
+    return max(1, frame.count(b"\n"), len(frame) // LINE_BYTES)
