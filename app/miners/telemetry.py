@@ -340,6 +340,11 @@ MEASURED_FIELDS = frozenset(field for measure in MEASURES for field in measure.f
 
 def telemetry(info: Info, chips: int | None = None) -> dict[str, float]:
     """Return every measurement that this answer holds, by key. `chips`: number of ASICs where /api/system/asic told."""
+    return telemetry_and_output(info, chips)[0]
+
+
+def telemetry_and_output(info: Info, chips: int | None = None) -> tuple[dict[str, float], Output]:
+    """Return the measurements, and what the device adds to the totals."""
     known_chips = chips or chips_of(info) or 1
     values: dict[str, float] = {}
     for measure in MEASURES:
@@ -352,7 +357,7 @@ def telemetry(info: Info, chips: int | None = None) -> dict[str, float]:
     output = output_of(info, values, chips)
     if output.hashrate and output.paired and (efficiency := ratio(output.power, output.hashrate / 1000)) is not None:
         values["efficiency"] = efficiency
-    return values
+    return values, output
 
 
 def _is_sentinel(value: float, sentinels: Ranges) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.miners.telemetry import MEASURES, Output, output_of, pool_in_use, pool_shares, telemetry
+from app.miners.telemetry import MEASURES, Output, pool_in_use, pool_shares, telemetry_and_output
 from app.models import Reading
 from app.services.exposition import labels, number, plain
 from app.services.fleet import Tracked
@@ -56,8 +56,7 @@ def series_of(tracked: Tracked, reading: Reading, prefix: str | None, before: Se
         about, suffix, info_line = before.about, before.labels, before.lines[0]
     else:
         suffix, info_line = identity(tracked), f"pluto_device_info{labels(about)} 1\n"
-    chips = tracked.chips
-    values = telemetry(reading.info, chips)
+    values, output = telemetry_and_output(reading.info, tracked.chips)
     lines = (
         info_line,
         f"pluto_device_restarts_total{suffix} {tracked.restarts}\n",
@@ -71,7 +70,7 @@ def series_of(tracked: Tracked, reading: Reading, prefix: str | None, before: Se
         lines,
         prefix,
         () if prefix is None else legacy_lines(prefix, values),
-        output_of(reading.info, values, chips),
+        output,
         _shares(reading.info, values, about["pool"]),
     )
 
