@@ -35,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     kind.add_argument("--demo", action="store_true", help="twelve miners of different generations")
     kind.add_argument("--count", type=int, help="this many miners")
     kind.add_argument("--body", type=Path, metavar="FILE", help="one miner that serves this recorded /info")
+    options.add_argument("--asic", type=Path, metavar="FILE", help="with --body: its recorded /api/system/asic")
     options.add_argument("--generation", default="mix", help=f"with --count: mix or one of {', '.join(GENERATIONS)}")
     options.add_argument("--base", default="127.1.0.1", help="with --count: the first address (%(default)s)")
     options.add_argument("--port", type=int, default=8100, help="with --count: the port (%(default)s)")
@@ -59,7 +60,8 @@ def specs_of(options: argparse.Namespace) -> list[MinerSpec]:
     if options.demo:
         return demo_fleet()
     if options.body is not None:
-        return [with_body(options.body.read_bytes(), parse_address(options.listen))]
+        spec = with_body(options.body.read_bytes(), parse_address(options.listen))
+        return [replace(spec, asic_body=options.asic.read_bytes() if options.asic else None)]
     per_address = not options.shared
     where = options.base, options.port
     return make_specs(options.count, options.generation, *where, per_address=per_address, first=options.first)

@@ -39,6 +39,8 @@ def stamped(body: bytes, now: int) -> bytes:
 def asic(miner: Miner, request: Request, connection: Connection) -> Reply:
     """GET /api/system/asic: names and defaults since AxeOS 2.9, hash domains since 2.15."""
     generation = miner.generation
+    if miner.spec.asic_body is not None:
+        return Reply(body=miner.spec.asic_body)
     document = asic_document(
         miner.board,
         names=generation.nerd or generation.since(2, 9),

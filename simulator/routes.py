@@ -75,6 +75,8 @@ def reply(miner: Miner, request: Request, connection: Connection) -> Reply | Non
     if request.header_bytes > generation.header_limit:
         return Reply(431, b"Header fields are too long", HTML, headers=())
     handler = HANDLERS[generation.name].get((request.method, request.path))
+    if miner.spec.asic_body is not None and request.path == ASIC.path:
+        handler = ASIC.handler
     if handler is None:
         if miner.spec.exposition and (request.method, request.path) == ("GET", exposition.PATH):
             return exposition.exposition_reply(miner)

@@ -36,7 +36,7 @@ LIFELIKE = Timings(boot=5.0, before_restart=1.0, mining=8.0, cooling=30.0)
 
 @dataclass(frozen=True)
 class MinerSpec:
-    """One miner. Port 0 takes any free port. `body`: a recorded /info, served as it is.
+    """One miner. Port 0 takes any free port. `body`: a recorded /info, served as it is, `asic_body` a recorded /asic.
 
     `otp`: NerdOS asks for `otp_code` on writes. `log_rate`: lines per second. `settings` override what is
     stored at first start. For the benchmark: `stamp` puts the time of writing into /info, `exposition`
@@ -49,6 +49,7 @@ class MinerSpec:
     mac: str = "02:00:5e:00:00:01"
     address: Address = ("127.0.0.1", 0)
     body: bytes | None = None
+    asic_body: bytes | None = None
     otp: bool = False
     otp_code: str = "123456"
     log_rate: float = 2.0

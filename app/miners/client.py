@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -31,7 +32,7 @@ from app.miners.fields import known_fields
 from app.miners.http import CONNECT_SECONDS, Connection, Reply
 from app.miners.log_redaction import MAX_QUOTABLE, quotable
 from app.miners.mac import normalise_mac
-from app.miners.options import Options, options_from_asic
+from app.miners.options import Board, board_from_asic
 from app.miners.redaction import clean_info, secret_texts
 from app.models import Reading
 from app.throttle import yield_if_due
@@ -45,6 +46,12 @@ COMMAND_SECONDS = 10.0
 LOGS_SECONDS = 20.0
 MAX_LOGS = 640 * 1024
 MAX_WRITE = 10240
+# A string, also one without an end, or a number that JSON cannot express. The possessive quantifiers and the
+# alternative for the missing end keep it linear: the body comes from a stranger.
+_STRING_OR_NON_FINITE = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|(?<![\w.+-])[+-]?(?:nan|inf(?:inity)?)(?![\w.+-])',
+    re.DOTALL | re.IGNORECASE,
+)
 # Commands without a body, and the AxeOS that brought them. NerdOS has none of them.
 COMMANDS = {"identify": "2.12", "pause": "2.14", "resume": "2.14"}
 
@@ -81,9 +88,9 @@ class Miner:
         self._keep = dialect_of(reading.info).keep_alive
         return reading
 
-    def asic(self, deadline: float) -> Options | None:
-        """Its own lists of frequencies and voltages; None when it has none to give."""
-        return options_from_asic(_object(self._connection.request("GET", ASIC, deadline=deadline, keep=self._keep)))
+    def asic(self, deadline: float) -> Board:
+        """Return model, chip count and options of /api/system/asic. Raises DeviceError where the path is unknown."""
+        return board_from_asic(parse_object(self._connection.request("GET", ASIC, deadline=deadline, keep=self._keep)))
 
     def restart(self) -> str:
         """Returns what the miner said. It answers, sleeps a second and resets, so a connection that dies once the
@@ -189,23 +196,36 @@ class Miners:
 
 def _reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
     yield_if_due()  # a scan may have many large answers ready at once
-    body = _object(reply)
+    body = parse_object(reply)
     info = clean_info(known_fields(body) if only_known else body)
     if not is_miner(info):
         raise DeviceBadPayload("The answer is not a miner's")
     return Reading(info, normalise_mac(info.get("macAddr")), clock.now(), clock.moment())
 
 
-def _object(reply: Reply) -> Mapping[str, Any]:
+def parse_object(reply: Reply) -> Mapping[str, Any]:
     """The JSON object of a successful answer. The content type is not judged: old firmware says text/html."""
     _require_success(reply)
+    raw = reply.body.removeprefix(b"\xef\xbb\xbf")
     try:
-        body = orjson.loads(reply.body.removeprefix(b"\xef\xbb\xbf"))
+        body = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        raise DeviceBadPayload("The answer is not JSON") from None
+        body = _parse_tolerantly(raw)
     if not isinstance(body, dict):
         raise DeviceBadPayload("The answer is not a JSON object")
     return body
+
+
+def _parse_tolerantly(raw: bytes) -> Any:
+    """Parse an answer with invalid UTF-8 or bare `nan` and `inf`, which become null. Raises DeviceBadPayload."""
+    try:
+        return orjson.loads(_STRING_OR_NON_FINITE.sub(_null_unless_string, raw.decode(errors="replace")))
+    except orjson.JSONDecodeError:
+        raise DeviceBadPayload("The answer is not JSON") from None
+
+
+def _null_unless_string(match: re.Match[str]) -> str:
+    return match[0] if match[0].startswith('"') else "null"
 
 
 def _require_success(reply: Reply, secrets: Sequence[str] = ()) -> None:

@@ -1,35 +1,46 @@
-"""Which generation of firmware a miner runs, and what follows from it. Decided from what it answers, for fork versions
-are not semver."""
+"""Which generation of firmware a miner runs, and what follows from it.
+
+Decided by the fields of its answer: forks number their versions themselves.
+"""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-_VERSION = re.compile(r"v?(\d{1,3})\.(\d{1,3})")
-
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`keep_alive`: one kept connection is safe. `has_asic`: GET /api/system/asic exists."""
+    """`keep_alive`: one kept connection is safe."""
 
     name: str
     keep_alive: bool
-    has_asic: bool
 
 
 # Source: firmware tags v2.0.0..v2.15.0. Before 2.10 the HTTP server has 7 to 10 sockets and purges none: ten idle keep-
 # alive sockets and it stops accepting. From 2.10 on it has 20 and purges the least recently used. NerdOS closes after
-# every reply. /asic came with 2.7.0.
-AXEOS_BEFORE_2_7 = Dialect("axeos<2.7", keep_alive=False, has_asic=False)
-AXEOS_2_7 = Dialect("axeos>=2.7", keep_alive=False, has_asic=True)
-AXEOS_2_10 = Dialect("axeos>=2.10", keep_alive=True, has_asic=True)
-AXEOS_2_15 = Dialect("axeos>=2.15", keep_alive=True, has_asic=True)
-NERDOS = Dialect("nerdos", keep_alive=False, has_asic=True)
+# every reply.
+AXEOS_BEFORE_2_7 = Dialect("axeos<2.7", keep_alive=False)
+AXEOS_2_7 = Dialect("axeos>=2.7", keep_alive=False)
+AXEOS_2_10 = Dialect("axeos>=2.10", keep_alive=True)
+AXEOS_2_15 = Dialect("axeos>=2.15", keep_alive=True)
+NERDOS = Dialect("nerdos", keep_alive=False)
 
-_BY_VERSION = (((2, 15), AXEOS_2_15), ((2, 10), AXEOS_2_10), ((2, 7), AXEOS_2_7), ((0, 0), AXEOS_BEFORE_2_7))
+# Fields that came with a release and stayed, the newest release first (reference: tags v2.0.0 to v2.15.0). LVXX has the
+# code of 2.10 with 2.12's number, Bonanza that of 2.14 with the number 0.1.0. `manualFanSpeed` (2.11) is no sign of
+# a server that purges sockets: forge-os has it on older code.
+_BY_FIELDS = (
+    (frozenset({"pools"}), AXEOS_2_15),
+    (frozenset({"miningPaused", "minFanSpeed", "hashrateMonitor"}), AXEOS_2_10),
+    (
+        frozenset(
+            {"manualFanSpeed", "poolDifficulty", "responseTime", "rotation", "statsFrequency", "expectedHashrate"}
+            | {"displayTimeout", "temptarget"}
+        ),
+        AXEOS_2_7,
+    ),
+)
 _NERDOS_MARKS = frozenset({"deviceModel", "asicTemps", "jobInterval", "hostip"})
 
 
@@ -40,16 +51,10 @@ def is_miner(info: Mapping[str, Any]) -> bool:
 
 
 def dialect_of(info: Mapping[str, Any]) -> Dialect:
-    """By capability where a field tells (`pools` since 2.15, `minFanSpeed` since 2.10), by version otherwise; the
-    cautious row when neither does."""
+    """Return the newest generation that a field of the answer proves, else the most cautious one."""
     if not _NERDOS_MARKS.isdisjoint(info):
         return NERDOS
-    if "pools" in info:
-        return AXEOS_2_15
-    version = firmware_version(info)
-    if version is None:
-        return AXEOS_2_10 if "minFanSpeed" in info else AXEOS_BEFORE_2_7
-    return next(dialect for since, dialect in _BY_VERSION if version >= since)
+    return next((dialect for fields, dialect in _BY_FIELDS if not fields.isdisjoint(info)), AXEOS_BEFORE_2_7)
 
 
 def serves_one_log_reader(info: Mapping[str, Any]) -> bool:
@@ -58,15 +63,14 @@ def serves_one_log_reader(info: Mapping[str, Any]) -> bool:
 
 
 def keeps_log(info: Mapping[str, Any]) -> bool:
-    """Whether the miner has a log of the past to give: GET /api/system/logs, AxeOS 2.14 and later."""
+    """Return True if the miner serves its past log: GET /api/system/logs came with `miningPaused` in AxeOS 2.14."""
     dialect = dialect_of(info)
-    return dialect is AXEOS_2_15 or (dialect is AXEOS_2_10 and (firmware_version(info) or (0, 0)) >= (2, 14))
+    return dialect is AXEOS_2_15 or (dialect is AXEOS_2_10 and "miningPaused" in info)
 
 
-def firmware_version(info: Mapping[str, Any]) -> tuple[int, int] | None:
-    """(major, minor) of `version`; None for a bare commit such as `7afa9af`."""
-    match = _VERSION.match(str(info.get("version") or ""))
-    return (int(match[1]), int(match[2])) if match else None
+def recovers_from_overheating(info: Mapping[str, Any]) -> bool:
+    """Return True if the firmware leaves its overheat mode by itself, as AxeOS does since 2.11 (`errorPercentage`)."""
+    return dialect_of(info) is not NERDOS and not {"errorPercentage", "miningPaused", "pools"}.isdisjoint(info)
 
 
 # Board numbers as the AxeOS swarm page reads them; "650" stands before "6" because GammaDuo has two chips.
@@ -82,23 +86,45 @@ _MODELS = (
     ("7", "SupraHex"),
     ("8", "GammaTurbo"),
 )
-_MULTI_CHIP = frozenset({"Hex", "GammaDuo", "SupraHex", "GammaTurbo"})
+_CHIPS = {"Hex": 6, "GammaDuo": 2, "SupraHex": 6, "GammaTurbo": 2}
+_STATED_MODEL = ("deviceModel", "minerModel", "family")
+_MAX_MODEL = 64
+_MAX_CHIPS = 100_000
+
+
+def stated_model(body: Mapping[str, Any], fields: tuple[str, ...] = _STATED_MODEL) -> str | None:
+    """Return the model that the firmware names, None where it names none."""
+    for field in fields:
+        value = body.get(field)
+        if isinstance(value, str) and (model := value.strip()):
+            return model[:_MAX_MODEL]
+    return None
 
 
 def model_of(info: Mapping[str, Any]) -> str:
-    """`deviceModel` where the firmware says it (NerdOS), else by `boardVersion`, else the ASIC's name."""
-    stated = info.get("deviceModel")
-    if isinstance(stated, str) and stated:
-        return stated
+    """Return the model that the answer names, else that of its `boardVersion`, else the name of its ASIC."""
+    return stated_model(info) or _model_of_board(info) or str(info.get("ASICModel") or "unknown")
+
+
+def _model_of_board(info: Mapping[str, Any]) -> str | None:
     board = str(info.get("boardVersion") or "")
     known = board in ("0.11", "2.2") or (len(board) == 3 and board.isdigit())
-    return next(
-        (model for start, model in _MODELS if known and board.startswith(start)),
-        str(info.get("ASICModel") or "unknown"),
-    )
+    return next((model for start, model in _MODELS if known and board.startswith(start)), None)
 
 
-def is_multi_chip(info: Mapping[str, Any]) -> bool:
-    """More than one ASIC: by `asicCount` (NerdOS, AxeOS 2.1.9 to 2.8), else by board."""
-    count = info.get("asicCount")
-    return count > 1 if isinstance(count, int) else model_of(info) in _MULTI_CHIP
+def chip_count(value: object) -> int | None:
+    """Return a plausible number of ASICs, None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_CHIPS:
+        return None
+    return int(value) or None
+
+
+def chips_of(info: Mapping[str, Any]) -> int | None:
+    """Return the number of ASICs: `asicCount` (NerdOS, AxeOS 2.1.9 to 2.8, forks), else by the board table.
+
+    None where neither knows, which counts as one chip for the sensors.
+    """
+    if (stated := chip_count(info.get("asicCount"))) is not None:
+        return stated
+    board = _model_of_board(info)
+    return None if board is None or stated_model(info) not in (None, board) else _CHIPS.get(board, 1)

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from app.miners.dialects import chip_count, stated_model
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -20,6 +22,16 @@ class Options:
     most_voltage: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Board:
+    """What a miner states of its hardware on /api/system/asic; None for what it does not state."""
+
+    model: str | None = None
+    chips: int | None = None
+    options: Options | None = None
+
+
+NO_BOARD = Board()
 NONE = Options((), ())
 _LIMITS = {"most_frequency": "absMaxFrequency", "most_voltage": "absMaxVoltage"}
 _BM1370_VOLTAGES = (1000, 1060, 1100, 1150, 1200, 1250)
@@ -40,6 +52,11 @@ _BY_BOARD: dict[str, Options] = {"650": Options((350, 375, 380, 400, 410), _BM13
 def options_from_table(info: Mapping[str, Any]) -> Options:
     """By board, else by chip; empty for a chip nobody listed."""
     return _BY_BOARD.get(str(info.get("boardVersion"))) or _BY_CHIP.get(str(info.get("ASICModel")), NONE)
+
+
+def board_from_asic(body: Mapping[str, Any]) -> Board:
+    """Return model, chip count and options of an answer of /api/system/asic."""
+    return Board(stated_model(body, ("deviceModel",)), chip_count(body.get("asicCount")), options_from_asic(body))
 
 
 def options_from_asic(body: Mapping[str, Any]) -> Options | None:

@@ -18,7 +18,7 @@ import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.miners.options import labelled
-from app.miners.telemetry import number
+from app.miners.telemetry import number, status_detail
 from app.schemas.base import ADDRESS, MAC, BaseSchema, StrictBoolean, envelope
 from app.services.drift_rules import Cause
 from app.services.fleet import Tracked
@@ -166,6 +166,7 @@ def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
         "tags": list(record.tags) or None,
         "lastSeen": record.last_seen,
         "error": observation.error,
+        "statusDetail": status_detail(tracked.info) if tracked.up else None,
         "conflict": tracked.conflict,
         "logWarning": tracked.log_warning,
         "drift": drift_on_the_wire(tracked),

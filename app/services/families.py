@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
-from typing import Any
 
-from app.miners.telemetry import ratio
+from app.miners.telemetry import fleet_totals, ratio
 from app.services.drift_rules import Drift, is_foreign_pool
 from app.services.exposition import family, header, labels, number
-from app.services.series import FAMILIES, Series, identity
+from app.services.series import FAMILIES, Series
 
 # The original's names, units and all. `total_efficiency` is the inverse of a device's `efficiency`: kept, and said.
 OVERVIEW = {
@@ -34,11 +33,11 @@ OWN_NAMES = frozenset({*OVERVIEW, *BY_LABEL, *(name for name, _, _ in FAMILIES)}
 
 @dataclass(slots=True)
 class Snapshot:
-    """The monitored devices at the moment of a scrape: the series of those that answer, MAC and last answer of the
+    """The monitored devices at the moment of a scrape: the series of those that answer, the labels of the
     `lost`, and the labels of those on which something was set from here, with what `drifted`."""
 
     online: list[Series] = field(default_factory=list)
-    lost: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     drifted: list[tuple[str, tuple[Drift, ...]]] = field(default_factory=list)
 
 
@@ -61,7 +60,7 @@ def legacy_families(snapshot: Snapshot) -> Iterator[Sequence[str]]:
 
 def _up(snapshot: Snapshot) -> str:
     lines = [f"pluto_device_up{series.labels} 1\n" for series in snapshot.online]
-    lines += [f"pluto_device_up{identity(mac, info)} 0\n" for mac, info in snapshot.lost]
+    lines += [f"pluto_device_up{suffix} 0\n" for suffix in snapshot.lost]
     return family(
         "pluto_device_up",
         "1 while the device answers, 0 when it is lost; one that is not monitored has no series",
@@ -70,24 +69,27 @@ def _up(snapshot: Snapshot) -> str:
 
 
 def _overview(online: list[Series], lost: int) -> Iterator[str]:
-    hashrate = sum(series.hashrate or 0.0 for series in online)
-    power = sum(series.power or 0.0 for series in online)
+    sums = fleet_totals(series.output for series in online)
     totals = {
         "total_hardware": len(online) + lost,
         "hardware_online": len(online),
         "hardware_offline": lost,
-        "total_hashrate": hashrate,
-        "average_hashrate": ratio(hashrate, len(online)),
-        "total_power_watts": power,
-        "total_efficiency": ratio(hashrate, power),
-        "pluto_fleet_efficiency_joules_per_terahash": ratio(power, hashrate / 1000),
+        "total_hashrate": sums.hashrate,
+        "average_hashrate": ratio(sums.hashrate, len(online)),
+        "total_power_watts": sums.power,
+        "total_efficiency": ratio(sums.paired_hashrate, sums.paired_power),
+        "pluto_fleet_efficiency_joules_per_terahash": ratio(sums.paired_power, sums.paired_hashrate / 1000),
     }
     for name, value in totals.items():
         if value is not None and isfinite(value):
             yield family(name, OVERVIEW[name], [f"{name} {number(value)}\n"])
     yield _by_label("firmware_version_distribution", ((series.about["version"], 1) for series in online))
-    yield _by_label("shares_by_pool_accepted", ((series.about["pool"], series.accepted) for series in online))
-    yield _by_label("shares_by_pool_rejected", ((series.about["pool"], series.rejected) for series in online))
+    yield _by_label(
+        "shares_by_pool_accepted", ((pool, accepted) for series in online for pool, accepted, _ in series.shares)
+    )
+    yield _by_label(
+        "shares_by_pool_rejected", ((pool, rejected) for series in online for pool, _, rejected in series.shares)
+    )
 
 
 def _by_label(name: str, counts: Iterable[tuple[str, float | None]]) -> str:

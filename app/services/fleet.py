@@ -13,7 +13,9 @@ from gevent.lock import RLock
 from app.clock import Clock, iso
 from app.errors import DeviceNotFound, StoreError
 from app.miners.address import Address, address_of_record
-from app.miners.options import Options, options_from_table
+from app.miners.dialects import chips_of, model_of
+from app.miners.options import NO_BOARD, Board, Options, options_from_table
+from app.miners.telemetry import is_implausible_hashrate
 from app.models import UP, Device, Observation, Reading, Status, is_reboot
 from app.services.drift_rules import Drift
 from app.store.devices import DeviceRepository
@@ -32,9 +34,11 @@ class Tracked:
     __slots__ = (
         "__weakref__",
         "address",
+        "board",
         "conflict",
         "device",
         "drift",
+        "implausible_hashrates",
         "last_known",
         "log_warning",
         "monitored",
@@ -54,6 +58,8 @@ class Tracked:
         self.log_warning: str | None = None
         self.drift: tuple[Drift, ...] | None = None
         self.options: Options | None = None
+        self.board = NO_BOARD
+        self.implausible_hashrates = 0
         self.last_known: dict[str, Any] = {}
         self.restarts = 0
         self.restarting_until = 0.0
@@ -84,6 +90,14 @@ class Tracked:
     @property
     def status(self) -> str:
         return str(self.observation.status) if self.monitored else "unmonitored"
+
+    @property
+    def model(self) -> str:
+        return self.board.model or model_of(self.info)
+
+    @property
+    def chips(self) -> int | None:
+        return self.board.chips or chips_of(self.info)
 
     @property
     def vendor_options(self) -> Options:
@@ -208,6 +222,8 @@ class Fleet:
                 tracked.restarts += 1
                 tracked.restarting_until = 0.0
             _note_known(tracked, observation.reading)
+            if after is not None and is_implausible_hashrate(after.info, tracked.board.chips):
+                tracked.implausible_hashrates += 1
         tracked.observation = observation
         _let_go_of_the_older(tracked)
         tracked.version += 1
@@ -226,6 +242,11 @@ class Fleet:
 
     def set_options(self, tracked: Tracked, options: Options | None) -> None:
         tracked.options = options
+        tracked.version += 1
+
+    def set_board(self, tracked: Tracked, board: Board) -> None:
+        """`board`: what the miner's last answer of /api/system/asic states."""
+        tracked.board = board
         tracked.version += 1
 
     def set_conflict(self, tracked: Tracked, conflict: str | None) -> None:

@@ -80,9 +80,9 @@ class Metrics:
             if tracked.up and (reading := tracked.reading) is not None:
                 snapshot.online.append(self._current(tracked, reading) or self._render(tracked, reading))
                 if tracked.drift is not None:
-                    snapshot.drifted.append((identity(tracked.mac, tracked.info), tracked.drift))
+                    snapshot.drifted.append((identity(tracked), tracked.drift))
             else:
-                snapshot.lost.append((tracked.mac, tracked.info))
+                snapshot.lost.append(identity(tracked))
         return snapshot
 
     def _observed(self, tracked: Tracked) -> None:

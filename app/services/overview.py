@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.miners.dialects import model_of
-from app.miners.telemetry import ratio, telemetry
+from app.miners.telemetry import fleet_totals, output_of, ratio, telemetry
 from app.services.fleet import Tracked
 
 ABSENT = "–"
@@ -43,15 +42,19 @@ class Row:
 
 def overview(devices: Iterable[Tracked]) -> Overview:
     known = list(devices)
-    values = [telemetry(tracked.info) for tracked in known if tracked.up]
-    hashrate = sum(each.get("hashrate_ghs", 0.0) for each in values) / 1000
-    power = sum(each.get("power_watts", 0.0) for each in values)
+    outputs = [
+        output_of(tracked.info, telemetry(tracked.info, tracked.chips), tracked.chips)
+        for tracked in known
+        if tracked.up
+    ]
+    totals = fleet_totals(outputs)
     monitored = sum(tracked.monitored for tracked in known)
-    return Overview(monitored, len(values), hashrate, power, ratio(power, hashrate))
+    efficiency = ratio(totals.paired_power, totals.paired_hashrate / 1000)
+    return Overview(monitored, len(outputs), totals.hashrate / 1000, totals.power, efficiency)
 
 
 def row(tracked: Tracked) -> Row:
-    values = telemetry(tracked.info) if tracked.up else {}
+    values = telemetry(tracked.info, tracked.chips) if tracked.up else {}
     return Row(
         mac=tracked.mac,
         title=tracked.device.name or tracked.hostname or tracked.device.ip,
@@ -60,7 +63,7 @@ def row(tracked: Tracked) -> Row:
         hashrate=_shown(values.get("hashrate_ghs"), "{:,.0f} GH/s"),
         temperature=_shown(values.get("temperature_celsius"), "{:.1f} °C"),
         power=_shown(values.get("power_watts"), "{:.1f} W"),
-        model=model_of(tracked.info),
+        model=tracked.model,
         version=str(tracked.info.get("version") or ""),
         ip=tracked.device.ip,
     )

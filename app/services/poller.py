@@ -9,7 +9,6 @@ from app.errors import DeviceError, WrongMiner
 from app.events import DeviceFailed, DeviceObserved, EventBus, MinerMissing
 from app.miners.address import DEFAULT_PORT, Address
 from app.miners.client import Miner
-from app.miners.dialects import dialect_of
 from app.miners.identity import require_same
 from app.miners.options import options_from_table
 from app.models import LOST, Observation, Reading, Status, is_reboot, next_observation
@@ -75,16 +74,20 @@ class Poller:
         return self._neighbours.mac_of(address.host)
 
     def learn_options(self, tracked: Tracked, miner: Miner, reading: Reading) -> None:
-        """Once per boot of the miner, what frequencies and voltages it offers; whatever goes wrong, the vendor's table
-        serves."""
+        """Ask the miner once per boot for its model, chip count and options.
+
+        Without an answer the vendor's tables serve: firmware without the path answers 302 or 404. A failure keeps the
+        model of an earlier boot.
+        """
         if tracked.options is not None and not is_reboot(tracked.reading, reading):
             return
         options = None
-        if dialect_of(reading.info).has_asic:
-            try:
-                options = miner.asic(self._deadline)
-            except DeviceError as error:
-                log.debug("no options from the miner", extra={"mac": tracked.mac, "reason": error.reason})
+        try:
+            board = miner.asic(self._deadline)
+            options = board.options
+            self._fleet.set_board(tracked, board)
+        except DeviceError as error:
+            log.debug("no options from the miner", extra={"mac": tracked.mac, "reason": error.reason})
         self._fleet.set_options(tracked, options or options_from_table(reading.info))
 
     def _take(self, tracked: Tracked, outcome: Reading | DeviceError) -> None:

@@ -2,49 +2,45 @@
 
 import pytest
 
-from app.miners.dialects import dialect_of, firmware_version, is_miner, is_multi_chip, model_of
+from app.miners.dialects import (
+    chip_count,
+    chips_of,
+    dialect_of,
+    is_miner,
+    keeps_log,
+    model_of,
+    recovers_from_overheating,
+    serves_one_log_reader,
+)
 from app.miners.options import labelled, options_from_asic, options_from_table
 from simulator.boards import BOARDS
 
 
 @pytest.mark.parametrize(
-    ("info", "name", "keep_alive", "has_asic"),
+    ("info", "name", "keep_alive", "past_log", "one_reader", "recovers"),
     [
-        ({"version": "v2.0.0"}, "axeos<2.7", False, False),
-        ({"version": "v2.1.3"}, "axeos<2.7", False, False),
-        ({"version": "v2.6.5"}, "axeos<2.7", False, False),
-        ({"version": "v2.7.0"}, "axeos>=2.7", False, True),
-        ({"version": "2.7.0-TCH-All-In-One"}, "axeos>=2.7", False, True),
-        ({"version": "v2.9.99"}, "axeos>=2.7", False, True),
-        ({"version": "v2.10.1"}, "axeos>=2.10", True, True),
-        ({"version": "v2.12.2"}, "axeos>=2.10", True, True),
-        ({"version": "v2.12.2-48-ge561f60-dirty"}, "axeos>=2.10", True, True),
-        ({"version": "v2.15.0"}, "axeos>=2.15", True, True),
-        ({"version": "v3.0.0"}, "axeos>=2.15", True, True),
-        ({"version": "v2.14.0", "pools": []}, "axeos>=2.15", True, True),
-        ({"version": "7afa9af"}, "axeos<2.7", False, False),
-        ({"version": "7afa9af", "minFanSpeed": 25}, "axeos>=2.10", True, True),
-        ({"version": "7afa9af", "pools": []}, "axeos>=2.15", True, True),
-        ({"version": None}, "axeos<2.7", False, False),
-        ({"version": 5}, "axeos<2.7", False, False),
-        ({}, "axeos<2.7", False, False),
-        ({"version": "v1.0.30", "deviceModel": "NerdQAxe+"}, "nerdos", False, True),
-        ({"version": "v1.0.30", "hostip": "10.0.0.1"}, "nerdos", False, True),
-        ({"version": "v2.15.0", "jobInterval": 1200}, "nerdos", False, True),
-        ({"version": "v1.1.0", "asicTemps": []}, "nerdos", False, True),
+        ({}, "axeos<2.7", False, False, True, False),
+        ({"version": "v2.15.0"}, "axeos<2.7", False, False, True, False),
+        ({"version": "v9.1.0", "fanrpm": 1}, "axeos<2.7", False, False, True, False),
+        ({"version": "v1.5", "manualFanSpeed": 66}, "axeos>=2.7", False, False, True, False),
+        ({"version": "v2.7.0", "temptarget": 60}, "axeos>=2.7", False, False, True, False),
+        ({"version": "7afa9af", "expectedHashrate": 1}, "axeos>=2.7", False, False, True, False),
+        ({"version": "v2.10.1", "minFanSpeed": 25}, "axeos>=2.10", True, False, False, False),
+        ({"version": "v2.12.2", "minFanSpeed": 25, "errorPercentage": None}, "axeos>=2.10", True, False, False, True),
+        ({"version": "v0.1.0-beta.3", "miningPaused": False}, "axeos>=2.10", True, True, False, True),
+        ({"version": "v2.14.0", "pools": []}, "axeos>=2.15", True, True, False, True),
+        ({"version": 5, "pools": []}, "axeos>=2.15", True, True, False, True),
+        ({"version": "v1.0.30", "deviceModel": "NerdQAxe+"}, "nerdos", False, False, True, False),
+        ({"version": "v1.0.30", "hostip": "10.0.0.1"}, "nerdos", False, False, True, False),
+        ({"version": "v2.15.0", "jobInterval": 1200, "miningPaused": False}, "nerdos", False, False, True, False),
+        ({"version": "v1.1.0", "asicTemps": []}, "nerdos", False, False, True, False),
     ],
 )
-def test_generations(info, name, keep_alive, has_asic):
+def test_capabilities_follow_the_fields_and_not_the_version(info, name, keep_alive, past_log, one_reader, recovers):
     dialect = dialect_of(info)
-    assert (dialect.name, dialect.keep_alive, dialect.has_asic) == (name, keep_alive, has_asic)
-
-
-@pytest.mark.parametrize(
-    ("text", "version"),
-    [("v2.12.2", (2, 12)), ("2.0.7-48-ge561f60", (2, 0)), ("7afa9af", None), ("", None), (None, None), ("v2", None)],
-)
-def test_versions(text, version):
-    assert firmware_version({"version": text}) == version
+    assert (dialect.name, dialect.keep_alive) == (name, keep_alive)
+    assert (keeps_log(info), serves_one_log_reader(info)) == (past_log, one_reader)
+    assert recovers_from_overheating(info) is recovers
 
 
 @pytest.mark.parametrize(
@@ -67,25 +63,39 @@ def test_what_is_a_miner(info, yes):
 
 
 @pytest.mark.parametrize(
-    ("info", "model", "multi"),
+    ("info", "model", "chips"),
     [
-        *[({"boardVersion": key}, board.model, board.chips > 1) for key, board in BOARDS.items() if key != "nerdqaxe+"],
-        ({"boardVersion": "402"}, "Supra", False),
-        ({"boardVersion": "204", "asicCount": 1}, "Ultra", False),
-        ({"boardVersion": "601", "asicCount": 2}, "Gamma", True),
-        ({"deviceModel": "NerdQAxe++", "asicCount": 4}, "NerdQAxe++", True),
-        ({"deviceModel": "NerdHaxe-γ"}, "NerdHaxe-γ", False),
-        ({"boardVersion": "1201", "ASICModel": "BM1373"}, "BM1373", False),
-        ({"boardVersion": "", "ASICModel": "BM1366"}, "BM1366", False),
-        ({"boardVersion": None}, "unknown", False),
-        ({"boardVersion": 601}, "Gamma", False),
-        ({"deviceModel": 5, "boardVersion": "601"}, "Gamma", False),
-        ({"asicCount": "4"}, "unknown", False),
-        ({}, "unknown", False),
+        *[({"boardVersion": key}, board.model, board.chips) for key, board in BOARDS.items() if key != "nerdqaxe+"],
+        ({"boardVersion": "402"}, "Supra", 1),
+        ({"boardVersion": "204", "asicCount": 1}, "Ultra", 1),
+        ({"boardVersion": "601", "asicCount": 2}, "Gamma", 2),
+        ({"deviceModel": "NerdQAxe++", "asicCount": 4}, "NerdQAxe++", 4),
+        ({"deviceModel": "NerdHaxe-γ"}, "NerdHaxe-γ", None),
+        ({"boardVersion": "302", "minerModel": "LV08", "family": "x"}, "LV08", None),
+        ({"boardVersion": "302", "family": " LV08 "}, "LV08", None),
+        ({"boardVersion": "302", "family": "Hex"}, "Hex", 6),
+        ({"boardVersion": "302", "minerModel": " ", "family": None}, "Hex", 6),
+        ({"boardVersion": "1201", "ASICModel": "BM1373"}, "BM1373", None),
+        ({"boardVersion": "gekko-800", "ASICModel": "BM1370"}, "BM1370", None),
+        ({"boardVersion": "", "ASICModel": "BM1366"}, "BM1366", None),
+        ({"boardVersion": None}, "unknown", None),
+        ({"boardVersion": 601}, "Gamma", 1),
+        ({"deviceModel": 5, "boardVersion": "601"}, "Gamma", 1),
+        ({"deviceModel": "x" * 500}, "x" * 64, None),
+        ({"asicCount": "4"}, "unknown", None),
+        ({}, "unknown", None),
     ],
 )
-def test_models(info, model, multi):
-    assert (model_of(info), is_multi_chip(info)) == (model, multi)
+def test_models(info, model, chips):
+    assert (model_of(info), chips_of(info)) == (model, chips)
+
+
+@pytest.mark.parametrize(
+    ("stated", "count"),
+    [(9, 9), (2.0, 2), (0, None), (-1, None), (True, None), ("4", None), (None, None), (1e300, None), (0.5, None)],
+)
+def test_a_number_of_chips_is_plausible_or_none(stated, count):
+    assert chip_count(stated) == count
 
 
 @pytest.mark.parametrize(

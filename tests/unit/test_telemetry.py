@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.miners.telemetry import MEASURED_FIELDS, MEASURES, number, pool_in_use, telemetry
+from app.miners.telemetry import MEASURED_FIELDS, MEASURES, number, output_of, pool_in_use, pool_shares, telemetry
 
 GAMMA = {"ASICModel": "BM1370", "boardVersion": "601", "version": "v2.12.2"}
 TURBO = GAMMA | {"boardVersion": "801"}
@@ -21,6 +21,61 @@ TURBO = GAMMA | {"boardVersion": "801"}
         ({"temp": -1}, "temperature_celsius", None),
         ({"temp": -1.0}, "temperature_celsius", None),
         ({"temp": 0}, "temperature_celsius", 0),
+        ({"temp": 0, "hashRate": 500}, "temperature_celsius", None),
+        ({"temp": 0, "hashRate_10m": 500}, "temperature_celsius", None),
+        ({"temp": 0, "hashRate": 500, "miningPaused": True}, "temperature_celsius", 0),
+        ({"temp": 0, "deviceModel": "NerdAxe"}, "temperature_celsius", None),
+        ({"temp": "-128.0"}, "temperature_celsius", None),
+        ({"temp": 127}, "temperature_celsius", None),
+        ({"temp": 127.5}, "temperature_celsius", None),
+        ({"temp": 127.875}, "temperature_celsius", None),
+        ({"temp": 126.875}, "temperature_celsius", 126.875),
+        ({"temp": None}, "temperature_celsius", None),
+        ({"temp2": -128}, "temperature2_celsius", None),
+        ({"vrTemp": -128}, "vr_temperature_celsius", None),
+        ({"chiptemp1": 51, "chiptemp2": 54}, "temperature1_celsius", 51),
+        ({"chiptemp1": 51, "chiptemp2": 54}, "temperature2_celsius", 54),
+        ({"chiptemp1": -128}, "temperature1_celsius", None),
+        (TURBO | {"temp2": 0, "hashRate": 500}, "temperature2_celsius", None),
+        ({"wifiRSSI": -128.0}, "wifi_rssi_dbm", None),
+        ({"wifiRSSI": 0}, "wifi_rssi_dbm", None),
+        ({"wifiRSSI": "-128"}, "wifi_rssi_dbm", None),
+        ({"power": 0, "hashRate": 500}, "power_watts", None),
+        ({"power": "0", "hashRate_10m": 500, "miningPaused": False}, "power_watts", None),
+        ({"power": 0, "hashRate": 0}, "power_watts", 0),
+        ({"power": 0, "hashRate": 500, "miningPaused": 1}, "power_watts", 0),
+        ({"voltage": 0, "hashRate": 500}, "voltage_volts", None),
+        ({"voltage": 0, "miningPaused": True}, "voltage_volts", 0),
+        ({"current": 0, "hashRate": 500}, "current_amps", 0),
+        ({"fanrpm": 0, "hashRate": 500}, "fanspeed_rpm", 0),
+        ({"hashRate_10m": 4800}, "hashrate_ghs", 4800),
+        ({"hashRate": None, "hashRate_10m": 4800}, "hashrate_ghs", 4800),
+        ({"hashRate": 0, "hashRate_10m": 4800}, "hashrate_ghs", 0),
+        ({"fanSpeed": 66, "fanrpm": 4100}, "fan_percent", 66),
+        ({"fanSpeed": 66, "manualFanSpeed": 66}, "fan_percent", 66),
+        ({"fanSpeed": 66, "manualFanSpeed": 66}, "fanspeed_rpm", None),
+        ({"fanspeed2": 40}, "fan2_percent", 40),
+        ({"hashRate_1d": 2748.9}, "hashrate_1d_ghs", 2748.9),
+        ({"freeHeapInt": 148248}, "free_heap_internal_bytes", 148248),
+        ({"stratum_difficulty": 512}, "pool_difficulty", 512),
+        ({"shutdown": True}, "shutdown", 1),
+        ({"shutdown": False}, "shutdown", 0),
+        ({"poolConnectionInfo": "IPv4"}, "pool_connected", 1),
+        ({"poolConnectionInfo": "IPv6 (TLS)"}, "pool_connected", 1),
+        ({"poolConnectionInfo": "Not Connected"}, "pool_connected", 0),
+        ({"poolConnectionInfo": "SV2: Pool unreachable"}, "pool_connected", 0),
+        ({"poolConnectionInfo": "?"}, "pool_connected", None),
+        ({"poolConnectionInfo": None}, "pool_connected", None),
+        ({"isStratumConnected": False}, "pool_connected", 0),
+        ({"isStratumConnected": 1}, "pool_connected", 1),
+        ({"stratum": {"pools": [{"connected": False}, {"connected": True}]}}, "pool_connected", 0),
+        ({"stratum": {"usingFallback": True, "pools": [{"connected": 0}, {"connected": 1}]}}, "pool_connected", 1),
+        (
+            {"stratum": {"activePoolMode": 1, "pools": [{"connected": True}, {"connected": False}]}},
+            "pool_connected",
+            0,
+        ),
+        ({"stratum": {"pools": "x"}}, "pool_connected", None),
         ({"temp": -5.5}, "temperature_celsius", -5.5),
         ({"temp2": -1}, "temperature2_celsius", None),
         ({"temp2": 0}, "temperature2_celsius", None),
@@ -69,6 +124,11 @@ TURBO = GAMMA | {"boardVersion": "801"}
         ({}, "power_fault", None),
         ({"power_fault": "x"}, "power_fault", 1),
         ({"power_fault": ""}, "power_fault", None),
+        ({"power_fault": "", "apEnabled": 0}, "power_fault", 0),
+        ({"power_fault": False, "apEnabled": 0}, "power_fault", 0),
+        ({"power_fault": "none"}, "power_fault", 0),
+        ({"power_fault": " None "}, "power_fault", 0),
+        ({"hardware_fault": "none"}, "hardware_fault", 0),
         ({"miningPaused": False}, "hardware_fault", 0),
         ({"hardware_fault": "Fan Control Failed"}, "hardware_fault", 1),
         # units
@@ -78,7 +138,13 @@ TURBO = GAMMA | {"boardVersion": "801"}
         ({"coreVoltageActual": 1144.5}, "core_voltage_actual_volts", 1.1445),
         ({"power": 15, "hashRate": 1000}, "efficiency", 15),
         ({"power": 15, "hashRate": 0}, "efficiency", None),
-        ({"power": 0, "hashRate": 500}, "efficiency", 0),
+        ({"power": 0, "hashRate": 500}, "efficiency", None),
+        ({"power": 15, "hashRate_10m": 1000}, "efficiency", 15),
+        ({"power": 46, "hashRate": 10000, "can": {"enabled": True, "fleetPower": 184}}, "efficiency", 18.4),
+        ({"power": 46, "hashRate": 10000, "can": {"enabled": True}}, "efficiency", None),
+        ({"power": 46, "hashRate": 10000, "can": {"enabled": False, "fleetPower": 0}}, "efficiency", 4.6),
+        ({"power": 46, "hashRate": 10000, "can": {"fleetPower": None}}, "efficiency", None),
+        ({"power": 46, "hashRate": 10000, "can": "x"}, "efficiency", 4.6),
         ({"power": None, "hashRate": 500}, "efficiency", None),
         ({"hashRate": 500}, "efficiency", None),
         # numbers in other clothes
@@ -118,7 +184,19 @@ def test_difficulties_of_every_firmware(text, value):
 
 
 FIELDS = sorted(
-    MEASURED_FIELDS | {"stratum", "stratumURL", "stratumPort", "boardVersion", "asicCount", "deviceModel", "ASICModel"}
+    MEASURED_FIELDS
+    | {
+        "stratum",
+        "stratumURL",
+        "stratumPort",
+        "boardVersion",
+        "asicCount",
+        "deviceModel",
+        "ASICModel",
+        "can",
+        "smallCoreCount",
+        "shutdown",
+    }
 )
 NUMBERS = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = (
@@ -129,7 +207,12 @@ TEXTS = (
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*FIELDS, "usingFallback"]), inner, max_size=3)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from([*FIELDS, "usingFallback", "pools", "activePoolMode", "fleetPower", "connected"]),
+            inner,
+            max_size=3,
+        )
     ),
     max_leaves=5,
 )
@@ -147,6 +230,8 @@ def test_any_json_in_any_field_costs_at_most_that_field(body):
     untouched = telemetry({**info, "ssid": "x"})
     assert untouched == values
     pool_in_use(info)
+    pool_shares(info)
+    output_of(info, values)
 
 
 @given(TEXTS | NUMBERS | st.none() | st.booleans())
@@ -169,6 +254,19 @@ def test_a_number_is_finite_or_none(value):
         ({"stratumURL": 5, "stratumPort": 1}, None),
         ({"stratumURL": "a", "stratumPort": None}, None),
         ({}, None),
+        ({"stratumURL": "stratum+tcp://solo.ckpool.org:3333", "stratumPort": 3333}, ("solo.ckpool.org", 3333)),
+        ({"stratumURL": "stratum+tcp://a.b:3333", "stratumPort": 0}, ("a.b", 3333)),
+        ({"stratumURL": "stratum+tcp://a.b:3333"}, ("a.b", 3333)),
+        ({"stratumURL": "STRATUM+SSL://A.B:443/", "stratumPort": 0}, ("a.b", 443)),
+        ({"stratumURL": "stratum+tls://user:pw@a.b:443/x", "stratumPort": 1}, ("a.b", 443)),
+        ({"stratumURL": "a.b", "stratumPort": 0}, ("a.b", 0)),
+        ({"stratumURL": "a.b:", "stratumPort": 7}, ("a.b", 7)),
+        ({"stratumURL": "a.b:0", "stratumPort": 7}, ("a.b", 7)),
+        ({"stratumURL": "tcp://[2001:DB8::1]:3333", "stratumPort": 0}, ("[2001:db8::1]", 3333)),
+        ({"stratumURL": "2001:db8::1", "stratumPort": 3333}, ("[2001:db8::1]", 3333)),
+        ({"stratumURL": "://", "stratumPort": 3333}, None),
+        ({"stratumURL": "a", "stratumPort": 1, "fallbackStratumURL": "b", "fallbackStratumPort": 2,
+        "isUsingFallbackStratum": 1, "stratum": {"activePoolMode": 1, "pools": [{}, {}]}}, ("a", 1)),
     ],
 )  # fmt: skip
 def test_the_pool_that_gets_the_shares(said, pool):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.miners.dialect_writes import acts_live
-from app.miners.dialects import dialect_of, firmware_version
+from app.miners.dialects import dialect_of, recovers_from_overheating
 from app.miners.settings import SETTINGS, Change
 from app.models import Reading, Status
 from app.services.commands import Commands
@@ -127,8 +127,7 @@ class Hands:
     def recovers_by_itself(self, tracked: Tracked) -> bool:
         """After overheating: AxeOS ≤ 2.10 stays latched until it is told; later ones cool down, write their lower
         values and go on."""
-        version = firmware_version(tracked.info)
-        return version is None or version >= (2, 11)
+        return recovers_from_overheating(tracked.info)
 
     def put_back(self, tracked: Tracked, step: Step, origin: Origin) -> Applied:
         """Writes what differs of what was captured. A password cannot be read, so it is that of the preset which the

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.errors import Invalid
-from app.miners.dialects import NERDOS, dialect_of, model_of
+from app.miners.dialects import NERDOS, dialect_of
 from app.miners.mac import normalise_mac
 from app.miners.settings import SETTINGS, Change
 from app.services.fleet import Tracked
@@ -57,7 +57,7 @@ def _runs(info: Mapping[str, Any], wanted: str) -> bool:
 
 
 _FILTERS: Mapping[str, Callable[[Tracked, str], bool]] = {
-    "model": lambda tracked, wanted: model_of(tracked.info).lower() == wanted.lower(),
+    "model": lambda tracked, wanted: tracked.model.lower() == wanted.lower(),
     "firmware": lambda tracked, wanted: _runs(tracked.info, wanted),
     "preset": lambda tracked, wanted: tracked.device.preset_uuid == wanted,
     "tag": lambda tracked, wanted: wanted in tracked.device.tags,
