@@ -429,7 +429,7 @@ def is_implausible_hashrate(info: Info, chips: int | None = None) -> bool:
     if not hashrate or is_can_master(info):
         return False
     frequency, cores = number(info.get("frequency")), number(info.get("smallCoreCount"))
-    known_chips = chips or chips_of(info)
+    known_chips = max(chips or 0, chips_of(info) or 0)  # where the two answers differ, the larger: no healthy miner is lost
     if frequency and cores and known_chips:
         expected = frequency * cores * known_chips / 1000
     else:
