@@ -20,6 +20,8 @@ from app.errors import SettingsError
 
 GRAFANA_MODES = ("file", "api")
 LOG_LEVELS = ("debug", "info", "warning", "error")
+_URL_NEEDED = "a URL such as http://host:port is needed"
+_PLAIN_URL = re.compile(r"(?:[a-z+]{1,10}:)?/{0,3}(?:[\w.-]+|\[[0-9a-f:.]*\])(?::\d{0,6})?(?:/[\w.-]*)*", re.IGNORECASE)
 PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
 
 
@@ -71,7 +73,9 @@ class Settings:
     def from_environ(cls, environ: Mapping[str, str]) -> Settings:
         """Raises SettingsError naming the variable, its value and what would be right. Empty means unset."""
         given = {name: environ[name.upper()].strip() for name in PARSERS if environ.get(name.upper(), "").strip()}
-        return cls(**{name: _parse(name, text) for name, text in given.items()})
+        settings = cls(**{name: _parse(name, text) for name, text in given.items()})
+        _require_different_tokens(settings)
+        return settings
 
 
 def from_environment() -> Settings:
@@ -83,8 +87,22 @@ def _parse(name: str, text: str) -> Any:
     try:
         return PARSERS[name](text)
     except ValueError as error:
-        shown = name.upper() if PARSERS[name] in (_secret, _token) else f"{name.upper()}={text!r}"
+        shown = f"{name.upper()}={text!r}" if _may_be_shown(PARSERS[name], text) else name.upper()
         raise SettingsError(f"{shown} cannot be used: {error}") from None
+
+
+def _may_be_shown(parser: Callable[[str], Any], text: str) -> bool:
+    """A URL may hold a password, and one that cannot be parsed may hold it anywhere: only plain ones are shown."""
+    if parser in (_url, _origins):
+        return all(_PLAIN_URL.fullmatch(item) for item in _items(text))
+    return parser not in (_secret, _token)
+
+
+def _require_different_tokens(settings: Settings) -> None:
+    """Raise SettingsError where the token that may only read is the one that may do everything."""
+    control = secret(settings.api_token, settings.api_token_file)
+    if control is not None and control == secret(settings.api_token_read, settings.api_token_read_file):
+        raise SettingsError("API_TOKEN_READ cannot be used: it is the same as API_TOKEN, so it would not only read")
 
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
@@ -127,10 +145,13 @@ def _ip(text: str) -> str:
 
 def _url(text: str) -> str:
     """A base URL, path allowed, without the trailing slash."""
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+        parts.port  # noqa: B018  (raises ValueError when it is no port, and quotes what it is)
+    except ValueError:
+        raise ValueError(_URL_NEEDED) from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("a URL such as http://host:port is needed")
-    parts.port  # noqa: B018  (raises ValueError when it is no port)
+        raise ValueError(_URL_NEEDED)
     return text.rstrip("/")
 
 

@@ -8,8 +8,9 @@ worker after 30 s.
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
 from typing import TypeVar
 
 import gevent
@@ -22,15 +23,46 @@ YIELD_SECONDS = 0.001
 T = TypeVar("T")
 
 
-def yield_if_due() -> None:
-    """Let other greenlets and I/O run if this iteration of the event loop has lasted 5 ms or longer.
+class _Iteration(threading.local):
+    """The iteration of this thread's event loop in which somebody asked last, and when it was first asked in it."""
 
-    `loop.now()` is the time at which the iteration began, so time spent blocked does not count and a caller that has
-    just been resumed does not yield again. Costs 0.2 µs when nothing is due. A wall clock that was set back makes at
-    most one iteration wrong.
+    number = -1
+    began = 0.0
+
+
+_iteration = _Iteration()
+
+
+def loop_iteration() -> int:
+    """Return the number of the event loop's present iteration: it grows when the loop polls for I/O.
+
+    Not the loop's own time: that also moves whenever a timer is started.
     """
-    if not 0.0 <= time.time() - gevent.get_hub().loop.now() < HOLD_SECONDS:
+    number: int = gevent.get_hub().loop.iteration
+    return number
+
+
+def yield_if_due() -> None:
+    """Let other greenlets and I/O run if work in this iteration of the event loop has lasted 5 ms or longer.
+
+    Time spent blocked does not count, and a caller that has just been resumed does not yield again. Costs 0.2 µs when
+    nothing is due.
+    """
+    if _is_iteration_old():
         gevent.sleep(YIELD_SECONDS)
+
+
+def yield_until_quiet() -> None:
+    """Yield until little was done in the present iteration of the event loop: for work that can wait."""
+    while _is_iteration_old():
+        gevent.sleep(YIELD_SECONDS)
+
+
+def _is_iteration_old() -> bool:
+    now, number = perf_counter(), loop_iteration()
+    if number != _iteration.number:
+        _iteration.number, _iteration.began = number, now
+    return now - _iteration.began >= HOLD_SECONDS
 
 
 def throttled(items: Iterable[T]) -> Iterator[T]:

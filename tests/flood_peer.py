@@ -11,6 +11,7 @@ import base64
 import gzip
 import hashlib
 import itertools
+import os
 import re
 import socket
 import struct
@@ -160,7 +161,47 @@ def announce_names(host: str, port: int) -> None:
         opened.sendto(struct.pack(">6H", 0, 0x8400, 0, len(answers), 0, 0) + b"".join(answers), (host, port))
 
 
-CLIENTS: dict[str, Callable[[str, int], None]] = {"mdns-names": announce_names}
+def pipeline(request: bytes, connections: int = 1) -> Callable[[str, int], None]:
+    """Send the request again and again over each connection, without waiting for an answer; connect again when it is
+    closed."""
+
+    def flood(host: str, port: int) -> None:
+        block = request * max(1, 65536 // len(request))
+
+        def send() -> None:
+            while True:
+                with suppress(OSError), socket.create_connection((host, port)) as opened:
+                    threading.Thread(target=drain, args=(opened,), daemon=True).start()
+                    while True:
+                        opened.sendall(block)
+
+        for _ in range(connections):
+            threading.Thread(target=send, daemon=True).start()
+        print("ready", flush=True)
+        time.sleep(3600)
+
+    return flood
+
+
+def drain(opened: socket.socket) -> None:
+    with suppress(OSError):
+        while opened.recv(1 << 20):
+            pass
+
+
+GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
+POST = b"POST /devices/discover HTTP/1.1\r\nHost: localhost\r\n%b"
+CLIENTS: dict[str, Callable[[str, int], None]] = {
+    "mdns-names": announce_names,
+    "pipeline": pipeline(GET % (b"/healthz", b"")),
+    "pipeline-not-found": pipeline(GET % (b"/nowhere", b"")),
+    "pipeline-many-headers": pipeline(GET % (b"/healthz", b"X: y\r\n" * 60)),
+    "pipeline-chunked": pipeline(POST % b"Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n0\r\n\r\n"),
+    "pipeline-refused": pipeline(b"\0\r\n\r\n"),
+    "pipeline-engine-io": pipeline(GET % (b"/socket/io/?EIO=4&transport=polling&sid=x", b"")),
+    "pipeline-40-connections": pipeline(GET % (b"/healthz", b""), 40),
+    "pipeline-200-connections": pipeline(GET % (b"/nowhere", b""), 200),
+}
 
 
 def run_server(serve: Serve) -> None:
@@ -176,7 +217,14 @@ def _serve_quietly(serve: Serve, opened: socket.socket) -> None:
         serve(opened)
 
 
+def leave_with_parent() -> None:
+    """End when the test process ends, however it does: it holds the other end of stdin."""
+    sys.stdin.read()
+    os._exit(0)
+
+
 if __name__ == "__main__":
+    threading.Thread(target=leave_with_parent, daemon=True).start()
     mode, *arguments = sys.argv[1:]
     if mode in SERVERS:
         run_server(SERVERS[mode])

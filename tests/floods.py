@@ -34,7 +34,7 @@ def flood_client(mode: str, host: str, port: int) -> Iterator[None]:
 @contextmanager
 def _started(*arguments: str) -> Iterator[str]:
     command = [sys.executable, str(SCRIPT), *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             yield process.stdout.readline().strip()

@@ -17,6 +17,10 @@ from app.security.answers import Answer, Environ, Headers
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]*)(:[0-9]{1,5})?|[0-9a-f:.]+", re.IGNORECASE)
 _FOREIGN_HOST = Answer("400 BAD REQUEST", "This name is not one of this service's; add it to ALLOWED_HOSTS")
 _FOREIGN_ORIGIN = Answer("403 FORBIDDEN", "Pages of this origin may not use this service; add it to ALLOWED_ORIGINS")
+_FOREIGN_FORWARDED_HOST = Answer(
+    "403 FORBIDDEN",
+    "The proxy was asked under a name that is not one of this service's (X-Forwarded-Host); add it to ALLOWED_HOSTS",
+)
 _FOREIGN_SITE = Answer("403 FORBIDDEN", "Pages of other sites may not use this service; add theirs to ALLOWED_ORIGINS")
 _PREFLIGHT = Answer(
     "204 NO CONTENT",
@@ -41,7 +45,7 @@ class BrowserGuard:
         if not self.host_allowed(environ.get("HTTP_HOST", "")):
             return _FOREIGN_HOST
         if not self.origin_allowed(origin, environ):
-            return _FOREIGN_ORIGIN
+            return _FOREIGN_FORWARDED_HOST if _netloc(str(origin)) in _asked_hosts(environ) else _FOREIGN_ORIGIN
         if environ.get("HTTP_SEC_FETCH_SITE", "").lower() == "cross-site" and not (
             self.is_listed(origin) or _follows_a_link(environ)
         ):
@@ -62,9 +66,8 @@ class BrowserGuard:
         or listed."""
         if origin is None or self.is_listed(origin):
             return True
-        asked = (environ.get("HTTP_HOST", ""), environ.get("HTTP_X_FORWARDED_HOST", "").split(",")[0].strip())
         own = _netloc(origin)
-        return bool(own) and any(own == host.lower() and self.host_allowed(host) for host in asked if host)
+        return own in _asked_hosts(environ) and self.host_allowed(own)
 
     def is_listed(self, origin: str | None) -> bool:
         return origin is not None and origin.lower() in self._origins
@@ -78,6 +81,12 @@ class BrowserGuard:
             ("Access-Control-Allow-Origin", str(origin)),
             ("Access-Control-Expose-Headers", "Retry-After"),
         )
+
+
+def _asked_hosts(environ: Environ) -> list[str]:
+    """Return the names under which we, or the proxy in front of us, were asked, in lower case."""
+    asked = environ.get("HTTP_HOST", ""), environ.get("HTTP_X_FORWARDED_HOST", "").split(",")[0].strip()
+    return [host.lower() for host in asked if host]
 
 
 def _follows_a_link(environ: Environ) -> bool:

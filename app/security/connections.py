@@ -19,7 +19,8 @@ from gunicorn.workers.ggevent import GeventPyWSGIWorker
 from app.security.answers import Answer, security_headers
 from app.security.guard import HEARD
 from app.security.websockets import BoundedWebSocket, Frames, asks_properly
-from app.security.wire import Framed, Head, HeadTooLarge, refuse_ambiguous
+from app.security.wire import Framed, Head, HeadTooLarge, refuse_ambiguous, refuse_malformed_request_line
+from app.throttle import YIELD_SECONDS, loop_iteration, yield_if_due, yield_until_quiet
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +55,12 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
 
     def handle_one_request(self) -> Any:
         """As pywsgi wants it: None ends the connection, True waits for the next request, a pair is status and bytes."""
+        iteration = loop_iteration()
         if not self._something_came():
             return None
+        if self._served and loop_iteration() == iteration:
+            gevent.sleep(YIELD_SECONDS)  # it was there before the last answer was: a client that pipelines
+        yield_until_quiet()
         self._served += 1
         self._head_timer = gevent.Timeout.start_new(self.head_seconds)
         try:
@@ -79,13 +84,15 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         return False
 
     def MessageClass(self, file: Any, *_: Any) -> Any:  # noqa: N802  (pywsgi's name)
-        return super().MessageClass(Head(file))
+        """Return the headers. Refused here, before pywsgi removes a Content-Length beside a Transfer-Encoding."""
+        headers = super().MessageClass(Head(file))
+        refuse_ambiguous(headers)
+        return headers
 
     def read_request(self, raw_requestline: str) -> Any:
         """What can be read in two ways is refused: a proxy in front may have read it the other way."""
-        result = super().read_request(raw_requestline)
-        refuse_ambiguous(self.headers)
-        return result
+        refuse_malformed_request_line(raw_requestline)
+        return super().read_request(raw_requestline)
 
     def get_environ(self) -> dict[str, Any]:
         """The head is here. While a body is on its way the connection still counts as waiting."""
@@ -116,7 +123,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         with suppress(OSError), gevent.Timeout(self.linger_seconds, False):
             self.socket.shutdown(socket.SHUT_WR)
             while self.socket.recv(SEND_BYTES):
-                gevent.sleep(0)
+                yield_if_due()
 
     def _sendall(self, data: Any) -> None:
         """In parts, each with its own deadline: a list of 5,000 devices may take its time on a slow line."""

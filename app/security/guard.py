@@ -15,6 +15,8 @@ from app.security.limits import WriteLimit
 from app.security.tokens import Gate, Tokens
 from app.settings import Settings, secret
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_UNKNOWN_METHOD = Answer("405 METHOD NOT ALLOWED", "No path takes this method", (("Allow", ", ".join(METHODS)),))
 HEARD = "pluto.heard"
 """Where the server may leave a callback for the moment at which the whole request is here."""
 
@@ -36,6 +38,7 @@ class Guard:
         self.browsers = BrowserGuard(settings.allowed_hosts, settings.allowed_origins)
         self._gate = Gate(_tokens(settings), monotonic, is_engine_io, pages[-1].encode())
         self._rules: tuple[Rule, ...] = (
+            refuse_unknown_method,
             self.browsers,
             TrustedProxies(settings.trusted_proxies),
             self._gate,
@@ -88,6 +91,11 @@ class Guard:
         if "HTTP_ORIGIN" not in environ or (not ours and self._is_engine_io(environ)):  # Engine.IO has its own for CORS
             return own
         return own + self.browsers.cors_headers(environ)
+
+
+def refuse_unknown_method(environ: Environ) -> Answer | None:
+    """The method is a label of the request metrics, so a caller could make as many series as there are words."""
+    return None if environ["REQUEST_METHOD"] in METHODS else _UNKNOWN_METHOD
 
 
 def _tokens(settings: Settings) -> Tokens:

