@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-import gevent
-
 from app.clock import Clock, iso
 from app.store.archive import Entry, packed
 from app.store.database import Database
 from app.store.schema import KEY, version_of
 from app.store.stores import Stores
 from app.store.withheld import without_secrets
+from app.throttle import throttled
 from app.version import VERSION
 
 
@@ -38,7 +37,7 @@ class Backups:
             "databases": [database.path.name for database in self._stores],
         }
         rows = [(database, database.rows()) for database in self._stores]
-        return _unhurried(packed(header, _entries(rows, secrets)))
+        return packed(header, throttled(_entries(rows, secrets)))
 
 
 def _entries(rows: Iterable[tuple[Database, Iterator[tuple[bytes, bytes]]]], secrets: bool) -> Iterator[Entry]:
@@ -46,10 +45,3 @@ def _entries(rows: Iterable[tuple[Database, Iterator[tuple[bytes, bytes]]]], sec
         for key, value in each:
             shown, withheld = (value, ()) if secrets else without_secrets(key, value)
             yield Entry(database.path.name, key, shown, withheld)
-
-
-def _unhurried(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Polls come first."""
-    for piece in pieces:
-        yield piece
-        gevent.sleep(0)
