@@ -195,7 +195,7 @@ def _asked(host: str, port: int, request: bytes, before: socket.socket) -> socke
 
 
 FOLLOW = b"GET /devices/02:00:5e:00:00:01/logs/download?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n"
-HANDSHAKE = b"GET /socket/io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n"
+HANDSHAKE = b"GET /socket/io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 CLIENTS: dict[str, Callable[[str, int], None]] = {
     "mdns-names": announce_names,
     "follow-logs": ask_often(FOLLOW, 2500),

@@ -9,8 +9,10 @@ import gevent
 import pytest
 from floods import flood_client, probed_loop
 from gevent.pool import Pool
+from websocket import create_connection
 
 from app.security.connections import Server
+from app.security.events import UNAUTHENTICATED_PER_PEER
 from app.security.places import PEER_SHARE, Kind
 
 PLACES = 2400  # as gunicorn.conf.py has it
@@ -61,6 +63,36 @@ def test_2500_follow_downloads_of_one_peer_leave_room_for_the_others(home, serve
         f"memory +{probe.memory_growth / 1e6:.1f} MB, {counts}"
     )
     assert 0 < counts[Kind.LASTING] <= PEER_SHARE + 1
+    assert max(waits) <= 0.1
+    assert probe.longest_block <= 0.05
+    assert probe.memory_growth <= 20_000_000
+
+
+def test_handshakes_without_a_token_crowd_nobody_out(make_service, serve_with_places):
+    """40 clients with a token join while another process keeps 200 sessions without one under way."""
+    service = make_service(api_token="a-control-token-of-many-letters")
+    server = serve_with_places(service)
+    sessions = service.app.extensions["socketio"].server.eio.sockets
+    seconds_of_healthz(server.server_port)
+    with probed_loop() as probe, flood_client("handshakes", "127.0.0.1", server.server_port):
+        waits, joined = [], 0
+        for _ in range(40):
+            waits.append(seconds_of_healthz(server.server_port))
+            opened = create_connection(
+                f"ws://127.0.0.1:{server.server_port}/socket/io/?EIO=4&transport=websocket", timeout=5
+            )
+            assert opened.recv().startswith("0{")
+            opened.send('40{"token":"a-control-token-of-many-letters"}')
+            joined += opened.recv().startswith("40{")
+            opened.close()
+            gevent.sleep(0.02)
+        open_sessions = sum(not each.closed for each in sessions.values())
+    print(
+        f"healthz at most {max(waits) * 1000:.0f} ms, longest block {probe.longest_block * 1000:.0f} ms, "
+        f"memory +{probe.memory_growth / 1e6:.1f} MB, {open_sessions} of {len(sessions)} sessions are open"
+    )
+    assert joined == 40
+    assert open_sessions <= UNAUTHENTICATED_PER_PEER + 2
     assert max(waits) <= 0.1
     assert probe.longest_block <= 0.05
     assert probe.memory_growth <= 20_000_000
