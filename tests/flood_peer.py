@@ -13,6 +13,7 @@ import hashlib
 import itertools
 import os
 import re
+import resource
 import socket
 import struct
 import sys
@@ -189,10 +190,47 @@ def drain(opened: socket.socket) -> None:
             pass
 
 
+def ask_often(request: bytes, connections: int) -> Callable[[str, int], None]:
+    """Keep so many connections open that have sent this request; open each anew when it ends, 200 a second at most."""
+
+    def flood(host: str, port: int) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+        opened = [socket.socket() for _ in range(connections)]
+        for at in range(connections):
+            opened[at] = _asked(host, port, request, opened[at])
+        print("ready", flush=True)
+        for at in itertools.cycle(range(connections)):
+            opened[at].setblocking(False)
+            try:
+                ended = not opened[at].recv(65536)
+            except BlockingIOError:
+                continue
+            except OSError:
+                ended = True
+            if ended:
+                opened[at] = _asked(host, port, request, opened[at])
+                time.sleep(0.005)
+
+    return flood
+
+
+def _asked(host: str, port: int, request: bytes, before: socket.socket) -> socket.socket:
+    before.close()
+    opened = socket.socket()
+    with suppress(OSError):
+        opened.connect((host, port))
+        opened.sendall(request)
+    return opened
+
+
 GET = b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n"
 POST = b"POST /devices/discover HTTP/1.1\r\nHost: localhost\r\n%b"
+FOLLOW = b"GET /devices/02:00:5e:00:00:01/logs/download?follow=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+HANDSHAKE = b"GET /socket/io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 CLIENTS: dict[str, Callable[[str, int], None]] = {
     "mdns-names": announce_names,
+    "follow-logs": ask_often(FOLLOW, 2500),
+    "handshakes": ask_often(HANDSHAKE, 200),
     "pipeline": pipeline(GET % (b"/healthz", b"")),
     "pipeline-not-found": pipeline(GET % (b"/nowhere", b"")),
     "pipeline-many-headers": pipeline(GET % (b"/healthz", b"X: y\r\n" * 60)),

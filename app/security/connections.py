@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -16,8 +17,11 @@ from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 from gunicorn.workers.ggevent import GeventPyWSGIWorker
 
-from app.security.answers import Answer, security_headers
+from app.security.answers import READS, Answer, security_headers
 from app.security.guard import HEARD
+from app.security.limits import peer_of
+from app.security.places import RESERVE, Kind, Owner, Places
+from app.security.tokens import CALLER
 from app.security.websockets import BoundedWebSocket, Frames, asks_properly
 from app.security.wire import Framed, Head, HeadTooLarge, refuse_ambiguous, refuse_malformed_request_line
 from app.throttle import YIELD_SECONDS, loop_iteration, yield_if_due, yield_until_quiet
@@ -25,8 +29,6 @@ from app.throttle import YIELD_SECONDS, loop_iteration, yield_if_due, yield_unti
 log = logging.getLogger(__name__)
 
 SEND_BYTES = 256 * 1024
-# Places that are kept free, by ending whoever has been silent for longest.
-SPARE = 200
 _LATE = Answer("408 REQUEST TIMEOUT", "The request took too long to come")
 _LONG_LINE = Answer("414 REQUEST URI TOO LONG", "The address is too long")
 _LARGE_HEAD = Answer("431 REQUEST HEADER FIELDS TOO LARGE", "The headers are too many, or too large")
@@ -47,11 +49,12 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
     def handle(self) -> None:
         """Until one of both ends it. Who is told why he is refused may be gone already."""
         self._served = 0
+        self._greenlet = gevent.getcurrent()
         try:
             with suppress(OSError):
                 super().handle()
         finally:
-            self.server.waiting.pop(self, None)
+            self.server.places.remove(self)
 
     def handle_one_request(self) -> Any:
         """As pywsgi wants it: None ends the connection, True waits for the next request, a pair is status and bytes."""
@@ -74,8 +77,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         return _raw(_LONG_LINE) if isinstance(result, tuple) and result[0] == "414" else result
 
     def _something_came(self) -> bool:
-        self.server.waiting.pop(self, None)
-        self.server.waiting[self] = None
+        self.server.places.put(self, Kind.WAITING, Owner(str(self.client_address[0])))
         with (
             suppress(OSError, ValueError),
             gevent.Timeout(self.idle_seconds if self._served else self.first_seconds, False),
@@ -100,11 +102,16 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         environ: dict[str, Any] = super().get_environ()
         if self.wsgi_input.chunked_input:
             self.wsgi_input.rfile = Framed(self.rfile)
-        if self.wsgi_input.chunked_input or self.content_length:
-            environ[HEARD] = lambda: self.server.waiting.pop(self, None)
-        else:
-            self.server.waiting.pop(self, None)
+        environ[HEARD] = self._request_is_whole
         return environ
+
+    def _request_is_whole(self) -> None:
+        self.server.places.remove(self)
+        if self.environ["REQUEST_METHOD"] in READS and self.environ.get("wsgi.websocket") is None:
+            self.server.places.put(self, Kind.REQUEST, self._owner())
+
+    def _owner(self) -> Owner:
+        return Owner(peer_of(self.environ), CALLER in self.environ)
 
     def run_application(self) -> None:
         try:
@@ -127,6 +134,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
 
     def _sendall(self, data: Any) -> None:
         """In parts, each with its own deadline: a list of 5,000 devices may take its time on a slow line."""
+        self.server.count_progress(self, self._owner())
         view = memoryview(data)
         self.socket.settimeout(self.send_seconds)
         try:
@@ -147,6 +155,11 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         """Whoever reads from it finds that it is at its end."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
+
+    def stop(self) -> None:
+        """End the connection, and what works on its answer: a follow download would look at its socket 15 s later."""
+        self.end()
+        self._greenlet.kill(block=False)
 
     def handle_error(self, kind: Any, value: Any, traceback: Any) -> None:
         """A client that goes away, or takes nothing for the whole deadline, is no error of ours."""
@@ -171,21 +184,32 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
 
 
 class Server(WSGIServer):  # type: ignore[misc]
-    """Owns who is waited for: connections of which no whole request is there, the most patient first."""
+    """Owns the places of connections, and ends those that have to make room."""
 
     handler_class = Handler
+    max_accept = 16  # of one iteration of the loop: gevent's 100 follow downloads at once hold it for 100 ms
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.waiting: dict[Handler, None] = {}
+        self.places: Places[Handler] = Places(time.monotonic)
         self.logger = log
 
     def handle(self, opened: Any, address: Any) -> None:
-        if self.pool is not None and self.pool.free_count() < SPARE and self.waiting:
-            patient = next(iter(self.waiting))
-            del self.waiting[patient]
-            patient.end()
+        self._make_room(RESERVE if self.pool is None else self.pool.free_count())
         super().handle(opened, address)
+
+    def count_progress(self, handler: Handler, owner: Owner) -> None:
+        """Part of an answer is about to be sent."""
+        is_new = self.places.kind_of(handler) is not Kind.LASTING
+        self.places.put(handler, Kind.LASTING, owner)
+        if is_new:
+            self._make_room(RESERVE)  # for its owner's share only: it must not end itself
+
+    def _make_room(self, free: int) -> None:
+        evicted = self.places.evict(free)
+        if evicted is not None:
+            kind, handler = evicted
+            handler.end() if kind is Kind.WAITING else handler.stop()
 
     def pre_start_hook(self, handler: Handler) -> bool:
         """True: no websocket. gevent-websocket would open one at any path, before the application is asked."""

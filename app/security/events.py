@@ -3,6 +3,7 @@ and limits as in REST."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +22,9 @@ RATE = 50.0
 # A client that has not said who it is by then only holds a place.
 HELLO_SECONDS = 10.0
 MOST_WAITING = 1200
+# Sessions that have shown no token where one is needed: of one peer, and of all. Beyond either the oldest one ends.
+UNAUTHENTICATED_PER_PEER = 20
+UNAUTHENTICATED = 200
 _ROOT = (None, "/")
 
 
@@ -70,20 +74,42 @@ class EventGuard:
         self._gate = gate
         self._clock = clock
         self._clients: dict[str, _Client] = {}
+        self._unauthenticated: dict[str, str] = {}  # session → peer, oldest first
         self._forward = dict(self._eio.handlers)
         self._eio.on("connect", self._connected)
         self._eio.on("disconnect", self._disconnected)
         self._eio.on("message", self._said)
+
+    @property
+    def authenticated(self) -> int:
+        """The number of sessions that hold a place: the others are bounded apart, so they take none from these."""
+        return len(self._clients) - len(self._unauthenticated)
 
     def _connected(self, eio_sid: str, environ: Environ) -> Any:
         hello = gevent.spawn_later(self._hello_seconds, self._cut_off, eio_sid)
         caller = environ.get(CALLER)
         known = caller.scope if caller else None if self._gate.closed else Scope.CONTROL
         self._clients[eio_sid] = _Client(peer_of(environ), known, Bucket(self._clock), hello)
+        if known is None:
+            self._unauthenticated[eio_sid] = peer_of(environ)
+            self._make_room(peer_of(environ))
         return self._forward["connect"](eio_sid, environ)
+
+    def _make_room(self, peer: str) -> None:
+        """End the oldest session without a token: of this peer beyond its share, else of the peer with the most."""
+        sizes = Counter(self._unauthenticated.values())
+        if sizes[peer] <= UNAUTHENTICATED_PER_PEER:
+            if sizes.total() <= UNAUTHENTICATED:
+                return
+            peer = sizes.most_common(1)[0][0]
+        oldest = next(sid for sid, owner in self._unauthenticated.items() if owner == peer)
+        self._cut_off(oldest)
+        self._unauthenticated.pop(oldest, None)
+        self._eio.sockets.pop(oldest, None)  # engineio would keep it until its next look at all sessions
 
     def _disconnected(self, eio_sid: str, reason: Any) -> Any:
         client = self._clients.pop(eio_sid, None)
+        self._unauthenticated.pop(eio_sid, None)
         if client is not None and client.hello is not gevent.getcurrent():
             client.hello.kill(block=False)
         return self._forward["disconnect"](eio_sid, reason)
@@ -129,6 +155,7 @@ class EventGuard:
             self._eio.send(eio_sid, f"{packets.CONNECT_ERROR}{orjson.dumps(refused).decode()}")
         else:
             client.joined = True
+            self._unauthenticated.pop(eio_sid, None)
             client.hello.kill(block=False)
             self._pass_on(eio_sid, packet)
 

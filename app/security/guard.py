@@ -56,8 +56,8 @@ class Guard:
 
     def watch(self, server: Any, hello_seconds: float = HELLO_SECONDS) -> None:
         """Has the events of this Socket.IO server judged, too."""
-        EventGuard(server, self._gate, self._monotonic, hello_seconds)
-        self._open_sockets = lambda: len(server.eio.sockets)
+        events = EventGuard(server, self._gate, self._monotonic, hello_seconds)
+        self._open_sockets = lambda: events.authenticated
 
     def wrap(self, application: Wsgi) -> Wsgi:
         def guarded(environ: Environ, start_response: Any) -> Iterable[bytes]:

@@ -20,7 +20,7 @@ from typing import Any
 import orjson
 
 from app.errors import BackupUnusable
-from app.throttle import InputLimit
+from app.throttle import InputLimit, yield_if_due
 
 FORMAT = "pluto-backup"
 VERSION = 1
@@ -45,7 +45,9 @@ def packed(header: Mapping[str, Any], entries: Iterable[Entry]) -> Iterator[byte
     """The file, in pieces of about 64 KiB."""
     squeeze, held = zlib.compressobj(wbits=31), bytearray()
     for line in _lines({"format": FORMAT, "version": VERSION, **header}, entries):
-        held += squeeze.compress(line)
+        for start in range(0, len(line), PIECE):  # a job's line is megabytes: 30 ms for each
+            held += squeeze.compress(line[start : start + PIECE])
+            yield_if_due()
         if len(held) >= PIECE:
             yield bytes(held)
             held.clear()

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from app.miners.redaction import is_secret
+from app.throttle import yield_if_due
 
 # Written without secrets; what looks like one there is the name of a setting, or a published dashboard's link.
 HARMLESS = (b"pluto:journal:", b"pluto:dashboards:")
@@ -27,6 +28,7 @@ def without_secrets(key: bytes, value: bytes) -> tuple[bytes | None, tuple[str, 
 
 
 def _cleaned(value: Any, path: str, found: list[str]) -> Any:
+    yield_if_due()
     if isinstance(value, list):
         return [_cleaned(each, f"{path}{index}.", found) for index, each in enumerate(value)]
     if not isinstance(value, dict):

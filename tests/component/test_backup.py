@@ -18,6 +18,7 @@ import orjson
 import plyvel
 import pytest
 import requests
+from floods import probed_loop
 from store_tools import bytes_of, rows_of
 
 from app.backup import main
@@ -28,6 +29,7 @@ from app.store.lock import DataDirLock
 from app.store.restoring import restore
 
 ROOT = Path(__file__).parent.parent.parent
+CASES = ROOT / "tests" / "fixtures" / "cases"
 A, B = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
 POOL = {"stratumURL": "mine.ocean.xyz", "stratumPort": 3334, "stratumUser": "bc1q", "stratumPassword": "CANARY-pool"}
 TOKEN = "a-control-token-of-many-letters"
@@ -107,6 +109,38 @@ def test_without_secrets_it_holds_everything_else(full, tmp_path):
         ("request.values.stratumPassword",),
     ]
     assert all(entry.value == rows[key] for key, entry in entries.items() if not entry.withheld)
+
+
+def test_a_backup_of_5000_devices_never_holds_the_event_loop_for_long(make_service, make_fleet):
+    """It is still a snapshot: what is written while it is taken is not in it."""
+    fleet = make_fleet("2.12")
+    service = make_service(fleet, auto_listen=False)
+    info = orjson.loads((CASES / "gamma-reject-reason-cut-inside-utf8.json").read_text(errors="replace"))
+    devices = {f"02:00:5e:00:{at // 256:02x}:{at % 256:02x}": at for at in range(5000)}
+    records = {
+        f"devices:imprinted:{mac}": {"mac": mac, "ip": "127.80.0.9", "info": {**info, "at": at}}
+        for mac, at in devices.items()
+    }
+    steps = {mac: {"state": "done", "values": [{"key": "frequency", "to": at}]} for mac, at in devices.items()}
+    job = {"devices": steps}
+    service.runtime.database.write({**records, "pluto:jobs:1": job})
+
+    def write_meanwhile():
+        for at in range(100):
+            service.runtime.database.write({f"later:{at}": {"at": at}, f"devices:imprinted:{A}": {"changed": at}})
+            gevent.sleep(0.005)
+
+    before = dict(service.runtime.database.rows())
+    gevent.sleep(0.1)
+    writing = gevent.spawn(write_meanwhile)
+    with probed_loop() as probe:
+        answer = service.client.get("/admin/backup")
+    writing.kill()
+    print(f"longest block {probe.longest_block * 1000:.0f} ms, memory +{probe.memory_growth / 1e6:.1f} MB")
+    assert lines(answer.data)[-1]["entries"] == len(before) + len(list(service.runtime.stores.discovery.rows()))
+    assert b"later:" not in gzip.decompress(answer.data)
+    assert probe.longest_block <= 0.05
+    assert probe.memory_growth <= 20_000_000
 
 
 def test_with_a_control_token_it_holds_the_secrets_too(full, tmp_path):

@@ -15,8 +15,9 @@ from gevent.pool import Pool
 
 from app.security.answers import Answer
 from app.security.bodies import MAX_BODY, MAX_SOCKET_BODY, MAX_UNDER_WAY, Bodies
-from app.security.connections import SPARE, Handler, Server
+from app.security.connections import Handler, Server
 from app.security.guard import HEARD
+from app.security.places import RESERVE, Kind
 
 
 class Quick(Handler):
@@ -58,7 +59,7 @@ def application():
 
 @pytest.fixture(params=[Quick])
 def server(application, request):
-    server = Server(("127.0.0.1", 0), application, handler_class=request.param, log=None, spawn=Pool(SPARE + 20))
+    server = Server(("127.0.0.1", 0), application, handler_class=request.param, log=None, spawn=Pool(RESERVE + 20))
     server.start()
     yield server
     server.stop(timeout=0.2)
@@ -352,7 +353,7 @@ def test_whoever_has_been_silent_for_longest_makes_room(server, call):
     kept = call().say("GET /mine HTTP/1.1\r\nHost: x\r\n\r\n")
     kept.answer()
     before = open_files()
-    silent = [call() for _ in range(3 * (SPARE + 20))]
+    silent = [call() for _ in range(3 * (RESERVE + 20))]
     slow = [call().say("GET / HTTP/1.1\r\nX-Slow: ") for _ in range(50)]
     stuck = [call().say(JSON_HEAD, "Content-Length: 100\r\n\r\n") for _ in range(50)]
     assert server.pool.free_count() > 0
@@ -362,7 +363,7 @@ def test_whoever_has_been_silent_for_longest_makes_room(server, call):
     assert time.monotonic() - began < 2
     for caller in [*silent, *slow, *stuck]:
         caller.sock.close()
-    eventually(lambda: len(server.waiting) <= 1)
+    eventually(lambda: server.places.counts()[Kind.WAITING] <= 1)
     eventually(lambda: open_files() <= before + 2)
 
 
@@ -401,7 +402,7 @@ def test_bodies_under_way_have_a_common_limit(application):
 def test_who_is_gone_when_he_is_refused_is_no_error(call, server, capfd, said):
     for _ in range(5):
         reset(call().say(said).sock)
-    eventually(lambda: not server.waiting)
+    eventually(lambda: not server.places.counts()[Kind.WAITING])
     await_empty(server)
     assert capfd.readouterr().err == ""
 
@@ -412,5 +413,5 @@ def test_nothing_is_left_behind(call, server):
         call().say("G").sock.close()
         call().say(JSON_HEAD, "Content-Length: 100\r\n\r\n", "{").sock.close()
         call().say("nonsense\r\n\r\n").hear()
-    eventually(lambda: not server.waiting)
+    eventually(lambda: not server.places.counts()[Kind.WAITING])
     eventually(lambda: open_files() <= before[0] and live_greenlets() <= before[1] + 1)

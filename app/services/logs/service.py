@@ -18,6 +18,7 @@ from app.services.logs.past import PastLogs
 from app.services.logs.policy import State
 from app.services.logs.ring import MAX_LINES, Entry
 from app.services.logs.text import Wanted, as_text, chosen, lost_text
+from app.throttle import yield_if_due
 
 FOLLOW_TICK_SECONDS = 0.2
 FOLLOW_SIGN_SECONDS = 15.0
@@ -104,6 +105,7 @@ class LogService:
                 cursor = Cursor(device_log)
                 while not self.hub.stopped:
                     stalled = gevent.spawn_later(FOLLOW_STALL_SECONDS, self.hub.drop, tracked.mac, me)
+                    yield_if_due()  # all who follow one device wake at once
                     yield _following_text(cursor)
                     if stalled.ready():
                         return

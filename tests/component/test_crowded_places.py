@@ -1,0 +1,98 @@
+"""Peers that take many connections, from another process: the others are served as before."""
+
+import gc
+import resource
+import socket
+import time
+
+import gevent
+import pytest
+from floods import flood_client, probed_loop
+from gevent.pool import Pool
+from websocket import create_connection
+
+from app.security.connections import Server
+from app.security.events import UNAUTHENTICATED_PER_PEER
+from app.security.places import PEER_SHARE, Kind
+
+PLACES = 2400  # as gunicorn.conf.py has it
+
+
+@pytest.fixture
+def serve_with_places():
+    servers = []
+    gc.collect()
+    gc.freeze()  # as the worker does: a collection of this process' modules takes 80 ms
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, files[1]), files[1]))  # gunicorn.conf.py does the same
+
+    def start(service):
+        server = Server(("127.0.0.1", 0), service.app, log=None, error_log=None, spawn=Pool(PLACES))
+        server.start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop(timeout=0.2)
+    resource.setrlimit(resource.RLIMIT_NOFILE, files)
+    gc.unfreeze()
+
+
+def seconds_of_healthz(port):
+    """How long a new client, of another address than the flood, waits for its answer."""
+    began = time.monotonic()
+    with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=("127.0.0.77", 0)) as opened:
+        opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        assert opened.recv(4096).startswith(b"HTTP/1.1 200")
+    return time.monotonic() - began
+
+
+def test_2500_follow_downloads_of_one_peer_leave_room_for_the_others(home, serve_with_places):
+    service, _ = home("2.12")
+    server = serve_with_places(service)
+    seconds_of_healthz(server.server_port)
+    with probed_loop() as probe, flood_client("follow-logs", "127.0.0.1", server.server_port):
+        waits = []
+        for _ in range(40):
+            waits.append(seconds_of_healthz(server.server_port))
+            gevent.sleep(0.05)
+        counts = server.places.counts()
+    print(
+        f"healthz at most {max(waits) * 1000:.0f} ms, longest block {probe.longest_block * 1000:.0f} ms, "
+        f"memory +{probe.memory_growth / 1e6:.1f} MB, {counts}"
+    )
+    assert 0 < counts[Kind.LASTING] <= PEER_SHARE + 1
+    assert max(waits) <= 0.1
+    assert probe.longest_block <= 0.05
+    assert probe.memory_growth <= 20_000_000
+
+
+def test_handshakes_without_a_token_crowd_nobody_out(make_service, serve_with_places):
+    """40 clients with a token join while another process keeps 200 sessions without one under way."""
+    service = make_service(api_token="a-control-token-of-many-letters")
+    server = serve_with_places(service)
+    sessions = service.app.extensions["socketio"].server.eio.sockets
+    seconds_of_healthz(server.server_port)
+    with probed_loop() as probe, flood_client("handshakes", "127.0.0.1", server.server_port):
+        waits, joined = [], 0
+        for _ in range(40):
+            waits.append(seconds_of_healthz(server.server_port))
+            opened = create_connection(
+                f"ws://127.0.0.1:{server.server_port}/socket/io/?EIO=4&transport=websocket", timeout=5
+            )
+            assert opened.recv().startswith("0{")
+            opened.send('40{"token":"a-control-token-of-many-letters"}')
+            joined += opened.recv().startswith("40{")
+            opened.close()
+            gevent.sleep(0.02)
+        open_sessions = sum(not each.closed for each in sessions.values())
+    print(
+        f"healthz at most {max(waits) * 1000:.0f} ms, longest block {probe.longest_block * 1000:.0f} ms, "
+        f"memory +{probe.memory_growth / 1e6:.1f} MB, {open_sessions} of {len(sessions)} sessions are open"
+    )
+    assert joined == 40
+    assert open_sessions <= UNAUTHENTICATED_PER_PEER + 2
+    assert max(waits) <= 0.1
+    assert probe.longest_block <= 0.05
+    assert probe.memory_growth <= 20_000_000
