@@ -76,7 +76,9 @@ ChangedEnvelope = BaseSchema.from_dict(
     },
     name="ChangedAnswer",
 )
-CommandEnvelope = envelope(fields.String(metadata={"description": "What the miner said"}), "CommandAnswer")
+CommandEnvelope = envelope(
+    fields.Raw(metadata={"description": "What it answered: its `message`, its JSON, or its text"}), "CommandAnswer"
+)
 OptionsEnvelope = envelope(fields.Nested(OptionsSchema), "OptionsAnswer")
 JournalEnvelope = envelope(fields.List(fields.Nested(JournalEntrySchema)), "JournalAnswer")
 

@@ -278,3 +278,15 @@ def test_the_last_hundred_jobs_are_kept(home):
         ids.append(run(service, settings={"autofanspeed": True})["id"])
     listed = service.ok(service.client.get("/jobs"))
     assert [each["id"] for each in listed] == ids[:1:-1]
+
+
+def test_a_restart_that_the_miners_rejected_is_none_in_a_job_either(home):
+    """30 restarts a minute are the budget of all jobs; these 32 did not happen."""
+    service, fleet = home("2.12", "2.12")
+    for miner in fleet:
+        miner.set_fault("status_400", path="/api/system/restart")
+    for _ in range(16):
+        assert set(states(run(service, "restart")).values()) == {"failed"}
+    for miner in fleet:
+        miner.clear_fault()
+        assert service.client.post(f"/devices/{miner.mac}/system/restart").status_code == 200

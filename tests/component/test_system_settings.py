@@ -257,6 +257,14 @@ def test_another_devices_object_is_refused(home):
     )
 
 
+@pytest.mark.parametrize("mac", ["x", "", "02:00:5e", "02:00:5e:00:00:zz"])
+def test_an_object_whose_mac_is_none_is_refused_in_a_sentence(home, mac):
+    service, (miner,) = home("2.12", auto_listen=False)
+    response = service.client.patch(f"/devices/{miner.mac}/system", json={"mac": mac, "info": {"frequency": 400}})
+    assert (response.status_code, response.get_json()["details"]) == (400, {"mac": ["Not a MAC address."]})
+    assert not miner.requests
+
+
 def test_unknown_devices_and_devices_without_an_address(service):
     assert service.client.patch("/devices/02:00:5e:00:00:99/system", json={}).status_code == 404
     assert service.client.patch("/devices/nonsense/system", json={"info": {}}).status_code == 404

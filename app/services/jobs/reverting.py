@@ -59,7 +59,7 @@ class Reverter:
         if self._hands.keeps_password(tracked, step):
             reason += "; the new pool password stays, for the old one cannot be read"
         if step.restarted and pending(applied) and self._steps.afford():
-            self._steps.patiently(lambda: self._hands.restart(step.mac))
+            self._steps.restart(step.mac)
         self._course.put(step, StepState.REVERTED, reason=reason, captured=None)
 
     def _cool_down(self, tracked: Tracked) -> None:
