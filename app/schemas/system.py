@@ -7,9 +7,11 @@ from typing import Any
 from marshmallow import fields, validate
 
 from app.miners.limits import bands, is_unlocked
+from app.miners.options import with_present
 from app.miners.settings import POOL_KEYS
 from app.schemas.base import BaseSchema, StrictBoolean, envelope
 from app.schemas.device import DeviceSchema, device_on_the_wire
+from app.schemas.info import without_empty_texts
 from app.services.fleet import Tracked
 from app.services.outcomes import Applied
 
@@ -97,13 +99,13 @@ def changed_on_the_wire(message: str, applied: Applied) -> dict[str, Any]:
         }
         for each in applied.outcomes
     ]
-    data = {**device, "info": {**device["info"], **pool}}
+    data = {**device, "info": without_empty_texts({**device["info"], **pool})}
     return {"message": message, "data": data, "changes": changes, "restarted": applied.restarted}
 
 
 def options_on_the_wire(tracked: Tracked) -> dict[str, Any]:
-    options = tracked.vendor_options
-    limits = {key: band and {"min": band[0], "max": band[1]} for key, band in bands(options).items()}
+    limits = {key: band and {"min": band[0], "max": band[1]} for key, band in bands(tracked.vendor_options).items()}
+    options = with_present(tracked.vendor_options, tracked.info)
     return {
         "frequencies": list(options.frequencies),
         "voltages": list(options.voltages),

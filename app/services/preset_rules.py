@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from app.miners import setting_kinds as kinds
@@ -11,6 +12,8 @@ from app.miners.setting_kinds import MASK
 from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS
 
 TEMPLATE = "workerTemplate"
+# Fields of one request that are named in an answer.
+MAX_NAMED = 100
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _NOT_IN_A_WORKER = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -49,6 +52,14 @@ def parse(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]
         except ValueError as error:
             problems[f"configuration.{key}"] = [str(error)]
     return parsed, problems
+
+
+def unknown(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return a sentence per field if there is none among them that a preset may hold, or that this one holds already;
+    beside others, unknown fields are ignored."""
+    if any(key in _KINDS or key in stored for key in given):
+        return {}
+    return {f"configuration.{key}": ["A preset has no such field."] for key in islice(given, MAX_NAMED)}
 
 
 def patched(stored: Mapping[str, Any], given: Mapping[str, Any], parsed: Mapping[str, Any]) -> dict[str, Any]:

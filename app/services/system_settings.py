@@ -20,6 +20,8 @@ from app.services.outcomes import Applied, Outcome
 from app.services.presets import Preset, Presets
 from app.services.settings import MinerSettings, Wish
 
+# In every device object that this service gave out, also where the miner names no chip.
+OPTIONS_FIELD = "frequencyOptions"
 NOT_KNOWN_ANY_MORE = "The former password is not kept here, so the miner keeps the one it has"
 # A latch that only the firmware sets; it can be cleared, not put back.
 _NOT_REVERTED = frozenset({"overheat_mode"})
@@ -130,7 +132,7 @@ def merged(preset: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[dict[str
     whole device object only where it differs from what the miner runs.
     """
     given = {key: value for key, value in preset.items() if not (key == rules.USER and info.get(rules.USER))}
-    if is_miner(info):
+    if is_miner(info) or OPTIONS_FIELD in info:
         return given, info
     asked = {key: value for key, value in info.items() if key not in given or key not in rules.POOLS}
     return {**given, **asked}, {}
