@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields, post_load, validate
 
+from app.miners.dialect_writes import with_pools
 from app.miners.limits import bands, is_unlocked
 from app.miners.options import with_present
-from app.miners.settings import POOL_KEYS
+from app.miners.setting_changes import MAX_LISTED
 from app.schemas.base import BaseSchema, StrictBoolean, envelope
 from app.schemas.device import DeviceSchema, device_on_the_wire
 from app.schemas.info import without_empty_texts
@@ -19,7 +21,9 @@ _RESTART = {"description": "Restart the miner if a change needs it"}
 _OVERCLOCK = {
     "description": "Go beyond the vendor's options, within the hard limits, on a miner that has overclocking unlocked"
 }
-STATUSES = ("applied", "pending_restart", "refused", "unchanged")
+STATUSES = ("applied", "pending_restart", "refused", "unchanged", "unsupported")
+# Of a device object that a client sends back.
+_DEVICE_FIELDS = frozenset(DeviceSchema().fields)
 
 
 class SystemPatchSchema(BaseSchema):
@@ -32,6 +36,15 @@ class SystemPatchSchema(BaseSchema):
     restart = StrictBoolean(load_default=False, metadata=_RESTART)
     allowOverclock = StrictBoolean(load_default=False, attribute="allow_overclock", metadata=_OVERCLOCK)
 
+    @post_load(pass_original=True)
+    def _note_unknown(self, data: dict[str, Any], original: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
+        unknown = [key for key in original if key not in self.fields and key not in _DEVICE_FIELDS]
+        return {
+            **data,
+            "unknown": tuple(unknown[:MAX_LISTED]),
+            "only_unknown": bool(unknown) and len(unknown) == len(original),
+        }
+
 
 class RevertSchema(BaseSchema):
     restart = StrictBoolean(load_default=False, metadata=_RESTART)
@@ -42,7 +55,11 @@ class ChangeSchema(BaseSchema):
     key = fields.String(required=True)
     requested = fields.Raw(allow_none=True, metadata={"description": "null for a password"})
     actual = fields.Raw(allow_none=True, metadata={"description": "What the miner reports now"})
-    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(STATUSES),
+        metadata={"description": "refused: the miner did not take it; unsupported: it cannot be set from here"},
+    )
     reason = fields.String(allow_none=True)
 
 
@@ -86,9 +103,8 @@ JournalEnvelope = envelope(fields.List(fields.Nested(JournalEntrySchema)), "Jour
 
 
 def changed_on_the_wire(message: str, applied: Applied) -> dict[str, Any]:
-    """The whole device, and over its last reading the pool that it took: firmware may need a moment to show it."""
+    """The whole device, and over its last reading the pools that it took: firmware may need a moment to show them."""
     device = device_on_the_wire(applied.tracked)
-    pool = {key: value for key, value in applied.taken.items() if key in POOL_KEYS}
     changes = [
         {
             "key": each.key,
@@ -99,7 +115,7 @@ def changed_on_the_wire(message: str, applied: Applied) -> dict[str, Any]:
         }
         for each in applied.outcomes
     ]
-    data = {**device, "info": without_empty_texts({**device["info"], **pool})}
+    data = {**device, "info": without_empty_texts(with_pools(device["info"], applied.taken))}
     return {"message": message, "data": data, "changes": changes, "restarted": applied.restarted}
 
 

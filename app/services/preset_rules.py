@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from app.miners import setting_kinds as kinds
+from app.miners.dialect_kinds import normal_somewhere
 from app.miners.setting_kinds import MASK
 from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS
 
@@ -31,9 +33,10 @@ def worker_template(value: Any) -> str:
     return template
 
 
-_KINDS: Mapping[str, kinds.Kind] = {key: setting.kind for key, setting in SETTINGS.items() if setting.preset} | {
-    TEMPLATE: worker_template
-}
+# A preset is for miners of any firmware.
+_KINDS: Mapping[str, kinds.Kind] = {
+    key: partial(normal_somewhere, setting) for key, setting in SETTINGS.items() if setting.preset
+} | {TEMPLATE: worker_template}
 
 
 def parse(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:

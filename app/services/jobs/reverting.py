@@ -45,10 +45,13 @@ class Reverter:
             why = f"{reason}; it could not be put back: {sentence(error)}"
             self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
+        lost = self._hands.not_captured(step)
+        if lost:
+            reason += f"; {', '.join(lost)} stays, for the miner had not reported what it was"
         if applied.entry is not None:
             self._was_put_back(step, tracked, applied, reason)
         else:
-            self._course.put(step, state, captured=None)
+            self._course.put(step, state, captured=None, **({"reason": reason} if lost else {}))
 
     def _was_put_back(self, step: Step, tracked: Tracked, applied: Applied, reason: str) -> None:
         refused = [outcome.key for outcome in applied.outcomes if outcome.status == "refused"]
