@@ -53,13 +53,14 @@ COOLED = "The miner overheated after this was loaded, and changed it: load the d
 class Difference:
     """`changes`: to be written. `problems`: sentences by key; if there is one, nothing is to be written. `unchanged`:
     what was asked for and runs already. `unsent`: key → status, value and why it is not sent to this miner.
-    `only_unsupported`: the request names nothing else."""
+    `only_unsupported`: the request names nothing else. `named`: the settings that were asked for one by one."""
 
     changes: list[Change] = field(default_factory=list)
     problems: dict[str, list[str]] = field(default_factory=dict)
     unchanged: dict[str, Value] = field(default_factory=dict)
     unsent: dict[str, tuple[str, Any, str]] = field(default_factory=dict)
     only_unsupported: bool = False
+    named: frozenset[str] = frozenset()
 
 
 def difference(values: Mapping[str, Any], echo: Mapping[str, Any], info: Info) -> Difference:
@@ -72,6 +73,7 @@ def difference(values: Mapping[str, Any], echo: Mapping[str, Any], info: Info) -
     dialect = dialect_of(info)
     flat, echoed = without_lists(values, info), without_lists(echo, info)
     asked = _named(flat.values)
+    found.named = frozenset(asked)
     edited = {key: value for key, value in _echoed(echoed.values, info).items() if key not in asked or key not in POOLS}
     edited = {key: value for key, value in edited.items() if not _is_present(SETTINGS[key], value, info)}
     wanted = {**asked, **edited}

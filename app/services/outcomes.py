@@ -82,12 +82,12 @@ def _written(
     return Outcome(change.key, change.value, change.present, actual, "refused", reason)
 
 
-def of_unwritten(found: Difference, info: Mapping[str, Any], named: Iterable[str]) -> list[Outcome]:
-    """What was not sent: because the miner runs it already (only of those asked for by `named`), or cannot."""
+def of_unwritten(found: Difference, info: Mapping[str, Any]) -> list[Outcome]:
+    """What was not sent: because the miner runs it already (only of those asked for one by one), or cannot."""
     rows = [
         Outcome(key, value, value, _actual(key, info), "unchanged")
         for key, value in found.unchanged.items()
-        if key in set(named)
+        if key in found.named
     ]
     for key, (status, value, reason) in found.unsent.items():
         rows.append(Outcome(key, value, _actual(key, info), _actual(key, info), status, reason))

@@ -127,7 +127,7 @@ class MinerSettings:
     def _applied(
         self, tracked: Tracked, miner: Miner, wish: Wish, found: Difference, reading: Reading, origin: Origin
     ) -> Applied:
-        applied = Applied(tracked, of_unwritten(found, reading.info, wish.values))
+        applied = Applied(tracked, of_unwritten(found, reading.info))
         after: Reading | None = reading
         if found.changes:
             applied.entry = self._begin(tracked, found.changes, wish, origin, uptime_of(reading.info))

@@ -290,3 +290,15 @@ def test_a_restart_that_the_miners_rejected_is_none_in_a_job_either(home):
     for miner in fleet:
         miner.clear_fault()
         assert service.client.post(f"/devices/{miner.mac}/system/restart").status_code == 200
+
+
+def test_a_device_that_is_put_back_says_what_it_keeps(home):
+    """AxeOS 2.12 reports `useFallbackStratum` nowhere, so nobody knows what it was."""
+    service, fleet = home("2.12", "2.12")
+    settings = {"frequency": 490, "useFallbackStratum": True}
+    job_id = start(service, settings=settings, waves=[1], pauseSeconds=1.5, revert=True)
+    eventually(lambda: written(service, fleet[0]))
+    fleet[0].set_fault("power_fault")
+    over = finished(service, job_id)
+    assert states(over)[fleet[0].mac] == "reverted"
+    assert "useFallbackStratum stays" in reasons(over)[fleet[0].mac]
