@@ -297,7 +297,8 @@ def test_a_device_that_is_put_back_says_what_it_keeps(home):
     service, fleet = home("2.12", "2.12")
     settings = {"frequency": 490, "useFallbackStratum": True}
     job_id = start(service, settings=settings, waves=[1], pauseSeconds=1.5, revert=True)
-    eventually(lambda: written(service, fleet[0]))
+    journal = f"/devices/{fleet[0].mac}/journal"
+    eventually(lambda: [each["outcome"] for each in service.ok(service.client.get(journal))] == ["pending_restart"], 10)
     fleet[0].set_fault("power_fault")
     over = finished(service, job_id)
     assert states(over)[fleet[0].mac] == "reverted"
