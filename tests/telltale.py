@@ -67,7 +67,7 @@ class Telltale(Peer):
         self.failing: dict[tuple[str, str], bytes] = {}
         self.heard: list[tuple[str, str, bytes]] = []
         self.heads: list[bytes] = []
-        named = {"macAddr": mac.upper(), "hostname": f"told-{mac[-2:]}", "version": version}
+        named = {"macAddr": mac.upper(), "hostname": f"told-{mac[-2:]}", "version": version, "miningPaused": 0}
         self._info = {**BODIES[like], **named, **self._secrets()}
 
     @property

@@ -345,23 +345,22 @@ def telemetry(info: Info, chips: int | None = None) -> dict[str, float]:
 
 def telemetry_and_output(info: Info, chips: int | None = None) -> tuple[dict[str, float], Output]:
     """Return the measurements, and what the device adds to the totals."""
-    known_chips = chips or chips_of(info) or 1
     values: dict[str, float] = {}
     for measure in MEASURES:
         value = measure.read(info, measure.fields)
-        if value is None or (measure.sentinels and _is_sentinel(value, measure.sentinels)):
+        if value is None:
             continue
-        if value == 0 and measure.zero_counts is not None and not measure.zero_counts(info, known_chips):
+        if value == 0 and measure.zero_counts and not measure.zero_counts(info, chips or chips_of(info) or 1):
             continue
-        values[measure.key] = value
+        for low, high in measure.sentinels:  # not any() over a generator: it took a fifth of the time of all measures
+            if low <= value <= high:
+                break
+        else:
+            values[measure.key] = value
     output = output_of(info, values, chips)
     if output.hashrate and output.paired and (efficiency := ratio(output.power, output.hashrate / 1000)) is not None:
         values["efficiency"] = efficiency
     return values, output
-
-
-def _is_sentinel(value: float, sentinels: Ranges) -> bool:
-    return any(low <= value <= high for low, high in sentinels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -428,13 +427,14 @@ def is_implausible_hashrate(info: Info, chips: int | None = None) -> bool:
     hashrate = _hashrate(info)
     if not hashrate or is_can_master(info):
         return False
+    stated = number(info.get("expectedHashrate")) or 0.0
+    if hashrate <= 3 * stated:  # the firmware's own product, where it gives one
+        return False
     frequency, cores = number(info.get("frequency")), number(info.get("smallCoreCount"))
-    known_chips = chips or chips_of(info)
-    if frequency and cores and known_chips:
-        expected = frequency * cores * known_chips / 1000
-    else:
-        expected = number(info.get("expectedHashrate")) or 0.0
-    return 0 < 3 * expected < hashrate
+    # Where the two answers differ, the larger number of chips: no healthy miner is left out.
+    known_chips = max(chips or 0, chips_of(info) or 0)
+    expected = frequency * cores * known_chips / 1000 if frequency and cores else 0.0
+    return 0 < 3 * (expected or stated) < hashrate
 
 
 def status_detail(info: Info) -> str | None:

@@ -176,16 +176,16 @@ def test_all_of_them_in_one_house(house):
     ("field", "value", "suffix", "expected"),
     [
         ("hashRate", 0, "hashrate_ghs", 0),
-        ("hashRate", ..., "hashrate_ghs", None),
-        ("hashRate", None, "hashrate_ghs", None),
-        ("power", 0, "power_watts", 0),
+        ("hashRate", ..., "hashrate_ghs", 1072.3271484),  # its hashRate_10m
+        ("hashRate", None, "hashrate_ghs", 1072.3271484),
+        ("power", 0, "power_watts", None),  # it hashes, so this is a board without a power sensor
         ("power", ..., "power_watts", None),
         ("sharesAccepted", 0, "shares_accepted", 0),
         ("sharesAccepted", ..., "shares_accepted", None),
         ("fanrpm", 0, "fanspeed_rpm", 0),
         ("fanrpm", None, "fanspeed_rpm", None),
         ("temp", -1, "temperature_celsius", None),
-        ("temp", 0, "temperature_celsius", 0),
+        ("temp", 0, "temperature_celsius", None),  # it hashes, so the sensor failed
         ("wifiRSSI", -90, "wifi_rssi_dbm", None),
         ("power_fault", "Power stage fault", "power_fault", 1),
         ("hardware_fault", "Fan Control Failed (1)", "hardware_fault", 1),

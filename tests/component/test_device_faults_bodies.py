@@ -51,7 +51,7 @@ ALSO = {
         "asicCount",
         "expectedHashrate",
     }
-    | {"boardVersion", "deviceModel", "minerModel", "family"},
+    | {"boardVersion", "deviceModel", "minerModel", "family", "asicTemps", "jobInterval", "hostip"},
     "power_fault": {"apEnabled"},
     "hardware_fault": {"miningPaused"},
 }

@@ -129,7 +129,7 @@ def test_a_hostname_that_is_no_text_is_none(house, raw, said):
     assert service.status(MAC) == "online"
 
 
-@pytest.mark.parametrize("said", [b'"\\ud800"', b'"\xff\xfe"', b'"\\u12"', b'"' + b"y" * 10 * 2**20 + b'"'])
+@pytest.mark.parametrize("said", [b'"\\ud800"', b'"\\u12"', b'"' + b"y" * 10 * 2**20 + b'"'])
 def test_a_hostname_that_is_no_json_or_is_too_long_costs_the_reading(house, raw, said):
     service, poll = house
     poll()

@@ -118,7 +118,9 @@ def test_nulls_are_absent_and_zeros_are_not_invented(house):
     fleet[0].fault = "null"
     service.round()
     exported = service.scrape().of_device(fleet[0].mac)
-    assert exported.keys() - {"power_fault", "hardware_fault"} == {"up", "info", "restarts_total"}
+    assert exported.keys() - {"power_fault", "hardware_fault"} == {
+        *("up", "info", "restarts_total", "implausible_hashrates_total")
+    }
     device = service.device(fleet[0].mac)
     assert isinstance(device["info"]["power"], (int, float))
     assert device["info"]["power"] > 0

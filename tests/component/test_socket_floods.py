@@ -236,6 +236,8 @@ def test_frames_that_are_too_large_too_many_or_none(house, quiet, server, frames
 def test_a_peer_that_is_gone_without_a_word_is_let_go(house, server):
     """Engine.IO gave it up at the missed ping, but its connection and greenlet stayed for as long as TCP did."""
     server.eio.ping_interval = server.eio.ping_timeout = 0.2
+    Raw(house[1]).websocket.close()  # the first client starts Engine.IO's own greenlet, which stays
+    eventually(lambda: not server.eio.sockets)
     with nothing_leaks(files=2):
         raw = Raw(house[1])
         eventually(lambda: not server.eio.sockets)
