@@ -35,7 +35,9 @@ NO_FAN = "This miner has no such fan, or lets it not be set"
 TWICE = "Is asked for twice, with two values."
 _NO_POOLS = f'Must be a list of pools, each with an "id" from 0 to {POOL_SLOTS - 1}, none of them twice.'
 _NO_FANS = "Must be a list of the miner's fans, in its order."
-MAX_FANS = 8
+# The one object inside of a fan.
+PID = "pid"
+MAX_FANS, MAX_MEMBERS = 8, 64
 _MOVING = ("primaryPoolIndex", "secondaryPoolIndex")
 
 
@@ -68,7 +70,7 @@ def is_unset(setting: Setting, value: Any) -> bool:
 
 def _take_pools(flat: Flat, pools: Any, info: Info) -> None:
     slots = [_slot(pool) for pool in pools[: POOL_SLOTS + 1]] if isinstance(pools, list) else [-1]
-    if -1 in slots or len(set(slots)) < len(slots):
+    if -1 in slots or len(set(slots)) < len(slots) or not all(map(_is_small, pools)):
         flat.problems["pools"] = [_NO_POOLS]
         return
     moving = any(name in flat.values and not same(flat.values[name], info.get(name)) for name in _MOVING)
@@ -87,7 +89,7 @@ def _slot(pool: Any) -> int:
 
 
 def _take_fans(flat: Flat, fans: Any, info: Info) -> None:
-    if not isinstance(fans, list) or len(fans) > MAX_FANS or not all(isinstance(fan, dict) for fan in fans):
+    if not isinstance(fans, list) or len(fans) > MAX_FANS or not all(map(_is_small, fans)):
         flat.problems["fans"] = [_NO_FANS]
         return
     for at, fan in enumerate(fans):
@@ -102,10 +104,20 @@ def _take_fans(flat: Flat, fans: Any, info: Info) -> None:
 LISTS: Mapping[str, Callable[[Flat, Any, Info], None]] = {"pools": _take_pools, "fans": _take_fans}
 
 
+def _is_small(item: Any) -> bool:
+    """Return True for an object of a size that firmware reads: no loop over a hostile one holds the event loop."""
+    return isinstance(item, dict) and len(item) + len(_inner(item)) <= MAX_MEMBERS
+
+
+def _inner(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    inner = item.get(PID)
+    return inner if isinstance(inner, dict) else {}
+
+
 def _members(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The members that are no readings, those of an object inside with a dotted name."""
     for name, value in item.items():
-        if name == "pid" and isinstance(value, dict):
+        if name == PID and isinstance(value, dict):
             yield from ((f"{name}.{inner}", each) for inner, each in value.items() if each is not None)
         elif name not in LIST_READINGS and value is not None:
             yield name, value

@@ -19,7 +19,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.miners.options import labelled, with_present
 from app.miners.telemetry import number, status_detail
-from app.schemas.base import ADDRESS, MAC, BaseSchema, StrictBoolean, envelope
+from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, StrictBoolean, envelope
 from app.schemas.info import without_empty_texts
 from app.services.drift_rules import Cause
 from app.services.fleet import Tracked
@@ -120,7 +120,7 @@ class DeviceEditSchema(BaseSchema):
     notes = fields.String(allow_none=True, validate=validate.Length(max=4096))
     tags = fields.List(fields.String(validate=validate.Length(1, 64)), validate=validate.Length(max=32))
     ip = fields.String(validate=validate.Length(max=32))
-    info = fields.Dict(keys=fields.String())
+    info = Fields(keys=fields.String())
 
 
 class DevicePatchSchema(BaseSchema):

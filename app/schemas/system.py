@@ -11,7 +11,7 @@ from app.miners.dialect_writes import with_pools
 from app.miners.limits import bands, is_unlocked
 from app.miners.options import with_present
 from app.miners.setting_changes import MAX_LISTED
-from app.schemas.base import BaseSchema, StrictBoolean, envelope
+from app.schemas.base import BaseSchema, Fields, StrictBoolean, envelope
 from app.schemas.device import DeviceSchema, device_on_the_wire
 from app.schemas.info import without_empty_texts
 from app.services.fleet import Tracked
@@ -32,7 +32,7 @@ class SystemPatchSchema(BaseSchema):
 
     mac = fields.String(metadata={"description": "Whose object this is; another device's is refused"})
     presetUuid = fields.String(allow_none=True, validate=validate.Length(max=64), attribute="preset_uuid")
-    info = fields.Dict(keys=fields.String(), metadata={"description": "Left out: the settings stay as they are"})
+    info = Fields(keys=fields.String(), metadata={"description": "Left out: the settings stay as they are"})
     restart = StrictBoolean(load_default=False, metadata=_RESTART)
     allowOverclock = StrictBoolean(load_default=False, attribute="allow_overclock", metadata=_OVERCLOCK)
 

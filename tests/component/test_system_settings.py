@@ -306,6 +306,7 @@ def test_nerdos_gets_its_own_names_types_and_ranges(home, values, body, key):
         {"fans": [{"manualSpeed": 101}]},
         {"fans": [{"pid": {"targetTemp": 90}}]},
         {"fans": [{}] * 1000},
+        {"fans": [{"pid": dict.fromkeys(map(str, range(100)))}]},
         {"frequency": 500.5},
     ],
 )
@@ -402,6 +403,8 @@ def test_a_thousand_unknown_keys_are_not_all_named(home):
     assert len(patch(service, miner, info=many).get_json()["details"]) == 256
     assert len(rows(patch(service, miner, info={**many, "temptarget": 58}))) == 257
     assert len(patch(service, miner, **many).get_json()["details"]) == 256
+    too_many = patch(service, miner, info=dict.fromkeys(map(str, range(1025)), 1))
+    assert (too_many.status_code, list(too_many.get_json()["details"])) == (400, ["info"])
 
 
 class TestPoolsAsAList:
@@ -462,6 +465,7 @@ class TestPoolsAsAList:
             ([{"id": True}], "pools"),
             ([{"id": 0.5}], "pools"),
             ([{"id": 0}, {"id": 0}], "pools"),
+            ([{"id": 0, **dict.fromkeys(map(str, range(100)))}], "pools"),
             ([{"id": number} for number in range(9)], "pools"),
             ([{"id": 0, "stratumPort": 0}], "stratumPort"),
             ([{"id": 0, "stratumURL": {"a": 1}}], "stratumURL"),
