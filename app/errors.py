@@ -190,19 +190,23 @@ class TooSoon(PlutoError):
 
 
 class DeviceError(PlutoError):
-    """A miner did not do what it was asked. `reason` is the label of the failure metric, one per class."""
+    """A miner did not do what it was asked. `reason` is the label of the failure metric, one per class; `rejected`: the
+    miner certainly did nothing, because it rejected the request or was not reached."""
 
     reason = "error"
+    rejected = False
 
 
 class DeviceUnreachable(DeviceError):
     reason = "unreachable"
+    rejected = True
 
 
 class DeviceForbidden(DeviceError):
     """The device's own address is outside the networks in which devices may be contacted."""
 
     reason = "forbidden"
+    rejected = True
 
 
 class DeviceTimeout(DeviceError):
@@ -227,6 +231,7 @@ class DeviceBadPayload(DeviceError):
 
 class DeviceRedirected(DeviceError):
     reason = "redirect"
+    rejected = True
 
 
 class DeviceStatus(DeviceError):
@@ -240,6 +245,7 @@ class DeviceStatus(DeviceError):
         self.status = status
         self.body = body
         self.retry_after = retry_after
+        self.rejected = 400 <= status < 500
 
 
 class DeviceRejected(DeviceStatus):
@@ -264,6 +270,7 @@ class DeviceLocked(DeviceError):
     """401 with a challenge: the device wants a login."""
 
     reason = "locked"
+    rejected = True
 
     def __init__(self) -> None:
         super().__init__("The miner asks for a login. Turn its login off, or allow reading without one")
@@ -273,6 +280,7 @@ class DeviceRefused(DeviceError):
     """401 without a challenge: AxeOS answers so to addresses outside its private-network rule (is_network_allowed)."""
 
     reason = "refused"
+    rejected = True
 
     def __init__(self) -> None:
         super().__init__(

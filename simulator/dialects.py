@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import cjson, readings
-from .fields import FIXED, LIVE, POOL_KEYS, legacy_pool_key, stored
+from .fields import FIXED, LIVE, POOL_KEYS, legacy_pool_key, number_of, stored
 from .generations import GENERATIONS, Generation
 from .readings import Getter
 
@@ -61,6 +61,10 @@ VARIANTS: tuple[tuple[Rule, dict[str, Getter]], ...] = (
             "vrTemp": lambda s: s.machine.temperature + 6,
             "isUsingFallbackStratum": lambda s: bool(s.settings.active["useFallbackStratum"]),
             "wifiStatus": lambda s: "WiFi Connected!",
+            "stratumTLS": stored("stratumTLS", bool),
+            "fallbackStratumTLS": stored("fallbackStratumTLS", bool),
+            "stratumProtocol": stored("stratumProtocol", number_of),
+            "fallbackStratumProtocol": stored("fallbackStratumProtocol", number_of),
         },
     ),
 )

@@ -96,3 +96,16 @@ NERDOS_1_0 = words(
     invertscreen autoscreenoff invertfanpolarity autofanpolarity autofanspeed ASICModel uptimeSeconds
     lastResetReason wifiStatus freeHeap version runningPartition otp"""
 )
+
+NERDOS_1_1 = words(
+    """asicCount smallCoreCount deviceModel hostip macAddr wifiRSSI power maxPower minPower maxVoltage minVoltage
+    current temp vrTemp hashRateTimestamp hashRate hashRate_1m hashRate_10m hashRate_1h hashRate_1d coreVoltage
+    defaultCoreVoltage coreVoltageActual fanspeed manualFanSpeed fanrpm fanrpm2 fanspeed2 fanCount lastpingrtt
+    shutdown stratum poolDifficulty sharesAccepted sharesRejected bestDiff bestSessionDiff asicTemps pidTargetTemp
+    pidP pidI pidD fans hostname ssid stratumURL stratumPort stratumUser stratumEnonceSubscribe stratumTLS
+    fallbackStratumURL fallbackStratumPort fallbackStratumUser fallbackStratumEnonceSubscribe fallbackStratumTLS
+    stratumProtocol fallbackStratumProtocol sv2AuthorityPubkey fallbackSv2AuthorityPubkey sv2ChannelType
+    fallbackSv2ChannelType voltage frequency defaultFrequency jobInterval stratumDifficulty overheat_temp
+    flipscreen invertscreen autoscreenoff invertfanpolarity autofanspeed stratum_keep otp ASICModel uptimeSeconds
+    lastResetReason wifiStatus freeHeap freeHeapInt version runningPartition"""
+)

@@ -59,6 +59,20 @@ def stored(key: str, convert: Callable[[Any], Any] = lambda value: value) -> Get
     return lambda s: convert(s.stored[key])
 
 
+def number_of(value: Any) -> int:
+    """NerdOS' number for what AxeOS calls by a name."""
+    return {"SV1": 0, "SV2": 1, "extended": 0, "standard": 1}[value] if isinstance(value, str) else value
+
+
+def fans_of(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """NerdOS: the flat keys are those of the first fan."""
+    first, *others = stored["fans"]
+    pid = {**first["pid"], "targetTemp": stored["temptarget"]}
+    flat = {"mode": stored["autofanspeed"], "manualSpeed": stored["manualFanSpeed"], "pid": pid}
+    readings = ({"label": "M2", "rpm": 1796, "speedPerc": 54}, {"label": "M1", "rpm": 1557, "speedPerc": 40})
+    return [{**fan, **reading} for fan, reading in zip(({**first, **flat}, *others), readings, strict=True)]
+
+
 def pools(s: Subject) -> list[dict[str, Any]]:
     """Only configured slots are listed; the password is masked."""
     slots: Mapping[int, dict[str, Any]] = s.stored["pools"]
@@ -101,7 +115,8 @@ def constants(**values: object) -> dict[str, Getter]:
 STORED_AS_NAMED = words(
     """hostname ssid frequency coreVoltage autofanspeed manualFanSpeed minFanSpeed temptarget overheat_mode
     overclockEnabled statsFrequency displayTimeout display rotation flipscreen invertscreen
-    invertfanpolarity useCustomWWW useFallbackStratum primaryPoolIndex secondaryPoolIndex"""
+    invertfanpolarity useCustomWWW useFallbackStratum primaryPoolIndex secondaryPoolIndex jobInterval
+    overheat_temp"""
 )
 POOL_PARTS = words(
     """stratumURL stratumPort stratumUser stratumSuggestedDifficulty stratumExtranonceSubscribe stratumTLS
@@ -129,14 +144,27 @@ FIXED: dict[str, Getter] = {
         pidP=6,
         pidI=0.1,
         pidD=10,
-        jobInterval=1200,
-        overheat_temp=70,
         autoscreenoff=0,
         autofanpolarity=1,
         minPower=30,
         maxVoltage=13,
         minVoltage=11,
+        fanCount=2,
+        fanrpm2=1557,
+        fanspeed2=40,
+        shutdown=False,
+        stratum_keep=0,
+        freeHeapInt=148_248,
     ),
+    "asicTemps": lambda s: [0] * s.board.chips,
+    "fans": lambda s: fans_of(s.stored),
+    "stratum": lambda s: {"poolMode": s.stored["poolMode"], "activePoolMode": s.settings.active["poolMode"]},
+    "sv2AuthorityPubkey": stored("stratumV2AuthorityPubkey"),
+    "fallbackSv2AuthorityPubkey": stored("fallbackStratumV2AuthorityPubkey"),
+    "sv2ChannelType": stored("stratumV2ChannelType", number_of),
+    "fallbackSv2ChannelType": stored("fallbackStratumV2ChannelType", number_of),
+    "stratumEnonceSubscribe": stored("stratumExtranonceSubscribe", bool),
+    "fallbackStratumEnonceSubscribe": stored("fallbackStratumExtranonceSubscribe", bool),
     "expectedHashrate": readings.expected_rate,
     "actualFrequency": lambda s: float(s.machine.settings["frequency"]) if s.machine.hashing else 50.0,
     "miningPaused": lambda s: s.machine.paused,

@@ -87,7 +87,10 @@ _NERD_LIVE = _LIVE | set(
     words(
         """stratumURL stratumPort stratumUser stratumPassword stratumSuggestedDifficulty
         stratumExtranonceSubscribe fallbackStratumURL fallbackStratumPort fallbackStratumUser
-        fallbackStratumPassword flipscreen invertscreen invertfanpolarity autoscreenoff"""
+        fallbackStratumPassword flipscreen invertscreen invertfanpolarity autoscreenoff stratumTLS
+        fallbackStratumTLS stratumProtocol fallbackStratumProtocol fallbackStratumExtranonceSubscribe
+        stratumV2AuthorityPubkey fallbackStratumV2AuthorityPubkey stratumV2ChannelType
+        fallbackStratumV2ChannelType jobInterval overheat_temp fans"""
     )
 )
 
@@ -186,6 +189,7 @@ _NERD_1_0_30 = Generation(
     live=_NERD_LIVE,
 )
 _NERD_1_0_36 = replace(_NERD_1_0_30, name="nerd1.0.36", version="v1.0.36", best=cjson.best_number, nerd_asic=True)
+_NERD_1_1 = replace(_NERD_1_0_36, name="nerd1.1", version="v1.1.0", fields=field_orders.NERDOS_1_1)
 
 GENERATIONS: dict[str, Generation] = {
     row.name: row
@@ -198,5 +202,6 @@ GENERATIONS: dict[str, Generation] = {
         _AXEOS_2_15,
         _NERD_1_0_30,
         _NERD_1_0_36,
+        _NERD_1_1,
     )
 }

@@ -116,5 +116,17 @@ def is_int(value: Any) -> Any:
     return value if isinstance(value, int) and not isinstance(value, bool) else IGNORED
 
 
+def is_u16(value: Any) -> Any:
+    return value if is_int(value) is not IGNORED and 0 <= value <= U16 else IGNORED
+
+
+def is_u32(value: Any) -> Any:
+    return value if is_int(value) is not IGNORED and 0 <= value < 2**32 else IGNORED
+
+
+def is_real(value: Any) -> Any:
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else IGNORED
+
+
 def is_bool(value: Any) -> Any:
     return int(value) if isinstance(value, bool) else IGNORED

@@ -114,8 +114,16 @@ _NERD = (
     *(Rule(key, read.text_or_nothing) for key in ("stratumURL", "stratumUser", "stratumPassword")),
     *(Rule(fallback_name(key), read.text_or_nothing) for key in ("stratumURL", "stratumUser", "stratumPassword")),
     Rule("pidTargetTemp", read.is_int, store="temptarget"),
-    Rule("stratumDifficulty", read.is_int, store="stratumSuggestedDifficulty"),
+    Rule("stratumDifficulty", read.is_u32, store="stratumSuggestedDifficulty"),
     Rule("stratumEnonceSubscribe", read.is_bool, store="stratumExtranonceSubscribe"),
+    Rule("fallbackStratumEnonceSubscribe", read.is_bool, store="fallbackStratumExtranonceSubscribe"),
+    *(Rule(key, read.is_bool) for key in ("stratumTLS", "fallbackStratumTLS")),
+    *(Rule(key, read.is_u16) for key in ("stratumProtocol", "fallbackStratumProtocol", "poolMode", "overheat_temp")),
+    Rule("jobInterval", read.is_u16),
+    Rule("sv2AuthorityPubkey", read.text_or_nothing, store="stratumV2AuthorityPubkey"),
+    Rule("fallbackSv2AuthorityPubkey", read.text_or_nothing, store="fallbackStratumV2AuthorityPubkey"),
+    Rule("sv2ChannelType", read.is_u16, store="stratumV2ChannelType"),
+    Rule("fallbackSv2ChannelType", read.is_u16, store="fallbackStratumV2ChannelType"),
 )
 
 _TABLES: dict[str, tuple[Rule, ...]] = {

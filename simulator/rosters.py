@@ -35,7 +35,7 @@ DEMO = (
 
 # What a mixed fleet is made of; the order is the order of the miners, over and over.
 MIX = tuple((generation, board) for generation, board, _ in DEMO)
-BOARD_OF = {"nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+", "2.1": "0.11", "2.4": "204"}
+BOARD_OF = {"nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+", "nerd1.1": "nerdqaxe+", "2.1": "0.11", "2.4": "204"}
 
 
 def demo_fleet(host: str = "127.0.0.1", port: int = DEMO_PORT) -> list[MinerSpec]:

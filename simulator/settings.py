@@ -133,4 +133,14 @@ def factory_settings(board: Board, hostname: str) -> dict[str, Any]:
         "invertfanpolarity": 1,
         "useCustomWWW": 0,
         "useFallbackStratum": 0,
+        "jobInterval": 1200,
+        "overheat_temp": 70,
+        "poolMode": 0,
+        "fans": factory_fans(),
     }
+
+
+def factory_fans() -> list[dict[str, Any]]:
+    """Two fans of NerdOS, whose first one the flat keys repeat."""
+    pid = {"targetTemp": 55, "p": 6.0, "i": 0.1, "d": 10.0}
+    return [{"mode": 2, "manualSpeed": 100, "overheatTemp": 70, "pid": dict(pid)} for _ in range(2)]

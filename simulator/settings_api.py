@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from .fans_api import fan_changes
 from .http import HTML, Reply, Request
 from .patch_readers import IGNORED, Crash, Refused
 from .patch_rules import RULES
@@ -50,6 +51,8 @@ def changes_of(miner: Miner, given: Mapping[str, Any]) -> dict[str, Any]:
         if slots is None:
             raise Refused
         changes["pools"] = slots
+    if miner.generation.nerd and "fans" in given:
+        changes |= fan_changes(given["fans"], miner.settings.latest("fans"))
     return changes
 
 

@@ -84,7 +84,14 @@ def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
 
 def _spec(given: Any, number: int, port: int) -> MinerSpec:
     fields = {"generation": given} if isinstance(given, str) else dict(given)
-    boards = {"2.1": "0.11", "2.4": "204", "2.10": "401", "nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+"}
+    boards = {
+        "2.1": "0.11",
+        "2.4": "204",
+        "2.10": "401",
+        "nerd": "nerdqaxe+",
+        "nerd1.0.36": "nerdqaxe+",
+        "nerd1.1": "nerdqaxe+",
+    }
     fields.setdefault("board", boards.get(fields.get("generation", ""), "601"))
     fields.setdefault("hostname", f"miner-{number}")
     return MinerSpec(**{"mac": mac_of(number), "address": (str(HOUSE[number]), port), "log_rate": 0.0, **fields})

@@ -15,9 +15,14 @@ FIXTURES = Path(__file__).parent / "fixtures"
 
 
 def _of_generation(name: str) -> dict[str, Any]:
-    board = {"2.1": "0.11", "2.4": "204", "2.10": "401", "nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+"}.get(
-        name, "601"
-    )
+    board = {
+        "2.1": "0.11",
+        "2.4": "204",
+        "2.10": "401",
+        "nerd": "nerdqaxe+",
+        "nerd1.0.36": "nerdqaxe+",
+        "nerd1.1": "nerdqaxe+",
+    }.get(name, "601")
     miner = Miner(MinerSpec(generation=name, board=board, mac="02:00:5e:00:00:77"), Random(1), clock=lambda: 1000.0)
     return miner.info()
 

@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from simulator import Miner
 
-EVERY_FIRMWARE = ("2.1", "2.4", "2.7", "2.10", "2.12", "2.15", "nerd", "nerd1.0.36")
+EVERY_FIRMWARE = ("2.1", "2.4", "2.7", "2.10", "2.12", "2.15", "nerd", "nerd1.0.36", "nerd1.1")
 
 
 def patch(service: Service, miner: Miner, **body: Any) -> TestResponse:

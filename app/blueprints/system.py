@@ -44,12 +44,18 @@ _LATE = "The device did not answer in time"
 @blueprint.alt(502, _FAILED)
 @blueprint.alt(504, _LATE)
 def change_system(body: dict[str, Any], mac: str) -> dict[str, Any]:
-    whose = normalise_mac(body.pop("mac", mac))
-    if whose != normalise_mac(mac):
-        raise Invalid("This is another device's object", {"mac": [f"Is of {whose}."]})
+    _require_object_of(mac, body.pop("mac", mac))
     asked = SystemRequest(names_preset="preset_uuid" in body, **body)
     applied = runtime().system_settings.change(spelled(mac), asked, Origin(actor()))
     return changed_on_the_wire("Device system info updated successfully", applied)
+
+
+def _require_object_of(mac: str, stated: str) -> None:
+    whose = normalise_mac(stated)
+    if stated != mac and whose is None:
+        raise Invalid("The object's MAC address is none", {"mac": ["Not a MAC address."]})
+    if whose != normalise_mac(mac):
+        raise Invalid("This is another device's object", {"mac": [f"Is of {whose}."]})
 
 
 @blueprint.post("/<mac>/system/restart")
@@ -59,7 +65,7 @@ def change_system(body: dict[str, Any], mac: str) -> dict[str, Any]:
 @blueprint.alt(429, "It was restarted a moment ago")
 @blueprint.alt(502, _FAILED)
 @blueprint.alt(504, _LATE)
-def restart_device(mac: str) -> dict[str, str]:
+def restart_device(mac: str) -> dict[str, Any]:
     return {"message": _SAID["restart"], "data": runtime().commands.restart(spelled(mac))}
 
 
@@ -71,7 +77,7 @@ def restart_device(mac: str) -> dict[str, str]:
 @blueprint.alt(429, "It is busy with another command")
 @blueprint.alt(502, _FAILED)
 @blueprint.alt(504, _LATE)
-def command_device(mac: str, command: str) -> dict[str, str]:
+def command_device(mac: str, command: str) -> dict[str, Any]:
     return {"message": _SAID[command], "data": runtime().commands.command(spelled(mac), command)}
 
 

@@ -33,7 +33,7 @@ from app.miners.http import CONNECT_SECONDS, Connection, Reply
 from app.miners.log_redaction import MAX_QUOTABLE, quotable
 from app.miners.mac import normalise_mac
 from app.miners.options import Board, board_from_asic
-from app.miners.redaction import clean_info, secret_texts
+from app.miners.redaction import clean_info, redact, secret_texts
 from app.models import Reading
 from app.throttle import yield_if_due
 
@@ -52,6 +52,8 @@ _STRING_OR_NON_FINITE = re.compile(
     r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|(?<![\w.+-])[+-]?(?:nan|inf(?:inity)?)(?![\w.+-])',
     re.DOTALL | re.IGNORECASE,
 )
+# What a miner answers to a command: a JSON value or a text.
+Answer = Any
 # Commands without a body, and the AxeOS that brought them. NerdOS has none of them.
 COMMANDS = {"identify": "2.12", "pause": "2.14", "resume": "2.14"}
 
@@ -92,11 +94,11 @@ class Miner:
         """Return model, chip count and options of /api/system/asic. Raises DeviceError where the path is unknown."""
         return board_from_asic(parse_object(self._connection.request("GET", ASIC, deadline=deadline, keep=self._keep)))
 
-    def restart(self) -> str:
-        """Returns what the miner said. It answers, sleeps a second and resets, so a connection that dies once the
+    def restart(self) -> Answer:
+        """Return what the miner answered. It answers, sleeps a second and resets, so a connection that dies once the
         request is out is success."""
         try:
-            return _said(self._connection.request("POST", RESTART, deadline=COMMAND_SECONDS, keep=False))
+            return _answer(self._connection.request("POST", RESTART, deadline=COMMAND_SECONDS, keep=False))
         except DeviceDropped:
             return ""
 
@@ -113,11 +115,11 @@ class Miner:
             raise DeviceRejected(reply.status, _text(reply, secrets))
         _require_success(reply, secrets)
 
-    def command(self, name: str) -> str:
-        """POST /api/system/<name>, one of COMMANDS. Returns what it said. Raises DeviceError: DeviceCannot for firmware
-        that does not know it, which answers 404 (AxeOS ≥ 2.15), 405, or sends to its page."""
+    def command(self, name: str) -> Answer:
+        """POST /api/system/<name>, one of COMMANDS. Return what the miner answered. Raises DeviceError: DeviceCannot
+        for firmware that does not know it, which answers 404 (AxeOS ≥ 2.15), 405, or sends to its page."""
         try:
-            return _said(
+            return _answer(
                 self._connection.request("POST", f"{SYSTEM}/{name}", deadline=COMMAND_SECONDS, keep=self._keep)
             )
         except DeviceRedirected:
@@ -243,15 +245,28 @@ def _retry_after(reply: Reply) -> float:
     return float(stated) if stated.isdecimal() and len(stated) < 10 else 0.0
 
 
-def _said(reply: Reply) -> str:
-    """The sentence of a command's answer: JSON `message` since AxeOS 2.13, plain text before."""
+def _answer(reply: Reply) -> Answer:
+    """Return a command's answer without secrets: the text of `message` (AxeOS since 2.13), else the JSON value as it
+    is, else plain text (AxeOS before 2.13, NerdOS)."""
     _require_success(reply)
+    if len(reply.body) > MAX_QUOTABLE:
+        return _text(reply)
     try:
         body = orjson.loads(reply.body)
-    except orjson.JSONDecodeError:
+        if isinstance(body, dict) and isinstance(body.get("message"), str):
+            return quotable(body["message"])
+        return _without_secrets(redact({"answer": body})["answer"])
+    except (orjson.JSONDecodeError, DeviceBadPayload):
         return _text(reply)
-    message = body.get("message") if isinstance(body, dict) else None
-    return quotable(message) if isinstance(message, str) else ""
+
+
+def _without_secrets(value: Any) -> Any:
+    """Redact the texts of a JSON value, whose secret keys are gone already."""
+    if isinstance(value, dict):
+        return {quotable(key): _without_secrets(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_without_secrets(each) for each in value]
+    return quotable(value) if isinstance(value, str) else value
 
 
 def _text(reply: Reply, secrets: Sequence[str] = ()) -> str:

@@ -17,7 +17,9 @@ _DESCRIPTION = (
     *("axeOSVersion", "asicCount", "smallCoreCount", "hashRate", "hostip", "ipv4", "ssid", "wifiStatus"),
     *("jobInterval", "runningPartition", "idfVersion", "resetReason"),
 )
-_SETTINGS = tuple(field for setting in SETTINGS.values() if not setting.secret for field in setting.fields)
+_SETTINGS = tuple(
+    field for setting in SETTINGS.values() if not (setting.secret or setting.place) for field in setting.fields
+)
 KNOWN_FIELDS = tuple(dict.fromkeys((*_DESCRIPTION, *sorted(MEASURED_FIELDS), *_SETTINGS)))
 
 

@@ -4,10 +4,11 @@ chip."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.miners.dialects import chip_count, stated_model
+from app.miners.telemetry import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ NONE = Options((), ())
 _LIMITS = {"most_frequency": "absMaxFrequency", "most_voltage": "absMaxVoltage"}
 _BM1370_VOLTAGES = (1000, 1060, 1100, 1150, 1200, 1250)
 
-# Source: device_config.h of AxeOS v2.15; BM1372/73 from master.
+# Source: device_config.h of AxeOS v2.15, with 575 for BM1370 (issue 10, section 8); BM1372/73 from master.
 _BY_CHIP: dict[str, Options] = {
     "BM1397": Options((400, 425, 450, 475, 485, 500, 525, 550, 575, 600), tuple(range(1100, 1501, 50))),
     "BM1366": Options((400, 425, 450, 475, 485, 500, 525, 550, 575), (1100, 1150, 1200, 1250, 1300)),
     "BM1368": Options((400, 425, 450, 475, 485, 490, 500, 525, 550, 575), (1100, 1150, 1166, 1200, 1250, 1300)),
-    "BM1370": Options((400, 490, 525, 550, 600, 625), _BM1370_VOLTAGES),
+    "BM1370": Options((400, 490, 525, 550, 575, 600, 625), _BM1370_VOLTAGES),
     "BM1372": Options((327, 350, 375, 380, 400, 410), _BM1370_VOLTAGES),
     "BM1373": Options((327, 350, 375, 380, 400, 410), _BM1370_VOLTAGES),
 }
@@ -79,6 +80,25 @@ def _numbers(values: object) -> tuple[float, ...]:
     return tuple(
         item for item in items[:256] if isinstance(item, (int, float)) and not isinstance(item, bool) and item > 0
     )
+
+
+def with_present(options: Options, info: Mapping[str, Any]) -> Options:
+    """Return the options with what the miner runs now among them, which a form has to show.
+
+    For answers only: the present value of one setting is no limit of what may be set.
+    """
+    return replace(
+        options,
+        frequencies=_with(options.frequencies, info.get("frequency")),
+        voltages=_with(options.voltages, info.get("coreVoltage")),
+    )
+
+
+def _with(listed: tuple[float, ...], present: object) -> tuple[float, ...]:
+    value = number(present)
+    if value is None or value in listed:
+        return listed
+    return tuple(sorted((*listed, int(value) if value.is_integer() else value)))
 
 
 def labelled(values: tuple[float, ...]) -> list[dict[str, Any]]:

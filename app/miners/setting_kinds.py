@@ -1,4 +1,4 @@
-"""What a value of a setting may look like. A kind judges one value and brings it to its normal form; it raises
+"""What a value of a setting may look like. A kind checks one value and brings it to its normal form; it raises
 ValueError with a sentence that says what would be right, and never repeats the value, which may be a password.
 
 Sources: the PATCH table of AxeOS v2.0 to v2.15 and NerdOS' type-strict handler.
@@ -36,12 +36,30 @@ def whole(low: int, high: int) -> Kind:
     return kind
 
 
+def decimal(low: float, high: float) -> Kind:
+    def kind(value: Any) -> float | int:
+        parsed = number(value)
+        if parsed is None or not low <= parsed <= high:
+            raise ValueError(f"Must be a number from {low:g} to {high:g}.")
+        return int(parsed) if parsed.is_integer() else parsed
+
+    return kind
+
+
 def frequency(value: Any) -> float | int:
     """MHz; AxeOS takes fractions since 2.10. What a chip bears is another question: see limits."""
     parsed = number(value)
     if parsed is None or not 1 <= parsed <= 65535:
         raise ValueError("Must be a number of MHz from 1 to 65535.")
     return int(parsed) if parsed.is_integer() else parsed
+
+
+def whole_frequency(value: Any) -> int:
+    """MHz of firmware that has whole ones: a C int on AxeOS up to 2.9, ArduinoJson's is<uint16_t> on NerdOS."""
+    parsed = frequency(value)
+    if not isinstance(parsed, int):
+        raise ValueError("Must be a whole number of MHz on this firmware.")
+    return parsed
 
 
 def switch(value: Any) -> bool:
@@ -58,6 +76,25 @@ def fan_mode(value: Any) -> bool | int:
     parsed = number(value)
     if parsed not in (0, 1, 2):
         raise ValueError("Must be true or false, or 0, 1 or 2.")
+    return int(parsed)
+
+
+def axeos_fan_mode(value: Any) -> int:
+    return int(bool(fan_mode(value)))
+
+
+def nerdos_fan_mode(value: Any) -> int:
+    """ "Automatic" is the PID mode there; 1 is an older curve that has to be asked for by its number."""
+    parsed = fan_mode(value)
+    return (2 if parsed else 0) if isinstance(parsed, bool) else parsed
+
+
+def protocol_number(value: Any) -> int:
+    """NerdOS' numbers for the protocols, by which AxeOS calls them."""
+    named = {"SV1": 0, "SV2": 1}.get(value) if isinstance(value, str) else None
+    parsed = number(value) if named is None else named
+    if parsed not in (0, 1):
+        raise ValueError("Must be 0 or 1 (SV1 or SV2).")
     return int(parsed)
 
 

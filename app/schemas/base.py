@@ -30,6 +30,9 @@ ADDRESS_OR_NAME = {
 }
 
 
+MAX_FIELDS = 1024
+
+
 class StrictBoolean(fields.Boolean):
     """`true` or `false`; marshmallow's own also takes "yes", "1" and friends."""
 
@@ -37,6 +40,15 @@ class StrictBoolean(fields.Boolean):
         if not isinstance(value, bool):
             raise ValidationError("Not a valid boolean.")
         return value
+
+
+class Fields(fields.Dict):
+    """An object of a device or a preset. Firmware has some 200 fields; to look at 100,000 would hold the event loop."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        if isinstance(value, Mapping) and len(value) > MAX_FIELDS:
+            raise ValidationError(f"Must not have more than {MAX_FIELDS} fields.")
+        return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]  # marshmallow's
 
 
 class CommaList(fields.Field[list[str]]):

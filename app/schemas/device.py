@@ -17,9 +17,10 @@ from weakref import WeakKeyDictionary
 import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from app.miners.options import labelled
+from app.miners.options import labelled, with_present
 from app.miners.telemetry import number, status_detail
-from app.schemas.base import ADDRESS, MAC, BaseSchema, StrictBoolean, envelope
+from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, StrictBoolean, envelope
+from app.schemas.info import without_empty_texts
 from app.services.drift_rules import Cause
 from app.services.fleet import Tracked
 from app.throttle import throttled
@@ -119,7 +120,7 @@ class DeviceEditSchema(BaseSchema):
     notes = fields.String(allow_none=True, validate=validate.Length(max=4096))
     tags = fields.List(fields.String(validate=validate.Length(1, 64)), validate=validate.Length(max=32))
     ip = fields.String(validate=validate.Length(max=32))
-    info = fields.Dict(keys=fields.String())
+    info = Fields(keys=fields.String())
 
 
 class DevicePatchSchema(BaseSchema):
@@ -192,10 +193,10 @@ def drift_on_the_wire(tracked: Tracked) -> list[dict[str, Any]] | None:
 def info_on_the_wire(tracked: Tracked) -> dict[str, Any]:
     """The firmware's answer with the vendor's options. The frontend calls `power.toFixed` and `stratumUser.indexOf`
     without a guard."""
-    info, options = tracked.info, tracked.vendor_options
+    info, options = tracked.info, with_present(tracked.vendor_options, tracked.info)
     power, user = number(tracked.last_known.get("power")), tracked.last_known.get("stratumUser")
     return {
-        **info,
+        **without_empty_texts(info),
         "power": 0 if power is None else power,
         "stratumUser": user if isinstance(user, str) else "",
         "frequencyOptions": labelled(options.frequencies),

@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import fields, post_load, validate
 
 from app.schemas.base import ADDRESS_OR_NAME, MAC, BaseSchema, CommaList, or_blank
+from app.schemas.info import without_empty_texts
 from app.services.matching import Partial, Query
 
 
@@ -44,7 +45,7 @@ class FoundSchema(BaseSchema):
     mac = fields.String(required=True, allow_none=True, metadata={"description": "null where nobody knows it"})
     ip = fields.String(required=True)
     type = fields.String(required=True)
-    info = fields.Dict(required=True)
+    info = fields.Function(lambda found: without_empty_texts(found.info), metadata={"type": "object"})
     firstSeen = fields.String(attribute="first_seen")
     lastSeen = fields.String(attribute="last_seen")
     # The original's names for the same two moments.

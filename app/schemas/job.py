@@ -10,7 +10,7 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate
 
 from app.miners.mac import normalise_mac
-from app.schemas.base import BaseSchema, StrictBoolean, envelope
+from app.schemas.base import BaseSchema, Fields, StrictBoolean, envelope
 from app.services.jobs.model import PARALLEL, PAUSE_SECONDS, WAVES, Action, Job, JobState, Request, Step, shown
 from app.services.jobs.records import without_secrets
 
@@ -104,7 +104,7 @@ class JobRequestSchema(PaceSchema):
     action = fields.Enum(Action, by_value=True, required=True)
     devices = Devices(required=True, metadata={"description": _DEVICES})
     presetUuid = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
-    settings = fields.Dict(keys=fields.String(validate=validate.Length(max=64)), load_default=dict)
+    settings = Fields(keys=fields.String(validate=validate.Length(max=64)), load_default=dict)
 
     @post_load
     def _request(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from marshmallow import ValidationError, fields, validate
 
 from app.miners.redaction import redact
 from app.miners.telemetry import number
-from app.schemas.base import BaseSchema, envelope
+from app.schemas.base import BaseSchema, Fields, envelope
 from app.services.presets import Preset
 from app.store.depth import MAX_DEPTH, is_too_deep
 
@@ -41,12 +41,12 @@ class NewPresetSchema(BaseSchema):
     """`uuid`, `createdAt`, `updatedAt` and `associatedDevices` of a preset that is copied are ignored."""
 
     name = fields.String(required=True, validate=_NAME)
-    configuration = fields.Dict(keys=fields.String(), required=True, validate=_shallow, metadata=_CONFIGURATION)
+    configuration = Fields(keys=fields.String(), required=True, validate=_shallow, metadata=_CONFIGURATION)
 
 
 class PresetPatchSchema(BaseSchema):
     name = fields.String(validate=_NAME)
-    configuration = fields.Dict(
+    configuration = Fields(
         keys=fields.String(),
         validate=_shallow,
         metadata={"description": 'Only what is named changes; a part given as null or "" is taken out'},

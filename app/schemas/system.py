@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields, post_load, validate
 
+from app.miners.dialect_writes import with_pools
 from app.miners.limits import bands, is_unlocked
-from app.miners.settings import POOL_KEYS
-from app.schemas.base import BaseSchema, StrictBoolean, envelope
+from app.miners.options import with_present
+from app.miners.setting_changes import MAX_LISTED
+from app.schemas.base import BaseSchema, Fields, StrictBoolean, envelope
 from app.schemas.device import DeviceSchema, device_on_the_wire
+from app.schemas.info import without_empty_texts
 from app.services.fleet import Tracked
 from app.services.outcomes import Applied
 
@@ -17,7 +21,9 @@ _RESTART = {"description": "Restart the miner if a change needs it"}
 _OVERCLOCK = {
     "description": "Go beyond the vendor's options, within the hard limits, on a miner that has overclocking unlocked"
 }
-STATUSES = ("applied", "pending_restart", "refused", "unchanged")
+STATUSES = ("applied", "pending_restart", "refused", "unchanged", "unsupported")
+# Of a device object that a client sends back.
+_DEVICE_FIELDS = frozenset(DeviceSchema().fields)
 
 
 class SystemPatchSchema(BaseSchema):
@@ -26,9 +32,18 @@ class SystemPatchSchema(BaseSchema):
 
     mac = fields.String(metadata={"description": "Whose object this is; another device's is refused"})
     presetUuid = fields.String(allow_none=True, validate=validate.Length(max=64), attribute="preset_uuid")
-    info = fields.Dict(keys=fields.String(), metadata={"description": "Left out: the settings stay as they are"})
+    info = Fields(keys=fields.String(), metadata={"description": "Left out: the settings stay as they are"})
     restart = StrictBoolean(load_default=False, metadata=_RESTART)
     allowOverclock = StrictBoolean(load_default=False, attribute="allow_overclock", metadata=_OVERCLOCK)
+
+    @post_load(pass_original=True)
+    def _note_unknown(self, data: dict[str, Any], original: Mapping[str, Any], **kwargs: Any) -> dict[str, Any]:
+        unknown = [key for key in original if key not in self.fields and key not in _DEVICE_FIELDS]
+        return {
+            **data,
+            "unknown": tuple(unknown[:MAX_LISTED]),
+            "only_unknown": bool(unknown) and len(unknown) == len(original),
+        }
 
 
 class RevertSchema(BaseSchema):
@@ -40,7 +55,11 @@ class ChangeSchema(BaseSchema):
     key = fields.String(required=True)
     requested = fields.Raw(allow_none=True, metadata={"description": "null for a password"})
     actual = fields.Raw(allow_none=True, metadata={"description": "What the miner reports now"})
-    status = fields.String(required=True, validate=validate.OneOf(STATUSES))
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(STATUSES),
+        metadata={"description": "refused: the miner did not take it; unsupported: it cannot be set from here"},
+    )
     reason = fields.String(allow_none=True)
 
 
@@ -76,15 +95,16 @@ ChangedEnvelope = BaseSchema.from_dict(
     },
     name="ChangedAnswer",
 )
-CommandEnvelope = envelope(fields.String(metadata={"description": "What the miner said"}), "CommandAnswer")
+CommandEnvelope = envelope(
+    fields.Raw(metadata={"description": "What it answered: its `message`, its JSON, or its text"}), "CommandAnswer"
+)
 OptionsEnvelope = envelope(fields.Nested(OptionsSchema), "OptionsAnswer")
 JournalEnvelope = envelope(fields.List(fields.Nested(JournalEntrySchema)), "JournalAnswer")
 
 
 def changed_on_the_wire(message: str, applied: Applied) -> dict[str, Any]:
-    """The whole device, and over its last reading the pool that it took: firmware may need a moment to show it."""
+    """The whole device, and over its last reading the pools that it took: firmware may need a moment to show them."""
     device = device_on_the_wire(applied.tracked)
-    pool = {key: value for key, value in applied.taken.items() if key in POOL_KEYS}
     changes = [
         {
             "key": each.key,
@@ -95,13 +115,13 @@ def changed_on_the_wire(message: str, applied: Applied) -> dict[str, Any]:
         }
         for each in applied.outcomes
     ]
-    data = {**device, "info": {**device["info"], **pool}}
+    data = {**device, "info": without_empty_texts(with_pools(device["info"], applied.taken))}
     return {"message": message, "data": data, "changes": changes, "restarted": applied.restarted}
 
 
 def options_on_the_wire(tracked: Tracked) -> dict[str, Any]:
-    options = tracked.vendor_options
-    limits = {key: band and {"min": band[0], "max": band[1]} for key, band in bands(options).items()}
+    limits = {key: band and {"min": band[0], "max": band[1]} for key, band in bands(tracked.vendor_options).items()}
+    options = with_present(tracked.vendor_options, tracked.info)
     return {
         "frequencies": list(options.frequencies),
         "voltages": list(options.voltages),

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from app.clock import Clock
-from app.errors import DeviceInConflict, Invalid, TooSoon, WrongMiner
+from app.errors import DeviceError, DeviceInConflict, Invalid, TooSoon, WrongMiner
 from app.events import DeviceDeleted, EventBus, MinerMissing
 from app.miners.address import NOWHERE
-from app.miners.client import Miner
+from app.miners.client import Answer, Miner
 from app.miners.identity import require_same
 from app.models import Reading
 from app.services.fleet import Fleet, Tracked
@@ -73,16 +73,17 @@ class Commands:
             raise
         return reading
 
-    def command(self, mac: str, name: str) -> str:
-        """`identify` (which toggles), `pause` or `resume`; returns what the miner said. Raises DeviceNotFound,
+    def command(self, mac: str, name: str) -> Answer:
+        """`identify` (which toggles), `pause` or `resume`; returns what the miner answered. Raises DeviceNotFound,
         DeviceError, TooSoon."""
         tracked = self._fleet.get(mac)
         with self.held(tracked) as miner:
             self.verified(tracked, miner)
             return miner.command(name)
 
-    def restart(self, mac: str) -> str:
-        """Returns what the miner said; one restart per device in 10 s. Raises DeviceNotFound, DeviceError, TooSoon."""
+    def restart(self, mac: str) -> Answer:
+        """Return what the miner answered; one restart per device in 10 s. Raises DeviceNotFound, DeviceError,
+        TooSoon."""
         tracked = self._fleet.get(mac)
         self.require_rest(tracked)
         with self.held(tracked) as miner:
@@ -90,15 +91,28 @@ class Commands:
             self.verified(tracked, miner)
             return self.restart_held(tracked, miner)
 
-    def restart_held(self, tracked: Tracked, miner: Miner) -> str:
-        """Restarts a miner that the caller holds and has verified."""
+    def restart_held(self, tracked: Tracked, miner: Miner) -> Answer:
+        """Restart a miner that the caller holds and has verified.
+
+        A rejected restart (4xx) did not happen: the device may be restarted again at once, and its silence is not
+        expected. After a 5xx or a lost answer it may restart.
+        """
+        last = self._restarted.get(tracked.mac)
         self._restarted[tracked.mac] = self._clock.monotonic()
         try:
-            said = miner.restart()
+            answer = miner.restart()
+        except DeviceError as error:
+            if not error.rejected:
+                self.expect_restart(tracked)
+            elif last is None:
+                self._restarted.pop(tracked.mac, None)
+            else:
+                self._restarted[tracked.mac] = last
+            raise
         finally:
             miner.close()
         self.expect_restart(tracked)
-        return said
+        return answer
 
     def expect_restart(self, tracked: Tracked) -> None:
         self._fleet.expect_restart(tracked, self._clock.monotonic() + RESTART_TAKES_SECONDS)

@@ -9,7 +9,7 @@ from typing import Any
 from app.miners.dialect_writes import acts_live
 from app.miners.dialects import dialect_of
 from app.miners.log_redaction import quotable
-from app.miners.setting_changes import Difference
+from app.miners.setting_changes import UNSUPPORTED, Difference
 from app.miners.settings import SETTINGS, Change, present, runs
 from app.services.fleet import Tracked
 
@@ -17,6 +17,8 @@ from app.services.fleet import Tracked
 NEVER_REPORTED = frozenset({"useFallbackStratum"})
 # A device's own words in a sentence of ours.
 MAX_QUOTE = 80
+
+NOT_TAKEN = frozenset({"refused", UNSUPPORTED})
 
 UNSEEN = "The miner accepted it, but could not be read back"
 SECRET = "A password cannot be read back"
@@ -26,7 +28,8 @@ RESTARTING = "Takes effect with the restart that was just started"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One setting. `status`: applied, pending_restart, refused or unchanged. A secret shows no values."""
+    """One setting. `status`: applied, pending_restart, refused (the miner did not take it), unchanged, or unsupported
+    (it cannot be set from here). A secret shows no values."""
 
     key: str
     requested: Any
@@ -79,12 +82,12 @@ def _written(
     return Outcome(change.key, change.value, change.present, actual, "refused", reason)
 
 
-def of_unwritten(found: Difference, info: Mapping[str, Any], named: Iterable[str]) -> list[Outcome]:
-    """What was not sent: because the miner runs it already (only of those asked for by `named`), or cannot."""
+def of_unwritten(found: Difference, info: Mapping[str, Any]) -> list[Outcome]:
+    """What was not sent: because the miner runs it already (only of those asked for one by one), or cannot."""
     rows = [
         Outcome(key, value, value, _actual(key, info), "unchanged")
         for key, value in found.unchanged.items()
-        if key in set(named)
+        if key in found.named
     ]
     for key, (status, value, reason) in found.unsent.items():
         rows.append(Outcome(key, value, _actual(key, info), _actual(key, info), status, reason))
@@ -92,11 +95,12 @@ def of_unwritten(found: Difference, info: Mapping[str, Any], named: Iterable[str
 
 
 def _actual(key: str, info: Mapping[str, Any]) -> Any:
-    return present(SETTINGS[key], info) if key in SETTINGS else info.get(key)
+    actual = present(SETTINGS[key], info) if key in SETTINGS else info.get(key)
+    return None if isinstance(actual, dict | list) else actual
 
 
 def is_taken(outcome: Outcome) -> bool:
-    return outcome.status != "refused" and outcome.requested is not None
+    return outcome.status not in NOT_TAKEN and outcome.requested is not None
 
 
 def note_restart(outcomes: Iterable[Outcome], sentence: str) -> list[Outcome]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import partial
+from itertools import islice
 from typing import Any
 
 from app.miners import setting_kinds as kinds
+from app.miners.dialect_kinds import normal_somewhere
 from app.miners.setting_kinds import MASK
 from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS
 
 TEMPLATE = "workerTemplate"
+# Fields of one request that are named in an answer.
+MAX_NAMED = 100
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _NOT_IN_A_WORKER = re.compile(r"[^A-Za-z0-9_-]")
 
@@ -28,9 +33,10 @@ def worker_template(value: Any) -> str:
     return template
 
 
-_KINDS: Mapping[str, kinds.Kind] = {key: setting.kind for key, setting in SETTINGS.items() if setting.preset} | {
-    TEMPLATE: worker_template
-}
+# A preset is for miners of any firmware.
+_KINDS: Mapping[str, kinds.Kind] = {
+    key: partial(normal_somewhere, setting) for key, setting in SETTINGS.items() if setting.preset
+} | {TEMPLATE: worker_template}
 
 
 def parse(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
@@ -49,6 +55,14 @@ def parse(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]
         except ValueError as error:
             problems[f"configuration.{key}"] = [str(error)]
     return parsed, problems
+
+
+def unknown(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return a sentence per field if there is none among them that a preset may hold, or that this one holds already;
+    beside others, unknown fields are ignored."""
+    if any(key in _KINDS or key in stored for key in given):
+        return {}
+    return {f"configuration.{key}": ["A preset has no such field."] for key in islice(given, MAX_NAMED)}
 
 
 def patched(stored: Mapping[str, Any], given: Mapping[str, Any], parsed: Mapping[str, Any]) -> dict[str, Any]:

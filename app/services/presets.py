@@ -75,7 +75,7 @@ class Presets:
         record = {
             "uuid": uuid7(moment, self._random(8)),
             "name": name,
-            "configuration": _parsed(configuration),
+            "configuration": _parsed(configuration, {}),
             "createdAt": iso(moment),
             "updatedAt": iso(moment),
         }
@@ -115,7 +115,7 @@ class Presets:
         self, uuid: str, name: str | None, configuration: Mapping[str, Any] | None, configure: Configure
     ) -> Preset:
         given = configuration or {}
-        parsed = _parsed(given)
+        parsed = _parsed(given, rules.configuration(self._repository.get(uuid) or {}))
 
         def change(record: Mapping[str, Any]) -> dict[str, Any]:
             stored = rules.configuration(record)
@@ -131,8 +131,9 @@ class Presets:
         return self.get(uuid)
 
 
-def _parsed(configuration: Mapping[str, Any]) -> dict[str, Any]:
+def _parsed(configuration: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     parsed, problems = rules.parse(configuration)
+    problems |= rules.unknown(configuration, stored)
     if problems:
         raise Invalid("Some fields are wrong", problems)
     return parsed

@@ -33,7 +33,7 @@ from app.services.drift_rules import uptime_of
 from app.services.fleet import Fleet, Tracked
 from app.services.intents import Intents
 from app.services.journal import Journal, Origin
-from app.services.outcomes import RESTARTING, note_restart, of_unwritten, of_written, rows, verdict
+from app.services.outcomes import NOT_TAKEN, RESTARTING, note_restart, of_unwritten, of_written, rows, verdict
 from app.services.outcomes import Applied as Applied
 from app.services.outcomes import Outcome as Outcome
 from app.services.poller import DEADLINE_SECONDS, Poller
@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 # The firmware queues its writes (AxeOS ≥ 2.11), so reading back at once can still show the old values.
 READ_BACK_SECONDS = 4.0
 READ_BACK_EVERY_SECONDS = 0.5
+NOTHING_SUPPORTED = "None of this can be set on a miner from here; nothing was written"
 _JUDGED_BY_OPTIONS = frozenset({"frequency", "coreVoltage"})
 
 
@@ -51,7 +52,7 @@ class Wish:
     """What is to be on the miner. `values`: settings asked for by key, other keys are passed over. `echo`: a device
     object that a client sent back, of which only what it edited counts. `standing`: keys that are this service's
     business from now on even where the miner runs them already. `restart`: if a change needs it. `notes`: goes into the
-    journal's entry."""
+    journal's entry. `asks_more`: the request has a purpose beside these settings."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     allow_overclock: bool = False
@@ -59,6 +60,7 @@ class Wish:
     echo: Mapping[str, Any] = field(default_factory=dict)
     standing: frozenset[str] = frozenset()
     notes: Mapping[str, Any] = field(default_factory=dict)
+    asks_more: bool = False
 
 
 class MinerSettings:
@@ -104,7 +106,7 @@ class MinerSettings:
             if self._fleet.find(tracked.mac) is not tracked:
                 raise DeviceNotFound(tracked.mac)
             applied = self._applied(tracked, miner, wish, found, reading, origin)
-        if applied.outcomes and all(outcome.status == "refused" for outcome in applied.outcomes):
+        if {outcome.status for outcome in applied.outcomes} in ({"refused"}, NOT_TAKEN):
             raise MinerTookNothing(tracked.mac, {each.key: [each.reason or ""] for each in applied.outcomes})
         return applied
 
@@ -119,11 +121,13 @@ class MinerSettings:
             problems = {change.key: ["Too much for one request to the miner."] for change in found.changes}
         if problems:
             raise Invalid("Some settings cannot be set like this; nothing was written", problems)
+        if found.only_unsupported and not wish.asks_more:
+            raise Invalid(NOTHING_SUPPORTED, {key: [reason] for key, (_, _, reason) in found.unsent.items()})
 
     def _applied(
         self, tracked: Tracked, miner: Miner, wish: Wish, found: Difference, reading: Reading, origin: Origin
     ) -> Applied:
-        applied = Applied(tracked, of_unwritten(found, reading.info, wish.values))
+        applied = Applied(tracked, of_unwritten(found, reading.info))
         after: Reading | None = reading
         if found.changes:
             applied.entry = self._begin(tracked, found.changes, wish, origin, uptime_of(reading.info))
@@ -201,9 +205,17 @@ class MinerSettings:
         """A device that was deleted meanwhile gets no intent."""
         intended = {key: value for key, value in {**standing, **applied.taken}.items() if key in SETTINGS}
         written = {each.key for each in applied.outcomes if each.status in ("applied", "pending_restart")}
-        kept = {key: value for key, value in intended.items() if key in written or key in standing}
+        kept = {
+            key: value for key, value in intended.items() if (key in written or key in standing) and is_watched(key)
+        }
         if kept and self._fleet.find(tracked.mac) is tracked:
             self._intents.wrote(tracked.mac, kept)
+
+
+def is_watched(key: str) -> bool:
+    """Return False for a pool in a slot that is not in use: nobody mines with it."""
+    place = SETTINGS[key].place
+    return place is None or place.name != "pools"
 
 
 def _shows(change: Change, reading: Reading | None) -> bool:

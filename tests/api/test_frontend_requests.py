@@ -114,3 +114,45 @@ def test_what_discovery_saw_before(house):
     assert ask(macs="00:01", partialMacs="right") == []
     assert ask(ips="127.80.0.2", partialIps="right") == everybody[1:2]
     assert ask(hostnames="MINER", ips="127.80.0.1") == everybody[:1]
+
+
+def texts(value):
+    """Every text in a JSON value."""
+    if isinstance(value, dict):
+        return [text for each in value.values() for text in texts(each)]
+    if isinstance(value, list):
+        return [text for each in value for text in texts(each)]
+    return [value] if isinstance(value, str) else []
+
+
+def test_no_answer_has_an_empty_text_in_info_but_for_the_user(house):
+    """It refuses to save a device that has one, such as `stratumCert` of AxeOS 2.15."""
+    service, fleet = house
+    miner = fleet[1]
+    assert "" in texts(miner.info()["pools"])
+    assert miner.info()["stratumCert"] == ""
+    found = service.ok(service.client.get("/devices/discover"))
+    for device in found:
+        add(service, device)
+    before = service.device(miner.mac)
+    service.round(2)
+    saved = service.client.patch(f"/devices/{miner.mac}/system", json=service.device(miner.mac))
+    edited = service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": service.device(miner.mac)})
+    answers = [
+        *found,
+        *service.ok(service.client.get("/devices/discovered")),
+        *service.devices(),
+        before,
+        service.ok(saved),
+        service.ok(edited),
+        service.device(miner.mac),
+    ]
+    for device in answers:
+        assert "" not in texts({**device["info"], "stratumUser": "x"})
+    assert saved.get_json()["changes"] == []
+
+
+def test_the_user_is_there_before_the_first_poll(house):
+    service, fleet = house
+    service.imprint(*fleet)
+    assert {device["info"]["stratumUser"] for device in service.devices()} == {""}

@@ -110,6 +110,33 @@ def test_unknown_fields_are_ignored_and_empty_ones_are_not_there(service, client
     assert stored(service, preset["uuid"]) == {"stratumURL": "a.example"}
 
 
+def test_only_unknown_fields_are_a_400_that_names_them(service, client):
+    body = {"name": "x", "configuration": {"stratumUrl": "a.example", "hostname": "x"}}
+    response = client.post("/presets", json=body)
+    assert response.status_code == 400
+    assert response.get_json()["details"] == {
+        "configuration.stratumUrl": ["A preset has no such field."],
+        "configuration.hostname": ["A preset has no such field."],
+    }
+    assert client.get("/presets").get_json()["data"] == []
+    assert client.post("/presets", json={"name": "x", "configuration": {}}).status_code == 200
+    preset = create(client)
+    for method in (client.put, client.patch):
+        assert method(f"/presets/{preset['uuid']}", json=body).status_code == 400
+    assert stored(service, preset["uuid"])["stratumURL"] == "pool.example"
+    many = {"name": "x", "configuration": dict.fromkeys(map(str, range(1000)), 1)}
+    assert len(client.post("/presets", json=many).get_json()["details"]) == 100
+
+
+def test_a_field_that_a_preset_of_the_node_backend_holds_is_not_unknown_to_it(service, client):
+    uuid = create(client)["uuid"]
+    record = service.runtime.presets.get(uuid).record
+    service.runtime.presets._repository.save({**record, "configuration": {"note": "mine"}})
+    body = {"name": "x", "configuration": {"note": "mine"}}
+    assert client.put(f"/presets/{uuid}", json=body).status_code == 200
+    assert stored(service, uuid) == {"note": "mine"}
+
+
 class TestEditing:
     def test_patch_changes_what_it_names(self, service, client, clock):
         preset = create(client)

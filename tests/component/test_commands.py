@@ -119,6 +119,26 @@ def test_a_busy_miner_is_429_with_a_time(house):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.15"])
+def test_options_have_the_present_value_among_them_which_limits_nothing(house, generation):
+    service, (odd, usual) = house(
+        {"generation": generation, "board": "601", "settings": {"frequency": 606, "coreVoltage": 1111}},
+        {"generation": generation, "board": "601"},
+    )
+    options = service.ok(service.client.get(f"/devices/{odd.mac}/options"))
+    assert options["frequencies"] == sorted(options["frequencies"])
+    assert (606 in options["frequencies"], 1111 in options["voltages"]) == (True, True)
+    assert options["overclock"]["frequency"] == {"min": 200.0, "max": 937.5}
+    info = service.device(odd.mac)["info"]
+    assert [each["value"] for each in info["frequencyOptions"]] == options["frequencies"]
+    assert {"label": "1111", "value": 1111} in info["coreVoltageOptions"]
+    assert 606 not in service.ok(service.client.get(f"/devices/{usual.mac}/options"))["frequencies"]
+    path = f"/devices/{usual.mac}/system"
+    assert service.client.patch(path, json={"info": {"frequency": 606}}).status_code == 400
+    assert service.client.patch(f"/devices/{odd.mac}/system", json=service.device(odd.mac)).status_code == 200
+    assert not odd.writes
+
+
+@pytest.mark.parametrize("generation", ["2.4", "2.15"])
 def test_options_are_told_without_asking_the_miner(house, generation):
     service, (miner,) = house(generation)
     asked = sum(miner.requests.values())

@@ -278,3 +278,28 @@ def test_the_last_hundred_jobs_are_kept(home):
         ids.append(run(service, settings={"autofanspeed": True})["id"])
     listed = service.ok(service.client.get("/jobs"))
     assert [each["id"] for each in listed] == ids[:1:-1]
+
+
+def test_a_restart_that_the_miners_rejected_is_none_in_a_job_either(home):
+    """30 restarts a minute are the budget of all jobs; these 32 did not happen."""
+    service, fleet = home("2.12", "2.12")
+    for miner in fleet:
+        miner.set_fault("status_400", path="/api/system/restart")
+    for _ in range(16):
+        assert set(states(run(service, "restart")).values()) == {"failed"}
+    for miner in fleet:
+        miner.clear_fault()
+        assert service.client.post(f"/devices/{miner.mac}/system/restart").status_code == 200
+
+
+def test_a_device_that_is_put_back_says_what_it_keeps(home):
+    """AxeOS 2.12 reports `useFallbackStratum` nowhere, so nobody knows what it was."""
+    service, fleet = home("2.12", "2.12")
+    settings = {"frequency": 490, "useFallbackStratum": True}
+    job_id = start(service, settings=settings, waves=[1], pauseSeconds=1.5, revert=True)
+    journal = f"/devices/{fleet[0].mac}/journal"
+    eventually(lambda: [each["outcome"] for each in service.ok(service.client.get(journal))] == ["pending_restart"], 10)
+    fleet[0].set_fault("power_fault")
+    over = finished(service, job_id)
+    assert states(over)[fleet[0].mac] == "reverted"
+    assert "useFallbackStratum stays" in reasons(over)[fleet[0].mac]

@@ -177,6 +177,69 @@ def test_a_password_that_nobody_kept_stays_and_that_is_said(home):
     assert pool_of(miner.stored)["stratumPassword"] == "hunter2"
 
 
+def test_a_password_alone_that_nobody_kept_is_no_step_back(home):
+    service, (miner,) = home("2.12")
+    patch(service, miner, info={"stratumPassword": "hunter2"})
+    response = revert(service, miner)
+    assert response.status_code == 400
+    assert "keeps the one it has" in response.get_json()["details"]["stratumPassword"][0]
+
+
+def overheated(service, miner):
+    miner.set_fault("overheat")
+    eventually(lambda: miner.stored["overheat_mode"] == 1 and miner.powered)
+    eventually(lambda: service.device(miner.mac)["info"]["overheat_mode"] == 1)
+
+
+def test_a_latch_that_was_cleared_cannot_be_set_and_that_is_said(home):
+    service, (miner,) = home("2.4")
+    overheated(service, miner)
+    patch(service, miner, info={"overheat_mode": 0})
+    writes = len(miner.writes)
+    response = revert(service, miner)
+    assert response.status_code == 400
+    assert response.get_json()["details"] == {
+        "overheat_mode": ["Only the firmware sets this latch; it can be cleared, not set"]
+    }
+    assert len(miner.writes) == writes
+
+
+def test_what_can_be_put_back_beside_a_latch_is_and_the_rest_is_told(home):
+    service, (miner,) = home("2.4")
+    overheated(service, miner)
+    patch(service, miner, info={"overheat_mode": 0, "frequency": 400, "hostname": "cool"})
+    response = revert(service, miner)
+    assert response.status_code == 400  # 50 MHz, where the firmware had put it, are no option
+    patch(service, miner, info={"hostname": "cooler", "overheat_mode": 0})
+    miner.store({"overheat_mode": 1})
+    patch(service, miner, info={"hostname": "coolest", "overheat_mode": 0})
+    assert rows(revert(service, miner, "3")) == {
+        "hostname": ("cooler", "cooler", "pending_restart"),
+        "overheat_mode": (None, None, "unsupported"),
+    }
+
+
+def test_what_the_miner_never_reported_cannot_be_put_back_and_that_is_said(home):
+    """AxeOS 2.11 to 2.14 takes `useFallbackStratum` and reports it nowhere; 2.15 reports it."""
+    service, (old, new) = home("2.12", "2.15")
+    for miner in (old, new):
+        assert patch(service, miner, info={"useFallbackStratum": 1}).status_code == 200
+    alone = revert(service, old)
+    assert alone.status_code == 400
+    assert "did not report it" in alone.get_json()["details"]["useFallbackStratum"][0]
+    patch(service, old, info={"useFallbackStratum": 1, "temptarget": 58})
+    assert rows(revert(service, old, "2")) == {
+        "temptarget": (60, 60, "applied"),
+        "useFallbackStratum": (None, None, "unsupported"),
+    }
+    assert rows(revert(service, new)) == {"useFallbackStratum": (0, 0, "pending_restart")}
+    assert [set(body) for body in patches(old)] == [
+        {"useFallbackStratum"},
+        {"useFallbackStratum", "temptarget"},
+        {"temptarget"},
+    ]
+
+
 def test_what_the_miner_refused_was_noted_as_refused(home):
     service, (miner,) = home("2.12")
     miner.set_fault("html", method="PATCH")

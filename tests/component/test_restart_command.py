@@ -116,10 +116,93 @@ def test_a_500_to_the_restart_itself_is_502_with_what_the_miner_said(house):
     assert response.get_json()["details"] == "Internal Server Error"
 
 
+@pytest.mark.parametrize("fault", ["status_400", "status_401", "status_401_login", "redirect"])
+def test_a_restart_that_the_miner_rejected_is_none(house, fault):
+    service, (miner,) = house("2.12")
+    miner.set_fault(fault, method="POST")
+    assert restart(service, miner).status_code in (400, 401, 502)
+    assert restart(service, miner).status_code in (400, 401, 502)
+    assert service.runtime.fleet.get(miner.mac).restarting_until == 0
+    miner.clear_fault()
+    assert restart(service, miner).status_code == 200
+    miner.set_fault("status_400", method="POST")
+    assert restart(service, miner).status_code == 429
+
+
+def test_a_rejected_restart_leaves_the_restart_before_it_as_it_was(house):
+    service, (miner,) = house("2.12")
+    assert restart(service, miner).status_code == 200
+    eventually(lambda: not miner.powered)
+    eventually(lambda: miner.powered)
+    service.clock.advance(8)
+    service.round(1)
+    service.clock.advance(3)
+    miner.set_fault("status_400", method="POST")
+    assert restart(service, miner).status_code == 400
+    miner.clear_fault()
+    assert restart(service, miner).status_code == 200
+
+
+@pytest.mark.parametrize("fault", ["status_500", "not_http", "hang"])
+def test_a_restart_that_may_have_happened_counts(house, fault):
+    service, (miner,) = house("2.12")
+    miner.set_fault(fault, method="POST")
+    assert restart(service, miner).status_code in (502, 504)
+    assert restart(service, miner).status_code == 429
+    assert service.runtime.fleet.get(miner.mac).restarting_until > service.clock.monotonic()
+
+
+def test_a_restart_after_a_write_that_was_rejected_is_none(house):
+    service, (miner,) = house("2.4")
+    miner.set_fault("status_400", path="/api/system/restart")
+    path = f"/devices/{miner.mac}/system"
+    answer = service.client.patch(path, json={"info": {"flipscreen": 0}, "restart": True}).get_json()
+    assert (answer["restarted"], answer["changes"][0]["status"]) == (False, "pending_restart")
+    assert "The restart failed" in answer["changes"][0]["reason"]
+    miner.clear_fault()
+    assert restart(service, miner).status_code == 200
+
+
 def test_a_device_without_an_address_is_400(service):
     service.runtime.fleet.keep([Device(MAC, "", created_at="2026-01-01T00:00:00.000Z")])
     response = service.client.post(f"/devices/{MAC}/system/restart")
     assert (response.status_code, response.get_json()["error"]) == (400, "Device IP not available")
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "data"),
+    [
+        (202, b'{"ok":true,"queued":1}', {"ok": True, "queued": 1}),
+        (200, b'{"message":"System will restart shortly."}', "System will restart shortly."),
+        (200, b'{"message":5,"ok":false}', {"message": 5, "ok": False}),
+        (200, b"System will restart shortly.", "System will restart shortly."),
+        (200, b'["ok",1]', ["ok", 1]),
+        (200, b'"ok"', "ok"),
+        (200, b"null", None),
+        (200, b"", ""),
+        (200, b'{"ok":true,"token":"hunter2","more":{"wifiPass":"hunter2"}}', {"ok": True, "more": {}}),
+        (200, b'{"note":"Wifi password: hunter2"}', {"note": "Wifi password: [redacted]"}),
+        (200, b"[" * 200 + b"]" * 200, "[" * 200),
+        (200, b'{"ok":"%b"}' % (b"x" * 5000), '{"ok":"' + "x" * 193),
+    ],
+)
+@pytest.mark.parametrize("command", ["restart", "identify", "pause", "resume"])
+def test_what_the_miner_answered_is_passed_on_without_secrets(make_service, command, status, body, data):
+    info = b'{"ASICModel":"BM1370","version":"v2.15.0","macAddr":"%b","hashRate":1,"pools":[]}' % MAC.encode()
+
+    def script(opened):
+        while request := peer.read_request(opened):
+            answer = body if request.startswith(b"POST") else info
+            code = status if request.startswith(b"POST") else 200
+            opened.sendall(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%b" % (code, len(answer), answer))
+
+    with Peer(script) as peer:
+        service = make_service(discovery_ports=(peer.port,), auto_listen=False)
+        service.ok(
+            service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": f"127.0.0.1:{peer.port}"}]})
+        )
+        response = service.client.post(f"/devices/{MAC}/system/{command}")
+        assert (response.status_code, response.get_json()["data"]) == (200, data)
 
 
 def test_the_restart_goes_out_on_the_connection_on_which_the_mac_was_read(make_service):

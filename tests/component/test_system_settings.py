@@ -245,6 +245,287 @@ def test_firmware_without_a_mac_is_checked_by_what_it_does_report(home, make_fle
     assert not other.writes
 
 
+NERDOS_VALUES = [
+    ({"stratumTLS": True}, b'{"stratumTLS":true}', "stratumTLS"),
+    ({"stratumTLS": 1}, b'{"stratumTLS":true}', "stratumTLS"),
+    ({"stratumTLS": "1"}, b'{"stratumTLS":true}', "stratumTLS"),
+    ({"fallbackStratumTLS": True}, b'{"fallbackStratumTLS":true}', "fallbackStratumTLS"),
+    ({"stratumDifficulty": 4_000_000_000}, b'{"stratumDifficulty":4000000000}', "stratumSuggestedDifficulty"),
+    ({"stratumSuggestedDifficulty": 65536}, b'{"stratumDifficulty":65536}', "stratumSuggestedDifficulty"),
+    ({"stratumProtocol": 1}, b'{"stratumProtocol":1}', "stratumProtocol"),
+    ({"stratumProtocol": "SV2"}, b'{"stratumProtocol":1}', "stratumProtocol"),
+    ({"fallbackStratumProtocol": 1}, b'{"fallbackStratumProtocol":1}', "fallbackStratumProtocol"),
+    (
+        {"fallbackStratumEnonceSubscribe": True},
+        b'{"fallbackStratumEnonceSubscribe":true}',
+        "fallbackStratumExtranonceSubscribe",
+    ),
+    (
+        {"fallbackStratumExtranonceSubscribe": 1},
+        b'{"fallbackStratumEnonceSubscribe":true}',
+        "fallbackStratumExtranonceSubscribe",
+    ),
+    ({"pidTargetTemp": 80}, b'{"pidTargetTemp":80}', "temptarget"),
+    ({"temptarget": 30}, b'{"pidTargetTemp":30}', "temptarget"),
+    ({"overheat_temp": 75}, b'{"overheat_temp":75}', "overheat_temp"),
+    ({"jobInterval": 500}, b'{"jobInterval":500}', "jobInterval"),
+    ({"sv2ChannelType": 1}, b'{"sv2ChannelType":1}', "stratumV2ChannelType"),
+]
+
+
+@pytest.mark.parametrize(("values", "body", "key"), NERDOS_VALUES)
+def test_nerdos_gets_its_own_names_types_and_ranges(home, values, body, key):
+    service, (miner,) = home("nerd1.1")
+    assert {key: status for key, (_, _, status) in rows(patch(service, miner, info=values)).items()} == {key: "applied"}
+    assert miner.writes == [body]
+    assert rows(patch(service, miner, info=values))[key][2] == "unchanged"
+    assert len(miner.writes) == 1
+    assert rows(save(service, miner)) == {}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"stratumTLS": 2},
+        {"stratumDifficulty": 2**32},
+        {"stratumDifficulty": -1},
+        {"stratumProtocol": 2},
+        {"stratumProtocol": "SV3"},
+        {"pidTargetTemp": 29},
+        {"pidTargetTemp": 81},
+        {"overheat_temp": 39},
+        {"overheat_temp": 91},
+        {"overheat_temp": 0},
+        {"jobInterval": 0},
+        {"jobInterval": 65536},
+        {"poolMode": 2},
+        {"fans": {"mode": 1}},
+        {"fans": [1]},
+        {"fans": [{"mode": 3}]},
+        {"fans": [{"overheatTemp": 200}]},
+        {"fans": [{"manualSpeed": 101}]},
+        {"fans": [{"pid": {"targetTemp": 90}}]},
+        {"fans": [{}] * 1000},
+        {"fans": [{"pid": dict.fromkeys(map(str, range(100)))}]},
+        {"frequency": 500.5},
+    ],
+)
+def test_what_nerdos_does_not_take_reaches_it_not(home, values):
+    service, (miner,) = home("nerd1.1")
+    response = patch(service, miner, info={"invertscreen": 1, **values})
+    assert response.status_code == 400
+    assert response.get_json()["details"]
+    assert not miner.writes
+
+
+def test_the_pool_mode_of_nerdos_is_read_inside_of_stratum_and_needs_a_restart(home):
+    service, (miner,) = home("nerd1.1")
+    assert rows(patch(service, miner, info={"poolMode": 1})) == {"poolMode": (1, 1, "pending_restart")}
+    assert miner.writes == [b'{"poolMode":1}']
+
+
+def test_the_fans_of_nerdos_are_set_one_by_one(home):
+    service, (miner,) = home("nerd1.1")
+    fans = [{}, {"mode": 0, "manualSpeed": 40, "overheatTemp": 80, "pid": {"targetTemp": 65, "p": 6.5}}]
+    assert rows(patch(service, miner, info={"fans": fans})) == {
+        "fans[1].mode": (0, 0, "applied"),
+        "fans[1].manualSpeed": (40, 40, "applied"),
+        "fans[1].overheatTemp": (80, 80, "applied"),
+        "fans[1].pid.targetTemp": (65, 65, "applied"),
+        "fans[1].pid.p": (6.5, 6.5, "applied"),
+    }
+    assert patches(miner) == [{"fans": fans}]
+    assert rows(save(service, miner)) == {}
+    whole = service.device(miner.mac)["info"]["fans"]
+    edited = [{**whole[0], "rpm": 1, "pid": {**whole[0]["pid"], "targetTemp": 50}}, {**whole[1], "speedPerc": 3}]
+    assert rows(save(service, miner, fans=edited)) == {"fans[0].pid.targetTemp": (50, 50, "applied")}
+    assert patches(miner)[1] == {"fans": [{"pid": {"targetTemp": 50}}]}
+    reverted = service.client.post(f"/devices/{miner.mac}/journal/1/revert")
+    assert rows(reverted)["fans[1].mode"] == (2, 2, "applied")
+    assert rows(patch(service, miner, info={"fans": [{"color": "red"}, {}, {"mode": 1}], "frequency": 500})) == {
+        "frequency": (500, 500, "applied"),
+        "fans[0].color": ("red", None, "unsupported"),
+        "fans[2]": (None, None, "unsupported"),
+    }
+
+
+@pytest.mark.parametrize("generation", EVERY_FIRMWARE)
+def test_a_key_that_is_no_setting_is_named(home, generation):
+    service, (miner,) = home(generation)
+    alone = patch(service, miner, info={"nonsense": 1, "axeosPassword": "hunter2"})
+    assert alone.status_code == 400
+    reason = "There is no such setting, so it was not sent"
+    assert alone.get_json()["details"] == {"nonsense": [reason], "axeosPassword": [reason]}
+    frequency = 500 if "nerd" in generation else 400
+    beside = patch(service, miner, info={"nonsense": 1, "axeosPassword": "hunter2", "frequency": frequency})
+    assert rows(beside) == {
+        "frequency": (frequency, frequency, "applied"),
+        "nonsense": (1, None, "unsupported"),
+        "axeosPassword": (None, None, "unsupported"),
+    }
+    assert rows(save(service, miner, nonsense={"a": 1})) == {"nonsense": (None, None, "unsupported")}
+    assert [set(body) for body in patches(miner)] == [{"frequency"}]
+    assert service.runtime.intents.of(miner.mac).settings == {"frequency": frequency}
+
+
+@pytest.mark.parametrize("generation", EVERY_FIRMWARE)
+def test_each_field_that_the_miner_reports_may_be_sent_back_alone(home, generation):
+    """Telemetry, and what is as it is, are no unsupported settings."""
+    service, (miner,) = home(generation)
+    for key, value in miner.info().items():
+        if key != "fanspeed":  # a wish for a fan that is set by hand
+            response = patch(service, miner, info={key: value})
+            assert response.status_code == 200, (key, response.get_json())
+            assert {row["status"] for row in response.get_json()["changes"]} <= {"unchanged"}, key
+    assert not patches(miner)
+
+
+def test_a_setting_of_the_miners_own_page_is_named_once_it_differs(home):
+    service, (miner,) = home("nerd1.1")
+    pid = miner.info()["pidP"]
+    assert rows(patch(service, miner, info={"pidP": pid})) == {}
+    assert rows(save(service, miner, pidP=pid + 1)) == {"pidP": (pid + 1, pid, "unsupported")}
+    assert patch(service, miner, info={"pidP": pid + 1}).status_code == 400
+
+
+def test_fields_beside_info_that_mean_nothing_are_named(home):
+    service, (miner,) = home("2.12")
+    alone = patch(service, miner, frequency=400)
+    assert (alone.status_code, list(alone.get_json()["details"])) == (400, ["frequency"])
+    beside = patch(service, miner, frequency=400, info={"temptarget": 58})
+    assert rows(beside) == {"temptarget": (58, 58, "applied"), "frequency": (None, None, "unsupported")}
+    assert rows(patch(service, miner, presetUuid=None, nonsense=1)) == {"nonsense": (None, None, "unsupported")}
+
+
+def test_a_thousand_unknown_keys_are_not_all_named(home):
+    service, (miner,) = home("2.12")
+    many = {f"key{number}": 1 for number in range(1000)}
+    assert len(patch(service, miner, info=many).get_json()["details"]) == 256
+    assert len(rows(patch(service, miner, info={**many, "temptarget": 58}))) == 257
+    assert len(patch(service, miner, **many).get_json()["details"]) == 256
+    too_many = patch(service, miner, info=dict.fromkeys(map(str, range(1025)), 1))
+    assert (too_many.status_code, list(too_many.get_json()["details"])) == (400, ["info"])
+
+
+class TestPoolsAsAList:
+    def test_one_in_use_goes_by_its_flat_names(self, home):
+        service, (miner,) = home("2.15")
+        pools = [{"id": 0, **NEW_POOL}]
+        changed = rows(patch(service, miner, info={"pools": pools}))
+        assert miner.writes == [_SLOT]
+        assert changed["stratumURL"] == ("new.example", "new.example", "pending_restart")
+        assert changed["stratumPassword"] == (None, None, "pending_restart")
+        assert service.runtime.intents.of(miner.mac).settings["stratumURL"] == "new.example"
+        eventually(lambda: pool_of(miner.stored)["stratumPassword"] == "hunter2")
+
+    def test_the_mask_and_no_password_keep_the_one_there_is(self, home):
+        service, (miner,) = home("2.15")
+        password = pool_of(miner.stored)["stratumPassword"]
+        patch(service, miner, info={"pools": [{"id": 0, "stratumPort": 1, "stratumPassword": "*****"}]})
+        patch(service, miner, info={"pools": [{"id": 0, "stratumPort": 2}]})
+        assert [body["pools"][0]["stratumPassword"] for body in patches(miner)] == ["*****", "*****"]
+        eventually(lambda: pool_of(miner.stored)["stratumPort"] == 2)
+        assert pool_of(miner.stored)["stratumPassword"] == password
+
+    def test_a_new_one_is_made_used_and_put_back(self, home):
+        service, (miner,) = home("2.15")
+        pool = {"id": 3, "stratumURL": "three.example", "stratumPort": 3333, "stratumUser": "u"}
+        changed = rows(patch(service, miner, info={"pools": [pool]}))
+        assert changed["pools[3].stratumURL"] == ("three.example", "three.example", "pending_restart")
+        assert patches(miner) == [{"pools": [pool]}]
+        assert service.runtime.intents.of(miner.mac).settings == {}
+        again = rows(patch(service, miner, info={"pools": [{**pool, "stratumPort": 4444}]}))
+        assert again["pools[3].stratumPort"] == (4444, 4444, "pending_restart")
+        entry = service.ok(service.client.get(f"/devices/{miner.mac}/journal"))[0]
+        assert (entry["before"], entry["after"]) == ({"pools[3].stratumPort": 3333}, {"pools[3].stratumPort": 4444})
+        reverted = service.client.post(f"/devices/{miner.mac}/journal/{entry['id']}/revert")
+        assert rows(reverted) == {"pools[3].stratumPort": (3333, 3333, "pending_restart")}
+        eventually(lambda: miner.stored["pools"][3]["stratumPort"] == 3333)
+        first = service.client.post(f"/devices/{miner.mac}/journal/1/revert")
+        assert first.status_code == 400
+        assert "did not report it" in first.get_json()["details"]["pools[3].stratumURL"][0]
+
+    def test_a_new_one_and_its_use_go_in_one_request(self, home):
+        service, (miner,) = home("2.15")
+        pool = {"id": 3, "stratumURL": "three.example", "stratumPort": 3333, "stratumUser": "u"}
+        assert patch(service, miner, info={"primaryPoolIndex": 3}).status_code == 400
+        changed = rows(patch(service, miner, info={"pools": [pool], "primaryPoolIndex": 3}))
+        assert {status for _, _, status in changed.values()} == {"pending_restart"}
+        assert patches(miner) == [{"primaryPoolIndex": 3, "pools": [pool]}]
+
+    @pytest.mark.parametrize(
+        ("pools", "key"),
+        [
+            ({}, "pools"),
+            ("x", "pools"),
+            ([5], "pools"),
+            ([{"stratumURL": "a.example"}], "pools"),
+            ([{"id": 8}], "pools"),
+            ([{"id": -1}], "pools"),
+            ([{"id": True}], "pools"),
+            ([{"id": 0.5}], "pools"),
+            ([{"id": 0}, {"id": 0}], "pools"),
+            ([{"id": 0, **dict.fromkeys(map(str, range(100)))}], "pools"),
+            ([{"id": number} for number in range(9)], "pools"),
+            ([{"id": 0, "stratumPort": 0}], "stratumPort"),
+            ([{"id": 0, "stratumURL": {"a": 1}}], "stratumURL"),
+            ([{"id": 0, "stratumURL": ""}], "stratumURL"),
+            ([{"id": 1, "stratumUser": "<b>"}], "fallbackStratumUser"),
+            ([{"id": 5, "stratumTLS": 9}], "pools[5].stratumTLS"),
+            ([{"id": 5, "stratumURL": "five.example"}], "pools[5].stratumPort"),
+        ],
+    )
+    def test_one_that_is_wrong_is_a_400_and_nothing_is_written(self, home, pools, key):
+        service, (miner,) = home("2.15")
+        response = patch(service, miner, info={"pools": pools, "temptarget": 58})
+        assert response.status_code == 400
+        assert key in response.get_json()["details"]
+        assert not miner.writes
+
+    def test_what_is_asked_for_twice_has_to_be_the_same(self, home):
+        service, (miner,) = home("2.15")
+        pool = {"id": 0, "stratumURL": "new.example"}
+        twice = patch(service, miner, info={"pools": [pool], "stratumURL": "other.example"})
+        assert (twice.status_code, list(twice.get_json()["details"])) == (400, ["stratumURL"])
+        assert rows(patch(service, miner, info={"pools": [pool], "stratumURL": "new.example"}))["stratumURL"][2]
+        assert len(patches(miner)) == 1
+
+    def test_a_whole_device_object_may_be_edited_in_either_place(self, home):
+        service, (miner,) = home("2.15")
+        pools = service.device(miner.mac)["info"]["pools"]
+        edited = [{**pools[0], "stratumPort": 1}, *pools[1:]]
+        assert rows(save(service, miner, pools=edited)) == {"stratumPort": (1, 1, "pending_restart")}
+        assert rows(save(service, miner, stratumPort=2)) == {"stratumPort": (2, 2, "pending_restart")}
+        new = {"id": 6, "stratumURL": "six.example", "stratumPort": 6, "stratumUser": "u"}
+        pools = service.device(miner.mac)["info"]["pools"]
+        assert set(rows(save(service, miner, pools=[*pools, new]))) == {
+            "pools[6].stratumURL",
+            "pools[6].stratumPort",
+            "pools[6].stratumUser",
+        }
+        assert rows(save(service, miner)) == {}
+
+    def test_the_answer_has_the_pool_in_both_places(self, home):
+        service, (miner,) = home("2.15")
+        info = patch(service, miner, info={"stratumPort": 7}).get_json()["data"]["info"]
+        assert (info["stratumPort"], info["pools"][0]["stratumPort"], len(info["pools"])) == (7, 7, 2)
+
+    @pytest.mark.parametrize("generation", ["2.4", "2.12", "nerd1.1"])
+    def test_firmware_without_slots_says_so(self, home, generation):
+        service, (miner,) = home(generation)
+        pools = [{"id": 0, "stratumURL": "new.example"}]
+        response = patch(service, miner, info={"pools": pools})
+        assert (response.status_code, list(response.get_json()["details"])) == (400, ["pools"])
+        beside = rows(patch(service, miner, info={"pools": pools, "stratumPort": 1}))
+        assert (beside["pools"], beside["stratumPort"][0]) == ((None, None, "unsupported"), 1)
+
+    def test_a_member_that_no_pool_has_is_named(self, home):
+        service, (miner,) = home("2.15")
+        pools = [{"id": 0, "stratumV2RequireAuth": False, "color": "red"}]
+        response = patch(service, miner, info={"pools": pools})
+        assert (response.status_code, list(response.get_json()["details"])) == (400, ["pools[0].color"])
+
+
 def test_another_devices_object_is_refused(home):
     service, (one, other) = home("2.12", "2.12")
     response = service.client.patch(f"/devices/{one.mac}/system", json=service.device(other.mac))
@@ -255,6 +536,14 @@ def test_another_devices_object_is_refused(home):
         ).status_code
         == 200
     )
+
+
+@pytest.mark.parametrize("mac", ["x", "", "02:00:5e", "02:00:5e:00:00:zz"])
+def test_an_object_whose_mac_is_none_is_refused_in_a_sentence(home, mac):
+    service, (miner,) = home("2.12", auto_listen=False)
+    response = service.client.patch(f"/devices/{miner.mac}/system", json={"mac": mac, "info": {"frequency": 400}})
+    assert (response.status_code, response.get_json()["details"]) == (400, {"mac": ["Not a MAC address."]})
+    assert not miner.requests
 
 
 def test_unknown_devices_and_devices_without_an_address(service):

@@ -9,7 +9,7 @@ import gevent
 from simulator import Miner, Timings
 
 QUICK = Timings(boot=0.15, before_restart=0.02, mining=0.1, queue=0.1, cooling=0.3, resume=0.1)
-BOARDS = {"nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+", "2.1": "0.11", "2.4": "204"}
+BOARDS = {"nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+", "nerd1.1": "nerdqaxe+", "2.1": "0.11", "2.4": "204"}
 Start = Callable[..., Miner]
 
 

@@ -58,6 +58,7 @@ PRESENCE = {
     "2.15": ({"pools", "miningPaused", "poolConnectionInfo", "partitions"}, {"asicCount", "poolAddrFamily"}),
     "nerd": ({"deviceModel", "hostip", "jobInterval"}, {"boardVersion", "expectedHashrate", "otp"}),
     "nerd1.0.36": ({"deviceModel", "hostip"}, {"boardVersion"}),
+    "nerd1.1": ({"fans", "stratum", "stratumTLS", "manualFanSpeed"}, {"isUsingFallbackStratum", "boardVersion"}),
 }
 
 
@@ -78,6 +79,7 @@ BEST = {
     "2.15": r'"bestDiff":\d+,',
     "nerd": r'"bestDiff":"[\d.e+]+[kMGTPE]?"',
     "nerd1.0.36": r'"bestDiff":\d+,',
+    "nerd1.1": r'"bestDiff":\d+,',
 }
 
 

@@ -56,7 +56,7 @@ def test_demo_fleet() -> None:
     assert len(specs) == 12
     assert sorted(spec.address[1] for spec in specs) == list(range(8101, 8113))
     assert [spec.hostname for spec in specs].count("bitaxe") == 2
-    assert {spec.generation for spec in specs} == set(GENERATIONS) - {"nerd1.0.36"}
+    assert {spec.generation for spec in specs} == set(GENERATIONS) - {"nerd1.0.36", "nerd1.1"}
     fleet = Fleet(specs)
     silent = [miner for miner in fleet if not miner.generation.reports_mac]
     told = dict(fleet.neighbours())

@@ -103,8 +103,10 @@ def test_a_number_of_chips_is_plausible_or_none(stated, count):
 )
 def test_the_vendors_table_has_every_board(board):
     options = options_from_table({"boardVersion": board.version, "ASICModel": board.chip.name})
+    # 575 MHz are in no list of AxeOS 2.15, but belong to the BM1370 (issue 10, section 8).
+    more = {575} if board.chip.name == "BM1370" and board.version != "650" else set()
     assert (options.frequencies, options.voltages, options.source) == (
-        board.chip.frequencies,
+        tuple(sorted({*board.chip.frequencies, *more})),
         board.chip.voltages,
         "table",
     )

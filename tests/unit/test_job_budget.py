@@ -20,3 +20,11 @@ def test_asking_in_vain_costs_nothing(clock):
         clock.advance(1)
         budget.spend()
     assert budget.spend() == 10.0
+
+
+def test_a_restart_that_did_not_happen_is_given_back(clock):
+    budget = RestartBudget(clock, restarts=1, per_seconds=10.0)
+    budget.give_back()
+    assert budget.spend() == 0.0
+    budget.give_back()
+    assert [budget.spend(), budget.spend()] == [0.0, 10.0]

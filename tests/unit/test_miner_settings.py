@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from app.miners.dialect_writes import acts_live, body_of, slot_problems
 from app.miners.dialects import dialect_of
 from app.miners.limits import bands, problems
-from app.miners.options import Options, options_from_asic
+from app.miners.options import Options, options_from_asic, options_from_table, with_present
 from app.miners.setting_changes import difference
 from app.miners.settings import ALIASES, SETTINGS, Change, present, runs, same
 
@@ -332,6 +332,30 @@ def test_nerdos_absolute_limits_are_lower_ones():
     asic = {"frequencyOptions": [400, 500], "voltageOptions": [1000, 1100], "absMaxFrequency": 600, "absMaxVoltage": 0}
     options = options_from_asic(asic)
     assert bands(options) == {"frequency": (200, 600), "coreVoltage": (850, 1250)}
+
+
+@pytest.mark.parametrize(
+    ("present", "shown"),
+    [
+        (490, (400, 490, 525)),
+        (500, (400, 490, 500, 525)),
+        (500.0, (400, 490, 500, 525)),
+        ("606.25", (400, 490, 525, 606.25)),
+        (65, (65, 400, 490, 525)),
+        (None, (400, 490, 525)),
+        ("fast", (400, 490, 525)),
+        (True, (400, 490, 525)),
+        (float("nan"), (400, 490, 525)),
+    ],
+)
+def test_the_present_value_is_among_the_options_that_are_shown(present, shown):
+    options = with_present(OPTIONS, {"frequency": present})
+    assert (options.frequencies, options.voltages) == (shown, OPTIONS.voltages)
+    assert with_present(Options((), ()), {"frequency": 500, "coreVoltage": 1200}) == Options((500,), (1200,))
+
+
+def test_575_is_an_option_of_a_bm1370():
+    assert 575 in options_from_table({"ASICModel": "BM1370", "boardVersion": "601"}).frequencies
 
 
 def test_nothing_is_set_where_nobody_lists_options():

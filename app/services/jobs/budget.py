@@ -28,3 +28,8 @@ class RestartBudget:
                 return left
         self._spent.append(now)
         return 0.0
+
+    def give_back(self) -> None:
+        """Take back the last restart that was counted: it did not happen."""
+        if self._spent:
+            self._spent.pop()

@@ -154,6 +154,12 @@ class Hands:
         written = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
         return len(self._former_secrets(tracked, step)) < len(written)
 
+    def not_captured(self, step: Step) -> list[str]:
+        """Return the settings that the job wrote and `put_back` knows no former value of; passwords aside."""
+        known = step.captured.settings if step.captured else {}
+        keys = (change["key"] for change in step.changes)
+        return [key for key in keys if key not in known and not SETTINGS[key].secret]
+
     def _former_secrets(self, tracked: Tracked, step: Step) -> dict[str, Any]:
         written = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
         former = self._presets.find(step.captured.preset_uuid) if step.captured else None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.errors import Invalid
+from app.miners.dialect_kinds import normal_somewhere
 from app.miners.dialects import NERDOS, dialect_of
 from app.miners.mac import normalise_mac
 from app.miners.settings import SETTINGS, Change
@@ -89,7 +90,7 @@ def _value_problems(values: Mapping[str, Any], devices: int) -> dict[str, list[s
             problems[f"settings.{key}"] = ["Can be set on one device at a time only."]
         else:
             try:
-                SETTINGS[key].kind(value)
+                normal_somewhere(SETTINGS[key], value)
             except ValueError as error:
                 problems[f"settings.{key}"] = [str(error)]
     return problems

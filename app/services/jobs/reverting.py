@@ -45,10 +45,13 @@ class Reverter:
             why = f"{reason}; it could not be put back: {sentence(error)}"
             self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
+        lost = self._hands.not_captured(step)
+        if lost:
+            reason += f"; {', '.join(lost)} stays, for the miner had not reported what it was"
         if applied.entry is not None:
             self._was_put_back(step, tracked, applied, reason)
         else:
-            self._course.put(step, state, captured=None)
+            self._course.put(step, state, captured=None, **({"reason": reason} if lost else {}))
 
     def _was_put_back(self, step: Step, tracked: Tracked, applied: Applied, reason: str) -> None:
         refused = [outcome.key for outcome in applied.outcomes if outcome.status == "refused"]
@@ -59,7 +62,7 @@ class Reverter:
         if self._hands.keeps_password(tracked, step):
             reason += "; the new pool password stays, for the old one cannot be read"
         if step.restarted and pending(applied) and self._steps.afford():
-            self._steps.patiently(lambda: self._hands.restart(step.mac))
+            self._steps.restart(step.mac)
         self._course.put(step, StepState.REVERTED, reason=reason, captured=None)
 
     def _cool_down(self, tracked: Tracked) -> None:

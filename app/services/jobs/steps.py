@@ -119,7 +119,7 @@ class Steps:
         if not self.afford():
             return
         step = self._course.put(step, StepState.RESTARTING)
-        self.patiently(lambda: self._hands.restart(step.mac))
+        self.restart(step.mac)
         self._course.put(step, StepState.ACTED, restarted=True)
 
     def afford(self) -> bool:
@@ -128,6 +128,15 @@ class Steps:
             if not self._course.wait(left) or (self._course.halted and self.job.request.action is Action.RESTART):
                 return False
         return True
+
+    def restart(self, mac: str) -> None:
+        """Restart a device for which `afford` was asked. What certainly did not restart is given back to the budget."""
+        try:
+            self.patiently(lambda: self._hands.restart(mac))
+        except PlutoError as error:
+            if not isinstance(error, DeviceError) or error.rejected:
+                self._budget.give_back()
+            raise
 
     def patiently(self, act: Callable[[], T]) -> T:
         """Tries again what was not even begun, because the miner was busy or had just been restarted."""

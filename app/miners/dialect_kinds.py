@@ -1,0 +1,59 @@
+"""Which values a firmware takes for a setting, where the row of the setting says something else: a table per dialect.
+
+Sources: handler_system.cpp and stratum_manager.cpp of NerdOS, whose ArduinoJson passes over a value of another JSON
+type in silence; its page for the temperatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from app.miners import setting_kinds as kinds
+from app.miners.dialects import AXEOS_2_7, AXEOS_2_10, AXEOS_2_15, AXEOS_BEFORE_2_7, NERDOS, Dialect
+from app.miners.setting_kinds import Kind, Value
+from app.miners.settings import Setting
+
+_AXEOS: Mapping[str, Kind] = {"autofanspeed": kinds.axeos_fan_mode}
+# 2.8 and 2.9 are told as 2.7 here.
+_AXEOS_BEFORE_2_10: Mapping[str, Kind] = {**_AXEOS, "frequency": kinds.whole_frequency}
+_NERDOS: Mapping[str, Kind] = {
+    "frequency": kinds.whole_frequency,
+    "autofanspeed": kinds.nerdos_fan_mode,
+    "temptarget": kinds.whole(30, 80),
+    "stratumSuggestedDifficulty": kinds.whole(0, 2**32 - 1),
+    "stratumTLS": kinds.switch,
+    "fallbackStratumTLS": kinds.switch,
+    "stratumProtocol": kinds.protocol_number,
+    "fallbackStratumProtocol": kinds.protocol_number,
+    "stratumV2ChannelType": kinds.whole(0, 1),
+    "fallbackStratumV2ChannelType": kinds.whole(0, 1),
+}
+_KINDS: Mapping[Dialect, Mapping[str, Kind]] = {
+    AXEOS_BEFORE_2_7: _AXEOS_BEFORE_2_10,
+    AXEOS_2_7: _AXEOS_BEFORE_2_10,
+    AXEOS_2_10: _AXEOS,
+    AXEOS_2_15: _AXEOS,
+    NERDOS: _NERDOS,
+}
+
+
+def normal(setting: Setting, value: Any, dialect: Dialect) -> Value:
+    """Return the value as this generation of firmware wants it. Raises ValueError with what would be right."""
+    return _KINDS[dialect].get(setting.key, setting.kind)(value)
+
+
+def normal_somewhere(setting: Setting, value: Any) -> Value:
+    """Return the value as the row of the setting wants it, else as some firmware does: for settings of many miners.
+
+    Raises ValueError with what the row wants.
+    """
+    try:
+        return setting.kind(value)
+    except ValueError:
+        for table in _KINDS.values():
+            if setting.key in table:
+                with suppress(ValueError):
+                    return table[setting.key](value)
+        raise

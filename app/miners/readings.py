@@ -1,0 +1,32 @@
+"""The names of what miners report and nobody can set: telemetry, beside what telemetry.MEASURES reads.
+
+Clients send whole device objects back. Its readings are old by then, so a difference says nothing about them. A field
+that is missing here is told as a reading as long as the miner reports it.
+"""
+
+from __future__ import annotations
+
+from app.miners.telemetry import MEASURED_FIELDS
+
+# What this service adds to `info`.
+ADDED_FIELDS = frozenset({"frequencyOptions", "coreVoltageOptions"})
+_DESCRIPTIONS = """ASICModel asicCount asicModel smallCoreCount boardVersion deviceModel minerModel family psuModel
+    version axeOSVersion idfVersion runningPartition partitions resetReason lastResetReason macAddr ethMac hostip ipv4
+    ipv6 fullHostname mdnsHostname wifiStatus apEnabled networkMode ethConnected isPSRAMAvailable otp fanCount
+    nominalVoltage maxVoltage minVoltage minPower minCurrentA maxCurrentA defaultCoreVoltage defaultFrequency
+    defaultVrFrequency defaultTheme statsLimit"""
+_STATES = """asicTemps boardtemp1 boardtemp2 chiptemp1 chiptemp2 cpuTemp vrTempInt currentA fanDuty fanRpm asicDetected
+    asicHealth activeBoards hashRateTimestamp hashRate_5m hashrateMonitor hashEfficiency wPerTh targetFrequency
+    targetVoltage setpointVoltage powerError powerMeasured powerState hwErrors duplicateHWNonces stratum can history
+    poolAddrFamily networkDifficulty blockHeight blockSignals blockHeaders scriptsig coinbaseOutputs
+    coinbaseValueTotalSatoshis coinbaseValueUserSatoshis sharesPending sharesRejectedReasons sharesSubmitted
+    responseShareBatch processTime workReceived currentWorkAgeSeconds showNewBlock recentpingloss totalFoundBlocks
+    totalHashes totalLog2Work totalUptimeSeconds systemUptimeSecs freeHeapSpiram heapInfo maxAllocHeap minFreeHeap"""
+READINGS = frozenset({*MEASURED_FIELDS, *ADDED_FIELDS, *_DESCRIPTIONS.split(), *_STATES.split()})
+# Members of a list of settings that are readings, or say where the others belong.
+LIST_READINGS = frozenset({"id", "label", "rpm", "speedPerc"})
+# What some firmware lets its own page set, and this service does not. Reported, but no reading.
+SET_ELSEWHERE = frozenset(
+    {"autofanpolarity", "displayAutoscroll", "displayBackend", "displayOffset", "logLevel", "pidD", "pidI", "pidP"}
+    | {"poolBalance", "stratum_keep", "useCustomWWW", "vrFrequency"}
+)

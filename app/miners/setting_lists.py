@@ -1,0 +1,141 @@
+"""Settings that clients and firmware write as lists: the pools of AxeOS ≥ 2.15 by `id`, the fans of NerdOS by position.
+
+A list is taken apart into single settings, so that each member is checked, written, read back and put back by itself. A
+member that is left out stays as it is. A pool that is in use goes by its flat keys (`stratumURL`,
+`fallbackStratumURL`), under which every firmware reports it; another one by `pools[3].stratumURL`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.miners.readings import LIST_READINGS
+from app.miners.setting_kinds import MASK
+from app.miners.settings import (
+    FANS,
+    POOL_SLOTS,
+    SETTINGS,
+    Info,
+    Setting,
+    fan_at,
+    flat_key,
+    placed_key,
+    pool_in_slot,
+    present,
+    runs,
+    same,
+)
+from app.miners.telemetry import number
+
+NO_LIST = "This firmware reports no such list, so it was not sent: name the settings one by one"
+NO_MEMBER = "There is no such setting of a pool or fan, so it was not sent"
+NO_FAN = "This miner has no such fan, or lets it not be set"
+TWICE = "Is asked for twice, with two values."
+_NO_POOLS = f'Must be a list of pools, each with an "id" from 0 to {POOL_SLOTS - 1}, none of them twice.'
+_NO_FANS = "Must be a list of the miner's fans, in its order."
+# The one object inside of a fan.
+PID = "pid"
+MAX_FANS, MAX_MEMBERS = 8, 64
+_MOVING = ("primaryPoolIndex", "secondaryPoolIndex")
+
+
+@dataclass(slots=True)
+class Flat:
+    """A request without lists. `problems`: sentences by key. `unsupported`: value and reason by key."""
+
+    values: dict[str, Any]
+    problems: dict[str, list[str]] = field(default_factory=dict)
+    unsupported: dict[str, tuple[Any, str]] = field(default_factory=dict)
+
+
+def without_lists(given: Mapping[str, Any], info: Info) -> Flat:
+    """Return a request's settings one by one. A list that the miner does not report is unsupported."""
+    flat = Flat({key: value for key, value in given.items() if key not in LISTS})
+    for name, take in LISTS.items():
+        if given.get(name) is None:
+            continue
+        if name in info:
+            take(flat, given[name], info)
+        else:
+            flat.unsupported[name] = (None, NO_LIST)
+    return flat
+
+
+def is_unset(setting: Setting, value: Any) -> bool:
+    """Return True if the value says nothing: the mask of a password, or none."""
+    return setting.secret and value in (None, "", MASK)
+
+
+def _take_pools(flat: Flat, pools: Any, info: Info) -> None:
+    slots = [_slot(pool) for pool in pools[: POOL_SLOTS + 1]] if isinstance(pools, list) else [-1]
+    if -1 in slots or len(set(slots)) < len(slots) or not all(map(_is_small, pools)):
+        flat.problems["pools"] = [_NO_POOLS]
+        return
+    moving = any(name in flat.values and not same(flat.values[name], info.get(name)) for name in _MOVING)
+    for slot, pool in zip(slots, pools, strict=True):
+        held = pool_in_slot(info, slot)
+        for member, value in _members(pool):
+            # With another slot in use from now on, a flat key would say two things.
+            usual = None if moving else flat_key(slot, member, info)
+            _take(flat, placed_key("pools", slot, member), usual, value, held.get(member), info)
+
+
+def _slot(pool: Any) -> int:
+    """-1 for what is no slot."""
+    stated = number(pool.get("id")) if isinstance(pool, dict) else None
+    return int(stated) if stated is not None and stated in range(POOL_SLOTS) else -1
+
+
+def _take_fans(flat: Flat, fans: Any, info: Info) -> None:
+    if not isinstance(fans, list) or len(fans) > MAX_FANS or not all(map(_is_small, fans)):
+        flat.problems["fans"] = [_NO_FANS]
+        return
+    for at, fan in enumerate(fans):
+        held = fan_at(info, at)
+        if held and at < FANS:
+            for member, value in _members(fan):
+                _take(flat, placed_key("fans", at, member), None, value, dict(_members(held)).get(member), info)
+        elif any(value != dict(_members(held)).get(member) for member, value in _members(fan)):
+            flat.unsupported[f"fans[{at}]"] = (None, NO_FAN)
+
+
+LISTS: Mapping[str, Callable[[Flat, Any, Info], None]] = {"pools": _take_pools, "fans": _take_fans}
+
+
+def _is_small(item: Any) -> bool:
+    """Return True for an object of a size that firmware reads: no loop over a hostile one holds the event loop."""
+    return isinstance(item, dict) and len(item) + len(_inner(item)) <= MAX_MEMBERS
+
+
+def _inner(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    inner = item.get(PID)
+    return inner if isinstance(inner, dict) else {}
+
+
+def _members(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The members that are no readings, those of an object inside with a dotted name."""
+    for name, value in item.items():
+        if name == PID and isinstance(value, dict):
+            yield from ((f"{name}.{inner}", each) for inner, each in value.items() if each is not None)
+        elif name not in LIST_READINGS and value is not None:
+            yield name, value
+
+
+def _take(flat: Flat, key: str, usual: str | None, value: Any, held: Any, info: Info) -> None:
+    if key not in SETTINGS:
+        if value != held:
+            flat.unsupported[key] = (value, NO_MEMBER)
+        return
+    name = usual or key
+    setting = SETTINGS[name]
+    other = flat.values.get(name)
+    if other is None or is_unset(setting, other) or _runs(setting, other, info):
+        flat.values[name] = value
+    elif not (is_unset(setting, value) or _runs(setting, value, info) or same(value, other)):
+        flat.problems[name] = [TWICE]
+
+
+def _runs(setting: Setting, value: Any, info: Info) -> bool:
+    return not setting.secret and present(setting, info) is not None and runs(setting, value, info)
