@@ -96,9 +96,10 @@ def with_present(options: Options, info: Mapping[str, Any]) -> Options:
 
 def _with(listed: tuple[float, ...], present: object) -> tuple[float, ...]:
     value = number(present)
-    if value is None or value in listed:
+    if value is None or value <= 0 or value in listed:
         return listed
-    return tuple(sorted((*listed, int(value) if value.is_integer() else value)))
+    is_whole = value.is_integer() and value < 2**53  # JSON has no larger integers that all readers take
+    return tuple(sorted((*listed, int(value) if is_whole else value)))
 
 
 def labelled(values: tuple[float, ...]) -> list[dict[str, Any]]:

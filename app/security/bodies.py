@@ -76,7 +76,7 @@ class Bodies:
                 if self._under_way > MAX_UNDER_WAY:
                     return _FULL
             return b"".join(pieces)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: pywsgi parses a chunk size without digits by int()
             return _BROKEN
         except gevent.Timeout as late:
             if late is not deadline:

@@ -11,10 +11,10 @@ HEAD_BYTES = 32 * 1024
 HEAD_FIELDS = 64
 # Reads of a chunked body that bring no data: pywsgi takes its framing byte by byte.
 FRAMING_READS = 64 * 1024
-_REQUEST_LINE = re.compile(r"[A-Z]{1,32} [^\x00-\x20\x7f]+ HTTP/1\.[01]\r?\n")
+_REQUEST_LINE = re.compile(r"[A-Z]{1,32} [^\x00-\x20\x7f\x85\xa0]+ HTTP/1\.[01]\r\n")
 # A field name ends at its colon, and a line does not go on in the next one: `Content-Length : 5` and folded lines mean
 # different things to different proxies (RFC 9112, sections 5.1 and 5.2).
-_FIELD_LINE = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*)?\r?\n")
+_FIELD_LINE = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*)?\r\n")
 # Headers that decide where a request ends and whom it is for.
 _ONCE = {
     "content-length": re.compile("[0-9]{1,15}"),
@@ -75,5 +75,5 @@ def refuse_ambiguous(headers: Any) -> None:
         raise ValueError("content-length beside transfer-encoding")
     for name, shape in _ONCE.items():
         values = headers.get_all(name) or []
-        if len(values) > 1 or not all(shape.fullmatch(value.strip()) for value in values):
+        if len(values) > 1 or not all(shape.fullmatch(value.strip(" \t")) for value in values):
             raise ValueError(f"ambiguous {name}")

@@ -225,3 +225,24 @@ def test_whatever_miners_say_the_exposition_parses_and_the_page_renders(two_mine
 @pytest.fixture
 def two_miners(house):
     return house("2.12", "2.12")
+
+
+def test_what_a_caller_chooses_makes_no_series_of_its_own(house):
+    """Methods, paths, hosts and Socket.IO's sids: the first of each kind may add series, the others not.
+    200 methods added 4,000 series."""
+    service, _ = house()
+
+    def send(number):
+        for path in ("/healthz", f"/none/{number}", f"/devices/{number}", "/socket/io/?EIO=4&transport=polling&sid=1"):
+            service.client.open(path, method=f"METHOD{number}")
+            service.client.open(path, method=f"get{number}")
+            service.client.get(path, headers={"Host": f"miner{number}.example.org"})
+
+    send(0)
+    service.scrape()
+    before = len(service.scrape())
+    for number in range(1, 20):
+        send(number)
+    after = service.scrape()
+    assert len(after) == before
+    assert {labels["method"] for labels in after.labels_of("flask_http_request_total")} <= {"GET"}

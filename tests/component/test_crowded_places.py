@@ -22,7 +22,6 @@ PLACES = 2400  # as gunicorn.conf.py has it
 def serve_with_places():
     servers = []
     gc.collect()
-    gc.freeze()  # as the worker does: a collection of this process' modules takes 80 ms
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, files[1]), files[1]))  # gunicorn.conf.py does the same
 
@@ -36,7 +35,6 @@ def serve_with_places():
     for server in servers:
         server.stop(timeout=0.2)
     resource.setrlimit(resource.RLIMIT_NOFILE, files)
-    gc.unfreeze()
 
 
 def seconds_of_healthz(port):

@@ -32,11 +32,9 @@ def flooded(make_fleet, make_service):
         service.await_status("online", MAC, *fleet)
         # The objects of other tests are no part of the service: a full collection among them takes 60 to 100 ms.
         gc.collect()
-        gc.freeze()
         return service, fleet.miners[0]
 
     yield build
-    gc.unfreeze()
 
 
 def require_calm(service, probe, healthy, act):

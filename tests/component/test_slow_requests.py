@@ -310,6 +310,29 @@ def test_a_client_that_waits_for_100_continue_gets_it_or_a_refusal(call):
         ("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400),
         ("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400),
         ("GET / HTTP/1.1\r\nHost: evil.com\r\nHost: pluto.local\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 1, 1\r\n\r\nx", 400),
+        ("POST / HTTP/1.1\r\nContent-Length: 1\x0b\r\n\r\nx", 400),
+        ("POST / HTTP/1.1\r\nContent-Length : 1\r\n\r\nx", 400),
+        ("POST / HTTP/1.1\r\nContent-Length\t: 1\r\n\r\nx", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
+        ("POST / HTTP/1.1\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nX-A: b\r\n\tfolded\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n Host: x\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nX-A: b\rX-B: c\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nX-A: b\nX-B: c\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nX-A: b\0c\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        ("GET / HTTP/1.1\r\n: x\r\n\r\n", 400),
+        ("GET / HTTP/1.1\nHost: x\n\n", 400),
+        ("GET /\r\n\r\n", 400),
+        ("GET / HTTP/0.9\r\n\r\n", 400),
+        ("GET  / HTTP/1.1\r\n\r\n", 400),
+        ("GET\t/ HTTP/1.1\r\n\r\n", 400),
+        ("GET /\x85 HTTP/1.1\r\n\r\n", 400),
+        (" GET / HTTP/1.1\r\n\r\n", 400),
     ],
 )
 def test_a_head_that_is_none_or_has_two_meanings_is_refused(call, application, caplog, head, status):
@@ -317,6 +340,13 @@ def test_a_head_that_is_none_or_has_two_meanings_is_refused(call, application, c
     assert call().say(head).problem() == status
     assert application.served == 0
     assert healthy(call)
+
+
+@pytest.mark.parametrize("size", ["0x5", "+5", "-5", "", " 5", "5 ", "5_0", "5\n"])
+def test_a_chunk_size_with_anything_but_digits_is_refused(call, application, size):
+    head = "Transfer-Encoding: chunked\r\n\r\n"
+    assert call().say(JSON_HEAD, head, f"{size}\r\nhello\r\n0\r\n\r\n").problem() == 400
+    assert application.served == 0
 
 
 def test_nothing_of_a_refused_request_is_taken_for_the_next_one(call, application):

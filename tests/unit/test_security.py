@@ -101,3 +101,20 @@ def test_a_listed_page_is_on_another_site_and_may_do_everything(method):
     assert judged(method, **headers) is None
     assert judged("OPTIONS", **headers, access_control_request_method=method) == 204
     assert judged("OPTIONS", **headers | {"origin": "http://evil.com"}, access_control_request_method=method) == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "forwarded", "cure"),
+    [
+        ("https://miners.example.org", "miners.example.org", "ALLOWED_HOSTS"),
+        ("https://miners.example.org", "Miners.Example.org, proxy", "ALLOWED_HOSTS"),
+        ("https://evil.com", "miners.example.org", "ALLOWED_ORIGINS"),
+        ("https://evil.com", None, "ALLOWED_ORIGINS"),
+        ("null", "", "ALLOWED_ORIGINS"),
+    ],
+)
+def test_a_refusal_by_origin_names_the_setting_that_cures_it(origin, forwarded, cure):
+    environ = {"REQUEST_METHOD": "GET", "HTTP_HOST": "backend:3000", "HTTP_ORIGIN": origin}
+    answer = GUARD(environ if forwarded is None else {**environ, "HTTP_X_FORWARDED_HOST": forwarded})
+    assert answer.status == "403 FORBIDDEN"
+    assert cure in answer.sentence

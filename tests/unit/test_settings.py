@@ -59,7 +59,7 @@ BAD = {
     "DELETE_DATA_ON_DEVICE_REMOVE": ["delete"],
     "METRICS_LEGACY_NAMES": ["old"],
     "ALLOWED_DEVICE_NETWORKS": ["10.0.0.0/33", "local", "fe80::/10", "10.0.0.0/8;192.168.0.0/16"],
-    "DISCOVERY_SERVICE_HOST": ["discovery:8080", "ftp://x", "http://", "http://x:99999", "http://x?y=1", "http://x#y"],
+    "DISCOVERY_SERVICE_HOST": ["discovery:8080", "ftp://x", "http://", "http://x:99999"],
     "DISCOVERY_SUBNETS": ["10.0.0.0/8", "0.0.0.0/0", "x"],
     "DISCOVERY_PORTS": ["0", "65536", "90-80", "80-90-100", "http", "-80", "1-1000", ","],
     "DISCOVERY_TTL": ["59", "x"],
@@ -149,3 +149,33 @@ def test_tokens_in_files_are_trimmed_and_judged_alike(name, tmp_path):
         assert not text.strip() or text not in str(error.value)
     with pytest.raises(SettingsError, match="a readable file is needed"):
         Settings.from_environ({name: str(tmp_path / "none")})
+
+
+@pytest.mark.parametrize("name", ["GF_HOST", "DISCOVERY_SERVICE_HOST", "ALLOWED_ORIGINS"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://admin:hunter22@grafana", "http://admin:hunter22@grafana?x=1", "http://admin:hunter22@grafana:99999",
+        "admin:hunter22@grafana:3000", "http://admin:hunter22/x@grafana?x", "http://admin:hunter22@x@grafana#x",
+        "http://admin:hunter22", "http://grafana/?token=hunter22",
+        "http://admin:hunter22,x@grafana?x", "http://admin:hunter22[@grafana", "http://a:hunter22#@grafana",
+    ],
+)  # fmt: skip
+def test_the_password_of_an_invalid_url_is_not_shown(name, url):
+    with pytest.raises(SettingsError) as error:
+        Settings.from_environ({name: url})
+    assert "hunter22" not in str(error.value)
+    assert str(error.value).startswith(name)
+
+
+@pytest.mark.parametrize("control", ["API_TOKEN", "API_TOKEN_FILE"])
+@pytest.mark.parametrize("read", ["API_TOKEN_READ", "API_TOKEN_READ_FILE"])
+def test_equal_tokens_refuse_the_start_in_one_line(tmp_path, control, read):
+    token = "0123456789abcdef"
+    file = tmp_path / "token"
+    file.write_text(f"{token}\n")
+    given = {name: str(file) if name.endswith("_FILE") else token for name in (control, read)}
+    with pytest.raises(SettingsError, match="the same as API_TOKEN") as error:
+        Settings.from_environ(given)
+    assert "\n" not in str(error.value)
+    assert token not in str(error.value)
