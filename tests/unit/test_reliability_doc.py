@@ -13,7 +13,7 @@ TESTS = Path(__file__).resolve().parent.parent
 DOCUMENT = TESTS.parent / "docs" / "reliability.md"
 NAMED = re.compile(r"`([a-z0-9_]+/test_[a-z0-9_]+\.py)::(test_[a-z0-9_]+)`")
 # What may go wrong, by where: a row that is lost here is a fault that nobody looks at any more.
-ROWS = {"Miners": 34, "What it depends on": 15, "Callers": 13, "The process": 12, "What happened to others": 10}
+ROWS = {"Miners": 36, "What it depends on": 15, "Callers": 21, "The process": 14, "What happened to others": 11}
 
 
 def sections() -> dict[str, list[list[str]]]:
