@@ -94,19 +94,17 @@ class Commands:
     def restart_held(self, tracked: Tracked, miner: Miner) -> Answer:
         """Restart a miner that the caller holds and has verified.
 
-        A rejected restart (4xx) did not happen: the device may be restarted again at once, and its silence is not
-        expected. After a 5xx or a lost answer it may restart.
+        A rejected restart (4xx) did not happen: the device may be restarted again at once. After a 5xx or a timeout it
+        may have happened, which counts for the next attempt, but silence is expected only after a success.
         """
         last = self._restarted.get(tracked.mac)
         self._restarted[tracked.mac] = self._clock.monotonic()
         try:
             answer = miner.restart()
         except DeviceError as error:
-            if not error.rejected:
-                self.expect_restart(tracked)
-            elif last is None:
+            if error.rejected and last is None:
                 self._restarted.pop(tracked.mac, None)
-            else:
+            elif error.rejected and last is not None:
                 self._restarted[tracked.mac] = last
             raise
         finally:

@@ -34,7 +34,7 @@ def test_hostnames_that_are_no_metric_names(house, hostname):
     """Defect 3: a leading digit, an empty or missing hostname threw."""
     service, (miner,) = house({"hostname": hostname, "generation": "2.7"})
     assert service.scrape().of_device(miner.mac)["power_watts"] == miner.info()["power"]
-    assert service.device(miner.mac)["info"]["hostname"] == hostname[:64]
+    assert service.device(miner.mac)["info"].get("hostname", "") == hostname[:64]
 
 
 def test_a_renamed_miner_keeps_its_series_under_its_new_name(house):

@@ -77,6 +77,8 @@ def state(service: Service, without: tuple[str, ...] = PASSING) -> dict[str, Any
     for each in [*devices, *seen["/devices/presets/{uuid}"], *seen["/devices/discovered"]]:
         for key in without:
             each.pop(key, None)
+        for key in ("frequencyOptions", "coreVoltageOptions"):  # asked of the miner at the first poll
+            each.get("info", {}).pop(key, None)
     return seen
 
 
