@@ -238,7 +238,6 @@ CLIENTS: dict[str, Callable[[str, int], None]] = {
     "pipeline-refused": pipeline(b"\0\r\n\r\n"),
     "pipeline-engine-io": pipeline(GET % (b"/socket/io/?EIO=4&transport=polling&sid=x", b"")),
     "pipeline-40-connections": pipeline(GET % (b"/healthz", b""), 40),
-    "pipeline-200-connections": pipeline(GET % (b"/nowhere", b""), 200),
 }
 
 

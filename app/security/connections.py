@@ -62,8 +62,10 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         if not self._something_came():
             return None
         if self._served and loop_iteration() == iteration:
-            gevent.sleep(YIELD_SECONDS)  # it was there before the last answer was: a client that pipelines
-        yield_until_quiet()
+            # It was there before the last answer was: a client that pipelines waits behind all others.
+            gevent.sleep(YIELD_SECONDS)
+            yield_until_quiet()
+        yield_if_due()
         self._served += 1
         self._head_timer = gevent.Timeout.start_new(self.head_seconds)
         try:
