@@ -287,6 +287,7 @@ def check_alerts(world: World) -> None:
         "pluto_grafana_up",
         "pluto_device_drift",
         "pluto_device_pool_drift",
+        "pluto_device_shutdown",  # only NerdOS says it
     }
     rules = requests.get(f"{world._url}/api/v1/rules", timeout=10).json()["data"]["groups"]
     states = {
