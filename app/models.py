@@ -66,7 +66,7 @@ CONFIRMED = frozenset({MacSource.ANSWER, MacSource.NEIGHBOURS})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A miner that discovery met. `mac` is None where nobody knows it; `source` says how it is known, and is None for
+    """A miner that discovery met. `mac` is None where it is not known; `source` says how it is known, and is None for
     one from the store."""
 
     mac: str | None
@@ -80,7 +80,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One good answer of a miner. `info` is redacted; `mac` is what it says of itself, None on AxeOS before 2.3. `at`
+    """One good answer of a miner. `info` is redacted; `mac` is the one that it reports, None on AxeOS before 2.3. `at`
     is for people; intervals use `moment`. `is_cached`: a scan took it from the last poll instead of asking."""
 
     info: Mapping[str, Any]

@@ -178,7 +178,7 @@ class GrafanaClient:
         return self._exchange(method, f"{self._found or self._candidates[0]}/{path}", body)
 
     def _find_api(self) -> str | None:
-        """Return the first candidate whose health check answers as Grafana's; None when no one does."""
+        """Return the first candidate whose health check answers as Grafana's; None if none does."""
         if len(self._candidates) == 1:
             return self._candidates[0]
         for base in self._candidates:

@@ -83,7 +83,7 @@ class Miner:
                 self._slot.release()
 
     def info(self, deadline: float, *, keep: bool = False, only_known: bool = False) -> Reading:
-        """What the miner says of itself now. `keep` holds the connection open for a command that follows at once;
+        """Return the miner's present answer. `keep` holds the connection open for a command that follows at once;
         `only_known` drops what means nothing to us. Raises DeviceError."""
         reply = self._connection.request("GET", INFO, deadline=deadline, keep=keep or self._keep)
         reading = _reading(reply, self._clock, only_known=only_known)

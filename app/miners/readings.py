@@ -1,4 +1,4 @@
-"""The names of what miners report and nobody can set: telemetry, beside what telemetry.MEASURES reads.
+"""Names of fields that miners report and that cannot be set, beside those that telemetry.MEASURES reads.
 
 Clients send whole device objects back. Its readings are old by then, so a difference says nothing about them. A field
 that is missing here is told as a reading as long as the miner reports it.

@@ -42,7 +42,7 @@ class Commands:
     @contextmanager
     def held(self, tracked: Tracked, *, read_only: bool = False) -> Iterator[Miner]:
         """Hold the slot of the device's miner, which is waited for at most 5 s. Raises Invalid for a device without an
-        address, TooSoon when somebody else keeps the slot, DeviceInConflict unless the caller only reads."""
+        address, TooSoon while another call keeps the slot, DeviceInConflict unless the caller only reads."""
         until = self._clock.monotonic() + SLOT_PATIENCE_SECONDS
         while True:
             if tracked.address == NOWHERE:
@@ -52,7 +52,7 @@ class Commands:
                 if not free:
                     raise TooSoon("This miner is busy with another command", SLOT_PATIENCE_SECONDS)
                 if miner.address != tracked.address:
-                    continue  # the device moved while we waited: whoever is here now is another miner
+                    continue  # the device moved while we waited: another miner may be here now
                 if tracked.conflict and not read_only:
                     raise DeviceInConflict(tracked.mac, tracked.conflict)
                 try:

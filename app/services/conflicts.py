@@ -47,7 +47,7 @@ class Doubt:
 
 @dataclass(slots=True)
 class Claim:
-    """The device's MAC is told at other addresses too."""
+    """Other addresses report the device's MAC too."""
 
     addresses: list[Address]
     agreement: Agreement
@@ -85,7 +85,7 @@ class Conflicts:
         return list(claim.addresses) if claim else []
 
     def add_claim(self, tracked: Tracked, address: Address) -> None:
-        """The MAC is told at `address` while the device answers, or may answer, at its own."""
+        """`address` reports the MAC while the device answers, or may answer, at its own."""
         claim = self._claims.setdefault(tracked.mac, Claim([], Agreement()))
         claim.agreement = Agreement()
         if address not in claim.addresses and len(claim.addresses) < MAX_CLAIMANTS:

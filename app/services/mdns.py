@@ -37,7 +37,7 @@ AGAIN_AFTER_SECONDS = 60.0
 MAX_RECORDS = 2048
 WORKERS = 4
 MAX_PENDING = 256
-# Each that asks is told of every record that comes meanwhile.
+# Each caller receives every record that arrives meanwhile.
 MAX_RESOLVING = 32
 STOPPED = None
 _PTR, _A, _SRV, _IN = 12, 1, 33, 1
@@ -60,7 +60,7 @@ class _Resolver(RecordUpdateListener):
         if self._records > MAX_RECORDS:
             self._flooded()
             return
-        yield_if_due()  # a flood keeps the socket full, and asyncio's loop lets nobody else run meanwhile
+        yield_if_due()  # a flood keeps the socket full, and asyncio's loop runs nothing else meanwhile
         pointers: list[Any] = zc.cache.get_all_by_details(SUBTYPE, _PTR, _IN)
         known = {pointer.alias for pointer in pointers}
         for record in (update.new for update in records if not update.new.is_expired(now) and _is_news(update)):

@@ -1,6 +1,6 @@
 """Finds devices that are not where their record says, and moves records. Nothing else moves one by itself.
 
-A sighting, whoever caused it, is only a hint: this loop asks the new address and then the old one before it moves.
+A sighting is only a hint, however it came about: this loop asks the new address and then the old one before it moves.
 """
 
 from __future__ import annotations

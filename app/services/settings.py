@@ -213,7 +213,7 @@ class MinerSettings:
 
 
 def is_watched(key: str) -> bool:
-    """Return False for a pool in a slot that is not in use: nobody mines with it."""
+    """Return False for a pool in a slot that is not in use."""
     place = SETTINGS[key].place
     return place is None or place.name != "pools"
 
