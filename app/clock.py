@@ -77,6 +77,11 @@ class Clock:
     def moment(self) -> Moment:
         return Moment(self.now(), self.boot, self.monotonic())
 
+    def stamp(self) -> dict[str, str]:
+        """Return `at` and `tick` of the present, as records store them; `stored_moment` reads them."""
+        moment = self.moment()
+        return {"at": iso(moment.at or self.now()), "tick": moment.tick}
+
     def monotonic(self) -> float:
         """Seconds that never jump."""
         return time.monotonic()

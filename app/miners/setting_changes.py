@@ -27,6 +27,7 @@ from app.miners.settings import (
     Info,
     Setting,
     fan_is_a_reading,
+    is_present,
     is_reported,
     present,
     runs,
@@ -75,7 +76,7 @@ def difference(values: Mapping[str, Any], echo: Mapping[str, Any], info: Info) -
     asked = _named(flat.values)
     found.named = frozenset(asked)
     edited = {key: value for key, value in _echoed(echoed.values, info).items() if key not in asked or key not in POOLS}
-    edited = {key: value for key, value in edited.items() if not _is_present(SETTINGS[key], value, info)}
+    edited = {key: value for key, value in edited.items() if not is_present(SETTINGS[key], value, info)}
     wanted = {**asked, **edited}
     by_hand = same(wanted.get("autofanspeed", info.get("autofanspeed")), 0)
     for key, value in wanted.items():
@@ -112,7 +113,7 @@ def _is_known(key: str) -> bool:
 def _weigh(found: Difference, setting: Setting, value: Any, info: Info, dialect: Dialect, *, by_hand: bool) -> None:
     if is_unset(setting, value):
         return
-    if _is_present(setting, value, info):
+    if is_present(setting, value, info):
         found.unchanged[setting.key] = present(setting, info)
         return
     try:
@@ -157,11 +158,6 @@ def _may_be_edited(setting: Setting, info: Info) -> bool:
 
 def _fan_by_hand(echo: Mapping[str, Any], info: Info) -> bool:
     return "manualFanSpeed" not in info and same(echo.get("autofanspeed", info.get("autofanspeed")), 0)
-
-
-def _is_present(setting: Setting, value: Any, info: Info) -> bool:
-    """Whether it is what the miner says, before any judgement."""
-    return not setting.secret and present(setting, info) is not None and runs(setting, value, info)
 
 
 def _unsendable(setting: Setting, info: Info, dialect: Dialect, *, by_hand: bool) -> tuple[str, str] | None:

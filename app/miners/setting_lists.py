@@ -21,10 +21,9 @@ from app.miners.settings import (
     Setting,
     fan_at,
     flat_key,
+    is_present,
     placed_key,
     pool_in_slot,
-    present,
-    runs,
     same,
 )
 from app.miners.telemetry import number
@@ -131,11 +130,7 @@ def _take(flat: Flat, key: str, usual: str | None, value: Any, held: Any, info: 
     name = usual or key
     setting = SETTINGS[name]
     other = flat.values.get(name)
-    if other is None or is_unset(setting, other) or _runs(setting, other, info):
+    if other is None or is_unset(setting, other) or is_present(setting, other, info):
         flat.values[name] = value
-    elif not (is_unset(setting, value) or _runs(setting, value, info) or same(value, other)):
+    elif not (is_unset(setting, value) or is_present(setting, value, info) or same(value, other)):
         flat.problems[name] = [TWICE]
-
-
-def _runs(setting: Setting, value: Any, info: Info) -> bool:
-    return not setting.secret and present(setting, info) is not None and runs(setting, value, info)

@@ -166,6 +166,11 @@ def present(setting: Setting, info: Info) -> Any:
     return next((value for field in setting.fields if (value := _member(source, field)) is not _ABSENT), None)
 
 
+def is_present(setting: Setting, value: Any, info: Info) -> bool:
+    """Return True if the value is what the miner reports now, before any check of the value."""
+    return not setting.secret and present(setting, info) is not None and runs(setting, value, info)
+
+
 def is_reported(setting: Setting, info: Info) -> bool:
     """Return True if the miner's answer has a field for this setting."""
     source = _source(setting, info)

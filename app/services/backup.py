@@ -10,7 +10,6 @@ from app.store.database import Database
 from app.store.schema import KEY, version_of
 from app.store.stores import Stores
 from app.store.withheld import without_secrets
-from app.throttle import throttled
 from app.version import VERSION
 
 
@@ -42,6 +41,6 @@ class Backups:
 
 def _entries(rows: Iterable[tuple[Database, Iterator[tuple[bytes, bytes]]]], secrets: bool) -> Iterator[Entry]:
     for database, each in rows:
-        for key, value in throttled(each):
+        for key, value in each:
             shown, withheld = (value, ()) if secrets else without_secrets(key, value)
             yield Entry(database.path.name, key, shown, withheld)

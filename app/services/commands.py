@@ -97,14 +97,12 @@ class Commands:
         A rejected restart (4xx) did not happen: the device may be restarted again at once. After a 5xx or a timeout it
         may have happened, which counts for the next attempt, but silence is expected only after a success.
         """
-        last = self._restarted.get(tracked.mac)
+        last = self._restarted.get(tracked.mac, -RESTART_EVERY_SECONDS)
         self._restarted[tracked.mac] = self._clock.monotonic()
         try:
             answer = miner.restart()
         except DeviceError as error:
-            if error.rejected and last is None:
-                self._restarted.pop(tracked.mac, None)
-            elif error.rejected and last is not None:
+            if error.rejected:
                 self._restarted[tracked.mac] = last
             raise
         finally:

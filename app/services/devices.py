@@ -11,6 +11,7 @@ from app.errors import DeviceBadPayload, Invalid, NothingToImprint
 from app.events import DeviceDeleted, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.mac import normalise_mac, spelled
+from app.miners.readings import ADDED_FIELDS
 from app.miners.redaction import redact
 from app.miners.telemetry import MEASURED_FIELDS
 from app.models import Device, Found, MacSource
@@ -19,7 +20,7 @@ from app.services.fleet import Fleet, Tracked
 from app.services.monitoring import Monitoring
 
 # Not kept of what a client sends back: what we add, and what only the miner itself may say.
-_UNSTORED = frozenset({"frequencyOptions", "coreVoltageOptions", "macAddr"})
+_UNSTORED = ADDED_FIELDS | {"macAddr"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from gevent.lock import RLock
 
-from app.clock import Clock, iso
+from app.clock import Clock
 from app.store.documents import Documents
 
 log = logging.getLogger(__name__)
@@ -55,8 +55,7 @@ class Journal:
             number = self._next(mac)
             entry = {
                 "id": str(number),
-                "at": iso(self._clock.now()),
-                "tick": self._clock.moment().tick,
+                **self._clock.stamp(),
                 "mac": mac,
                 "actor": origin.actor,
                 "job": origin.job,

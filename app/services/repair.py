@@ -9,7 +9,7 @@ from typing import Any
 
 import gevent
 
-from app.clock import Clock, iso, stored_moment
+from app.clock import Clock, stored_moment
 from app.errors import Invalid, PlutoError
 from app.events import DeviceDeleted, DriftChanged, EventBus
 from app.miners.telemetry import flag
@@ -101,7 +101,7 @@ class RepairService:
         if elapsed is not None and elapsed < EVERY_SECONDS:
             log.warning("a device drifted again soon after it was repaired; left alone", extra={"mac": tracked.mac})
             return
-        self._documents.put(tracked.mac, {"at": iso(self._clock.now()), "tick": now.tick})
+        self._documents.put(tracked.mac, self._clock.stamp())
         gevent.spawn(self._by_itself, tracked, rows)
 
     def _by_itself(self, tracked: Tracked, rows: tuple[Drift, ...]) -> None:

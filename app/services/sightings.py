@@ -131,8 +131,7 @@ class Sightings:
 
     def _is_where_known(self, found: Found) -> bool:
         """A cached reading renews an entry, but does not bring one back to an address that the miner has left."""
-        known = found.mac and found.source is MacSource.CACHE and self._known_ip(found.mac)
-        return known == found.ip or (known is None and found.source is MacSource.CACHE)
+        return found.source is MacSource.CACHE and self._known_ip(str(found.mac)) in (None, found.ip)
 
     def _log_doubles(self, met: list[Found]) -> None:
         """Two miners that claim one MAC: once per MAC."""

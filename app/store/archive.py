@@ -136,9 +136,7 @@ def _from_line(line: Mapping[str, Any]) -> Entry:
     if key is None:
         raise ValueError("a line without a key")
     withheld = line.get("withheld", [])
-    if not isinstance(line["db"], str) or not isinstance(withheld, list):
-        raise ValueError("a line of something else")
-    if not all(isinstance(path, str) for path in withheld):
+    if not isinstance(withheld, list) or not all(isinstance(text, str) for text in (line["db"], *withheld)):
         raise ValueError("a line of something else")
     return Entry(line["db"], key, _bytes_of("value", line), tuple(withheld))
 

@@ -1,6 +1,5 @@
 """Peers that take many connections, from another process: the others are served as before."""
 
-import gc
 import resource
 import socket
 import time
@@ -21,7 +20,6 @@ PLACES = 2400  # as gunicorn.conf.py has it
 @pytest.fixture
 def serve_with_places():
     servers = []
-    gc.collect()
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, files[1]), files[1]))  # gunicorn.conf.py does the same
 

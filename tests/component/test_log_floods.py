@@ -1,6 +1,5 @@
 """One miner's log, whatever it sends from a process of its own, delays nobody: the event loop, `/healthz`, polls."""
 
-import gc
 import time
 
 import gevent
@@ -30,8 +29,6 @@ def flooded(make_fleet, make_service):
         by_hand = {"devices": [{"mac": MAC, "ip": f"127.0.0.1:{port}"}]}
         service.ok(service.client.put("/devices/imprint", json=by_hand))
         service.await_status("online", MAC, *fleet)
-        # The objects of other tests are no part of the service: a full collection among them takes 60 to 100 ms.
-        gc.collect()
         return service, fleet.miners[0]
 
     yield build

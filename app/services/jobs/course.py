@@ -8,7 +8,7 @@ from typing import Any
 
 from gevent.event import Event
 
-from app.clock import Clock, iso
+from app.clock import Clock
 from app.errors import StoreError
 from app.events import EventBus, JobUpdated
 from app.services.jobs.model import Job, JobState, Step, StepState, shown
@@ -74,7 +74,8 @@ class Course:
 
     def put(self, step: Step, state: StepState, **changes: Any) -> Step:
         """The step's next state, on disk when it returns."""
-        step = replace(step, state=state, at=iso(self._clock.now()), tick=self._clock.moment().tick, **changes)
+        stamp = self._clock.stamp()
+        step = replace(step, state=state, at=stamp["at"], tick=stamp["tick"], **changes)
         self._kept(lambda: self._store.save_step(self.job, step))
         self.job.steps[step.mac] = step
         device = {"mac": step.mac, "state": shown(state), "reason": step.reason}
@@ -84,7 +85,8 @@ class Course:
     def to(self, state: JobState, reason: str | None = None) -> None:
         """The job's next state, on disk when it returns."""
         self.job.state, self.job.reason = state, reason
-        self.job.updated_at, self.job.tick = iso(self._clock.now()), self._clock.moment().tick
+        stamp = self._clock.stamp()
+        self.job.updated_at, self.job.tick = stamp["at"], stamp["tick"]
         self._kept(lambda: self._store.save(self.job))
         self._events.publish(JobUpdated(self.job.id, str(state), self.job.counts, None))
 

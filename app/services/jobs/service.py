@@ -10,7 +10,7 @@ from dataclasses import replace
 import gevent
 from gevent.lock import RLock
 
-from app.clock import Clock, iso
+from app.clock import Clock
 from app.errors import DevicesBusy, Invalid, JobNotFound, KeyReused
 from app.events import EventBus
 from app.identifiers import uuid7_after
@@ -99,10 +99,10 @@ class Jobs:
         """A job that is neither stored nor started. Raises Invalid when nothing of it could be done."""
         chosen = select(self._fleet.all(), devices)
         validate(request, len(chosen))
-        now = self._clock.moment()
-        at = iso(self._clock.now())
+        stamp = self._clock.stamp()
+        at = stamp["at"]
         job_id = uuid7_after(max(self._jobs, default=None), self._clock.now(), self._random(8))
-        job = Job(job_id, request, actor, at, at, {}, tick=now.tick)
+        job = Job(job_id, request, actor, at, at, {}, tick=stamp["tick"])
         if request.action is Action.APPLY_PRESET:
             job.preset = self._hands.preset(request.preset_uuid or "")
         planned = {tracked.mac: self._planned(job, tracked) for tracked in chosen}

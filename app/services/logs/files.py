@@ -64,9 +64,8 @@ def _private(path: str, flags: int) -> int:
 
 
 class LogFiles:
-    """Owns the open files and the place in each log up to which it is written. `lost`: lines that no file has. Lines
-    wait in the ring while the disk
-    takes none, and are written when it does again; what the ring lost until then is said."""
+    """Owns the open files and the place in each log up to which it is written. Lines wait in the ring
+    while the disk takes none, and are written when it does again. `lost`: lines that the ring lost until then."""
 
     def __init__(
         self,
