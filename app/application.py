@@ -10,13 +10,13 @@ from prometheus_flask_exporter import PrometheusMetrics
 from app.blueprints import admin, dashboards, devices, discovery, drift, jobs, logs, presets, system, web
 from app.blueprints.base import Api, OrjsonProvider
 from app.blueprints.errors import register_errors
-from app.blueprints.sockets import Sockets, is_engine_io
 from app.draining import Drain
 from app.events import Stopping
 from app.runtime import Runtime
 from app.security.bodies import MAX_BODY
 from app.security.guard import Guard
 from app.settings import Settings
+from app.socketio.server import Sockets, is_engine_io
 from app.version import VERSION
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from app.errors import StoreError
 
 if TYPE_CHECKING:
-    from app.services.fleet import Tracked
+    from app.services.devices.fleet import Tracked
 
 log = logging.getLogger(__name__)
 

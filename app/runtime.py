@@ -24,51 +24,51 @@ from app.miners.redaction import clean_info
 from app.models import Reading, Status
 from app.schemas.device import DeviceEncoder
 from app.services.backup import Backups
-from app.services.builtin_discovery import BuiltinDiscovery
-from app.services.commands import Commands
-from app.services.conflicts import Conflicts
+from app.services.configuration.commands import Commands
+from app.services.configuration.desired_state import Intents
+from app.services.configuration.drift import DriftService
+from app.services.configuration.drift_repair import RepairService
+from app.services.configuration.journal import Journal
+from app.services.configuration.presets import Presets
+from app.services.configuration.service import SystemSettings
+from app.services.configuration.writer import MinerSettings
 from app.services.dashboards.delivery import ApiDelivery, Delivery, FileDelivery
 from app.services.dashboards.publisher import Publisher
 from app.services.dashboards.records import Boards
 from app.services.dashboards.service import Dashboards
 from app.services.dashboards.templates import Templates
-from app.services.devices import DeviceService
-from app.services.discovery import DiscoveryService, DiscoverySource
-from app.services.drift import DriftService
-from app.services.external_discovery import ExternalDiscovery
-from app.services.fleet import Fleet, Tracked
+from app.services.devices.conflicts import Conflicts
+from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.monitoring import Monitoring
+from app.services.devices.poller import Poller
+from app.services.devices.relocation import Relocation
+from app.services.devices.service import DeviceService
+from app.services.devices.witness import Witness
+from app.services.devices.write_behind import WriteBehind
+from app.services.discovery.builtin import BuiltinDiscovery
+from app.services.discovery.external import ExternalDiscovery
+from app.services.discovery.locator import Locator
+from app.services.discovery.mdns import MdnsBrowser
+from app.services.discovery.neighbours import NeighbourTable
+from app.services.discovery.scanner import Scanner
+from app.services.discovery.service import DiscoveryService, DiscoverySource
+from app.services.discovery.sightings import Sightings
+from app.services.discovery.subnets import WIDEST_PREFIX, around, default_subnets, own_addresses
 from app.services.health import Health
-from app.services.intents import Intents
-from app.services.jobs.hands import Hands
+from app.services.jobs.device_actions import Hands
 from app.services.jobs.service import Jobs
 from app.services.jobs.store import JobStore
-from app.services.journal import Journal
-from app.services.locator import Locator
+from app.services.logs.backfill import PastLogs
+from app.services.logs.device_access import Doorway
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.doorway import Doorway
-from app.services.logs.figures import log_families
 from app.services.logs.files import LogFiles
 from app.services.logs.hub import LogHub
-from app.services.logs.past import PastLogs
 from app.services.logs.policy import LogPolicy, State
 from app.services.logs.reader import Reader
 from app.services.logs.service import LogService
 from app.services.loop_lag import LoopLag
-from app.services.mdns import MdnsBrowser
-from app.services.metrics import Metrics
-from app.services.monitoring import Monitoring
-from app.services.neighbours import NeighbourTable
-from app.services.poller import Poller
-from app.services.presets import Presets
-from app.services.relocation import Relocation
-from app.services.repair import RepairService
-from app.services.scanner import Scanner
-from app.services.settings import MinerSettings
-from app.services.sightings import Sightings
-from app.services.subnets import WIDEST_PREFIX, around, default_subnets, own_addresses
-from app.services.system_settings import SystemSettings
-from app.services.witness import Witness
-from app.services.write_behind import WriteBehind
+from app.services.metrics.exporter import Metrics
+from app.services.metrics.log_metrics import log_families
 from app.settings import Settings, secret
 from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository

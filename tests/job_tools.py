@@ -12,9 +12,9 @@ from house import Service
 
 from app.clock import Clock
 from app.events import JobUpdated
+from app.services.configuration.journal import Journal
 from app.services.jobs.model import Job
 from app.services.jobs.store import JobStore
-from app.services.journal import Journal
 from app.store.database import Database
 from app.store.documents import Documents
 from simulator import Miner

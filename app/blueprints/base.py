@@ -21,7 +21,7 @@ from app.security.tokens import CALLER, Caller, Scope
 
 if TYPE_CHECKING:
     from app.runtime import Runtime
-    from app.services.fleet import Tracked
+    from app.services.devices.fleet import Tracked
 
 JSON = "application/json"
 

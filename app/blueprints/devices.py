@@ -16,7 +16,7 @@ from app.schemas.device import (
     ListenSchema,
     SearchSchema,
 )
-from app.services.devices import Edit
+from app.services.devices.service import Edit
 
 blueprint = Blueprint("devices", __name__, url_prefix="/devices", description="Imprinted miners")
 

@@ -17,8 +17,8 @@ from app.schemas.system import (
     changed_on_the_wire,
     options_on_the_wire,
 )
-from app.services.journal import Origin
-from app.services.system_settings import SystemRequest
+from app.services.configuration.journal import Origin
+from app.services.configuration.service import SystemRequest
 
 blueprint = Blueprint("system", __name__, url_prefix="/devices", description="What is asked of one miner")
 

@@ -21,8 +21,8 @@ from app.miners.options import labelled, with_present
 from app.miners.telemetry import number, status_detail
 from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, StrictBoolean, envelope
 from app.schemas.info import without_empty_texts
-from app.services.drift_rules import Cause
-from app.services.fleet import Tracked
+from app.services.configuration.drift_rules import Cause
+from app.services.devices.fleet import Tracked
 from app.throttle import throttled
 
 # Devices in one piece of a list: half a megabyte, and 3 ms where all are encoded anew.

@@ -14,8 +14,8 @@ from app.miners.setting_changes import MAX_LISTED
 from app.schemas.base import BaseSchema, Fields, StrictBoolean, envelope
 from app.schemas.device import DeviceSchema, device_on_the_wire
 from app.schemas.info import without_empty_texts
-from app.services.fleet import Tracked
-from app.services.outcomes import Applied
+from app.services.configuration.results import Applied
+from app.services.devices.fleet import Tracked
 
 _RESTART = {"description": "Restart the miner if a change needs it"}
 _OVERCLOCK = {

@@ -5,9 +5,13 @@ import gevent
 import pytest
 from fakes import FakeClock, eventually
 
-from app.blueprints.log_feeds import Feed
 from app.miners.log_lines import LogLine
-from app.services.jobs.hands import Hands
+from app.services.devices.monitoring import Monitoring
+from app.services.devices.relocation import Relocation
+from app.services.devices.witness import Witness
+from app.services.devices.write_behind import WriteBehind
+from app.services.discovery.subnets import around
+from app.services.jobs.device_actions import Hands
 from app.services.jobs.model import Action, Request
 from app.services.jobs.service import Jobs
 from app.services.jobs.store import JobStore
@@ -16,11 +20,7 @@ from app.services.logs.device_log import DeviceLog
 from app.services.logs.files import LogFiles
 from app.services.logs.policy import LogPolicy, State
 from app.services.logs.reader import Reader
-from app.services.monitoring import Monitoring
-from app.services.relocation import Relocation
-from app.services.subnets import around
-from app.services.witness import Witness
-from app.services.write_behind import WriteBehind
+from app.socketio.feeds import Feed
 from app.store.documents import Documents
 
 

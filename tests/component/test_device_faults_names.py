@@ -14,7 +14,7 @@ from markupsafe import escape
 from app.logging import JsonFormatter
 from app.miners.redaction import clean_hostname
 from app.models import Device
-from app.services.exposition import plain
+from app.services.metrics.text_format import plain
 from simulator import swap
 
 MAC = "02:00:5e:00:00:77"

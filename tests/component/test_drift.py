@@ -5,7 +5,7 @@ from fakes import eventually
 from job_tools import finished, patches, posts, run, states
 
 from app.events import DriftChanged
-from app.services.drift_rules import OWN_CHANGE_SECONDS
+from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
 from simulator import Timings
 
 # Fake time stands still while a write is read back, so the miners' write queue must not need any.

@@ -15,8 +15,8 @@ from gevent import subprocess
 from job_tools import finished, job, on_disk, patches, posts, put_on_disk, reasons, run, start, states
 
 from app.clock import iso
+from app.services.configuration.journal import Origin
 from app.services.jobs.model import Action, Captured, Job, JobState, Request, Step, StepState
-from app.services.journal import Origin
 
 TESTS = Path(__file__).parent.parent
 CHILD = TESTS / "job_child.py"

@@ -6,8 +6,8 @@ from fakes import eventually
 from writing import patch, patches, pool_of, rows
 
 from app.clock import Clock
-from app.services.intents import Intents
-from app.services.journal import KEPT, Journal, Origin
+from app.services.configuration.desired_state import Intents
+from app.services.configuration.journal import KEPT, Journal, Origin
 from app.store.database import Database
 from app.store.documents import Documents
 

@@ -13,7 +13,7 @@ from fakes import FakeClock
 from house import Service
 from job_tools import run
 
-from app.services.drift_rules import OWN_CHANGE_SECONDS
+from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
 from simulator import Fleet, Timings
 
 # Fake time stands still while a write is read back, so the miners' write queue must not need any.

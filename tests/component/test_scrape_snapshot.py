@@ -12,8 +12,8 @@ from app.clock import Clock
 from app.events import EventBus
 from app.miners.redaction import redact
 from app.models import Device, Observation, Reading, Status
-from app.services.fleet import Fleet
-from app.services.metrics import Metrics
+from app.services.devices.fleet import Fleet
+from app.services.metrics.exporter import Metrics
 from app.store.database import Database
 from app.store.devices import DeviceRepository
 

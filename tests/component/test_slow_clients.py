@@ -8,7 +8,7 @@ from fakes import eventually
 from log_house import FAST, Listener, await_audience, numbers
 from websocket import create_connection
 
-from app.blueprints import backpressure
+from app.socketio import backpressure
 
 
 @pytest.fixture

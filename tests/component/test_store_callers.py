@@ -15,10 +15,10 @@ from store_tools import full_disk, rows_of
 
 from app.errors import StoreFull
 from app.events import DeviceDeleted, EventBus
-from app.services.drift_rules import OWN_CHANGE_SECONDS
+from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
+from app.services.configuration.journal import Origin
+from app.services.configuration.presets import MAX_PRESETS
 from app.services.jobs.service import KEPT_STEPS
-from app.services.journal import Origin
-from app.services.presets import MAX_PRESETS
 from simulator import Timings
 
 A, B = "02:00:5e:00:00:01", "02:00:5e:00:00:02"

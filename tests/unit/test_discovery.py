@@ -20,14 +20,14 @@ from app.miners.address import Address, AddressRule
 from app.miners.client import Miners
 from app.miners.redaction import redact
 from app.models import Found, Reading
-from app.services.builtin_discovery import BuiltinDiscovery
-from app.services.discovery import DiscoveryService
-from app.services.external_discovery import ExternalDiscovery
-from app.services.locator import Locator
-from app.services.matching import Partial, Query
-from app.services.neighbours import NeighbourTable
-from app.services.scanner import Scanner
-from app.services.sightings import Sightings, identified, without_doubles
+from app.services.discovery.builtin import BuiltinDiscovery
+from app.services.discovery.external import ExternalDiscovery
+from app.services.discovery.filters import Partial, Query
+from app.services.discovery.locator import Locator
+from app.services.discovery.neighbours import NeighbourTable
+from app.services.discovery.scanner import Scanner
+from app.services.discovery.service import DiscoveryService
+from app.services.discovery.sightings import Sightings, identified, without_doubles
 from app.store.database import Database
 from app.store.discovered import DiscoveredRepository
 from simulator import Fleet, MinerSpec, swap

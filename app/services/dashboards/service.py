@@ -15,8 +15,8 @@ from gevent.event import Event
 from app.clock import Clock
 from app.errors import DashboardUnsettled, GrafanaError, StoreError
 from app.events import DeviceDeleted, DeviceObserved, EventBus
-from app.services.dashboards.agenda import Agenda
 from app.services.dashboards.boards import OVERVIEW_NAME, OVERVIEW_UID, Board, device_uid, new_board
+from app.services.dashboards.due_queue import Agenda
 from app.services.dashboards.publisher import Publisher
 from app.services.dashboards.records import Boards
 from app.services.dashboards.retry import SLOWEST_SECONDS, Circuit

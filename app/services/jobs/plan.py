@@ -12,7 +12,7 @@ from app.miners.dialect_kinds import normal_somewhere
 from app.miners.dialects import NERDOS, dialect_of
 from app.miners.mac import normalise_mac
 from app.miners.settings import SETTINGS, Change
-from app.services.fleet import Tracked
+from app.services.devices.fleet import Tracked
 from app.services.jobs.model import IN_DOUBT, Action, Job, JobState, Request, Step, StepState
 
 _PERCENT = re.compile(r"(\d{1,3})%")

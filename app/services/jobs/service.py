@@ -14,11 +14,11 @@ from app.clock import Clock
 from app.errors import DevicesBusy, Invalid, JobNotFound, KeyReused
 from app.events import EventBus
 from app.identifiers import uuid7_after
-from app.services.fleet import Fleet, Tracked
-from app.services.jobs.budget import RestartBudget
-from app.services.jobs.hands import Hands
+from app.services.devices.fleet import Fleet, Tracked
+from app.services.jobs.device_actions import Hands
 from app.services.jobs.model import ENDED, WRITING, Action, Job, Patience, Request, Step, StepState
 from app.services.jobs.plan import Selector, in_waves, rows, select, validate
+from app.services.jobs.restart_budget import RestartBudget
 from app.services.jobs.runner import STOP_SECONDS, Runner
 from app.services.jobs.steps import sentence
 from app.services.jobs.store import JobStore

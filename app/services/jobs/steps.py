@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, TypeVar
 from app.errors import DeviceError, DeviceStatus, Invalid, MinerTookNothing, PlutoError, TooSoon
 from app.miners.settings import SETTINGS
 from app.models import Reading
-from app.services.jobs.budget import RestartBudget
-from app.services.jobs.check import Health, booted_since, judge
-from app.services.jobs.course import Course
-from app.services.jobs.hands import Hands
+from app.services.configuration.journal import Origin
+from app.services.configuration.results import Applied
+from app.services.jobs.device_actions import Hands
+from app.services.jobs.health_check import Health, booted_since, judge
 from app.services.jobs.model import WRITING, Action, Job, Step, StepState
 from app.services.jobs.plan import rows
-from app.services.journal import Origin
-from app.services.outcomes import Applied
+from app.services.jobs.progress import Course
+from app.services.jobs.restart_budget import RestartBudget
 
 if TYPE_CHECKING:
-    from app.services.fleet import Tracked
+    from app.services.devices.fleet import Tracked
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from gevent.event import Event
 
 from app.clock import Clock
 from app.events import DeviceDeleted, DeviceFailed, DeviceObserved, DeviceRemoved, EventBus, MinerMissing
-from app.services.fleet import Fleet, Tracked
+from app.services.devices.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.policy import State
 from app.services.logs.reader import GOODBYE_SECONDS, Reader
