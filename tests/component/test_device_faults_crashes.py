@@ -57,7 +57,7 @@ class TrappedPoller:
 
 
 @pytest.fixture
-def home(make_fleet, make_service, clock):
+def live_testbed(make_fleet, make_service, clock):
     """Four miners that nobody monitors yet."""
     fleet = make_fleet("2.12", "2.15", "2.4", "nerd", clock=clock.monotonic)
     service = make_service(fleet, clock=clock, auto_listen=False, poll_interval=0.5)
@@ -66,9 +66,9 @@ def home(make_fleet, make_service, clock):
 
 
 @pytest.fixture
-def monitored(home):
+def monitored(live_testbed):
     """`monitored(poller=.., chance=..)`: the service's monitoring, made with these instead."""
-    service, fleet = home
+    service, fleet = live_testbed
     runtime, made = service.runtime, []
 
     def watch(poller=None, chance=lambda: 0.5):
@@ -91,8 +91,8 @@ def crashes(service):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), gevent.Timeout(1), RecursionError()])
-def test_a_poll_that_breaks_costs_its_device_a_moment_and_the_others_nothing(home, monitored, error):
-    service, (victim, *healthy) = home
+def test_a_poll_that_breaks_costs_its_device_a_moment_and_the_others_nothing(live_testbed, monitored, error):
+    service, (victim, *healthy) = live_testbed
     poller = TrappedPoller(service.runtime.poller, victim.mac)
     monitoring = monitored(poller=poller)
     before = {miner.mac: service.observed(miner.mac) for miner in (victim, *healthy)}
@@ -105,9 +105,9 @@ def test_a_poll_that_breaks_costs_its_device_a_moment_and_the_others_nothing(hom
     assert monitoring.healthy
 
 
-def test_a_loop_that_crashes_again_and_again_begins_ever_later(home, monitored):
+def test_a_loop_that_crashes_again_and_again_begins_ever_later(live_testbed, monitored):
     """The bug is in the planning of the next poll, where nothing catches it."""
-    service, (one, *_) = home
+    service, (one, *_) = live_testbed
     chance = Trap(lambda: 0.5)
     monitoring = monitored(chance=chance)
     tracked = service.runtime.fleet.get(one.mac)
@@ -122,8 +122,8 @@ def test_a_loop_that_crashes_again_and_again_begins_ever_later(home, monitored):
     assert monitoring.healthy
 
 
-def test_a_loop_that_crashes_can_be_stopped(home, monitored):
-    service, _ = home
+def test_a_loop_that_crashes_can_be_stopped(live_testbed, monitored):
+    service, _ = live_testbed
     chance = Trap(lambda: 0.5, *[ZeroDivisionError()] * 1000)
     monitoring = monitored(chance=chance)
     service.round(2)
@@ -134,8 +134,8 @@ def test_a_loop_that_crashes_can_be_stopped(home, monitored):
     assert chance.calls == calls
 
 
-def test_the_search_for_lost_miners_goes_on(home):
-    service, (miner, *_) = home
+def test_the_search_for_lost_miners_goes_on(live_testbed):
+    service, (miner, *_) = live_testbed
     runtime, counted = service.runtime, []
     locate = Trap(runtime.discovery.locate, ValueError("a bug"), ValueError("again"))
     runtime.monitoring.watch(runtime.fleet.all())
@@ -190,8 +190,8 @@ def test_log_files_go_on_being_written(tmp_path):
     files.stop()
 
 
-def test_a_reader_of_logs_goes_on(home):
-    service, (miner, *_) = home
+def test_a_reader_of_logs_goes_on(live_testbed):
+    service, (miner, *_) = live_testbed
     tracked = service.runtime.fleet.get(miner.mac)
 
     class Stream:
@@ -248,8 +248,8 @@ class Disk:
         self._database.write(*args, **kwargs)
 
 
-def test_a_job_that_could_not_even_note_its_end_goes_on(home):
-    service, (miner, *_) = home
+def test_a_job_that_could_not_even_note_its_end_goes_on(live_testbed):
+    service, (miner, *_) = live_testbed
     runtime, disk = service.runtime, Disk(service.runtime.database)
     hands = Hands(
         runtime.fleet, runtime.commands, runtime.miner_settings, runtime.presets, runtime.intents, runtime.journal

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from fake_grafana import FakeGrafana
 from fakes import FakeClock
-from house import Service
-from job_tools import run
+from job_helpers import run
+from testbed import Service
 
 from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
 from simulator import Fleet, Timings

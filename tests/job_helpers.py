@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fakes import FakeClock, eventually
-from house import Service
+from testbed import Service
 
 from app.clock import Clock
 from app.events import JobUpdated

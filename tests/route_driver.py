@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from canaries import Canaries, SecretEchoMiner, bodies_of
 from fakes import eventually
-from hostile import framed
-from house import Service
-from telltale import Canaries, Telltale, bodies_of
+from hostile_miner import framed
+from testbed import Service
 
 from app.security.events import EVENTS
 
@@ -163,7 +163,7 @@ def every_event(browser: Any, watcher: Watcher) -> None:
     browser.emit("enableLogsListening")
 
 
-def fail_in_every_way(driver: Driver, miner: Telltale) -> None:
+def fail_in_every_way(driver: Driver, miner: SecretEchoMiner) -> None:
     """Commands and writes first, which are quoted back; then polls, until the miner is offline."""
     new = driver.new
     texts = [b"wifiPass=%s", b'Wrong API input: {"stratumPassword": "%s"}', b"<p>password: %s</p>"]
@@ -187,7 +187,7 @@ def fail_in_every_way(driver: Driver, miner: Telltale) -> None:
     miner.failing = {}
 
 
-def _quote_what_was_sent(driver: Driver, miner: Telltale) -> None:
+def _quote_what_was_sent(driver: Driver, miner: SecretEchoMiner) -> None:
     """In words from which nobody could tell that it is a password."""
     for status in (b"400 Bad Request", b"500 Oops"):
         sent = driver.new("sent, and quoted without its name")

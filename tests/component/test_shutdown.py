@@ -10,7 +10,7 @@ import pytest
 import requests
 import socketio
 from fakes import eventually
-from house import Service
+from testbed import Service
 from websocket import ABNF, create_connection
 
 from app.draining import PATIENCE_SECONDS
@@ -20,8 +20,8 @@ GOING_AWAY = 1001
 
 
 @pytest.fixture
-def at_home(home, serve) -> tuple[Service, Fleet, str]:
-    service, fleet = home("2.12", "2.12")
+def at_home(live_testbed, serve) -> tuple[Service, Fleet, str]:
+    service, fleet = live_testbed("2.12", "2.12")
     return service, fleet, serve(service)
 
 

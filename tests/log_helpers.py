@@ -11,7 +11,7 @@ from typing import Any
 import socketio
 import websocket
 from fakes import Peer, eventually
-from house import Service
+from testbed import Service
 
 from app.miners.log_stream import StreamTimes
 from app.services.logs.policy import LogPolicy

@@ -11,10 +11,10 @@ from typing import Any
 
 import gevent
 import orjson
+from answer_mutations import BODIES
 from fakes import Peer, reset
-from hostile import framed
-from log_house import accepted
-from mutation import BODIES
+from hostile_miner import framed
+from log_helpers import accepted
 
 WORD = re.compile(r"cnry\d{4}[0-9a-f]{8}")
 
@@ -55,7 +55,7 @@ def files_below(folder: Path) -> Iterable[tuple[Path, bytes]]:
             yield path, path.read_bytes()
 
 
-class Telltale(Peer):
+class SecretEchoMiner(Peer):
     """A miner that answers everything, with a secret in each place where one could be. `like`: whose fields and
     settings it has. What it is told to set it sets. `failing`: what it answers instead, by (method, path)."""
 

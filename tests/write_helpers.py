@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from house import Service
+from testbed import Service
 from werkzeug.test import TestResponse
 
 from simulator import Miner

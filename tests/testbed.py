@@ -1,4 +1,4 @@
-"""A home with the service in it: Pluto started in this process, over simulated miners, as the tests ask and read it."""
+"""The testbed: the service, started in this process, and simulated miners, with the requests of the tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from app.events import DeviceFailed, DeviceObserved, DeviceRemoved
 from app.settings import Settings
 from simulator import Miner
 
-HOUSE = IPv4Network("127.80.0.0/27")
+MINER_NETWORK = IPv4Network("127.80.0.0/27")
 LOOPBACK = (IPv4Network("127.0.0.0/8"),)
 
 

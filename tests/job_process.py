@@ -1,4 +1,4 @@
-"""The real service in a process of its own, to be killed: `job_child.py {"settings": .., "devices": [[mac, ip]], ..}`.
+"""The real service in its own process, to be killed: `job_process.py {"settings": .., "devices": [[mac, ip]], ..}`.
 
 Starts the `job` unless its store has one, says `running`, then says the job once it is over.
 """
@@ -13,7 +13,7 @@ from ipaddress import IPv4Network  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 import gevent  # noqa: E402
-from house import Service  # noqa: E402
+from testbed import Service  # noqa: E402
 
 from app.settings import Settings  # noqa: E402
 
