@@ -27,14 +27,15 @@ from app.errors import (
     DeviceTimeout,
 )
 from app.miners.address import Address
+from app.miners.cleaning import clean_info
 from app.miners.dialects import dialect_of, is_miner
 from app.miners.fields import known_fields
 from app.miners.http import CONNECT_SECONDS, Connection, Reply
-from app.miners.log_redaction import MAX_QUOTABLE, quotable
 from app.miners.mac import normalise_mac
 from app.miners.options import Board, board_from_asic
-from app.miners.redaction import clean_info, redact, secret_texts
 from app.models import Reading
+from app.redaction.objects import redact, secret_texts
+from app.redaction.text import MAX_QUOTABLE, quotable, redact_texts
 from app.throttle import yield_if_due
 
 INFO = "/api/system/info"
@@ -255,18 +256,9 @@ def _answer(reply: Reply) -> Answer:
         body = orjson.loads(reply.body)
         if isinstance(body, dict) and isinstance(body.get("message"), str):
             return quotable(body["message"])
-        return _without_secrets(redact({"answer": body})["answer"])
+        return redact_texts(redact({"answer": body})["answer"])
     except (orjson.JSONDecodeError, DeviceBadPayload):
         return _text(reply)
-
-
-def _without_secrets(value: Any) -> Any:
-    """Redact the texts of a JSON value, whose secret keys are gone already."""
-    if isinstance(value, dict):
-        return {quotable(key): _without_secrets(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(each) for each in value]
-    return quotable(value) if isinstance(value, str) else value
 
 
 def _text(reply: Reply, secrets: Sequence[str] = ()) -> str:

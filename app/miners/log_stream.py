@@ -17,8 +17,8 @@ from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutExcep
 from app.clock import Clock
 from app.errors import DeviceDropped, DeviceError, DeviceTimeout
 from app.miners.address import Address
-from app.miners.log_redaction import quotable
 from app.miners.log_transport import Frames, Transport, connect
+from app.redaction.text import quotable
 
 PATH = "/api/ws"
 _PAYLOADS = frozenset({ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_CONT})

@@ -14,7 +14,6 @@ from typing import Any
 from app.miners.dialect_kinds import normal
 from app.miners.dialects import AXEOS_2_15, NERDOS, Dialect, dialect_of
 from app.miners.readings import READINGS, SET_ELSEWHERE
-from app.miners.redaction import is_secret
 from app.miners.setting_kinds import MASK, Value
 from app.miners.setting_lists import Flat, is_unset, without_lists
 from app.miners.settings import (
@@ -35,6 +34,7 @@ from app.miners.settings import (
     slot_of,
 )
 from app.miners.telemetry import flag
+from app.redaction.words import is_secret
 
 POOLS = frozenset((*POOL_KEYS, *FALLBACK_KEYS))
 # What overheating changes. A client's object from before it would undo that.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from app.clock import Clock, iso
+from app.redaction.records import without_secrets
 from app.store.archive import Entry, packed
 from app.store.database import Database
 from app.store.schema import KEY, version_of
 from app.store.stores import Stores
-from app.store.withheld import without_secrets
 from app.version import VERSION
 
 

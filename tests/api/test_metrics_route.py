@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.miners.redaction import redact
 from app.miners.telemetry import MEASURED_FIELDS
 from app.models import Observation, Reading, Status
+from app.redaction.objects import redact
 from simulator import GENERATIONS
 
 OVERVIEW = ["total_hardware", "hardware_online", "hardware_offline", "total_hashrate", "average_hashrate",

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from app.logging import JsonFormatter
-from app.miners.redaction import clean_hostname
+from app.miners.cleaning import clean_hostname
 from app.models import Device
 from app.services.metrics.text_format import plain
 from simulator import swap

@@ -16,7 +16,7 @@ from app.clients import discovery_service
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.errors import DiscoveryFailed
 from app.miners.address import AddressRule
-from app.miners.redaction import clean_info
+from app.miners.cleaning import clean_info
 
 RULE = AddressRule([Net("192.168.0.0/16"), Net("127.0.0.0/8")])
 ROW = {

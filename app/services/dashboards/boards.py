@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from app.miners.redaction import clean_hostname
+from app.miners.cleaning import clean_hostname
 
 OVERVIEW_UID = "pluto-overview"
 OVERVIEW_NAME = "overview"

@@ -12,9 +12,9 @@ from app.events import DeviceDeleted, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.mac import normalise_mac, spelled
 from app.miners.readings import ADDED_FIELDS
-from app.miners.redaction import redact
 from app.miners.telemetry import MEASURED_FIELDS
 from app.models import Device, Found, MacSource
+from app.redaction.objects import redact
 from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.monitoring import Monitoring

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.miners.redaction import is_secret
+from app.redaction.words import is_secret
 from app.throttle import yield_if_due
 
 # Written without secrets; what looks like one there is the name of a setting, or a published dashboard's link.

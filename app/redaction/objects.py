@@ -3,27 +3,17 @@ the answer."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
 from app.errors import DeviceBadPayload
+from app.redaction.words import is_secret
 
 MAX_DEPTH = 32
-MAX_HOSTNAME = 64
 USUAL_KEYS, USUAL_LETTERS = 256, 4096
 
-_SECRET = re.compile(r"(?i)(pass(word|wd|phrase)?|pwd|psk|secret|token|otp|(api|secret|private)[_-]?key)s?\d*$")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
-
 _CONTAINERS = (dict, list)
-
-
-def is_secret(key: str) -> bool:
-    """Whether a value under this key may be a password or token, in any spelling: `wifiPass`,
-    `fallbackStratumPassword`, `api_key2`."""
-    return _SECRET.search(key) is not None
 
 
 def redact(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -74,17 +64,3 @@ def _looked_up(keys: tuple[str, ...]) -> tuple[str, ...]:
 
 # A miner sends the same keys every five seconds; looking at each anew costs 30 of a poll's 300 microseconds.
 _remembered = lru_cache(maxsize=64)(_looked_up)
-
-
-def clean_hostname(value: object) -> str:
-    """At most 64 characters, none of them a control or text-direction character; "" when it is no text."""
-    return _CONTROL.sub("", value)[:MAX_HOSTNAME] if isinstance(value, str) else ""
-
-
-def clean_info(body: Mapping[str, Any]) -> dict[str, Any]:
-    """What may be kept of a device's answer, whoever hands it on: `redact` with a harmless hostname. Raises
-    DeviceBadPayload."""
-    info = redact(body)
-    if "hostname" in info:
-        info["hostname"] = clean_hostname(info["hostname"])
-    return info

@@ -10,8 +10,10 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import quote, quote_plus
 
+from app.redaction.words import LINE_HINTS, SECRET_WORD_IN_TEXT
 from app.throttle import throttled
 
 REDACTED = "[redacted]"
@@ -23,32 +25,20 @@ PART_LENGTH = 4
 # The longest part of a secret's word that can stand at the end of a line and go on in the next.
 WORD_LENGTH = 64
 
-# Most lines hold none of these; looking for words costs a twentieth of looking for the patterns.
-_HINTS = (
-    *("mining.", "params", "pass", "pwd", "psk", "secret", "token", "otp", "key", "auth", "@", "//"),
-    *("credential", "user", "worker", "$bap"),
-)
 _REQUEST = re.compile(r"(?i)mining\.(authorize|submit)")
 _PARAMS = re.compile(r"(?i)params\\*[\"']?\s*[:=]\s*")
 _QUOTED_PARAMS = re.compile(r"(?i)params\\*[\"']")
 _FLAT_LIST = re.compile(r'\[((?:[^\[\]"]|"(?:[^"\\]|\\.)*")*)\]')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NO_VALUE = re.compile(r"[\s,]*")
-_SECRET_WORD = (
-    r"(?:(?<!by)(?<!com)(?<!sur)pass(?:word|wd|phrase|code|key)?|pwd"
-    # The security mode in the wifi library's lines (`security: WPA2-PSK, phy: bgn`) is no key.
-    r"|psk(?!\s*(?:,\s*(?:phy|cipher|rssi|ch|bssid)|/(?:wpa|sae|psk)|[)\]]|$))"
-    r"|secret|token|otp|(?:api|secret|private|wifi|wpa\d?|network)[ _-]?key|authorization|credential)s?"
-    r"(?:value|hash|code|str|text|data)?\d*"
-)
 # Whatever stands between the word and the value: only letters, digits and `_` go on with the word, and after `_` only
 # `:` and `=` are separators.
 _KEY = re.compile(
-    rf"(?i){_SECRET_WORD}(?:(\\*[\"']?)\s*[:=]\s*|_\w{{1,32}}(\\*[\"']?)\s*[:=]\s*|(?![A-Za-z0-9_])[\s,]*)"
+    rf"(?i){SECRET_WORD_IN_TEXT}(?:(\\*[\"']?)\s*[:=]\s*|_\w{{1,32}}(\\*[\"']?)\s*[:=]\s*|(?![A-Za-z0-9_])[\s,]*)"
     # Stratum V2: `Opening extended mining channel (user=..)`.
     r"|(?:user|worker)(?:[ _-]?(?:name|identity|id))?s?\d*(\\*[\"']?)\s*[:=]\s*"
 )
-_WORD = re.compile(f"(?i){_SECRET_WORD}")
+_WORD = re.compile(f"(?i){SECRET_WORD_IN_TEXT}")
 # The accessory display's protocol, `$BAP,SET,password,hunter22*4F`: what is not known to be harmless is redacted.
 _BAP = re.compile(
     r"(?i)\$BAP\s*,[^,]*,\s*(?!(?:frequency|asic_voltage|fan_speed|auto_fan|hashrate|temperature|vr_temperature"
@@ -84,6 +74,16 @@ def quotable(text: str, written: Iterable[str] = ()) -> str:
     redactor = Redactor()
     lines = [redactor.line(line) for line in throttled(without_values(text[:MAX_QUOTABLE], written).splitlines())]
     return "\n".join(lines).strip()[:MAX_QUOTED]
+
+
+def redact_texts(value: Any) -> Any:
+    """Return a parsed JSON value with every string and key in it redacted. Its secret keys are removed before, by
+    `redact`."""
+    if isinstance(value, dict):
+        return {quotable(key): redact_texts(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [redact_texts(each) for each in value]
+    return quotable(value) if isinstance(value, str) else value
 
 
 def without_values(text: str, secrets: Iterable[str]) -> str:
@@ -135,7 +135,7 @@ class Redactor:
         elif end and any(found.end() >= len(end) > found.start() for found in _WORD.finditer(end + text[:WORD_LENGTH])):
             return REDACTED  # the previous line ended with a secret's word, or within one
         lowered = text.lower()
-        if not any(hint in lowered for hint in _HINTS):
+        if not any(hint in lowered for hint in LINE_HINTS):
             return text
         if found := _BAP.search(text):
             self._open = 0 if _BAP_END.search(text) else 1
