@@ -16,15 +16,13 @@ import httptools
 from gevent import socket
 
 from app.errors import (
-    AddressForbidden,
     DeviceBadPayload,
     DeviceDropped,
-    DeviceForbidden,
     DeviceTimeout,
     DeviceTooLarge,
-    DeviceUnreachable,
 )
 from app.miners.address import Address
+from app.miners.tcp import describe_os_error, open_connection
 
 MAX_BODY = 256 * 1024
 CONNECT_SECONDS = 2.0
@@ -144,30 +142,11 @@ class Connection:
                 self.close()
                 if not may_retry:
                     raise DeviceDropped("The kept connection was dead") from stale
-        self._socket = self._connect()
+        self._socket = open_connection(self.address, self._check, self.connect_seconds)
         try:
             return self._over(self._socket, message, limit)
         except _Stale as stale:
             raise DeviceDropped("The connection ended without an answer") from stale
-
-    def _connect(self) -> socket.socket:
-        try:
-            self._check(self.address)
-        except AddressForbidden as error:
-            raise DeviceForbidden(str(error)) from None
-        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            opened.settimeout(self.connect_seconds)
-            opened.connect((self.address.host, self.address.port))
-            opened.settimeout(None)
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            opened.close()
-            raise DeviceUnreachable(f"{self.address} cannot be reached: {_why(error)}") from error
-        except BaseException:
-            opened.close()
-            raise
-        return opened
 
     def _over(self, opened: socket.socket, message: bytes, limit: int) -> Reply:
         """Raises _Stale when the connection dies before the first byte of the answer."""
@@ -179,7 +158,9 @@ class Connection:
             while not parse.done and (data := opened.recv(_CHUNK)):
                 parse.feed(data)
         except OSError as error:
-            raise (DeviceDropped(f"The connection broke: {_why(error)}") if parse.begun else _Stale()) from error
+            raise (
+                DeviceDropped(f"The connection broke: {describe_os_error(error)}") if parse.begun else _Stale()
+            ) from error
         finally:
             del parse.parser  # each holds the other, and so the answer, until the collector comes by
         if not parse.begun:
@@ -197,7 +178,3 @@ class Connection:
         elif method != "GET":
             lines.append("Content-Length: 0")
         return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
-
-
-def _why(error: OSError) -> str:
-    return "timed out" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()

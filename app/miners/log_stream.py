@@ -17,7 +17,8 @@ from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutExcep
 from app.clock import Clock
 from app.errors import DeviceDropped, DeviceError, DeviceTimeout
 from app.miners.address import Address
-from app.miners.log_transport import Frames, Transport, connect
+from app.miners.log_transport import Frames, Transport
+from app.miners.tcp import open_connection
 from app.redaction.text import quotable
 
 PATH = "/api/ws"
@@ -51,10 +52,11 @@ class LogStream:
         self._clock = clock
         self._times = times
         self._chance = chance
-        self._transport = Transport(connect(address, check, times.connect), clock, clock.monotonic() + times.handshake)
+        opened = open_connection(address, check, times.connect)
+        self._transport = Transport(opened, clock, clock.monotonic() + times.handshake)
         # fire_cont_frame: each piece of a fragmented message comes alone, so that nothing piles up.
         self._websocket = WebSocket(skip_utf8_validation=True, fire_cont_frame=True)
-        self._websocket.frame_buffer = Frames(self._websocket._recv, True)
+        self._websocket.frame_buffer = Frames(self._websocket.frame_buffer.recv, skip_utf8_validation=True)
         try:
             self._shake_hands()
         except BaseException:
