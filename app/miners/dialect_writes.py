@@ -18,7 +18,7 @@ from app.miners.settings import (
     pool_in_slot,
     slot_of,
 )
-from app.miners.telemetry import number
+from app.miners.values import number
 
 _POOLS = frozenset((*POOL_KEYS, *FALLBACK_KEYS))
 # A pool object of AxeOS ≥ 2.15 without these is refused.

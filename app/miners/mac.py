@@ -1,4 +1,4 @@
-"""A MAC address has one spelling inside: lower case, colons. It is a device's identity."""
+"""The canonical form of a MAC address: lower case with colons. It identifies a device."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ def _normalise(text: str) -> str | None:
 
 
 def normalise_mac(value: object) -> str | None:
-    """`02:00:5E:00:00:1A`, `02-00-..`, `0200.5e00.001a` or `02005e00001a` → `02:00:5e:00:00:1a`; None for anything that
-    is no MAC of a device."""
+    """Return the canonical MAC, `02:00:5e:00:00:1a`, or None if the value is not the MAC of a device.
+
+    Accepts `02:00:5E:00:00:1A`, `02-00-..`, `0200.5e00.001a` and `02005e00001a`.
+    """
     return _normalise(value) if isinstance(value, str) and len(value) <= 32 else None
 
 
 def spelled(text: str) -> str:
-    """The one spelling of a MAC that a caller names; what is no MAC is passed on as it is, and found nowhere."""
+    """Return the canonical MAC of a request's text. Any other text is returned as it is: no device has it."""
     return normalise_mac(text) or text

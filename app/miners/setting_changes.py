@@ -33,7 +33,7 @@ from app.miners.settings import (
     same,
     slot_of,
 )
-from app.miners.telemetry import flag
+from app.miners.values import flag
 from app.redaction.words import is_secret
 
 POOLS = frozenset((*POOL_KEYS, *FALLBACK_KEYS))

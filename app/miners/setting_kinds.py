@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from app.miners.telemetry import flag, number
+from app.miners.values import flag, number
 
 Value = str | int | float | bool
 Kind = Callable[[Any], Value]

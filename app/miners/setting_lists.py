@@ -26,7 +26,7 @@ from app.miners.settings import (
     pool_in_slot,
     same,
 )
-from app.miners.telemetry import number
+from app.miners.values import number
 
 NO_LIST = "This firmware reports no such list, so it was not sent: name the settings one by one"
 NO_MEMBER = "There is no such setting of a pool or fan, so it was not sent"

@@ -14,7 +14,7 @@ from typing import Any
 from app.miners import setting_kinds as kinds
 from app.miners.setting_kinds import Kind
 from app.miners.setting_kinds import Value as Value
-from app.miners.telemetry import flag, number
+from app.miners.values import flag, number
 
 Info = Mapping[str, Any]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from app.miners.telemetry import number
+from app.miners.values import number
 from app.redaction.objects import redact
 from app.schemas.base import BaseSchema, Fields, envelope
 from app.services.configuration.presets import Preset

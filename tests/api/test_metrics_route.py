@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.miners.telemetry import MEASURED_FIELDS
+from app.miners.measures import MEASURED_FIELDS
 from app.models import Observation, Reading, Status
 from app.redaction.objects import redact
 from simulator import GENERATIONS

@@ -11,7 +11,7 @@ from typing import Any
 from app.clock import iso, stored_moment
 from app.errors import StoreError
 from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
-from app.miners.telemetry import number
+from app.miners.values import number
 from app.models import Reading
 from app.services.configuration.desired_state import Intent, Intents
 from app.services.configuration.drift_rules import Cause, Drift, Written, drifted, is_foreign_pool

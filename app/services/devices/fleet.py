@@ -15,7 +15,7 @@ from app.errors import DeviceNotFound, StoreError
 from app.miners.address import Address, address_of_record
 from app.miners.dialects import chips_of, model_of
 from app.miners.options import NO_BOARD, Board, Options, options_from_table
-from app.miners.telemetry import is_implausible_hashrate
+from app.miners.totals import is_implausible_hashrate
 from app.models import UP, Device, Observation, Reading, Status, is_reboot
 from app.services.configuration.drift_rules import Drift
 from app.store.devices import DeviceRepository

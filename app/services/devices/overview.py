@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.miners.telemetry import fleet_totals, output_of, ratio, telemetry
+from app.miners.telemetry import telemetry
+from app.miners.totals import fleet_totals, output_of
+from app.miners.values import ratio
 from app.services.devices.fleet import Tracked
 
 ABSENT = "–"

@@ -11,8 +11,8 @@ from app.errors import DeviceBadPayload, Invalid, NothingToImprint
 from app.events import DeviceDeleted, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.mac import normalise_mac, spelled
+from app.miners.measures import MEASURED_FIELDS
 from app.miners.readings import ADDED_FIELDS
-from app.miners.telemetry import MEASURED_FIELDS
 from app.models import Device, Found, MacSource
 from app.redaction.objects import redact
 from app.services.devices.conflicts import Conflicts

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.clock import Clock
 from app.errors import PlutoError
-from app.miners.telemetry import flag
+from app.miners.values import flag
 from app.services.configuration.results import Applied
 from app.services.jobs.device_actions import Hands
 from app.services.jobs.model import Patience, Step, StepState
