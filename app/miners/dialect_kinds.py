@@ -1,7 +1,7 @@
-"""Which values a firmware takes for a setting, where the row of the setting says something else: a table per dialect.
+"""The values that a firmware accepts for a setting, where they differ from the row of the setting: a table per dialect.
 
-Sources: handler_system.cpp and stratum_manager.cpp of NerdOS, whose ArduinoJson passes over a value of another JSON
-type in silence; its page for the temperatures.
+Sources: handler_system.cpp and stratum_manager.cpp of NerdOS, whose ArduinoJson silently ignores a value of another
+JSON type; its page for the temperatures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from app.miners.setting_kinds import Kind, Value
 from app.miners.settings import Setting
 
 _AXEOS: Mapping[str, Kind] = {"autofanspeed": kinds.axeos_fan_mode}
-# 2.8 and 2.9 are told as 2.7 here.
+# AxeOS 2.8 and 2.9 are detected as AXEOS_2_7.
 _AXEOS_BEFORE_2_10: Mapping[str, Kind] = {**_AXEOS, "frequency": kinds.whole_frequency}
 _NERDOS: Mapping[str, Kind] = {
     "frequency": kinds.whole_frequency,
@@ -40,14 +40,14 @@ _KINDS: Mapping[Dialect, Mapping[str, Kind]] = {
 
 
 def normal(setting: Setting, value: Any, dialect: Dialect) -> Value:
-    """Return the value as this generation of firmware wants it. Raises ValueError with what would be right."""
+    """Return the value in the form that this firmware accepts. Raises ValueError with the accepted values."""
     return _KINDS[dialect].get(setting.key, setting.kind)(value)
 
 
 def normal_somewhere(setting: Setting, value: Any) -> Value:
-    """Return the value as the row of the setting wants it, else as some firmware does: for settings of many miners.
+    """Return the value in the form of the setting's row, else in the form of any firmware that accepts it.
 
-    Raises ValueError with what the row wants.
+    For settings that are meant for many miners. Raises ValueError with the values that the row accepts.
     """
     try:
         return setting.kind(value)
