@@ -1,5 +1,4 @@
-"""What a miner says is untrusted: secrets are taken out, and the hostname is made harmless, before anything else sees
-the answer."""
+"""Redaction of parsed JSON: a device's answer, which is untrusted, and the values of a request that we wrote."""
 
 from __future__ import annotations
 
@@ -17,18 +16,18 @@ _CONTAINERS = (dict, list)
 
 
 def redact(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of a device's parsed JSON without secrets, at any depth. Flags such as `hasPassword: true` stay.
+    """Return a copy of a parsed JSON object without secrets at any depth. Flags such as `hasPassword: true` stay.
 
-    Raises DeviceBadPayload when it is nested deeper than any firmware's answer (32).
+    Raises DeviceBadPayload if it is nested deeper than 32 levels, which is more than any firmware sends.
     """
     return _redacted_object(body, 0)
 
 
 def secret_texts(value: Any) -> list[str]:
-    """Return the values under secret keys, as texts, at any depth of a request that we wrote."""
+    """Return the values under secret keys at any depth as strings."""
     if isinstance(value, Mapping):
-        here = [str(each) for key, each in value.items() if is_secret(key) and type(each) in (str, int, float)]
-        return here + [text for each in value.values() for text in secret_texts(each)]
+        own = [str(each) for key, each in value.items() if is_secret(key) and type(each) in (str, int, float)]
+        return own + [text for each in value.values() for text in secret_texts(each)]
     return [text for each in value for text in secret_texts(each)] if isinstance(value, list | tuple) else []
 
 
@@ -40,7 +39,9 @@ def _redacted_object(body: Mapping[str, Any], depth: int) -> dict[str, Any]:
         if type(body[key]) is not bool:
             del kept[key]
     for key, value in kept.items():
-        if type(value) in _CONTAINERS:  # JSON has no subclasses, and isinstance of two classes costs four times as much
+        if (
+            type(value) in _CONTAINERS
+        ):  # parsed JSON has no subclasses; isinstance with two classes takes four times as long
             kept[key] = _redacted(value, depth + 1)
     return kept
 
@@ -54,7 +55,8 @@ def _redacted(value: Any, depth: int) -> Any:
 
 
 def _secrets_among(keys: tuple[str, ...]) -> tuple[str, ...]:
-    usual = len(keys) <= USUAL_KEYS and len("".join(keys)) <= USUAL_LETTERS  # or a hostile one's names would fill it
+    # Long lists of keys, which a hostile peer may send, are not cached: they would fill the memory.
+    usual = len(keys) <= USUAL_KEYS and len("".join(keys)) <= USUAL_LETTERS
     return _remembered(keys) if usual else _looked_up(keys)
 
 
@@ -62,5 +64,5 @@ def _looked_up(keys: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(key for key in keys if is_secret(key))
 
 
-# A miner sends the same keys every five seconds; looking at each anew costs 30 of a poll's 300 microseconds.
+# A miner sends the same keys every five seconds; without the cache they take 30 of a poll's 300 µs.
 _remembered = lru_cache(maxsize=64)(_looked_up)
