@@ -1,7 +1,7 @@
 """Assemble and parse the log lines of a miner from the frames that it sends. Pure.
 
-ESP-IDF writes `\\x1b[0;32mI (12345) tag: text\\x1b[0m\\n`. Frames are not lines: up to AxeOS 2.13 a frame is one call of
-ESP_LOG, which may have newlines inside; since 2.14 frames end after each newline and at 4,096 bytes, even inside a
+ESP-IDF writes `\\x1b[0;32mI (12345) tag: text\\x1b[0m\\n`. Frames are not lines: up to AxeOS 2.13 a frame is one call
+of ESP_LOG, which may have newlines inside; since 2.14 frames end after each newline and at 4,096 bytes, even inside a
 UTF-8 sequence. Lines of the Wi-Fi library have no colour and no space after the tag.
 """
 

@@ -31,8 +31,8 @@ _QUOTED_PARAMS = re.compile(r"(?i)params\\*[\"']")
 _FLAT_LIST = re.compile(r'\[((?:[^\[\]"]|"(?:[^"\\]|\\.)*")*)\]')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NO_VALUE = re.compile(r"[\s,]*")
-# Any characters may separate word and value, except letters, digits and `_`, which continue the word. After `_` only `:`
-# and `=` are separators.
+# Any characters may separate word and value, except letters, digits and `_`, which continue the word. After `_` only
+# `:` and `=` are separators.
 _KEY = re.compile(
     rf"(?i){SECRET_WORD_IN_TEXT}(?:(\\*[\"']?)\s*[:=]\s*|_\w{{1,32}}(\\*[\"']?)\s*[:=]\s*|(?![A-Za-z0-9_])[\s,]*)"
     # Stratum V2: `Opening extended mining channel (user=..)`.
@@ -77,7 +77,7 @@ def quotable(text: str, written: Iterable[str] = ()) -> str:
 
 
 def redact_texts(value: Any) -> Any:
-    """Return a parsed JSON value with every string and key in it redacted. `redact_object` removes secret keys first."""
+    """Return a parsed JSON value with every string and key redacted. `redact_object` has removed its secret keys."""
     if isinstance(value, dict):
         return {quotable(key): redact_texts(each) for key, each in value.items()}
     if isinstance(value, list):
