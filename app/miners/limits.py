@@ -47,12 +47,12 @@ def bands(options: Options) -> dict[str, Band | None]:
     frequencies, voltages = options.frequencies, options.voltages
     return {
         "frequency": _capped(
-            LOWEST_FREQUENCY * min(frequencies), HIGHEST_FREQUENCY * max(frequencies), options.most_frequency
+            LOWEST_FREQUENCY * min(frequencies), HIGHEST_FREQUENCY * max(frequencies), options.max_frequency
         )
         if frequencies
         else None,
         "coreVoltage": _capped(
-            min(voltages) - VOLTAGE_MARGIN_MV, max(voltages) + VOLTAGE_MARGIN_MV, options.most_voltage
+            min(voltages) - VOLTAGE_MARGIN_MV, max(voltages) + VOLTAGE_MARGIN_MV, options.max_voltage
         )
         if voltages
         else None,

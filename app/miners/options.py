@@ -17,8 +17,8 @@ class Options:
     frequencies: tuple[float, ...]
     voltages: tuple[float, ...]
     source: str = "table"
-    most_frequency: float | None = None
-    most_voltage: float | None = None
+    max_frequency: float | None = None
+    max_voltage: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Board:
 
 NO_BOARD = Board()
 NONE = Options((), ())
-_LIMITS = {"most_frequency": "absMaxFrequency", "most_voltage": "absMaxVoltage"}
+_LIMITS = {"max_frequency": "absMaxFrequency", "max_voltage": "absMaxVoltage"}
 _BM1370_VOLTAGES = (1000, 1060, 1100, 1150, 1200, 1250)
 
 # Source: device_config.h of AxeOS v2.15, with 575 for BM1370 (issue 10, section 8); BM1372/73 from master.
