@@ -34,8 +34,8 @@ from app.miners.http import CONNECT_SECONDS, Connection, Reply
 from app.miners.mac import normalise_mac
 from app.miners.options import Board, board_from_asic
 from app.models import Reading
-from app.redaction.objects import redact, secret_texts
-from app.redaction.text import MAX_QUOTABLE, quotable, redact_texts
+from app.redaction.json_objects import redact, secret_texts
+from app.redaction.miner_text import MAX_QUOTABLE, quotable, redact_texts
 from app.throttle import yield_if_due
 
 INFO = "/api/system/info"

@@ -10,27 +10,27 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from app.miners import setting_kinds as kinds
+from app.miners import setting_kinds as parsers
 from app.miners.dialects import AXEOS_2_7, AXEOS_2_10, AXEOS_2_15, AXEOS_BEFORE_2_7, NERDOS, Dialect
 from app.miners.setting_kinds import Kind, Value
 from app.miners.settings import Setting
 
-_AXEOS: Mapping[str, Kind] = {"autofanspeed": kinds.axeos_fan_mode}
+_AXEOS: Mapping[str, Kind] = {"autofanspeed": parsers.axeos_fan_mode}
 # AxeOS 2.8 and 2.9 are detected as AXEOS_2_7.
-_AXEOS_BEFORE_2_10: Mapping[str, Kind] = {**_AXEOS, "frequency": kinds.whole_frequency}
+_AXEOS_BEFORE_2_10: Mapping[str, Kind] = {**_AXEOS, "frequency": parsers.whole_frequency}
 _NERDOS: Mapping[str, Kind] = {
-    "frequency": kinds.whole_frequency,
-    "autofanspeed": kinds.nerdos_fan_mode,
-    "temptarget": kinds.whole(30, 80),
-    "stratumSuggestedDifficulty": kinds.whole(0, 2**32 - 1),
-    "stratumTLS": kinds.switch,
-    "fallbackStratumTLS": kinds.switch,
-    "stratumProtocol": kinds.protocol_number,
-    "fallbackStratumProtocol": kinds.protocol_number,
-    "stratumV2ChannelType": kinds.whole(0, 1),
-    "fallbackStratumV2ChannelType": kinds.whole(0, 1),
+    "frequency": parsers.whole_frequency,
+    "autofanspeed": parsers.nerdos_fan_mode,
+    "temptarget": parsers.whole(30, 80),
+    "stratumSuggestedDifficulty": parsers.whole(0, 2**32 - 1),
+    "stratumTLS": parsers.switch,
+    "fallbackStratumTLS": parsers.switch,
+    "stratumProtocol": parsers.protocol_number,
+    "fallbackStratumProtocol": parsers.protocol_number,
+    "stratumV2ChannelType": parsers.whole(0, 1),
+    "fallbackStratumV2ChannelType": parsers.whole(0, 1),
 }
-_KINDS: Mapping[Dialect, Mapping[str, Kind]] = {
+_PARSERS: Mapping[Dialect, Mapping[str, Kind]] = {
     AXEOS_BEFORE_2_7: _AXEOS_BEFORE_2_10,
     AXEOS_2_7: _AXEOS_BEFORE_2_10,
     AXEOS_2_10: _AXEOS,
@@ -41,7 +41,7 @@ _KINDS: Mapping[Dialect, Mapping[str, Kind]] = {
 
 def normal(setting: Setting, value: Any, dialect: Dialect) -> Value:
     """Return the value in the form that this firmware accepts. Raises ValueError with the accepted values."""
-    return _KINDS[dialect].get(setting.key, setting.kind)(value)
+    return _PARSERS[dialect].get(setting.key, setting.kind)(value)
 
 
 def normal_somewhere(setting: Setting, value: Any) -> Value:
@@ -52,7 +52,7 @@ def normal_somewhere(setting: Setting, value: Any) -> Value:
     try:
         return setting.kind(value)
     except ValueError:
-        for table in _KINDS.values():
+        for table in _PARSERS.values():
             if setting.key in table:
                 with suppress(ValueError):
                     return table[setting.key](value)

@@ -18,7 +18,7 @@ Band = tuple[float, float]
 LOWEST_FREQUENCY, HIGHEST_FREQUENCY = 0.5, 1.5
 VOLTAGE_MARGIN_MV = 150
 
-_NO_OPTIONS = "This miner names no options and its chip is in no table, so nothing can be set safely."
+_NO_OPTIONS = "This miner reports no options and its chip is in no table, so no value is known to be safe."
 
 
 def problems(

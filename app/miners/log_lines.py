@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.redaction.text import REDACTED, Redactor
+from app.redaction.miner_text import REDACTED, Redactor
 from app.throttle import throttled
 
 MAX_LINE = 4096

@@ -19,7 +19,7 @@ from app.errors import DeviceDropped, DeviceError, DeviceTimeout
 from app.miners.address import Address
 from app.miners.log_transport import Frames, Transport
 from app.miners.tcp import open_connection
-from app.redaction.text import quotable
+from app.redaction.miner_text import quotable
 
 PATH = "/api/ws"
 _PAYLOADS = frozenset({ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_CONT})

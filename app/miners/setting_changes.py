@@ -34,7 +34,7 @@ from app.miners.settings import (
     slot_of,
 )
 from app.miners.values import flag
-from app.redaction.words import is_secret
+from app.redaction.secret_words import is_secret
 
 POOLS = frozenset((*POOL_KEYS, *FALLBACK_KEYS))
 # Settings that the firmware changes after overheating. A client's older copy of the info would undo that.
@@ -56,7 +56,7 @@ class Difference:
 
     `changes`: the settings to write. `problems`: sentences by key; if there is one, nothing is written. `unchanged`:
     requested values that the miner has already. `unsent`: status, value and reason by key of what is not sent to this
-    miner. `only_unsupported`: the request has only unsupported keys. The last field: the keys that were requested one
+    miner. `only_unsupported`: the request has only unsupported keys. `named_keys`: the settings that were requested one
     by one.
     """
 

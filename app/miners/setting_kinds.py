@@ -27,23 +27,23 @@ _PEM = re.compile(r"[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f<>]*")
 
 
 def whole(low: int, high: int) -> Kind:
-    def kind(value: Any) -> int:
+    def parse_value(value: Any) -> int:
         parsed = number(value)
         if parsed is None or not parsed.is_integer() or not low <= parsed <= high:
             raise ValueError(f"Must be a whole number from {low} to {high}.")
         return int(parsed)
 
-    return kind
+    return parse_value
 
 
 def decimal(low: float, high: float) -> Kind:
-    def kind(value: Any) -> float | int:
+    def parse_value(value: Any) -> float | int:
         parsed = number(value)
         if parsed is None or not low <= parsed <= high:
             raise ValueError(f"Must be a number from {low:g} to {high:g}.")
         return int(parsed) if parsed.is_integer() else parsed
 
-    return kind
+    return parse_value
 
 
 def frequency(value: Any) -> float | int:
@@ -99,23 +99,23 @@ def protocol_number(value: Any) -> int:
 
 
 def one_of(*values: Value) -> Kind:
-    def kind(value: Any) -> Value:
+    def parse_value(value: Any) -> Value:
         parsed = number(value) if isinstance(values[0], int) else value
         found = [known for known in values if known == parsed]
         if not found:
             raise ValueError(f"Must be one of {', '.join(map(str, values))}.")
         return found[0]
 
-    return kind
+    return parse_value
 
 
 def text(max_bytes: int, allowed: re.Pattern[str] = _PRINTABLE, min_bytes: int = 0) -> Kind:
-    def kind(value: Any) -> str:
+    def parse_value(value: Any) -> str:
         if not (isinstance(value, str) and min_bytes <= len(value.encode()) <= max_bytes and allowed.fullmatch(value)):
             raise ValueError(f"Must be text of {min_bytes} to {max_bytes} bytes without control characters or markup.")
         return value
 
-    return kind
+    return parse_value
 
 
 def certificate(value: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.miners import setting_kinds as kinds
+from app.miners import setting_kinds as parsers
 from app.miners.setting_kinds import Kind
 from app.miners.setting_kinds import Value as Value
 from app.miners.values import flag, number
@@ -33,7 +33,7 @@ class Setting:
 
     `fields`: the fields in which firmware reports it, AxeOS' newest name first; dots separate the steps into nested
     objects. `live`: takes effect without a restart on AxeOS. `secret`: never reported or shown. `preset`: may be part
-    of a preset, which is for many miners. The last field: the list item that has the fields, if any.
+    of a preset, which is for many miners. `list_item`: the list item that has the fields, if any.
     """
 
     key: str
@@ -62,21 +62,21 @@ def _setting(key: str, kind: Kind, *also: str, live: bool = False, preset: bool 
     return Setting(key, kind, (key, *also), live, key.endswith("tratumPassword"), preset)
 
 
-_POOL_KINDS: dict[str, Kind] = {
-    "stratumURL": kinds.pool_host,
-    "stratumPort": kinds.whole(1, 65535),
-    "stratumUser": kinds.text(255, min_bytes=1),
-    "stratumPassword": kinds.password,
-    "stratumSuggestedDifficulty": kinds.whole(0, 65535),
-    "stratumExtranonceSubscribe": kinds.switch,
-    "stratumTLS": kinds.whole(0, 3),
-    "stratumCert": kinds.certificate,
-    "stratumDecodeCoinbase": kinds.switch,
-    "stratumProtocol": kinds.one_of("SV1", "SV2"),
-    "stratumV2ChannelType": kinds.text(32),
-    "stratumV2AuthorityPubkey": kinds.text(128),
+_POOL_PARSERS: dict[str, Kind] = {
+    "stratumURL": parsers.pool_host,
+    "stratumPort": parsers.whole(1, 65535),
+    "stratumUser": parsers.text(255, min_bytes=1),
+    "stratumPassword": parsers.password,
+    "stratumSuggestedDifficulty": parsers.whole(0, 65535),
+    "stratumExtranonceSubscribe": parsers.switch,
+    "stratumTLS": parsers.whole(0, 3),
+    "stratumCert": parsers.certificate,
+    "stratumDecodeCoinbase": parsers.switch,
+    "stratumProtocol": parsers.one_of("SV1", "SV2"),
+    "stratumV2ChannelType": parsers.text(32),
+    "stratumV2AuthorityPubkey": parsers.text(128),
 }
-POOL_KEYS = tuple(_POOL_KINDS)
+POOL_KEYS = tuple(_POOL_PARSERS)
 # The keys of NerdOS (handler_system.cpp, stratum_manager.cpp). It has one difficulty for both pools.
 NERD_NAMES = {
     "stratumSuggestedDifficulty": "stratumDifficulty",
@@ -97,16 +97,16 @@ def fallback_key(key: str) -> str:
 
 FALLBACK_KEYS = tuple(map(fallback_key, POOL_KEYS))
 # The fallback pool may be empty, the primary may not.
-_FALLBACK_KINDS = _POOL_KINDS | {"stratumURL": kinds.optional_pool_host, "stratumUser": kinds.text(255)}
+_FALLBACK_PARSERS = _POOL_PARSERS | {"stratumURL": parsers.optional_pool_host, "stratumUser": parsers.text(255)}
 
 # The number of pool slots in AxeOS ≥ 2.15, and of fans that NerdOS reads from a request.
 POOL_SLOTS, FANS = 8, 2
-_FAN_KINDS: dict[str, Kind] = {
-    "mode": kinds.whole(0, 2),
-    "manualSpeed": kinds.whole(0, 100),
-    "overheatTemp": kinds.whole(40, 90),
-    "pid.targetTemp": kinds.whole(30, 80),
-    **dict.fromkeys(("pid.p", "pid.i", "pid.d"), kinds.decimal(0, 655.35)),
+_FAN_PARSERS: dict[str, Kind] = {
+    "mode": parsers.whole(0, 2),
+    "manualSpeed": parsers.whole(0, 100),
+    "overheatTemp": parsers.whole(40, 90),
+    "pid.targetTemp": parsers.whole(30, 80),
+    **dict.fromkeys(("pid.p", "pid.i", "pid.d"), parsers.decimal(0, 655.35)),
 }
 
 
@@ -125,35 +125,35 @@ def _nerd_name(key: str) -> tuple[str, ...]:
 
 
 _ROWS = (
-    _setting("frequency", kinds.frequency, live=True),
-    _setting("coreVoltage", kinds.whole(1, 65535), live=True),
-    _setting("autofanspeed", kinds.fan_mode, live=True),
+    _setting("frequency", parsers.frequency, live=True),
+    _setting("coreVoltage", parsers.whole(1, 65535), live=True),
+    _setting("autofanspeed", parsers.fan_mode, live=True),
     # Before AxeOS 2.11 the setting is called `fanspeed`, which later (and on NerdOS) is a reading.
-    _setting("manualFanSpeed", kinds.whole(0, 100), "fanspeed", live=True),
-    _setting("minFanSpeed", kinds.whole(0, 99), live=True),
-    _setting("temptarget", kinds.whole(35, 66), NERD_NAMES["temptarget"], live=True),
-    _setting("overheat_mode", kinds.one_of(0), live=True, preset=False),
-    _setting("overclockEnabled", kinds.switch, live=True, preset=False),
-    _setting("statsFrequency", kinds.whole(0, 65535), live=True),
-    _setting("displayTimeout", kinds.whole(-1, 65535), live=True),
-    _setting("hostname", kinds.hostname, preset=False),
-    _setting("display", kinds.text(64, min_bytes=1)),
-    _setting("rotation", kinds.one_of(0, 90, 180, 270)),
-    _setting("invertscreen", kinds.switch),
-    _setting("flipscreen", kinds.switch),
-    _setting("invertfanpolarity", kinds.switch, preset=False),
-    _setting("autoscreenoff", kinds.switch),
+    _setting("manualFanSpeed", parsers.whole(0, 100), "fanspeed", live=True),
+    _setting("minFanSpeed", parsers.whole(0, 99), live=True),
+    _setting("temptarget", parsers.whole(35, 66), NERD_NAMES["temptarget"], live=True),
+    _setting("overheat_mode", parsers.one_of(0), live=True, preset=False),
+    _setting("overclockEnabled", parsers.switch, live=True, preset=False),
+    _setting("statsFrequency", parsers.whole(0, 65535), live=True),
+    _setting("displayTimeout", parsers.whole(-1, 65535), live=True),
+    _setting("hostname", parsers.hostname, preset=False),
+    _setting("display", parsers.text(64, min_bytes=1)),
+    _setting("rotation", parsers.one_of(0, 90, 180, 270)),
+    _setting("invertscreen", parsers.switch),
+    _setting("flipscreen", parsers.switch),
+    _setting("invertfanpolarity", parsers.switch, preset=False),
+    _setting("autoscreenoff", parsers.switch),
     # NerdOS only. The ranges of temperatures are those of its page.
-    _setting("overheat_temp", kinds.whole(40, 90), live=True),
-    _setting("jobInterval", kinds.whole(1, 65535), live=True),
-    _setting("poolMode", kinds.one_of(0, 1), "stratum.poolMode"),
-    _setting("useFallbackStratum", kinds.switch),
-    _setting("primaryPoolIndex", kinds.whole(0, 7), preset=False),
-    _setting("secondaryPoolIndex", kinds.whole(0, 7), preset=False),
-    *(_setting(key, kind, *_nerd_name(key)) for key, kind in _POOL_KINDS.items()),
-    *(_setting(fallback_key(key), kind, *_nerd_name(fallback_key(key))) for key, kind in _FALLBACK_KINDS.items()),
-    *(_placed(Place("pools", slot), key, kind) for slot in range(POOL_SLOTS) for key, kind in _POOL_KINDS.items()),
-    *(_placed(Place("fans", at), key, kind, live=True) for at in range(FANS) for key, kind in _FAN_KINDS.items()),
+    _setting("overheat_temp", parsers.whole(40, 90), live=True),
+    _setting("jobInterval", parsers.whole(1, 65535), live=True),
+    _setting("poolMode", parsers.one_of(0, 1), "stratum.poolMode"),
+    _setting("useFallbackStratum", parsers.switch),
+    _setting("primaryPoolIndex", parsers.whole(0, 7), preset=False),
+    _setting("secondaryPoolIndex", parsers.whole(0, 7), preset=False),
+    *(_setting(key, kind, *_nerd_name(key)) for key, kind in _POOL_PARSERS.items()),
+    *(_setting(fallback_key(key), kind, *_nerd_name(fallback_key(key))) for key, kind in _FALLBACK_PARSERS.items()),
+    *(_placed(Place("pools", slot), key, kind) for slot in range(POOL_SLOTS) for key, kind in _POOL_PARSERS.items()),
+    *(_placed(Place("fans", at), key, kind, live=True) for at in range(FANS) for key, kind in _FAN_PARSERS.items()),
 )
 SETTINGS: dict[str, Setting] = {row.key: row for row in _ROWS}
 # Other keys under which clients may request a setting.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from app.clock import Clock, iso
-from app.redaction.records import without_secrets
+from app.redaction.stored_values import without_secrets
 from app.store.archive import Entry, packed
 from app.store.database import Database
 from app.store.schema import KEY, version_of

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.miners.measures import MEASURED_FIELDS
 from app.models import Observation, Reading, Status
-from app.redaction.objects import redact
+from app.redaction.json_objects import redact
 from simulator import GENERATIONS
 
 OVERVIEW = ["total_hardware", "hardware_online", "hardware_offline", "total_hashrate", "average_hashrate",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.identifiers import uuid7
 from app.models import Device
-from app.redaction.words import is_secret
+from app.redaction.secret_words import is_secret
 from app.services.configuration import preset_rules as rules
 
 POOL = {"stratumURL": "pool.example", "stratumPort": "3333", "stratumUser": "bc1q", "stratumPassword": "hunter2"}

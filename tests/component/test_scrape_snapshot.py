@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from app.clock import Clock
 from app.events import EventBus
 from app.models import Device, Observation, Reading, Status
-from app.redaction.objects import redact
+from app.redaction.json_objects import redact
 from app.services.devices.fleet import Fleet
 from app.services.metrics.exporter import Metrics
 from app.store.database import Database

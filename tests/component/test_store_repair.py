@@ -11,7 +11,7 @@ from store_helpers import DAMAGES, LISTS, bytes_of, damaged, mac_of, make_past
 
 from app.clock import Clock
 from app.errors import StoreBeyondRepair, StoreDamaged
-from app.redaction.objects import redact
+from app.redaction.json_objects import redact
 from app.store import directories
 from app.store.database import Database
 from app.store.devices import DeviceRepository

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.clock import Clock
 from app.errors import StoreClosed
 from app.models import Device
-from app.redaction.objects import redact
+from app.redaction.json_objects import redact
 from app.store.database import Database
 from app.store.devices import DeviceRepository, from_record, to_record
 

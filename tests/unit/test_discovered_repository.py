@@ -8,7 +8,7 @@ from floods import probed_loop
 
 from app.clock import Clock
 from app.models import Found
-from app.redaction.objects import redact
+from app.redaction.json_objects import redact
 from app.store.database import Database
 from app.store.discovered import LIST_KEY, DiscoveredRepository
 

@@ -19,7 +19,7 @@ from app.events import EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.client import Miners
 from app.models import Found, Reading
-from app.redaction.objects import redact
+from app.redaction.json_objects import redact
 from app.services.discovery.builtin import BuiltinDiscovery
 from app.services.discovery.external import ExternalDiscovery
 from app.services.discovery.filters import Partial, Query

@@ -10,7 +10,7 @@ from app.miners.dialect_writes import acts_live
 from app.miners.dialects import dialect_of
 from app.miners.setting_changes import UNSUPPORTED, Difference
 from app.miners.settings import SETTINGS, Change, present, runs
-from app.redaction.text import quotable
+from app.redaction.miner_text import quotable
 from app.services.devices.fleet import Tracked
 
 # AxeOS 2.11 to 2.14 takes it, and reports it nowhere.

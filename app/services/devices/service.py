@@ -14,7 +14,7 @@ from app.miners.mac import normalise_mac, spelled
 from app.miners.measures import MEASURED_FIELDS
 from app.miners.readings import ADDED_FIELDS
 from app.models import Device, Found, MacSource
-from app.redaction.objects import redact
+from app.redaction.json_objects import redact
 from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.monitoring import Monitoring

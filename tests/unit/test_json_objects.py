@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import DeviceBadPayload
-from app.redaction.objects import redact
-from app.redaction.words import is_secret
+from app.redaction.json_objects import redact
+from app.redaction.secret_words import is_secret
 
 SECRETS = [
     "stratumPassword", "fallbackStratumPassword", "wifiPass", "wifiPassword", "wifi_passwd", "password", "PASSWORD",

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.redaction.words import is_secret
+from app.redaction.secret_words import is_secret
 from app.throttle import yield_if_due
 
 # Records that have no secrets. A key in them that looks like one is the name of a setting or a dashboard's link.

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from app.redaction.words import LINE_HINTS, SECRET_WORD_IN_TEXT
+from app.redaction.secret_words import LINE_HINTS, SECRET_WORD_IN_TEXT
 from app.throttle import throttled
 
 REDACTED = "[redacted]"

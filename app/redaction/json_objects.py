@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from app.errors import DeviceBadPayload
-from app.redaction.words import is_secret
+from app.redaction.secret_words import is_secret
 
 MAX_DEPTH = 32
 USUAL_KEYS, USUAL_LETTERS = 256, 4096
