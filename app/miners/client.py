@@ -84,7 +84,7 @@ class Miner:
     def info(self, deadline: float, *, keep: bool = False, only_known: bool = False) -> Reading:
         """Return the miner's answer to GET /api/system/info.
 
-        `keep`: leave the connection open for a command that follows at once. `only_known`: drop the fields that this
+        `keep_open`: leave the connection open for a command that follows at once. `only_known`: drop the fields that this
         service does not use. Raises DeviceError.
         """
         reply = self._connection.request("GET", INFO, deadline=deadline, keep=keep or self._keep)

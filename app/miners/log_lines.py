@@ -51,7 +51,7 @@ class LineAssembler:
     """Assembles lines from frames of any length. Owns the line whose newline has not arrived yet.
 
     Some firmware sends entries without a newline. Such an entry ends with the next frame that starts an entry, or with
-    a call of `flush`; the rest of a flushed line is redacted if the whole line contains a secret.
+    a call of `flush_line`; the rest of a flushed line is redacted if the whole line contains a secret.
     """
 
     def __init__(self) -> None:
