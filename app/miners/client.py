@@ -84,8 +84,8 @@ class Miner:
     def info(self, deadline: float, *, keep: bool = False, only_known: bool = False) -> Reading:
         """Return the miner's answer to GET /api/system/info.
 
-        `keep_open`: leave the connection open for a command that follows at once. `only_known`: drop the fields that this
-        service does not use. Raises DeviceError.
+        `keep_open`: leave the connection open for a command that follows at once. `only_known`: drop the fields that
+        this service does not use. Raises DeviceError.
         """
         reply = self._connection.request("GET", INFO, deadline=deadline, keep=keep or self._keep)
         reading = _reading(reply, self._clock, only_known=only_known)

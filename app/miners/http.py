@@ -114,9 +114,9 @@ class Connection:
     ) -> Reply:
         """Send one request and return the answer within `deadline` seconds.
 
-        `keep_open`: leave the connection open. `limit`: bytes of the whole answer. A GET on a kept connection that the peer
-        has closed is retried once on a new one; other methods are not, since the miner may have executed them. Raises
-        DeviceError; the connection is then closed.
+        `keep_open`: leave the connection open. `limit`: bytes of the whole answer. A GET on a kept connection that the
+        peer has closed is retried once on a new one; other methods are not, since the miner may have executed them.
+        Raises DeviceError; the connection is then closed.
         """
         message = self._message(method, path, body, keep)
         try:
