@@ -74,11 +74,11 @@ class Miner:
     @contextmanager
     def slot(self, patience: float | None = None) -> Iterator[bool]:
         """Lock the miner. Yields False if another greenlet still has the lock after `timeout` seconds (0: no wait)."""
-        taken = self._slot.acquire(blocking=patience != 0, timeout=patience)
+        acquired = self._slot.acquire(blocking=patience != 0, timeout=patience)
         try:
-            yield taken
+            yield acquired
         finally:
-            if taken:
+            if acquired:
                 self._slot.release()
 
     def info(self, deadline: float, *, keep: bool = False, only_known: bool = False) -> Reading:
@@ -198,8 +198,8 @@ class Miners:
         return reading
 
     def _probe(self, address: Address, connect_seconds: float, deadline: float) -> Reading:
-        held = self._by_address.get(address)
-        miner = held or Miner(address, self._check, self._clock, connect_seconds)
+        existing = self._by_address.get(address)
+        miner = existing or Miner(address, self._check, self._clock, connect_seconds)
         self._by_address[address] = miner  # a concurrent command or poll then waits for the same lock
         with miner.slot(deadline) as free:
             if not free:
@@ -207,7 +207,7 @@ class Miners:
             try:
                 return miner.info(deadline, only_known=True)
             finally:
-                if held is None:
+                if existing is None:
                     miner.close()
 
 
@@ -259,8 +259,8 @@ def _require_success(reply: Reply, secrets: Sequence[str] = ()) -> None:
 
 def _retry_after(reply: Reply) -> float:
     """Return the seconds in Retry-After, or 0. A date is ignored: a miner does not know the time."""
-    stated = reply.headers.get("retry-after", "") if reply.status in (429, 503) else ""
-    return float(stated) if stated.isdecimal() and len(stated) < 10 else 0.0
+    header = reply.headers.get("retry-after", "") if reply.status in (429, 503) else ""
+    return float(header) if header.isdecimal() and len(header) < 10 else 0.0
 
 
 def _answer(reply: Reply) -> Answer:

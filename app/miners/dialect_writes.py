@@ -51,10 +51,10 @@ def slot_problems(changes: Sequence[Change], info: Info, dialect: Dialect) -> di
         moved = next((change for change in changes if change.key == index), None)
         if moved is None or dialect is not AXEOS_2_15:
             continue
-        to = int(moved.value)
+        new_slot = int(moved.value)
         if keys & own:
             found[index] = ["Change either the slot or the pool in it, one after the other."]
-        elif to not in slots and not pool_in_slot(info, to):
+        elif new_slot not in slots and not pool_in_slot(info, new_slot):
             found[index] = ["There is no pool in this slot."]
     for slot, members in slots.items():
         pool = _whole_pool(info, slot, members)
@@ -135,9 +135,9 @@ def _whole_pool(info: Info, slot: int, members: Mapping[str, Any]) -> dict[str, 
 
     The firmware reports null for a member that it does not know.
     """
-    held = {key: value for key, value in pool_in_slot(info, slot).items() if value is not None and key != "id"}
-    password = {"stratumPassword": MASK} if held else {}
-    return {"id": slot, **held, **password, **members}
+    present = {key: value for key, value in pool_in_slot(info, slot).items() if value is not None and key != "id"}
+    password = {"stratumPassword": MASK} if present else {}
+    return {"id": slot, **present, **password, **members}
 
 
 def _name_of(slot: int, member: str, changes: Sequence[Change], info: Info) -> str:

@@ -87,10 +87,10 @@ class LineAssembler:
         return [line] if line else []
 
     def _collect(self, part: bytes) -> None:
-        room = MAX_LINE - len(self._pending)
-        self._pending += part[:room]
-        self._cut = self._cut or len(part) > room
-        self._changed = self._changed or bool(part and room)
+        space = MAX_LINE - len(self._pending)
+        self._pending += part[:space]
+        self._cut = self._cut or len(part) > space
+        self._changed = self._changed or bool(part and space)
 
     def _finish(self) -> LogLine | None:
         text = _clean(self._pending.decode(errors="replace"))

@@ -37,7 +37,7 @@ _NO_FANS = "Must be a list of the miner's fans, in its order."
 # The nested object of a fan.
 PID = "pid"
 MAX_FANS, MAX_MEMBERS = 8, 64
-_MOVING = ("primaryPoolIndex", "secondaryPoolIndex")
+_SLOT_SETTINGS = ("primaryPoolIndex", "secondaryPoolIndex")
 
 
 @dataclass(slots=True)
@@ -72,13 +72,13 @@ def _take_pools(flat: Flat, pools: Any, info: Info) -> None:
     if -1 in slots or len(set(slots)) < len(slots) or not all(map(_is_small, pools)):
         flat.problems["pools"] = [_NO_POOLS]
         return
-    moving = any(name in flat.values and not same(flat.values[name], info.get(name)) for name in _MOVING)
+    slot_changes = any(name in flat.values and not same(flat.values[name], info.get(name)) for name in _SLOT_SETTINGS)
     for slot, pool in zip(slots, pools, strict=True):
-        held = pool_in_slot(info, slot)
+        present = pool_in_slot(info, slot)
         for member, value in _members(pool):
             # If the request also changes the slot in use, a flat key would be ambiguous.
-            usual = None if moving else flat_key(slot, member, info)
-            _take(flat, placed_key("pools", slot, member), usual, value, held.get(member), info)
+            flat_name = None if slot_changes else flat_key(slot, member, info)
+            _take(flat, placed_key("pools", slot, member), flat_name, value, present.get(member), info)
 
 
 def _slot(pool: Any) -> int:
@@ -92,11 +92,11 @@ def _take_fans(flat: Flat, fans: Any, info: Info) -> None:
         flat.problems["fans"] = [_NO_FANS]
         return
     for at, fan in enumerate(fans):
-        held = fan_at(info, at)
-        if held and at < FANS:
+        present = fan_at(info, at)
+        if present and at < FANS:
             for member, value in _members(fan):
-                _take(flat, placed_key("fans", at, member), None, value, dict(_members(held)).get(member), info)
-        elif any(value != dict(_members(held)).get(member) for member, value in _members(fan)):
+                _take(flat, placed_key("fans", at, member), None, value, dict(_members(present)).get(member), info)
+        elif any(value != dict(_members(present)).get(member) for member, value in _members(fan)):
             flat.unsupported[f"fans[{at}]"] = (None, NO_FAN)
 
 
@@ -122,12 +122,12 @@ def _members(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _take(flat: Flat, key: str, usual: str | None, value: Any, held: Any, info: Info) -> None:
+def _take(flat: Flat, key: str, flat_name: str | None, value: Any, present: Any, info: Info) -> None:
     if key not in SETTINGS:
-        if value != held:
+        if value != present:
             flat.unsupported[key] = (value, NO_MEMBER)
         return
-    name = usual or key
+    name = flat_name or key
     setting = SETTINGS[name]
     other = flat.values.get(name)
     if other is None or is_unset(setting, other) or is_present(setting, other, info):

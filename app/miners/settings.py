@@ -215,20 +215,20 @@ def fan_at(info: Info, at: int) -> Info:
 def slot_of(key: str, info: Info) -> tuple[int, str] | None:
     """Return the slot (AxeOS ≥ 2.15) and the member of the pool that a setting refers to; None for other settings."""
     if key in _OWN_NAMES:
-        index, usual = _INDEXES[key not in POOL_KEYS]
-        return pool_index(info, index, usual), _OWN_NAMES[key]
+        index, default_slot = _INDEXES[key not in POOL_KEYS]
+        return pool_index(info, index, default_slot), _OWN_NAMES[key]
     place = SETTINGS[key].place
     return (place.number, SETTINGS[key].fields[0]) if place and place.name == "pools" else None
 
 
-def pool_index(info: Info, name: str, usual: int) -> int:
+def pool_index(info: Info, name: str, default_slot: int) -> int:
     index = number(info.get(name))
-    return usual if index is None else int(index)
+    return default_slot if index is None else int(index)
 
 
 def flat_key(slot: int, member: str, info: Info) -> str | None:
     """Return the flat key of a pool that is in use, as the primary or the fallback; None for another slot."""
-    primary, secondary = (pool_index(info, name, usual) for name, usual in _INDEXES)
+    primary, secondary = (pool_index(info, name, default_slot) for name, default_slot in _INDEXES)
     return member if slot == primary else fallback_key(member) if slot == secondary else None
 
 

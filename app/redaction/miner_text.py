@@ -122,16 +122,16 @@ class Redactor:
     """Redacts consecutive lines. Owns the state of a secret or a list that continues in the next line."""
 
     def __init__(self) -> None:
-        self._open = 0
-        self._end = ""
+        self._open_lines = 0
+        self._previous_end = ""
 
     def line(self, text: str, *, cut: bool = False) -> str:
         """Return one line without secrets. `cut`: the line was longer and has been truncated."""
-        end, self._end = self._end, _without_separators(text[-2 * WORD_LENGTH :])[-WORD_LENGTH:]
+        end, self._previous_end = self._previous_end, _without_separators(text[-2 * WORD_LENGTH :])[-WORD_LENGTH:]
         if _NEW_ENTRY.match(text):
-            self._open = 0
-        elif self._open:
-            self._open = 0 if "]" in text else self._open - 1
+            self._open_lines = 0
+        elif self._open_lines:
+            self._open_lines = 0 if "]" in text else self._open_lines - 1
             return REDACTED
         elif end and any(found.end() >= len(end) > found.start() for found in _WORD.finditer(end + text[:WORD_LENGTH])):
             return REDACTED  # the previous line ended with a secret's word or a part of it
@@ -139,13 +139,13 @@ class Redactor:
         if not any(hint in lowered for hint in LINE_HINTS):
             return text
         if found := _BAP.search(text):
-            self._open = 0 if _BAP_END.search(text) else 1
+            self._open_lines = 0 if _BAP_END.search(text) else 1
             named = _BAP_PARAMETER.match(text, found.start())
-            keep = found.end() if text[: found.end()].endswith(",") else named.end() if named else found.start()
-            text, lowered = text[:keep] + REDACTED, lowered[:keep]
-        still_open = self._open
-        text, goes_on = _without_parameters(text, lowered)
-        self._open = MAX_OPEN_LINES if goes_on and not cut else still_open
+            kept_end = found.end() if text[: found.end()].endswith(",") else named.end() if named else found.start()
+            text, lowered = text[:kept_end] + REDACTED, lowered[:kept_end]
+        still_open = self._open_lines
+        text, continues = _without_parameters(text, lowered)
+        self._open_lines = MAX_OPEN_LINES if continues and not cut else still_open
         text = _CREDENTIALS.sub(f"//{REDACTED}@", _QUERY.sub(rf"\1{REDACTED}", _without_keyed_values(text)))
         return _CUT_CREDENTIALS.sub(f"//{REDACTED}", text) if cut else text
 
