@@ -1,19 +1,20 @@
-"""A Prometheus that scrapes the same miners, the healthy ones, as often and in the same mode. Where it is installed."""
+"""A Prometheus that scrapes the healthy ones of the same miners, as often and in the same mode."""
 
 from __future__ import annotations
 
-import http.client
 import json
-import shutil
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from tools.child_processes import ManagedProcess, find_free_port, wait_or_fail
+
+from .http_probe import send_request
+from .measurements import read_cpu_seconds, read_rss_bytes
 from .miners import PORT, Miners
 from .options import Options
-from .proc import cpu_seconds, rss_bytes
-from .processes import Part, free_port, wait_for
 
 READY_SECONDS = 60.0
 CONFIG = """
@@ -23,65 +24,42 @@ scrape_configs:
     scrape_timeout: {interval:g}s
     file_sd_configs: [{{files: ["{targets}"]}}]
 """
-_SCRAPES = "prometheus_target_interval_length_seconds_count{"
 
 
-class Prometheus:
-    """Starts in the constructor."""
-
-    def __init__(self, options: Options, miners: Miners, folder: Path) -> None:
-        self._options = options
-        self._port = free_port()
-        targets = folder / "targets.json"
-        targets.write_text(json.dumps([{"targets": [f"{ip}:{PORT}" for ip in miners.healthy]}]))
-        config = folder / "prometheus.yml"
-        config.write_text(CONFIG.format(interval=options.interval, targets=targets))
-        listen = f"--web.listen-address=127.0.0.1:{self._port}"
-        arguments = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}", listen]
-        self.part = Part("prometheus", ["prometheus", *arguments], folder)
-
-    def measure(self) -> dict[str, Any]:
-        patience = READY_SECONDS + 2 * self._options.interval
-        wait_for("Prometheus to reach the miners", self._reaches_all, patience, [self.part])
-        # It counts intervals, so none before a target's second scrape.
-        time.sleep(max(self._options.warmup, 2 * self._options.interval))
-        began, cpu, scrapes = time.monotonic(), cpu_seconds(self.part.pid), self._scrapes()
-        time.sleep(self._options.seconds)
-        return {
-            "cpu": cpu_seconds(self.part.pid) - cpu,
-            "seconds": time.monotonic() - began,
-            "polls": self._scrapes() - scrapes,
-            "rss": rss_bytes(self.part.pid),
-        }
-
-    def _reaches_all(self) -> bool:
-        try:
-            return self._up() >= self._options.healthy
-        except OSError:  # it does not listen yet
-            return False
-
-    def _get(self, path: str) -> str | None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            text = answer.read().decode()
-            return text if answer.status == 200 else None
-        finally:
-            connection.close()
-
-    def _scrapes(self) -> int:
-        rows = (self._get("/metrics") or "").splitlines()
-        return int(sum(float(row.split()[-1]) for row in rows if row.startswith(_SCRAPES)))
-
-    def _up(self) -> int:
-        told = json.loads(self._get(f"/api/v1/query?query={quote('sum(up)')}") or "{}")
-        found = told.get("data", {}).get("result", [])
-        return int(found[0]["value"][1]) if found else 0
-
-    def stop(self) -> None:
-        self.part.stop()
+def measure_prometheus(options: Options, miners: Miners, folder: Path, stack: ExitStack) -> dict[str, Any]:
+    server = f"127.0.0.1:{find_free_port()}"
+    targets, config = folder / "targets.json", folder / "prometheus.yml"
+    targets.write_text(json.dumps([{"targets": [f"{ip}:{PORT}" for ip in miners.healthy]}]))
+    config.write_text(CONFIG.format(interval=options.interval, targets=targets))
+    paths = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}"]
+    process = ManagedProcess("prometheus", ["prometheus", *paths, f"--web.listen-address={server}"], folder)
+    stack.enter_context(process)
+    wait_or_fail(
+        "the first scrape of all miners by Prometheus", lambda: _count_targets_up(server) >= options.healthy,
+        READY_SECONDS + 2 * options.interval, process,
+    )  # fmt: skip
+    # Prometheus counts intervals between scrapes, so it counts none before the second scrape of a target.
+    time.sleep(max(options.warmup, 2 * options.interval))
+    started, cpu, scrapes = time.monotonic(), read_cpu_seconds(process.pid), _count_scrapes(server)
+    time.sleep(options.seconds)
+    return {
+        "cpu": read_cpu_seconds(process.pid) - cpu,
+        "seconds": time.monotonic() - started,
+        "polls": _count_scrapes(server) - scrapes,
+        "rss": read_rss_bytes(process.pid),
+    }
 
 
-def installed() -> bool:
-    return shutil.which("prometheus") is not None
+def _count_targets_up(server: str) -> int:
+    try:
+        answer = send_request(server, f"/api/v1/query?query={quote('sum(up)')}")
+    except OSError:  # It does not listen yet.
+        return 0
+    result = json.loads(answer.body)["data"]["result"] if answer.status == 200 else []
+    return int(result[0]["value"][1]) if result else 0
+
+
+def _count_scrapes(server: str) -> int:
+    lines = send_request(server, "/metrics").body.decode().splitlines()
+    count = "prometheus_target_interval_length_seconds_count{"
+    return int(sum(float(line.split()[-1]) for line in lines if line.startswith(count)))

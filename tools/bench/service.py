@@ -1,31 +1,44 @@
-"""The service under gunicorn with everything on, on a data directory of its own."""
+"""The service under gunicorn with everything switched on, on its own data directory, and its measured window."""
 
 from __future__ import annotations
 
-import http.client
-import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
+from tools.child_processes import PYTHON, ManagedProcess, find_free_port, wait_or_fail
+
+from .http_probe import fetch_json, send_request
+from .measurements import (
+    compute_rates,
+    read_child_pids,
+    read_cpu_seconds,
+    read_pss_bytes,
+    read_rss_bytes,
+    read_written_bytes,
+    summarize_samples,
+)
 from .miners import PORT, Miners
 from .options import Options
-from .proc import children
-from .processes import BenchFailed, Part, free_port, python, wait_for
 
 READY_SECONDS = 120.0
-IMPRINT_BATCH = 500
+REGISTRATION_BATCH = 500
+SAMPLE_SECONDS = 0.5
+FLUSH_TAIL_SECONDS = 5.0  # LevelDB continues to compact after a flush.
+DAY_SECONDS = 86400.0
+DEFAULT_PERSIST_SECONDS = 300.0
 
 
-class Service:
-    """Starts in the constructor. `master` and `worker` are its pids."""
+class Service(ManagedProcess):
+    """Is ready when it is constructed. `pid` is the gunicorn master's."""
 
-    def __init__(
-        self, options: Options, folder: Path, grafana: str | None, persist_interval: float, *, watched: bool
-    ) -> None:
-        self.port = free_port()
+    def __init__(self, options: Options, folder: Path, grafana: str, persist_interval: float, *, watch: bool) -> None:
+        port = find_free_port()
+        self.server = f"127.0.0.1:{port}"
         self._options = options
         settings = {
-            "PORT": str(self.port),
+            "PORT": str(port),
             "BIND": "127.0.0.1",
             "DATA_DIR": str(folder / "data"),
             "POLL_INTERVAL": f"{options.interval:g}",
@@ -35,59 +48,106 @@ class Service:
             "DISCOVERY_PORTS": str(PORT),
             "NEIGHBOUR_TABLE": str(folder / "neighbours"),
             "MDNS": "false",
-            "BENCH_WATCH": "on" if watched else "off",
+            "BENCH_WATCH": "on" if watch else "off",
             "HOME": str(folder),
         }
-        if grafana:
-            dashboards = {"GRAFANA_MODE": "file", "GRAFANA_DASHBOARDS_DIR": str(folder / "dashboards")}
-            settings |= {"GF_HOST": grafana, **dashboards}
-        self.part = Part("service", python("gunicorn", "-c", "tools/bench/gunicorn_conf.py"), folder, settings)
+        if options.dashboards:
+            settings |= {"GF_HOST": grafana, "GRAFANA_MODE": "file"}
+            settings["GRAFANA_DASHBOARDS_DIR"] = str(folder / "dashboards")
+        arguments = [*PYTHON, "gunicorn", "-c", "tools/bench/gunicorn_conf.py"]
+        super().__init__("service", arguments, folder, os.environ | settings)
 
-    def wait_until_ready(self) -> float:
-        """Seconds from the start of the waiting."""
-        return wait_for("the service", self._is_ready, READY_SECONDS, [self.part])
+    def wait_until_ready(self) -> None:
+        wait_or_fail("the start of the service", self._is_ready, READY_SECONDS, self)
 
     def _is_ready(self) -> bool:
         try:
-            return self.request("GET", "/readyz")[0] == 200
+            return send_request(self.server, "/readyz").status == 200
         except OSError:
             return False
 
     @property
-    def master(self) -> int:
-        return self.part.pid
+    def worker_pid(self) -> int:
+        return read_child_pids(self.pid)[0]
 
-    @property
-    def worker(self) -> int:
-        return children(self.master)[0]
+    def fetch_json(self, path: str) -> Any:
+        return fetch_json(self.server, path)
 
-    def request(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-        """Over a connection of its own."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
-        try:
-            headers = {} if body is None else {"Content-Type": "application/json"}
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-        finally:
-            connection.close()
-
-    def told(self, path: str) -> Any:
-        status, body = self.request("GET", path)
-        if status != 200:
-            raise BenchFailed(f"GET {path} answered {status}")
-        return json.loads(body)
-
-    def imprint(self, miners: Miners) -> None:
+    def register_miners(self, miners: Miners) -> None:
         rows = [{"mac": mac, "ip": f"{ip}:{PORT}"} for mac, ip in zip(miners.macs, miners.addresses, strict=True)]
-        for at in range(0, len(rows), IMPRINT_BATCH):
-            status, body = self.request("PUT", "/devices/imprint", {"devices": rows[at : at + IMPRINT_BATCH]})
-            if status != 200:
-                raise BenchFailed(f"PUT /devices/imprint answered {status}: {body[:300]!r}")
+        for first in range(0, len(rows), REGISTRATION_BATCH):
+            batch = {"devices": rows[first : first + REGISTRATION_BATCH]}
+            fetch_json(self.server, "/devices/imprint", "PUT", batch)
 
-    def wait_until_polled(self, seconds: float) -> float:
-        """Until every healthy miner is online."""
-        return wait_for("all miners to be online", self._all_online, seconds, [self.part])
+    def wait_until_polled(self, seconds: float) -> None:
+        """Wait until all healthy miners are online."""
+        wait_or_fail("the first poll of all miners", self._are_all_online, seconds, self)
 
-    def _all_online(self) -> bool:
-        return int(self.told("/bench/fleet")["online"]) >= self._options.healthy
+    def _are_all_online(self) -> bool:
+        return int(self.fetch_json("/bench/fleet")["online"]) >= self._options.healthy
+
+    def measure_window(self, others: list[ManagedProcess]) -> dict[str, Any]:
+        """Sleep through the measured window and return its figures.
+
+        `others` must not end in it. Their CPU time is reported, too, because it was not available to the service.
+        """
+        pid, other_pids = self.worker_pid, [process.pid for process in others]
+        counters = self.fetch_json("/bench")["counters"]
+        started, cpu, rss = time.monotonic(), read_cpu_seconds(pid), read_rss_bytes(pid)
+        others_cpu = sum(map(read_cpu_seconds, other_pids))
+        writes = _sample_writes(pid, started + self._options.seconds, others)
+        seconds, cpu, rss_end = time.monotonic() - started, read_cpu_seconds(pid) - cpu, read_rss_bytes(pid)
+        others_cpu = sum(map(read_cpu_seconds, other_pids)) - others_cpu
+        report = self.fetch_json("/bench")
+        counters = {name: int(value - counters[name]) for name, value in report["counters"].items()}
+        return {
+            "seconds": round(seconds, 3),
+            "counters": counters,
+            **compute_rates(cpu, seconds, counters["ok"]),
+            "ideal_polls_per_s": self._options.healthy / self._options.interval,
+            "late_ms": summarize_samples(report["late"], 50, 99, scale=1e3),
+            "late_answering_ms": summarize_samples(report["late_answering"], 50, 99, scale=1e3),
+            "cpu_seconds": cpu,
+            "core_percent_beside": 100 * others_cpu / seconds,
+            "rss_start": rss,
+            "rss": rss_end,
+            "rss_master": read_rss_bytes(self.pid),
+            "pss": read_pss_bytes(pid),
+            "pss_master": read_pss_bytes(self.pid),
+            "pss_both": read_pss_bytes(pid, self.pid),
+            "lost": report["lost"],
+            "flush_ms": summarize_samples((end - start for start, end in report["flushes"]), 50, scale=1e3),
+            "written": extrapolate_writes(writes, report["flushes"]),
+        }
+
+
+def _sample_writes(pid: int, until: float, others: list[ManagedProcess]) -> list[tuple[float, int]]:
+    """Return pairs of time and bytes written so far, until the end of the window."""
+    samples = [(time.monotonic(), read_written_bytes(pid))]
+    while (left := until - time.monotonic()) > 0:
+        time.sleep(min(SAMPLE_SECONDS, left))
+        samples.append((time.monotonic(), read_written_bytes(pid)))
+        for process in others:
+            process.check_running()
+    return samples
+
+
+def extrapolate_writes(samples: list[tuple[float, int]], flushes: list[list[float]]) -> dict[str, Any]:
+    """Return bytes written per flush, per second between flushes, and per day.
+
+    The window has more flushes than a day with the default PERSIST_INTERVAL. Therefore the bytes of a flush and the 5 s
+    after it count 288 times a day, all others for the seconds in which they were written.
+    """
+    flushed, flushing, rest = 0, 0.0, 0
+    for (start, before), (end, after) in zip(samples, samples[1:], strict=False):
+        if any(start < flush_end + FLUSH_TAIL_SECONDS and end > flush_start for flush_start, flush_end in flushes):
+            flushed, flushing = flushed + after - before, flushing + end - start
+        else:
+            rest += after - before
+    quiet = samples[-1][0] - samples[0][0] - flushing
+    per_flush = flushed / len(flushes) if flushes else None
+    per_second = rest / quiet if quiet > 1 else None
+    per_day = None
+    if per_flush is not None and per_second is not None:
+        per_day = per_flush * DAY_SECONDS / DEFAULT_PERSIST_SECONDS + per_second * DAY_SECONDS
+    return {"flushes": len(flushes), "per_flush": per_flush, "per_second_between": per_second, "per_day": per_day}
