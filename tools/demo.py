@@ -10,8 +10,6 @@ import os
 import sys
 from typing import Any, NoReturn
 
-import requests
-
 from app.errors import SettingsError, StoreLocked
 from app.settings import PARSERS, Settings
 from app.store.lock import DataDirLock
@@ -25,6 +23,7 @@ from .child_processes import (
     install_stop_signals,
     wait_until,
 )
+from .http_requests import fetch_json, is_ready
 
 DEMO = ROOT / ".demo"
 NEIGHBOURS = DEMO / "neighbours"
@@ -63,39 +62,18 @@ def choose_port() -> int:
     return port
 
 
-class Client:
-    """An HTTP client of the service."""
+def register_discovered(server: str) -> None:
+    """Discover the miners and register (imprint) them."""
+    found = fetch_json(server, "/devices/discover")
+    fetch_json(server, "/devices/imprint", "PUT", {"macs": [device["mac"] for device in found if device["mac"]]})
 
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._session = requests.Session()
-        self._session.trust_env = False  # Requests to loopback must not go through a proxy.
 
-    def send_request(self, method: str, path: str, body: Any = None) -> Any:
-        try:
-            answer = self._session.request(method, self.url + path, json=body, timeout=60)
-        except requests.RequestException as error:
-            raise ProcessFailed(f"{method} {path} got no answer: {error}") from None
-        if not answer.ok:
-            raise ProcessFailed(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        return answer.json()
+def list_devices(server: str) -> list[dict[str, Any]]:
+    return list(fetch_json(server, "/devices/imprint")["data"])
 
-    def is_ready(self) -> bool:
-        try:
-            return self._session.get(f"{self.url}/readyz", timeout=5).ok
-        except requests.RequestException:
-            return False
 
-    def register_discovered(self) -> None:
-        """Discover the miners and register (imprint) them."""
-        found = self.send_request("GET", "/devices/discover")
-        self.send_request("PUT", "/devices/imprint", {"macs": [device["mac"] for device in found if device["mac"]]})
-
-    def list_devices(self) -> list[dict[str, Any]]:
-        return list(self.send_request("GET", "/devices/imprint")["data"])
-
-    def are_all_polled(self) -> bool:
-        return all(device.get("tracing") and not device.get("stale") for device in self.list_devices())
+def are_all_polled(server: str) -> bool:
+    return all(device.get("tracing") and not device.get("stale") for device in list_devices(server))
 
 
 def format_summary(devices: list[dict[str, Any]]) -> str:
@@ -133,7 +111,7 @@ def run_demo() -> NoReturn:
     NEIGHBOURS.unlink(missing_ok=True)
     port = choose_port()
     environ = build_environment(port)
-    client = Client(f"http://127.0.0.1:{port}")
+    server = f"127.0.0.1:{port}"
     simulated = [*PYTHON, "simulator", "--demo", "--neighbours", str(NEIGHBOURS)]
     with (
         ManagedProcess("simulator", simulated, DEMO, environ, piped=False, stop_timeout=10) as simulator,
@@ -141,11 +119,11 @@ def run_demo() -> NoReturn:
     ):
         processes = [simulator, service]
         # The simulator writes the neighbour table when its miners listen.
-        if not wait_until(lambda: NEIGHBOURS.exists() and client.is_ready(), READY_SECONDS, processes):
+        if not wait_until(lambda: NEIGHBOURS.exists() and is_ready(server), READY_SECONDS, processes):
             raise ProcessFailed(f"not ready within {READY_SECONDS:.0f} s; see {simulator.log} and {service.log}")
-        client.register_discovered()
-        wait_until(client.are_all_polled, POLLED_SECONDS, processes)
-        print(format_overview(client.url, client.list_devices()), flush=True)
+        register_discovered(server)
+        wait_until(lambda: are_all_polled(server), POLLED_SECONDS, processes)
+        print(format_overview(f"http://{server}", list_devices(server)), flush=True)
         while True:
             wait_until(lambda: False, 3600, processes)
 

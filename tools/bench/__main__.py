@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
     try:
         print_result(run_benchmark(options), options)
     except (KeyboardInterrupt, ProcessFailed) as error:
-        print(f"\nbench: {error or 'stopped'}", file=sys.stderr)
+        print(f"\nbench: {str(error) or 'stopped'}", file=sys.stderr)
         return 1
     return 0
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
@@ -16,7 +17,7 @@ import gevent
 import orjson
 from gevent import socket
 
-from .measurements import read_rss_bytes, summarize_samples
+from .measurements import compare_usage, read_usage, summarize_samples
 from .options import KEEP_ALIVE
 
 _RECEIVE_BYTES = 16384
@@ -70,16 +71,10 @@ def measure_bare_loop(mode: str, interval: str, warmup: str, seconds: str, port:
     gevent.sleep(float(warmup))
     loop.late.clear()
     loop.failed = 0
-    started, cpu = time.monotonic(), time.process_time()
+    before = read_usage(os.getpid())
     gevent.sleep(float(seconds))
-    return {
-        "seconds": time.monotonic() - started,
-        "cpu": time.process_time() - cpu,
-        "polls": len(loop.late) - loop.failed,
-        "failed": loop.failed,
-        "late_ms": summarize_samples(loop.late, 50, 99, scale=1e3),
-        "rss": read_rss_bytes("self"),
-    }
+    usage = compare_usage(before, read_usage(os.getpid()), len(loop.late) - loop.failed)
+    return {**usage, "failed": loop.failed, "late_ms": summarize_samples(loop.late, 50, 99, scale=1e3)}
 
 
 if __name__ == "__main__":

@@ -7,9 +7,20 @@ import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NamedTuple
 
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _CPUCLOCK_SCHED = 2  # In nanoseconds, where /proc/PID/stat counts in units of 10 ms.
+
+
+class Usage(NamedTuple):
+    time: float
+    cpu: float
+    rss: int
+
+
+def read_usage(pid: int) -> Usage:
+    return Usage(time.monotonic(), read_cpu_seconds(pid), read_rss_bytes(pid))
 
 
 def read_cpu_seconds(pid: int) -> float:
@@ -17,7 +28,21 @@ def read_cpu_seconds(pid: int) -> float:
     return time.clock_gettime_ns((~pid << 3) | _CPUCLOCK_SCHED) / 1e9
 
 
-def read_rss_bytes(pid: int | str) -> int:
+def compare_usage(before: Usage, after: Usage, polls: int) -> dict[str, Any]:
+    """Return what the process used between the two, per second and per poll."""
+    seconds, cpu = after.time - before.time, after.cpu - before.cpu
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "polls": polls,
+        "rss": after.rss,
+        "cpu_per_1000": divide(1000 * cpu, polls),
+        "core_percent": 100 * cpu / seconds,
+        "polls_per_s": polls / seconds,
+    }
+
+
+def read_rss_bytes(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
 
 
@@ -56,8 +81,3 @@ def summarize_samples(values: Iterable[float], *percents: float, scale: float = 
 def divide(one: float | None, other: float | None) -> float | None:
     """Return one / other, None where that is not defined."""
     return one / other if one is not None and other else None
-
-
-def compute_rates(cpu: float, seconds: float, polls: int) -> dict[str, float | None]:
-    cpu_per_1000 = divide(1000 * cpu, polls)
-    return {"cpu_per_1000": cpu_per_1000, "core_percent": 100 * cpu / seconds, "polls_per_s": polls / seconds}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from simulator import mac_of
 from tools.child_processes import PYTHON, ManagedProcess, ProcessFailed
+from tools.http_requests import fetch_json
 
-from .http_probe import fetch_json
 from .options import Options
 
 MINERS_PER_PROCESS = 2000
@@ -29,22 +29,22 @@ class Miners:
         base = IPv4Address(f"127.{20 + os.getpid() % 40}.0.1")
         self.addresses = [str(base + number) for number in range(options.n)]
         self.macs = [mac_of(number) for number in range(options.n)]
-        self.healthy = [ip for number, ip in enumerate(self.addresses) if number not in options.faults]
+        faults = options.faults
+        self.healthy = [ip for number, ip in enumerate(self.addresses) if number not in faults]
         self.processes: list[ManagedProcess] = []
         for first in range(0, options.n, MINERS_PER_PROCESS):
-            count = min(MINERS_PER_PROCESS, options.n - first)
             arguments = (
-                f"--count={count} --first={first} --generation={options.firmware} --base={self.addresses[first]} "
-                f"--port={PORT} --control={self.addresses[first]}:{CONTROL_PORT} "
+                f"--count={min(MINERS_PER_PROCESS, options.n - first)} --first={first} --generation={options.firmware} "
+                f"--base={self.addresses[first]} --port={PORT} --control={self.addresses[first]}:{CONTROL_PORT} "
                 f"--log-rate=0 --stamp --exposition={options.mode}"
-            ).split()
-            process = ManagedProcess(f"simulator-{first}", [*PYTHON, "simulator", *arguments], folder)
+            )
+            process = ManagedProcess(f"simulator-{first}", [*PYTHON, "simulator", *arguments.split()], folder)
             self.processes.append(stack.enter_context(process))
         for process in self.processes:
             if "ready" not in (line := process.read_line()):
                 raise ProcessFailed(f"the {process.name} printed {line!r} instead of its ready line")
         with ThreadPoolExecutor(8) as pool:
-            list(pool.map(self._set_fault, options.faults, options.faults.values()))
+            list(pool.map(self._set_fault, faults, faults.values()))
 
     def _set_fault(self, number: int, fault: str) -> None:
         control = f"{self.addresses[number // MINERS_PER_PROCESS * MINERS_PER_PROCESS]}:{CONTROL_PORT}"

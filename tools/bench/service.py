@@ -1,28 +1,26 @@
-"""The service under gunicorn with everything switched on, on its own data directory, and its measured window."""
+"""The service under gunicorn with everything switched on, the Grafana that it publishes to, and the measured window."""
 
 from __future__ import annotations
 
+import logging
 import os
 import time
+from hashlib import md5
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
-from tools.child_processes import PYTHON, ManagedProcess, find_free_port, wait_or_fail
+from flask import Flask
+from werkzeug.serving import make_server
 
-from .http_probe import fetch_json, send_request
-from .measurements import (
-    compute_rates,
-    read_child_pids,
-    read_cpu_seconds,
-    read_pss_bytes,
-    read_rss_bytes,
-    read_written_bytes,
-    summarize_samples,
-)
+from tools.child_processes import PYTHON, ManagedProcess, find_free_port
+from tools.http_requests import fetch_json
+
+from . import measurements
+from .measurements import summarize_samples
 from .miners import PORT, Miners
 from .options import Options
 
-READY_SECONDS = 120.0
 REGISTRATION_BATCH = 500
 SAMPLE_SECONDS = 0.5
 FLUSH_TAIL_SECONDS = 5.0  # LevelDB continues to compact after a flush.
@@ -30,45 +28,60 @@ DAY_SECONDS = 86400.0
 DEFAULT_PERSIST_SECONDS = 300.0
 
 
+class FakeGrafana:
+    """A Grafana on which every dashboard already exists and is public: the state on all days but the first.
+
+    It serves until the process ends. `requested` are the uids of the dashboards that the service asked for.
+    """
+
+    def __init__(self) -> None:
+        self.requested: set[str] = set()
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)  # No access log.
+        app = Flask("grafana")
+        app.add_url_rule("/api/dashboards/uid/<uid>/public-dashboards", view_func=self._describe_dashboard)
+        server = make_server("127.0.0.1", 0, app, threaded=True)
+        self.url = f"http://127.0.0.1:{server.port}"
+        Thread(target=server.serve_forever, daemon=True).start()
+
+    def _describe_dashboard(self, uid: str) -> dict[str, Any]:
+        self.requested.add(uid)
+        digest = md5(uid.encode(), usedforsecurity=False).hexdigest()
+        return {"uid": f"p{digest[:12]}", "dashboardUid": uid, "accessToken": digest, "isEnabled": True}
+
+
 class Service(ManagedProcess):
-    """Is ready when it is constructed. `pid` is the gunicorn master's."""
+    """`pid` is the gunicorn master's."""
 
     def __init__(self, options: Options, folder: Path, grafana: str, persist_interval: float, *, watch: bool) -> None:
-        port = find_free_port()
-        self.server = f"127.0.0.1:{port}"
+        self.port = find_free_port()
+        self.server = f"127.0.0.1:{self.port}"
         self._options = options
         settings = {
-            "PORT": str(port),
+            "PORT": str(self.port),
             "BIND": "127.0.0.1",
-            "DATA_DIR": str(folder / "data"),
+            "DATA_DIR": f"{folder}/data",
             "POLL_INTERVAL": f"{options.interval:g}",
             "PERSIST_INTERVAL": f"{persist_interval:g}",
             "ALLOWED_DEVICE_NETWORKS": "127.0.0.0/8",
             "DISCOVERY_SUBNETS": "127.0.0.0/32",
             "DISCOVERY_PORTS": str(PORT),
-            "NEIGHBOUR_TABLE": str(folder / "neighbours"),
+            "NEIGHBOUR_TABLE": f"{folder}/neighbours",
             "MDNS": "false",
             "BENCH_WATCH": "on" if watch else "off",
             "HOME": str(folder),
         }
         if options.dashboards:
-            settings |= {"GF_HOST": grafana, "GRAFANA_MODE": "file"}
-            settings["GRAFANA_DASHBOARDS_DIR"] = str(folder / "dashboards")
+            settings |= {"GF_HOST": grafana, "GRAFANA_MODE": "file", "GRAFANA_DASHBOARDS_DIR": f"{folder}/dashboards"}
         arguments = [*PYTHON, "gunicorn", "-c", "tools/bench/gunicorn_conf.py"]
         super().__init__("service", arguments, folder, os.environ | settings)
 
-    def wait_until_ready(self) -> None:
-        wait_or_fail("the start of the service", self._is_ready, READY_SECONDS, self)
-
-    def _is_ready(self) -> bool:
-        try:
-            return send_request(self.server, "/readyz").status == 200
-        except OSError:
-            return False
+    def is_fleet_online(self) -> bool:
+        """Return whether all healthy miners are online."""
+        return int(self.fetch_json("/bench/fleet")["online"]) >= self._options.healthy
 
     @property
     def worker_pid(self) -> int:
-        return read_child_pids(self.pid)[0]
+        return measurements.read_child_pids(self.pid)[0]
 
     def fetch_json(self, path: str) -> Any:
         return fetch_json(self.server, path)
@@ -79,13 +92,6 @@ class Service(ManagedProcess):
             batch = {"devices": rows[first : first + REGISTRATION_BATCH]}
             fetch_json(self.server, "/devices/imprint", "PUT", batch)
 
-    def wait_until_polled(self, seconds: float) -> None:
-        """Wait until all healthy miners are online."""
-        wait_or_fail("the first poll of all miners", self._are_all_online, seconds, self)
-
-    def _are_all_online(self) -> bool:
-        return int(self.fetch_json("/bench/fleet")["online"]) >= self._options.healthy
-
     def measure_window(self, others: list[ManagedProcess]) -> dict[str, Any]:
         """Sleep through the measured window and return its figures.
 
@@ -93,28 +99,23 @@ class Service(ManagedProcess):
         """
         pid, other_pids = self.worker_pid, [process.pid for process in others]
         counters = self.fetch_json("/bench")["counters"]
-        started, cpu, rss = time.monotonic(), read_cpu_seconds(pid), read_rss_bytes(pid)
-        others_cpu = sum(map(read_cpu_seconds, other_pids))
-        writes = _sample_writes(pid, started + self._options.seconds, others)
-        seconds, cpu, rss_end = time.monotonic() - started, read_cpu_seconds(pid) - cpu, read_rss_bytes(pid)
-        others_cpu = sum(map(read_cpu_seconds, other_pids)) - others_cpu
+        before, others_before = measurements.read_usage(pid), sum(map(measurements.read_cpu_seconds, other_pids))
+        writes = _sample_writes(pid, before.time + self._options.seconds, others)
+        after, others_after = measurements.read_usage(pid), sum(map(measurements.read_cpu_seconds, other_pids))
         report = self.fetch_json("/bench")
         counters = {name: int(value - counters[name]) for name, value in report["counters"].items()}
         return {
-            "seconds": round(seconds, 3),
+            **measurements.compare_usage(before, after, counters["ok"]),
             "counters": counters,
-            **compute_rates(cpu, seconds, counters["ok"]),
             "ideal_polls_per_s": self._options.healthy / self._options.interval,
             "late_ms": summarize_samples(report["late"], 50, 99, scale=1e3),
             "late_answering_ms": summarize_samples(report["late_answering"], 50, 99, scale=1e3),
-            "cpu_seconds": cpu,
-            "core_percent_beside": 100 * others_cpu / seconds,
-            "rss_start": rss,
-            "rss": rss_end,
-            "rss_master": read_rss_bytes(self.pid),
-            "pss": read_pss_bytes(pid),
-            "pss_master": read_pss_bytes(self.pid),
-            "pss_both": read_pss_bytes(pid, self.pid),
+            "core_percent_beside": 100 * (others_after - others_before) / (after.time - before.time),
+            "rss_start": before.rss,
+            "rss_master": measurements.read_rss_bytes(self.pid),
+            "pss": measurements.read_pss_bytes(pid),
+            "pss_master": measurements.read_pss_bytes(self.pid),
+            "pss_both": measurements.read_pss_bytes(pid, self.pid),
             "lost": report["lost"],
             "flush_ms": summarize_samples((end - start for start, end in report["flushes"]), 50, scale=1e3),
             "written": extrapolate_writes(writes, report["flushes"]),
@@ -123,10 +124,10 @@ class Service(ManagedProcess):
 
 def _sample_writes(pid: int, until: float, others: list[ManagedProcess]) -> list[tuple[float, int]]:
     """Return pairs of time and bytes written so far, until the end of the window."""
-    samples = [(time.monotonic(), read_written_bytes(pid))]
+    samples = [(time.monotonic(), measurements.read_written_bytes(pid))]
     while (left := until - time.monotonic()) > 0:
         time.sleep(min(SAMPLE_SECONDS, left))
-        samples.append((time.monotonic(), read_written_bytes(pid)))
+        samples.append((time.monotonic(), measurements.read_written_bytes(pid)))
         for process in others:
             process.check_running()
     return samples

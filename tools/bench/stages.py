@@ -9,46 +9,52 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from tools.child_processes import PYTHON, ManagedProcess, ProcessFailed, wait_or_fail
+from tools.child_processes import PYTHON, ManagedProcess, ProcessFailed, find_free_port, wait_or_fail
+from tools.http_requests import fetch_json, is_ready, send_request
 
-from .fake_grafana import FakeGrafana
-from .http_probe import Probe
-from .measurements import compute_rates, read_rss_bytes, summarize_samples
+from .measurements import compare_usage, read_rss_bytes, read_usage, summarize_samples
 from .miners import PORT, Miners
 from .options import Options
-from .prometheus import measure_prometheus
-from .service import DEFAULT_PERSIST_SECONDS, Service
+from .probe import Probe
+from .service import DEFAULT_PERSIST_SECONDS, FakeGrafana, Service
+
+READY_SECONDS = 120.0
+PROMETHEUS_CONFIG = """
+scrape_configs:
+  - job_name: miners
+    scrape_interval: {interval:g}s
+    scrape_timeout: {interval:g}s
+    file_sd_configs: [{{files: ["{targets}"]}}]
+"""
 
 
 class Benchmark:
-    """Starts the miners and a Grafana; `stack` stops them and everything that the stages start."""
+    """Starts the miners and a Grafana; `stack` stops them and the service."""
 
     def __init__(self, options: Options, folder: Path, stack: ExitStack) -> None:
         self._options, self._folder, self._stack = options, folder, stack
-        self._timeout = 60 + options.n / 20
+        self._poll_timeout = 60 + options.n / 20
         report_progress(f"{options.n} miners with AxeOS {options.firmware}")
         self._miners = Miners(options, folder, stack)
-        self._grafana = stack.enter_context(FakeGrafana())
+        self._grafana = FakeGrafana()
 
     def run_stages(self) -> dict[str, Any]:
         """Return the results by stage."""
         options = self._options
         results = {"service": self._measure_service()}
         if options.restart:
+            report_progress("starting again")
             results["restart"] = self._measure_restart()
         if options.bare:
             report_progress("the bare loop")
             results["bare"] = self._measure_bare_loop()
         if options.prometheus and shutil.which("prometheus"):
             report_progress("Prometheus")
-            results["prometheus"] = measure_prometheus(options, self._miners, self._folder, self._stack)
-        for figures in (results[stage] for stage in ("bare", "prometheus") if stage in results):
-            figures |= compute_rates(figures["cpu"], figures["seconds"], figures["polls"])
+            results["prometheus"] = self._measure_prometheus()
         return results
 
     def _measure_service(self) -> dict[str, Any]:
@@ -58,41 +64,39 @@ class Benchmark:
         started = time.monotonic()
         service.register_miners(self._miners)
         registration_seconds = time.monotonic() - started
-        service.wait_until_polled(self._timeout)
+        wait_or_fail("the first poll of all miners", service.is_fleet_online, self._poll_timeout, service)
         dashboards_seconds = self._wait_for_dashboards(service)
-        with self._connect_subscribers(service, options.clients) as subscribers, ExitStack() as probe_stack:
+        with ExitStack() as clients:
+            subscribers = clients.enter_context(self._connect_subscribers(service, options.clients))
             probes = {
                 "metrics": Probe(service.server, "/metrics", options.read_every, 0.0),
                 "list": Probe(service.server, "/devices/imprint", options.read_every, 0.5),
                 "healthz": Probe(service.server, "/healthz", options.health_check_every, 0.75),
             }
             for probe in probes.values():
-                probe_stack.enter_context(probe)
+                clients.enter_context(probe)
             report_progress(f"warm-up, {options.warmup:g} s")
             time.sleep(options.warmup)
             report_progress(f"measuring, {options.seconds:g} s")
             subscribers.send_command("clear")
             for probe in probes.values():
-                probe.clear_samples()
+                probe.samples = []
             figures = service.measure_window([subscribers, *self._miners.processes])
             received = subscribers.send_command("report")
             if missing := options.clients - received["connected"]:
                 raise ProcessFailed(f"the service disconnected {missing} of {options.clients} subscribers")
             figures["stat_update_ms"] = summarize_samples(received.pop("ages_ms"), 50, 95, 99)
-            figures["clients"] = received
-            figures["probes"] = {name: probe.report_samples() for name, probe in probes.items()}
+            figures |= {"clients": received, "probes": {name: probe.report_samples() for name, probe in probes.items()}}
             figures["gaps"] = self._watch_loop(service) if options.ticker else []
-        figures["imprint_seconds"] = registration_seconds
-        figures["boards_seconds"] = dashboards_seconds
+        figures |= {"imprint_seconds": registration_seconds, "boards_seconds": dashboards_seconds}
         return {**figures, "exit_seconds": service.stop()}
 
     def _measure_restart(self) -> dict[str, Any]:
         """Return the figures of a start with known devices, until two intervals after all were polled."""
-        report_progress("starting again")
         started = time.monotonic()
         service = self._start_service(DEFAULT_PERSIST_SECONDS, watch=self._options.ticker)
         ready_seconds = time.monotonic() - started
-        service.wait_until_polled(self._timeout)
+        wait_or_fail("the first poll of all miners", service.is_fleet_online, self._poll_timeout, service)
         with self._connect_subscribers(service, 1) as subscriber:
             time.sleep(2 * self._options.interval)
             received = subscriber.send_command("report")
@@ -110,15 +114,30 @@ class Benchmark:
     def _measure_bare_loop(self) -> Any:
         options = self._options
         numbers = [f"{number:g}" for number in (options.interval, options.warmup / 2, options.seconds, PORT)]
-        process = self._start_python("bare", "tools.bench.bare_loop", options.mode, *numbers)
-        self._stack.enter_context(process)
-        process.send_input("\n".join(self._miners.healthy))
-        return json.loads(process.read_line())
+        with self._start_python("bare", "tools.bench.bare_loop", options.mode, *numbers) as process:
+            process.send_input("\n".join(self._miners.healthy))
+            return json.loads(process.read_line())
+
+    def _measure_prometheus(self) -> dict[str, Any]:
+        """Return the figures of a Prometheus that scrapes the healthy miners as often and in the same mode."""
+        options, folder, server = self._options, self._folder, f"127.0.0.1:{find_free_port()}"
+        targets, config = folder / "targets.json", folder / "prometheus.yml"
+        targets.write_text(json.dumps([{"targets": [f"{ip}:{PORT}" for ip in self._miners.healthy]}]))
+        config.write_text(PROMETHEUS_CONFIG.format(interval=options.interval, targets=targets))
+        paths = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}"]
+        with ManagedProcess("prometheus", ["prometheus", *paths, f"--web.listen-address={server}"], folder) as process:
+            have_all = lambda: count_targets_up(server) >= options.healthy  # noqa: E731
+            wait_or_fail("the first scrape of all miners", have_all, READY_SECONDS + 2 * options.interval, process)
+            # Prometheus counts intervals between scrapes, so it counts none before the second scrape of a target.
+            time.sleep(max(options.warmup, 2 * options.interval))
+            before, scrapes = read_usage(process.pid), count_scrapes(server)
+            time.sleep(options.seconds)
+            return compare_usage(before, read_usage(process.pid), count_scrapes(server) - scrapes)
 
     def _start_service(self, persist_interval: float, *, watch: bool) -> Service:
         service = Service(self._options, self._folder, self._grafana.url, persist_interval, watch=watch)
         self._stack.enter_context(service)
-        service.wait_until_ready()
+        wait_or_fail("the start of the service", lambda: is_ready(service.server), READY_SECONDS, service)
         return service
 
     def _watch_loop(self, service: Service) -> Any:
@@ -127,12 +146,10 @@ class Benchmark:
         time.sleep(self._options.seconds)
         return service.fetch_json("/bench")["gaps"]
 
-    @contextmanager
-    def _connect_subscribers(self, service: Service, count: int) -> Iterator[ManagedProcess]:
-        port = service.server.rpartition(":")[2]
-        with self._start_python("subscribers", "tools.bench.subscribers", port, str(count)) as process:
-            process.read_line()
-            yield process
+    def _connect_subscribers(self, service: Service, count: int) -> ManagedProcess:
+        process = self._start_python("subscribers", "tools.bench.subscribers", str(service.port), str(count))
+        self._stack.enter_context(process).read_line()  # The line says that all are connected.
+        return process
 
     def _start_python(self, name: str, module: str, *arguments: str) -> ManagedProcess:
         return ManagedProcess(name, [*PYTHON, module, *arguments], self._folder)
@@ -143,12 +160,21 @@ class Benchmark:
             return 0.0
         wanted = self._options.healthy + 1
         report_progress(f"waiting for {wanted} dashboards")
-        return wait_or_fail(
-            "the creation of the dashboards",
-            lambda: len(self._grafana.requested) >= wanted,
-            10 * self._timeout,
-            service,
-        )
+        have_all = lambda: len(self._grafana.requested) >= wanted  # noqa: E731
+        return wait_or_fail("the creation of the dashboards", have_all, 10 * self._poll_timeout, service)
+
+
+def count_targets_up(server: str) -> int:
+    with suppress(ProcessFailed):  # Prometheus is starting.
+        for row in fetch_json(server, "/api/v1/query?query=sum(up)")["data"]["result"]:
+            return int(row["value"][1])
+    return 0
+
+
+def count_scrapes(server: str) -> int:
+    lines = send_request(server, "/metrics")[1].decode().splitlines()
+    series = "prometheus_target_interval_length_seconds_count{"
+    return int(sum(float(line.split()[-1]) for line in lines if line.startswith(series)))
 
 
 def report_progress(text: str) -> None:
