@@ -86,14 +86,14 @@ class ManagedProcess:
         self._popen.stdin.close()
 
     def stop(self) -> float:
-        """Send SIGTERM, after the timeout SIGKILL, and return the seconds until the process ended. Idempotent."""
+        """Send SIGTERM, then SIGKILL to the rest of its group, and return the seconds that it took. Idempotent."""
         started = time.monotonic()
         self._popen.terminate()
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self._popen.wait(self._stop_timeout)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.pid, signal.SIGKILL)
-            self._popen.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)  # The worker of a gunicorn master that was killed outlives it.
+        self._popen.wait()
         for pipe in (self._popen.stdin, self._popen.stdout):
             if pipe:
                 pipe.close()

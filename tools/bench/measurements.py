@@ -29,7 +29,7 @@ def read_cpu_seconds(pid: int) -> float:
 
 
 def compare_usage(before: Usage, after: Usage, polls: int) -> dict[str, Any]:
-    """Return what the process used between the two, per second and per poll."""
+    """Return the usage between the two readings: total, per second and per poll."""
     seconds, cpu = after.time - before.time, after.cpu - before.cpu
     return {
         "seconds": seconds,

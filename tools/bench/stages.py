@@ -45,17 +45,13 @@ class Benchmark:
     def run_stages(self) -> dict[str, Any]:
         """Return the results by stage."""
         options = self._options
-        results = {"service": self._measure_service()}
-        if options.restart:
-            report_progress("starting again")
-            results["restart"] = self._measure_restart()
-        if options.bare:
-            report_progress("the bare loop")
-            results["bare"] = self._measure_bare_loop()
-        if options.prometheus and shutil.which("prometheus"):
-            report_progress("Prometheus")
-            results["prometheus"] = self._measure_prometheus()
-        return results
+        stages = {
+            "service": (self._measure_service, True),
+            "restart": (self._measure_restart, options.restart),
+            "bare": (self._measure_bare_loop, options.bare),
+            "prometheus": (self._measure_prometheus, options.prometheus and shutil.which("prometheus")),
+        }
+        return {name: measure() for name, (measure, is_wanted) in stages.items() if is_wanted}
 
     def _measure_service(self) -> dict[str, Any]:
         """Return the figures of the measured window, and the blocks of the loop in a second window."""
@@ -63,41 +59,41 @@ class Benchmark:
         service = self._start_service(max(1.0, options.seconds / 2), watch=False)
         started = time.monotonic()
         service.register_miners(self._miners)
-        registration_seconds = time.monotonic() - started
-        wait_or_fail("the first poll of all miners", service.is_fleet_online, self._poll_timeout, service)
-        dashboards_seconds = self._wait_for_dashboards(service)
-        with ExitStack() as clients:
-            subscribers = clients.enter_context(self._connect_subscribers(service, options.clients))
-            probes = {
-                "metrics": Probe(service.server, "/metrics", options.read_every, 0.0),
-                "list": Probe(service.server, "/devices/imprint", options.read_every, 0.5),
-                "healthz": Probe(service.server, "/healthz", options.health_check_every, 0.75),
-            }
+        figures: dict[str, Any] = {"imprint_seconds": time.monotonic() - started}
+        self._wait_for_polls(service)
+        figures["boards_seconds"] = self._wait_for_dashboards(service) if options.dashboards else 0.0
+        probes = {
+            "metrics": Probe(service.server, "/metrics", options.read_every, 0.0),
+            "list": Probe(service.server, "/devices/imprint", options.read_every, 0.5),
+            "healthz": Probe(service.server, "/healthz", options.health_check_every, 0.75),
+        }
+        with self._start_subscribers(service, options.clients) as subscribers, ExitStack() as running:
+            subscribers.send_command("clear")  # The answer comes when all are connected.
             for probe in probes.values():
-                clients.enter_context(probe)
+                running.enter_context(probe)
             report_progress(f"warm-up, {options.warmup:g} s")
             time.sleep(options.warmup)
             report_progress(f"measuring, {options.seconds:g} s")
             subscribers.send_command("clear")
             for probe in probes.values():
                 probe.samples = []
-            figures = service.measure_window([subscribers, *self._miners.processes])
+            figures |= service.measure_window([subscribers, *self._miners.processes])
             received = subscribers.send_command("report")
             if missing := options.clients - received["connected"]:
                 raise ProcessFailed(f"the service disconnected {missing} of {options.clients} subscribers")
-            figures["stat_update_ms"] = summarize_samples(received.pop("ages_ms"), 50, 95, 99)
-            figures |= {"clients": received, "probes": {name: probe.report_samples() for name, probe in probes.items()}}
+            ages, answers = received.pop("ages_ms"), {name: probe.report_samples() for name, probe in probes.items()}
+            figures |= {"stat_update_ms": summarize_samples(ages, 50, 95, 99), "clients": received, "probes": answers}
             figures["gaps"] = self._watch_loop(service) if options.ticker else []
-        figures |= {"imprint_seconds": registration_seconds, "boards_seconds": dashboards_seconds}
         return {**figures, "exit_seconds": service.stop()}
 
     def _measure_restart(self) -> dict[str, Any]:
         """Return the figures of a start with known devices, until two intervals after all were polled."""
+        report_progress("starting again")
         started = time.monotonic()
         service = self._start_service(DEFAULT_PERSIST_SECONDS, watch=self._options.ticker)
         ready_seconds = time.monotonic() - started
-        wait_or_fail("the first poll of all miners", service.is_fleet_online, self._poll_timeout, service)
-        with self._connect_subscribers(service, 1) as subscriber:
+        self._wait_for_polls(service)
+        with self._start_subscribers(service, 1) as subscriber:
             time.sleep(2 * self._options.interval)
             received = subscriber.send_command("report")
         figures, faulty = service.fetch_json("/bench"), {self._miners.macs[number] for number in self._options.faults}
@@ -112,14 +108,17 @@ class Benchmark:
         }
 
     def _measure_bare_loop(self) -> Any:
+        report_progress("the bare loop")
         options = self._options
         numbers = [f"{number:g}" for number in (options.interval, options.warmup / 2, options.seconds, PORT)]
-        with self._start_python("bare", "tools.bench.bare_loop", options.mode, *numbers) as process:
+        arguments = [*PYTHON, "tools.bench.bare_loop", options.mode, *numbers]
+        with ManagedProcess("bare", arguments, self._folder) as process:
             process.send_input("\n".join(self._miners.healthy))
             return json.loads(process.read_line())
 
     def _measure_prometheus(self) -> dict[str, Any]:
         """Return the figures of a Prometheus that scrapes the healthy miners as often and in the same mode."""
+        report_progress("Prometheus")
         options, folder, server = self._options, self._folder, f"127.0.0.1:{find_free_port()}"
         targets, config = folder / "targets.json", folder / "prometheus.yml"
         targets.write_text(json.dumps([{"targets": [f"{ip}:{PORT}" for ip in self._miners.healthy]}]))
@@ -140,28 +139,25 @@ class Benchmark:
         wait_or_fail("the start of the service", lambda: is_ready(service.server), READY_SECONDS, service)
         return service
 
+    def _start_subscribers(self, service: Service, count: int) -> ManagedProcess:
+        arguments = [*PYTHON, "tools.bench.subscribers", str(service.port), str(count)]
+        return ManagedProcess("subscribers", arguments, self._folder)
+
+    def _wait_for_polls(self, service: Service) -> None:
+        wait_or_fail("the first poll of all miners", service.is_fleet_online, self._poll_timeout, service)
+
+    def _wait_for_dashboards(self, service: Service) -> float:
+        """Return the seconds until all dashboards are made: that work of the first day is not measured."""
+        wanted = self._options.healthy + 1
+        report_progress(f"waiting for {wanted} dashboards")
+        have_all = lambda: len(self._grafana.requested) >= wanted  # noqa: E731
+        return wait_or_fail("the creation of the dashboards", have_all, 10 * self._poll_timeout, service)
+
     def _watch_loop(self, service: Service) -> Any:
         report_progress(f"watching the loop, {self._options.seconds:g} s")
         service.fetch_json("/bench?watch=on")
         time.sleep(self._options.seconds)
         return service.fetch_json("/bench")["gaps"]
-
-    def _connect_subscribers(self, service: Service, count: int) -> ManagedProcess:
-        process = self._start_python("subscribers", "tools.bench.subscribers", str(service.port), str(count))
-        self._stack.enter_context(process).read_line()  # The line says that all are connected.
-        return process
-
-    def _start_python(self, name: str, module: str, *arguments: str) -> ManagedProcess:
-        return ManagedProcess(name, [*PYTHON, module, *arguments], self._folder)
-
-    def _wait_for_dashboards(self, service: Service) -> float:
-        """Return the seconds until all dashboards are made: that work of the first day is not measured."""
-        if not self._options.dashboards:
-            return 0.0
-        wanted = self._options.healthy + 1
-        report_progress(f"waiting for {wanted} dashboards")
-        have_all = lambda: len(self._grafana.requested) >= wanted  # noqa: E731
-        return wait_or_fail("the creation of the dashboards", have_all, 10 * self._poll_timeout, service)
 
 
 def count_targets_up(server: str) -> int:

@@ -1,8 +1,8 @@
 """Socket.IO clients over real websockets, in a process of their own, that measure the age of each reading on arrival.
 
-`python -m tools.bench.subscribers PORT COUNT` prints `{}` when all are connected. Then it answers each line on stdin:
-`clear` with `{}`, `report` with the figures as JSON; both clear them. It splits frames itself and parses only the stamp
-of a message, so that its own CPU time does not distort the figures.
+`python -m tools.bench.subscribers PORT COUNT` connects, then answers each line on stdin: `clear` with `{}`, `report`
+with the figures as JSON; both clear them. It splits frames itself and parses only the stamp of a message, so that its
+own CPU time does not distort the figures.
 """
 
 from __future__ import annotations
@@ -116,6 +116,4 @@ class Subscribers:
 
 
 if __name__ == "__main__":
-    subscribers = Subscribers(sys.argv[1], int(sys.argv[2]))
-    print("{}", flush=True)
-    subscribers.run_until_stdin_ends()
+    Subscribers(sys.argv[1], int(sys.argv[2])).run_until_stdin_ends()
