@@ -50,7 +50,7 @@ class FakeGrafana:
 
 
 class Service(ManagedProcess):
-    """`pid` is the gunicorn master's."""
+    """Runs the service; `pid` is that of the gunicorn master."""
 
     def __init__(self, options: Options, folder: Path, grafana: str, persist_interval: float, *, watch: bool) -> None:
         self.port = find_free_port()

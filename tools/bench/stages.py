@@ -88,7 +88,7 @@ class Benchmark:
 
     def _measure_restart(self) -> dict[str, Any]:
         """Return the figures of a start with known devices, until two intervals after all were polled."""
-        report_progress("starting again")
+        report_progress("restarting the service")
         started = time.monotonic()
         service = self._start_service(DEFAULT_PERSIST_SECONDS, watch=self._options.ticker)
         ready_seconds = time.monotonic() - started
