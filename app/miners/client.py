@@ -42,6 +42,8 @@ ASIC = "/api/system/asic"
 RESTART = "/api/system/restart"
 LOGS = "/api/system/logs"
 SYSTEM = "/api/system"
+# Timeouts of device calls: each bounds the whole call, from the connection to the last byte.
+READ_DEADLINE_SECONDS = 4.0
 COMMAND_SECONDS = 10.0
 LOGS_SECONDS = 20.0
 MAX_LOGS = 640 * 1024

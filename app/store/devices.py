@@ -11,7 +11,7 @@ from app.errors import DeviceBadPayload
 from app.miners.mac import normalise_mac
 from app.models import Device
 from app.store.database import Database
-from app.store.layout import DEVICES, OF_A_DEVICE, oldest_first
+from app.store.layout import DEVICE_KINDS, DEVICES, document_prefix, oldest_first
 
 log = logging.getLogger(__name__)
 
@@ -128,10 +128,10 @@ class DeviceRepository:
         self._db.write({_key(device.mac): to_record(device) for device in devices}, sync=False)
 
     def delete(self, mac: str) -> None:
-        """With all that is kept of it: after a crash none of that is there without the device."""
+        """Delete the device's record and all its documents in one batch."""
         macs = [each for each in self._macs if each != mac]
-        kept = [key for start in OF_A_DEVICE for key in self._db.keys(start.format(mac=mac))]
-        self._db.write({LIST_KEY: macs}, [_key(mac), *kept])
+        documents = [f"{document_prefix(kind)}{mac}" for kind in DEVICE_KINDS]
+        self._db.write({LIST_KEY: macs}, [_key(mac)], delete_prefixes=documents)
         self._macs = macs
 
 

@@ -50,8 +50,6 @@ class DriftService:
         self._documents = documents
         self._events = events
         self._watched: dict[str, Watched] = {}
-        events.subscribe(DeviceObserved, lambda event: self.judge(event.tracked))
-        events.subscribe(DeviceDeleted, self._deleted)
 
     def load(self) -> None:
         """What had drifted before the last stop is no news, and keeps its `since`. After the fleet and the intents."""
@@ -121,9 +119,11 @@ class DriftService:
             written |= _written_by(entry)
         return written
 
-    def _deleted(self, event: DeviceDeleted) -> None:
-        if event.mac in self._watched:
-            self._forget(event.mac)
+    def on_device_observed(self, event: DeviceObserved) -> None:
+        self.judge(event.tracked)
+
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        self._watched.pop(event.mac, None)
 
     def _forget(self, mac: str) -> None:
         del self._watched[mac]

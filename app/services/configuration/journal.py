@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from gevent.lock import RLock
-
 from app.clock import Clock
+from app.events import DeviceDeleted
 from app.store.documents import Documents
 
 log = logging.getLogger(__name__)
@@ -46,35 +45,31 @@ class Journal:
         self._documents = documents
         self._clock = clock
         self._numbers: dict[str, int] = {}
-        # A device is forgotten after what is being noted of it, not in the middle.
-        self._writing = RLock()
 
     def begin(self, mac: str, origin: Origin, before: Mapping[str, Any], after: Mapping[str, Any], **more: Any) -> str:
         """Notes a write that is about to be sent; on disk when it returns. Its outcome is `in_doubt` until `end`."""
-        with self._writing:
-            number = self._next(mac)
-            entry = {
-                "id": str(number),
-                **self._clock.stamp(),
-                "mac": mac,
-                "actor": origin.actor,
-                "job": origin.job,
-                "before": dict(before),
-                "after": dict(after),
-                "outcome": "in_doubt",
-                **more,
-            }
-            self._documents.put(_key(mac, number), entry, [_key(mac, number - KEPT)])
-            return str(number)
+        number = self._next(mac)
+        entry = {
+            "id": str(number),
+            **self._clock.stamp(),
+            "mac": mac,
+            "actor": origin.actor,
+            "job": origin.job,
+            "before": dict(before),
+            "after": dict(after),
+            "outcome": "in_doubt",
+            **more,
+        }
+        self._documents.put(_key(mac, number), entry, [_key(mac, number - KEPT)])
+        return str(number)
 
     def end(self, mac: str, entry_id: str, outcome: str, changes: list[dict[str, Any]] | None = None) -> None:
         """`outcome`: applied, pending_restart, refused, failed, or still in_doubt. A deleted device's entry is gone,
         and stays so."""
-        with self._writing:
-            entry = self.get(mac, entry_id)
-            if entry is not None:
-                extra = {} if changes is None else {"changes": changes}
-                self._documents.put(_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
+        entry = self.get(mac, entry_id)
+        if entry is not None:
+            extra = {} if changes is None else {"changes": changes}
+            self._documents.put(_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
 
     def get(self, mac: str, entry_id: str) -> dict[str, Any] | None:
         entry = self._documents.get(_key(mac, int(entry_id))) if _ID.fullmatch(entry_id) else None
@@ -97,10 +92,8 @@ class Journal:
         """The number of the last entry of this process, 0 for none: cheap, to see whether there is a new one."""
         return self._numbers.get(mac, 0)
 
-    def forget(self, mac: str) -> None:
-        with self._writing:
-            self._documents.delete(*(key for key, _ in self._documents.all(f"{mac}:")))
-            self._numbers.pop(mac, None)
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        self._numbers.pop(event.mac, None)
 
     def _next(self, mac: str) -> int:
         if mac not in self._numbers:

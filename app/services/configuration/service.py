@@ -6,7 +6,7 @@ MinerSettings writes; here it is decided what a request means, and which preset 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.errors import EntryNotFound, Invalid
@@ -15,6 +15,7 @@ from app.miners.readings import ADDED_FIELDS
 from app.miners.setting_changes import UNSUPPORTED
 from app.miners.settings import SETTINGS
 from app.services.configuration import preset_rules as rules
+from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.desired_state import Intents
 from app.services.configuration.journal import Journal, Origin
 from app.services.configuration.presets import Preset, Presets
@@ -48,11 +49,18 @@ class SystemSettings:
     """Owns nothing."""
 
     def __init__(
-        self, fleet: Fleet, settings: MinerSettings, presets: Presets, intents: Intents, journal: Journal
+        self,
+        fleet: Fleet,
+        settings: MinerSettings,
+        presets: Presets,
+        applied_presets: AppliedPresets,
+        intents: Intents,
+        journal: Journal,
     ) -> None:
         self._fleet = fleet
         self._settings = settings
         self._presets = presets
+        self._applied_presets = applied_presets
         self._intents = intents
         self._journal = journal
 
@@ -90,19 +98,16 @@ class SystemSettings:
         one last applied, as it was then: a client that saves the whole device does not ask for them again."""
         if preset is None:
             return {}
-        given = self._presets.wish(preset.record, tracked)
-        intent = self._intents.of(tracked.mac)
-        if (intent.preset_uuid, intent.preset_updated_at) == (preset.uuid, preset.updated_at):
-            kept = rules.POOLS if request.info is not None else frozenset(given)
-            given = {key: value for key, value in given.items() if key in kept and key not in rules.SECRETS}
-        return given
+        kept = None if request.info is None else rules.POOLS
+        return self._applied_presets.due_values(preset.record, tracked, if_applied=kept)
 
     def _assign(self, tracked: Tracked, preset: Preset | None) -> None:
         """Keeps which preset the device has. One that was deleted meanwhile is not kept."""
-        uuid = preset.uuid if preset and self._presets.find(preset.uuid) else None
-        if self._fleet.get(tracked.mac).device.preset_uuid != uuid:
-            self._fleet.edit(tracked.mac, lambda device: replace(device, preset_uuid=uuid))
-        self._intents.applied_preset(tracked.mac, uuid, preset.updated_at if preset and uuid else None)
+        current = self._fleet.get(tracked.mac)
+        if preset and self._presets.find(preset.uuid):
+            self._applied_presets.record_applied(current, preset.record)
+        else:
+            self._applied_presets.restore(current, None, None, None)
 
     def journal(self, mac: str) -> list[dict[str, Any]]:
         """Newest first. Raises DeviceNotFound."""
@@ -118,8 +123,7 @@ class SystemSettings:
             raise EntryNotFound(tracked.mac, entry_id)
         former = self._presets.find(entry.get("presetBefore", self._intents.of(tracked.mac).preset_uuid))
         values = former_values(entry["before"])
-        known = self._presets.wish(former.record, tracked) if former else {}
-        passwords = {key: known[key] for key in entry["before"] if key in rules.SECRETS and key in known}
+        passwords = self._applied_presets.former_passwords(tracked, former.uuid if former else None, entry["before"])
         wish = Wish(
             {**values, **passwords},
             allow_overclock=request.allow_overclock,

@@ -21,7 +21,7 @@ from app.errors import (
     MinerTookNothing,
 )
 from app.events import DeviceObserved, EventBus
-from app.miners.client import MAX_WRITE, Miner
+from app.miners.client import MAX_WRITE, READ_DEADLINE_SECONDS, Miner
 from app.miners.dialect_writes import body_of, slot_problems
 from app.miners.dialects import dialect_of
 from app.miners.limits import problems as limit_problems
@@ -44,7 +44,7 @@ from app.services.configuration.results import (
 from app.services.configuration.results import Applied as Applied
 from app.services.configuration.results import Outcome as Outcome
 from app.services.devices.fleet import Fleet, Tracked
-from app.services.devices.poller import DEADLINE_SECONDS, Poller
+from app.services.devices.options import OptionsLoader
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ class MinerSettings:
         self,
         fleet: Fleet,
         commands: Commands,
-        poller: Poller,
+        options: OptionsLoader,
         journal: Journal,
         intents: Intents,
         events: EventBus,
@@ -87,7 +87,7 @@ class MinerSettings:
     ) -> None:
         self._fleet = fleet
         self._commands = commands
-        self._poller = poller
+        self._options = options
         self._journal = journal
         self._intents = intents
         self._events = events
@@ -108,7 +108,7 @@ class MinerSettings:
             reading = self._commands.verified(tracked, miner)
             found = difference(wish.values, wish.echo, reading.info)
             if tracked.options is None and any(change.key in _JUDGED_BY_OPTIONS for change in found.changes):
-                self._poller.learn_options(tracked, miner, reading)
+                self._options.load_once_per_boot(tracked, miner, reading)
                 reading = self._commands.verified(tracked, miner)
             self._judge(tracked, wish, found, reading.info)
             if self._fleet.find(tracked.mac) is not tracked:
@@ -189,7 +189,7 @@ class MinerSettings:
             if left <= 0:
                 break
             with suppress(DeviceError):
-                reading = miner.info(min(left, DEADLINE_SECONDS), keep=True)
+                reading = miner.info(min(left, READ_DEADLINE_SECONDS), keep=True)
                 after = reading if reading.mac == before.mac else after
             if after and all(change.setting.secret or _shows(change, after) for change in wanted):
                 break

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network
 from typing import Protocol
 
 from app.errors import Invalid
+from app.events import DeviceDeleted
 from app.miners.address import Address
 from app.miners.mac import normalise_mac
 from app.models import Found
@@ -41,8 +42,16 @@ class DiscoverySource(Protocol):
 class DiscoveryService:
     """Judges what callers ask, and has `source` or `locator` do it. Owns nothing."""
 
-    def __init__(self, source: DiscoverySource, locator: Locator, resolve: Callable[[str], Address]) -> None:
-        """`resolve` makes an allowed address of what a caller names."""
+    def __init__(
+        self,
+        source: DiscoverySource,
+        locator: Locator,
+        resolve: Callable[[str], Address],
+        *,
+        delete_with_device: bool = False,
+    ) -> None:
+        """`resolve` turns a caller's address or host name into an allowed address."""
+        self._delete_with_device = delete_with_device
         self._source = source
         self._locator = locator
         self._resolve = resolve
@@ -74,6 +83,10 @@ class DiscoveryService:
     def forget(self, mac: str) -> None:
         """Does nothing for a MAC that is not remembered."""
         self._source.forget(mac)
+
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        if self._delete_with_device:
+            self.forget(event.mac)
 
     def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
         """Where the miner `mac` (normalised) answers now; None when it is nowhere. May take a scan of `subnets`."""

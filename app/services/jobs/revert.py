@@ -8,7 +8,7 @@ from app.clock import Clock
 from app.errors import PlutoError
 from app.miners.telemetry import flag
 from app.services.configuration.results import Applied
-from app.services.jobs.device_actions import Hands
+from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.model import Patience, Step, StepState
 from app.services.jobs.progress import Course
 from app.services.jobs.steps import Steps, pending, sentence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Reverter:
     """Owns nothing."""
 
-    def __init__(self, course: Course, steps: Steps, hands: Hands, clock: Clock, patience: Patience) -> None:
+    def __init__(self, course: Course, steps: Steps, hands: DeviceActions, clock: Clock, patience: Patience) -> None:
         self._course = course
         self._steps = steps
         self._hands = hands

@@ -15,7 +15,7 @@ from app.errors import DevicesBusy, Invalid, JobNotFound, KeyReused
 from app.events import EventBus
 from app.identifiers import uuid7_after
 from app.services.devices.fleet import Fleet, Tracked
-from app.services.jobs.device_actions import Hands
+from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.model import ENDED, WRITING, Action, Job, Patience, Request, Step, StepState
 from app.services.jobs.plan import Selector, in_waves, rows, select, validate
 from app.services.jobs.restart_budget import RestartBudget
@@ -38,7 +38,7 @@ class Jobs:
         self,
         store: JobStore,
         fleet: Fleet,
-        hands: Hands,
+        hands: DeviceActions,
         events: EventBus,
         clock: Clock,
         patience: Patience | None = None,

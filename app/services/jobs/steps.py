@@ -12,7 +12,7 @@ from app.miners.settings import SETTINGS
 from app.models import Reading
 from app.services.configuration.journal import Origin
 from app.services.configuration.results import Applied
-from app.services.jobs.device_actions import Hands
+from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.health_check import Health, booted_since, judge
 from app.services.jobs.model import WRITING, Action, Job, Step, StepState
 from app.services.jobs.plan import rows
@@ -35,7 +35,7 @@ class Steps:
     def __init__(
         self,
         course: Course,
-        hands: Hands,
+        hands: DeviceActions,
         find: Callable[[str], Tracked | None],
         budget: RestartBudget,
     ) -> None:
