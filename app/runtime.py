@@ -69,7 +69,7 @@ from app.services.subnets import WIDEST_PREFIX, around, default_subnets, own_add
 from app.services.system_settings import SystemSettings
 from app.services.witness import Witness
 from app.services.write_behind import WriteBehind
-from app.settings import Settings, secret
+from app.settings import Settings, read_secret
 from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
 from app.store.documents import Documents
@@ -271,8 +271,8 @@ class Runtime:
     def _make_dashboards(self, url: str, chance: Callable[[], float]) -> Dashboards:
         """With a login of its own the service uses Grafana's API; without one, files and a header, as the original."""
         settings = self.settings
-        token = secret(settings.grafana_token, settings.grafana_token_file)
-        password = secret(settings.grafana_password, settings.grafana_password_file)
+        token = read_secret(settings.grafana_token, settings.grafana_token_file)
+        password = read_secret(settings.grafana_password, settings.grafana_password_file)
         grafana = GrafanaClient(url, authentication(token, settings.grafana_user, password))
         mode = settings.grafana_mode or ("api" if token or password else "file")
         delivery: Delivery = (
