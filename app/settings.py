@@ -51,19 +51,22 @@ def parse_choice(choices: tuple[str, ...], text: str) -> str:
     return text.lower()
 
 
-def match_pattern(pattern: str, needed: str, text: str) -> str:
+def match_pattern(pattern: str, reason: str, text: str) -> str:
+    """Return the text if all of it matches. Raises: ValueError with the reason."""
     if not re.fullmatch(pattern, text):
-        raise ValueError(f"{needed} needed")
+        raise ValueError(reason)
     return text
 
 
 # These three are sent in HTTP headers, so they hold no control characters.
-parse_user = partial(match_pattern, r"[^\x00-\x1f\x7f:]{1,190}", "a user name without colons and control characters is")
-parse_secret = partial(match_pattern, r"[^\x00-\x1f\x7f]{1,1024}", "one line of text is")
+parse_user = partial(
+    match_pattern, r"[^\x00-\x1f\x7f:]{1,190}", "a user name without colons and control characters is needed"
+)
+parse_secret = partial(match_pattern, r"[^\x00-\x1f\x7f]{1,1024}", "one line of text is needed")
 parse_token = partial(
     match_pattern,
     r"[\x21-\x7e]{16,1024}",
-    "16 or more characters without spaces, such as those that `openssl rand -hex 32` prints, are",
+    "16 or more characters without spaces are needed, such as those that `openssl rand -hex 32` prints",
 )
 
 
@@ -141,7 +144,7 @@ def parse_ports(text: str) -> tuple[int, ...]:
 
 
 def parse_hosts(text: str) -> tuple[str, ...]:
-    parse_host = partial(match_pattern, r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", "a host name is")
+    parse_host = partial(match_pattern, r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", "a host name is needed")
     return parse_list(parse_host, "host names without scheme and port", text.lower())
 
 
