@@ -70,7 +70,7 @@ from app.services.logs.service import LogService
 from app.services.loop_lag import LoopLag
 from app.services.metrics.exporter import Metrics
 from app.services.metrics.log_metrics import log_families
-from app.settings import Settings, secret
+from app.settings import Settings, read_secret
 from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
@@ -358,8 +358,8 @@ def _dashboards(
     rng: Callable[[], float],
 ) -> Dashboards:
     """Grafana's API is used where a login is configured; without one, files and a header, as the Node backend does."""
-    token = secret(settings.grafana_token, settings.grafana_token_file)
-    password = secret(settings.grafana_password, settings.grafana_password_file)
+    token = read_secret(settings.grafana_token, settings.grafana_token_file)
+    password = read_secret(settings.grafana_password, settings.grafana_password_file)
     grafana = GrafanaClient(url, authentication(token, settings.grafana_user, password))
     mode = settings.grafana_mode or ("api" if token or password else "file")
     delivery: Delivery = (

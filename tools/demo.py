@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 import requests
 
 from app.errors import SettingsError, StoreLocked
-from app.settings import PARSERS, Settings
+from app.settings import VARIABLES, Settings
 from app.store.lock import DataDirLock
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -76,7 +76,7 @@ def running(name: str, arguments: list[str], environ: Mapping[str, str]) -> Iter
 
 def environment(port: int) -> dict[str, str]:
     """The user's, less what is set of ours: the demo is the same everywhere, and stays on loopback."""
-    ours = {name.upper() for name in PARSERS} - {"LOG_LEVEL"}
+    ours = VARIABLES.keys() - {"LOG_LEVEL"}
     return {name: value for name, value in os.environ.items() if name not in ours} | {
         "PORT": str(port),
         "BIND": "127.0.0.1",
