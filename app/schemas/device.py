@@ -19,6 +19,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.miners.options import labelled, with_present
 from app.miners.telemetry import number, status_detail
+from app.models import Status
 from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, StrictBoolean, envelope
 from app.schemas.info import without_empty_texts
 from app.services.configuration.drift_rules import Cause
@@ -178,7 +179,7 @@ def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
         "type": record.type,
         "info": info_on_the_wire(tracked),
         "tracing": tracked.up,
-        "stale": tracked.status == "stale",
+        "stale": tracked.status is Status.STALE,
         "status": tracked.status,
         **{key: value for key, value in optional.items() if value is not None},
         "createdAt": record.created_at,

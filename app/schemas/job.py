@@ -11,7 +11,18 @@ from marshmallow import ValidationError, fields, post_load, validate
 
 from app.miners.mac import normalise_mac
 from app.schemas.base import BaseSchema, Fields, StrictBoolean, envelope
-from app.services.jobs.model import PARALLEL, PAUSE_SECONDS, WAVES, Action, Job, JobState, Request, Step, shown
+from app.services.jobs.model import (
+    PARALLEL,
+    PAUSE_SECONDS,
+    SHOWN_STATES,
+    WAVES,
+    Action,
+    Job,
+    JobState,
+    Request,
+    Step,
+    shown,
+)
 from app.services.jobs.records import without_secrets
 
 MOST_WAVES, MOST_PARALLEL, MOST_PAUSE_SECONDS = 20, 32, 3600
@@ -135,7 +146,7 @@ class JobDeviceSchema(BaseSchema):
     wave = fields.Integer(required=True, metadata={"description": "From 0, the canary's"})
     state = fields.String(
         required=True,
-        validate=validate.OneOf(("planned", "running", "done", "unchanged", "failed", "reverted", "skipped")),
+        validate=validate.OneOf(SHOWN_STATES),
     )
     changes = fields.List(
         fields.Dict(), required=True, metadata={"description": "[{key, before, after}]; null for passwords"}

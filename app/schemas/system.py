@@ -10,7 +10,7 @@ from marshmallow import fields, post_load, validate
 from app.miners.dialect_writes import with_pools
 from app.miners.limits import bands, is_unlocked
 from app.miners.options import with_present
-from app.miners.setting_changes import MAX_LISTED
+from app.miners.setting_changes import MAX_LISTED, WriteStatus
 from app.schemas.base import BaseSchema, Fields, StrictBoolean, envelope
 from app.schemas.device import DeviceSchema, device_on_the_wire
 from app.schemas.info import without_empty_texts
@@ -21,7 +21,7 @@ _RESTART = {"description": "Restart the miner if a change needs it"}
 _OVERCLOCK = {
     "description": "Go beyond the vendor's options, within the hard limits, on a miner that has overclocking unlocked"
 }
-STATUSES = ("applied", "pending_restart", "refused", "unchanged", "unsupported")
+STATUSES = tuple(map(str, WriteStatus))
 # Of a device object that a client sends back.
 _DEVICE_FIELDS = frozenset(DeviceSchema().fields)
 

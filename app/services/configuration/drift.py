@@ -11,14 +11,16 @@ from typing import Any
 from app.clock import iso, stored_moment
 from app.errors import StoreError
 from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
+from app.miners.setting_changes import WriteStatus
 from app.miners.telemetry import number
 from app.models import Reading
 from app.services.configuration.desired_state import Intent, Intents
 from app.services.configuration.drift_rules import Cause, Drift, Written, drifted, is_foreign_pool
-from app.services.configuration.journal import Journal
+from app.services.configuration.journal import EntryOutcome, Journal, JournalEntry
 from app.services.devices.fleet import Fleet, Tracked
 from app.store.documents import Documents
 
+_NOT_WRITTEN = frozenset({EntryOutcome.FAILED, EntryOutcome.REFUSED})
 log = logging.getLogger(__name__)
 
 
@@ -142,11 +144,11 @@ def _stored_drift(mac: str, record: Mapping[str, Any]) -> tuple[Drift, ...]:
         return ()
 
 
-def _written_by(entry: Mapping[str, Any]) -> dict[str, Written]:
-    if entry.get("outcome") in ("failed", "refused"):
+def _written_by(entry: JournalEntry) -> dict[str, Written]:
+    if entry["outcome"] in _NOT_WRITTEN:
         return {}
     at, uptime = stored_moment(entry.get("at"), entry.get("tick")), number(entry.get("uptime"))
-    waiting = {row["key"] for row in entry.get("changes") or () if row.get("status") == "pending_restart"}
+    waiting = {row["key"] for row in entry.get("changes") or () if row.get("status") == WriteStatus.PENDING_RESTART}
     return {key: Written(at, key in waiting, entry["before"].get(key), uptime) for key in entry.get("after") or ()}
 
 

@@ -12,12 +12,12 @@ from typing import Any
 from app.errors import EntryNotFound, Invalid
 from app.miners.dialects import is_miner
 from app.miners.readings import ADDED_FIELDS
-from app.miners.setting_changes import UNSUPPORTED
+from app.miners.setting_changes import WriteStatus
 from app.miners.settings import SETTINGS
 from app.services.configuration import preset_rules as rules
 from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.desired_state import Intents
-from app.services.configuration.journal import Journal, Origin
+from app.services.configuration.journal import Journal, JournalEntry, Origin
 from app.services.configuration.presets import Preset, Presets
 from app.services.configuration.results import Applied, Outcome
 from app.services.configuration.writer import NOTHING_SUPPORTED, MinerSettings, Wish
@@ -76,7 +76,9 @@ class SystemSettings:
         applied = self._settings.apply(tracked, wish, origin) if wish.values or wish.echo else Applied(tracked)
         if request.names_preset:
             self._assign(tracked, preset)
-        applied.outcomes += [Outcome(key, None, None, None, UNSUPPORTED, NOT_IN_INFO) for key in request.unknown]
+        applied.outcomes += [
+            Outcome(key, None, None, None, WriteStatus.UNSUPPORTED, NOT_IN_INFO) for key in request.unknown
+        ]
         return applied
 
     def _wish(self, tracked: Tracked, request: SystemRequest, preset: Preset | None) -> Wish:
@@ -109,7 +111,7 @@ class SystemSettings:
         else:
             self._applied_presets.restore(current, None, None, None)
 
-    def journal(self, mac: str) -> list[dict[str, Any]]:
+    def journal(self, mac: str) -> list[JournalEntry]:
         """Newest first. Raises DeviceNotFound."""
         return self._journal.shown(self._fleet.get(mac).mac)
 
@@ -159,19 +161,19 @@ def former_values(before: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in before.items() if _why_lost(key, value) is None}
 
 
-def lost_values(before: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def lost_values(before: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, tuple[WriteStatus, str]]:
     """Status and reason of each key of a journal entry that cannot be put back."""
     return {key: why for key, value in before.items() if key not in sent and (why := _why_lost(key, value))}
 
 
-def _why_lost(key: str, value: Any) -> tuple[str, str] | None:
+def _why_lost(key: str, value: Any) -> tuple[WriteStatus, str] | None:
     return next((why for is_lost, why in _LOST if is_lost(key, value)), None)
 
 
 # The first row that fits says why a former value cannot be put back.
-_LOST: tuple[tuple[Callable[[str, Any], bool], tuple[str, str]], ...] = (
-    (lambda key, _: key not in SETTINGS, (UNSUPPORTED, NO_SETTING_ANY_MORE)),
-    (lambda key, _: key in rules.SECRETS, ("unchanged", NOT_KNOWN_ANY_MORE)),
-    (lambda key, _: key == "overheat_mode", (UNSUPPORTED, ONLY_CLEARED)),
-    (lambda _, value: value is None, (UNSUPPORTED, NOT_REPORTED)),
+_LOST: tuple[tuple[Callable[[str, Any], bool], tuple[WriteStatus, str]], ...] = (
+    (lambda key, _: key not in SETTINGS, (WriteStatus.UNSUPPORTED, NO_SETTING_ANY_MORE)),
+    (lambda key, _: key in rules.SECRETS, (WriteStatus.UNCHANGED, NOT_KNOWN_ANY_MORE)),
+    (lambda key, _: key == "overheat_mode", (WriteStatus.UNSUPPORTED, ONLY_CLEARED)),
+    (lambda _, value: value is None, (WriteStatus.UNSUPPORTED, NOT_REPORTED)),
 )

@@ -88,8 +88,8 @@ class Tracked:
         return self.monitored and self.observation.status in UP
 
     @property
-    def status(self) -> str:
-        return str(self.observation.status) if self.monitored else "unmonitored"
+    def status(self) -> Status:
+        return self.observation.status if self.monitored else Status.UNMONITORED
 
     @property
     def model(self) -> str:

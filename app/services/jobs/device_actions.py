@@ -7,12 +7,13 @@ from typing import Any
 
 from app.miners.dialect_writes import acts_live
 from app.miners.dialects import dialect_of, recovers_from_overheating
+from app.miners.setting_changes import WriteStatus
 from app.miners.settings import SETTINGS, Change
 from app.models import Reading, Status
 from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.commands import Commands
 from app.services.configuration.desired_state import Intents
-from app.services.configuration.journal import Journal, Origin
+from app.services.configuration.journal import EntryChange, EntryOutcome, Journal, Origin
 from app.services.configuration.presets import Presets
 from app.services.configuration.results import Applied
 from app.services.configuration.writer import MinerSettings, Wish
@@ -102,17 +103,18 @@ class DeviceActions:
         """Makes up for what a crash cut off once the miner is seen to run what was written."""
         entries = [entry for entry in self._journal.of(tracked.mac) if entry.get("job") == job.id]
         for entry in entries[:1]:
-            status = "pending_restart" if self.needs_restart(tracked, tuple(values)) else "applied"
+            waits = self.needs_restart(tracked, tuple(values))
+            status = EntryOutcome.PENDING_RESTART if waits else EntryOutcome.APPLIED
             self._journal.end(tracked.mac, entry["id"], status, self._rows(tracked, values))
         self._intents.wrote(tracked.mac, values)
         self.applied_preset(job, tracked)
 
-    def _rows(self, tracked: Tracked, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _rows(self, tracked: Tracked, values: Mapping[str, Any]) -> list[EntryChange]:
         return [
             {
                 "key": key,
                 "actual": value,
-                "status": "pending_restart" if self.needs_restart(tracked, (key,)) else "applied",
+                "status": WriteStatus.PENDING_RESTART if self.needs_restart(tracked, (key,)) else WriteStatus.APPLIED,
                 "reason": None,
             }
             for key, value in values.items()

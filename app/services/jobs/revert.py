@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.clock import Clock
 from app.errors import PlutoError
+from app.miners.setting_changes import WriteStatus
 from app.miners.telemetry import flag
 from app.services.configuration.results import Applied
 from app.services.jobs.device_actions import DeviceActions
@@ -54,7 +55,7 @@ class Reverter:
             self._course.put(step, state, captured=None, **({"reason": reason} if lost else {}))
 
     def _was_put_back(self, step: Step, tracked: Tracked, applied: Applied, reason: str) -> None:
-        refused = [outcome.key for outcome in applied.outcomes if outcome.status == "refused"]
+        refused = [outcome.key for outcome in applied.outcomes if outcome.status is WriteStatus.REFUSED]
         if refused:
             why = f"{reason}; the miner did not take back {', '.join(refused)}"
             self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)

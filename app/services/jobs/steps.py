@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from app.errors import DeviceError, DeviceStatus, Invalid, MinerTookNothing, PlutoError, TooSoon
+from app.miners.setting_changes import WriteStatus
 from app.miners.settings import SETTINGS
 from app.models import Reading
 from app.services.configuration.journal import Origin
@@ -101,7 +102,7 @@ class Steps:
         captured = self._hands.capture(tracked, changes)
         step = self._course.put(step, StepState.ACTING, changes=rows(changes), captured=captured)
         applied = self.patiently(lambda: self._hands.apply(tracked, wish, self.origin))
-        refused = [outcome for outcome in applied.outcomes if outcome.status == "refused"]
+        refused = [outcome for outcome in applied.outcomes if outcome.status is WriteStatus.REFUSED]
         sent = {change.key for change in changes}
         if any(outcome.key in sent for outcome in refused):
             return self.fail(step, "; ".join(f"{each.key}: {each.reason}" for each in refused))
@@ -185,7 +186,7 @@ def _is_older(reading: Reading, step: Step) -> bool:
 
 
 def pending(applied: Applied) -> bool:
-    return any(outcome.status == "pending_restart" for outcome in applied.outcomes)
+    return any(outcome.status is WriteStatus.PENDING_RESTART for outcome in applied.outcomes)
 
 
 def sentence(error: PlutoError) -> str:

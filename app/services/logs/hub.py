@@ -10,6 +10,7 @@ import gevent
 from gevent.event import Event
 
 from app.clock import Clock
+from app.errors import WrongMiner
 from app.events import DeviceDeleted, DeviceFailed, DeviceObserved, DeviceRemoved, MinerMissing
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
@@ -144,7 +145,7 @@ class LogHub:
     def on_miner_missing(self, event: MinerMissing) -> None:
         """Where another miner answers at the device's address, what is said there is not the device's."""
         tracked, reader = self._fleet.find(event.mac), self._readers.get(event.mac)
-        if reader and tracked and tracked.observation.reason == "wrong_miner":
+        if reader and tracked and tracked.observation.reason == WrongMiner.reason:
             reader.drop_stream()
 
     def on_device_failed(self, event: DeviceFailed) -> None:
