@@ -31,7 +31,7 @@ from app.miners.dialects import dialect_of, is_miner
 from app.miners.fields import known_fields
 from app.miners.http import CONNECT_SECONDS, Connection, Reply
 from app.miners.log_redaction import MAX_QUOTABLE, quotable
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 from app.miners.options import Board, board_from_asic
 from app.miners.redaction import clean_info, redact, secret_texts
 from app.models import Reading
@@ -204,7 +204,7 @@ def _reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
     info = clean_info(known_fields(body) if only_known else body)
     if not is_miner(info):
         raise DeviceBadPayload("The answer is not a miner's")
-    return Reading(info, normalise_mac(info.get("macAddr")), clock.now(), clock.moment())
+    return Reading(info, canonical_mac(info.get("macAddr")), clock.now(), clock.moment())
 
 
 def parse_object(reply: Reply) -> Mapping[str, Any]:
