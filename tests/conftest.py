@@ -14,7 +14,7 @@ import gevent
 import hypothesis
 import pytest
 from fakes import FakeClock, free_port
-from house import HOUSE, LOOPBACK, Service, ports_of
+from testbed import LOOPBACK, MINER_NETWORK, Service, ports_of
 
 from app.clock import Clock
 from app.security.connections import Server
@@ -94,7 +94,9 @@ def _spec(given: Any, number: int, port: int) -> MinerSpec:
     }
     fields.setdefault("board", boards.get(fields.get("generation", ""), "601"))
     fields.setdefault("hostname", f"miner-{number}")
-    return MinerSpec(**{"mac": mac_of(number), "address": (str(HOUSE[number]), port), "log_rate": 0.0, **fields})
+    return MinerSpec(
+        **{"mac": mac_of(number), "address": (str(MINER_NETWORK[number]), port), "log_rate": 0.0, **fields}
+    )
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
             "data_dir": tmp_path / "data",
             "poll_interval": 0.5 if clock is None else 5.0,
             "allowed_device_networks": LOOPBACK,
-            "discovery_subnets": (HOUSE,),
+            "discovery_subnets": (MINER_NETWORK,),
             "discovery_ports": ports_of(fleet),
             "neighbour_table": tmp_path / "arp",
             "mdns": False,
@@ -126,10 +128,10 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 
 
 @pytest.fixture
-def house(
+def testbed(
     make_fleet: Callable[..., Fleet], make_service: Callable[..., Service], clock: FakeClock
 ) -> Callable[..., Any]:
-    """`service, miners = house("2.12", "2.4")`: those miners imprinted by hand and polled twice, under fake time."""
+    """`service, miners = testbed("2.12", "2.4")`: these miners, registered by address and polled twice in fake time."""
 
     def build(*specs: Any, rounds: float = 2, timings: Timings = QUICK, **settings: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*specs, clock=clock.monotonic, timings=timings)
@@ -143,8 +145,8 @@ def house(
 
 
 @pytest.fixture
-def home(make_fleet: Callable[..., Fleet], make_service: Callable[..., Service]) -> Callable[..., Any]:
-    """`service, miners = home("2.12", "2.4")`: imprinted and online, in real time, for firmware queues its writes."""
+def live_testbed(make_fleet: Callable[..., Fleet], make_service: Callable[..., Service]) -> Callable[..., Any]:
+    """`service, miners = live_testbed("2.12", "2.4")`: registered and online, in real time (firmware queues writes)."""
 
     def build(*specs: Any, **given: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*specs)

@@ -11,7 +11,7 @@ import sys
 from typing import Any, NoReturn
 
 from app.errors import SettingsError, StoreLocked
-from app.settings import PARSERS, Settings
+from app.settings import VARIABLES, Settings
 from app.store.lock import DataDirLock
 
 from .child_processes import (
@@ -37,7 +37,7 @@ def build_environment(port: int) -> dict[str, str]:
 
     Of the user's own settings of the service only LOG_LEVEL is kept.
     """
-    settings = {name.upper() for name in PARSERS} - {"LOG_LEVEL"}
+    settings = VARIABLES.keys() - {"LOG_LEVEL"}
     return {name: value for name, value in os.environ.items() if name not in settings} | {
         "PORT": str(port),
         "BIND": "127.0.0.1",

@@ -7,7 +7,7 @@ from typing import Any
 from app.blueprints.base import Blueprint, runtime
 from app.models import Found
 from app.schemas.discovery import DiscoveredSchema, DiscoverSchema, FoundSchema
-from app.services.matching import Query
+from app.services.discovery.filters import Query
 
 blueprint = Blueprint("discovery", __name__, url_prefix="/devices", description="Miners on the network")
 

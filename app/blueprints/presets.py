@@ -12,7 +12,7 @@ from app.schemas.preset import (
     PresetsEnvelope,
     preset_on_the_wire,
 )
-from app.services.presets import Preset
+from app.services.configuration.presets import Preset
 
 blueprint = Blueprint("presets", __name__, url_prefix="/presets", description="Settings for many miners")
 

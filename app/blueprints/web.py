@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 from jinja2.environment import TemplateStream
 
 from app.blueprints.base import runtime
-from app.services.overview import overview, row
+from app.services.devices.overview import overview, row
 from app.throttle import throttled
 from app.version import VERSION
 

@@ -8,7 +8,7 @@ from marshmallow import fields, post_load, validate
 
 from app.schemas.base import ADDRESS_OR_NAME, MAC, BaseSchema, CommaList, or_blank
 from app.schemas.info import without_empty_texts
-from app.services.matching import Partial, Query
+from app.services.discovery.filters import Partial, Query
 
 
 class DiscoverSchema(BaseSchema):

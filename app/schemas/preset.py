@@ -9,7 +9,7 @@ from marshmallow import ValidationError, fields, validate
 from app.miners.redaction import redact
 from app.miners.telemetry import number
 from app.schemas.base import BaseSchema, Fields, envelope
-from app.services.presets import Preset
+from app.services.configuration.presets import Preset
 from app.store.depth import MAX_DEPTH, is_too_deep
 
 _NAME = validate.Length(1, 128)

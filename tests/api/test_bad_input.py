@@ -13,7 +13,7 @@ WRITES = [("PUT", "/devices/imprint"), ("PATCH", "/devices/imprint"), ("PATCH", 
 
 
 @pytest.fixture
-def house(make_fleet, make_service, clock):
+def testbed(make_fleet, make_service, clock):
     fleet = make_fleet("2.12", clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(*fleet)
@@ -22,10 +22,10 @@ def house(make_fleet, make_service, clock):
 
 
 @pytest.fixture
-def client(house):
-    yield house.client
-    assert [device["status"] for device in house.devices()] == ["online"]
-    assert len(house.runtime.fleet.monitored()) == 1
+def client(testbed):
+    yield testbed.client
+    assert [device["status"] for device in testbed.devices()] == ["online"]
+    assert len(testbed.runtime.fleet.monitored()) == 1
 
 
 def problem(response, status):
@@ -219,23 +219,23 @@ BODIES = st.dictionaries(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(route=st.sampled_from(WRITES), body=BODIES)
-def test_any_json_is_taken_or_refused_and_never_a_crash(house, route, body):
+def test_any_json_is_taken_or_refused_and_never_a_crash(testbed, route, body):
     method, path = route
-    response = house.client.open(path, method=method, data=json.dumps(body), content_type="application/json")
+    response = testbed.client.open(path, method=method, data=json.dumps(body), content_type="application/json")
     assert response.status_code in (200, 400, 404), response.get_data(as_text=True)
     assert response.get_json()["message"]
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(route=st.sampled_from(WRITES), body=st.binary(max_size=200))
-def test_any_bytes_are_refused_or_taken_and_never_a_crash(house, route, body):
+def test_any_bytes_are_refused_or_taken_and_never_a_crash(testbed, route, body):
     method, path = route
-    response = house.client.open(path, method=method, data=body, content_type="application/json")
+    response = testbed.client.open(path, method=method, data=body, content_type="application/json")
     assert response.status_code in (200, 400, 404), response.get_data(as_text=True)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=40), st.sampled_from(["q", "macs", "ips", "hostnames", "partialMacs"]))
-def test_any_query_is_taken_or_refused(house, text, name):
+def test_any_query_is_taken_or_refused(testbed, text, name):
     for path in ("/devices/imprint", "/devices/discovered"):
-        assert house.client.get(path, query_string={name: text}).status_code in (200, 400)
+        assert testbed.client.get(path, query_string={name: text}).status_code in (200, 400)

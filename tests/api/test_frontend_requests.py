@@ -4,7 +4,7 @@ import pytest
 
 
 @pytest.fixture
-def house(make_fleet, make_service, clock):
+def testbed(make_fleet, make_service, clock):
     fleet = make_fleet("2.12", "2.15", {"generation": "2.1", "hostname": "old"}, clock=clock.monotonic)
     return make_service(fleet, clock=clock), fleet
 
@@ -15,8 +15,8 @@ def add(service, device):
     return service.ok(service.client.put("/devices/listen", json={"macs": [each["mac"] for each in all_imprinted]}))
 
 
-def test_adding_devices_from_a_scan(house):
-    service, fleet = house
+def test_adding_devices_from_a_scan(testbed):
+    service, fleet = testbed
     assert service.devices() == []
     found = service.ok(service.client.get("/devices/discover"))
     assert {each["mac"] for each in found} == {miner.mac for miner in fleet}
@@ -28,8 +28,8 @@ def test_adding_devices_from_a_scan(house):
 
 
 @pytest.mark.parametrize("separator", [":", "-"])
-def test_adding_one_device_from_a_form(house, separator):
-    service, fleet = house
+def test_adding_one_device_from_a_form(testbed, separator):
+    service, fleet = testbed
     miner = fleet[1]
     mac = miner.mac.upper().replace(":", separator)
     (found,) = service.ok(service.client.get("/devices/discover", query_string={"ip": miner.address, "mac": mac}))
@@ -38,14 +38,14 @@ def test_adding_one_device_from_a_form(house, separator):
     assert service.status(miner.mac) == "online"
 
 
-def test_a_form_with_an_address_where_nobody_is(house):
-    service, fleet = house
+def test_a_form_with_an_address_where_nobody_is(testbed):
+    service, fleet = testbed
     port = fleet[0].door.address[1]
     assert service.ok(service.client.get(f"/devices/discover?ip=127.80.0.25:{port}&mac=")) == []
 
 
-def test_removing_a_device(house):
-    service, fleet = house
+def test_removing_a_device(testbed):
+    service, fleet = testbed
     for device in service.ok(service.client.get("/devices/discover")):
         add(service, device)
     gone = fleet[0].mac
@@ -56,9 +56,9 @@ def test_removing_a_device(house):
     assert sorted(device["mac"] for device in service.devices()) == sorted(rest)
 
 
-def test_sending_a_device_back_whole_changes_only_what_the_user_meant(house):
+def test_sending_a_device_back_whole_changes_only_what_the_user_meant(testbed):
     """It patches the record with the object it was given, telemetry and options and all."""
-    service, fleet = house
+    service, fleet = testbed
     for device in service.ok(service.client.get("/devices/discover")):
         add(service, device)
     service.round(2)
@@ -76,8 +76,8 @@ def test_sending_a_device_back_whole_changes_only_what_the_user_meant(house):
     assert "frequencyOptions" not in str(service.runtime.database.get(f"devices:imprinted:{device['mac']}"))
 
 
-def test_restarting_all(house):
-    service, fleet = house
+def test_restarting_all(testbed):
+    service, fleet = testbed
     for device in service.ok(service.client.get("/devices/discover")):
         add(service, device)
     service.round(2)
@@ -85,8 +85,8 @@ def test_restarting_all(house):
     assert [answer.status_code for answer in answers] == [200, 200, 200]
 
 
-def test_every_failure_has_the_message_it_shows(house):
-    service, _ = house
+def test_every_failure_has_the_message_it_shows(testbed):
+    service, _ = testbed
     answers = [
         service.client.get("/devices/imprint/02:00:5e:00:00:99"),
         service.client.patch("/devices/imprint", json={"mac": "02:00:5e:00:00:99"}),
@@ -98,8 +98,8 @@ def test_every_failure_has_the_message_it_shows(house):
     assert all(answer.get_json()["message"] for answer in answers)
 
 
-def test_what_discovery_saw_before(house):
-    service, fleet = house
+def test_what_discovery_saw_before(testbed):
+    service, fleet = testbed
     service.ok(service.client.get("/devices/discover"))
 
     def ask(**query):
@@ -125,9 +125,9 @@ def texts(value):
     return [value] if isinstance(value, str) else []
 
 
-def test_no_answer_has_an_empty_text_in_info_but_for_the_user(house):
+def test_no_answer_has_an_empty_text_in_info_but_for_the_user(testbed):
     """It refuses to save a device that has one, such as `stratumCert` of AxeOS 2.15."""
-    service, fleet = house
+    service, fleet = testbed
     miner = fleet[1]
     assert "" in texts(miner.info()["pools"])
     assert miner.info()["stratumCert"] == ""
@@ -152,7 +152,7 @@ def test_no_answer_has_an_empty_text_in_info_but_for_the_user(house):
     assert saved.get_json()["changes"] == []
 
 
-def test_the_user_is_there_before_the_first_poll(house):
-    service, fleet = house
+def test_the_user_is_there_before_the_first_poll(testbed):
+    service, fleet = testbed
     service.imprint(*fleet)
     assert {device["info"]["stratumUser"] for device in service.devices()} == {""}

@@ -10,7 +10,7 @@ A, B, NOBODY = "02:00:5e:00:00:01", "02:00:5e:00:00:02", "02:00:5e:00:00:99"
 
 
 @pytest.fixture
-def house(make_fleet, make_service, clock):
+def testbed(make_fleet, make_service, clock):
     """Two miners, seen by discovery, none imprinted."""
     fleet = make_fleet(
         {"generation": "2.15", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"}, clock=clock.monotonic
@@ -21,8 +21,8 @@ def house(make_fleet, make_service, clock):
 
 
 @pytest.fixture
-def client(house):
-    return house.client
+def client(testbed):
+    return testbed.client
 
 
 def macs(body):
@@ -74,18 +74,18 @@ def test_what_is_found_is_200_even_if_something_else_is_not(client):
     assert (response.status_code, macs(response.get_json())) == (200, [A])
 
 
-def test_imprinting_again_adds_nothing_and_keeps_what_the_user_wrote(house, client):
+def test_imprinting_again_adds_nothing_and_keeps_what_the_user_wrote(testbed, client):
     """Defect 15: imprinting one device put all others back to their discovery snapshot."""
     created = imprint(client, A, B).get_json()["data"][0]["createdAt"]
     client.patch(f"{LIST}/{A}", json={"device": {"name": "Attic", "presetUuid": "p1"}})
-    house.round(2)
-    live = house.device(A)["info"]
-    house.clock.advance(60)
+    testbed.round(2)
+    live = testbed.device(A)["info"]
+    testbed.clock.advance(60)
     assert imprint(client, A, B, A.upper()).status_code == 200
-    device = house.device(A)
+    device = testbed.device(A)
     assert (device["name"], device["presetUuid"], device["createdAt"]) == ("Attic", "p1", created)
     assert device["info"]["uptimeSeconds"] >= live["uptimeSeconds"]
-    assert len(house.devices()) == 2
+    assert len(testbed.devices()) == 2
 
 
 def test_patch_adds_one_and_answers_with_all(client):
@@ -124,9 +124,9 @@ def test_by_hand_needs_a_mac_and_an_allowed_address(client, device):
     assert macs(client.get(LIST).get_json()) == []
 
 
-def test_the_list_is_newest_first(house, client):
+def test_the_list_is_newest_first(testbed, client):
     for mac in (B, A):
-        house.clock.advance(5)
+        testbed.clock.advance(5)
         imprint(client, mac)
     response = client.get(LIST).get_json()
     assert (response["message"], macs(response)) == ("Devices retrieved successfully", [A, B])
@@ -138,18 +138,18 @@ def test_the_list_is_newest_first(house, client):
      (A.replace(":", "-"), [A]), ("Chez moi", [B]),
      ("nothing", []), ("", [A, B]), (" ", [A, B]), ("%", []), ("\x00", [])],
 )  # fmt: skip
-def test_the_search_box(house, client, query, found):
+def test_the_search_box(testbed, client, query, found):
     """Defect 40: the original's `?q=` looked at the address only."""
     imprint(client, A, B)
     client.patch(f"{LIST}/{B}", json={"device": {"name": "chez Moi"}})
-    house.round()
+    testbed.round()
     assert sorted(macs(client.get(LIST, query_string={"q": query}).get_json())) == found
 
 
-def test_one_device(house, client):
+def test_one_device(testbed, client):
     """Defect 18: a single device had no options, and an unknown one was 200 with null."""
     imprint(client, A)
-    house.round(2)
+    testbed.round(2)
     response = client.get(f"{LIST}/{A}")
     body = response.get_json()
     assert (response.status_code, body["message"], body["data"]["mac"]) == (200, "Device retrieved successfully", A)
@@ -166,22 +166,22 @@ def test_one_device(house, client):
         )
 
 
-def test_a_device_is_what_its_schema_says(house, client):
+def test_a_device_is_what_its_schema_says(testbed, client):
     """The encoder writes devices by hand for speed; the OpenAPI document is made from the schema."""
     imprint(client, A, B)
-    house.round(2)
+    testbed.round(2)
     client.patch(f"{LIST}/{A}", json={"device": {"name": "n", "notes": "m", "tags": ["t"], "presetUuid": "p"}})
     fields = DeviceSchema().fields
-    for device in house.devices():
+    for device in testbed.devices():
         assert device.keys() <= fields.keys()
         assert {name for name, field in fields.items() if field.required} <= device.keys()
         assert DeviceSchema().load(device) == device
-    assert house.device(A)["tags"] == ["t"]
+    assert testbed.device(A)["tags"] == ["t"]
 
 
-def test_delete_answers_with_the_device_and_forgets_it(house, client):
+def test_delete_answers_with_the_device_and_forgets_it(testbed, client):
     imprint(client, A, B)
-    house.round(2)
+    testbed.round(2)
     response = client.delete(f"{LIST}/{A}")
     body = response.get_json()
     assert (response.status_code, body["message"], body["data"]["mac"]) == (200, "Device deleted successfully", A)
@@ -219,7 +219,7 @@ def test_auto_listen_off_imprints_without_monitoring(make_fleet, make_service):
     "path",
     [LIST, f"{LIST}/{A}", "/devices/presets/x", "/devices/discovered", "/metrics", "/healthz", "/readyz", "/socket/io"],
 )
-def test_paths_are_the_same_with_a_trailing_slash(house, client, path):
+def test_paths_are_the_same_with_a_trailing_slash(testbed, client, path):
     imprint(client, A)
     answers = [client.get(each) for each in (path, f"{path}/")]
     assert [answer.status_code for answer in answers] == [200, 200]

@@ -3,7 +3,7 @@
 import pytest
 import socketio
 from fakes import eventually
-from job_tools import finished, job, patches, run, states
+from job_helpers import finished, job, patches, run, states
 
 UNKNOWN = "01a20000-0000-7000-8000-000000000000"
 GOOD = {"action": "settings", "devices": "all", "settings": {"frequency": 490}, "waves": [], "pauseSeconds": 0}
@@ -11,7 +11,7 @@ DEVICE = {"mac", "wave", "state", "changes", "at"}
 
 
 @pytest.fixture
-def home(make_fleet, make_service):
+def live_testbed(make_fleet, make_service):
     fleet = make_fleet("2.12", "2.4", "2.15")
     service = make_service(fleet)
     service.imprint(*fleet)
@@ -64,8 +64,8 @@ def post(service, headers=None, **body):
         ({"allowOverclock": "yes"}, "allowOverclock"),
     ],
 )
-def test_what_is_wrong_is_refused_whole(home, body, field):
-    service, fleet = home
+def test_what_is_wrong_is_refused_whole(live_testbed, body, field):
+    service, fleet = live_testbed
     answer = post(service, **body)
     assert answer.status_code == 400, answer.get_data(as_text=True)
     assert field in answer.get_json()["details"]
@@ -74,17 +74,17 @@ def test_what_is_wrong_is_refused_whole(home, body, field):
     assert sum(map(patches, fleet)) == 0
 
 
-def test_a_frequency_outside_every_devices_options(home):
-    service, fleet = home
+def test_a_frequency_outside_every_devices_options(live_testbed):
+    service, fleet = live_testbed
     answer = post(service, settings={"frequency": 65535})
     assert answer.status_code == 400
     assert set(answer.get_json()["details"]) == {miner.mac for miner in fleet}
     assert sum(map(patches, fleet)) == 0
 
 
-def test_the_plan(home):
+def test_the_plan(live_testbed):
     """Per device, old → new; nothing is stored, written or sent out."""
-    service, fleet = home
+    service, fleet = live_testbed
     answer = post(service, dryRun=True, settings={"frequency": 500, "stratumPassword": "hush"}, waves=[1])
     assert answer.status_code == 200
     plan = answer.get_json()["data"]
@@ -103,8 +103,8 @@ def test_the_plan(home):
     assert sum(map(patches, fleet)) == 0
 
 
-def test_a_job_from_its_start_to_its_end(home):
-    service, fleet = home
+def test_a_job_from_its_start_to_its_end(live_testbed):
+    service, fleet = live_testbed
     answer = post(service, waves=[1, "50%"], maxFailures=1, devices={"firmware": "axeos"})
     assert answer.status_code == 202
     begun = answer.get_json()["data"]
@@ -122,8 +122,8 @@ def test_a_job_from_its_start_to_its_end(home):
     assert service.ok(service.client.delete(f"/jobs/{begun['id']}")) == over
 
 
-def test_the_journal_says_which_job_it_was(home):
-    service, fleet = home
+def test_the_journal_says_which_job_it_was(live_testbed):
+    service, fleet = live_testbed
     over = run(service, settings={"frequency": 490}, devices=[fleet[0].mac])
     (entry,) = service.ok(service.client.get(f"/devices/{fleet[0].mac}/journal"))
     assert (entry["job"], entry["before"], entry["after"]) == (over["id"], {"frequency": 525}, {"frequency": 490})
@@ -138,8 +138,8 @@ def test_an_unknown_job(client, method, path):
     assert answer.get_json()["error"]
 
 
-def test_the_same_key_starts_it_once(home, make_service):
-    service, fleet = home
+def test_the_same_key_starts_it_once(live_testbed, make_service):
+    service, fleet = live_testbed
     key = {"Idempotency-Key": "one-click"}
     first = post(service, headers=key)
     again = post(service, headers=key)
@@ -158,10 +158,10 @@ def test_the_same_key_starts_it_once(home, make_service):
     assert post(later, headers={"Idempotency-Key": "x" * 256}).status_code == 400
 
 
-def test_two_clicks_at_once_are_one_job(home):
+def test_two_clicks_at_once_are_one_job(live_testbed):
     import gevent
 
-    service, _ = home
+    service, _ = live_testbed
     key = {"Idempotency-Key": "both"}
     answers = [gevent.spawn(lambda: service.app.test_client().post("/jobs", json=GOOD, headers=key)) for _ in range(5)]
     gevent.joinall(answers)
@@ -169,8 +169,8 @@ def test_two_clicks_at_once_are_one_job(home):
     assert len(service.ok(service.client.get("/jobs"))) == 1
 
 
-def test_the_short_way_to_apply_a_preset(home):
-    service, fleet = home
+def test_the_short_way_to_apply_a_preset(live_testbed):
+    service, fleet = live_testbed
     body = {"name": "p", "configuration": {"stratumURL": "pool.example", "stratumPassword": "hush"}}
     uuid = service.ok(service.client.post("/presets", json=body))["uuid"]
     path = f"/presets/{uuid}/apply"
@@ -199,20 +199,20 @@ def test_the_short_way_to_apply_a_preset(home):
         ({"macs": ["02:00:5e:00:00:63"]}, 400),
     ],
 )
-def test_whom_a_preset_is_applied_to_must_be_said(home, body, status):
-    service, _ = home
+def test_whom_a_preset_is_applied_to_must_be_said(live_testbed, body, status):
+    service, _ = live_testbed
     uuid = service.ok(service.client.post("/presets", json={"name": "p", "configuration": {"frequency": 490}}))["uuid"]
     assert service.client.post(f"/presets/{uuid}/apply", json=body).status_code == status
 
 
-def test_a_preset_that_is_not_there(home):
-    service, fleet = home
+def test_a_preset_that_is_not_there(live_testbed):
+    service, fleet = live_testbed
     assert service.client.post(f"/presets/{UNKNOWN}/apply", json={"macs": [fleet[0].mac]}).status_code == 404
     assert post(service, action="apply-preset", presetUuid=UNKNOWN).status_code == 404
 
 
-def test_progress_goes_out_as_job_update(home, serve):
-    service, fleet = home
+def test_progress_goes_out_as_job_update(live_testbed, serve):
+    service, fleet = live_testbed
     heard = []
     browser = socketio.Client(reconnection=False)
     browser.on("job_update", heard.append)
@@ -264,8 +264,8 @@ def test_the_document_knows_the_routes(client):
     assert set(paths["/devices/{mac}/drift/repair"]["post"]["responses"]) >= {"202", "400", "404", "409"}
 
 
-def test_jobs_are_known_by_nothing_but_their_own_id(home):
-    service, fleet = home
+def test_jobs_are_known_by_nothing_but_their_own_id(live_testbed):
+    service, fleet = live_testbed
     over = run(service, "identify", devices=[fleet[0].mac])
     assert job(service, over["id"]) == over
     assert service.client.get(f"/jobs/{over['id'][:-1]}").status_code == 404

@@ -13,7 +13,7 @@ JSON = ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON
 
 
 @pytest.fixture
-def house(make_fleet, make_service, clock):
+def testbed(make_fleet, make_service, clock):
     fleet = make_fleet("2.12", clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(*fleet)
@@ -29,8 +29,8 @@ def write_routes(service):
 
 
 @pytest.mark.parametrize("kind", SIMPLE)
-def test_a_body_of_any_other_kind_is_415_at_every_route(house, kind):
-    service, (miner,) = house
+def test_a_body_of_any_other_kind_is_415_at_every_route(testbed, kind):
+    service, (miner,) = testbed
     before, asked = service.device(MAC), sum(miner.requests.values())
     body = b'{"macs": [], "mac": "%s", "device": {"name": "x"}, "info": {"frequency": 400}}' % MAC.encode()
     routes = list(write_routes(service))
@@ -44,8 +44,8 @@ def test_a_body_of_any_other_kind_is_415_at_every_route(house, kind):
     assert sum(miner.requests.values()) == asked
 
 
-def test_json_by_any_of_its_names_passes_at_every_route(house):
-    service, _ = house
+def test_json_by_any_of_its_names_passes_at_every_route(testbed):
+    service, _ = testbed
     for kind in JSON:
         for method, path in write_routes(service):
             answer = service.client.open(path, method=method, data=b"[]", headers={"Content-Type": kind})
@@ -53,16 +53,16 @@ def test_json_by_any_of_its_names_passes_at_every_route(house):
             answer.close()
 
 
-def test_without_a_body_no_kind_is_asked_for(house):
-    service, _ = house
+def test_without_a_body_no_kind_is_asked_for(testbed):
+    service, _ = testbed
     assert service.client.post(f"/devices/{MAC}/system/identify").status_code == 200
     assert service.client.post(f"/devices/{MAC}/system/restart", headers={"Content-Type": ""}).status_code == 200
     assert service.client.delete(f"/devices/imprint/{MAC}", headers={"Content-Type": "text/plain"}).status_code == 200
 
 
-def test_nothing_changes_by_get(house):
+def test_nothing_changes_by_get(testbed):
     """What a link or an image of another site can do: whatever it asks for, everything stays as it is."""
-    service, (miner,) = house
+    service, (miner,) = testbed
     before = service.device(MAC)
     writes = {key: count for key, count in miner.requests.items() if key[0] != "GET"}
     for rule in service.app.url_map.iter_rules():
@@ -75,8 +75,8 @@ def test_nothing_changes_by_get(house):
 
 
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
-def test_no_header_makes_another_method_of_it(house, header):
-    service, _ = house
+def test_no_header_makes_another_method_of_it(testbed, header):
+    service, _ = testbed
     assert service.ok(service.client.get(f"/devices/imprint/{MAC}", headers={header: "DELETE"}))
     assert service.client.post(f"/devices/imprint/{MAC}", headers={header: "DELETE"}).get_json()["error"]
     assert service.device(MAC)

@@ -86,8 +86,8 @@ def test_who_is_not_trusted_cannot_be_somebody_else_each_time(service):
     assert too_many(write(service, **{"X-Forwarded-For": "10.0.1.1"})) == 1
 
 
-def test_restarts_of_one_device(house):
-    service, (miner,) = house("2.12")
+def test_restarts_of_one_device(testbed):
+    service, (miner,) = testbed("2.12")
     assert service.client.post(f"/devices/{miner.mac}/system/restart").status_code == 200
     assert 1 <= too_many(service.client.post(f"/devices/{miner.mac}/system/restart")) <= 10
 

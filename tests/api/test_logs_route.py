@@ -4,14 +4,14 @@ import gevent
 import pytest
 import requests
 from fakes import eventually
-from log_house import FAST, await_audience, await_state, lines_of
+from log_helpers import FAST, await_audience, await_state, lines_of
 
 OWN = "/api/system/logs"
 FIELDS = {"seq", "at", "level", "tag", "uptimeMs", "text"}
 
 
 @pytest.fixture
-def house(make_fleet, make_service):
+def testbed(make_fleet, make_service):
     def build(*specs, **settings):
         fleet = make_fleet(*specs)
         service = make_service(fleet, log_policy=FAST, **settings)
@@ -23,9 +23,9 @@ def house(make_fleet, make_service):
 
 
 @pytest.fixture
-def told(house):
+def told(testbed):
     """A miner that is read and said one line of each level."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     service.runtime.log_hub.want(service.runtime.fleet.get(miner.mac), "a test")
     await_audience(miner, 1)
     for level, tag in zip("EWIDV", ("a", "b", "a", "c", "b"), strict=True):
@@ -129,8 +129,8 @@ def test_an_unknown_device_is_404(service, mac, path):
     assert answer.get_json()["error"]
 
 
-def test_asking_opens_no_stream(house):
-    service, (miner,) = house("2.12")
+def test_asking_opens_no_stream(testbed):
+    service, (miner,) = testbed("2.12")
     data = service.ok(service.client.get(f"/devices/{miner.mac}/logs"))
     service.client.get(f"/devices/{miner.mac}/logs/download")
     assert (data["state"], data["lines"]) == ("idle", [])
@@ -139,8 +139,8 @@ def test_asking_opens_no_stream(house):
     assert not miner.requests["GET", OWN]  # 2.12 has none
 
 
-def test_the_past_comes_from_the_miner_once_without_secrets(house):
-    service, (miner,) = house({"generation": "2.15"})
+def test_the_past_comes_from_the_miner_once_without_secrets(testbed):
+    service, (miner,) = testbed({"generation": "2.15"})
     for number in range(50):
         miner.log.say(f"past {number} °")
     miner.log.boot()
@@ -156,8 +156,8 @@ def test_the_past_comes_from_the_miner_once_without_secrets(house):
     assert service.scrape().get_one("pluto_device_log_lines_total", mac=miner.mac) is None
 
 
-def test_the_past_stands_before_what_is_streamed_and_nothing_comes_twice(house):
-    service, (miner,) = house("2.15")
+def test_the_past_stands_before_what_is_streamed_and_nothing_comes_twice(testbed):
+    service, (miner,) = testbed("2.15")
     for number in range(30):
         miner.log.say(f"past {number}")
         gevent.sleep(0.002)
@@ -177,8 +177,8 @@ def test_the_past_stands_before_what_is_streamed_and_nothing_comes_twice(house):
     assert len(lines_of(service, miner.mac)) == 61
 
 
-def test_a_large_past_is_bounded(house):
-    service, (miner,) = house("2.15")
+def test_a_large_past_is_bounded(testbed):
+    service, (miner,) = testbed("2.15")
     for number in range(8000):
         miner.log.say(f"past {number} " + "x" * 60)
     lines = lines_of(service, miner.mac)
@@ -187,8 +187,8 @@ def test_a_large_past_is_bounded(house):
 
 
 @pytest.mark.parametrize("fault", ["status_500", "hang", "reset", "redirect", "status_401", "garbage"])
-def test_a_miner_that_gives_no_past_is_no_error(house, fault):
-    service, (miner,) = house("2.15")
+def test_a_miner_that_gives_no_past_is_no_error(testbed, fault):
+    service, (miner,) = testbed("2.15")
     miner.set_fault(fault, path=OWN)
     if fault == "hang":
         gevent.spawn_later(0.5, miner.clear_fault)
@@ -196,8 +196,8 @@ def test_a_miner_that_gives_no_past_is_no_error(house, fault):
     assert service.status(miner.mac) == "online"
 
 
-def test_the_past_of_another_miner_at_the_address_is_not_taken(house):
-    service, (miner,) = house("2.15")
+def test_the_past_of_another_miner_at_the_address_is_not_taken(testbed):
+    service, (miner,) = testbed("2.15")
     miner.log.say("mine")
     miner.set_fault("other_mac")
     assert lines_of(service, miner.mac) == []
@@ -213,8 +213,8 @@ def test_the_download_is_the_ring_and_ends(told):
 
 
 @pytest.mark.parametrize("query", ["follow=1", "follow=true"])
-def test_following_streams_each_line_and_counts_as_looking(house, serve, query):
-    service, (miner,) = house("2.12")
+def test_following_streams_each_line_and_counts_as_looking(testbed, serve, query):
+    service, (miner,) = testbed("2.12")
     url = f"{serve(service)}/devices/{miner.mac}/logs/download?{query}"
     with requests.get(url, stream=True, timeout=10) as answer:
         assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"

@@ -25,16 +25,16 @@ LEGACY = ["power_watts", "voltage_volts", "current_amps", "fanspeed_rpm", "tempe
     "accept",
     [None, "*/*", "text/plain", "application/openmetrics-text; version=1.0.0", "application/json", "text/html"],
 )
-def test_the_content_type_is_always_the_same(house, accept):
-    service, _ = house()
+def test_the_content_type_is_always_the_same(testbed, accept):
+    service, _ = testbed()
     response = service.client.get("/metrics", headers={"Accept": accept} if accept else {})
     assert (response.status_code, response.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_it_parses_whoever_is_there(house, count):
+def test_it_parses_whoever_is_there(testbed, count):
     """Also while nobody has answered yet: a total over nobody is 0, an average over nobody absent."""
-    service, fleet = house(*["2.12"] * count, rounds=0)
+    service, fleet = testbed(*["2.12"] * count, rounds=0)
     scrape = service.scrape()
     assert (scrape.get_one("total_hardware"), scrape.get_one("hardware_online"), scrape.get_one("total_hashrate")) == (
         count,
@@ -46,9 +46,9 @@ def test_it_parses_whoever_is_there(house, count):
     assert service.scrape().get_one("hardware_online") == count
 
 
-def test_the_fleet_in_figures(house):
+def test_the_fleet_in_figures(testbed):
     """Defects 43, 44, 46, 47 and 50 of the original."""
-    service, fleet = house("2.12", "2.15", "2.4", "nerd", "2.1")
+    service, fleet = testbed("2.12", "2.15", "2.4", "nerd", "2.1")
     infos = [miner.info() for miner in fleet]
     hashrate, power = (sum(info[key] for info in infos) for key in ("hashRate", "power"))
     scrape = service.scrape()
@@ -61,7 +61,7 @@ def test_the_fleet_in_figures(house):
     )
 
 
-def test_by_pool_series_are_labelled_named_and_leave_with_their_last_miner(house):
+def test_by_pool_series_are_labelled_named_and_leave_with_their_last_miner(testbed):
     """Defects 43 and 44: an unlabelled twin doubled every sum, and pools that nobody used any more stayed."""
     pools = [
         ("solo.ckpool.org", 3333),
@@ -71,7 +71,7 @@ def test_by_pool_series_are_labelled_named_and_leave_with_their_last_miner(house
         ("my.pool", 1),
     ]
     specs = [{"generation": "2.4", "settings": {"stratumURL": url, "stratumPort": port}} for url, port in pools]
-    service, fleet = house(*specs)
+    service, fleet = testbed(*specs)
     for name in ("shares_by_pool_accepted", "shares_by_pool_rejected"):
         labels = service.scrape().labels_of(name)
         assert sorted(each["pool"] for each in labels) == [
@@ -94,8 +94,8 @@ def test_by_pool_series_are_labelled_named_and_leave_with_their_last_miner(house
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_the_originals_names(house, generation):
-    service, (miner,) = house({"generation": generation, "hostname": "my-bitaxe.1"})
+def test_the_originals_names(testbed, generation):
+    service, (miner,) = testbed({"generation": generation, "hostname": "my-bitaxe.1"})
     hostname = service.device(miner.mac)["info"].get("hostname")
     prefix = "my__bitaxe__1" if hostname else "_"
     scrape = service.scrape()
@@ -107,17 +107,17 @@ def test_the_originals_names(house, generation):
     assert all(not labels for suffix in LEGACY for labels in scrape.labels_of(f"{prefix}_{suffix}"))
 
 
-def test_the_originals_names_can_be_turned_off(house):
-    service, (miner,) = house({"hostname": "attic"}, metrics_legacy_names=False)
+def test_the_originals_names_can_be_turned_off(testbed):
+    service, (miner,) = testbed({"hostname": "attic"}, metrics_legacy_names=False)
     names = service.scrape().names()
     assert not [name for name in names if name.startswith("attic")]
     assert {*OVERVIEW, "pluto_device_power_watts"} <= names
 
 
-def test_labels_of_a_hostile_miner_break_no_line(house):
-    hostile = 'a"} 1\nup{x="\\ \x00\x1b[31m\r\u2028é'
-    settings = {"stratumURL": hostile, "stratumPort": 1}
-    service, (miner,) = house({"generation": "2.4", "hostname": hostile, "settings": settings})
+def test_labels_of_a_hostile_miner_break_no_line(testbed):
+    hostile_miner = 'a"} 1\nup{x="\\ \x00\x1b[31m\r\u2028é'
+    settings = {"stratumURL": hostile_miner, "stratumPort": 1}
+    service, (miner,) = testbed({"generation": "2.4", "hostname": hostile_miner, "settings": settings})
     scrape = service.scrape()
     (labels,) = scrape.labels_of("pluto_device_info")
     assert labels["hostname"].startswith('a"} 1up{x="\\ ')
@@ -125,8 +125,8 @@ def test_labels_of_a_hostile_miner_break_no_line(house):
     assert scrape.get_one("pluto_device_power_watts", mac=miner.mac) == miner.info()["power"]
 
 
-def test_the_services_own_figures(house):
-    service, (miner, other) = house("2.12", "2.12")
+def test_the_services_own_figures(testbed):
+    service, (miner, other) = testbed("2.12", "2.12")
     other.fault = "refuse"
     service.round(3)
     scrape = service.scrape()
@@ -141,8 +141,8 @@ def test_the_services_own_figures(house):
     assert scrape.labels_of("pluto_build_info")[0]["version"]
 
 
-def test_http_figures_go_by_route_never_by_path(house):
-    service, (miner,) = house("2.12")
+def test_http_figures_go_by_route_never_by_path(testbed):
+    service, (miner,) = testbed("2.12")
     for path in (
         f"/devices/imprint/{miner.mac}",
         "/devices/imprint/02:00:5e:00:00:99",
@@ -156,16 +156,16 @@ def test_http_figures_go_by_route_never_by_path(house):
     assert not [line for line in http if miner.mac in line or "wp-login" in line or "abc" in line or ":99" in line]
 
 
-def test_series_of_unmonitored_devices_are_gone(house):
-    service, (one, other) = house("2.12", "2.12")
+def test_series_of_unmonitored_devices_are_gone(testbed):
+    service, (one, other) = testbed("2.12", "2.12")
     service.ok(service.client.put("/devices/listen", json={"macs": [one.mac]}))
     scrape = service.scrape()
     assert not scrape.of_device(other.mac)
     assert scrape.get_one("total_hardware") == 1
 
 
-def test_every_family_says_its_unit_or_what_it_counts(house):
-    service, _ = house("2.15")
+def test_every_family_says_its_unit_or_what_it_counts(testbed):
+    service, _ = testbed("2.15")
     lines = service.scrape().text.splitlines()
     helped = {line.split(" ", 3)[2]: line.split(" ", 3)[3] for line in lines if line.startswith("# HELP")}
     typed = [line.split(" ")[2] for line in lines if line.startswith("# TYPE")]
@@ -223,14 +223,14 @@ def test_whatever_miners_say_the_exposition_parses_and_the_page_renders(two_mine
 
 
 @pytest.fixture
-def two_miners(house):
-    return house("2.12", "2.12")
+def two_miners(testbed):
+    return testbed("2.12", "2.12")
 
 
-def test_what_a_caller_chooses_makes_no_series_of_its_own(house):
+def test_what_a_caller_chooses_makes_no_series_of_its_own(testbed):
     """Methods, paths, hosts and Socket.IO's sids: the first of each kind may add series, the others not.
     200 methods added 4,000 series."""
-    service, _ = house()
+    service, _ = testbed()
 
     def send(number):
         for path in ("/healthz", f"/none/{number}", f"/devices/{number}", "/socket/io/?EIO=4&transport=polling&sid=1"):

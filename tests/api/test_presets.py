@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from app.identifiers import uuid7
 from app.miners.redaction import is_secret
 from app.models import Device
-from app.services import preset_rules as rules
+from app.services.configuration import preset_rules as rules
 
 POOL = {"stratumURL": "pool.example", "stratumPort": "3333", "stratumUser": "bc1q", "stratumPassword": "hunter2"}
 SHOWN = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q"}

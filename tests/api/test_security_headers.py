@@ -18,7 +18,7 @@ def policy(answer):
 
 
 @pytest.fixture
-def house(make_service, serve):
+def testbed(make_service, serve):
     service = make_service()
     return service, serve(service)
 
@@ -44,8 +44,8 @@ ANSWERS = [
 
 
 @pytest.mark.parametrize(("method", "path", "more", "status"), ANSWERS)
-def test_every_answer_has_them_once(house, method, path, more, status):
-    answer = requests.request(method, house[1] + path, timeout=5, **more)
+def test_every_answer_has_them_once(testbed, method, path, more, status):
+    answer = requests.request(method, testbed[1] + path, timeout=5, **more)
     assert answer.status_code == status
     for name, value in ALWAYS.items():
         assert answer.raw.headers.getlist(name) == [value]

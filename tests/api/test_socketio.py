@@ -23,7 +23,7 @@ class Browser:
 
 
 @pytest.fixture
-def house(make_fleet, make_service, serve):
+def testbed(make_fleet, make_service, serve):
     """A service over two miners with fast polls, behind a real server."""
     fleet = make_fleet("2.15", "2.4")
     service = make_service(fleet)
@@ -31,11 +31,11 @@ def house(make_fleet, make_service, serve):
 
 
 @pytest.fixture
-def browse(house):
+def browse(testbed):
     browsers = []
 
     def open_browser(**options):
-        browsers.append(Browser(house[2], **options))
+        browsers.append(Browser(testbed[2], **options))
         return browsers[-1]
 
     yield open_browser
@@ -47,8 +47,8 @@ def browse(house):
 @pytest.mark.parametrize(
     ("transports", "used"), [(["polling"], "polling"), (["websocket"], "websocket"), (None, "websocket")]
 )
-def test_it_connects_by_either_transport_and_upgrades_with_and_without_a_slash(house, browse, path, transports, used):
-    service, fleet, _ = house
+def test_it_connects_by_either_transport_and_upgrades_with_and_without_a_slash(testbed, browse, path, transports, used):
+    service, fleet, _ = testbed
     browser = browse(path=path, transports=transports)
     eventually(lambda: browser.io.transport() == used)
     service.imprint(*fleet)
@@ -59,9 +59,9 @@ def test_it_connects_by_either_transport_and_upgrades_with_and_without_a_slash(h
 
 
 @pytest.mark.parametrize("path", ["/socket/io", "/socket/io/"])
-def test_the_open_packet_says_what_was_agreed(house, path):
+def test_the_open_packet_says_what_was_agreed(testbed, path):
     """As an engine.io client without our library sees it: ping 10 s and 5 s, and no trailing slash needed."""
-    answer = requests.get(f"{house[2]}{path}", params={"EIO": "4", "transport": "polling"}, timeout=5)
+    answer = requests.get(f"{testbed[2]}{path}", params={"EIO": "4", "transport": "polling"}, timeout=5)
     assert answer.status_code == 200
     assert answer.text.startswith("0{")
     assert '"pingInterval":10000' in answer.text
@@ -69,13 +69,15 @@ def test_the_open_packet_says_what_was_agreed(house, path):
     assert '"upgrades":["websocket"]' in answer.text
 
 
-def test_a_plain_get_of_the_same_path_is_the_route(house):
+def test_a_plain_get_of_the_same_path_is_the_route(testbed):
     for path in ("/socket/io", "/socket/io/"):
-        assert requests.get(f"{house[2]}{path}", timeout=5).json() == {"message": "Socket started listening to devices"}
+        assert requests.get(f"{testbed[2]}{path}", timeout=5).json() == {
+            "message": "Socket started listening to devices"
+        }
 
 
-def test_stat_update_is_the_device_with_its_fresh_reading(house, browse):
-    service, fleet, _ = house
+def test_stat_update_is_the_device_with_its_fresh_reading(testbed, browse):
+    service, fleet, _ = testbed
     browser = browse()
     service.imprint(*fleet)
     eventually(lambda: {each["mac"] for each in browser.payloads("stat_update")} == {miner.mac for miner in fleet})
@@ -87,9 +89,9 @@ def test_stat_update_is_the_device_with_its_fresh_reading(house, browse):
         assert device["info"]["frequencyOptions"]
 
 
-def test_no_secret_goes_out(house, browse):
+def test_no_secret_goes_out(testbed, browse):
     """Defect 27: the original's events carried whatever the firmware said."""
-    service, fleet, _ = house
+    service, fleet, _ = testbed
     browser = browse()
     service.imprint(*fleet)
     browser.await_one("stat_update")
@@ -97,8 +99,8 @@ def test_no_secret_goes_out(house, browse):
     assert "assword" not in str(browser.heard)
 
 
-def test_error_is_told_once_a_miner_counts_as_offline_and_at_each_miss_then(house, browse):
-    service, fleet, _ = house
+def test_error_is_told_once_a_miner_counts_as_offline_and_at_each_miss_then(testbed, browse):
+    service, fleet, _ = testbed
     service.imprint(fleet[0])
     service.await_status("online", fleet[0])
     browser = browse()
@@ -110,9 +112,9 @@ def test_error_is_told_once_a_miner_counts_as_offline_and_at_each_miss_then(hous
     assert eventually(lambda: len(browser.payloads("error")) >= 2)
 
 
-def test_device_removed_names_the_address_the_mac_and_who_is_left(house, browse):
+def test_device_removed_names_the_address_the_mac_and_who_is_left(testbed, browse):
     """Defect 28: the original's had only addresses. Un-listen and delete both tell."""
-    service, (one, other), _ = house
+    service, (one, other), _ = testbed
     service.imprint(one, other)
     browser = browse()
     service.client.put("/devices/listen", json={"macs": [other.mac]})
@@ -126,7 +128,7 @@ def test_device_removed_names_the_address_the_mac_and_who_is_left(house, browse)
     assert browser.await_one("device_removed")["mac"] == one.mac
 
 
-def test_the_log_switch_is_one_for_all_and_a_check_answers_one(house, browse):
+def test_the_log_switch_is_one_for_all_and_a_check_answers_one(testbed, browse):
     one, other = browse(), browse()
     one.io.emit("checkLogsListening")
     eventually(lambda: one.payloads("logsListeningStatus") == [False])
@@ -145,8 +147,8 @@ def test_the_log_switch_is_one_for_all_and_a_check_answers_one(house, browse):
 
 @pytest.mark.parametrize("event", ["subscribeEverything", "stat_update", "error", "device_removed"])
 @pytest.mark.parametrize("payload", [None, {"a": 1}, [1] * 50, "x" * 1000])
-def test_events_that_nobody_asked_for_are_ignored(house, browse, event, payload):
-    service, fleet, _ = house
+def test_events_that_nobody_asked_for_are_ignored(testbed, browse, event, payload):
+    service, fleet, _ = testbed
     browser, other = browse(), browse()
     browser.io.emit(event, payload)
     browser.io.emit("checkLogsListening", payload)
@@ -155,8 +157,8 @@ def test_events_that_nobody_asked_for_are_ignored(house, browse, event, payload)
     assert other.heard == []
 
 
-def test_a_message_larger_than_any_client_sends_ends_that_client_only(house, browse):
-    service, fleet, _ = house
+def test_a_message_larger_than_any_client_sends_ends_that_client_only(testbed, browse):
+    service, fleet, _ = testbed
     browser, other = browse(), browse()
     browser.io.emit("checkLogsListening", "x" * 200_000)
     eventually(lambda: not browser.io.connected)
@@ -164,8 +166,8 @@ def test_a_message_larger_than_any_client_sends_ends_that_client_only(house, bro
     other.await_one("stat_update")
 
 
-def test_a_client_that_dies_without_a_word_does_not_stop_the_others(house, browse):
-    service, fleet, _ = house
+def test_a_client_that_dies_without_a_word_does_not_stop_the_others(testbed, browse):
+    service, fleet, _ = testbed
     dying, other = browse(transports=["websocket"]), browse()
     dying.io.eio.ws.sock.close()
     service.imprint(*fleet)
@@ -173,6 +175,6 @@ def test_a_client_that_dies_without_a_word_does_not_stop_the_others(house, brows
     eventually(lambda: service.observed(fleet[0].mac) >= 2)
 
 
-def test_a_path_beside_it_is_not_socket_io(house):
-    answer = requests.get(f"{house[2]}/socket/iox/", params={"EIO": "4", "transport": "polling"}, timeout=5)
+def test_a_path_beside_it_is_not_socket_io(testbed):
+    answer = requests.get(f"{testbed[2]}/socket/iox/", params={"EIO": "4", "transport": "polling"}, timeout=5)
     assert (answer.status_code, answer.json()["error"] != "") == (404, True)

@@ -7,7 +7,7 @@ import gevent
 import orjson
 import pytest
 from fakes import Peer
-from house import HOUSE
+from testbed import MINER_NETWORK
 
 from simulator import mac_of
 
@@ -38,8 +38,10 @@ def canary():
 
 @pytest.fixture
 def service(make_service, canary):
-    """Only the house is allowed; the canary's port is one that is scanned."""
-    service = make_service(allowed_device_networks=(HOUSE,), discovery_ports=(80, canary.port), auto_listen=False)
+    """Only the test network is allowed; the canary's port is one that is scanned."""
+    service = make_service(
+        allowed_device_networks=(MINER_NETWORK,), discovery_ports=(80, canary.port), auto_listen=False
+    )
     service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": "127.80.0.9"}]}))
     return service
 
@@ -98,7 +100,7 @@ def test_what_the_store_names_is_asked_again_at_every_connect(make_service, cana
     spelled = [f"127.0.0.1:{canary.port}", f"127.1:{canary.port}", f"localhost:{canary.port}", f"[::1]:{canary.port}"]
     wide.runtime.database.write(records(*spelled), [])
     wide.runtime.database.close()
-    service = make_service(clock=clock, allowed_device_networks=(HOUSE,), log_files=True)
+    service = make_service(clock=clock, allowed_device_networks=(MINER_NETWORK,), log_files=True)
     service.round(5)
     devices = service.devices()
     assert len(devices) == len(spelled)
@@ -126,7 +128,7 @@ def test_what_a_discovery_service_claims_is_checked_row_by_row(make_service, can
     said = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     with Peer(lambda opened: (lying.read_request(opened), opened.sendall(said))) as lying:
         url = f"http://127.0.0.1:{lying.port}"
-        service = make_service(discovery_service_host=url, allowed_device_networks=(HOUSE,), log_files=True)
+        service = make_service(discovery_service_host=url, allowed_device_networks=(MINER_NETWORK,), log_files=True)
         for path in ("/devices/discovered", "/devices/discover"):
             assert [found["mac"] for found in service.ok(service.client.get(path))] == [MAC]
         macs = [row["mac"] for row in rows]
@@ -151,9 +153,9 @@ def test_frigate_cve_2026_25643_no_field_of_any_write_is_fetched_or_run(service,
     assert not mark.exists()
 
 
-def test_frigate_cve_2026_75608_only_known_paths_reach_a_miner(house):
+def test_frigate_cve_2026_75608_only_known_paths_reach_a_miner(testbed):
     """What is asked of a miner by one of our routes is in a table; nothing of a caller's path goes on to it."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     before = dict(miner.requests)
     for path in ("api/system/info", "system/asic", "../api/system", "system/../api/system/info", "proxy/api/system",
                  "system/OTA", "system/restart/../OTA", "logs/../api/ws", "%2fapi%2fsystem%2finfo", "api/ws", "theme",
@@ -163,8 +165,8 @@ def test_frigate_cve_2026_75608_only_known_paths_reach_a_miner(house):
     assert dict(miner.requests) == before
 
 
-def test_beszel_cve_2026_27734_an_id_is_no_path(house, tmp_path):
-    service, _ = house("2.12")
+def test_beszel_cve_2026_27734_an_id_is_no_path(testbed, tmp_path):
+    service, _ = testbed("2.12")
     for mac in ("..%2f..%2fetc%2fpasswd", "%2e%2e", "..", "C:%5cx", "a%00b"):
         for path in (
             f"/devices/{mac}/logs",
@@ -176,9 +178,9 @@ def test_beszel_cve_2026_27734_an_id_is_no_path(house, tmp_path):
         assert service.client.delete(f"/devices/imprint/{mac}").status_code == 404
 
 
-def test_beszel_cve_2026_40077_an_id_in_the_body_is_not_another_device(house):
+def test_beszel_cve_2026_40077_an_id_in_the_body_is_not_another_device(testbed):
     """The path says which device; a body that says another is refused, and neither is changed."""
-    service, (one, other) = house("2.12", "2.12")
+    service, (one, other) = testbed("2.12", "2.12")
     writes = [{key: count for key, count in miner.requests.items() if key[0] != "GET"} for miner in (one, other)]
     answer = service.client.patch(f"/devices/{one.mac}/system", json={"mac": other.mac, "info": {"frequency": 400}})
     assert (answer.status_code, "mac" in answer.get_json()["details"]) == (400, True)

@@ -124,8 +124,8 @@ def test_octoprint_1_10_1_a_forwarded_header_of_anybody_is_nothing(service):
     assert service.client.get("/metrics", headers=bearer(CONTROL)).status_code == 429
 
 
-def test_the_journal_says_who_it_was(home):
-    service, (miner,) = home("2.12", **WITH_TOKENS)
+def test_the_journal_says_who_it_was(live_testbed):
+    service, (miner,) = live_testbed("2.12", **WITH_TOKENS)
     for authorized in ("", CONTROL):
         service.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {authorized}"
         changed = service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"fanspeed": 61}})
@@ -135,7 +135,7 @@ def test_the_journal_says_who_it_was(home):
 
 
 @pytest.fixture
-def home(make_fleet, make_service):
+def live_testbed(make_fleet, make_service):
     def build(*specs, **settings):
         fleet = make_fleet(*specs)
         service = make_service(fleet, **settings)

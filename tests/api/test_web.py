@@ -11,8 +11,8 @@ from app.models import Device
 NO_API = ("/static", "/openapi", "/metrics", "/healthz", "/readyz", "/socket")
 
 
-def test_the_page_shows_totals_and_devices(house):
-    service, (one, other) = house(
+def test_the_page_shows_totals_and_devices(testbed):
+    service, (one, other) = testbed(
         {"generation": "2.12", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"}
     )
     other.power_off()
@@ -29,8 +29,8 @@ def test_the_page_shows_totals_and_devices(house):
         assert f'href="{link}"' in page
 
 
-def test_the_page_of_an_empty_house_says_what_to_do(house):
-    service, _ = house()
+def test_the_page_of_an_empty_house_says_what_to_do(testbed):
+    service, _ = testbed()
     assert "devices/discover" in service.client.get("/").get_data(as_text=True)
 
 
@@ -48,9 +48,9 @@ def test_the_page_of_a_large_fleet_comes_in_parts_and_others_have_their_turn_bet
 @pytest.mark.parametrize(
     "hostname", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "</td></table>"]
 )
-def test_a_hostile_hostname_is_text(house, hostname):
+def test_a_hostile_hostname_is_text(testbed, hostname):
     settings = {"stratumURL": hostname}
-    service, (miner,) = house({"generation": "2.4", "hostname": hostname, "settings": settings})
+    service, (miner,) = testbed({"generation": "2.4", "hostname": hostname, "settings": settings})
     service.client.patch(
         f"/devices/imprint/{miner.mac}", json={"device": {"name": hostname, "type": hostname, "notes": hostname}}
     )

@@ -19,7 +19,7 @@ import plyvel
 import pytest
 import requests
 from floods import probed_loop
-from store_tools import bytes_of, rows_of
+from store_helpers import bytes_of, rows_of
 
 from app.backup import main
 from app.clock import Clock
@@ -132,10 +132,10 @@ def test_a_backup_of_5000_devices_never_holds_the_event_loop_for_long(make_servi
 
     before = dict(service.runtime.database.rows())
     gevent.sleep(0.1)
-    writing = gevent.spawn(write_meanwhile)
+    write_helpers = gevent.spawn(write_meanwhile)
     with probed_loop() as probe:
         answer = service.client.get("/admin/backup")
-    writing.kill()
+    write_helpers.kill()
     print(f"longest block {probe.longest_block * 1000:.0f} ms, memory +{probe.memory_growth / 1e6:.1f} MB")
     assert lines(answer.data)[-1]["entries"] == len(before) + len(list(service.runtime.stores.discovery.rows()))
     assert b"later:" not in gzip.decompress(answer.data)

@@ -7,7 +7,7 @@ import pytest
 from fakes import eventually
 from gevent import monkey
 from gevent.resolver.thread import Resolver
-from house import Service
+from testbed import Service
 
 
 class CountingResolver(Resolver):
@@ -34,9 +34,9 @@ def resolver():
     hub.resolver = before
 
 
-def test_no_name_is_looked_up_on_the_way_to_a_miner(home, resolver: CountingResolver) -> None:
+def test_no_name_is_looked_up_on_the_way_to_a_miner(live_testbed, resolver: CountingResolver) -> None:
     """Polls, /asic, a write with its reading back, a restart, a log stream and a scan: addresses, never names."""
-    service, fleet = home("2.12", "2.4", "nerd")
+    service, fleet = live_testbed("2.12", "2.4", "nerd")
     for miner in fleet:
         eventually(lambda: service.observed(miner.mac) >= 2)  # noqa: B023
     mac = fleet[0].mac

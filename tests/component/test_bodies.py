@@ -133,7 +133,7 @@ def mac_in(raw):
 
 
 @pytest.fixture
-def house(make_fleet, make_service, clock):
+def testbed(make_fleet, make_service, clock):
     def build(*bodies):
         fleet = make_fleet(*({"body": each, "mac": mac_in(each)} for each in bodies), clock=clock.monotonic)
         service = make_service(fleet, clock=clock)
@@ -145,9 +145,9 @@ def house(make_fleet, make_service, clock):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_numbers_and_units(house, name):
+def test_numbers_and_units(testbed, name):
     raw, expected = body(name), EXPECTED[name]
-    service, (miner,) = house(raw)
+    service, (miner,) = testbed(raw)
     exported = service.scrape().of_device(miner.mac)
     assert service.status(miner.mac) == "online"
     assert {key: exported.get(key) for key in expected} == pytest.approx(expected)
@@ -155,8 +155,8 @@ def test_numbers_and_units(house, name):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_unknown_fields_are_kept_and_secrets_are_not(house, name):
-    service, (miner,) = house(body(name))
+def test_unknown_fields_are_kept_and_secrets_are_not(testbed, name):
+    service, (miner,) = testbed(body(name))
     info, said = service.device(miner.mac)["info"], orjson.loads(body(name))
     shown = {key for key, value in said.items() if value != ""} - {"power", "stratumUser", "pools"}
     assert {key: info[key] for key in shown} == {key: said[key] for key in shown}
@@ -164,8 +164,8 @@ def test_unknown_fields_are_kept_and_secrets_are_not(house, name):
     assert "*****" not in str(info)
 
 
-def test_all_of_them_in_one_house(house):
-    service, _ = house(*map(body, EXPECTED))
+def test_all_of_them_in_one_house(testbed):
+    service, _ = testbed(*map(body, EXPECTED))
     scrape = service.scrape()
     assert [scrape.get_one("total_hardware"), scrape.get_one("hardware_online")] == [4, 4]
     rates = [EXPECTED[name]["hashrate_ghs"] or 0 for name in EXPECTED]
@@ -192,9 +192,9 @@ def test_all_of_them_in_one_house(house):
         ("hardware_fault", "Fan Control Failed (1)", "hardware_fault", 1),
     ],
 )
-def test_zero_is_a_value_and_absent_is_absent(house, field, value, suffix, expected):
+def test_zero_is_a_value_and_absent_is_absent(testbed, field, value, suffix, expected):
     """Defect 45: zeros were skipped, so a stopped miner kept its last hashrate; absent must not become 0 either."""
-    service, (miner,) = house(changed(**{field: value}))
+    service, (miner,) = testbed(changed(**{field: value}))
     scrape = service.scrape()
     assert scrape.of_device(miner.mac).get(suffix) == expected
     if suffix in ("hashrate_ghs", "power_watts", "shares_accepted", "fanspeed_rpm", "temperature_celsius"):
@@ -202,21 +202,21 @@ def test_zero_is_a_value_and_absent_is_absent(house, field, value, suffix, expec
 
 
 @pytest.mark.parametrize(("power", "user"), [(None, None), (..., ...), ("", 5), ({}, [])])
-def test_the_frontend_never_misses_power_and_user(house, power, user):
+def test_the_frontend_never_misses_power_and_user(testbed, power, user):
     """It calls `power.toFixed` and `stratumUser.indexOf` without a guard."""
-    service, (miner,) = house(changed(power=power, stratumUser=user))
+    service, (miner,) = testbed(changed(power=power, stratumUser=user))
     info = service.device(miner.mac)["info"]
     assert (info["power"], info["stratumUser"]) == (0, "")
 
 
-def test_the_last_known_power_and_user_outlive_an_answer_without_them(house):
-    service, (miner,) = house(changed())
+def test_the_last_known_power_and_user_outlive_an_answer_without_them(testbed):
+    service, (miner,) = testbed(changed())
     miner.fault = "null"
     service.round()
     info = service.device(miner.mac)["info"]
     assert (info["power"], info["stratumUser"][:6]) == (18.7522583, "bc1qfa")
 
 
-def test_the_fallback_pool_gets_the_shares_while_it_is_in_use(house):
-    service, _ = house(changed(isUsingFallbackStratum=1))
+def test_the_fallback_pool_gets_the_shares_while_it_is_in_use(testbed):
+    service, _ = testbed(changed(isUsingFallbackStratum=1))
     assert service.scrape().labels_of("shares_by_pool_accepted") == [{"pool": "CKPool Main"}]

@@ -8,14 +8,14 @@ import orjson
 import plyvel
 import pytest
 import socketio
-from driving import ASKED, ONE, OTHER, SYSTEM, Driver, Watcher, every_event, fail_in_every_way
+from canaries import Canaries, SecretEchoMiner, files_below
 from fake_grafana import FakeGrafana
 from fakes import eventually
-from hostile import RawMiner, info
+from hostile_miner import RawMiner, info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from log_house import FAST
-from telltale import Canaries, Telltale, files_below
+from log_helpers import FAST
+from route_driver import ASKED, ONE, OTHER, SYSTEM, Driver, Watcher, every_event, fail_in_every_way
 
 from app.logging import JsonFormatter
 from app.models import Device
@@ -36,7 +36,7 @@ def watcher(canaries):
 
 @pytest.fixture
 def miners(canaries):
-    with Telltale(ONE, canaries) as one, Telltale(OTHER, canaries, "AxeOS 2.15", "v2.15.0") as other:
+    with SecretEchoMiner(ONE, canaries) as one, SecretEchoMiner(OTHER, canaries, "AxeOS 2.15", "v2.15.0") as other:
         yield one, other
 
 

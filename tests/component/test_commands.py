@@ -14,8 +14,8 @@ def tell(service, miner, command):
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_firmware_that_cannot_says_so_in_a_sentence(house, generation, command):
-    service, (miner,) = house(generation)
+def test_firmware_that_cannot_says_so_in_a_sentence(testbed, generation, command):
+    service, (miner,) = testbed(generation)
     response = tell(service, miner, command)
     if miner.generation.since(*COMMANDS[command]):
         assert response.status_code == 200
@@ -31,24 +31,24 @@ def test_firmware_that_cannot_says_so_in_a_sentence(house, generation, command):
 
 
 @pytest.mark.parametrize("fault", ["redirect", "html"])
-def test_old_firmware_may_send_to_its_page_instead(house, fault):
+def test_old_firmware_may_send_to_its_page_instead(testbed, fault):
     """302 to `/` is the captive portal's answer to every path it does not know."""
-    service, (miner,) = house("2.7")
+    service, (miner,) = testbed("2.7")
     miner.set_fault(fault, method="POST")
     response = tell(service, miner, "identify")
     assert response.status_code == (400 if fault == "redirect" else 200)
 
 
-def test_identify_toggles(house):
-    service, (miner,) = house("2.15")
+def test_identify_toggles(testbed):
+    service, (miner,) = testbed("2.15")
     assert 'says "Hi!"' in tell(service, miner, "identify").get_json()["data"]
     assert miner.identifying
     assert "no longer" in tell(service, miner, "identify").get_json()["data"]
     assert not miner.identifying
 
 
-def test_pause_and_resume(house):
-    service, (miner,) = house("2.15")
+def test_pause_and_resume(testbed):
+    service, (miner,) = testbed("2.15")
     answer = tell(service, miner, "pause").get_json()
     assert answer == {"message": "Device paused successfully", "data": "Mining paused"}
     service.round(2)
@@ -60,8 +60,8 @@ def test_pause_and_resume(house):
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_another_miner_at_the_address_gets_nothing_and_the_device_is_looked_for(house, command):
-    service, (one, other) = house("2.15", "2.15", auto_listen=False)
+def test_another_miner_at_the_address_gets_nothing_and_the_device_is_looked_for(testbed, command):
+    service, (one, other) = testbed("2.15", "2.15", auto_listen=False)
     swap(one, other)
     response = tell(service, one, command)
     assert response.status_code == 409
@@ -69,8 +69,8 @@ def test_another_miner_at_the_address_gets_nothing_and_the_device_is_looked_for(
     assert not one.writes
 
 
-def test_the_mac_is_read_right_before_on_the_same_connection(house):
-    service, (miner,) = house("2.15")
+def test_the_mac_is_read_right_before_on_the_same_connection(testbed):
+    service, (miner,) = testbed("2.15")
     connections = miner.connections_accepted
     tell(service, miner, "identify")
     assert [(each.method, each.path) for each in list(miner.ledger.recent)[-2:]] == [
@@ -81,8 +81,8 @@ def test_the_mac_is_read_right_before_on_the_same_connection(house):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.7", "nerd"])
-def test_firmware_with_few_sockets_keeps_none_of_ours(house, generation):
-    service, (miner,) = house(generation, rounds=1)
+def test_firmware_with_few_sockets_keeps_none_of_ours(testbed, generation):
+    service, (miner,) = testbed(generation, rounds=1)
     tell(service, miner, "identify")
     gevent.sleep(0.05)
     assert miner.connections_open == 0
@@ -91,8 +91,8 @@ def test_firmware_with_few_sockets_keeps_none_of_ours(house, generation):
 @pytest.mark.parametrize(
     ("fault", "status"), [("hang", 504), ("not_http", 502), ("status_500", 502), ("status_401", 401)]
 )
-def test_what_the_miner_does_instead_becomes_a_status(house, fault, status):
-    service, (miner,) = house("2.15")
+def test_what_the_miner_does_instead_becomes_a_status(testbed, fault, status):
+    service, (miner,) = testbed("2.15")
     miner.set_fault(fault, path="/api/system/info", method="GET")
     response = tell(service, miner, "pause")
     assert response.status_code == status
@@ -100,16 +100,16 @@ def test_what_the_miner_does_instead_becomes_a_status(house, fault, status):
     assert not miner.writes
 
 
-def test_unknown_devices_commands_and_methods(house):
-    service, (miner,) = house("2.15")
+def test_unknown_devices_commands_and_methods(testbed):
+    service, (miner,) = testbed("2.15")
     assert service.client.post("/devices/02:00:5e:00:00:99/system/pause").status_code == 404
     assert service.client.post(f"/devices/{miner.mac}/system/explode").status_code == 404
     assert service.client.get(f"/devices/{miner.mac}/system/pause").status_code == 405
     assert service.client.post(f"/devices/{miner.mac.upper()}/system/pause/").status_code == 200
 
 
-def test_a_busy_miner_is_429_with_a_time(house):
-    service, (miner,) = house("2.15")
+def test_a_busy_miner_is_429_with_a_time(testbed):
+    service, (miner,) = testbed("2.15")
     held = service.runtime.miners.at(service.runtime.fleet.get(miner.mac).address)
     with held.slot():
         response = tell(service, miner, "identify")
@@ -119,8 +119,8 @@ def test_a_busy_miner_is_429_with_a_time(house):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.15"])
-def test_options_have_the_present_value_among_them_which_limits_nothing(house, generation):
-    service, (odd, usual) = house(
+def test_options_have_the_present_value_among_them_which_limits_nothing(testbed, generation):
+    service, (odd, usual) = testbed(
         {"generation": generation, "board": "601", "settings": {"frequency": 606, "coreVoltage": 1111}},
         {"generation": generation, "board": "601"},
     )
@@ -139,8 +139,8 @@ def test_options_have_the_present_value_among_them_which_limits_nothing(house, g
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.15"])
-def test_options_are_told_without_asking_the_miner(house, generation):
-    service, (miner,) = house(generation)
+def test_options_are_told_without_asking_the_miner(testbed, generation):
+    service, (miner,) = testbed(generation)
     asked = sum(miner.requests.values())
     options = service.ok(service.client.get(f"/devices/{miner.mac}/options"))
     assert options["frequencies"] == list(miner.board.chip.frequencies)

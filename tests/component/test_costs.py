@@ -48,25 +48,25 @@ def read_everything(service: Any) -> None:
 
 
 @pytest.mark.parametrize("before", [lambda service: None, read_everything], ids=["nobody looks", "somebody scrapes"])
-def test_a_poll_does_the_same_in_a_fleet_of_two_and_of_thirty(house: Any, before: Callable[[Any], None]) -> None:
-    small, _ = house("2.12", "2.12")
+def test_a_poll_does_the_same_in_a_fleet_of_two_and_of_thirty(testbed: Any, before: Callable[[Any], None]) -> None:
+    small, _ = testbed("2.12", "2.12")
     before(small)
     few = poll(small, small.devices()[0]["mac"])
     small.stop()
-    large, _ = house(*["2.12"] * 30, data_dir=small.settings.data_dir / "large")
+    large, _ = testbed(*["2.12"] * 30, data_dir=small.settings.data_dir / "large")
     before(large)
     assert poll(large, large.devices()[0]["mac"]) == few
 
 
-def test_nothing_is_rendered_or_encoded_while_nobody_looks(house: Any) -> None:
-    service, (miner,) = house("2.12")
+def test_nothing_is_rendered_or_encoded_while_nobody_looks(testbed: Any) -> None:
+    service, (miner,) = testbed("2.12")
     counted = poll(service, miner.mac)
     assert not {"series_of", "telemetry", "device_on_the_wire"} & counted.keys()
     assert sum(counted.values()) < 130
 
 
-def test_a_reading_is_rendered_once_however_many_scrape_it(house: Any) -> None:
-    service, _ = house(*["2.12"] * 5)
+def test_a_reading_is_rendered_once_however_many_scrape_it(testbed: Any) -> None:
+    service, _ = testbed(*["2.12"] * 5)
     service.scrape()
     service.round()
     with calls() as counted:
@@ -79,8 +79,8 @@ def test_a_reading_is_rendered_once_however_many_scrape_it(house: Any) -> None:
     assert counted["series_of"] == 5
 
 
-def test_a_device_is_encoded_once_per_change_for_all_who_ask(house: Any) -> None:
-    service, _ = house(*["2.12"] * 5)
+def test_a_device_is_encoded_once_per_change_for_all_who_ask(testbed: Any) -> None:
+    service, _ = testbed(*["2.12"] * 5)
     with calls() as counted:
         for _ in range(3):
             service.devices()
@@ -92,8 +92,8 @@ def test_a_device_is_encoded_once_per_change_for_all_who_ask(house: Any) -> None
     assert counted["device_on_the_wire"] == 5
 
 
-def test_who_has_the_list_is_sent_nothing_and_nothing_is_encoded(house: Any) -> None:
-    service, _ = house("2.12", "2.15")
+def test_who_has_the_list_is_sent_nothing_and_nothing_is_encoded(testbed: Any) -> None:
+    service, _ = testbed("2.12", "2.15")
     tag = service.client.get("/devices/imprint").headers["ETag"]
     with calls() as counted:
         answer = service.client.get("/devices/imprint", headers={"If-None-Match": tag})
@@ -105,23 +105,23 @@ def test_who_has_the_list_is_sent_nothing_and_nothing_is_encoded(house: Any) -> 
     assert renewed.headers["ETag"] != tag
 
 
-def test_the_tag_of_a_part_is_not_the_tag_of_the_whole(house: Any) -> None:
-    service, (one, _) = house("2.12", "2.12")
+def test_the_tag_of_a_part_is_not_the_tag_of_the_whole(testbed: Any) -> None:
+    service, (one, _) = testbed("2.12", "2.12")
     tags = {service.client.get(f"/devices/imprint?q={query}").headers["ETag"] for query in ("", one.mac, "nobody")}
     assert len(tags) == 3
 
 
-def test_readings_reach_the_disk_in_few_batches(house: Any) -> None:
+def test_readings_reach_the_disk_in_few_batches(testbed: Any) -> None:
     """1,200 of them, in 20 seconds of 40 rounds; what comes during a flush makes a second batch."""
-    service, _ = house(*["2.12"] * 30, persist_interval=20.0, poll_interval=0.5)
+    service, _ = testbed(*["2.12"] * 30, persist_interval=20.0, poll_interval=0.5)
     before = service.runtime.database.writes
     service.round(20 / service.settings.poll_interval)
     assert 0 < service.runtime.database.writes - before <= 2
 
 
-def test_an_answer_is_freed_when_the_next_one_is_there(house: Any) -> None:
+def test_an_answer_is_freed_when_the_next_one_is_there(testbed: Any) -> None:
     """A cycle in it would keep it until the collector comes by, which stops the loop for 100 ms in a large fleet."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     tracked = service.runtime.fleet.get(miner.mac)
     gc.collect()
     gc.disable()
@@ -138,25 +138,25 @@ def answers_kept() -> int:
     return sum(type(each) is dict and "uptimeSeconds" in each for each in gc.get_objects())
 
 
-def test_a_device_is_one_answer_however_it_was_edited_or_loaded(house: Any) -> None:
+def test_a_device_is_one_answer_however_it_was_edited_or_loaded(testbed: Any) -> None:
     """The record's own is let go when the miner has answered: it would be twice the memory in a fleet that was started
     again, and grow with each device that somebody edits."""
-    service, fleet = house(*["2.12"] * 10)
+    service, fleet = testbed(*["2.12"] * 10)
     before = answers_kept()
     for miner in fleet:
         service.ok(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"name": "one"}}))
     service.round(2)
     assert answers_kept() == before
     service.stop()
-    again = house(data_dir=service.settings.data_dir)[0]
+    again = testbed(data_dir=service.settings.data_dir)[0]
     assert {device["info"]["hostname"] for device in again.devices()} == {miner.spec.hostname for miner in fleet}
     again.round(2)
     assert answers_kept() <= 2 * before  # those of the one that was stopped are still there
 
 
-def test_an_event_costs_the_same_with_a_hundred_devices_known(house: Any) -> None:
+def test_an_event_costs_the_same_with_a_hundred_devices_known(testbed: Any) -> None:
     """Who listens to polls looks at that one device only."""
-    service, fleet = house(*["2.12"] * 3)
+    service, fleet = testbed(*["2.12"] * 3)
     tracked = service.runtime.fleet.get(fleet[0].mac)
     with calls() as alone:
         service.runtime.events.publish(DeviceObserved(tracked))

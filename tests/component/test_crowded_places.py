@@ -44,8 +44,8 @@ def seconds_of_healthz(port):
     return time.monotonic() - began
 
 
-def test_2500_follow_downloads_of_one_peer_leave_room_for_the_others(home, serve_with_places):
-    service, _ = home("2.12")
+def test_2500_follow_downloads_of_one_peer_leave_room_for_the_others(live_testbed, serve_with_places):
+    service, _ = live_testbed("2.12")
     server = serve_with_places(service)
     seconds_of_healthz(server.server_port)
     with probed_loop() as probe, flood_client("follow-logs", "127.0.0.1", server.server_port):

@@ -15,7 +15,7 @@ import pytest
 from fake_grafana import FAULTS, FakeGrafana, data_source
 from fakes import FakeClock, eventually
 from floods import flood_server, probed_loop
-from house import Service
+from testbed import Service
 
 from app.services.dashboards.boards import device_uid
 from simulator import Fleet
@@ -33,12 +33,12 @@ def grafana() -> Iterator[FakeGrafana]:
 
 
 @pytest.fixture
-def house(
+def testbed(
     make_fleet: Make, make_service: Make, grafana: FakeGrafana, clock: FakeClock
 ) -> Callable[..., tuple[Service, Fleet]]:
     """Two miners, imprinted and polled once, and Grafana through its API."""
 
-    def house(*specs: Any, **settings: Any) -> tuple[Service, Fleet]:
+    def testbed(*specs: Any, **settings: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*(specs or ({"hostname": "gamma"}, {"hostname": "supra"})))
         fields = {"gf_host": grafana.url, "grafana_token": grafana.token, **settings}
         service = make_service(fleet, clock=clock, **fields)
@@ -47,7 +47,7 @@ def house(
         service.round()
         return service, fleet
 
-    return house
+    return testbed
 
 
 def links(service: Service) -> dict[str, str]:
@@ -73,8 +73,8 @@ def uids(fleet: Fleet) -> set[str]:
     return {device_uid(miner.mac) for miner in fleet}
 
 
-def test_made_once_and_published(house: Any, grafana: FakeGrafana) -> None:
-    service, fleet = house()
+def test_made_once_and_published(testbed: Any, grafana: FakeGrafana) -> None:
+    service, fleet = testbed()
     assert set(grafana.dashboards) == {OVERVIEW, *uids(fleet)}
     assert dict(grafana.calls) == {"POST save": 3, "GET publication": 3, "POST publication": 3}
     assert [row["name"] for row in rows(service)] == ["overview", "gamma", "supra"]
@@ -86,8 +86,8 @@ def test_made_once_and_published(house: Any, grafana: FakeGrafana) -> None:
     assert grafana.dashboards[device_uid(fleet[0].mac)]["title"] == "gamma"
 
 
-def test_polls_and_time_ask_for_nothing_more_than_a_look(house: Any, grafana: FakeGrafana) -> None:
-    service, _ = house()
+def test_polls_and_time_ask_for_nothing_more_than_a_look(testbed: Any, grafana: FakeGrafana) -> None:
+    service, _ = testbed()
     grafana.calls.clear()
     service.round(rounds=20)
     assert dict(grafana.calls) == {}
@@ -95,15 +95,15 @@ def test_polls_and_time_ask_for_nothing_more_than_a_look(house: Any, grafana: Fa
     assert dict(grafana.calls) == {"GET publication": 3}
 
 
-def test_tokens_are_random_and_not_from_the_mac(house: Any, grafana: FakeGrafana) -> None:
-    _, fleet = house()
+def test_tokens_are_random_and_not_from_the_mac(testbed: Any, grafana: FakeGrafana) -> None:
+    _, fleet = testbed()
     tokens = set(grafana.public_links().values())
     assert len(tokens) == 3
     assert not any(miner.mac.replace(":", "") in token for miner in fleet for token in tokens)
 
 
-def test_the_title_follows_the_hostname(house: Any, grafana: FakeGrafana) -> None:
-    service, fleet = house()
+def test_the_title_follows_the_hostname(testbed: Any, grafana: FakeGrafana) -> None:
+    service, fleet = testbed()
     before = links(service)
     fleet[0].set_fault("hostname", hostname="attic")
     grafana.calls.clear()
@@ -114,9 +114,9 @@ def test_the_title_follows_the_hostname(house: Any, grafana: FakeGrafana) -> Non
     assert links(service)["attic"] == before["gamma"]
 
 
-def test_namesakes_are_told_apart(house: Any, grafana: FakeGrafana) -> None:
+def test_namesakes_are_told_apart(testbed: Any, grafana: FakeGrafana) -> None:
     """Factory-new miners are all `bitaxe`; older Grafanas refuse two dashboards of one title."""
-    service, fleet = house({"hostname": "bitaxe"}, {"hostname": "BitAxe"})
+    service, fleet = testbed({"hostname": "bitaxe"}, {"hostname": "BitAxe"})
     assert sorted(board["title"] for board in grafana.dashboards.values()) == sorted(
         ["Pluto fleet", f"bitaxe ({fleet[0].mac})", f"BitAxe ({fleet[1].mac})"]
     )
@@ -125,9 +125,9 @@ def test_namesakes_are_told_apart(house: Any, grafana: FakeGrafana) -> None:
     assert {board["title"] for board in grafana.dashboards.values()} == {"Pluto fleet", "bitaxe", "desk"}
 
 
-def test_a_changed_template_is_delivered(house: Any, grafana: FakeGrafana, make_service: Make) -> None:
+def test_a_changed_template_is_delivered(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
     """A new version of the service: what was delivered last differs from what the template says now."""
-    service, _ = house()
+    service, _ = testbed()
     boards = service.runtime.dashboards._boards
     for board in boards:
         boards.put(board.__class__(**{**board.document(), "delivered": "of an older template"}))
@@ -151,8 +151,8 @@ MISHAPS: dict[str, tuple[Callable[[FakeGrafana], Any], dict[str, int]]] = {
 
 
 @pytest.mark.parametrize("mishap", MISHAPS)
-def test_what_was_lost_comes_back_under_the_same_link(house: Any, grafana: FakeGrafana, mishap: str) -> None:
-    service, _ = house()
+def test_what_was_lost_comes_back_under_the_same_link(testbed: Any, grafana: FakeGrafana, mishap: str) -> None:
+    service, _ = testbed()
     before, public = links(service), grafana.public_links()
     happen, calls = MISHAPS[mishap]
     happen(grafana)
@@ -165,8 +165,8 @@ def test_what_was_lost_comes_back_under_the_same_link(house: Any, grafana: FakeG
     assert grafana.calls["GET publication"] == calls["GET publication"] + 3, "and all is quiet again"
 
 
-def test_links_outlive_both_processes(house: Any, grafana: FakeGrafana, make_service: Make) -> None:
-    service, fleet = house()
+def test_links_outlive_both_processes(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
+    service, fleet = testbed()
     before = links(service)
     service.stop()
     grafana.wipe()
@@ -178,27 +178,27 @@ def test_links_outlive_both_processes(house: Any, grafana: FakeGrafana, make_ser
     )
 
 
-def test_a_link_that_was_there_before_us_is_adopted(house: Any, grafana: FakeGrafana) -> None:
+def test_a_link_that_was_there_before_us_is_adopted(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.dashboards[OVERVIEW] = {"title": "x", "uid": OVERVIEW}
     grafana.publish({"isEnabled": False, "uid": "byhand", "accessToken": "a" * 32}, OVERVIEW)
-    service, _ = house()
+    service, _ = testbed()
     assert links(service)["overview"] == f"/grafana/public-dashboards/{'a' * 32}?orgId=1"
     grafana.wipe()
     wait(service, RECHECK)
     assert grafana.public_links()[OVERVIEW] == "a" * 32
 
 
-def test_a_lost_race_is_looked_at_again(house: Any, grafana: FakeGrafana) -> None:
+def test_a_lost_race_is_looked_at_again(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.fault = "racing"
-    service, _ = house({"hostname": "gamma"})
+    service, _ = testbed({"hostname": "gamma"})
     assert {row["isEnabled"] for row in grafana.rows.values()} == {True}
     assert set(links(service)) == {"overview", "gamma"}
 
 
 @pytest.mark.parametrize(("same", "kept"), [("uid", True), ("accessToken", False)])
-def test_a_name_that_is_taken(house: Any, grafana: FakeGrafana, same: str, kept: bool) -> None:
+def test_a_name_that_is_taken(testbed: Any, grafana: FakeGrafana, same: str, kept: bool) -> None:
     """The uid is in no link, and may change; the token may only when it leads to another board."""
-    service, _ = house({"hostname": "gamma"})
+    service, _ = testbed({"hostname": "gamma"})
     mine = dict(grafana.rows.pop(OVERVIEW))
     grafana.dashboards["other"] = {"title": "another's", "uid": "other"}
     grafana.publish({"isEnabled": True, "uid": "free", "accessToken": "c" * 32, same: mine[same]}, "other")
@@ -208,15 +208,15 @@ def test_a_name_that_is_taken(house: Any, grafana: FakeGrafana, same: str, kept:
     assert links(service)["overview"].count(grafana.rows[OVERVIEW]["accessToken"]) == 1
 
 
-def test_a_board_goes_with_its_device_only_if_asked(house: Any, grafana: FakeGrafana) -> None:
-    service, fleet = house()
+def test_a_board_goes_with_its_device_only_if_asked(testbed: Any, grafana: FakeGrafana) -> None:
+    service, fleet = testbed()
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.round()
     assert device_uid(fleet[0].mac) in grafana.dashboards and "gamma" in links(service)
 
 
-def test_a_board_goes_with_its_device(house: Any, grafana: FakeGrafana) -> None:
-    service, fleet = house(delete_data_on_device_remove=True)
+def test_a_board_goes_with_its_device(testbed: Any, grafana: FakeGrafana) -> None:
+    service, fleet = testbed(delete_data_on_device_remove=True)
     grafana.calls.clear()
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.round()
@@ -228,15 +228,15 @@ def test_a_board_goes_with_its_device(house: Any, grafana: FakeGrafana) -> None:
     assert set(links(service)) == {"overview", "gamma", "supra"}
 
 
-def test_unlistening_takes_no_board_away(house: Any, grafana: FakeGrafana) -> None:
-    service, _ = house(delete_data_on_device_remove=True)
+def test_unlistening_takes_no_board_away(testbed: Any, grafana: FakeGrafana) -> None:
+    service, _ = testbed(delete_data_on_device_remove=True)
     service.ok(service.client.put("/devices/listen", json={"macs": []}))
     service.round()
     assert len(grafana.public_links()) == 3
 
 
-def test_a_removal_outlives_an_outage_and_a_restart(house: Any, grafana: FakeGrafana, make_service: Make) -> None:
-    service, fleet = house(delete_data_on_device_remove=True)
+def test_a_removal_outlives_an_outage_and_a_restart(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
+    service, fleet = testbed(delete_data_on_device_remove=True)
     grafana.fault = "500"
     wait(service, RECHECK)
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
@@ -251,9 +251,9 @@ def test_a_removal_outlives_an_outage_and_a_restart(house: Any, grafana: FakeGra
 
 
 def test_a_device_that_was_deleted_while_grafana_was_not_configured(
-    house: Any, grafana: FakeGrafana, make_service: Make
+    testbed: Any, grafana: FakeGrafana, make_service: Make
 ) -> None:
-    service, fleet = house(delete_data_on_device_remove=True)
+    service, fleet = testbed(delete_data_on_device_remove=True)
     service.stop()
     without = make_service(fleet, clock=service.clock, delete_data_on_device_remove=True)
     without.ok(without.client.delete(f"/devices/imprint/{fleet[0].mac}"))
@@ -264,8 +264,8 @@ def test_a_device_that_was_deleted_while_grafana_was_not_configured(
     assert set(grafana.dashboards) == {OVERVIEW, device_uid(fleet[1].mac)}
 
 
-def test_kept_private(house: Any, grafana: FakeGrafana) -> None:
-    service, fleet = house(publish_dashboards=False)
+def test_kept_private(testbed: Any, grafana: FakeGrafana) -> None:
+    service, fleet = testbed(publish_dashboards=False)
     assert set(grafana.dashboards) == {OVERVIEW, *uids(fleet)} and grafana.rows == {}
     assert rows(service) == []
     grafana.wipe()
@@ -274,9 +274,9 @@ def test_kept_private(house: Any, grafana: FakeGrafana) -> None:
 
 
 def test_what_we_published_is_hidden_and_what_others_share_is_left(
-    house: Any, grafana: FakeGrafana, make_service: Make
+    testbed: Any, grafana: FakeGrafana, make_service: Make
 ) -> None:
-    service, fleet = house()
+    service, fleet = testbed()
     tokens = {uid: row["accessToken"] for uid, row in grafana.rows.items()}
     service.stop()
     fields = {"gf_host": grafana.url, "grafana_token": grafana.token}
@@ -294,9 +294,9 @@ def test_what_we_published_is_hidden_and_what_others_share_is_left(
 
 @pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"slow", "endless"}))
 def test_a_failing_grafana_is_asked_rarely_and_keeps_its_links(
-    house: Any, grafana: FakeGrafana, fault: str, caplog: pytest.LogCaptureFixture
+    testbed: Any, grafana: FakeGrafana, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    service, _ = house()
+    service, _ = testbed()
     before = links(service)
     grafana.fault = fault
     grafana.calls.clear()
@@ -318,9 +318,9 @@ def test_a_failing_grafana_is_asked_rarely_and_keeps_its_links(
     assert "glsa_fake" not in caplog.text
 
 
-def test_a_refusal_is_not_asked_again_within_a_minute(house: Any, grafana: FakeGrafana) -> None:
+def test_a_refusal_is_not_asked_again_within_a_minute(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.fault = "401"
-    service, _ = house()
+    service, _ = testbed()
     grafana.lookups.clear()
     wait(service, 59, step=1)
     assert dict(grafana.lookups) == {}
@@ -329,9 +329,9 @@ def test_a_refusal_is_not_asked_again_within_a_minute(house: Any, grafana: FakeG
     assert dict(grafana.calls) == {}
 
 
-def test_a_dead_grafana_backs_off_to_a_minute(house: Any, grafana: FakeGrafana) -> None:
+def test_a_dead_grafana_backs_off_to_a_minute(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.fault = "503"
-    service, _ = house()
+    service, _ = testbed()
     grafana.calls.clear()
     asked = []
     for _ in range(400):
@@ -384,8 +384,8 @@ def test_a_grafana_that_floods_delays_no_poll_and_no_request(mode: str, make_fle
     assert probe.longest_block <= 0.05
 
 
-def test_stopped_means_that_nothing_more_is_asked(house: Any, grafana: FakeGrafana) -> None:
-    service, _ = house()
+def test_stopped_means_that_nothing_more_is_asked(testbed: Any, grafana: FakeGrafana) -> None:
+    service, _ = testbed()
     service.stop()
     grafana.calls.clear()
     service.clock.advance(3600)
@@ -393,8 +393,8 @@ def test_stopped_means_that_nothing_more_is_asked(house: Any, grafana: FakeGrafa
     assert dict(grafana.calls) == {}
 
 
-def test_the_time_picker_is_shown_and_comes_to_links_that_lack_it(house: Any, grafana: FakeGrafana) -> None:
-    service, _ = house()
+def test_the_time_picker_is_shown_and_comes_to_links_that_lack_it(testbed: Any, grafana: FakeGrafana) -> None:
+    service, _ = testbed()
     public = grafana.public_links()
     assert all(row["timeSelectionEnabled"] for row in grafana.rows.values())
     assert {(board["time"]["from"], board["time"]["to"]) for board in grafana.dashboards.values()} == {
@@ -409,8 +409,8 @@ def test_the_time_picker_is_shown_and_comes_to_links_that_lack_it(house: Any, gr
     assert grafana.public_links() == public
 
 
-def test_a_paused_link_keeps_its_time_picker(house: Any, grafana: FakeGrafana, make_service: Make) -> None:
-    service, fleet = house()
+def test_a_paused_link_keeps_its_time_picker(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
+    service, fleet = testbed()
     service.stop()
     for row in grafana.rows.values():
         row.update(timeSelectionEnabled=False)
@@ -440,28 +440,28 @@ def used_sources(grafana: FakeGrafana) -> set[str]:
 
 
 @pytest.mark.parametrize("which", SOURCES)
-def test_dashboards_use_the_data_source_that_there_is(house: Any, grafana: FakeGrafana, which: str) -> None:
+def test_dashboards_use_the_data_source_that_there_is(testbed: Any, grafana: FakeGrafana, which: str) -> None:
     grafana.sources, used = SOURCES[which]
-    house()
+    testbed()
     assert used_sources(grafana) == {used}
     assert grafana.lookups["sources"] == 1
 
 
 def test_without_the_permission_to_list_them_dashboards_use_our_data_source(
-    house: Any, grafana: FakeGrafana, caplog: pytest.LogCaptureFixture
+    testbed: Any, grafana: FakeGrafana, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     grafana.may_list_sources = False
-    service, _ = house()
+    service, _ = testbed()
     assert used_sources(grafana) == {"pluto-prometheus"} and len(links(service)) == 3
     assert [record.reason for record in caplog.records if hasattr(record, "data_source")] == [
         "this account may not list them"
     ]
 
 
-def test_a_data_source_that_comes_later_is_used(house: Any, grafana: FakeGrafana) -> None:
+def test_a_data_source_that_comes_later_is_used(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.sources = []
-    service, _ = house()
+    service, _ = testbed()
     grafana.sources = [NODE]
     wait(service, 2 * RECHECK)
     assert used_sources(grafana) == {"PBFA97CFB590B2093"}
@@ -470,9 +470,9 @@ def test_a_data_source_that_comes_later_is_used(house: Any, grafana: FakeGrafana
     assert dict(grafana.calls) == {"GET publication": 3}
 
 
-def test_a_url_without_its_path_works_both_ways(by_file: Any, house: Any, grafana: FakeGrafana) -> None:
+def test_a_url_without_its_path_works_both_ways(by_file: Any, testbed: Any, grafana: FakeGrafana) -> None:
     grafana.base_path = "/grafana"
-    service, _ = house(gf_host=f"http://127.0.0.1:{grafana.port}")
+    service, _ = testbed(gf_host=f"http://127.0.0.1:{grafana.port}")
     assert len(links(service)) == 3
     service.stop()
     service, _ = by_file(gf_host=f"http://127.0.0.1:{grafana.port}")
@@ -495,9 +495,9 @@ def folder(tmp_path: Path, grafana: FakeGrafana) -> Path:
 
 
 @pytest.fixture
-def by_file(house: Any, folder: Path) -> Callable[..., tuple[Service, Fleet]]:
+def by_file(testbed: Any, folder: Path) -> Callable[..., tuple[Service, Fleet]]:
     def by_file(*specs: Any, **settings: Any) -> tuple[Service, Fleet]:
-        result: tuple[Service, Fleet] = house(
+        result: tuple[Service, Fleet] = testbed(
             *specs, **{"grafana_token": None, "grafana_dashboards_dir": folder, **settings}
         )
         return result
@@ -589,13 +589,13 @@ def test_a_folder_that_cannot_be_written_is_said_once(
 
 
 def test_a_dashboard_that_a_file_holds_is_published_all_the_same(
-    house: Any, grafana: FakeGrafana, folder: Path, caplog: pytest.LogCaptureFixture
+    testbed: Any, grafana: FakeGrafana, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """From `file` to `api` with the old folder still provisioned: Grafana does not let the API save over it."""
     folder.mkdir(parents=True)
     (folder / "overview.json").write_bytes(orjson.dumps({"uid": OVERVIEW, "title": "from a file"}))
     grafana.tick()
-    service, _ = house()
+    service, _ = testbed()
     wait(service, 2 * RECHECK)
     assert "overview" in links(service)
     assert len([record for record in caplog.records if "does not take" in record.getMessage()]) == 1

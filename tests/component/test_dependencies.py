@@ -13,7 +13,7 @@ import orjson
 import pytest
 import requests
 from fakes import Peer, eventually, free_port
-from house import Service
+from testbed import Service
 
 from simulator import Fleet
 
@@ -135,9 +135,9 @@ def test_what_discovery_says_of_itself_is_not_passed_on(beside: Callable[..., An
     assert "hunter2" not in text
 
 
-def test_a_service_that_nobody_scrapes_lacks_nothing_when_somebody_does(house: Callable[..., Any]) -> None:
+def test_a_service_that_nobody_scrapes_lacks_nothing_when_somebody_does(testbed: Callable[..., Any]) -> None:
     """Prometheus comes and goes: nothing is kept for it, and its first scrape is whole."""
-    service, fleet = house("2.12", "2.4", rounds=20)
+    service, fleet = testbed("2.12", "2.4", rounds=20)
     first = service.scrape()
     assert first.get_one("hardware_online") == 2
     assert all({"up", "hashrate_ghs", "power_watts"} <= first.of_device(miner.mac).keys() for miner in fleet)

@@ -8,11 +8,11 @@ from functools import cache
 
 import orjson
 import pytest
-from hostile import RawMiner, framed, says
-from house import LOOPBACK
+from answer_mutations import BODIES, BODY_AND_CHANGES, mutated, oracle
+from hostile_miner import RawMiner, framed, says
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from mutation import BODIES, BODY_AND_CHANGES, mutated, oracle
+from testbed import LOOPBACK
 
 from app.clock import Clock
 from app.errors import DeviceError
@@ -71,7 +71,7 @@ def raw():
 
 
 @pytest.fixture
-def house(raw, make_service, clock):
+def testbed(raw, make_service, clock):
     """The service over that one miner, of which something was asked once; it is polled when the test says so."""
     service = make_service(clock=clock)
     (tracked,) = service.runtime.fleet.keep([Device(MAC, raw.address)])
@@ -109,8 +109,8 @@ def may_export(measure, said):
     return {None if value is None or value < 0 else value}
 
 
-def check(house, name, changes):
-    service, say, well = house
+def check(testbed, name, changes):
+    service, say, well = testbed
     before = well(name)
     say(named(name))
     body = mutated(named(name), changes)
@@ -149,15 +149,15 @@ def check(house, name, changes):
 @example(("AxeOS 2.12", {"ASICModel": None}))
 @example(("AxeOS 2.12", {"power": "12.5", "hashRate": "1e3"}))
 @example(("AxeOS 2.12", {"sharesAccepted": 1e308}))
-def test_a_bad_field_is_unknown_and_the_others_are_kept(house, body_and_changes):
-    check(house, *body_and_changes)
+def test_a_bad_field_is_unknown_and_the_others_are_kept(testbed, body_and_changes):
+    check(testbed, *body_and_changes)
 
 
 @pytest.mark.parametrize("value", [None, True, "", "12.5", -1, 1e308, [], {}], ids=str)
-def test_every_field_may_be_wrong_at_once(house, value):
+def test_every_field_may_be_wrong_at_once(testbed, value):
     keep = ("macAddr", "ASICModel", "version", "deviceModel", "axeOSVersion", "hashRate")
     for name, body in BODIES.items():
-        check(house, name, {key: value for key in body if key not in keep})
+        check(testbed, name, {key: value for key in body if key not in keep})
 
 
 def test_the_totals_of_two_that_lie_are_finite(make_service, clock):

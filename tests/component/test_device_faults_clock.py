@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from fakes import SetClock, eventually
-from job_tools import finished, job, posts, run, start, states
+from job_helpers import finished, job, posts, run, start, states
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 JUMPS = {
@@ -30,8 +30,8 @@ def lines(caplog):
 
 
 @jumps
-def test_polls_go_on_as_ever(house, clock, jump, caplog):
-    service, fleet = house("2.12", "2.4", "2.15", "nerd")
+def test_polls_go_on_as_ever(testbed, clock, jump, caplog):
+    service, fleet = testbed("2.12", "2.4", "2.15", "nerd")
     *healthy, dead = fleet
     dead.fault = "refuse"
     service.round()
@@ -50,8 +50,8 @@ def test_polls_go_on_as_ever(house, clock, jump, caplog):
 
 
 @jumps
-def test_a_long_dead_miner_is_asked_as_rarely_as_before(house, clock, jump):
-    service, (miner,) = house("2.12", poll_interval=5.0)
+def test_a_long_dead_miner_is_asked_as_rarely_as_before(testbed, clock, jump):
+    service, (miner,) = testbed("2.12", poll_interval=5.0)
     miner.power_off()
     service.round(60)
     misses = service.runtime.fleet.get(miner.mac).observation.failures
@@ -61,8 +61,8 @@ def test_a_long_dead_miner_is_asked_as_rarely_as_before(house, clock, jump):
 
 
 @jumps
-def test_what_users_ask_works_in_any_year(house, clock, jump):
-    service, (miner, other) = house("2.10", "2.10", poll_interval=5.0)
+def test_what_users_ask_works_in_any_year(testbed, clock, jump):
+    service, (miner, other) = testbed("2.10", "2.10", poll_interval=5.0)
     settings = {"info": {"frequency": 550}}
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json=settings))
     clock.step_wall(jump)
@@ -83,9 +83,9 @@ def test_what_users_ask_works_in_any_year(house, clock, jump):
 
 
 @jumps
-def test_a_change_by_somebody_else_is_noticed_all_the_same(house, clock, jump):
+def test_a_change_by_somebody_else_is_noticed_all_the_same(testbed, clock, jump):
     """Not half a minute after our own write, as long as that is ago by either clock."""
-    service, (miner,) = house("2.10", poll_interval=5.0)
+    service, (miner,) = testbed("2.10", poll_interval=5.0)
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
     service.round(8)
     clock.step_wall(jump)
@@ -95,8 +95,8 @@ def test_a_change_by_somebody_else_is_noticed_all_the_same(house, clock, jump):
     assert (row["key"], row["actual"]) == ("frequency", 400)
 
 
-def test_a_scan_is_as_long_as_ever(house, clock):
-    service, _ = house("2.12", "2.4")
+def test_a_scan_is_as_long_as_ever(testbed, clock):
+    service, _ = testbed("2.12", "2.4")
     clock.step_wall(-DAY)
     assert len(service.ok(service.client.get("/devices/discover"))) == 2
     assert len(service.ok(service.client.get("/devices/discovered"))) == 2
@@ -109,9 +109,9 @@ def repaired_again(service, miner):
     return miner.settings.stored["frequency"] == 550
 
 
-def drifting(house, **settings):
+def drifting(testbed, **settings):
     """A miner that was repaired once."""
-    service, (miner,) = house("2.10", poll_interval=5.0, auto_repair=True, **settings)
+    service, (miner,) = testbed("2.10", poll_interval=5.0, auto_repair=True, **settings)
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
     service.round(8)
     assert repaired_again(service, miner)
@@ -120,8 +120,8 @@ def drifting(house, **settings):
 
 
 @jumps
-def test_a_device_is_repaired_by_itself_once_an_hour_whatever_the_time_of_day(house, clock, jump):
-    service, miner = drifting(house)
+def test_a_device_is_repaired_by_itself_once_an_hour_whatever_the_time_of_day(testbed, clock, jump):
+    service, miner = drifting(testbed)
     clock.step_wall(jump)
     assert not repaired_again(service, miner)
     miner.store({"frequency": 550})
@@ -133,8 +133,8 @@ def test_a_device_is_repaired_by_itself_once_an_hour_whatever_the_time_of_day(ho
 
 
 @jumps
-def test_a_repair_of_before_a_restart_of_the_service_counts_whatever_the_time_of_day(house, make_service, clock, jump):
-    service, miner = drifting(house)
+def test_a_repair_before_a_service_restart_counts_whatever_the_time_of_day(testbed, make_service, clock, jump):
+    service, miner = drifting(testbed)
     service.stop()
     clock.step_wall(jump)
     service = make_service([miner], clock=clock, poll_interval=5.0, auto_repair=True)
@@ -153,9 +153,9 @@ def restart(service, miner):
     service.round(4)
 
 
-def written_to_wait(house, clock):
+def written_to_wait(testbed, clock):
     """A miner with a setting that waits for its restart, which its firmware reports already."""
-    service, (miner,) = house("2.10", poll_interval=5.0)
+    service, (miner,) = testbed("2.10", poll_interval=5.0)
     clock.advance(3600)
     service.settle()
     service.round(2)
@@ -168,9 +168,9 @@ def written_to_wait(house, clock):
 @jumps
 @pytest.mark.parametrize("restarts_service", [False, True], ids=["same process", "restarted process"])
 def test_a_write_waits_for_its_restart_until_there_was_one_whatever_the_time_of_day(
-    house, make_service, clock, jump, restarts_service
+    testbed, make_service, clock, jump, restarts_service
 ):
-    service, miner = written_to_wait(house, clock)
+    service, miner = written_to_wait(testbed, clock)
     clock.step_wall(jump)
     if restarts_service:
         service.stop()
@@ -182,8 +182,8 @@ def test_a_write_waits_for_its_restart_until_there_was_one_whatever_the_time_of_
 
 
 @jumps
-def test_a_write_of_before_a_restart_of_the_host_does_not_wait_for_ever(house, make_service, clock, jump):
-    service, miner = written_to_wait(house, clock)
+def test_a_write_of_before_a_restart_of_the_host_does_not_wait_for_ever(testbed, make_service, clock, jump):
+    service, miner = written_to_wait(testbed, clock)
     service.stop()
     clock.step_wall(jump)
     clock.reboot_host()
@@ -213,8 +213,8 @@ def test_a_healthy_canary_is_well_whatever_the_time_of_day(make_fleet, make_serv
 
 
 @large_jumps
-def test_a_job_that_was_cut_off_a_moment_ago_goes_on_whatever_the_time_of_day(house, make_service, clock, jump):
-    service, miners = house("2.12", "2.12", poll_interval=5.0)
+def test_a_job_that_was_cut_off_a_moment_ago_goes_on_whatever_the_time_of_day(testbed, make_service, clock, jump):
+    service, miners = testbed("2.12", "2.12", poll_interval=5.0)
     begun = start(service, "identify", waves=[1], pauseSeconds=30)
     service.round(2)
     service.stop()
@@ -225,8 +225,8 @@ def test_a_job_that_was_cut_off_a_moment_ago_goes_on_whatever_the_time_of_day(ho
 
 
 @large_jumps
-def test_a_job_that_was_cut_off_hours_ago_does_not_go_on_whatever_the_time_of_day(house, make_service, clock, jump):
-    service, miners = house("2.12", "2.12", poll_interval=5.0)
+def test_a_job_that_was_cut_off_hours_ago_does_not_go_on_whatever_the_time_of_day(testbed, make_service, clock, jump):
+    service, miners = testbed("2.12", "2.12", poll_interval=5.0)
     begun = start(service, "identify", waves=[1], pauseSeconds=30)
     service.round(2)
     service.stop()
@@ -238,10 +238,10 @@ def test_a_job_that_was_cut_off_hours_ago_does_not_go_on_whatever_the_time_of_da
 
 @large_jumps
 def test_jobs_are_listed_in_the_order_in_which_they_were_made_whatever_the_time_of_day(
-    house, make_service, clock, jump
+    testbed, make_service, clock, jump
 ):
     """The oldest is forgotten first, with its idempotency key."""
-    service, miners = house("2.12", poll_interval=5.0)
+    service, miners = testbed("2.12", poll_interval=5.0)
     first = run(service, "identify")["id"]
     clock.step_wall(jump)
     second = run(service, "identify")["id"]
@@ -254,8 +254,8 @@ def test_jobs_are_listed_in_the_order_in_which_they_were_made_whatever_the_time_
 
 
 @jumps
-def test_a_clock_that_is_set_forgets_no_miner(house, clock, jump):
-    service, _ = house("2.12", "2.4", discovery_ttl=7200.0)
+def test_a_clock_that_is_set_forgets_no_miner(testbed, clock, jump):
+    service, _ = testbed("2.12", "2.4", discovery_ttl=7200.0)
     listed = lambda: len(service.ok(service.client.get("/devices/discovered")))  # noqa: E731
     service.ok(service.client.get("/devices/discover"))
     clock.step_wall(jump)

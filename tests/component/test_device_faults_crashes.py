@@ -5,9 +5,13 @@ import gevent
 import pytest
 from fakes import FakeClock, eventually
 
-from app.blueprints.log_feeds import Feed
+from app.events import MinerMissing
 from app.miners.log_lines import LogLine
-from app.services.jobs.hands import Hands
+from app.services.devices.identity import DeviceIdentity
+from app.services.devices.monitoring import Monitoring
+from app.services.devices.relocation import Relocation
+from app.services.devices.write_behind import WriteBehind
+from app.services.discovery.subnets import around
 from app.services.jobs.model import Action, Request
 from app.services.jobs.service import Jobs
 from app.services.jobs.store import JobStore
@@ -16,11 +20,7 @@ from app.services.logs.device_log import DeviceLog
 from app.services.logs.files import LogFiles
 from app.services.logs.policy import LogPolicy, State
 from app.services.logs.reader import Reader
-from app.services.monitoring import Monitoring
-from app.services.relocation import Relocation
-from app.services.subnets import around
-from app.services.witness import Witness
-from app.services.write_behind import WriteBehind
+from app.socketio.feeds import Feed
 from app.store.documents import Documents
 
 
@@ -57,7 +57,7 @@ class TrappedPoller:
 
 
 @pytest.fixture
-def home(make_fleet, make_service, clock):
+def live_testbed(make_fleet, make_service, clock):
     """Four miners that nobody monitors yet."""
     fleet = make_fleet("2.12", "2.15", "2.4", "nerd", clock=clock.monotonic)
     service = make_service(fleet, clock=clock, auto_listen=False, poll_interval=0.5)
@@ -66,9 +66,9 @@ def home(make_fleet, make_service, clock):
 
 
 @pytest.fixture
-def monitored(home):
+def monitored(live_testbed):
     """`monitored(poller=.., chance=..)`: the service's monitoring, made with these instead."""
-    service, fleet = home
+    service, fleet = live_testbed
     runtime, made = service.runtime, []
 
     def watch(poller=None, chance=lambda: 0.5):
@@ -91,8 +91,8 @@ def crashes(service):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), gevent.Timeout(1), RecursionError()])
-def test_a_poll_that_breaks_costs_its_device_a_moment_and_the_others_nothing(home, monitored, error):
-    service, (victim, *healthy) = home
+def test_a_poll_that_breaks_costs_its_device_a_moment_and_the_others_nothing(live_testbed, monitored, error):
+    service, (victim, *healthy) = live_testbed
     poller = TrappedPoller(service.runtime.poller, victim.mac)
     monitoring = monitored(poller=poller)
     before = {miner.mac: service.observed(miner.mac) for miner in (victim, *healthy)}
@@ -105,9 +105,9 @@ def test_a_poll_that_breaks_costs_its_device_a_moment_and_the_others_nothing(hom
     assert monitoring.healthy
 
 
-def test_a_loop_that_crashes_again_and_again_begins_ever_later(home, monitored):
+def test_a_loop_that_crashes_again_and_again_begins_ever_later(live_testbed, monitored):
     """The bug is in the planning of the next poll, where nothing catches it."""
-    service, (one, *_) = home
+    service, (one, *_) = live_testbed
     chance = Trap(lambda: 0.5)
     monitoring = monitored(chance=chance)
     tracked = service.runtime.fleet.get(one.mac)
@@ -122,8 +122,8 @@ def test_a_loop_that_crashes_again_and_again_begins_ever_later(home, monitored):
     assert monitoring.healthy
 
 
-def test_a_loop_that_crashes_can_be_stopped(home, monitored):
-    service, _ = home
+def test_a_loop_that_crashes_can_be_stopped(live_testbed, monitored):
+    service, _ = live_testbed
     chance = Trap(lambda: 0.5, *[ZeroDivisionError()] * 1000)
     monitoring = monitored(chance=chance)
     service.round(2)
@@ -134,16 +134,17 @@ def test_a_loop_that_crashes_can_be_stopped(home, monitored):
     assert chance.calls == calls
 
 
-def test_the_search_for_lost_miners_goes_on(home):
-    service, (miner, *_) = home
+def test_the_search_for_lost_miners_goes_on(live_testbed):
+    service, (miner, *_) = live_testbed
     runtime, counted = service.runtime, []
     locate = Trap(runtime.discovery.locate, ValueError("a bug"), ValueError("again"))
     runtime.monitoring.watch(runtime.fleet.all())
     relocation = Relocation(
-        runtime.fleet, runtime.monitoring, runtime.conflicts, Witness(runtime.miners.probe, runtime.poller.neighbour),
-        locate, lambda address: [around(address.host)], runtime.events, service.clock,
-        lambda: counted.append(1),
+        runtime.fleet, runtime.monitoring, runtime.conflicts,
+        DeviceIdentity(runtime.fleet, runtime.neighbours, runtime.miners.probe),
+        locate, lambda address: [around(address.host)], service.clock, lambda: counted.append(1),
     )  # fmt: skip
+    runtime.events.subscribe(MinerMissing, relocation.on_miner_missing)
     relocation.start()
     miner.power_off()
     service.round(20)
@@ -190,8 +191,8 @@ def test_log_files_go_on_being_written(tmp_path):
     files.stop()
 
 
-def test_a_reader_of_logs_goes_on(home):
-    service, (miner, *_) = home
+def test_a_reader_of_logs_goes_on(live_testbed):
+    service, (miner, *_) = live_testbed
     tracked = service.runtime.fleet.get(miner.mac)
 
     class Stream:
@@ -248,13 +249,11 @@ class Disk:
         self._database.write(*args, **kwargs)
 
 
-def test_a_job_that_could_not_even_note_its_end_goes_on(home):
-    service, (miner, *_) = home
+def test_a_job_that_could_not_even_note_its_end_goes_on(live_testbed):
+    service, (miner, *_) = live_testbed
     runtime, disk = service.runtime, Disk(service.runtime.database)
-    hands = Hands(
-        runtime.fleet, runtime.commands, runtime.miner_settings, runtime.presets, runtime.intents, runtime.journal
-    )
-    jobs = Jobs(JobStore(Documents(disk, "jobs")), runtime.fleet, hands, runtime.events, service.clock)
+    actions = runtime.jobs.actions
+    jobs = Jobs(JobStore(Documents(disk, "jobs")), runtime.fleet, actions, runtime.events, service.clock)
     jobs.start()
     job = jobs.create(Request(Action.RESTART, pause_seconds=0.0, waves=()), [miner.mac], "a test")
     disk.full = True

@@ -9,7 +9,7 @@ from fakes import free_port
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.services.schedule import next_slot, phase, soon
+from app.services.devices.schedule import next_slot, phase, soon
 from simulator import Fleet, Timings, mac_of, make_specs
 
 COUNT = 100

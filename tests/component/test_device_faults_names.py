@@ -6,7 +6,7 @@ import orjson
 import plyvel
 import pytest
 from fakes import eventually
-from hostile import RawMiner, info
+from hostile_miner import RawMiner, info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
@@ -14,7 +14,7 @@ from markupsafe import escape
 from app.logging import JsonFormatter
 from app.miners.redaction import clean_hostname
 from app.models import Device
-from app.services.exposition import plain
+from app.services.metrics.text_format import plain
 from simulator import swap
 
 MAC = "02:00:5e:00:00:77"
@@ -52,7 +52,7 @@ def raw():
 
 
 @pytest.fixture
-def house(raw, make_service, clock):
+def testbed(raw, make_service, clock):
     """The service over that one miner, which is asked when the test says so."""
     service = make_service(clock=clock, log_files=True)
     (tracked,) = service.runtime.fleet.keep([Device(MAC, raw.address)])
@@ -71,8 +71,8 @@ def events(caplog):
     return [record for record in caplog.records if record.getMessage() in ("miner lost", "miner is back")]
 
 
-def check(house, raw, caplog, hostname):
-    service, poll = house
+def check(testbed, raw, caplog, hostname):
+    service, poll = testbed
     raw.act, raw.body = None, info(MAC, hostname=hostname)
     poll()
     shown = service.device(MAC)["info"].get("hostname", "")
@@ -96,16 +96,16 @@ def check(house, raw, caplog, hostname):
 
 
 @pytest.mark.parametrize("hostname", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_hostname_stays_in_its_place(house, raw, caplog, tmp_path, hostname):
-    check(house, raw, caplog, hostname)
+def test_a_hostile_hostname_stays_in_its_place(testbed, raw, caplog, tmp_path, hostname):
+    check(testbed, raw, caplog, hostname)
     names = {path.name for path in (tmp_path / "data").rglob("*")}
     assert not [name for name in names if "etc" in name or "img" in name or "xxx" in name]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.text(alphabet='"\\{}<>&%$\n\r\x1b\x00_-', max_size=80))
-def test_any_hostname_stays_in_its_place(house, raw, caplog, hostname):
-    check(house, raw, caplog, hostname.encode(errors="replace").decode())
+def test_any_hostname_stays_in_its_place(testbed, raw, caplog, hostname):
+    check(testbed, raw, caplog, hostname.encode(errors="replace").decode())
 
 
 @pytest.mark.parametrize("hostname", HOSTILE[:6], ids=range(6))
@@ -121,8 +121,8 @@ def test_one_that_the_original_stored_is_made_harmless(make_service, tmp_path, h
 
 
 @pytest.mark.parametrize("said", [5, None, True, ["bitaxe"], {"a": "b"}, 1e308])
-def test_a_hostname_that_is_no_text_is_none(house, raw, said):
-    service, poll = house
+def test_a_hostname_that_is_no_text_is_none(testbed, raw, said):
+    service, poll = testbed
     raw.body = info(MAC, hostname=said)
     poll()
     assert service.device(MAC)["info"].get("hostname", "") == ""
@@ -130,8 +130,8 @@ def test_a_hostname_that_is_no_text_is_none(house, raw, said):
 
 
 @pytest.mark.parametrize("said", [b'"\\ud800"', b'"\\u12"', b'"' + b"y" * 10 * 2**20 + b'"'])
-def test_a_hostname_that_is_no_json_or_is_too_long_costs_the_reading(house, raw, said):
-    service, poll = house
+def test_a_hostname_that_is_no_json_or_is_too_long_costs_the_reading(testbed, raw, said):
+    service, poll = testbed
     poll()
     raw.body = info(MAC, hostname="@").replace(b'"@"', said)
     poll()
@@ -141,8 +141,8 @@ def test_a_hostname_that_is_no_json_or_is_too_long_costs_the_reading(house, raw,
 @pytest.mark.parametrize(
     "said", [MAC, MAC.upper(), MAC.replace(":", "-"), MAC.replace(":", ""), "0200.5e00.0077", f" {MAC} "], ids=range(6)
 )
-def test_a_mac_in_another_spelling_is_still_the_miner(house, raw, said):
-    service, poll = house
+def test_a_mac_in_another_spelling_is_still_the_miner(testbed, raw, said):
+    service, poll = testbed
     poll()
     raw.body = info(MAC, macAddr=said, power=77.5)
     poll()
@@ -156,9 +156,9 @@ def test_a_mac_in_another_spelling_is_still_the_miner(house, raw, said):
     [None, 5, "", "zz:zz", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", ["02:00:5e:00:00:77"], MAC + ":88", "x" * 100_000],
     ids=range(9),
 )
-def test_a_miner_that_told_its_mac_and_tells_none_now_is_a_conflict(house, raw, said):
+def test_a_miner_that_told_its_mac_and_tells_none_now_is_a_conflict(testbed, raw, said):
     """Issue 10, 7: a lookalike of the same model and hostname gave no MAC, and was taken for the miner."""
-    service, poll = house
+    service, poll = testbed
     poll()
     raw.body = info(MAC, macAddr=said, power=77.5)
     poll()
@@ -169,8 +169,8 @@ def test_a_miner_that_told_its_mac_and_tells_none_now_is_a_conflict(house, raw, 
     assert (refused.status_code, refused.get_json()["error"][:22]) == (409, "Nothing is written to ")
 
 
-def test_hardware_that_is_another_is_not_the_miner(house, raw):
-    service, poll = house
+def test_hardware_that_is_another_is_not_the_miner(testbed, raw):
+    service, poll = testbed
     poll()
     raw.body = info(MAC, macAddr=None, ASICModel="BM1397", power=77.5)
     poll()

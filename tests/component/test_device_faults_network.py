@@ -6,8 +6,8 @@ import tracemalloc
 import gevent
 import pytest
 from fakes import eventually, free_port, nothing_leaks
-from hostile import BROKEN, LARGE, SLOW, STRANGE, RawMiner, deaf_address, framed, info, says, silence
-from house import LOOPBACK
+from hostile_miner import BROKEN, LARGE, SLOW, STRANGE, RawMiner, deaf_address, framed, info, says, silence
+from testbed import LOOPBACK
 
 from app.clock import Clock
 from app.errors import DeviceBadPayload, DeviceError, DeviceTimeout, DeviceTooLarge, DeviceUnreachable

@@ -11,11 +11,11 @@ POOL = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q.
 
 
 @pytest.fixture
-def home(house):
+def live_testbed(testbed):
     """A miner that has been up for a while and queues no writes, and another beside it."""
 
     def build(**settings):
-        service, (miner, other) = house("2.10", "2.12", poll_interval=5.0, timings=LONG_BOOT, **settings)
+        service, (miner, other) = testbed("2.10", "2.12", poll_interval=5.0, timings=LONG_BOOT, **settings)
         service.clock.advance(100)
         service.round(2)
         return service, miner, other
@@ -56,8 +56,8 @@ def lines(caplog):
 
 
 @pytest.mark.parametrize("restart", HOW)
-def test_twenty_seconds_of_silence_are_no_alarm(home, restart, caplog):
-    service, miner, other = home()
+def test_twenty_seconds_of_silence_are_no_alarm(live_testbed, restart, caplog):
+    service, miner, other = live_testbed()
     polls = service.observed(other.mac)
     restart(service, miner)
     for _ in range(4):
@@ -75,8 +75,8 @@ def test_twenty_seconds_of_silence_are_no_alarm(home, restart, caplog):
 
 
 @pytest.mark.parametrize("restart", HOW)
-def test_one_that_does_not_come_back_within_a_minute_is_lost(home, restart, caplog):
-    service, miner, _ = home()
+def test_one_that_does_not_come_back_within_a_minute_is_lost(live_testbed, restart, caplog):
+    service, miner, _ = live_testbed()
     restart(service, miner)
     service.round(11)
     assert service.status(miner.mac) == "restarting"
@@ -88,8 +88,8 @@ def test_one_that_does_not_come_back_within_a_minute_is_lost(home, restart, capl
     assert ("DeviceFailed", miner.mac) in service.events
 
 
-def test_one_that_nobody_told_to_is_lost_as_ever(home, caplog):
-    service, miner, _ = home()
+def test_one_that_nobody_told_to_is_lost_as_ever(live_testbed, caplog):
+    service, miner, _ = live_testbed()
     miner.power_off()
     service.round(2)
     assert service.status(miner.mac) == "stale"
@@ -98,8 +98,8 @@ def test_one_that_nobody_told_to_is_lost_as_ever(home, caplog):
     assert lines(caplog) == ["miner lost"]
 
 
-def test_one_that_came_back_and_dies_again_is_lost_as_ever(home):
-    service, miner, _ = home()
+def test_one_that_came_back_and_dies_again_is_lost_as_ever(live_testbed):
+    service, miner, _ = live_testbed()
     by_command(service, miner)
     service.round()
     miner.power_on()
@@ -109,9 +109,9 @@ def test_one_that_came_back_and_dies_again_is_lost_as_ever(home):
     assert service.status(miner.mac) == "offline"
 
 
-def test_one_that_was_lost_before_stays_lost(home):
+def test_one_that_was_lost_before_stays_lost(live_testbed):
     """It answered the command, and no poll yet."""
-    service, miner, _ = home()
+    service, miner, _ = live_testbed()
     miner.power_off()
     service.round(5)
     miner.power_on()
@@ -121,8 +121,8 @@ def test_one_that_was_lost_before_stays_lost(home):
 
 
 @pytest.mark.parametrize("fault", [["other_mac"], ["status_500"]])
-def test_a_restart_that_the_miner_refuses_changes_nothing(home, fault):
-    service, miner, _ = home()
+def test_a_restart_that_the_miner_refuses_changes_nothing(live_testbed, fault):
+    service, miner, _ = live_testbed()
     miner.set_fault(*fault, **({"method": "POST"} if fault == ["status_500"] else {}))
     assert service.client.post(f"/devices/{miner.mac}/system/restart").status_code in (409, 502)
     miner.clear_fault()

@@ -7,7 +7,7 @@ import tracemalloc
 import gevent
 import pytest
 from fakes import eventually, nothing_leaks
-from log_house import FAST, MAC, Strange, accepted, state_of
+from log_helpers import FAST, MAC, Strange, accepted, state_of
 
 MEBIBYTE = 2**20
 PING = b"\x89\x00"

@@ -2,10 +2,10 @@
 
 import pytest
 from fakes import eventually
-from job_tools import finished, patches, posts, run, states
+from job_helpers import finished, patches, posts, run, states
 
 from app.events import DriftChanged
-from app.services.drift_rules import OWN_CHANGE_SECONDS
+from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
 from simulator import Timings
 
 # Fake time stands still while a write is read back, so the miners' write queue must not need any.
@@ -13,7 +13,7 @@ PROMPT = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.0, cooling=0
 
 
 @pytest.fixture
-def home(make_fleet, make_service, clock):
+def live_testbed(make_fleet, make_service, clock):
     """With fake time: all online, and `told` what was published of drift."""
 
     def make(*specs, **settings):
@@ -48,8 +48,8 @@ def warnings(caplog):
     return [record for record in caplog.records if "pool of a miner was changed" in record.getMessage()]
 
 
-def test_only_devices_on_which_something_was_set_are_compared(home):
-    service, fleet = home("2.12", "2.12")
+def test_only_devices_on_which_something_was_set_are_compared(live_testbed):
+    service, fleet = live_testbed("2.12", "2.12")
     intend(service, fleet[0], frequency=490)
     fleet[1].store({"frequency": 400})
     service.round()
@@ -60,8 +60,8 @@ def test_only_devices_on_which_something_was_set_are_compared(home):
 
 
 @pytest.mark.parametrize("generation", ["2.1", "2.4", "2.7", "2.10", "2.12", "2.15", "nerd", "nerd1.0.36"])
-def test_what_we_set_is_no_drift_on_any_firmware(home, generation):
-    service, fleet = home(generation)
+def test_what_we_set_is_no_drift_on_any_firmware(live_testbed, generation):
+    service, fleet = live_testbed(generation)
     values = {
         "frequency": 400,
         "stratumURL": "pool.example",
@@ -77,8 +77,8 @@ def test_what_we_set_is_no_drift_on_any_firmware(home, generation):
     assert service.told == []
 
 
-def test_frequency_changed_elsewhere(home):
-    service, fleet = home("2.12")
+def test_frequency_changed_elsewhere(live_testbed):
+    service, fleet = live_testbed("2.12")
     intend(service, fleet[0], frequency=490)
     fleet[0].store({"frequency": 400})
     service.round(3)
@@ -92,8 +92,8 @@ def test_frequency_changed_elsewhere(home):
     assert service.told[1:] == [(fleet[0].mac, [], 0)]
 
 
-def test_of_a_lost_miner_nothing_is_counted(home):
-    service, fleet = home("2.12")
+def test_of_a_lost_miner_nothing_is_counted(live_testbed):
+    service, fleet = live_testbed("2.12")
     intend(service, fleet[0], frequency=490)
     fleet[0].store({"frequency": 400})
     service.round(3)
@@ -107,8 +107,8 @@ def test_of_a_lost_miner_nothing_is_counted(home):
     assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 1
 
 
-def test_a_pool_changed_by_someone_else_is_a_warning_once_and_a_metric(home, caplog):
-    service, fleet = home("2.12")
+def test_a_pool_changed_by_someone_else_is_a_warning_once_and_a_metric(live_testbed, caplog):
+    service, fleet = live_testbed("2.12")
     intend(service, fleet[0], stratumUser="mine.w")
     fleet[0].store({"stratumUser": "theirs.w"})
     service.round(4)
@@ -119,9 +119,9 @@ def test_a_pool_changed_by_someone_else_is_a_warning_once_and_a_metric(home, cap
 
 
 @pytest.mark.parametrize("generation", ["2.10", "2.12"])
-def test_overheating_and_its_repair(home, generation):
+def test_overheating_and_its_repair(live_testbed, generation):
     """A user may repair it, which clears the latch of old firmware, too; by itself it is left alone."""
-    service, fleet = home({"generation": generation, "board": "601"}, auto_repair=True)
+    service, fleet = live_testbed({"generation": generation, "board": "601"}, auto_repair=True)
     intend(service, fleet[0], frequency=550, coreVoltage=1200)
     fleet[0].set_fault("overheat")
     fleet[0].clear_fault()
@@ -143,8 +143,8 @@ def test_overheating_and_its_repair(home, generation):
     assert drift(service, fleet[0]) == {}
 
 
-def test_factory_reset(home):
-    service, fleet = home({"generation": "2.12", "hostname": "bitaxe"})
+def test_factory_reset(live_testbed):
+    service, fleet = live_testbed({"generation": "2.12", "hostname": "bitaxe"})
     intend(service, fleet[0], frequency=550, coreVoltage=1200, stratumURL="pool.example")
     chip = fleet[0].board.chip
     fleet[0].store({"frequency": chip.default_mhz, "coreVoltage": chip.default_mv, "stratumURL": "public-pool.io"})
@@ -153,9 +153,9 @@ def test_factory_reset(home):
     assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 1
 
 
-def test_a_change_that_waits_for_its_restart(home):
+def test_a_change_that_waits_for_its_restart(live_testbed):
     """The miner reports what is stored, and runs what was there when it booted."""
-    service, fleet = home("2.12")
+    service, fleet = live_testbed("2.12")
     old = fleet[0].info()["stratumUser"]
     run(service, settings={"stratumUser": "mine.w"})
     service.round()
@@ -172,8 +172,8 @@ def test_a_change_that_waits_for_its_restart(home):
     assert posts(fleet[0]) == 1
 
 
-def test_accepted_drift_is_what_it_should_run_from_now_on(home):
-    service, fleet = home("2.12")
+def test_accepted_drift_is_what_it_should_run_from_now_on(live_testbed):
+    service, fleet = live_testbed("2.12")
     intend(service, fleet[0], frequency=490)
     fleet[0].store({"frequency": 400})
     service.round()
@@ -187,8 +187,8 @@ def test_accepted_drift_is_what_it_should_run_from_now_on(home):
     assert patches(fleet[0]) == 1
 
 
-def test_repair_writes_what_drifted_and_the_presets_password(home):
-    service, fleet = home("2.12")
+def test_repair_writes_what_drifted_and_the_presets_password(live_testbed):
+    service, fleet = live_testbed("2.12")
     configuration = {"stratumURL": "pool.example", "stratumUser": "mine", "stratumPassword": "hush", "frequency": 490}
     preset = service.ok(service.client.post("/presets", json={"name": "p", "configuration": configuration}))
     run(service, "apply-preset", presetUuid=preset["uuid"], restart=True)
@@ -203,8 +203,8 @@ def test_repair_writes_what_drifted_and_the_presets_password(home):
     assert service.device(fleet[0].mac)["presetUuid"] == preset["uuid"]
 
 
-def test_nothing_is_repaired_by_itself_unless_asked(home):
-    service, fleet = home("2.12")
+def test_nothing_is_repaired_by_itself_unless_asked(live_testbed):
+    service, fleet = live_testbed("2.12")
     intend(service, fleet[0], stratumUser="mine.w")
     fleet[0].store({"stratumUser": "theirs.w"})
     service.round(10)
@@ -212,8 +212,8 @@ def test_nothing_is_repaired_by_itself_unless_asked(home):
     assert len(service.ok(service.client.get("/jobs"))) == 1
 
 
-def test_auto_repair_is_once_per_drift_and_not_again_within_the_hour(home, caplog):
-    service, fleet = home("2.12", auto_repair=True)
+def test_auto_repair_is_once_per_drift_and_not_again_within_the_hour(live_testbed, caplog):
+    service, fleet = live_testbed("2.12", auto_repair=True)
     intend(service, fleet[0], stratumUser="mine.w")
 
     def changed():
@@ -244,8 +244,8 @@ def test_auto_repair_is_once_per_drift_and_not_again_within_the_hour(home, caplo
     assert patches(fleet[0]) == 3
 
 
-def test_drift_is_no_news_after_a_restart_of_the_service(home, make_service, caplog):
-    service, fleet = home("2.12")
+def test_drift_is_no_news_after_a_restart_of_the_service(live_testbed, make_service, caplog):
+    service, fleet = live_testbed("2.12")
     intend(service, fleet[0], stratumUser="mine.w")
     fleet[0].store({"stratumUser": "theirs.w"})
     service.round()
@@ -259,8 +259,8 @@ def test_drift_is_no_news_after_a_restart_of_the_service(home, make_service, cap
     assert len(warnings(caplog)) == 1
 
 
-def test_a_write_of_our_own_is_never_taken_for_drift(home, caplog):
-    service, fleet = home("2.12", "2.15", "nerd")
+def test_a_write_of_our_own_is_never_taken_for_drift(live_testbed, caplog):
+    service, fleet = live_testbed("2.12", "2.15", "nerd")
     for number in range(4):
         for miner in fleet:
             body = {"info": {"frequency": (490, 400)[number % 2], "stratumUser": f"mine.{number}"}}
@@ -270,8 +270,8 @@ def test_a_write_of_our_own_is_never_taken_for_drift(home, caplog):
     assert not warnings(caplog)
 
 
-def test_a_deleted_device_leaves_no_drift(home):
-    service, fleet = home("2.12")
+def test_a_deleted_device_leaves_no_drift(live_testbed):
+    service, fleet = live_testbed("2.12")
     intend(service, fleet[0], frequency=490)
     fleet[0].store({"frequency": 400})
     service.round()
@@ -282,7 +282,7 @@ def test_a_deleted_device_leaves_no_drift(home):
 
 
 @pytest.mark.parametrize("what", ["accept", "repair"])
-def test_there_must_be_a_device_and_a_drift(home, what):
-    service, fleet = home("2.12")
+def test_there_must_be_a_device_and_a_drift(live_testbed, what):
+    service, fleet = live_testbed("2.12")
     assert service.client.post(f"/devices/{fleet[0].mac}/drift/{what}", json={}).status_code == 400
     assert service.client.post(f"/devices/02:00:00:00:00:99/drift/{what}", json={}).status_code == 404

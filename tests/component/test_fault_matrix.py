@@ -46,7 +46,7 @@ def build(make_fleet, make_service, clock):
 
 
 @pytest.fixture
-def house(build):
+def testbed(build):
     return build()
 
 
@@ -62,10 +62,10 @@ def failures(service, miner):
 
 
 @pytest.mark.parametrize("fault", OUTCOMES)
-def test_a_miner_that_fails_keeps_its_last_values_and_the_others_their_pace(house, fault):
+def test_a_miner_that_fails_keeps_its_last_values_and_the_others_their_pace(testbed, fault):
     """Defects 13, 29 and 48 of the original are among them: no deadline, and a wrong type that made a healthy miner
     offline."""
-    service, (victim, *healthy) = house
+    service, (victim, *healthy) = testbed
     info = service.device(victim.mac)["info"]
     victim.fault = fault
     lost = 1 if fault.startswith("status_401") else 3
@@ -84,8 +84,8 @@ def test_a_miner_that_fails_keeps_its_last_values_and_the_others_their_pace(hous
 
 
 @pytest.mark.parametrize("fault", WELL)
-def test_a_miner_with_odd_values_stays_online(house, fault):
-    service, (victim, *healthy) = house
+def test_a_miner_with_odd_values_stays_online(testbed, fault):
+    service, (victim, *healthy) = testbed
     victim.fault = fault
     for _ in range(3):
         pass_round(service, healthy)
@@ -105,16 +105,16 @@ def test_while_one_poll_is_stuck_the_others_go_on(build, fault):
     assert victim.max_in_flight == 1
 
 
-def test_a_redirect_is_not_followed(house, make_fleet):
-    service, fleet = house
+def test_a_redirect_is_not_followed(testbed, make_fleet):
+    service, fleet = testbed
     (canary,) = make_fleet("2.12", first=20)
     fleet[0].set_fault("redirect", location=f"http://{canary.address}/api/system/info")
     service.round(4)
     assert canary.requests.total() == 0
 
 
-def test_nulls_are_absent_and_zeros_are_not_invented(house):
-    service, fleet = house
+def test_nulls_are_absent_and_zeros_are_not_invented(testbed):
+    service, fleet = testbed
     fleet[0].fault = "null"
     service.round()
     exported = service.scrape().of_device(fleet[0].mac)
@@ -126,8 +126,8 @@ def test_nulls_are_absent_and_zeros_are_not_invented(house):
     assert device["info"]["power"] > 0
 
 
-def test_wrong_types_cost_a_field_each_and_nothing_else(house):
-    service, fleet = house
+def test_wrong_types_cost_a_field_each_and_nothing_else(testbed):
+    service, fleet = testbed
     fleet[1].fault = "wrong_types"
     service.round()
     scrape = service.scrape()
@@ -140,9 +140,9 @@ def test_wrong_types_cost_a_field_each_and_nothing_else(house):
     )
 
 
-def test_a_miner_that_stops_hashing_has_a_hashrate_of_zero(house):
+def test_a_miner_that_stops_hashing_has_a_hashrate_of_zero(testbed):
     """Defect 45: the original skipped 0, so the last hashrate stood still while nothing was mined."""
-    service, fleet = house
+    service, fleet = testbed
     miner = fleet[1]
     miner.fault = "pools_down"
     service.round()
@@ -154,8 +154,8 @@ def test_a_miner_that_stops_hashing_has_a_hashrate_of_zero(house):
     assert service.scrape().get_one("miner__2_hashrate_ghs") == 0
 
 
-def test_a_hundred_failures_leave_no_file_open(house):
-    service, fleet = house
+def test_a_hundred_failures_leave_no_file_open(testbed):
+    service, fleet = testbed
     fleet[0].fault, fleet[1].fault, fleet[2].fault = "reset", "not_http", "refuse"
     service.round(13)
     with nothing_leaks(files=2):

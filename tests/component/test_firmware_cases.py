@@ -150,9 +150,9 @@ def test_every_case_has_its_expected_values():
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_published_answer(house, name):
+def test_a_published_answer(testbed, name):
     case = EXPECTED[name]
-    service, (miner,) = house(spec_of(name))
+    service, (miner,) = testbed(spec_of(name))
     device, scrape = service.device(miner.mac), service.scrape()
     series = scrape.of_device(miner.mac)
     assert (device["status"], device.get("statusDetail")) == ("online", case.detail)
@@ -170,21 +170,21 @@ def test_a_published_answer(house, name):
     assert case.model in page
 
 
-def test_the_reason_for_a_rejection_is_kept_but_for_the_cut_character(house):
-    service, (miner,) = house(spec_of("gamma-reject-reason-cut-inside-utf8"))
+def test_the_reason_for_a_rejection_is_kept_but_for_the_cut_character(testbed):
+    service, (miner,) = testbed(spec_of("gamma-reject-reason-cut-inside-utf8"))
     (reason,) = service.device(miner.mac)["info"]["sharesRejectedReasons"]
     assert reason["message"].startswith("Shar: адрес не зарегистрирован в пул") and reason["count"] == 3
 
 
-def test_an_implausible_hashrate_is_counted_once_per_reading(house):
-    service, (miner,) = house(spec_of("bitforge-hashrate-spike-after-resume"), rounds=3)
+def test_an_implausible_hashrate_is_counted_once_per_reading(testbed):
+    service, (miner,) = testbed(spec_of("bitforge-hashrate-spike-after-resume"), rounds=3)
     counted = service.scrape().of_device(miner.mac)["implausible_hashrates_total"]
     service.round(2)
     assert service.scrape().of_device(miner.mac)["implausible_hashrates_total"] == counted + 2
 
 
-def test_a_device_without_a_power_sensor_does_not_improve_the_fleets_efficiency(house):
-    service, _ = house(spec_of("gt800-v2.12.2-dead-sensors"), spec_of("zyber-8g-1110-v2.11.8"))
+def test_a_device_without_a_power_sensor_does_not_improve_the_fleets_efficiency(testbed):
+    service, _ = testbed(spec_of("gt800-v2.12.2-dead-sensors"), spec_of("zyber-8g-1110-v2.11.8"))
     scrape = service.scrape()
     efficiency = 138.4000244140625 / 9.512330078125
     assert scrape.get_one("total_hashrate") == pytest.approx(2511.7 + 9512.330078125)
@@ -205,8 +205,8 @@ GOOD = b'"ASICModel":"BM1370","version":"v2.12.2","hashRate":500,"macAddr":"02:0
         (b'{%s,"a":"\xd0","b":"\\\\","c":inf}', {"a": "�", "b": "\\", "c": None}),
     ],
 )
-def test_one_bad_value_loses_nothing_else(house, body, info):
-    service, (miner,) = house({"body": body % GOOD, "mac": "02:00:5e:10:00:77"})
+def test_one_bad_value_loses_nothing_else(testbed, body, info):
+    service, (miner,) = testbed({"body": body % GOOD, "mac": "02:00:5e:10:00:77"})
     device = service.device(miner.mac)
     assert device["status"] == "online"
     assert {key: device["info"].get(key) for key in info} == info
@@ -225,8 +225,8 @@ def test_one_bad_value_loses_nothing_else(house, body, info):
         b"{%s,nan:1}",
     ],
 )
-def test_broken_json_stays_a_failed_poll(house, body):
-    service, (miner,) = house({"body": body % GOOD, "mac": "02:00:5e:10:00:77"}, rounds=5)
+def test_broken_json_stays_a_failed_poll(testbed, body):
+    service, (miner,) = testbed({"body": body % GOOD, "mac": "02:00:5e:10:00:77"}, rounds=5)
     assert service.status(miner.mac) == "offline"
 
 

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 import gevent
 import pytest
 from fakes import eventually
-from house import HOUSE
+from testbed import MINER_NETWORK
 
 from app.events import DeviceObserved
 from simulator import Timings, swap
@@ -17,9 +17,9 @@ def uptimes_match(service, *miners):
     return exported == {miner.mac: miner.info()["uptimeSeconds"] for miner in miners}
 
 
-def test_two_miners_with_one_hostname(house):
+def test_two_miners_with_one_hostname(testbed):
     """Defects 1 and 4: the second registration threw and ended the original's process, again and again."""
-    service, (one, other) = house({"hostname": "bitaxe"}, {"hostname": "bitaxe"})
+    service, (one, other) = testbed({"hostname": "bitaxe"}, {"hostname": "bitaxe"})
     assert [device["status"] for device in service.devices()] == ["online", "online"]
     assert uptimes_match(service, one, other)
     scrape = service.scrape()
@@ -30,15 +30,15 @@ def test_two_miners_with_one_hostname(house):
 @pytest.mark.parametrize(
     "hostname", ["1st", "", "bitaxe rack/2", "müller", '"} or up{', "<b>x</b>", "${jndi:ldap}", "a" * 200]
 )
-def test_hostnames_that_are_no_metric_names(house, hostname):
+def test_hostnames_that_are_no_metric_names(testbed, hostname):
     """Defect 3: a leading digit, an empty or missing hostname threw."""
-    service, (miner,) = house({"hostname": hostname, "generation": "2.7"})
+    service, (miner,) = testbed({"hostname": hostname, "generation": "2.7"})
     assert service.scrape().of_device(miner.mac)["power_watts"] == miner.info()["power"]
     assert service.device(miner.mac)["info"].get("hostname", "") == hostname[:64]
 
 
-def test_a_renamed_miner_keeps_its_series_under_its_new_name(house):
-    service, (miner,) = house("2.15")
+def test_a_renamed_miner_keeps_its_series_under_its_new_name(testbed):
+    service, (miner,) = testbed("2.15")
     miner.fault = "hostname"
     service.round()
     scrape = service.scrape()
@@ -48,11 +48,11 @@ def test_a_renamed_miner_keeps_its_series_under_its_new_name(house):
     assert scrape.get_one(f"{miner.info()['hostname'].replace('-', '__')}_power_watts") == miner.info()["power"]
 
 
-def test_a_miner_that_moves_is_found_and_followed(house):
+def test_a_miner_that_moves_is_found_and_followed(testbed):
     """Defect 11: the original was keyed by IP, polled whoever sat there, and never looked for the miner."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     before = service.device(miner.mac)
-    miner.move((str(HOUSE[9]), miner.door.address[1]))
+    miner.move((str(MINER_NETWORK[9]), miner.door.address[1]))
     service.round(8)
     device = service.device(miner.mac)
     assert (device["ip"], device["status"]) == (miner.address, "online")
@@ -60,9 +60,9 @@ def test_a_miner_that_moves_is_found_and_followed(house):
     assert uptimes_match(service, miner)
 
 
-def test_two_miners_that_swap_addresses_stay_themselves(house):
+def test_two_miners_that_swap_addresses_stay_themselves(testbed):
     """Defect 12: after a swap by DHCP the original wrote each one's telemetry into the other's record."""
-    service, (one, other) = house("2.12", "2.12")
+    service, (one, other) = testbed("2.12", "2.12")
     seen = []
     service.runtime.events.subscribe(
         DeviceObserved, lambda event: seen.append((event.tracked.mac, event.tracked.info["macAddr"].lower()))
@@ -75,8 +75,8 @@ def test_two_miners_that_swap_addresses_stay_themselves(house):
     assert all(mac == reported for mac, reported in seen)
 
 
-def test_another_miner_at_the_address_is_a_miss_and_a_conflict(house):
-    service, (miner,) = house("2.12")
+def test_another_miner_at_the_address_is_a_miss_and_a_conflict(testbed):
+    service, (miner,) = testbed("2.12")
     good = service.device(miner.mac)["info"]
     miner.set_fault("other_mac", mac="02:00:5E:00:0A:0A")
     service.round()
@@ -90,11 +90,11 @@ def test_another_miner_at_the_address_is_a_miss_and_a_conflict(house):
     assert "conflict" not in service.device(miner.mac)
 
 
-def test_an_impostor_elsewhere_is_a_conflict_and_is_not_followed(house, make_fleet):
+def test_an_impostor_elsewhere_is_a_conflict_and_is_not_followed(testbed, make_fleet):
     """Two miners that claim one MAC: the one that was known stays, and the user is told until the claim is gone."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     port = miner.door.address[1]
-    (impostor,) = make_fleet({"mac": miner.mac, "address": (str(HOUSE[7]), port)})
+    (impostor,) = make_fleet({"mac": miner.mac, "address": (str(MINER_NETWORK[7]), port)})
     service.ok(service.client.get(f"/devices/discover?ip={impostor.address}"))
     service.round(3)
     device = service.device(miner.mac)
@@ -103,14 +103,14 @@ def test_an_impostor_elsewhere_is_a_conflict_and_is_not_followed(house, make_fle
     assert uptimes_match(service, miner)
 
 
-def test_old_firmware_without_a_mac_is_known_by_the_neighbour_table(house):
-    service, (old, other) = house("2.1", "2.12")
+def test_old_firmware_without_a_mac_is_known_by_the_neighbour_table(testbed):
+    service, (old, other) = testbed("2.1", "2.12")
     assert "macAddr" not in old.info()
     assert uptimes_match(service, old, other)
 
 
-def test_old_firmware_that_swapped_is_not_mistaken(house, tmp_path):
-    service, (old, other) = house("2.1", {"generation": "2.1", "board": "102"})
+def test_old_firmware_that_swapped_is_not_mistaken(testbed, tmp_path):
+    service, (old, other) = testbed("2.1", {"generation": "2.1", "board": "102"})
     fleet_table = tmp_path / "arp"
     lines = fleet_table.read_text()
     swap(old, other)
@@ -121,16 +121,16 @@ def test_old_firmware_that_swapped_is_not_mistaken(house, tmp_path):
     assert uptimes_match(service, old, other)
 
 
-def test_old_firmware_without_a_neighbour_entry_is_known_by_its_hardware(house, tmp_path):
-    service, (miner,) = house("2.1", neighbour_table=tmp_path / "none")
+def test_old_firmware_without_a_neighbour_entry_is_known_by_its_hardware(testbed, tmp_path):
+    service, (miner,) = testbed("2.1", neighbour_table=tmp_path / "none")
     service.round(2)
     assert service.status(miner.mac) == "online"
     assert uptimes_match(service, miner)
 
 
-def test_a_mac_in_any_spelling_is_the_same_device(house):
+def test_a_mac_in_any_spelling_is_the_same_device(testbed):
     """Defect 14: case was not normalised."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     for spelling in (miner.mac.upper(), miner.mac.replace(":", "-"), miner.mac.replace(":", "")):
         assert service.device(spelling)["mac"] == miner.mac
         assert service.ok(service.client.put("/devices/imprint", json={"macs": [spelling]}))[0]["mac"] == miner.mac
@@ -138,9 +138,9 @@ def test_a_mac_in_any_spelling_is_the_same_device(house):
     assert len(service.devices()) == 1
 
 
-def test_two_records_at_one_address_stay_apart(house, make_fleet):
+def test_two_records_at_one_address_stay_apart(testbed, make_fleet):
     """Defect 12: of two records on one IP the original never monitored one."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     ghost = "02:00:5e:00:0b:0b"
     service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": ghost, "ip": miner.address}]}))
     service.round(4, steps=20)
@@ -150,8 +150,8 @@ def test_two_records_at_one_address_stay_apart(house, make_fleet):
     assert not service.scrape().of_device(ghost).keys() - {"up"}
 
 
-def test_a_device_imprinted_while_it_is_off_comes_up_later(house):
-    service, (miner, sleeper) = house("2.12", "2.12")
+def test_a_device_imprinted_while_it_is_off_comes_up_later(testbed):
+    service, (miner, sleeper) = testbed("2.12", "2.12")
     sleeper.power_off()
     service.round(4)
     assert service.status(sleeper.mac) == "offline"
@@ -182,15 +182,15 @@ def restart(service, mac):
 
 
 @pytest.mark.parametrize("lost", ["power_off", "restart", "hang"])
-def test_a_get_that_names_a_mac_moves_nothing(house, make_fleet, lost):
+def test_a_get_that_names_a_mac_moves_nothing(testbed, make_fleet, lost):
     """A foreign page's <img src=".../devices/discover?ip=X&mac=Y"> moved Y to X, and X got the next password."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     (lookalike,) = make_fleet(
         {
             "generation": "2.1",
             "hostname": "miner-1",
             "mac": "02:00:5e:00:0e:0e",
-            "address": (str(HOUSE[7]), miner.door.address[1]),
+            "address": (str(MINER_NETWORK[7]), miner.door.address[1]),
         }
     )
     if lost == "hang":
@@ -207,18 +207,18 @@ def test_a_get_that_names_a_mac_moves_nothing(house, make_fleet, lost):
     assert service.runtime.stores.discovery.get(f"devices:discovered:{miner.mac}") is None
 
 
-def test_a_mac_that_a_caller_names_still_registers_a_miner_that_tells_none(house, make_fleet, tmp_path):
-    service, (miner,) = house("2.12", neighbour_table=tmp_path / "none")
+def test_a_mac_that_a_caller_names_still_registers_a_miner_that_tells_none(testbed, make_fleet, tmp_path):
+    service, (miner,) = testbed("2.12", neighbour_table=tmp_path / "none")
     given = "02:00:5e:00:0c:0c"
-    (old,) = make_fleet({"generation": "2.1", "address": (str(HOUSE[7]), miner.door.address[1])})
+    (old,) = make_fleet({"generation": "2.1", "address": (str(MINER_NETWORK[7]), miner.door.address[1])})
     discover(service, ip=old.address, mac=given)
     imprinted = service.ok(service.client.patch("/devices/imprint", json={"mac": given}))
     assert {each["mac"]: each["ip"] for each in imprinted} == {miner.mac: miner.address, given: old.address}
 
 
-def test_a_device_is_not_moved_by_registering_it_again(house, make_fleet):
-    service, (miner,) = house("2.12")
-    (lookalike,) = make_fleet({"generation": "2.1", "address": (str(HOUSE[7]), miner.door.address[1])})
+def test_a_device_is_not_moved_by_registering_it_again(testbed, make_fleet):
+    service, (miner,) = testbed("2.12")
+    (lookalike,) = make_fleet({"generation": "2.1", "address": (str(MINER_NETWORK[7]), miner.door.address[1])})
     before = kept(service, miner.mac)
     miner.power_off()
     service.round(5)
@@ -229,10 +229,10 @@ def test_a_device_is_not_moved_by_registering_it_again(house, make_fleet):
 
 
 @pytest.fixture
-def doubled(house, make_fleet):
+def doubled(testbed, make_fleet):
     """`service, miner, impostor`: the impostor tells the miner's MAC, and nobody has seen it yet."""
-    service, (miner,) = house("2.12", timings=Timings(boot=15.0, before_restart=0.05, mining=0.0))
-    where = (str(HOUSE[7]), miner.door.address[1])
+    service, (miner,) = testbed("2.12", timings=Timings(boot=15.0, before_restart=0.05, mining=0.0))
+    where = (str(MINER_NETWORK[7]), miner.door.address[1])
     (impostor,) = make_fleet({"mac": miner.mac, "address": where, "hostname": "miner-1"})
     return service, miner, impostor
 
@@ -314,8 +314,8 @@ def test_a_person_ends_a_conflict_by_naming_the_right_miner(doubled):
     assert service.ok(service.client.put("/devices/imprint", json=other))[0]["ip"] == impostor.address
 
 
-def test_a_person_says_that_a_downgraded_miner_tells_no_mac_any_more(house, tmp_path):
-    service, (miner,) = house("2.12", neighbour_table=tmp_path / "none")
+def test_a_person_says_that_a_downgraded_miner_tells_no_mac_any_more(testbed, tmp_path):
+    service, (miner,) = testbed("2.12", neighbour_table=tmp_path / "none")
     miner.fault = "no_mac"
     service.round(2)
     assert service.status(miner.mac) == "stale"
@@ -326,14 +326,14 @@ def test_a_person_says_that_a_downgraded_miner_tells_no_mac_any_more(house, tmp_
     assert "conflict" not in service.device(miner.mac)
 
 
-def test_a_miner_that_moves_during_a_scan_is_not_moved_back(house, make_fleet):
+def test_a_miner_that_moves_during_a_scan_is_not_moved_back(testbed, make_fleet):
     """Issue 10, 7: the scan was given the cached reading of the old address, announced it last and was followed."""
-    service, (miner, hanging) = house("2.12", "2.12")
+    service, (miner, hanging) = testbed("2.12", "2.12")
     hanging.fault = "hang"
     service.round(4)
     scan = gevent.spawn(discover, service)
     eventually(lambda: hanging.connections_open > 0)
-    miner.move((str(HOUSE[9]), miner.door.address[1]))
+    miner.move((str(MINER_NETWORK[9]), miner.door.address[1]))
     service.round(6)
     scan.get(timeout=10)
     service.round(12)
@@ -342,30 +342,30 @@ def test_a_miner_that_moves_during_a_scan_is_not_moved_back(house, make_fleet):
     assert [each["ip"] for each in discover(service) if each["mac"] == miner.mac] == [miner.address]
 
 
-def test_a_miner_is_found_in_another_scanned_network(house):
+def test_a_miner_is_found_in_another_scanned_network(testbed):
     """The search covered the /24 around the record only."""
     far = IPv4Network("127.80.9.0/28")
-    service, (miner,) = house("2.12", discovery_subnets=(HOUSE, far))
+    service, (miner,) = testbed("2.12", discovery_subnets=(MINER_NETWORK, far))
     miner.move((str(far[3]), miner.door.address[1]))
     service.round(10)
     assert (service.device(miner.mac)["ip"], service.status(miner.mac)) == (miner.address, "online")
 
 
 @pytest.mark.parametrize("junk", ["fe80::1", "bitaxe.local", "999.1.1.1", ""])
-def test_a_remembered_address_that_is_none_does_not_end_the_search(house, junk):
-    service, (miner,) = house("2.12")
+def test_a_remembered_address_that_is_none_does_not_end_the_search(testbed, junk):
+    service, (miner,) = testbed("2.12")
     discovered = service.runtime.stores.discovery
     record = {"ip": junk, "mac": miner.mac, "info": {}, "lastSeen": "2026-01-02T03:04:05.000Z"}
     discovered.write({f"devices:discovered:{miner.mac}": record, "devices:discovered": [miner.mac]})
     service.runtime.discovery.start()
-    miner.move((str(HOUSE[9]), miner.door.address[1]))
+    miner.move((str(MINER_NETWORK[9]), miner.door.address[1]))
     service.round(10)
     assert (service.device(miner.mac)["ip"], service.status(miner.mac)) == (miner.address, "online")
 
 
-def test_a_command_that_waited_while_the_device_moved_reaches_it_at_its_new_address(house):
+def test_a_command_that_waited_while_the_device_moved_reaches_it_at_its_new_address(testbed):
     """Issue 10, 8: the neighbour table was asked about the record's address, not about the one that was restarted."""
-    service, (old, other) = house("2.1", {"generation": "2.1", "hostname": "miner-1"})
+    service, (old, other) = testbed("2.1", {"generation": "2.1", "hostname": "miner-1"})
     runtime = service.runtime
     tracked = runtime.fleet.get(old.mac)
     with runtime.miners.at(tracked.address).slot():
@@ -384,11 +384,12 @@ def test_a_command_that_waited_while_the_device_moved_reaches_it_at_its_new_addr
     assert restarts == [True, False]
 
 
-def test_sixty_probes_of_one_address_are_one_connection(house, make_fleet):
+def test_sixty_probes_of_one_address_are_one_connection(testbed, make_fleet):
     """Issue 10, 9: each made one of its own; ten are enough to keep AxeOS 2.5 from accepting any."""
-    service, (watched,) = house("2.12")
+    service, (watched,) = testbed("2.12")
     (miner,) = make_fleet(
-        {"address": (str(HOUSE[7]), watched.door.address[1]), "mac": "02:00:5e:00:0d:0d"}, timings=Timings(latency=0.2)
+        {"address": (str(MINER_NETWORK[7]), watched.door.address[1]), "mac": "02:00:5e:00:0d:0d"},
+        timings=Timings(latency=0.2),
     )
     asked = [gevent.spawn(discover, service, ip=miner.address) for _ in range(60)]
     found = [each.get(timeout=20) for each in asked]

@@ -4,7 +4,7 @@ from secrets import token_hex
 
 import pytest
 from fakes import eventually, free_port
-from job_tools import finished, job, patches, posts, raw, reasons, run, start, states, updates
+from job_helpers import finished, job, patches, posts, raw, reasons, run, start, states, updates
 
 from simulator import Fleet, Timings, make_specs
 
@@ -28,7 +28,7 @@ def many(tmp_path):
 
 
 @pytest.fixture
-def home(make_fleet, make_service):
+def live_testbed(make_fleet, make_service):
     """A fleet and its service, all online."""
 
     def make(*specs, timings=None, **settings):
@@ -85,9 +85,9 @@ def test_a_preset_on_200_miners_of_which_five_fail_in_different_ways(many, make_
 
 
 @pytest.mark.parametrize("generation", ["2.12", "2.10"])
-def test_a_canary_that_overheats_gets_its_settings_back_and_the_rest_is_untouched(home, generation):
+def test_a_canary_that_overheats_gets_its_settings_back_and_the_rest_is_untouched(live_testbed, generation):
     """AxeOS ≥ 2.12 cools down and writes lower values by itself, ≤ 2.10 latches: both end on what they had."""
-    service, fleet = home(*[{"generation": generation, "board": "601"}] * 3)
+    service, fleet = live_testbed(*[{"generation": generation, "board": "601"}] * 3)
     before = {key: fleet[0].info()[key] for key in ("frequency", "coreVoltage", "autofanspeed")}
     body = {"settings": {"frequency": 625}, "waves": [1], "pauseSeconds": 3, "revert": True}
     job_id = start(service, **body)
@@ -105,8 +105,8 @@ def test_a_canary_that_overheats_gets_its_settings_back_and_the_rest_is_untouche
     eventually(lambda: "drift" not in service.device(fleet[0].mac))
 
 
-def test_what_failed_is_put_back_and_so_is_the_canary_when_the_job_stops(home):
-    service, fleet = home("2.12", "2.12", "2.15", "2.12")
+def test_what_failed_is_put_back_and_so_is_the_canary_when_the_job_stops(live_testbed):
+    service, fleet = live_testbed("2.12", "2.12", "2.15", "2.12")
     old = {miner.mac: miner.info()["frequency"] for miner in fleet}
     job_id = start(service, settings={"frequency": 490}, waves=[1, 2], pauseSeconds=1.5, revert=True)
     eventually(lambda: written(service, fleet[1]) and written(service, fleet[2]))
@@ -120,17 +120,17 @@ def test_what_failed_is_put_back_and_so_is_the_canary_when_the_job_stops(home):
     assert patches(fleet[3]) == 0
 
 
-def test_settings_that_a_device_has_already_are_not_written(home):
-    service, fleet = home("2.12", "2.4", "nerd")
+def test_settings_that_a_device_has_already_are_not_written(live_testbed):
+    service, fleet = live_testbed("2.12", "2.4", "nerd")
     have = {"autofanspeed": True}
     over = run(service, settings=have)
     assert set(states(over).values()) == {"unchanged"}
     assert [patches(miner) for miner in fleet] == [0, 0, 0]
 
 
-def test_options_of_each_device_decide_and_what_they_rule_out_is_never_touched(home):
+def test_options_of_each_device_decide_and_what_they_rule_out_is_never_touched(live_testbed):
     """400 to 575 MHz on a BM1366, 400 to 625 on a BM1370."""
-    service, fleet = home({"generation": "2.12", "board": "601"}, {"generation": "2.12", "board": "204"})
+    service, fleet = live_testbed({"generation": "2.12", "board": "601"}, {"generation": "2.12", "board": "204"})
     over = run(service, settings={"frequency": 600})
     assert over["state"] == "done"
     assert states(over) == {fleet[0].mac: "done", fleet[1].mac: "failed"}
@@ -144,8 +144,8 @@ def test_options_of_each_device_decide_and_what_they_rule_out_is_never_touched(h
     assert [patches(miner) for miner in fleet] == [1, 0]
 
 
-def test_a_pool_change_is_restarted_only_if_asked_and_only_where_the_firmware_needs_it(home):
-    service, fleet = home("2.12", "nerd", "2.15")
+def test_a_pool_change_is_restarted_only_if_asked_and_only_where_the_firmware_needs_it(live_testbed):
+    service, fleet = live_testbed("2.12", "nerd", "2.15")
     assert set(states(run(service, settings={"stratumUser": "mine.a"})).values()) == {"done"}
     assert [posts(miner) for miner in fleet] == [0, 0, 0]
     assert set(states(run(service, settings={"stratumUser": "mine.b"}, restart=True)).values()) == {"done"}
@@ -154,8 +154,8 @@ def test_a_pool_change_is_restarted_only_if_asked_and_only_where_the_firmware_ne
     assert fleet[2].running["pools"][0]["stratumUser"] == "mine.b"
 
 
-def test_restart_identify_pause_and_resume(home):
-    service, fleet = home("2.15", "2.15", "2.4")
+def test_restart_identify_pause_and_resume(live_testbed):
+    service, fleet = live_testbed("2.15", "2.15", "2.4")
     assert list(states(run(service, "identify")).values()) == ["done", "done", "failed"]
     assert [posts(miner, "identify") for miner in fleet[:2]] == [1, 1]
     assert fleet[0].identifying
@@ -168,8 +168,8 @@ def test_restart_identify_pause_and_resume(home):
     assert [posts(miner) for miner in fleet] == [1, 1, 1]
 
 
-def test_cancel_finishes_the_devices_under_way_and_skips_the_rest(home):
-    service, fleet = home(*["2.12"] * 6)
+def test_cancel_finishes_the_devices_under_way_and_skips_the_rest(live_testbed):
+    service, fleet = live_testbed(*["2.12"] * 6)
     for miner in fleet:
         miner.set_fault("slow", method="PATCH", path="/api/system", seconds=0.5)
     job_id = start(service, settings={"frequency": 490}, parallel=2)
@@ -185,8 +185,8 @@ def test_cancel_finishes_the_devices_under_way_and_skips_the_rest(home):
     assert service.ok(service.client.delete(f"/jobs/{job_id}"))["state"] == "cancelled"
 
 
-def test_what_goes_wrong_because_the_service_stops_is_for_the_next_start(home, make_service):
-    service, fleet = home("2.12", "2.12")
+def test_what_goes_wrong_because_the_service_stops_is_for_the_next_start(live_testbed, make_service):
+    service, fleet = live_testbed("2.12", "2.12")
     miner = service.runtime.miners.at(service.runtime.fleet.get(fleet[0].mac).address)
     with miner.slot():
         job_id = start(service, settings={"frequency": 490})
@@ -198,8 +198,8 @@ def test_what_goes_wrong_because_the_service_stops_is_for_the_next_start(home, m
     assert [patches(each) for each in fleet] == [1, 1]
 
 
-def test_a_device_is_in_one_job_at_a_time(home):
-    service, fleet = home("2.12", "2.12")
+def test_a_device_is_in_one_job_at_a_time(live_testbed):
+    service, fleet = live_testbed("2.12", "2.12")
     first = start(service, settings={"frequency": 490}, devices=[fleet[0].mac], pauseSeconds=5)
     again = service.client.post("/jobs", json={"action": "restart", "devices": "all"})
     assert again.status_code == 409
@@ -210,8 +210,8 @@ def test_a_device_is_in_one_job_at_a_time(home):
     assert states(run(service, "identify", devices=[fleet[0].mac])) == {fleet[0].mac: "done"}
 
 
-def test_a_device_deleted_meanwhile_is_skipped(home):
-    service, fleet = home("2.12", "2.12")
+def test_a_device_deleted_meanwhile_is_skipped(live_testbed):
+    service, fleet = live_testbed("2.12", "2.12")
     job_id = start(service, settings={"frequency": 490}, waves=[1], pauseSeconds=1)
     service.ok(service.client.delete(f"/devices/imprint/{fleet[1].mac}"))
     over = finished(service, job_id)
@@ -219,8 +219,8 @@ def test_a_device_deleted_meanwhile_is_skipped(home):
     assert patches(fleet[1]) == 0
 
 
-def test_a_device_that_is_not_monitored_is_looked_at_all_the_same(home):
-    service, fleet = home("2.12", "2.12")
+def test_a_device_that_is_not_monitored_is_looked_at_all_the_same(live_testbed):
+    service, fleet = live_testbed("2.12", "2.12")
     service.ok(service.client.put("/devices/listen", json={"macs": []}))
     assert set(states(run(service, settings={"frequency": 490}, pauseSeconds=1)).values()) == {"done"}
 
@@ -256,8 +256,8 @@ def test_the_restarts_of_all_jobs_have_a_budget(make_fleet, make_service, clock)
     assert all(posts(miner) == 1 for miner in fleet)
 
 
-def test_a_password_is_on_disk_while_the_job_runs_and_nowhere_afterwards(home, tmp_path, caplog):
-    service, fleet = home("2.12", "2.15", "nerd")
+def test_a_password_is_on_disk_while_the_job_runs_and_nowhere_afterwards(live_testbed, tmp_path, caplog):
+    service, fleet = live_testbed("2.12", "2.15", "nerd")
     secret = token_hex()  # where nothing repeats, compression leaves it legible
     seen = updates(service)
     job_id = start(service, settings={"stratumPassword": secret, "frequency": 490}, pauseSeconds=1)
@@ -271,8 +271,8 @@ def test_a_password_is_on_disk_while_the_job_runs_and_nowhere_afterwards(home, t
     assert raw(tmp_path / "data", [secret.encode(), job_id.encode()]) == {job_id.encode()}
 
 
-def test_the_last_hundred_jobs_are_kept(home):
-    service, fleet = home("2.12")
+def test_the_last_hundred_jobs_are_kept(live_testbed):
+    service, fleet = live_testbed("2.12")
     ids = []
     for _ in range(102):
         ids.append(run(service, settings={"autofanspeed": True})["id"])
@@ -280,9 +280,9 @@ def test_the_last_hundred_jobs_are_kept(home):
     assert [each["id"] for each in listed] == ids[:1:-1]
 
 
-def test_a_restart_that_the_miners_rejected_is_none_in_a_job_either(home):
+def test_a_restart_that_the_miners_rejected_is_none_in_a_job_either(live_testbed):
     """30 restarts a minute are the budget of all jobs; these 32 did not happen."""
-    service, fleet = home("2.12", "2.12")
+    service, fleet = live_testbed("2.12", "2.12")
     for miner in fleet:
         miner.set_fault("status_400", path="/api/system/restart")
     for _ in range(16):
@@ -292,9 +292,9 @@ def test_a_restart_that_the_miners_rejected_is_none_in_a_job_either(home):
         assert service.client.post(f"/devices/{miner.mac}/system/restart").status_code == 200
 
 
-def test_a_device_that_is_put_back_says_what_it_keeps(home):
+def test_a_device_that_is_put_back_says_what_it_keeps(live_testbed):
     """AxeOS 2.12 reports `useFallbackStratum` nowhere, so nobody knows what it was."""
-    service, fleet = home("2.12", "2.12")
+    service, fleet = live_testbed("2.12", "2.12")
     settings = {"frequency": 490, "useFallbackStratum": True}
     job_id = start(service, settings=settings, waves=[1], pauseSeconds=1.5, revert=True)
     journal = f"/devices/{fleet[0].mac}/journal"

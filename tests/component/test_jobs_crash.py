@@ -12,14 +12,14 @@ import gevent
 import pytest
 from fakes import eventually
 from gevent import subprocess
-from job_tools import finished, job, on_disk, patches, posts, put_on_disk, reasons, run, start, states
+from job_helpers import finished, job, on_disk, patches, posts, put_on_disk, reasons, run, start, states
 
 from app.clock import iso
+from app.services.configuration.journal import Origin
 from app.services.jobs.model import Action, Captured, Job, JobState, Request, Step, StepState
-from app.services.journal import Origin
 
 TESTS = Path(__file__).parent.parent
-CHILD = TESTS / "job_child.py"
+CHILD = TESTS / "job_process.py"
 JOB = "01a20000-0000-7000-8000-000000000001"
 
 

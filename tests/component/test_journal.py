@@ -3,13 +3,17 @@
 import gevent
 import pytest
 from fakes import eventually
-from writing import patch, patches, pool_of, rows
+from write_helpers import patch, patches, pool_of, rows
 
 from app.clock import Clock
-from app.services.intents import Intents
-from app.services.journal import KEPT, Journal, Origin
+from app.models import Device
+from app.services.configuration.desired_state import Intents
+from app.services.configuration.journal import KEPT, Journal, Origin
+from app.services.devices.fleet import Fleet
 from app.store.database import Database
-from app.store.documents import Documents
+from app.store.devices import DeviceRepository
+from app.store.documents import DeviceDocuments, Documents
+from app.store.layout import DEVICE_KINDS
 
 MAC = "02:00:5e:00:00:01"
 
@@ -66,20 +70,39 @@ def test_an_id_that_is_none(database, clock, entry):
     assert kept.get(MAC, entry) is None
 
 
-def test_devices_are_forgotten_alone(database, clock):
-    kept, intents = Journal(Documents(database, "journal"), clock), Intents(Documents(database, "intent"))
-    for mac in (MAC, "02:00:5e:00:00:11"):
+def test_deleting_a_device_deletes_its_documents_and_no_others(database, clock):
+    macs = (MAC, "02:00:5e:00:00:11")
+    fleet = Fleet(DeviceRepository(database, dict), clock)
+    fleet.keep([Device(mac, "192.168.1.5") for mac in macs])
+    documents = {kind: DeviceDocuments(database, kind, fleet.is_registered) for kind in DEVICE_KINDS}
+    kept = Journal(documents["journal"], clock)
+    for mac in macs:
         number = kept.begin(mac, Origin("me"), {}, {})
-        intents.wrote(mac, {"frequency": 490})
-    kept.forget(MAC)
-    intents.forget(MAC)
-    kept.end(MAC, number, "applied")
+        for kind in ("intent", "drift", "repairs", "conflict"):
+            documents[kind].put(mac, {})
+    fleet.remove(MAC)
     assert kept.of(MAC) == []
-    assert intents.of(MAC).settings == {}
-    assert [key.split(":", 2)[2] for key, _ in database.scan("pluto:")] == [
-        "02:00:5e:00:00:11",
-        "02:00:5e:00:00:11:0000000001",
-    ]
+    assert {key.split(":", 2)[2][:17] for key, _ in database.scan("pluto:")} == {"02:00:5e:00:00:11"}
+    assert len(list(database.scan("pluto:"))) == len(DEVICE_KINDS)
+    kept.end(MAC, number, "applied")
+    documents["intent"].put(MAC, {})
+    assert not list(database.scan(f"pluto:journal:{MAC}")) + list(database.scan(f"pluto:intent:{MAC}"))
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_journal_entry_written_while_its_device_is_deleted_is_deleted_too(database, clock, turns):
+    fleet = Fleet(DeviceRepository(database, dict), clock)
+    fleet.keep([Device(MAC, "192.168.1.5")])
+    kept = Journal(DeviceDocuments(database, "journal", fleet.is_registered), clock)
+    deleting = gevent.spawn(fleet.remove, MAC) if turns else None
+    for _ in range(turns - 1):
+        gevent.sleep(0)
+    entry = gevent.spawn(kept.begin, MAC, Origin("me"), {}, {})
+    if not deleting:
+        gevent.sleep(0)  # the entry is queued and not yet written
+        deleting = gevent.spawn(fleet.remove, MAC)
+    gevent.joinall([deleting, entry], raise_error=True)
+    assert not list(database.scan("pluto:"))
 
 
 def test_intents_are_there_after_a_restart(database):
@@ -98,8 +121,8 @@ def test_intents_are_there_after_a_restart(database):
     )
 
 
-def test_a_write_is_noted_with_old_and_new(home):
-    service, (miner,) = home("2.12")
+def test_a_write_is_noted_with_old_and_new(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     patch(service, miner, info={"frequency": 400, "stratumPassword": "hunter2"})
     patch(service, miner, info={"frequency": 400})
     patch(service, miner, info={"frequency": 65535})
@@ -117,8 +140,8 @@ def test_a_write_is_noted_with_old_and_new(home):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12", "2.15", "nerd"])
-def test_a_step_back(home, generation):
-    service, (miner,) = home(generation)
+def test_a_step_back(live_testbed, generation):
+    service, (miner,) = live_testbed(generation)
     before = dict(pool_of(miner.stored))
     wanted = {
         "frequency": 500 if "nerd" in generation else 400,
@@ -140,15 +163,15 @@ def test_a_step_back(home, generation):
     assert len(patches(miner)) == 2
 
 
-def test_a_step_back_is_judged_like_any_write(home):
-    service, (miner,) = home({"generation": "2.12", "settings": {"frequency": 700, "overclockEnabled": 1}})
+def test_a_step_back_is_judged_like_any_write(live_testbed):
+    service, (miner,) = live_testbed({"generation": "2.12", "settings": {"frequency": 700, "overclockEnabled": 1}})
     assert rows(patch(service, miner, info={"frequency": 400}))["frequency"][2] == "applied"
     assert revert(service, miner).status_code == 400
     assert rows(revert(service, miner, allowOverclock=True))["frequency"] == (700, 700, "applied")
 
 
-def test_the_password_of_the_preset_before_comes_back_and_so_does_the_preset(home):
-    service, (miner,) = home("2.15")
+def test_the_password_of_the_preset_before_comes_back_and_so_does_the_preset(live_testbed):
+    service, (miner,) = live_testbed("2.15")
     pool = {"stratumURL": "a.example", "stratumPort": 1, "stratumUser": "u"}
     first, second = (
         service.ok(
@@ -165,8 +188,8 @@ def test_the_password_of_the_preset_before_comes_back_and_so_does_the_preset(hom
     assert service.runtime.intents.of(miner.mac).preset_uuid == first
 
 
-def test_a_password_that_nobody_kept_stays_and_that_is_said(home):
-    service, (miner,) = home("2.12")
+def test_a_password_that_nobody_kept_stays_and_that_is_said(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     patch(service, miner, info={"stratumPassword": "hunter2", "stratumPort": 1})
     response = revert(service, miner)
     assert rows(response) == {
@@ -177,8 +200,8 @@ def test_a_password_that_nobody_kept_stays_and_that_is_said(home):
     assert pool_of(miner.stored)["stratumPassword"] == "hunter2"
 
 
-def test_a_password_alone_that_nobody_kept_is_no_step_back(home):
-    service, (miner,) = home("2.12")
+def test_a_password_alone_that_nobody_kept_is_no_step_back(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     patch(service, miner, info={"stratumPassword": "hunter2"})
     response = revert(service, miner)
     assert response.status_code == 400
@@ -191,8 +214,8 @@ def overheated(service, miner):
     eventually(lambda: service.device(miner.mac)["info"]["overheat_mode"] == 1)
 
 
-def test_a_latch_that_was_cleared_cannot_be_set_and_that_is_said(home):
-    service, (miner,) = home("2.4")
+def test_a_latch_that_was_cleared_cannot_be_set_and_that_is_said(live_testbed):
+    service, (miner,) = live_testbed("2.4")
     overheated(service, miner)
     patch(service, miner, info={"overheat_mode": 0})
     writes = len(miner.writes)
@@ -204,8 +227,8 @@ def test_a_latch_that_was_cleared_cannot_be_set_and_that_is_said(home):
     assert len(miner.writes) == writes
 
 
-def test_what_can_be_put_back_beside_a_latch_is_and_the_rest_is_told(home):
-    service, (miner,) = home("2.4")
+def test_what_can_be_put_back_beside_a_latch_is_and_the_rest_is_told(live_testbed):
+    service, (miner,) = live_testbed("2.4")
     overheated(service, miner)
     patch(service, miner, info={"overheat_mode": 0, "frequency": 400, "hostname": "cool"})
     response = revert(service, miner)
@@ -219,9 +242,9 @@ def test_what_can_be_put_back_beside_a_latch_is_and_the_rest_is_told(home):
     }
 
 
-def test_what_the_miner_never_reported_cannot_be_put_back_and_that_is_said(home):
+def test_what_the_miner_never_reported_cannot_be_put_back_and_that_is_said(live_testbed):
     """AxeOS 2.11 to 2.14 takes `useFallbackStratum` and reports it nowhere; 2.15 reports it."""
-    service, (old, new) = home("2.12", "2.15")
+    service, (old, new) = live_testbed("2.12", "2.15")
     for miner in (old, new):
         assert patch(service, miner, info={"useFallbackStratum": 1}).status_code == 200
     alone = revert(service, old)
@@ -240,16 +263,16 @@ def test_what_the_miner_never_reported_cannot_be_put_back_and_that_is_said(home)
     ]
 
 
-def test_what_the_miner_refused_was_noted_as_refused(home):
-    service, (miner,) = home("2.12")
+def test_what_the_miner_refused_was_noted_as_refused(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     miner.set_fault("html", method="PATCH")
     assert patch(service, miner, info={"frequency": 400}).status_code == 400
     assert [entry["outcome"] for entry in journal(service, miner)] == ["refused"]
     assert service.runtime.intents.of(miner.mac).settings == {}
 
 
-def test_unknown_entries_and_devices(home):
-    service, (miner,) = home("2.12", auto_listen=False)
+def test_unknown_entries_and_devices(live_testbed):
+    service, (miner,) = live_testbed("2.12", auto_listen=False)
     for entry in ("1", "x", "9" * 300):
         response = revert(service, miner, entry)
         assert (response.status_code, response.get_json()["error"]) == (404, "Journal entry not found")
@@ -259,8 +282,8 @@ def test_unknown_entries_and_devices(home):
     assert journal(service, miner) == []
 
 
-def test_a_deleted_device_leaves_neither_journal_nor_intent(home):
-    service, (miner,) = home("2.12")
+def test_a_deleted_device_leaves_neither_journal_nor_intent(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     patch(service, miner, info={"frequency": 400})
     service.client.delete(f"/devices/imprint/{miner.mac}")
     assert [key for key, _ in service.runtime.database.scan("pluto:") if miner.mac in key] == []
@@ -268,13 +291,13 @@ def test_a_deleted_device_leaves_neither_journal_nor_intent(home):
     assert journal(service, miner) == []
 
 
-def test_a_device_that_is_deleted_in_the_middle_of_a_write_stays_deleted(home):
-    service, (miner,) = home("2.12")
+def test_a_device_that_is_deleted_in_the_middle_of_a_write_stays_deleted(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     miner.set_fault("slow", method="PATCH", seconds=0.5)
-    writing = gevent.spawn(patch, service, miner, info={"frequency": 400})
+    write_helpers = gevent.spawn(patch, service, miner, info={"frequency": 400})
     eventually(lambda: miner.requests["PATCH", "/api/system"])
     assert service.client.delete(f"/devices/imprint/{miner.mac}").status_code == 200
-    writing.join()
-    assert writing.value.status_code in (200, 502)
+    write_helpers.join()
+    assert write_helpers.value.status_code in (200, 502)
     assert [key for key, _ in service.runtime.database.scan("") if miner.mac in key] == []
     assert service.devices() == []

@@ -10,9 +10,9 @@ def lines_about(caplog, *messages):
     return [record.getMessage() for record in caplog.records if record.getMessage() in messages]
 
 
-def test_three_misses_make_a_miner_offline_and_one_answer_brings_it_back(house, caplog):
+def test_three_misses_make_a_miner_offline_and_one_answer_brings_it_back(testbed, caplog):
     """Defects 19 and 29: the original kept no offline state, and a half-open miner stayed online for ever."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     before = service.device(miner.mac)["info"]
     miner.fault = "refuse"
     seen = []
@@ -31,8 +31,8 @@ def test_three_misses_make_a_miner_offline_and_one_answer_brings_it_back(house, 
     assert lines_about(caplog, "miner lost", "miner is back") == ["miner lost", "miner is back"]
 
 
-def test_one_line_at_loss_however_long_it_lasts(house, caplog):
-    service, (miner,) = house("2.12")
+def test_one_line_at_loss_however_long_it_lasts(testbed, caplog):
+    service, (miner,) = testbed("2.12")
     miner.fault = "refuse"
     service.round(40)
     (lost,) = [record for record in caplog.records if record.getMessage() == "miner lost"]
@@ -42,9 +42,9 @@ def test_one_line_at_loss_however_long_it_lasts(house, caplog):
     assert lines_about(caplog, "miner is back") == ["miner is back"]
 
 
-def test_misses_that_are_few_are_not_worth_a_line_or_an_event(house, caplog):
+def test_misses_that_are_few_are_not_worth_a_line_or_an_event(testbed, caplog):
     """Users of other tools were flooded by false alarms after single lost packets."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     for _ in range(4):
         miner.fault = "status_500"
         service.round(2)
@@ -54,9 +54,9 @@ def test_misses_that_are_few_are_not_worth_a_line_or_an_event(house, caplog):
     assert ("DeviceFailed", miner.mac) not in service.events
 
 
-def test_a_stale_miner_keeps_its_series_an_offline_one_only_up(house):
+def test_a_stale_miner_keeps_its_series_an_offline_one_only_up(testbed):
     """Defect 46: the original counted the last numbers of dead miners in its totals."""
-    service, (miner, other) = house("2.12", "2.12")
+    service, (miner, other) = testbed("2.12", "2.12")
     miner.fault = "refuse"
     service.round(2)
     stale = service.scrape()
@@ -74,8 +74,8 @@ def test_a_stale_miner_keeps_its_series_an_offline_one_only_up(house):
 @pytest.mark.parametrize(
     ("fault", "status", "words"), [("status_401", "refused", "address"), ("status_401_login", "locked", "login")]
 )
-def test_a_401_is_a_state_of_its_own_asked_once_a_minute(house, fault, status, words, caplog):
-    service, (miner,) = house("2.12", poll_interval=5.0)
+def test_a_401_is_a_state_of_its_own_asked_once_a_minute(testbed, fault, status, words, caplog):
+    service, (miner,) = testbed("2.12", poll_interval=5.0)
     miner.fault = fault
     service.round()
     device = service.device(miner.mac)
@@ -90,9 +90,9 @@ def test_a_401_is_a_state_of_its_own_asked_once_a_minute(house, fault, status, w
     assert lines_about(caplog, "miner lost", "miner is back") == ["miner lost", "miner is back"]
 
 
-def test_a_long_dead_miner_is_asked_ever_less_often(house):
+def test_a_long_dead_miner_is_asked_ever_less_often(testbed):
     """Defect 30: the original asked dead devices every 5 s for ever."""
-    service, (miner,) = house("2.12", poll_interval=5.0)
+    service, (miner,) = testbed("2.12", poll_interval=5.0)
     miner.power_off()
     misses = lambda: service.runtime.fleet.get(miner.mac).observation.failures  # noqa: E731
     service.round(12)
@@ -105,8 +105,8 @@ def test_a_long_dead_miner_is_asked_ever_less_often(house):
 
 
 @pytest.mark.parametrize("how", ["sighting", "scan"])
-def test_a_long_dead_miner_that_discovery_sees_is_asked_within_five_seconds(house, how):
-    service, (miner,) = house("2.12", poll_interval=5.0)
+def test_a_long_dead_miner_that_discovery_sees_is_asked_within_five_seconds(testbed, how):
+    service, (miner,) = testbed("2.12", poll_interval=5.0)
     miner.power_off()
     service.round(60)
     miner.power_on()
@@ -118,8 +118,8 @@ def test_a_long_dead_miner_that_discovery_sees_is_asked_within_five_seconds(hous
     assert service.status(miner.mac) == "online"
 
 
-def test_a_reboot_is_counted_and_the_options_are_asked_again(house):
-    service, (miner,) = house("2.12")
+def test_a_reboot_is_counted_and_the_options_are_asked_again(testbed):
+    service, (miner,) = testbed("2.12")
     service.clock.advance(100)
     service.round()
     assert service.scrape().get_one("pluto_device_restarts_total", mac=miner.mac) == 0
@@ -133,8 +133,8 @@ def test_a_reboot_is_counted_and_the_options_are_asked_again(house):
     assert service.scrape().get_one("pluto_device_restarts_total", mac=miner.mac) == 1
 
 
-def test_a_miner_that_is_new_is_pending_not_offline(house):
-    service, (miner,) = house("2.12", rounds=0)
+def test_a_miner_that_is_new_is_pending_not_offline(testbed):
+    service, (miner,) = testbed("2.12", rounds=0)
     device = service.device(miner.mac)
     assert (device["status"], device["tracing"], device["info"]["power"], device["info"]["stratumUser"]) == (
         "pending",
@@ -145,16 +145,16 @@ def test_a_miner_that_is_new_is_pending_not_offline(house):
     assert service.scrape().of_device(miner.mac) == {"up": 0}
 
 
-def test_offline_after_failures_is_the_users_to_set(house):
-    service, (miner,) = house("2.12", offline_after_failures=1)
+def test_offline_after_failures_is_the_users_to_set(testbed):
+    service, (miner,) = testbed("2.12", offline_after_failures=1)
     miner.fault = "refuse"
     service.round()
     assert service.status(miner.mac) == "offline"
 
 
-def test_an_overheated_miner_is_online_and_says_so(house):
+def test_an_overheated_miner_is_online_and_says_so(testbed):
     """It answers, with no hashrate; its temperature is -1, which is no temperature."""
-    service, (miner,) = house("2.7")
+    service, (miner,) = testbed("2.7")
     miner.fault = "overheat"
     service.round()
     eventually(lambda: miner.powered)
@@ -165,9 +165,9 @@ def test_an_overheated_miner_is_online_and_says_so(house):
     assert exported["frequency_mhz"] == truth["frequency"]
 
 
-def test_a_power_fault_appears_and_disappears(house):
+def test_a_power_fault_appears_and_disappears(testbed):
     """The key is there only while the fault lasts."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     assert service.scrape().of_device(miner.mac)["power_fault"] == 0
     miner.fault = "power_fault"
     service.round()

@@ -3,13 +3,13 @@
 import gevent
 import pytest
 from fakes import eventually
-from log_house import FAST, Listener, await_audience, await_state, numbers
+from log_helpers import FAST, Listener, await_audience, await_state, numbers
 
 NOBODY = "02:00:5e:99:99:99"
 
 
 @pytest.fixture
-def house(make_fleet, make_service, serve):
+def testbed(make_fleet, make_service, serve):
     def build(*specs, **settings):
         fleet = make_fleet(*specs)
         service = make_service(fleet, log_policy=FAST, **settings)
@@ -40,8 +40,8 @@ def say(miner, *numbers):
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"]])
-def test_a_client_gets_just_the_lines_of_the_devices_it_names(house, browse, transports):
-    service, (one, other), url = house("2.12", "2.15")
+def test_a_client_gets_just_the_lines_of_the_devices_it_names(testbed, browse, transports):
+    service, (one, other), url = testbed("2.12", "2.15")
     listener = browse(url, transports=transports)
     answer = listener.subscribe(one.mac.upper())
     assert answer["ok"] is True
@@ -59,8 +59,8 @@ def test_a_client_gets_just_the_lines_of_the_devices_it_names(house, browse, tra
     assert not listener.payloads("logs_update")
 
 
-def test_two_clients_make_one_connection_and_each_hears_all(house, browse):
-    service, (miner,), url = house("2.12")
+def test_two_clients_make_one_connection_and_each_hears_all(testbed, browse):
+    service, (miner,), url = testbed("2.12")
     listeners = [browse(url), browse(url)]
     for listener in listeners:
         listener.subscribe(miner.mac)
@@ -79,8 +79,8 @@ def test_two_clients_make_one_connection_and_each_hears_all(house, browse):
     assert miner.requests["GET", "/api/ws"] == 1
 
 
-def test_a_client_that_comes_back_has_no_gap_and_nothing_twice(house, browse):
-    service, (miner,), url = house("2.12")
+def test_a_client_that_comes_back_has_no_gap_and_nothing_twice(testbed, browse):
+    service, (miner,), url = testbed("2.12")
     first = browse(url)
     epoch = first.subscribe(miner.mac)["epoch"]
     keeps = browse(url)
@@ -105,8 +105,8 @@ def test_a_client_that_comes_back_has_no_gap_and_nothing_twice(house, browse):
     assert [line["seq"] for line in got] == list(range(got[0]["seq"], got[0]["seq"] + len(got)))
 
 
-def test_another_epoch_or_a_number_from_nowhere_gets_the_whole_ring(house, browse):
-    service, (miner,), url = house("2.12")
+def test_another_epoch_or_a_number_from_nowhere_gets_the_whole_ring(testbed, browse):
+    service, (miner,), url = testbed("2.12")
     service.runtime.log_hub.want(service.runtime.fleet.get(miner.mac), "a test")
     await_audience(miner, 1)
     say(miner, *range(1500))
@@ -120,8 +120,8 @@ def test_another_epoch_or_a_number_from_nowhere_gets_the_whole_ring(house, brows
         assert not [line for line in listener.lines if "lost" in line]
 
 
-def test_a_client_that_was_away_too_long_is_told_how_much_it_missed(house, browse):
-    service, (miner,), url = house("2.12")
+def test_a_client_that_was_away_too_long_is_told_how_much_it_missed(testbed, browse):
+    service, (miner,), url = testbed("2.12")
     listener = browse(url)
     listener.subscribe(miner.mac)
     await_audience(miner, 1)
@@ -164,24 +164,24 @@ def test_a_client_that_was_away_too_long_is_told_how_much_it_missed(house, brows
         (b"\x00\x01",),
     ],
 )
-def test_wrong_payloads_are_answered_with_an_error(house, browse, event, payload):
-    _, _, url = house()
+def test_wrong_payloads_are_answered_with_an_error(testbed, browse, event, payload):
+    _, _, url = testbed()
     answer = browse(url).ask(event, *payload)
     assert answer["ok"] is False
     assert answer["error"]
 
 
 @pytest.mark.parametrize("wrong", [{"since": "5"}, {"since": True}, {"since": -1}, {"since": 1.5}, {"epoch": 5}])
-def test_a_wrong_place_is_answered_with_the_field_that_is_wrong(house, browse, wrong):
-    _, (miner,), url = house("2.12")
+def test_a_wrong_place_is_answered_with_the_field_that_is_wrong(testbed, browse, wrong):
+    _, (miner,), url = testbed("2.12")
     answer = browse(url).subscribe(miner.mac, **wrong)
     assert answer["ok"] is False
     assert set(answer["details"]) == set(wrong)
     assert not miner.requests["GET", "/api/ws"]
 
 
-def test_a_client_without_a_callback_is_served_too(house, browse):
-    service, (miner,), url = house("2.12")
+def test_a_client_without_a_callback_is_served_too(testbed, browse):
+    service, (miner,), url = testbed("2.12")
     listener = browse(url)
     listener.io.emit("subscribeLogs", {"mac": miner.mac})
     await_audience(miner, 1)
@@ -191,8 +191,8 @@ def test_a_client_without_a_callback_is_served_too(house, browse):
     listener.io.emit("subscribeLogs", {"mac": NOBODY})
 
 
-def test_the_switch_is_everybodys_gates_logs_update_and_opens_nothing(house, browse):
-    service, (miner, silent), url = house("2.12", "2.12")
+def test_the_switch_is_everybodys_gates_logs_update_and_opens_nothing(testbed, browse):
+    service, (miner, silent), url = testbed("2.12", "2.12")
     one, other = browse(url), browse(url)
     one.io.emit("enableLogsListening")
     eventually(lambda: other.payloads("logsListeningStatus") == [True])
@@ -221,8 +221,8 @@ def test_the_switch_is_everybodys_gates_logs_update_and_opens_nothing(house, bro
     assert len(one.payloads("logsListeningStatus")) == 2
 
 
-def test_secrets_leave_by_no_event(house, browse):
-    service, (miner,), url = house("2.12")
+def test_secrets_leave_by_no_event(testbed, browse):
+    service, (miner,), url = testbed("2.12")
     listener = browse(url)
     listener.io.emit("enableLogsListening")
     listener.subscribe(miner.mac)
@@ -237,8 +237,8 @@ def test_secrets_leave_by_no_event(house, browse):
     assert "CANARY" not in str(listener.events)
 
 
-def test_a_device_that_is_deleted_takes_its_subscription_with_it(house, browse):
-    service, (miner,), url = house({"generation": "2.12", "log_rate": 100.0})
+def test_a_device_that_is_deleted_takes_its_subscription_with_it(testbed, browse):
+    service, (miner,), url = testbed({"generation": "2.12", "log_rate": 100.0})
     listener = browse(url)
     listener.subscribe(miner.mac)
     eventually(lambda: len(listener.lines) > 10)
@@ -251,8 +251,8 @@ def test_a_device_that_is_deleted_takes_its_subscription_with_it(house, browse):
     assert listener.subscribe(miner.mac) == {"ok": False, "error": "Device not found"}
 
 
-def test_a_warning_comes_with_the_answer_where_the_stream_is_the_only_one(house, browse):
-    service, (miner,), url = house("2.7")
+def test_a_warning_comes_with_the_answer_where_the_stream_is_the_only_one(testbed, browse):
+    service, (miner,), url = testbed("2.7")
     browse(url).subscribe(miner.mac)
     await_state(service, "streaming", miner)
     assert "is read here" in browse(url).subscribe(miner.mac)["warning"]

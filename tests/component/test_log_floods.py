@@ -6,7 +6,7 @@ import gevent
 import pytest
 from flood_peer import LOG_LINES
 from floods import flood_server, probed_loop
-from log_house import FAST, MAC
+from log_helpers import FAST, MAC
 
 LONGEST_BLOCK = 0.05
 LONGEST_HEALTHZ = 0.1

@@ -4,7 +4,7 @@ happens to the miner."""
 import gevent
 import pytest
 from fakes import eventually, nothing_leaks
-from log_house import (
+from log_helpers import (
     FAST,
     MAC,
     Strange,
@@ -24,7 +24,7 @@ ONE_STREAM = ["2.1", "2.4", "2.7", "nerd", "nerd1.0.36"]
 
 
 @pytest.fixture
-def house(make_fleet, make_service):
+def testbed(make_fleet, make_service):
     def build(*specs, **settings):
         fleet = make_fleet(*specs)
         service = make_service(fleet, log_policy=settings.pop("log_policy", FAST), **settings)
@@ -53,8 +53,8 @@ def listen(service, *miners, **more):
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_lines_of_every_generation_come_whole_in_order_and_without_secrets(house, want, generation):
-    service, (miner,) = house(generation)
+def test_lines_of_every_generation_come_whole_in_order_and_without_secrets(testbed, want, generation):
+    service, (miner,) = testbed(generation)
     want(service, miner)
     await_audience(miner, 1)
     for number in range(200):
@@ -100,17 +100,17 @@ def test_no_origin_is_sent_and_the_miner_is_asked_who_it_is_before(strange):
     assert miner.requests[miner.requests.index(miner.asked()[0]) - 1].startswith(b"GET /api/system/info ")
 
 
-def test_nothing_connects_when_nobody_looks(house):
+def test_nothing_connects_when_nobody_looks(testbed):
     """Also not while the switch of the original is on, which opens nothing."""
-    service, fleet = house(*GENERATIONS)
+    service, fleet = testbed(*GENERATIONS)
     gevent.sleep(1.2)
     assert all(not miner.requests["GET", "/api/ws"] for miner in fleet)
     assert all(state_of(service, miner.mac) == "never" for miner in fleet)
     assert "pluto_device_log" not in service.scrape().text
 
 
-def test_two_who_look_make_one_connection_which_outlives_them_for_the_linger(house, want):
-    service, (miner,) = house("2.12")
+def test_two_who_look_make_one_connection_which_outlives_them_for_the_linger(testbed, want):
+    service, (miner,) = testbed("2.12")
     want(service, miner, "one")
     want(service, miner, "other")
     await_audience(miner, 1)
@@ -126,8 +126,8 @@ def test_two_who_look_make_one_connection_which_outlives_them_for_the_linger(hou
     assert miner.requests["GET", "/api/ws"] == 1
 
 
-def test_who_comes_back_within_the_linger_finds_the_stream_open(house, want):
-    service, (miner,) = house("2.12")
+def test_who_comes_back_within_the_linger_finds_the_stream_open(testbed, want):
+    service, (miner,) = testbed("2.12")
     for _ in range(5):
         want(service, miner)
         await_audience(miner, 1)
@@ -137,8 +137,8 @@ def test_who_comes_back_within_the_linger_finds_the_stream_open(house, want):
     await_audience(miner, 0)
 
 
-def test_an_expected_close_is_not_followed_by_another_attempt(house, want):
-    service, (miner,) = house("2.12")
+def test_an_expected_close_is_not_followed_by_another_attempt(testbed, want):
+    service, (miner,) = testbed("2.12")
     with nothing_leaks():
         want(service, miner)
         await_audience(miner, 1)
@@ -148,9 +148,9 @@ def test_an_expected_close_is_not_followed_by_another_attempt(house, want):
     assert miner.requests["GET", "/api/ws"] == 1
 
 
-def test_trace_logs_left_out_leaves_logs_as_they_are_and_false_ends_them(house):
+def test_trace_logs_left_out_leaves_logs_as_they_are_and_false_ends_them(testbed):
     """Defect 21: traceLogs of a device that was monitored already was ignored."""
-    service, (one, other) = house("2.12", "2.7")
+    service, (one, other) = testbed("2.12", "2.7")
     listen(service, one, other, traceLogs=True)
     await_audience(one, 1)
     await_audience(other, 1)
@@ -163,8 +163,8 @@ def test_trace_logs_left_out_leaves_logs_as_they_are_and_false_ends_them(house):
     assert one.requests["GET", "/api/ws"] == other.requests["GET", "/api/ws"] == 1
 
 
-def test_a_device_that_is_no_longer_monitored_or_deleted_is_no_longer_read(house, want):
-    service, (one, other) = house("2.12", "2.12")
+def test_a_device_that_is_no_longer_monitored_or_deleted_is_no_longer_read(testbed, want):
+    service, (one, other) = testbed("2.12", "2.12")
     listen(service, one, other, traceLogs=True)
     want(service, one, "a client that watches")
     await_audience(one, 1)
@@ -178,8 +178,8 @@ def test_a_device_that_is_no_longer_monitored_or_deleted_is_no_longer_read(house
     await_audience(one, 1)  # the client still watches
 
 
-def test_deleted_while_streaming_and_imprinted_again_it_has_one_connection(house):
-    service, (miner,) = house({"generation": "2.12", "log_rate": 200.0})
+def test_deleted_while_streaming_and_imprinted_again_it_has_one_connection(testbed):
+    service, (miner,) = testbed({"generation": "2.12", "log_rate": 200.0})
     for _ in range(3):
         listen(service, miner, traceLogs=True)
         await_audience(miner, 1)
@@ -190,8 +190,8 @@ def test_deleted_while_streaming_and_imprinted_again_it_has_one_connection(house
     await_audience(miner, 1)
 
 
-def test_a_restart_is_followed_and_noted(house, want):
-    service, (miner,) = house("2.12")
+def test_a_restart_is_followed_and_noted(testbed, want):
+    service, (miner,) = testbed("2.12")
     service.clock.sleep(3)  # so that stamps have far enough to fall
     want(service, miner)
     await_audience(miner, 1)
@@ -206,9 +206,9 @@ def test_a_restart_is_followed_and_noted(house, want):
     assert service.scrape().get_one("pluto_device_log_reconnects_total", mac=miner.mac) == 1
 
 
-def test_a_miner_that_falls_silent_is_noticed_by_pings_and_found_again(house, want):
+def test_a_miner_that_falls_silent_is_noticed_by_pings_and_found_again(testbed, want):
     """A network cut: nothing is said, not even that the connection is gone."""
-    service, (miner,) = house("2.15")
+    service, (miner,) = testbed("2.15")
     want(service, miner)
     await_audience(miner, 1)
     miner.power_off(silent=True)
@@ -221,9 +221,9 @@ def test_a_miner_that_falls_silent_is_noticed_by_pings_and_found_again(house, wa
     eventually(lambda: "back" in texts(service, miner))
 
 
-def test_a_miner_that_is_off_is_tried_for_as_long_as_it_is_wanted(house, want):
+def test_a_miner_that_is_off_is_tried_for_as_long_as_it_is_wanted(testbed, want):
     """Defect 24: the original gave up after five attempts. Defect 23: it doubled its attempts at each."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     want(service, miner)
     await_audience(miner, 1)
     miner.fault = "refuse"
@@ -233,9 +233,9 @@ def test_a_miner_that_is_off_is_tried_for_as_long_as_it_is_wanted(house, want):
     assert miner.requests["GET", "/api/ws"] == 2
 
 
-def test_a_stream_that_the_miner_purged_is_opened_again(house, want):
+def test_a_stream_that_the_miner_purged_is_opened_again(testbed, want):
     """Close 1006 out of nothing is what AxeOS's purge of sockets looks like."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     want(service, miner)
     for number in range(3):
         await_audience(miner, 1)
@@ -246,8 +246,8 @@ def test_a_stream_that_the_miner_purged_is_opened_again(house, want):
     await_audience(miner, 1)
 
 
-def test_it_follows_a_miner_that_moves(house, want):
-    service, (miner,) = house("2.12")
+def test_it_follows_a_miner_that_moves(testbed, want):
+    service, (miner,) = testbed("2.12")
     want(service, miner)
     await_audience(miner, 1)
     old = miner.address
@@ -259,10 +259,10 @@ def test_it_follows_a_miner_that_moves(house, want):
     eventually(lambda: "here" in texts(service, miner))
 
 
-def test_what_another_miner_says_at_the_device_s_address_is_not_the_device_s(house, want):
+def test_what_another_miner_says_at_the_device_s_address_is_not_the_device_s(testbed, want):
     from simulator.fleet import swap
 
-    service, (one, other) = house("2.12", "2.12")
+    service, (one, other) = testbed("2.12", "2.12")
     want(service, one)
     want(service, other)
     await_audience(one, 1)
@@ -279,9 +279,9 @@ def test_what_another_miner_says_at_the_device_s_address_is_not_the_device_s(hou
 
 
 @pytest.mark.parametrize("generation", ["2.12", "2.15"])
-def test_a_miner_that_serves_no_more_readers_says_so(house, want, generation):
+def test_a_miner_that_serves_no_more_readers_says_so(testbed, want, generation):
     """429, before the handshake from 2.15 on, written into the open websocket before. It is tried again."""
-    service, (miner,) = house(generation)
+    service, (miner,) = testbed(generation)
     others = [open_websocket(miner) for _ in range(10)]
     await_audience(miner, 10)
     want(service, miner)
@@ -368,8 +368,8 @@ def test_a_frame_that_never_ends_is_given_up(strange):
 
 
 @pytest.mark.parametrize("generation", ONE_STREAM)
-def test_a_stream_that_was_taken_over_is_not_stolen_back(house, want, generation):
-    service, (miner,) = house(generation)
+def test_a_stream_that_was_taken_over_is_not_stolen_back(testbed, want, generation):
+    service, (miner,) = testbed(generation)
     assert "logWarning" not in service.device(miner.mac)
     want(service, miner)
     await_state(service, "streaming", miner)
@@ -390,8 +390,8 @@ def test_a_stream_that_was_taken_over_is_not_stolen_back(house, want, generation
     assert "logWarning" not in service.device(miner.mac)
 
 
-def test_a_stream_that_was_taken_over_is_ours_again_when_the_miner_restarted(house, want):
-    service, (miner,) = house("2.7")
+def test_a_stream_that_was_taken_over_is_ours_again_when_the_miner_restarted(testbed, want):
+    service, (miner,) = testbed("2.7")
     service.clock.sleep(2)
     want(service, miner)
     await_state(service, "streaming", miner)
@@ -403,8 +403,8 @@ def test_a_stream_that_was_taken_over_is_ours_again_when_the_miner_restarted(hou
     theirs.close()
 
 
-def test_silence_means_nothing_where_there_are_ten_streams(house, want):
-    service, (miner,) = house("2.12")
+def test_silence_means_nothing_where_there_are_ten_streams(testbed, want):
+    service, (miner,) = testbed("2.12")
     want(service, miner)
     await_state(service, "streaming", miner)
     gevent.sleep(1.5)
@@ -412,8 +412,8 @@ def test_silence_means_nothing_where_there_are_ten_streams(house, want):
     assert miner.requests["GET", "/api/ws"] == 1
 
 
-def test_a_miner_that_floods_loses_old_lines_and_delays_nobody(house, want):
-    service, (flooding, *others) = house({"generation": "2.15"}, "2.12", "2.15", "2.7")
+def test_a_miner_that_floods_loses_old_lines_and_delays_nobody(testbed, want):
+    service, (flooding, *others) = testbed({"generation": "2.15"}, "2.12", "2.15", "2.7")
     want(service, flooding)
     await_audience(flooding, 1)
     before = {miner.mac: service.observed(miner.mac) for miner in others}
@@ -437,8 +437,8 @@ def test_a_miner_that_floods_loses_old_lines_and_delays_nobody(house, want):
     assert all(4 <= service.observed(mac) - was <= 8 for mac, was in before.items())
 
 
-def test_what_a_miner_says_faster_than_the_pace_waits_in_its_socket(house, want):
-    service, (miner,) = house("2.15", log_policy=FAST.__class__(tick=0.05, pace=500.0))
+def test_what_a_miner_says_faster_than_the_pace_waits_in_its_socket(testbed, want):
+    service, (miner,) = testbed("2.15", log_policy=FAST.__class__(tick=0.05, pace=500.0))
     want(service, miner)
     await_audience(miner, 1)
     for number in range(1000):
@@ -448,10 +448,10 @@ def test_what_a_miner_says_faster_than_the_pace_waits_in_its_socket(house, want)
     eventually(lambda: numbers(texts(service, miner)) == list(range(1000)))
 
 
-def test_many_streams_end_in_less_than_two_seconds(house, want):
+def test_many_streams_end_in_less_than_two_seconds(testbed, want):
     import time
 
-    service, fleet = house(*["2.12", "2.15", "2.7", "nerd"] * 6)
+    service, fleet = testbed(*["2.12", "2.15", "2.7", "nerd"] * 6)
     for miner in fleet:
         want(service, miner)
     await_state(service, "streaming", *fleet, within=15)
@@ -462,8 +462,8 @@ def test_many_streams_end_in_less_than_two_seconds(house, want):
     eventually(lambda: all(not miner.audience for miner in fleet if miner.powered))
 
 
-def test_the_readers_count_by_state(house, want):
-    service, (one, other, _) = house("2.12", "2.12", "2.12")
+def test_the_readers_count_by_state(testbed, want):
+    service, (one, other, _) = testbed("2.12", "2.12", "2.12")
     want(service, one)
     await_state(service, "streaming", one)
     scrape = service.scrape()
@@ -472,8 +472,8 @@ def test_the_readers_count_by_state(house, want):
     assert lines_of(service, one.mac) == []
 
 
-def test_log_files_reads_every_monitored_miner(house, tmp_path):
-    service, fleet = house("2.12", "nerd", log_files=True)
+def test_log_files_reads_every_monitored_miner(testbed, tmp_path):
+    service, fleet = testbed("2.12", "nerd", log_files=True)
     for miner in fleet:
         await_audience(miner, 1)
         miner.log.say("for the file °")

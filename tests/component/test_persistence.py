@@ -15,8 +15,8 @@ def on_disk(service):
         database.close()
 
 
-def test_what_a_user_asked_for_is_on_disk_before_the_answer(house, tmp_path):
-    service, (miner,) = house("2.12", rounds=0)
+def test_what_a_user_asked_for_is_on_disk_before_the_answer(testbed, tmp_path):
+    service, (miner,) = testbed("2.12", rounds=0)
     stored = lambda: service.runtime.database.get(f"devices:imprinted:{miner.mac}")  # noqa: E731
     assert stored()["ip"] == miner.address
     assert service.runtime.database.get("devices:imprinted") == [miner.mac]
@@ -27,9 +27,9 @@ def test_what_a_user_asked_for_is_on_disk_before_the_answer(house, tmp_path):
     assert service.runtime.database.get("devices:imprinted") == []
 
 
-def test_polls_do_not_write(house):
+def test_polls_do_not_write(testbed):
     """Defect 20: the original rewrote record and list at every poll of every device."""
-    service, fleet = house("2.12", "2.4", "nerd")
+    service, fleet = testbed("2.12", "2.4", "nerd")
     before = service.runtime.database.writes
     service.round(20)
     assert service.runtime.database.writes == before
@@ -39,8 +39,8 @@ def test_polls_do_not_write(house):
     assert all(service.runtime.database.get(f"devices:imprinted:{miner.mac}")["lastSeen"] for miner in fleet)
 
 
-def test_stopping_leaves_the_last_readings_on_disk(house):
-    service, (miner,) = house("2.12")
+def test_stopping_leaves_the_last_readings_on_disk(testbed):
+    service, (miner,) = testbed("2.12")
     service.clock.advance(3600)
     service.round()
     truth = miner.info()
@@ -51,16 +51,16 @@ def test_stopping_leaves_the_last_readings_on_disk(house):
     assert not {"frequencyOptions", "coreVoltageOptions"} & record["info"].keys()
 
 
-def test_no_secret_of_a_miner_reaches_the_disk(house):
-    service, (miner,) = house({"generation": "2.15"})
+def test_no_secret_of_a_miner_reaches_the_disk(testbed):
+    service, (miner,) = testbed({"generation": "2.15"})
     assert "stratumPassword" in str(miner.info())
     service.stop()
     assert "assword" not in str(on_disk(service))
 
 
 @pytest.mark.parametrize("monitored", [True, False])
-def test_a_service_that_starts_again_shows_the_last_known_and_polls_on(house, make_service, clock, monitored):
-    service, (miner,) = house("2.12")
+def test_a_service_that_starts_again_shows_the_last_known_and_polls_on(testbed, make_service, clock, monitored):
+    service, (miner,) = testbed("2.12")
     before = service.device(miner.mac)
     service.stop()
     again = make_service([miner], clock=clock, auto_listen=monitored)
@@ -76,8 +76,8 @@ def test_a_service_that_starts_again_shows_the_last_known_and_polls_on(house, ma
     assert again.status(miner.mac) == ("online" if monitored else "unmonitored")
 
 
-def test_the_listen_set_is_not_kept(house, make_service, clock):
-    service, (one, other) = house("2.12", "2.12")
+def test_the_listen_set_is_not_kept(testbed, make_service, clock):
+    service, (one, other) = testbed("2.12", "2.12")
     service.ok(service.client.put("/devices/listen", json={"macs": []}))
     service.stop()
     again = make_service([one, other], clock=clock)
@@ -85,9 +85,9 @@ def test_the_listen_set_is_not_kept(house, make_service, clock):
     assert [device["status"] for device in again.devices()] == ["online", "online"]
 
 
-def test_an_edit_during_a_flush_and_a_poll_is_not_undone(house):
+def test_an_edit_during_a_flush_and_a_poll_is_not_undone(testbed):
     """Defect 16: the original wrote back the device as it was when its monitoring began."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     service.ok(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"type": "Bitaxe", "name": "A"}}))
     service.round(2)
     service.clock.advance(service.settings.persist_interval)
@@ -102,8 +102,8 @@ def test_an_edit_during_a_flush_and_a_poll_is_not_undone(house):
     assert record["info"]["uptimeSeconds"] == miner.info()["uptimeSeconds"]
 
 
-def test_a_failing_flush_is_told_and_tried_again(house, caplog):
-    service, (miner,) = house("2.12")
+def test_a_failing_flush_is_told_and_tried_again(testbed, caplog):
+    service, (miner,) = testbed("2.12")
     miner.power_off()  # no newer reading comes to the rescue of this one
     database = service.runtime.database
     opened, database._db = database._db, _Broken()
@@ -124,8 +124,8 @@ class _Broken:
         raise plyvel.IOError("No space left on device")
 
 
-def test_a_user_change_that_cannot_be_written_is_not_made(house, caplog):
-    service, (miner,) = house("2.12")
+def test_a_user_change_that_cannot_be_written_is_not_made(testbed, caplog):
+    service, (miner,) = testbed("2.12")
     database = service.runtime.database
     opened, database._db = database._db, _Broken()
     url = f"/devices/imprint/{miner.mac}"

@@ -4,8 +4,8 @@ import json
 
 import pytest
 from fakes import eventually
-from house import Scrape
-from writing import EVERY_FIRMWARE, patch, patches, pool_of, rows, save
+from testbed import Scrape
+from write_helpers import EVERY_FIRMWARE, patch, patches, pool_of, rows, save
 
 PASSWORD = "hunter2-canary"
 POOL = {"stratumURL": "pool.example", "stratumPort": "4444", "stratumUser": "bc1q", "stratumPassword": PASSWORD}
@@ -19,10 +19,10 @@ def make(service, **configuration):
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_the_frontends_flow(home, generation):
+def test_the_frontends_flow(live_testbed, generation):
     """Create, apply by the whole object with a composed user, store what came back, duplicate, save again, take off,
     delete."""
-    service, (miner,) = home(generation)
+    service, (miner,) = live_testbed(generation)
     client, url = service.client, f"/devices/imprint/{miner.mac}"
     preset = make(service)
     device = service.device(miner.mac)
@@ -53,16 +53,16 @@ def test_the_frontends_flow(home, generation):
     assert len(miner.writes) == sent
 
 
-def test_an_unknown_preset_is_400_and_nothing_is_written(home):
-    service, (miner,) = home("2.12")
+def test_an_unknown_preset_is_400_and_nothing_is_written(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     response = patch(service, miner, presetUuid="01900000-0000-7000-8000-000000000000", info={"frequency": 400})
     assert (response.status_code, response.get_json()["error"]) == (400, "Associated Preset id not available")
     assert not miner.writes
     assert "presetUuid" not in service.device(miner.mac)
 
 
-def test_by_name_alone_the_user_is_composed_for_each(home):
-    service, fleet = home("2.12", "2.15", "2.4")
+def test_by_name_alone_the_user_is_composed_for_each(live_testbed):
+    service, fleet = live_testbed("2.12", "2.15", "2.4")
     preset = make(service, **POOL, workerTemplate="{hostname}_{mac}")
     for miner in fleet:
         user = f"bc1q.{miner.spec.hostname}_{miner.mac.replace(':', '')}"
@@ -71,10 +71,10 @@ def test_by_name_alone_the_user_is_composed_for_each(home):
     assert service.ok(service.client.get("/presets"))[0]["associatedDevices"] == 3
 
 
-def test_who_wins(home):
+def test_who_wins(live_testbed):
     """The preset gives pool and password, its user where the request has none; other settings that a request edits are
     the request's."""
-    service, (miner,) = home("2.12")
+    service, (miner,) = live_testbed("2.12")
     preset = make(service, **POOL, frequency=490, coreVoltage=1100, temptarget=58)
     body = {"stratumURL": "other.example", "stratumUser": "me.w", "stratumPassword": "mine", "frequency": 550}
     response = patch(service, miner, presetUuid=preset["uuid"], info=body)
@@ -90,8 +90,8 @@ def test_who_wins(home):
     assert patches(miner)[0]["stratumPassword"] == PASSWORD
 
 
-def test_a_whole_object_overrides_the_preset_only_where_it_was_edited(home):
-    service, (miner,) = home("2.12")
+def test_a_whole_object_overrides_the_preset_only_where_it_was_edited(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     preset = make(service, **POOL, frequency=490, coreVoltage=1100)
     device = service.device(miner.mac)
     device = {
@@ -109,8 +109,8 @@ def test_a_whole_object_overrides_the_preset_only_where_it_was_edited(home):
 
 
 @pytest.mark.parametrize("generation", ["2.12", "2.15"])
-def test_a_password_is_written_when_the_preset_or_its_state_is_another(home, generation):
-    service, (miner,) = home(generation)
+def test_a_password_is_written_when_the_preset_or_its_state_is_another(live_testbed, generation):
+    service, (miner,) = live_testbed(generation)
     preset = make(service)
     patch(service, miner, presetUuid=preset["uuid"])
     patch(service, miner, presetUuid=preset["uuid"])
@@ -125,8 +125,8 @@ def test_a_password_is_written_when_the_preset_or_its_state_is_another(home, gen
     assert pool_of(miner.stored)["stratumPassword"] == "second"
 
 
-def test_a_failed_write_leaves_the_preset_as_it_was_and_the_password_due(home):
-    service, (miner,) = home("2.12")
+def test_a_failed_write_leaves_the_preset_as_it_was_and_the_password_due(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     preset = make(service)
     miner.set_fault("status_500", method="PATCH")
     assert patch(service, miner, presetUuid=preset["uuid"]).status_code == 502
@@ -135,8 +135,8 @@ def test_a_failed_write_leaves_the_preset_as_it_was_and_the_password_due(home):
     assert "stratumPassword" in rows(patch(service, miner, presetUuid=preset["uuid"]))
 
 
-def test_a_preset_whose_stored_port_is_no_number_is_said_so(home):
-    service, (miner,) = home("2.12")
+def test_a_preset_whose_stored_port_is_no_number_is_said_so(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     preset = make(service)
     record = dict(service.runtime.presets.get(preset["uuid"]).record)
     service.runtime.presets._repository.save(
@@ -147,8 +147,8 @@ def test_a_preset_whose_stored_port_is_no_number_is_said_so(home):
     assert not miner.writes
 
 
-def test_an_empty_fallback_is_left_alone(home):
-    service, (miner,) = home("2.15")
+def test_an_empty_fallback_is_left_alone(live_testbed):
+    service, (miner,) = live_testbed("2.15")
     before = miner.stored["pools"][1]
     preset = make(service, **POOL, fallbackStratumURL="", fallbackStratumUser="", fallbackStratumPort="")
     patch(service, miner, presetUuid=preset["uuid"])
@@ -156,9 +156,9 @@ def test_an_empty_fallback_is_left_alone(home):
     assert miner.stored["pools"][1] == before
 
 
-def test_secrets_come_out_of_no_door(home, caplog):
+def test_secrets_come_out_of_no_door(live_testbed, caplog):
     """A password that goes in is in its preset's record and at the miner, and nowhere else."""
-    service, (miner, locked) = home("2.15", {"generation": "nerd", "otp": True})
+    service, (miner, locked) = live_testbed("2.15", {"generation": "nerd", "otp": True})
     client = service.client
     preset = make(
         service,

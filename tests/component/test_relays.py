@@ -4,10 +4,10 @@ the beginning of a path, and so gave away passwords)."""
 from itertools import product
 
 import pytest
+from canaries import Canaries, SecretEchoMiner
 from fakes import eventually
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from telltale import Canaries, Telltale
 
 MAC = "02:00:5e:00:00:71"
 # All that any caller can bring about, and the polls.
@@ -56,9 +56,9 @@ def canaries():
 
 
 @pytest.fixture
-def house(make_service, canaries):
+def testbed(make_service, canaries):
     """The service over one miner, online."""
-    with Telltale(MAC, canaries) as miner:
+    with SecretEchoMiner(MAC, canaries) as miner:
         service = make_service(discovery_ports=(miner.port,))
         service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": miner.address}]}))
         service.await_status("online", MAC)
@@ -74,8 +74,8 @@ def writes(miner):
     return [each for each in miner.heard if each[0] != "GET"]
 
 
-def test_a_path_that_only_begins_like_one_reaches_no_miner(house, canaries):
-    service, miner = house
+def test_a_path_that_only_begins_like_one_reaches_no_miner(testbed, canaries):
+    service, miner = testbed
     for method, path in product(("GET", "POST", "PUT", "PATCH", "DELETE"), TAMPERED):
         response = service.client.open(path, method=method, buffered=True)
         assert 400 <= response.status_code < 500, (method, path)
@@ -89,8 +89,8 @@ def test_a_path_that_only_begins_like_one_reaches_no_miner(house, canaries):
     st.sampled_from(["GET", "POST", "PATCH"]),
     st.text(st.sampled_from("./%2eEfF;:@?#\\ OTAinfo"), min_size=1, max_size=24),
 )
-def test_no_path_reaches_a_miner_as_it_is(house, canaries, method, rest):
-    service, miner = house
+def test_no_path_reaches_a_miner_as_it_is(testbed, canaries, method, rest):
+    service, miner = testbed
     for start in ("/system/", "/", "/logs/", "/system/identify/"):
         response = service.client.open(f"{DEVICE}{start}{rest}", method=method, buffered=True)
         assert response.status_code < 500
@@ -98,15 +98,15 @@ def test_no_path_reaches_a_miner_as_it_is(house, canaries, method, rest):
     assert asked(miner) <= ALLOWED
 
 
-def test_a_job_takes_no_other_action(house):
-    service, miner = house
+def test_a_job_takes_no_other_action(testbed):
+    service, miner = testbed
     for action in ("OTA", "../OTA", "restart/../OTA", "", "Identify", None, 5, ["identify"]):
         assert service.client.post("/jobs", json={"action": action, "devices": [MAC]}).status_code == 400
     assert writes(miner) == []
 
 
-def test_all_that_is_relayed_is_on_the_list_and_without_secrets(house, canaries):
-    service, miner = house
+def test_all_that_is_relayed_is_on_the_list_and_without_secrets(testbed, canaries):
+    service, miner = testbed
     answers = [
         service.client.post(f"{DEVICE}/system/{name}", buffered=True)
         for name in ("identify", "pause", "resume", "restart")
@@ -118,9 +118,9 @@ def test_all_that_is_relayed_is_on_the_list_and_without_secrets(house, canaries)
     assert asked(miner) == ALLOWED - {("GET", "/api/ws")}
 
 
-def test_what_a_caller_says_is_no_header_of_ours(house):
+def test_what_a_caller_says_is_no_header_of_ours(testbed):
     """Origin, cookies and credentials of a browser are not passed on: the miner judges by them."""
-    service, miner = house
+    service, miner = testbed
     headers = {"Cookie": "a=b", "X-Forwarded-For": "8.8.8.8", "X-TOTP": "123456", "Referer": "http://localhost/"}
     service.ok(service.client.post(f"{DEVICE}/system/identify", headers={**headers, "Origin": "http://localhost"}))
     said = b"".join(miner.heads).lower()

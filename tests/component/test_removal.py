@@ -14,9 +14,9 @@ def in_flight(service, miner):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12"])
-def test_a_device_deleted_during_its_poll_stays_deleted(house, generation):
+def test_a_device_deleted_during_its_poll_stays_deleted(testbed, generation):
     """Defects 5 and 9: the original's late poll threw out of a callback, or wrote the record back."""
-    service, (miner, other) = house(generation, "2.12", poll_interval=5.0)
+    service, (miner, other) = testbed(generation, "2.12", poll_interval=5.0)
     in_flight(service, miner)
     assert service.ok(service.client.delete(f"/devices/imprint/{miner.mac}"))["mac"] == miner.mac
     asked, told = miner.requests.total(), len(service.events)
@@ -29,8 +29,8 @@ def test_a_device_deleted_during_its_poll_stays_deleted(house, generation):
     assert [device["mac"] for device in service.devices()] == [other.mac]
 
 
-def test_a_deleted_device_is_not_there_after_a_restart_either(house, make_service, clock):
-    service, (miner, other) = house("2.12", "2.12")
+def test_a_deleted_device_is_not_there_after_a_restart_either(testbed, make_service, clock):
+    service, (miner, other) = testbed("2.12", "2.12")
     in_flight(service, miner)
     service.client.delete(f"/devices/imprint/{miner.mac}")
     service.stop()
@@ -38,8 +38,8 @@ def test_a_deleted_device_is_not_there_after_a_restart_either(house, make_servic
     assert [device["mac"] for device in again.devices()] == [other.mac]
 
 
-def test_deletes_at_once_with_polls_and_listens_leave_no_loop_behind(house):
-    service, fleet = house(*["2.12"] * 8)
+def test_deletes_at_once_with_polls_and_listens_leave_no_loop_behind(testbed):
+    service, fleet = testbed(*["2.12"] * 8)
     macs = [miner.mac for miner in fleet]
     jobs = [gevent.spawn(service.app.test_client().delete, f"/devices/imprint/{mac}") for mac in macs[:4]]
     jobs += [gevent.spawn(service.app.test_client().put, "/devices/listen", json={"macs": macs})]
@@ -52,9 +52,9 @@ def test_deletes_at_once_with_polls_and_listens_leave_no_loop_behind(house):
     assert {device["mac"] for device in service.devices()} == set(macs[4:])
 
 
-def test_a_short_list_stops_the_rest_and_deletes_nothing(house):
+def test_a_short_list_stops_the_rest_and_deletes_nothing(testbed):
     """Defect 10: the original also deleted their metrics and dashboards."""
-    service, fleet = house("2.12", "2.12", "2.7", delete_data_on_device_remove=True)
+    service, fleet = testbed("2.12", "2.12", "2.7", delete_data_on_device_remove=True)
     one = fleet[0]
     listening = service.ok(service.client.put("/devices/listen", json={"macs": [one.mac]}))
     assert [device["mac"] for device in listening] == [one.mac]
@@ -71,9 +71,9 @@ def test_a_short_list_stops_the_rest_and_deletes_nothing(house):
     assert not scrape.of_device(fleet[1].mac)
 
 
-def test_listening_again_resumes_and_is_idempotent(house):
+def test_listening_again_resumes_and_is_idempotent(testbed):
     """Defect 2: adding a device again threw in the original."""
-    service, (one, other) = house("2.12", "2.12")
+    service, (one, other) = testbed("2.12", "2.12")
     for macs in ([one.mac], [one.mac, other.mac], [one.mac, other.mac], [], [other.mac, one.mac]):
         listening = service.ok(service.client.put("/devices/listen", json={"macs": macs}))
         assert {device["mac"] for device in listening} == set(macs)
@@ -83,8 +83,8 @@ def test_listening_again_resumes_and_is_idempotent(house):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12"])
-def test_unlisten_ends_a_hanging_poll_at_once_and_does_not_ask_again(house, generation):
-    service, (miner,) = house(generation, poll_interval=5.0)
+def test_unlisten_ends_a_hanging_poll_at_once_and_does_not_ask_again(testbed, generation):
+    service, (miner,) = testbed(generation, poll_interval=5.0)
     in_flight(service, miner)
     asked = miner.requests.total()
     with gevent.Timeout(3):
@@ -97,9 +97,9 @@ def test_unlisten_ends_a_hanging_poll_at_once_and_does_not_ask_again(house, gene
 
 
 @pytest.mark.parametrize("how", ["un-listened", "deleted"])
-def test_an_answer_that_came_before_it_was_removed_is_not_taken_after(house, how):
+def test_an_answer_that_came_before_it_was_removed_is_not_taken_after(testbed, how):
     """The poll has its reading and still waits for /asic."""
-    service, (miner,) = house("2.12", rounds=0, poll_interval=5.0)
+    service, (miner,) = testbed("2.12", rounds=0, poll_interval=5.0)
     miner.set_fault("hang", path="/api/system/asic")
     service.clock.advance(service.settings.poll_interval)
     eventually(lambda: miner.requests["GET", "/api/system/asic"])
@@ -112,9 +112,9 @@ def test_an_answer_that_came_before_it_was_removed_is_not_taken_after(house, how
     assert tracked.reading is None
 
 
-def test_deleted_devices_are_forgotten_by_discovery_only_if_the_user_says_so(house):
+def test_deleted_devices_are_forgotten_by_discovery_only_if_the_user_says_so(testbed):
     for forget in (False, True):
-        service, (miner,) = house(
+        service, (miner,) = testbed(
             {"generation": "2.12", "mac": f"02:00:5e:00:0c:0{forget:d}"}, delete_data_on_device_remove=forget
         )
         service.ok(service.client.get(f"/devices/discover?ip={miner.address}"))
@@ -124,8 +124,8 @@ def test_deleted_devices_are_forgotten_by_discovery_only_if_the_user_says_so(hou
         service.stop()
 
 
-def test_a_device_can_come_back_after_it_was_deleted(house):
-    service, (miner,) = house("2.12")
+def test_a_device_can_come_back_after_it_was_deleted(testbed):
+    service, (miner,) = testbed("2.12")
     for _ in range(3):
         service.ok(service.client.delete(f"/devices/imprint/{miner.mac}"))
         service.imprint(miner)
@@ -134,10 +134,10 @@ def test_a_device_can_come_back_after_it_was_deleted(house):
     assert miner.connections_open == 1
 
 
-def test_a_deleted_device_takes_its_metrics_along_and_nobody_elses(house):
+def test_a_deleted_device_takes_its_metrics_along_and_nobody_elses(testbed):
     """Defect 49: the original deleted by name prefix, "bitaxe" took "bitaxe__2" along, "total" the overview."""
     names = ["bitaxe", "bitaxe-2", "total", "bitaxe_power"]
-    service, fleet = house(*({"hostname": name} for name in names))
+    service, fleet = testbed(*({"hostname": name} for name in names))
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.ok(service.client.delete(f"/devices/imprint/{fleet[2].mac}"))
     scrape = service.scrape()

@@ -13,8 +13,8 @@ MODES = sorted(mode for mode in CLIENTS if mode.startswith("pipeline"))
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_client_that_pipelines_delays_nobody(home, serve, mode):
-    service, (miner,) = home("2.12")
+def test_a_client_that_pipelines_delays_nobody(live_testbed, serve, mode):
+    service, (miner,) = live_testbed("2.12")
     url = serve(service)
     requests.get(f"{url}/healthz", timeout=5)
     with flood_client(mode, *url.removeprefix("http://").split(":")):

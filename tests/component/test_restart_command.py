@@ -16,8 +16,8 @@ def restart(service, miner):
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_every_generation_restarts_and_comes_back(house, generation):
-    service, (miner,) = house(generation)
+def test_every_generation_restarts_and_comes_back(testbed, generation):
+    service, (miner,) = testbed(generation)
     response = restart(service, miner)
     assert response.status_code == 200
     assert response.get_json()["message"] == "Device restarted successfully"
@@ -31,18 +31,18 @@ def test_every_generation_restarts_and_comes_back(house, generation):
     assert service.scrape().get_one("pluto_device_restarts_total", mac=miner.mac) == 1
 
 
-def test_a_connection_that_dies_after_the_request_is_success(house):
+def test_a_connection_that_dies_after_the_request_is_success(testbed):
     """Defect 31: a miner often resets before it has answered; the original's client got a 500 for a success."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     miner.set_fault("reset", method="POST")
     response = restart(service, miner)
     assert (response.status_code, response.get_json()["message"]) == (200, "Device restarted successfully")
     assert miner.requests[POST] == 1
 
 
-def test_another_miner_at_the_address_gets_nothing(house):
+def test_another_miner_at_the_address_gets_nothing(testbed):
     """Users of other tools saw edits and restarts hit the wrong miner."""
-    service, (one, other) = house("2.12", "2.12")
+    service, (one, other) = testbed("2.12", "2.12")
     swap(one, other)
     response = restart(service, one)
     assert response.status_code == 409
@@ -52,9 +52,9 @@ def test_another_miner_at_the_address_gets_nothing(house):
 
 
 @pytest.mark.parametrize("changed", [{"hostname": "another"}, {"board": "102"}])
-def test_old_firmware_is_checked_by_what_it_does_report(house, make_fleet, tmp_path, changed):
+def test_old_firmware_is_checked_by_what_it_does_report(testbed, make_fleet, tmp_path, changed):
     """Without a MAC and a neighbour table: hostname, ASICModel and boardVersion against its last reading."""
-    service, (miner,) = house("2.1", neighbour_table=tmp_path / "none")
+    service, (miner,) = testbed("2.1", neighbour_table=tmp_path / "none")
     assert restart(service, miner).status_code == 200
     service.clock.advance(20)
     where = miner.leave()
@@ -64,9 +64,9 @@ def test_old_firmware_is_checked_by_what_it_does_report(house, make_fleet, tmp_p
     assert other.requests[POST] == 0
 
 
-def test_once_in_ten_seconds(house):
+def test_once_in_ten_seconds(testbed):
     """Defect 31: nothing held back a storm of restarts."""
-    service, (miner, other) = house("2.12", "2.12")
+    service, (miner, other) = testbed("2.12", "2.12")
     assert restart(service, miner).status_code == 200
     again = restart(service, miner)
     assert again.status_code == 429
@@ -79,8 +79,8 @@ def test_once_in_ten_seconds(house):
     assert miner.requests[POST] == 2
 
 
-def test_two_callers_at_once_restart_it_once(house):
-    service, (miner,) = house("2.12", timings=Timings(latency=0.05, before_restart=0.5, boot=0.5))
+def test_two_callers_at_once_restart_it_once(testbed):
+    service, (miner,) = testbed("2.12", timings=Timings(latency=0.05, before_restart=0.5, boot=0.5))
     calls = [gevent.spawn(service.app.test_client().post, f"/devices/{miner.mac}/system/restart") for _ in range(3)]
     gevent.joinall(calls, timeout=10, raise_error=True)
     assert sorted(call.value.status_code for call in calls) == [200, 429, 429]
@@ -99,8 +99,8 @@ def test_two_callers_at_once_restart_it_once(house):
         ("hang", 504),
     ],
 )
-def test_what_is_wrong_with_the_miner_is_told(house, fault, status):
-    service, (miner,) = house("2.12")
+def test_what_is_wrong_with_the_miner_is_told(testbed, fault, status):
+    service, (miner,) = testbed("2.12")
     miner.fault = fault
     response = restart(service, miner)
     body = response.get_json()
@@ -108,8 +108,8 @@ def test_what_is_wrong_with_the_miner_is_told(house, fault, status):
     assert miner.requests[POST] == 0
 
 
-def test_a_500_to_the_restart_itself_is_502_with_what_the_miner_said(house):
-    service, (miner,) = house("2.12")
+def test_a_500_to_the_restart_itself_is_502_with_what_the_miner_said(testbed):
+    service, (miner,) = testbed("2.12")
     miner.set_fault("status_500", method="POST")
     response = restart(service, miner)
     assert response.status_code == 502
@@ -117,8 +117,8 @@ def test_a_500_to_the_restart_itself_is_502_with_what_the_miner_said(house):
 
 
 @pytest.mark.parametrize("fault", ["status_400", "status_401", "status_401_login", "redirect"])
-def test_a_restart_that_the_miner_rejected_is_none(house, fault):
-    service, (miner,) = house("2.12")
+def test_a_restart_that_the_miner_rejected_is_none(testbed, fault):
+    service, (miner,) = testbed("2.12")
     miner.set_fault(fault, method="POST")
     assert restart(service, miner).status_code in (400, 401, 502)
     assert restart(service, miner).status_code in (400, 401, 502)
@@ -129,8 +129,8 @@ def test_a_restart_that_the_miner_rejected_is_none(house, fault):
     assert restart(service, miner).status_code == 429
 
 
-def test_a_rejected_restart_leaves_the_restart_before_it_as_it_was(house):
-    service, (miner,) = house("2.12")
+def test_a_rejected_restart_leaves_the_restart_before_it_as_it_was(testbed):
+    service, (miner,) = testbed("2.12")
     assert restart(service, miner).status_code == 200
     eventually(lambda: not miner.powered)
     eventually(lambda: miner.powered)
@@ -144,16 +144,16 @@ def test_a_rejected_restart_leaves_the_restart_before_it_as_it_was(house):
 
 
 @pytest.mark.parametrize("fault", ["status_500", "not_http", "hang"])
-def test_a_restart_that_may_have_happened_counts(house, fault):
-    service, (miner,) = house("2.12")
+def test_a_restart_that_may_have_happened_counts(testbed, fault):
+    service, (miner,) = testbed("2.12")
     miner.set_fault(fault, method="POST")
     assert restart(service, miner).status_code in (502, 504)
     assert restart(service, miner).status_code == 429
     assert service.runtime.fleet.get(miner.mac).restarting_until == 0  # if it is silent now, that is news
 
 
-def test_a_restart_after_a_write_that_was_rejected_is_none(house):
-    service, (miner,) = house("2.4")
+def test_a_restart_after_a_write_that_was_rejected_is_none(testbed):
+    service, (miner,) = testbed("2.4")
     miner.set_fault("status_400", path="/api/system/restart")
     path = f"/devices/{miner.mac}/system"
     answer = service.client.patch(path, json={"info": {"flipscreen": 0}, "restart": True}).get_json()

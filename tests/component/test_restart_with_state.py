@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from fake_grafana import FakeGrafana
 from fakes import FakeClock
-from house import Service
-from job_tools import run
+from job_helpers import run
+from testbed import Service
 
-from app.services.drift_rules import OWN_CHANGE_SECONDS
+from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
 from simulator import Fleet, Timings
 
 # Fake time stands still while a write is read back, so the miners' write queue must not need any.

@@ -5,14 +5,14 @@ import socket
 import gevent
 import pytest
 from fakes import eventually
-from log_house import FAST, Listener, await_audience, numbers
+from log_helpers import FAST, Listener, await_audience, numbers
 from websocket import create_connection
 
-from app.blueprints import backpressure
+from app.socketio import backpressure
 
 
 @pytest.fixture
-def house(make_fleet, make_service, serve):
+def testbed(make_fleet, make_service, serve):
     fleet = make_fleet("2.12", "2.12")
     service = make_service(fleet, log_policy=FAST)
     service.imprint(*fleet)
@@ -21,8 +21,8 @@ def house(make_fleet, make_service, serve):
 
 
 @pytest.fixture
-def server(house):
-    service, _, _ = house
+def server(testbed):
+    service, _, _ = testbed
     return service.app.extensions["socketio"].server
 
 
@@ -50,17 +50,17 @@ def sockets(server):
     return list(server.eio.sockets.values())
 
 
-def test_the_queue_of_each_client_is_ours(house, server):
+def test_the_queue_of_each_client_is_ours(testbed, server):
     """Fails when a new engineio takes its queue or websocket from elsewhere."""
-    staller = Staller(house[2])
+    staller = Staller(testbed[2])
     (opened,) = sockets(server)
     assert isinstance(opened.queue, backpressure.BoundedQueue)
     assert issubclass(server.eio._async["websocket"], backpressure.DeadlineWebSocket)
     staller.close()
 
 
-def test_a_client_that_stops_reading_loses_events_then_its_connection_and_nobody_notices(house, server):
-    service, _, url = house
+def test_a_client_that_stops_reading_loses_events_then_its_connection_and_nobody_notices(testbed, server):
+    service, _, url = testbed
     staller, listener = Staller(url), Listener(url)
     eventually(lambda: len(sockets(server)) == 2)
     depths = []
@@ -84,8 +84,8 @@ def test_a_client_that_stops_reading_loses_events_then_its_connection_and_nobody
     staller.close()
 
 
-def test_a_slow_client_is_told_what_it_missed(house, server):
-    service, _, url = house
+def test_a_slow_client_is_told_what_it_missed(testbed, server):
+    service, _, url = testbed
     listener = Listener(url)
     (opened,) = sockets(server)
     for number in range(backpressure.MAX_PACKETS + 200):
@@ -99,8 +99,8 @@ def test_a_slow_client_is_told_what_it_missed(house, server):
     listener.io.disconnect()
 
 
-def test_a_client_that_does_not_read_its_logs_costs_no_memory_and_the_other_hears_all(house, server):
-    service, (miner, _), url = house
+def test_a_client_that_does_not_read_its_logs_costs_no_memory_and_the_other_hears_all(testbed, server):
+    service, (miner, _), url = testbed
     staller, listener = Staller(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]'), Listener(url)
     listener.subscribe(miner.mac)
     await_audience(miner, 1)
@@ -117,8 +117,8 @@ def test_a_client_that_does_not_read_its_logs_costs_no_memory_and_the_other_hear
     listener.io.disconnect()
 
 
-def test_a_client_that_reads_slowly_gets_a_marker_in_the_place_of_what_it_lost(house, server):
-    service, (miner, _), url = house
+def test_a_client_that_reads_slowly_gets_a_marker_in_the_place_of_what_it_lost(testbed, server):
+    service, (miner, _), url = testbed
     staller = Staller(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]')
     await_audience(miner, 1)
     for number in range(3000):
@@ -144,8 +144,8 @@ def test_a_client_that_reads_slowly_gets_a_marker_in_the_place_of_what_it_lost(h
     staller.close()
 
 
-def test_a_long_poll_that_is_never_read_holds_a_bounded_answer(house, server):
-    service, _, url = house
+def test_a_long_poll_that_is_never_read_holds_a_bounded_answer(testbed, server):
+    service, _, url = testbed
     import requests
 
     sid = requests.get(f"{url}/socket/io/?EIO=4&transport=polling", timeout=5).text.split('"')[3]

@@ -10,7 +10,7 @@ import gevent
 import pytest
 import requests
 from fakes import eventually, nothing_leaks
-from log_house import Listener
+from log_helpers import Listener
 from websocket import ABNF, WebSocket, WebSocketException, create_connection
 
 from app.security.events import BURST, EVENTS
@@ -20,20 +20,20 @@ NAMESPACE = "40"
 
 
 @pytest.fixture
-def house(make_service, serve):
+def testbed(make_service, serve):
     service = make_service()
     return service, serve(service)
 
 
 @pytest.fixture
-def server(house):
-    return house[0].app.extensions["socketio"].server
+def server(testbed):
+    return testbed[0].app.extensions["socketio"].server
 
 
 @pytest.fixture
-def quiet(house, caplog):
+def quiet(testbed, caplog):
     """Whatever happened: everybody who is still there is served, and at most three lines were logged."""
-    listener = Listener(house[1])
+    listener = Listener(testbed[1])
     caplog.clear()
     yield listener
     listener.io.emit("checkLogsListening")
@@ -88,19 +88,19 @@ IGNORED = [
 ]  # fmt: skip
 
 
-def test_what_no_client_says_ends_the_connection(house, quiet):
+def test_what_no_client_says_ends_the_connection(testbed, quiet):
     """`42[{}]` made python-socketio print a traceback for each: a flood for the log."""
     for message in NO_PACKETS:
-        assert Raw(house[1]).say(message).hear_until_the_end(), message
+        assert Raw(testbed[1]).say(message).hear_until_the_end(), message
 
 
-def test_frigate_cve_2026_75607_an_event_that_is_not_in_the_table_is_ignored(house, quiet):
+def test_frigate_cve_2026_75607_an_event_that_is_not_in_the_table_is_ignored(testbed, quiet):
     """REST checked roles, the websocket did not; here `disconnect` as an event made the service count a client less,
     and at none it sends no events."""
-    raw = Raw(house[1])
+    raw = Raw(testbed[1])
     for message in IGNORED:
         assert raw.say(message).answers() == "437[]", message
-        assert house[0].scrape().get_one("pluto_socket_clients") == 2, message
+        assert testbed[0].scrape().get_one("pluto_socket_clients") == 2, message
     raw.websocket.close()
 
 
@@ -109,24 +109,24 @@ def test_every_event_that_has_a_handler_is_in_the_table(server):
     assert set(server.handlers) == {"/"}
 
 
-def test_other_packets_and_none(house, quiet):
+def test_other_packets_and_none(testbed, quiet):
     for message in ("", b"", b"4", b"\x00\xff", "2", "3", "6", "0", "1"):
-        raw = Raw(house[1])
+        raw = Raw(testbed[1])
         raw.websocket.send(message, ABNF.OPCODE_BINARY if isinstance(message, bytes) else ABNF.OPCODE_TEXT)
         raw.websocket.close()
 
 
 @pytest.mark.parametrize("before", [[], ["40", "40"], ["40/admin,"], ["40/admin,", "40/admin,"]])
-def test_who_joins_never_twice_or_elsewhere(house, quiet, before):
-    raw = Raw(house[1], join=False).say(*before)
+def test_who_joins_never_twice_or_elsewhere(testbed, quiet, before):
+    raw = Raw(testbed[1], join=False).say(*before)
     if before == ["40", "40"]:
         assert raw.hear_until_the_end()
     else:
         raw.say('427["enableLogsListening"]')
         gevent.sleep(0.1)
-        assert not house[0].runtime.logs.hub.listeners
+        assert not testbed[0].runtime.logs.hub.listeners
     raw.websocket.close()
-    eventually(lambda: house[0].scrape().get_one("pluto_socket_clients") == 1)
+    eventually(lambda: testbed[0].scrape().get_one("pluto_socket_clients") == 1)
 
 
 NO_PAYLOADS = [
@@ -135,8 +135,8 @@ NO_PAYLOADS = [
 ]  # fmt: skip
 
 
-def test_the_same_by_long_polling(house, quiet):
-    url = house[1] + QUERY + "polling"
+def test_the_same_by_long_polling(testbed, quiet):
+    url = testbed[1] + QUERY + "polling"
     for body in NO_PAYLOADS:
         sid = requests.get(url, timeout=5).text.split('"')[3]
         assert requests.post(f"{url}&sid={sid}", data=b"40", timeout=5).text == "OK"
@@ -146,13 +146,13 @@ def test_the_same_by_long_polling(house, quiet):
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "FOO", "HEAD"])
-def test_engine_io_takes_no_other_method(house, quiet, method):
-    assert requests.request(method, house[1] + QUERY + "polling", timeout=5).status_code == 405
+def test_engine_io_takes_no_other_method(testbed, quiet, method):
+    assert requests.request(method, testbed[1] + QUERY + "polling", timeout=5).status_code == 405
 
 
-def test_there_is_no_jsonp(house, quiet):
+def test_there_is_no_jsonp(testbed, quiet):
     """A page of any other site could read it by a script element, which sends no Origin."""
-    answer = requests.get(house[1] + QUERY + "polling&j=0", timeout=5)
+    answer = requests.get(testbed[1] + QUERY + "polling&j=0", timeout=5)
     assert (answer.status_code, answer.json()["error"] != "") == (400, True)
 
 
@@ -169,8 +169,8 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_is_cut_off_and_the_others_are_served(house, quiet, server, kind):
-    raw = Raw(house[1])
+def test_a_flood_is_cut_off_and_the_others_are_served(testbed, quiet, server, kind):
+    raw = Raw(testbed[1])
     said = 0
     with suppress(WebSocketException, OSError):
         for said in range(20 * int(BURST)):
@@ -184,9 +184,9 @@ def test_a_flood_is_cut_off_and_the_others_are_served(house, quiet, server, kind
     assert len(quiet.payloads("logsListeningStatus")) <= 40
 
 
-def test_a_thousand_miners_may_be_named_at_once(house):
+def test_a_thousand_miners_may_be_named_at_once(testbed):
     """So many `subscribeLogs` a page sends when it opens."""
-    raw = Raw(house[1])
+    raw = Raw(testbed[1])
     for number in range(900):
         raw.say(f'42{number}["unsubscribeLogs",{{"mac":"02:00:5e:00:00:01"}}]')
     while not raw.websocket.recv().startswith("43899"):
@@ -225,29 +225,29 @@ def frame(opcode, length, payload=b"", fin=True):
     ids=["2^62", "2^32", "70 kB", "binary 2^40", "two halves", "endless parts", "pings", "large ping", "no beginning",
          "unknown kind", "no UTF-8", "reserved bits"],
 )  # fmt: skip
-def test_frames_that_are_too_large_too_many_or_none(house, quiet, server, frames):
-    raw = Raw(house[1])
+def test_frames_that_are_too_large_too_many_or_none(testbed, quiet, server, frames):
+    raw = Raw(testbed[1])
     with suppress(OSError):
         raw.websocket.sock.sendall(b"".join(frames))
     eventually(lambda: len(server.eio.sockets) == 1)
     raw.websocket.shutdown()
 
 
-def test_a_peer_that_is_gone_without_a_word_is_let_go(house, server):
+def test_a_peer_that_is_gone_without_a_word_is_let_go(testbed, server):
     """Engine.IO gave it up at the missed ping, but its connection and greenlet stayed for as long as TCP did."""
     server.eio.ping_interval = server.eio.ping_timeout = 0.2
-    Raw(house[1]).websocket.close()  # the first client starts Engine.IO's own greenlet, which stays
+    Raw(testbed[1]).websocket.close()  # the first client starts Engine.IO's own greenlet, which stays
     eventually(lambda: not server.eio.sockets)
     with nothing_leaks(files=2):
-        raw = Raw(house[1])
+        raw = Raw(testbed[1])
         eventually(lambda: not server.eio.sockets)
         assert raw.hear_until_the_end()
         raw.websocket.shutdown()
 
 
-def test_who_never_joins_is_let_go(house, server):
-    house[0].app.extensions["guard"].watch(server, hello_seconds=0.2)
-    joined, raw = Raw(house[1]), Raw(house[1], join=False)
+def test_who_never_joins_is_let_go(testbed, server):
+    testbed[0].app.extensions["guard"].watch(server, hello_seconds=0.2)
+    joined, raw = Raw(testbed[1]), Raw(testbed[1], join=False)
     assert raw.hear_until_the_end()
     assert joined.answers() == "437[]"
     joined.websocket.close()
@@ -274,22 +274,22 @@ UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 1
         ("/nowhere", UPGRADE + KEY, 404),
     ],
 )
-def test_websockets_are_opened_for_whom_and_where_they_may(house, quiet, path, headers, status):
+def test_websockets_are_opened_for_whom_and_where_they_may(testbed, quiet, path, headers, status):
     """gevent-websocket says 101 before it asks the application, at any path."""
-    host, port = house[1].removeprefix("http://").split(":")
+    host, port = testbed[1].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 5) as sock:
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{headers}\r\n".encode())
         answer = sock.recv(65536)
     assert int(answer.split(b" ")[1]) == status
 
 
-def test_a_foreign_host_gets_no_websocket(house, quiet):
+def test_a_foreign_host_gets_no_websocket(testbed, quiet):
     websocket = WebSocket()
     with pytest.raises(WebSocketException, match="400"):
-        websocket.connect(house[1].replace("http", "ws") + QUERY + "websocket", host="evil.com", timeout=5)
+        websocket.connect(testbed[1].replace("http", "ws") + QUERY + "websocket", host="evil.com", timeout=5)
 
 
-def test_what_is_refused_is_said_in_json(house):
-    answer = requests.get(house[1] + QUERY + "polling&j=0", timeout=5)
+def test_what_is_refused_is_said_in_json(testbed):
+    answer = requests.get(testbed[1] + QUERY + "polling&j=0", timeout=5)
     assert json.loads(answer.text)["message"]
     assert answer.headers["X-Content-Type-Options"] == "nosniff"

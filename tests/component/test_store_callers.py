@@ -10,15 +10,15 @@ import orjson
 import plyvel
 import pytest
 from fakes import eventually
-from job_tools import run, states
-from store_tools import full_disk, rows_of
+from job_helpers import run, states
+from store_helpers import full_disk, rows_of
 
 from app.errors import StoreFull
 from app.events import DeviceDeleted, EventBus
-from app.services.drift_rules import OWN_CHANGE_SECONDS
+from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
+from app.services.configuration.journal import Origin
+from app.services.configuration.presets import MAX_PRESETS
 from app.services.jobs.service import KEPT_STEPS
-from app.services.journal import Origin
-from app.services.presets import MAX_PRESETS
 from simulator import Timings
 
 A, B = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
@@ -31,9 +31,9 @@ def refused(answer):
     return answer.status_code == 507
 
 
-def test_a_device_goes_with_all_that_is_kept_of_it_in_one_batch(house):
+def test_a_device_goes_with_all_that_is_kept_of_it_in_one_batch(testbed):
     """After a crash there is no intent, of which a repair could be made, for a device that comes back later."""
-    service, (miner, other) = house("2.12", "2.12")
+    service, (miner, other) = testbed("2.12", "2.12")
     for mac in (miner.mac, other.mac):
         service.runtime.journal.begin(mac, Origin("me"), {}, {"frequency": 490})
         service.runtime.intents.wrote(mac, {"frequency": 490})
@@ -46,9 +46,9 @@ def test_a_device_goes_with_all_that_is_kept_of_it_in_one_batch(house):
 
 
 @pytest.fixture
-def drifting(house):
+def drifting(testbed):
     """A device that runs what was written to it."""
-    service, (miner,) = house("2.12", timings=PROMPT)
+    service, (miner,) = testbed("2.12", timings=PROMPT)
     assert states(run(service, settings={"frequency": 490}, devices=[miner.mac])) == {miner.mac: "done"}
     service.clock.advance(OWN_CHANGE_SECONDS)
     service.round()
@@ -80,8 +80,8 @@ def test_accepting_drift_that_cannot_be_kept_changes_nothing(drifting):
     assert service.device(miner.mac)["drift"] == []
 
 
-def test_what_discovery_saw_long_ago_is_not_listed_and_a_scan_still_answers(house):
-    service, (miner,) = house("2.12")
+def test_what_discovery_saw_long_ago_is_not_listed_and_a_scan_still_answers(testbed):
+    service, (miner,) = testbed("2.12")
     service.ok(service.client.get("/devices/discover"))
     with full_disk():
         service.clock.advance(service.settings.discovery_ttl + 1)
@@ -90,8 +90,8 @@ def test_what_discovery_saw_long_ago_is_not_listed_and_a_scan_still_answers(hous
     assert service.ok(service.client.get("/devices/discovered")) == []
 
 
-def test_dashboards_wait_for_the_disk(house, caplog):
-    service, (miner,) = house("2.12", gf_host="http://127.0.0.1:9")
+def test_dashboards_wait_for_the_disk(testbed, caplog):
+    service, (miner,) = testbed("2.12", gf_host="http://127.0.0.1:9")
     with full_disk():
         miner.store({"hostname": "another-name"})
         service.round(2)
@@ -168,9 +168,9 @@ def test_a_configuration_that_is_nested_too_deeply_is_refused_at_the_door(make_s
 
 
 @pytest.fixture
-def of_every_kind(house):
+def of_every_kind(testbed):
     """The rows of a store with a document of each kind in it."""
-    service, (miner,) = house("2.10", poll_interval=5.0)
+    service, (miner,) = testbed("2.10", poll_interval=5.0)
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
     service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
     service.ok(service.client.get("/devices/discover"))
@@ -234,8 +234,8 @@ def test_there_is_a_bound_on_the_number_of_presets(service):
     service.ok(service.client.post("/presets", json={"name": "one more", "configuration": {"frequency": 525}}))
 
 
-def test_there_is_a_bound_on_the_devices_of_jobs_that_are_over(house):
-    service, miners = house("2.12")
+def test_there_is_a_bound_on_the_devices_of_jobs_that_are_over(testbed):
+    service, miners = testbed("2.12")
     jobs = service.runtime.jobs
     first = run(service, "identify")["id"]
     head = jobs.get(first)

@@ -8,8 +8,8 @@ import orjson
 import pytest
 from fakes import eventually
 from gevent.pool import Pool
-from job_tools import finished, job, start
-from store_tools import as_after_kill, full_disk
+from job_helpers import finished, job, start
+from store_helpers import as_after_kill, full_disk
 
 from app.clock import Clock
 from app.errors import StoreFull
@@ -122,8 +122,8 @@ def no_prints(caplog):
     caplog.set_level(logging.DEBUG, "app")
 
 
-def test_polls_go_on_and_writes_are_507_until_there_is_space_again(house, tmp_path):
-    service, (miner,) = house("2.12")
+def test_polls_go_on_and_writes_are_507_until_there_is_space_again(testbed, tmp_path):
+    service, (miner,) = testbed("2.12")
     polled = service.observed(miner.mac)
     with full_disk():
         answer = service.client.put("/devices/imprint", json=NEW)
@@ -146,8 +146,8 @@ def test_polls_go_on_and_writes_are_507_until_there_is_space_again(house, tmp_pa
     assert orjson.loads(rows[b"devices:imprinted"]) == [miner.mac, "02:00:5e:00:00:99"]
 
 
-def test_it_notices_by_itself_that_there_is_space_again(house):
-    service, (miner,) = house("2.12")
+def test_it_notices_by_itself_that_there_is_space_again(testbed):
+    service, (miner,) = testbed("2.12")
     with full_disk():
         assert status(service.client.put("/devices/imprint", json=NEW)) == 507
     service.clock.advance(10)
@@ -155,9 +155,9 @@ def test_it_notices_by_itself_that_there_is_space_again(house):
     assert eventually(lambda: service.scrape().get_one("pluto_store_writable") == 1)
 
 
-def test_readings_wait_for_the_disk(house, caplog):
+def test_readings_wait_for_the_disk(testbed, caplog):
     """PERSIST_INTERVAL ends on a full disk: they are written soon after there is space, not an interval later."""
-    service, (miner,) = house("2.12")
+    service, (miner,) = testbed("2.12")
     stored = lambda: service.runtime.database.get(f"devices:imprinted:{miner.mac}").get("lastSeen")  # noqa: E731
     with full_disk():
         service.clock.advance(service.settings.persist_interval)
@@ -170,8 +170,8 @@ def test_readings_wait_for_the_disk(house, caplog):
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_stopping_on_a_full_disk_is_quiet(house, caplog):
-    service, _ = house("2.12")
+def test_stopping_on_a_full_disk_is_quiet(testbed, caplog):
+    service, _ = testbed("2.12")
     with full_disk():
         service.stop()
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
@@ -179,8 +179,8 @@ def test_stopping_on_a_full_disk_is_quiet(house, caplog):
     ]
 
 
-def test_a_miner_that_moves_is_followed_although_that_cannot_be_kept(house, tmp_path):
-    service, (miner,) = house("2.12")
+def test_a_miner_that_moves_is_followed_although_that_cannot_be_kept(testbed, tmp_path):
+    service, (miner,) = testbed("2.12")
     with full_disk():
         miner.move(("127.80.0.20", miner.door.address[1]))
         service.round(3)
@@ -192,8 +192,8 @@ def test_a_miner_that_moves_is_followed_although_that_cannot_be_kept(house, tmp_
     assert orjson.loads(rows[f"devices:imprinted:{miner.mac}".encode()])["ip"] == miner.address
 
 
-def test_a_preset_that_could_not_be_kept_is_not_there(house):
-    service, _ = house("2.12")
+def test_a_preset_that_could_not_be_kept_is_not_there(testbed):
+    service, _ = testbed("2.12")
     made = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {}}))
     with full_disk():
         assert status(service.client.post("/presets", json={"name": "two", "configuration": {}})) == 507
@@ -202,16 +202,16 @@ def test_a_preset_that_could_not_be_kept_is_not_there(house):
     assert [preset["name"] for preset in service.ok(service.client.get("/presets"))] == ["one"]
 
 
-def test_nothing_is_written_to_a_miner_that_could_not_be_journalled(house):
-    service, (miner,) = house("2.12")
+def test_nothing_is_written_to_a_miner_that_could_not_be_journalled(testbed):
+    service, (miner,) = testbed("2.12")
     with full_disk():
         answer = service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 490}})
     assert status(answer) == 507
     assert miner.info()["frequency"] != 490
 
 
-def test_a_job_stands_still_and_goes_on(house):
-    service, miners = house("2.12", "2.12")
+def test_a_job_stands_still_and_goes_on(testbed):
+    service, miners = testbed("2.12", "2.12")
     with full_disk():
         assert status(service.client.post("/jobs", json={"action": "restart", "devices": "all"})) == 507
         assert service.ok(service.client.get("/jobs")) == []
@@ -269,8 +269,8 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
-def test_nothing_is_said_to_be_kept_once_the_directory_is_gone(house, lose, caplog):
-    service, (miner,) = house("2.12")
+def test_nothing_is_said_to_be_kept_once_the_directory_is_gone(testbed, lose, caplog):
+    service, (miner,) = testbed("2.12")
     made = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
     assert service.client.get("/readyz").status_code == 200
     lose(service.settings.data_dir)
@@ -299,8 +299,8 @@ def test_nothing_is_said_to_be_kept_once_the_directory_is_gone(house, lose, capl
     service.stop()
 
 
-def test_a_directory_that_comes_back_is_written_again_without_a_restart(house, tmp_path):
-    service, (miner,) = house("2.12")
+def test_a_directory_that_comes_back_is_written_again_without_a_restart(testbed, tmp_path):
+    service, (miner,) = testbed("2.12")
     data = service.settings.data_dir
     data.rename(data.with_name("elsewhere"))
     assert status(service.client.put("/devices/imprint", json=NEW)) == 503
@@ -312,8 +312,8 @@ def test_a_directory_that_comes_back_is_written_again_without_a_restart(house, t
     assert orjson.loads(rows[b"devices:imprinted"]) == [miner.mac, "02:00:5e:00:00:99"]
 
 
-def test_a_start_after_the_directory_was_removed_begins_anew(house, make_service):
-    service, _ = house("2.12")
+def test_a_start_after_the_directory_was_removed_begins_anew(testbed, make_service):
+    service, _ = testbed("2.12")
     shutil.rmtree(service.settings.data_dir)
     service.stop()
     again = make_service(auto_listen=False)

@@ -7,7 +7,7 @@ from random import Random
 import orjson
 import plyvel
 import pytest
-from store_tools import DAMAGES, LISTS, bytes_of, damaged, mac_of, make_past
+from store_helpers import DAMAGES, LISTS, bytes_of, damaged, mac_of, make_past
 
 from app.clock import Clock
 from app.errors import StoreBeyondRepair, StoreDamaged

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 import pytest
-from store_tools import rows_of
+from store_helpers import rows_of
 
 from app.clock import Clock
 from app.errors import StoreTooNew

@@ -9,7 +9,7 @@ import pytest
 from fakes import eventually
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from writing import EVERY_FIRMWARE, patch, patches, pool_of, rows, save
+from write_helpers import EVERY_FIRMWARE, patch, patches, pool_of, rows, save
 
 from simulator import Timings, swap
 
@@ -25,8 +25,8 @@ NEW_POOL = {"stratumURL": "new.example", "stratumPort": "4444", "stratumUser": "
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_a_pool_byte_for_byte_and_what_it_mines_with_after_a_restart(home, generation):
-    service, (miner,) = home(generation)
+def test_a_pool_byte_for_byte_and_what_it_mines_with_after_a_restart(live_testbed, generation):
+    service, (miner,) = live_testbed(generation)
     changed = rows(patch(service, miner, info=NEW_POOL))
     assert miner.writes == [_SLOT if generation == "2.15" else _FLAT]
     status = "applied" if miner.generation.nerd else "pending_restart"
@@ -51,8 +51,10 @@ _TUNING = {
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_tuning_byte_for_byte_and_live(home, generation):
-    service, (miner,) = home({"generation": generation, "board": "401" if "nerd" not in generation else "nerdqaxe+"})
+def test_tuning_byte_for_byte_and_live(live_testbed, generation):
+    service, (miner,) = live_testbed(
+        {"generation": generation, "board": "401" if "nerd" not in generation else "nerdqaxe+"}
+    )
     wanted = {"frequency": 500, "coreVoltage": 1250, "autofanspeed": False, "manualFanSpeed": 70}
     has_target = generation not in ("2.1", "2.4")
     changed = rows(patch(service, miner, info={**wanted, **({"temptarget": 58} if has_target else {})}))
@@ -65,9 +67,9 @@ def test_tuning_byte_for_byte_and_live(home, generation):
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_saving_a_device_as_it_is_sends_nothing(home, generation):
+def test_saving_a_device_as_it_is_sends_nothing(live_testbed, generation):
     """Defect 32: the original forwarded the whole telemetry to the miner."""
-    service, (miner,) = home(generation)
+    service, (miner,) = live_testbed(generation)
     before = dict(miner.stored)
     response = save(service, miner)
     assert response.status_code == 200
@@ -90,8 +92,8 @@ def test_saving_a_device_as_it_is_sends_nothing(home, generation):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.7", "2.10", "2.12", "2.15"])
-def test_saving_one_edit_sends_that_alone(home, generation):
-    service, (miner,) = home(generation)
+def test_saving_one_edit_sends_that_alone(live_testbed, generation):
+    service, (miner,) = live_testbed(generation)
     changed = rows(save(service, miner, hostname="renamed"))
     assert miner.writes == [b'{"hostname":"renamed"}']
     assert changed == {"hostname": ("renamed", "renamed", "applied" if generation == "2.15" else "pending_restart")}
@@ -99,8 +101,8 @@ def test_saving_one_edit_sends_that_alone(home, generation):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12"])
-def test_a_restart_only_if_asked_and_needed(home, generation):
-    service, (miner,) = home(generation)
+def test_a_restart_only_if_asked_and_needed(live_testbed, generation):
+    service, (miner,) = live_testbed(generation)
     key = "flipscreen" if generation == "2.4" else "rotation"
     live = patch(service, miner, info={"frequency": 400}, restart=True).get_json()
     assert (live["restarted"], miner.requests["POST", "/api/system/restart"]) == (False, 0)
@@ -131,8 +133,8 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12", "2.15", "nerd"])
-def test_hostile_values_reach_no_device_and_good_ones_beside_them_neither(home, generation):
-    service, (miner,) = home(generation)
+def test_hostile_values_reach_no_device_and_good_ones_beside_them_neither(live_testbed, generation):
+    service, (miner,) = live_testbed(generation)
     for bad in HOSTILE:
         response = patch(service, miner, info={"invertscreen": 1, **bad})
         assert response.status_code == 400, bad
@@ -146,16 +148,16 @@ def test_hostile_values_reach_no_device_and_good_ones_beside_them_neither(home, 
     "body",
     [{"info": []}, {"info": None}, {"restart": "yes"}, {"allowOverclock": 1}, {"presetUuid": 5}, [], "x", {"mac": 5}],
 )
-def test_wrong_types_are_400_with_the_field(home, body):
-    service, (miner,) = home("2.12", auto_listen=False)
+def test_wrong_types_are_400_with_the_field(live_testbed, body):
+    service, (miner,) = live_testbed("2.12", auto_listen=False)
     response = service.client.patch(f"/devices/{miner.mac}/system", json=body)
     assert response.status_code == 400
     assert response.get_json()["details"]
     assert not miner.requests
 
 
-def test_overclocking_has_to_be_unlocked_there_and_asked_for_here_and_has_limits(home):
-    service, (locked, free) = home("2.12", {"generation": "2.12", "settings": {"overclockEnabled": 1}})
+def test_overclocking_has_to_be_unlocked_there_and_asked_for_here_and_has_limits(live_testbed):
+    service, (locked, free) = live_testbed("2.12", {"generation": "2.12", "settings": {"overclockEnabled": 1}})
     assert patch(service, locked, info={"frequency": 700}, allowOverclock=True).status_code == 400
     assert (
         patch(service, locked, info={"frequency": 700, "overclockEnabled": 1}, allowOverclock=True).status_code == 400
@@ -178,16 +180,16 @@ def test_overclocking_has_to_be_unlocked_there_and_asked_for_here_and_has_limits
     }
 
 
-def test_an_odd_value_that_the_miner_has_itself_is_no_obstacle(home):
+def test_an_odd_value_that_the_miner_has_itself_is_no_obstacle(live_testbed):
     odd = {"frequency": 606.25, "hostname": "Büro <b>", "overclockEnabled": 1}
-    service, (miner,) = home({"generation": "2.12", "settings": odd})
+    service, (miner,) = live_testbed({"generation": "2.12", "settings": odd})
     assert rows(save(service, miner, temptarget=58)) == {"temptarget": (58, 58, "applied")}
     assert miner.writes == [b'{"temptarget":58}']
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.7", "nerd1.0.36"])
-def test_options_of_a_device_that_nobody_polls_are_asked_for_before_a_write(home, generation):
-    service, (miner,) = home(generation, auto_listen=False)
+def test_options_of_a_device_that_nobody_polls_are_asked_for_before_a_write(live_testbed, generation):
+    service, (miner,) = live_testbed(generation, auto_listen=False)
     assert patch(service, miner, info={"frequency": 65535}).status_code == 400
     assert (
         rows(patch(service, miner, info={"frequency": 400 if "nerd" not in generation else 500}))["frequency"][2]
@@ -199,8 +201,8 @@ def test_options_of_a_device_that_nobody_polls_are_asked_for_before_a_write(home
     assert options["source"] == ("device" if miner.generation.has_asic else "table")
 
 
-def test_wifi_is_left_alone(home):
-    service, (miner,) = home("2.12")
+def test_wifi_is_left_alone(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     response = patch(service, miner, info={"ssid": "typo", "wifiPass": "hunter2"})
     assert response.status_code == 400
     assert "own page" in response.get_json()["details"]["ssid"][0]
@@ -208,8 +210,8 @@ def test_wifi_is_left_alone(home):
     assert miner.writes == [b'{"temptarget":58}']
 
 
-def test_what_the_firmware_does_not_have_is_refused_and_the_rest_is_done(home):
-    service, (miner,) = home("2.4")
+def test_what_the_firmware_does_not_have_is_refused_and_the_rest_is_done(live_testbed):
+    service, (miner,) = live_testbed("2.4")
     changed = rows(patch(service, miner, info={"minFanSpeed": 30, "frequency": 400}))
     assert {key: status for key, (_, _, status) in changed.items()} == {
         "frequency": "applied",
@@ -222,9 +224,9 @@ def test_what_the_firmware_does_not_have_is_refused_and_the_rest_is_done(home):
 
 
 @pytest.mark.parametrize("fault", ["other_mac", "swap"])
-def test_another_miner_at_the_address_gets_nothing(home, fault):
+def test_another_miner_at_the_address_gets_nothing(live_testbed, fault):
     """Defect of the tools before us: edits that hit the wrong miner."""
-    service, (one, other) = home("2.12", "2.12", auto_listen=False)
+    service, (one, other) = live_testbed("2.12", "2.12", auto_listen=False)
     if fault == "swap":
         swap(one, other)
     else:
@@ -235,9 +237,9 @@ def test_another_miner_at_the_address_gets_nothing(home, fault):
     assert not other.writes
 
 
-def test_firmware_without_a_mac_is_checked_by_what_it_does_report(home, make_fleet, tmp_path):
+def test_firmware_without_a_mac_is_checked_by_what_it_does_report(live_testbed, make_fleet, tmp_path):
     """AxeOS 2.1 reports no MAC: another board at the address, and no neighbour table to tell."""
-    service, (miner,) = home("2.1", neighbour_table=tmp_path / "none")
+    service, (miner,) = live_testbed("2.1", neighbour_table=tmp_path / "none")
     assert rows(patch(service, miner, info={"frequency": 400}))["frequency"][2] == "applied"
     where = miner.leave()
     (other,) = make_fleet({"generation": "2.1", "board": "102", "address": where}, first=9)
@@ -274,8 +276,8 @@ NERDOS_VALUES = [
 
 
 @pytest.mark.parametrize(("values", "body", "key"), NERDOS_VALUES)
-def test_nerdos_gets_its_own_names_types_and_ranges(home, values, body, key):
-    service, (miner,) = home("nerd1.1")
+def test_nerdos_gets_its_own_names_types_and_ranges(live_testbed, values, body, key):
+    service, (miner,) = live_testbed("nerd1.1")
     assert {key: status for key, (_, _, status) in rows(patch(service, miner, info=values)).items()} == {key: "applied"}
     assert miner.writes == [body]
     assert rows(patch(service, miner, info=values))[key][2] == "unchanged"
@@ -310,22 +312,22 @@ def test_nerdos_gets_its_own_names_types_and_ranges(home, values, body, key):
         {"frequency": 500.5},
     ],
 )
-def test_what_nerdos_does_not_take_reaches_it_not(home, values):
-    service, (miner,) = home("nerd1.1")
+def test_what_nerdos_does_not_take_reaches_it_not(live_testbed, values):
+    service, (miner,) = live_testbed("nerd1.1")
     response = patch(service, miner, info={"invertscreen": 1, **values})
     assert response.status_code == 400
     assert response.get_json()["details"]
     assert not miner.writes
 
 
-def test_the_pool_mode_of_nerdos_is_read_inside_of_stratum_and_needs_a_restart(home):
-    service, (miner,) = home("nerd1.1")
+def test_the_pool_mode_of_nerdos_is_read_inside_of_stratum_and_needs_a_restart(live_testbed):
+    service, (miner,) = live_testbed("nerd1.1")
     assert rows(patch(service, miner, info={"poolMode": 1})) == {"poolMode": (1, 1, "pending_restart")}
     assert miner.writes == [b'{"poolMode":1}']
 
 
-def test_the_fans_of_nerdos_are_set_one_by_one(home):
-    service, (miner,) = home("nerd1.1")
+def test_the_fans_of_nerdos_are_set_one_by_one(live_testbed):
+    service, (miner,) = live_testbed("nerd1.1")
     fans = [{}, {"mode": 0, "manualSpeed": 40, "overheatTemp": 80, "pid": {"targetTemp": 65, "p": 6.5}}]
     assert rows(patch(service, miner, info={"fans": fans})) == {
         "fans[1].mode": (0, 0, "applied"),
@@ -350,8 +352,8 @@ def test_the_fans_of_nerdos_are_set_one_by_one(home):
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_a_key_that_is_no_setting_is_named(home, generation):
-    service, (miner,) = home(generation)
+def test_a_key_that_is_no_setting_is_named(live_testbed, generation):
+    service, (miner,) = live_testbed(generation)
     alone = patch(service, miner, info={"nonsense": 1, "axeosPassword": "hunter2"})
     assert alone.status_code == 400
     reason = "There is no such setting, so it was not sent"
@@ -369,9 +371,9 @@ def test_a_key_that_is_no_setting_is_named(home, generation):
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_each_field_that_the_miner_reports_may_be_sent_back_alone(home, generation):
+def test_each_field_that_the_miner_reports_may_be_sent_back_alone(live_testbed, generation):
     """Telemetry, and what is as it is, are no unsupported settings."""
-    service, (miner,) = home(generation)
+    service, (miner,) = live_testbed(generation)
     for key, value in miner.info().items():
         if key != "fanspeed":  # a wish for a fan that is set by hand
             response = patch(service, miner, info={key: value})
@@ -380,16 +382,16 @@ def test_each_field_that_the_miner_reports_may_be_sent_back_alone(home, generati
     assert not patches(miner)
 
 
-def test_a_setting_of_the_miners_own_page_is_named_once_it_differs(home):
-    service, (miner,) = home("nerd1.1")
+def test_a_setting_of_the_miners_own_page_is_named_once_it_differs(live_testbed):
+    service, (miner,) = live_testbed("nerd1.1")
     pid = miner.info()["pidP"]
     assert rows(patch(service, miner, info={"pidP": pid})) == {}
     assert rows(save(service, miner, pidP=pid + 1)) == {"pidP": (pid + 1, pid, "unsupported")}
     assert patch(service, miner, info={"pidP": pid + 1}).status_code == 400
 
 
-def test_fields_beside_info_that_mean_nothing_are_named(home):
-    service, (miner,) = home("2.12")
+def test_fields_beside_info_that_mean_nothing_are_named(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     alone = patch(service, miner, frequency=400)
     assert (alone.status_code, list(alone.get_json()["details"])) == (400, ["frequency"])
     beside = patch(service, miner, frequency=400, info={"temptarget": 58})
@@ -397,8 +399,8 @@ def test_fields_beside_info_that_mean_nothing_are_named(home):
     assert rows(patch(service, miner, presetUuid=None, nonsense=1)) == {"nonsense": (None, None, "unsupported")}
 
 
-def test_a_thousand_unknown_keys_are_not_all_named(home):
-    service, (miner,) = home("2.12")
+def test_a_thousand_unknown_keys_are_not_all_named(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     many = {f"key{number}": 1 for number in range(1000)}
     assert len(patch(service, miner, info=many).get_json()["details"]) == 256
     assert len(rows(patch(service, miner, info={**many, "temptarget": 58}))) == 257
@@ -408,8 +410,8 @@ def test_a_thousand_unknown_keys_are_not_all_named(home):
 
 
 class TestPoolsAsAList:
-    def test_one_in_use_goes_by_its_flat_names(self, home):
-        service, (miner,) = home("2.15")
+    def test_one_in_use_goes_by_its_flat_names(self, live_testbed):
+        service, (miner,) = live_testbed("2.15")
         pools = [{"id": 0, **NEW_POOL}]
         changed = rows(patch(service, miner, info={"pools": pools}))
         assert miner.writes == [_SLOT]
@@ -418,8 +420,8 @@ class TestPoolsAsAList:
         assert service.runtime.intents.of(miner.mac).settings["stratumURL"] == "new.example"
         eventually(lambda: pool_of(miner.stored)["stratumPassword"] == "hunter2")
 
-    def test_the_mask_and_no_password_keep_the_one_there_is(self, home):
-        service, (miner,) = home("2.15")
+    def test_the_mask_and_no_password_keep_the_one_there_is(self, live_testbed):
+        service, (miner,) = live_testbed("2.15")
         password = pool_of(miner.stored)["stratumPassword"]
         patch(service, miner, info={"pools": [{"id": 0, "stratumPort": 1, "stratumPassword": "*****"}]})
         patch(service, miner, info={"pools": [{"id": 0, "stratumPort": 2}]})
@@ -427,8 +429,8 @@ class TestPoolsAsAList:
         eventually(lambda: pool_of(miner.stored)["stratumPort"] == 2)
         assert pool_of(miner.stored)["stratumPassword"] == password
 
-    def test_a_new_one_is_made_used_and_put_back(self, home):
-        service, (miner,) = home("2.15")
+    def test_a_new_one_is_made_used_and_put_back(self, live_testbed):
+        service, (miner,) = live_testbed("2.15")
         pool = {"id": 3, "stratumURL": "three.example", "stratumPort": 3333, "stratumUser": "u"}
         changed = rows(patch(service, miner, info={"pools": [pool]}))
         assert changed["pools[3].stratumURL"] == ("three.example", "three.example", "pending_restart")
@@ -445,8 +447,8 @@ class TestPoolsAsAList:
         assert first.status_code == 400
         assert "did not report it" in first.get_json()["details"]["pools[3].stratumURL"][0]
 
-    def test_a_new_one_and_its_use_go_in_one_request(self, home):
-        service, (miner,) = home("2.15")
+    def test_a_new_one_and_its_use_go_in_one_request(self, live_testbed):
+        service, (miner,) = live_testbed("2.15")
         pool = {"id": 3, "stratumURL": "three.example", "stratumPort": 3333, "stratumUser": "u"}
         assert patch(service, miner, info={"primaryPoolIndex": 3}).status_code == 400
         changed = rows(patch(service, miner, info={"pools": [pool], "primaryPoolIndex": 3}))
@@ -475,23 +477,23 @@ class TestPoolsAsAList:
             ([{"id": 5, "stratumURL": "five.example"}], "pools[5].stratumPort"),
         ],
     )
-    def test_one_that_is_wrong_is_a_400_and_nothing_is_written(self, home, pools, key):
-        service, (miner,) = home("2.15")
+    def test_one_that_is_wrong_is_a_400_and_nothing_is_written(self, live_testbed, pools, key):
+        service, (miner,) = live_testbed("2.15")
         response = patch(service, miner, info={"pools": pools, "temptarget": 58})
         assert response.status_code == 400
         assert key in response.get_json()["details"]
         assert not miner.writes
 
-    def test_what_is_asked_for_twice_has_to_be_the_same(self, home):
-        service, (miner,) = home("2.15")
+    def test_what_is_asked_for_twice_has_to_be_the_same(self, live_testbed):
+        service, (miner,) = live_testbed("2.15")
         pool = {"id": 0, "stratumURL": "new.example"}
         twice = patch(service, miner, info={"pools": [pool], "stratumURL": "other.example"})
         assert (twice.status_code, list(twice.get_json()["details"])) == (400, ["stratumURL"])
         assert rows(patch(service, miner, info={"pools": [pool], "stratumURL": "new.example"}))["stratumURL"][2]
         assert len(patches(miner)) == 1
 
-    def test_a_whole_device_object_may_be_edited_in_either_place(self, home):
-        service, (miner,) = home("2.15")
+    def test_a_whole_device_object_may_be_edited_in_either_place(self, live_testbed):
+        service, (miner,) = live_testbed("2.15")
         pools = service.device(miner.mac)["info"]["pools"]
         edited = [{**pools[0], "stratumPort": 1}, *pools[1:]]
         assert rows(save(service, miner, pools=edited)) == {"stratumPort": (1, 1, "pending_restart")}
@@ -505,29 +507,29 @@ class TestPoolsAsAList:
         }
         assert rows(save(service, miner)) == {}
 
-    def test_the_answer_has_the_pool_in_both_places(self, home):
-        service, (miner,) = home("2.15")
+    def test_the_answer_has_the_pool_in_both_places(self, live_testbed):
+        service, (miner,) = live_testbed("2.15")
         info = patch(service, miner, info={"stratumPort": 7}).get_json()["data"]["info"]
         assert (info["stratumPort"], info["pools"][0]["stratumPort"], len(info["pools"])) == (7, 7, 2)
 
     @pytest.mark.parametrize("generation", ["2.4", "2.12", "nerd1.1"])
-    def test_firmware_without_slots_says_so(self, home, generation):
-        service, (miner,) = home(generation)
+    def test_firmware_without_slots_says_so(self, live_testbed, generation):
+        service, (miner,) = live_testbed(generation)
         pools = [{"id": 0, "stratumURL": "new.example"}]
         response = patch(service, miner, info={"pools": pools})
         assert (response.status_code, list(response.get_json()["details"])) == (400, ["pools"])
         beside = rows(patch(service, miner, info={"pools": pools, "stratumPort": 1}))
         assert (beside["pools"], beside["stratumPort"][0]) == ((None, None, "unsupported"), 1)
 
-    def test_a_member_that_no_pool_has_is_named(self, home):
-        service, (miner,) = home("2.15")
+    def test_a_member_that_no_pool_has_is_named(self, live_testbed):
+        service, (miner,) = live_testbed("2.15")
         pools = [{"id": 0, "stratumV2RequireAuth": False, "color": "red"}]
         response = patch(service, miner, info={"pools": pools})
         assert (response.status_code, list(response.get_json()["details"])) == (400, ["pools[0].color"])
 
 
-def test_another_devices_object_is_refused(home):
-    service, (one, other) = home("2.12", "2.12")
+def test_another_devices_object_is_refused(live_testbed):
+    service, (one, other) = live_testbed("2.12", "2.12")
     response = service.client.patch(f"/devices/{one.mac}/system", json=service.device(other.mac))
     assert (response.status_code, list(response.get_json()["details"])) == (400, ["mac"])
     assert (
@@ -539,8 +541,8 @@ def test_another_devices_object_is_refused(home):
 
 
 @pytest.mark.parametrize("mac", ["x", "", "02:00:5e", "02:00:5e:00:00:zz"])
-def test_an_object_whose_mac_is_none_is_refused_in_a_sentence(home, mac):
-    service, (miner,) = home("2.12", auto_listen=False)
+def test_an_object_whose_mac_is_none_is_refused_in_a_sentence(live_testbed, mac):
+    service, (miner,) = live_testbed("2.12", auto_listen=False)
     response = service.client.patch(f"/devices/{miner.mac}/system", json={"mac": mac, "info": {"frequency": 400}})
     assert (response.status_code, response.get_json()["details"]) == (400, {"mac": ["Not a MAC address."]})
     assert not miner.requests
@@ -551,8 +553,8 @@ def test_unknown_devices_and_devices_without_an_address(service):
     assert service.client.patch("/devices/nonsense/system", json={"info": {}}).status_code == 404
 
 
-def test_nothing_asked_is_nothing_done_even_of_a_dead_miner(home):
-    service, (miner,) = home("2.12")
+def test_nothing_asked_is_nothing_done_even_of_a_dead_miner(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     miner.power_off()
     for body in ({}, {"restart": True}, {"presetUuid": None}, {"info": {}}):
         response = patch(service, miner, **body)
@@ -571,8 +573,8 @@ def test_nothing_asked_is_nothing_done_even_of_a_dead_miner(home):
         ("html", {"method": "GET"}, 502),
     ],
 )
-def test_what_the_miner_does_instead_becomes_a_sentence(home, fault, options, status):
-    service, (miner,) = home("2.12")
+def test_what_the_miner_does_instead_becomes_a_sentence(live_testbed, fault, options, status):
+    service, (miner,) = live_testbed("2.12")
     if fault == "refuse":
         miner.power_off()
     else:
@@ -585,15 +587,15 @@ def test_what_the_miner_does_instead_becomes_a_sentence(home, fault, options, st
     assert miner.stored["frequency"] == 525
 
 
-def test_a_one_time_code_is_asked_for_in_words(home):
-    service, (miner,) = home({"generation": "nerd", "otp": True})
+def test_a_one_time_code_is_asked_for_in_words(live_testbed):
+    service, (miner,) = live_testbed({"generation": "nerd", "otp": True})
     response = patch(service, miner, info={"frequency": 500})
     assert response.status_code == 401
     assert "one-time code" in response.get_json()["error"]
     assert [entry["outcome"] for entry in service.ok(service.client.get(f"/devices/{miner.mac}/journal"))] == ["failed"]
 
 
-def test_a_400_of_the_miner_says_so_and_quotes_it_without_the_password(home):
+def test_a_400_of_the_miner_says_so_and_quotes_it_without_the_password(live_testbed):
     """Its own slot holds what it would not take back, so the whole of the pool is refused."""
     odd = {
         0: {
@@ -614,7 +616,7 @@ def test_a_400_of_the_miner_says_so_and_quotes_it_without_the_password(home):
         "stratumV2AuthorityPubkey": "",
         "stratumV2RequireAuth": False,
     }
-    service, (miner,) = home(
+    service, (miner,) = live_testbed(
         {
             "generation": "2.15",
             "settings": {"pools": {0: {**full, **odd[0]}}, "primaryPoolIndex": 0, "secondaryPoolIndex": 1},
@@ -628,15 +630,15 @@ def test_a_400_of_the_miner_says_so_and_quotes_it_without_the_password(home):
 
 
 @pytest.mark.parametrize("fault", ["reset", "short"])
-def test_a_write_whose_answer_is_lost_is_settled_by_reading(home, fault):
-    service, (miner,) = home("2.12")
+def test_a_write_whose_answer_is_lost_is_settled_by_reading(live_testbed, fault):
+    service, (miner,) = live_testbed("2.12")
     miner.set_fault(fault, method="PATCH")
     assert rows(patch(service, miner, info={"frequency": 400})) == {"frequency": (400, 400, "applied")}
     assert len(patches(miner)) == 1
 
 
-def test_a_write_that_never_arrived_is_an_error_and_in_doubt(home):
-    service, (miner,) = home("2.12")
+def test_a_write_that_never_arrived_is_an_error_and_in_doubt(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     miner.set_fault("not_http", method="PATCH")
     assert patch(service, miner, info={"frequency": 400}).status_code == 502
     miner.set_fault("hang", method="PATCH")
@@ -649,7 +651,7 @@ def test_a_write_that_never_arrived_is_an_error_and_in_doubt(home):
     assert service.runtime.intents.of(miner.mac).settings == {}
 
 
-def test_a_queue_that_is_slow_is_waited_for_but_not_for_ever(home, make_fleet, make_service):
+def test_a_queue_that_is_slow_is_waited_for_but_not_for_ever(live_testbed, make_fleet, make_service):
     slow = make_fleet({"generation": "2.12"}, timings=Timings(queue=1.2, mining=0.0, boot=0.3))
     service = make_service(slow)
     service.imprint(*slow)
@@ -669,8 +671,8 @@ def test_a_queue_that_is_slow_is_waited_for_but_not_for_ever(home, make_fleet, m
     assert response.get_json()["details"] == {"frequency": ["The miner kept 525"]}
 
 
-def test_two_writes_at_once_are_one_after_the_other(home):
-    service, (miner,) = home("2.12")
+def test_two_writes_at_once_are_one_after_the_other(live_testbed):
+    service, (miner,) = live_testbed("2.12")
     both = [gevent.spawn(patch, service, miner, info={"frequency": value}) for value in (400, 490)]
     gevent.joinall(both)
     assert [each.value.status_code for each in both] == [200, 200]
@@ -678,8 +680,8 @@ def test_two_writes_at_once_are_one_after_the_other(home):
     assert [body["frequency"] for body in patches(miner)] == [400, 490]
 
 
-def test_the_overheat_latch_is_cleared_by_name_and_not_by_saving(home):
-    service, (miner,) = home("2.4")
+def test_the_overheat_latch_is_cleared_by_name_and_not_by_saving(live_testbed):
+    service, (miner,) = live_testbed("2.4")
     before = service.device(miner.mac)
     miner.set_fault("overheat")
     eventually(lambda: miner.stored["overheat_mode"] == 1 and miner.powered)
@@ -694,8 +696,8 @@ def test_the_overheat_latch_is_cleared_by_name_and_not_by_saving(home):
     ] == (0, 0, "applied")
 
 
-def test_a_listening_browser_hears_of_the_change_at_once(home):
-    service, (miner,) = home("2.12", poll_interval=4.0)
+def test_a_listening_browser_hears_of_the_change_at_once(live_testbed):
+    service, (miner,) = live_testbed("2.12", poll_interval=4.0)
     heard = service.observed(miner.mac)
     patch(service, miner, info={"frequency": 400})
     assert service.observed(miner.mac) == heard + 1
@@ -746,9 +748,11 @@ _KEYS = st.sampled_from(
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12", "2.15", "nerd1.0.36"])
-def test_nothing_outside_the_list_and_the_limits_ever_arrives(home, generation):
+def test_nothing_outside_the_list_and_the_limits_ever_arrives(live_testbed, generation):
     """Over HTTP, with every value that JSON can hold; the oracle is the miner's own store."""
-    service, (miner,) = home({"generation": generation, "board": "601" if "nerd" not in generation else "nerdqaxe+"})
+    service, (miner,) = live_testbed(
+        {"generation": generation, "board": "601" if "nerd" not in generation else "nerdqaxe+"}
+    )
     chip = miner.board.chip
     wifi = {key: miner.stored[key] for key in ("ssid", "wifiPass", "useCustomWWW")}
 

@@ -32,8 +32,8 @@ def chromium(folder: Path, *arguments: str) -> str:
 
 
 def test_page_shows_the_fleet_and_no_hostname_takes_it_over(service: Service, miners: Miners, tmp_path: Path) -> None:
-    hostile = next(each["mac"] for each in miners.all() if each["generation"] == "2.12")
-    miners.tell(hostile, "fault", fault="hostname", hostname=HOSTILE)
+    hostile_miner = next(each["mac"] for each in miners.all() if each["generation"] == "2.12")
+    miners.tell(hostile_miner, "fault", fault="hostname", hostname=HOSTILE)
     wait_for("the hostile name", lambda: "onerror" in requests.get(f"{service.url}/", timeout=5).text, 10)
 
     document = chromium(tmp_path, "--dump-dom", f"{service.url}/")

@@ -46,7 +46,7 @@ class HostileSite:
 
 
 @pytest.fixture
-def hostile() -> Iterator[HostileSite]:
+def hostile_page() -> Iterator[HostileSite]:
     site = HostileSite()
     yield site
     site.stop()
@@ -60,7 +60,7 @@ def browser(run: Callable[..., Process], tmp_path: Path) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def home(miners: Miners, start: Callable[..., Service]) -> Callable[..., Service]:
+def live_testbed(miners: Miners, start: Callable[..., Service]) -> Callable[..., Service]:
     """All imprinted and online, with these settings."""
 
     def build(**settings: Any) -> Service:
@@ -85,13 +85,13 @@ def written(miner: dict[str, Any]) -> dict[str, int]:
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "pluto"])
 def test_a_page_of_another_site_reads_and_changes_nothing(
-    home: Callable[..., Service], miners: Miners, browser: Browser, hostile: HostileSite, address: str
+    live_testbed: Callable[..., Service], miners: Miners, browser: Browser, hostile_page: HostileSite, address: str
 ) -> None:
     """At an address where the browser says `Sec-Fetch-Site`, and at one on a LAN where it does not."""
-    service = home()
+    service = live_testbed()
     before = state(service, miners)
     mac = service.devices()[0]["mac"]
-    browser.open(f"http://evil.example:{hostile.port}/")
+    browser.open(f"http://evil.example:{hostile_page.port}/")
     names = "Object.keys(window).filter(name => !/^(frame.*|[0-9]+)$/.test(name)).length"
     known = browser.evaluate(names)
     told = browser.evaluate(f"attempt('http://{address}:{service.port}', '{mac}')")
@@ -104,12 +104,12 @@ def test_a_page_of_another_site_reads_and_changes_nothing(
 
 
 def test_the_same_page_may_when_its_origin_is_listed(
-    home: Callable[..., Service], miners: Miners, browser: Browser, hostile: HostileSite
+    live_testbed: Callable[..., Service], miners: Miners, browser: Browser, hostile_page: HostileSite
 ) -> None:
     """So that the attempts above are known to be real ones."""
-    service = home(ALLOWED_ORIGINS=f"http://friend.example:{hostile.port}")
+    service = live_testbed(ALLOWED_ORIGINS=f"http://friend.example:{hostile_page.port}")
     mac = service.devices()[0]["mac"]
-    browser.open(f"http://friend.example:{hostile.port}/")
+    browser.open(f"http://friend.example:{hostile_page.port}/")
     told = browser.evaluate(f"attempt('http://127.0.0.1:{service.port}', '{mac}')")
     assert told["fetch cors GET"].startswith("read 200")
     assert told["fetch cors JSON"].startswith("read 200")
@@ -121,10 +121,10 @@ def test_the_same_page_may_when_its_origin_is_listed(
 
 
 def test_a_name_that_was_rebound_to_us_is_not_ours(
-    home: Callable[..., Service], miners: Miners, browser: Browser
+    live_testbed: Callable[..., Service], miners: Miners, browser: Browser
 ) -> None:
     """The browser takes the page for one of the same origin: it says no Origin for a read, and its own for a write."""
-    service = home()
+    service = live_testbed()
     before = state(service, miners)
     mac = service.devices()[0]["mac"]
     browser.open(f"http://rebind.example:{service.port}/")
@@ -160,10 +160,10 @@ QUOTED = """" onmouseover="document.title='taken over'" x=\""""
 
 @pytest.mark.parametrize("settings", [{}, {"API_TOKEN": CONTROL}], ids=["open", "with a token"])
 def test_home_assistant_cve_2025_62172_a_hostile_name_is_hovered_and_runs_nothing(
-    home: Callable[..., Service], miners: Miners, browser: Browser, settings: dict[str, str]
+    live_testbed: Callable[..., Service], miners: Miners, browser: Browser, settings: dict[str, str]
 ) -> None:
     """CVE-2026-33044 and CVE-2026-91130 as well: a device's name in a chart's tooltip."""
-    service = home(**settings)
+    service = live_testbed(**settings)
     one, other, *_ = (each["mac"] for each in miners.all() if each["generation"] == "2.12")
     miners.tell(one, "fault", fault="hostname", hostname=HOSTILE)
     service.call("PATCH", f"/devices/imprint/{one}", {"device": {"notes": HOSTILE, "type": HOSTILE}})
@@ -193,9 +193,9 @@ def shows(browser: Browser, text: str) -> None:
 
 
 def test_a_person_signs_in_at_the_page_behind_a_prefix(
-    home: Callable[..., Service], browser: Browser, run: Callable[..., Process], tmp_path: Path
+    live_testbed: Callable[..., Service], browser: Browser, run: Callable[..., Process], tmp_path: Path
 ) -> None:
-    service = home(API_TOKEN=CONTROL)
+    service = live_testbed(API_TOKEN=CONTROL)
     proxy = nginx(run, tmp_path, service.url)
     browser.open(f"{proxy}/api/")
     assert "Miner" not in browser.evaluate("document.body.innerText")

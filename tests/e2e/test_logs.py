@@ -77,7 +77,7 @@ def value_in(text: str, name: str) -> float:
 
 
 @pytest.fixture
-def house(tmp_path: Path, stack: ExitStack, start: Callable[..., Service]) -> tuple[Service, Miners, list[str]]:
+def testbed(tmp_path: Path, stack: ExitStack, start: Callable[..., Service]) -> tuple[Service, Miners, list[str]]:
     miners = Miners(tmp_path, MINERS, RATE)
     stack.callback(miners.stop)
     miners.wait_until_ready()
@@ -99,12 +99,12 @@ def in_order_and_complete(lines: list[dict[str, Any]], miner_said: list[Line]) -
 
 @pytest.mark.timeout(300)
 def test_every_line_of_fifty_miners_once_and_in_order(
-    house: tuple[Service, Miners, list[str]],
+    testbed: tuple[Service, Miners, list[str]],
     node: Callable[..., Process],
     run: Callable[..., Process],
     record_property: Callable[[str, Any], None],
 ) -> None:
-    service, miners, macs = house
+    service, miners, macs = testbed
     (worker,) = service.workers()
     assert sample(service, "pluto_log_readers") == 0
 

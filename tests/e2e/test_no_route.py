@@ -17,7 +17,7 @@ from ipaddress import IPv4Network
 from pathlib import Path
 
 from fakes import FakeClock
-from house import Service
+from testbed import Service
 
 from app.models import Device
 from app.settings import Settings

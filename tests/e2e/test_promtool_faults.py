@@ -4,8 +4,8 @@ import json
 import subprocess
 
 import pytest
-from hostile import RawMiner
-from mutation import BODIES, scrambled
+from answer_mutations import BODIES, scrambled
+from hostile_miner import RawMiner
 
 from app.models import Device
 

@@ -13,7 +13,7 @@ from pathlib import Path  # noqa: E402
 sys.path[:0] = [str(Path(__file__).parent.parent.parent), str(Path(__file__).parent.parent)]
 
 from fakes import eventually  # noqa: E402
-from house import LOOPBACK, Service  # noqa: E402
+from testbed import LOOPBACK, Service  # noqa: E402
 
 from app.settings import Settings  # noqa: E402
 

@@ -12,8 +12,8 @@ from typing import Any
 import gevent
 import pytest
 from fakes import free_port
-from house import Service
 from soak import times
+from testbed import Service
 
 from app.events import DeviceObserved
 from simulator import Fleet, Timings, make_specs

@@ -35,10 +35,10 @@ def seen() -> Iterator[Counter[int]]:
 
 @pytest.fixture
 def tell(
-    home: Callable[..., Any], serve: Callable[..., str], seen: Counter[int], capfd: pytest.CaptureFixture[str]
+    live_testbed: Callable[..., Any], serve: Callable[..., str], seen: Counter[int], capfd: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[[bytes], None]]:
     """Sends bytes over a connection of their own and judges what comes back."""
-    service, _ = home("2.12", writes_per_second=10_000)
+    service, _ = live_testbed("2.12", writes_per_second=10_000)
     logging.getLogger("engineio.server").handlers.clear()  # its own writes to a stderr that pytest has closed
     url = serve(service)
     host, port = url.removeprefix("http://").split(":")

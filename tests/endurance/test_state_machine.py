@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 from fakes import FakeClock, free_port
-from house import HOUSE, LOOPBACK, Service
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from soak import FACTOR, times
+from testbed import LOOPBACK, MINER_NETWORK, Service
 
 from app.settings import Settings
 from simulator import Fleet, MinerSpec, Timings, mac_of
@@ -60,7 +60,7 @@ class Life(RuleBasedStateMachine):
 
     def _spec(self, number: int, kind: str) -> MinerSpec:
         board = "204" if kind == "2.4" else "601"
-        where = str(HOUSE[number + 1]), self.port
+        where = str(MINER_NETWORK[number + 1]), self.port
         return MinerSpec(kind, board, f"miner-{number}", mac_of(number + 1), where, log_rate=0.0)
 
     def _begin(self) -> Service:
@@ -68,7 +68,7 @@ class Life(RuleBasedStateMachine):
         given = Settings(
             data_dir=self.data,
             allowed_device_networks=LOOPBACK,
-            discovery_subnets=(HOUSE,),
+            discovery_subnets=(MINER_NETWORK,),
             discovery_ports=(self.port,),
             neighbour_table=self.folder / "arp",
             mdns=False,
@@ -172,7 +172,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(which=WHICH, to=st.integers(8, 20), rounds=ROUNDS)
     def move(self, which: int, to: int, rounds: int) -> None:
-        where = str(HOUSE[to])
+        where = str(MINER_NETWORK[to])
         if self.fleet[which].powered and all(miner.door.address[0] != where for miner in self.fleet):
             self.fleet[which].move((where, self.port))
             self._happened("moved", rounds)

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from soak import times
-from store_tools import DAMAGES, LISTS, damaged, make_past
+from store_helpers import DAMAGES, LISTS, damaged, make_past
 
 from app.clock import Clock
 from app.errors import StoreBeyondRepair

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.services.dashboards.agenda import LOOKS_PER_SECOND, RECHECK_SECONDS, Agenda
+from app.services.dashboards.due_queue import LOOKS_PER_SECOND, RECHECK_SECONDS, Agenda
 
 
 @pytest.fixture

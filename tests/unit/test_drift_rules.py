@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.clock import Moment
-from app.services.drift_rules import (
+from app.services.configuration.drift_rules import (
     FACTORY,
     FACTORY_BY_CHIP,
     OWN_CHANGE_SECONDS,

@@ -1,6 +1,6 @@
 """The restarts of all jobs together."""
 
-from app.services.jobs.budget import RestartBudget
+from app.services.jobs.restart_budget import RestartBudget
 
 
 def test_so_many_in_a_minute_and_no_more(clock):

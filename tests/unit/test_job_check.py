@@ -6,7 +6,7 @@ import pytest
 
 from app.clock import Moment
 from app.models import Reading
-from app.services.jobs.check import Health, baseline, booted_since, capture, judge
+from app.services.jobs.health_check import Health, baseline, booted_since, capture, judge
 from app.services.jobs.model import Captured
 
 BEFORE = Captured({"frequency": 500, "coreVoltage": 1150}, hashrate=1000.0, power=20.0)

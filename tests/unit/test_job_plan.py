@@ -7,7 +7,7 @@ import pytest
 from app.errors import Invalid
 from app.miners.settings import SETTINGS, Change
 from app.models import Device
-from app.services.fleet import Tracked
+from app.services.devices.fleet import Tracked
 from app.services.jobs.model import Action, Captured, Job, Request, Step, StepState
 from app.services.jobs.plan import in_waves, rows, select, to_put_back, too_many_failed, validate
 

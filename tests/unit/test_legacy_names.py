@@ -10,10 +10,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from app.miners.telemetry import MEASURES
 from app.models import Device
-from app.services.exposition import family, label, labels, legacy_name, number
-from app.services.families import BY_LABEL, OVERVIEW
-from app.services.fleet import Tracked
-from app.services.legacy_names import LEGACY, LegacyNames
+from app.services.devices.fleet import Tracked
+from app.services.metrics.families import BY_LABEL, OVERVIEW
+from app.services.metrics.legacy_names import LEGACY, LegacyNames
+from app.services.metrics.text_format import family, label, labels, legacy_name, number
 from simulator import mac_of
 
 RESERVED = {*OVERVIEW, *BY_LABEL, *(f"pluto_device_{measure.key}" for measure in MEASURES)}

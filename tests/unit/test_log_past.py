@@ -3,7 +3,7 @@
 import pytest
 
 from app.miners.log_lines import parse
-from app.services.logs.past import RESTART_MARK, ages, missing_from, this_boot
+from app.services.logs.backfill import RESTART_MARK, ages, missing_from, this_boot
 
 
 def lines(*stamps):

@@ -50,7 +50,11 @@ def test_what_a_line_holds():
     ],
 )
 def test_nothing_said_breaks_or_forges_a_line(hostile):
-    text = line("hostname is %s", hostile, extra={"hostname": hostile, "list": [hostile], "error": ValueError(hostile)})
+    text = line(
+        "hostname is %s",
+        hostile,
+        extra={"hostname": hostile, "list": [hostile], "error": ValueError(hostile)},
+    )
     assert "\n" not in text
     assert "\r" not in text
     assert "\x1b" not in text

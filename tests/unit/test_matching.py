@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models import Found
-from app.services.matching import Partial, Query, matches
+from app.services.discovery.filters import Partial, Query, matches
 
 MAC = "02:00:5e:00:1a:2b"
 MINER = Found(MAC, "192.168.1.15", {"hostname": "bitaxe-Garage"})

@@ -13,7 +13,7 @@ from floods import flood_client, probed_loop
 from gevent.queue import Empty, Queue
 
 from app.miners.address import Address
-from app.services.mdns import MdnsBrowser
+from app.services.discovery.mdns import MdnsBrowser
 
 # Reads commands: `announce <ip> <port>` (first, or changed), `again`, `other <port>` (a web server, no miner), `bye`;
 # and single records: `pointer <name>` and its goodbye `unpoint <name>`, `lease <ip>`.
@@ -214,7 +214,7 @@ def test_where_it_cannot_start_there_is_one_line_and_no_harm(caplog, heard):
         gevent.sleep(0.2)
         browser.start()
         gevent.sleep(0.2)
-    assert [record.name for record in caplog.records] == ["app.services.mdns"]
+    assert [record.name for record in caplog.records] == ["app.services.discovery.mdns"]
     browser.stop()
     gc.collect()
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from app.clock import Clock
-from app.services.neighbours import NeighbourTable, parse_neighbours
+from app.services.discovery.neighbours import NeighbourTable, parse_neighbours
 
 HEADER = "IP address       HW type     Flags       HW address            Mask     Device\n"
 TABLE = (

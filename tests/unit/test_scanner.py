@@ -17,7 +17,7 @@ from app.errors import DeviceUnreachable
 from app.miners.address import Address, AddressRule
 from app.miners.client import Miners
 from app.models import Reading
-from app.services.scanner import Scanner, size, targets
+from app.services.discovery.scanner import Scanner, size, targets
 
 LOOPBACK = AddressRule([Net("127.0.0.0/8")], range(1024, 65536))
 SUBNET = Net("127.61.1.0/24")

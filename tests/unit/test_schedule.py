@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.models import Observation, Status
-from app.services.schedule import next_slot, pause, phase, soon
+from app.services.devices.schedule import next_slot, pause, phase, soon
 from simulator import mac_of
 
 intervals = st.floats(0.3, 3600)

@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 import pytest
 from ifaddr import IP, Adapter
 
-from app.services.subnets import around, default_subnets, own_addresses
+from app.services.discovery.subnets import around, default_subnets, own_addresses
 
 
 def adapter(name, *addresses):

@@ -14,7 +14,7 @@ from app.miners.address import Address
 from app.miners.dialects import serves_one_log_reader
 from app.miners.log_lines import LineAssembler, LogLine, rebooted
 from app.miners.log_stream import LogStream
-from app.services.fleet import Fleet, Tracked
+from app.services.devices.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.policy import LogPolicy, Rest, State, rest_after
 from app.throttle import throttled

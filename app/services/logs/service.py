@@ -10,11 +10,11 @@ import gevent
 from gevent.event import Event
 
 from app.clock import Clock
-from app.services.fleet import Tracked
+from app.services.devices.fleet import Tracked
+from app.services.logs.backfill import PastLogs
 from app.services.logs.cursor import Cursor
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.hub import LogHub
-from app.services.logs.past import PastLogs
 from app.services.logs.policy import State
 from app.services.logs.ring import MAX_LINES, Entry
 from app.services.logs.text import Wanted, as_text, chosen, lost_text

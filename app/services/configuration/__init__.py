@@ -1,0 +1,1 @@
+"""Settings of miners: writes, journal, presets, desired state, drift and its repair."""

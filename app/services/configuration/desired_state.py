@@ -1,0 +1,81 @@
+"""What a device should run: the settings that this service wrote to it. What it does run is compared with that at each
+poll."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gevent.lock import RLock
+
+from app.events import DeviceDeleted
+from app.store.documents import Documents
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """`settings`: value by key, without secrets. `preset_uuid` and `preset_updated_at`: the preset last applied, in the
+    state in which it was; a password is written again only when one of the two differs."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    preset_uuid: str | None = None
+    preset_updated_at: str | None = None
+
+
+class Intents:
+    """Owns the intent of each device, in memory and on disk."""
+
+    def __init__(self, documents: Documents) -> None:
+        self._documents = documents
+        self._intents: dict[str, Intent] = {}
+        self._writing = RLock()
+
+    def load(self) -> None:
+        self._intents = {mac: _from_record(record) for mac, record in self._documents.all()}
+
+    def of(self, mac: str) -> Intent:
+        """Empty for a device that was never written to."""
+        return self._intents.get(mac, Intent())
+
+    def wrote(self, mac: str, settings: Mapping[str, Any]) -> None:
+        """These settings were written; they join what was written before."""
+        with self._writing:
+            self._keep(mac, replace(self.of(mac), settings={**self.of(mac).settings, **settings}))
+
+    def applied_preset(self, mac: str, uuid: str | None, updated_at: str | None) -> None:
+        with self._writing:
+            self._keep(mac, replace(self.of(mac), preset_uuid=uuid, preset_updated_at=updated_at))
+
+    def drop(self, mac: str, keys: list[str]) -> None:
+        """These settings are no longer the service's business."""
+        with self._writing:
+            kept = {key: value for key, value in self.of(mac).settings.items() if key not in keys}
+            self._keep(mac, replace(self.of(mac), settings=kept))
+
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        with self._writing:
+            self._intents.pop(event.mac, None)
+
+    def _keep(self, mac: str, intent: Intent) -> None:
+        if intent != self.of(mac):
+            self._documents.put(mac, _to_record(intent))
+            self._intents[mac] = intent
+
+
+def _to_record(intent: Intent) -> dict[str, Any]:
+    return {
+        "settings": dict(intent.settings),
+        "presetUuid": intent.preset_uuid,
+        "presetUpdatedAt": intent.preset_updated_at,
+    }
+
+
+def _from_record(record: Mapping[str, Any]) -> Intent:
+    settings, uuid, updated_at = (record.get(name) for name in ("settings", "presetUuid", "presetUpdatedAt"))
+    values = settings.items() if isinstance(settings, dict) else ()
+    return Intent(
+        {key: value for key, value in values if isinstance(value, str | int | float)},
+        uuid if isinstance(uuid, str) else None,
+        updated_at if isinstance(updated_at, str) else None,
+    )

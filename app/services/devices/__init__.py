@@ -1,0 +1,1 @@
+"""Registered devices: registration, the fleet's state in memory, polling, relocation after an address change."""

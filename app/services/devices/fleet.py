@@ -1,0 +1,346 @@
+"""The fleet: every imprinted device, what is known of it now, and what is on disk. One owner, so that the three never
+disagree."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from gevent.lock import RLock
+
+from app.clock import Clock, iso
+from app.errors import DeviceNotFound, StoreError
+from app.miners.address import Address, address_of_record
+from app.miners.dialects import chips_of, model_of
+from app.miners.options import NO_BOARD, Board, Options, options_from_table
+from app.miners.telemetry import is_implausible_hashrate
+from app.models import UP, Device, Observation, Reading, Status, is_reboot
+from app.services.configuration.drift_rules import Drift
+from app.store.devices import DeviceRepository
+
+FLUSH_BATCH = 100
+# Clients read these without looking whether they are there, so the last known value outlives an answer without them.
+ALWAYS_SHOWN = ("power", "stratumUser")
+
+
+class Tracked:
+    """A device in memory: its record, what the last poll said, and whether it is monitored. Only the Fleet changes it.
+
+    `version` grows with every change that a client could see, so that what is derived from a device can be cached.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "address",
+        "board",
+        "conflict",
+        "device",
+        "drift",
+        "implausible_hashrates",
+        "last_known",
+        "log_warning",
+        "monitored",
+        "observation",
+        "options",
+        "restarting_until",
+        "restarts",
+        "version",
+    )
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+        self.address = address_of_record(device.ip)
+        self.observation = Observation()
+        self.monitored = False
+        self.conflict: str | None = None
+        self.log_warning: str | None = None
+        self.drift: tuple[Drift, ...] | None = None
+        self.options: Options | None = None
+        self.board = NO_BOARD
+        self.implausible_hashrates = 0
+        self.last_known: dict[str, Any] = {}
+        self.restarts = 0
+        self.restarting_until = 0.0
+        self.version = 0
+
+    @property
+    def mac(self) -> str:
+        return self.device.mac
+
+    @property
+    def reading(self) -> Reading | None:
+        return self.observation.reading
+
+    @property
+    def info(self) -> Mapping[str, Any]:
+        """The last answer: of this process, else the one that was persisted."""
+        return self.reading.info if self.reading else self.device.info
+
+    @property
+    def hostname(self) -> str:
+        return str(self.info.get("hostname") or "")
+
+    @property
+    def up(self) -> bool:
+        """Whether its numbers count: monitored, and answering or stale."""
+        return self.monitored and self.observation.status in UP
+
+    @property
+    def status(self) -> Status:
+        return self.observation.status if self.monitored else Status.UNMONITORED
+
+    @property
+    def model(self) -> str:
+        return self.board.model or model_of(self.info)
+
+    @property
+    def chips(self) -> int | None:
+        return self.board.chips or chips_of(self.info)
+
+    @property
+    def vendor_options(self) -> Options:
+        return self.options or options_from_table(self.info)
+
+    def record(self) -> Device:
+        """The record with the last reading in it."""
+        if self.reading is None:
+            return self.device
+        seen = iso(self.reading.at)
+        return replace(
+            self.device, info=self.reading.info, last_seen=seen, updated_at=max(self.device.updated_at, seen)
+        )
+
+
+class Fleet:
+    """Changes that a user asked for are on disk before they are in memory; readings are in memory and reach the disk
+    with `flush`."""
+
+    def __init__(self, repository: DeviceRepository, clock: Clock) -> None:
+        self._repository = repository
+        self._clock = clock
+        self._tracked: dict[str, Tracked] = {}
+        self._hosts: Counter[str] = Counter()
+        self._by_address: dict[Address, str] = {}
+        self._dirty: set[str] = set()
+        self._deleting: set[str] = set()
+        self._writing = RLock()
+
+    def load(self) -> None:
+        for device in self._repository.load():
+            self._remember(device)
+
+    def __len__(self) -> int:
+        return len(self._tracked)
+
+    def all(self) -> list[Tracked]:
+        """In the order in which they were imprinted."""
+        return list(self._tracked.values())
+
+    def monitored(self) -> list[Tracked]:
+        return [tracked for tracked in self._tracked.values() if tracked.monitored]
+
+    def find(self, mac: str | None) -> Tracked | None:
+        return self._tracked.get(mac) if mac else None
+
+    def get(self, mac: str) -> Tracked:
+        """Raises DeviceNotFound."""
+        tracked = self._tracked.get(mac)
+        if tracked is None:
+            raise DeviceNotFound(mac)
+        return tracked
+
+    def at(self, address: Address) -> Tracked | None:
+        """The device whose record names this address (the latest, where two do)."""
+        return self.find(self._by_address.get(address))
+
+    def is_alone(self, address: Address) -> bool:
+        """Whether no second device shares the host, so that the neighbour table's MAC for it can only be this one's."""
+        return self._hosts[address.host] <= 1
+
+    def keep(self, devices: Iterable[Device]) -> list[Tracked]:
+        """Adds devices, or replaces the records of known ones; all or none, on disk when it returns. An iterator is
+        read under the lock, so that what it makes of present records undoes no edit."""
+        with self._writing:
+            kept = list(devices)
+            self._repository.save(kept)
+            return [self._remember(device) for device in kept]
+
+    def edit(self, mac: str, change: Callable[[Device], Device]) -> Tracked:
+        """Replaces a record by `change` of it, on disk when it returns. `updatedAt` is set. Raises DeviceNotFound."""
+        with self._writing:
+            changed = replace(change(self.get(mac).record()), updated_at=iso(self._clock.now()))
+            return self.keep([changed])[0]
+
+    def move(self, mac: str, ip: str) -> Tracked:
+        """The miner is at another address. Where that cannot be written now, it is in memory all the same, and reaches
+        the disk with `flush`: who asks at the old one reaches nobody. Raises DeviceNotFound."""
+        try:
+            return self.edit(mac, lambda device: replace(device, ip=ip))
+        except StoreError:
+            moved = self._remember(replace(self.get(mac).device, ip=ip))
+            self._dirty.add(mac)
+            return moved
+
+    def edit_where(
+        self,
+        which: Callable[[Device], bool],
+        change: Callable[[Device], Device],
+        puts: Mapping[str, Any],
+        deletes: Iterable[str],
+    ) -> None:
+        """`edit` of all that `which` fits, in one write with `puts` and `deletes` of other kinds."""
+        with self._writing:
+            now = iso(self._clock.now())
+            chosen = [tracked for tracked in self._tracked.values() if which(tracked.device)]
+            changed = [replace(change(tracked.record()), updated_at=now) for tracked in chosen]
+            self._repository.save(changed, puts, deletes)
+            for device in changed:
+                self._remember(device)
+
+    def is_registered(self, mac: str) -> bool:
+        """Return False also for a device that is being deleted."""
+        return mac in self._tracked and mac not in self._deleting
+
+    def remove(self, mac: str) -> Tracked:
+        """Delete a device and all that is stored of it, on disk when this returns. Raises DeviceNotFound."""
+        with self._writing:
+            tracked = self.get(mac)
+            self._deleting.add(mac)
+            try:
+                self._repository.delete(mac)
+            finally:
+                self._deleting.discard(mac)
+            del self._tracked[mac]
+            self._dirty.discard(mac)
+            tracked.monitored = False
+            self._forget_address(tracked)
+            return tracked
+
+    def observe(self, tracked: Tracked, observation: Observation) -> bool:
+        """Takes what a poll found. False, and nothing is taken, when the device was deleted or un-listened
+        meanwhile."""
+        if self._tracked.get(tracked.mac) is not tracked or not tracked.monitored:
+            return False
+        before, after = tracked.reading, observation.reading
+        if after is not before:
+            self._dirty.add(tracked.mac)
+            if is_reboot(before, after):
+                tracked.restarts += 1
+                tracked.restarting_until = 0.0
+            _note_known(tracked, observation.reading)
+            if after is not None and is_implausible_hashrate(after.info, tracked.board.chips):
+                tracked.implausible_hashrates += 1
+        tracked.observation = observation
+        _let_go_of_the_older(tracked)
+        tracked.version += 1
+        return True
+
+    def set_monitored(self, tracked: Tracked, monitored: bool) -> None:
+        """A device that is no longer monitored keeps its last answer, as a record, and has no state."""
+        tracked.device = tracked.record()
+        tracked.monitored = monitored
+        tracked.observation = Observation()
+        tracked.version += 1
+
+    def expect_restart(self, tracked: Tracked, until: float) -> None:
+        """It was told to restart, or seems to: that it is silent is no news before this (monotonic) moment."""
+        tracked.restarting_until = until
+
+    def set_options(self, tracked: Tracked, options: Options | None) -> None:
+        tracked.options = options
+        tracked.version += 1
+
+    def set_board(self, tracked: Tracked, board: Board) -> None:
+        """`board`: what the miner's last answer of /api/system/asic states."""
+        tracked.board = board
+        tracked.version += 1
+
+    def set_conflict(self, tracked: Tracked, conflict: str | None) -> None:
+        """`conflict`: a sentence that names who else claims its MAC or address."""
+        if tracked.conflict != conflict:
+            tracked.conflict = conflict
+            tracked.version += 1
+
+    def forget_told_mac(self, mac: str) -> None:
+        """A person says that the device need not tell its MAC any more. On disk when it returns."""
+
+        def without(info: Mapping[str, Any]) -> dict[str, Any]:
+            return {key: value for key, value in info.items() if key != "macAddr"}
+
+        with self._writing:
+            tracked = self.edit(mac, lambda device: replace(device, info=without(device.info)))
+            if tracked.reading is not None:
+                reading = replace(tracked.reading, info=without(tracked.reading.info), mac=None)
+                tracked.observation = replace(tracked.observation, reading=reading)
+
+    def set_drift(self, tracked: Tracked, drift: tuple[Drift, ...] | None) -> None:
+        """`drift`: what is not as it should be; None for a device of which nobody asked anything."""
+        if tracked.drift != drift:
+            tracked.drift = drift
+            tracked.version += 1
+
+    def set_log_warning(self, tracked: Tracked, warning: str | None) -> None:
+        """`warning`: a sentence for the user about who reads its log."""
+        if tracked.log_warning != warning:
+            tracked.log_warning = warning
+            tracked.version += 1
+
+    def overlay(self, tracked: Tracked, info: Mapping[str, Any]) -> None:
+        """Shows `info` over the last answer until the miner answers again."""
+        if tracked.reading is not None:
+            reading = replace(tracked.reading, info={**tracked.reading.info, **info})
+            tracked.observation = replace(tracked.observation, reading=reading)
+            tracked.version += 1
+
+    def refresh(self, tracked: Tracked, reading: Reading) -> None:
+        """Takes a reading that a command made, between two polls."""
+        if tracked.monitored:
+            self.observe(tracked, Observation(Status.ONLINE, reading))
+        else:
+            tracked.device = replace(tracked.device, info=reading.info)
+            tracked.version += 1
+
+    def flush(self) -> None:
+        """Writes the readings that came since the last flush. Records are composed under the same lock as edits, so
+        none is undone."""
+        while self._dirty:
+            with self._writing:
+                macs = [self._dirty.pop() for _ in range(min(FLUSH_BATCH, len(self._dirty)))]
+                present = [tracked.record() for mac in macs if (tracked := self._tracked.get(mac))]
+                try:
+                    self._repository.save_telemetry(present)
+                except Exception:
+                    self._dirty.update(macs)
+                    raise
+
+    def _remember(self, device: Device) -> Tracked:
+        tracked = self._tracked.get(device.mac)
+        if tracked is None:
+            tracked = self._tracked[device.mac] = Tracked(device)
+        else:
+            self._forget_address(tracked)
+        tracked.device, tracked.address = device, address_of_record(device.ip)
+        _note_known(tracked, device)
+        _let_go_of_the_older(tracked)
+        tracked.version += 1
+        self._hosts[tracked.address.host] += 1
+        self._by_address[tracked.address] = device.mac
+        return tracked
+
+    def _forget_address(self, tracked: Tracked) -> None:
+        self._hosts[tracked.address.host] -= 1
+        if self._by_address.get(tracked.address) == tracked.mac:
+            del self._by_address[tracked.address]
+
+
+def _note_known(tracked: Tracked, source: Device | Reading | None) -> None:
+    if source is not None:
+        tracked.last_known |= {key: value for key in ALWAYS_SHOWN if (value := source.info.get(key)) is not None}
+
+
+def _let_go_of_the_older(tracked: Tracked) -> None:
+    """Of two answers; nobody would ask for it, and it takes about 5 KB."""
+    if tracked.reading is not None and tracked.device.info:
+        tracked.device = replace(tracked.device, info={})

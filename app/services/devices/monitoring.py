@@ -1,0 +1,179 @@
+"""Which devices are watched, each by a greenlet of its own."""
+
+from __future__ import annotations
+
+import logging
+import math
+import random
+from collections.abc import Callable, Iterable
+
+import gevent
+from gevent.event import Event
+
+from app.clock import Clock
+from app.events import DeviceRemoved, EventBus
+from app.miners.address import Address
+from app.miners.client import Miner
+from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.poller import Poller
+from app.services.devices.schedule import next_slot, pause, phase, soon
+from app.services.health import Health
+from app.supervision import keep_running
+
+log = logging.getLogger(__name__)
+
+STOP_SECONDS = 1.0
+
+
+class Monitor:
+    """The loop of one device. After `stop` returns it asks, writes and publishes nothing more."""
+
+    def __init__(
+        self,
+        tracked: Tracked,
+        poller: Poller,
+        miner_at: Callable[[Address], Miner],
+        health: Health,
+        clock: Clock,
+        interval: float,
+        chance: Callable[[], float],
+    ) -> None:
+        self._tracked = tracked
+        self._poller = poller
+        self._miner_at = miner_at
+        self._health = health
+        self._clock = clock
+        self._interval = interval
+        self._chance = chance
+        self._phase = phase(tracked.mac, interval)
+        self._miner = miner_at(tracked.address)
+        self._due = 0.0
+        self._wanted = math.inf
+        self._wake = Event()
+        self._stop = Event()
+        self._greenlet: gevent.Greenlet | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self._greenlet is not None and not self._greenlet.dead
+
+    def start(self) -> None:
+        if self._greenlet is None:
+            self._due = next_slot(self._clock.monotonic(), self._phase, self._interval)
+            self._greenlet = gevent.spawn(
+                keep_running, self._run, self._clock, self._stop, self._health.monitor_crashed, mac=self._tracked.mac
+            )
+
+    def poll_by(self, moment: float) -> None:
+        """Does not wait for the slot if that comes later. A poll that is under way is followed by another."""
+        self._wanted = min(self._wanted, moment)
+        self._wake.set()
+
+    def poll_now(self) -> None:
+        self.poll_by(self._clock.monotonic())
+
+    def poll_soon(self) -> None:
+        """Somebody saw the miner, and maybe a thousand others at once: they are not all asked in the same moment."""
+        self.poll_by(self._clock.monotonic() + soon(self._phase, self._interval))
+
+    def ask_to_stop(self) -> gevent.Greenlet | None:
+        """Ends a wait or an exchange that is under way; returns the greenlet to join."""
+        self._stop.set()
+        self._wake.set()
+        self._miner.close()
+        return self._greenlet
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            woken = self._clock.wait(self._wake, min(self._due, self._wanted) - self._clock.monotonic())
+            self._wake.clear()
+            late = self._clock.monotonic() - min(self._due, self._wanted)
+            if self._stop.is_set() or (woken and late < 0):
+                continue  # to stop, or to wait for another moment
+            self._wanted = math.inf
+            self._health.late(late)
+            self._step()
+
+    def _step(self) -> None:
+        if self._miner.address != self._tracked.address:
+            self._miner.close()
+            self._miner = self._miner_at(self._tracked.address)
+        try:
+            self._poller.poll(self._tracked, self._miner)
+        except Exception:
+            log.exception("a poll went wrong in an unexpected way", extra={"mac": self._tracked.mac})
+            self._health.monitor_crashed()
+        delay = pause(self._tracked.observation, self._interval, self._chance())
+        self._due = next_slot(self._clock.monotonic() + delay - self._interval, self._phase, self._interval)
+
+
+class Monitoring:
+    """Owns the set of monitors. The set lives until the next start; it is not stored."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        poller: Poller,
+        miner_at: Callable[[Address], Miner],
+        events: EventBus,
+        health: Health,
+        clock: Clock,
+        interval: float,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self._fleet = fleet
+        self._poller = poller
+        self._miner_at = miner_at
+        self._events = events
+        self._health = health
+        self._clock = clock
+        self._interval = interval
+        self._chance = chance
+        self._monitors: dict[str, Monitor] = {}
+
+    @property
+    def healthy(self) -> bool:
+        """Every monitored device has its loop running."""
+        return all(monitor.alive for monitor in self._monitors.values())
+
+    def watch(self, devices: Iterable[Tracked]) -> None:
+        """Starts monitoring; a device that is monitored already is left as it is."""
+        for tracked in devices:
+            if tracked.mac not in self._monitors:
+                self._fleet.set_monitored(tracked, True)
+                monitor = self._monitors[tracked.mac] = Monitor(
+                    tracked, self._poller, self._miner_at, self._health, self._clock, self._interval, self._chance
+                )
+                monitor.start()
+
+    def unwatch(self, devices: Iterable[Tracked]) -> None:
+        """Stops monitoring; when it returns, nothing more is asked of these devices, written or published for them.
+        Each is announced as removed, whether it was monitored or not."""
+        gone = list(devices)
+        leaving = [tracked for tracked in gone if tracked.mac in self._monitors]
+        for tracked in leaving:
+            self._fleet.set_monitored(tracked, False)
+        _stop([self._monitors.pop(tracked.mac) for tracked in leaving])
+        remaining = [tracked.device.ip for tracked in self._fleet.monitored()]
+        for tracked in gone:
+            self._events.publish(DeviceRemoved(tracked.mac, tracked.device.ip, remaining))
+
+    def poll_now(self, mac: str) -> None:
+        if monitor := self._monitors.get(mac):
+            monitor.poll_now()
+
+    def poll_soon(self, mac: str) -> None:
+        """Within five seconds, however long the device would be left alone otherwise."""
+        if monitor := self._monitors.get(mac):
+            monitor.poll_soon()
+
+    def stop(self) -> None:
+        monitors, self._monitors = list(self._monitors.values()), {}
+        _stop(monitors)
+
+
+def _stop(monitors: list[Monitor]) -> None:
+    """All at once: a connect that is under way cannot be woken, so what does not end by itself is killed."""
+    greenlets = [greenlet for monitor in monitors if (greenlet := monitor.ask_to_stop())]
+    gevent.joinall(greenlets, timeout=STOP_SECONDS)
+    gevent.killall(greenlets)

@@ -1,0 +1,265 @@
+"""Finds devices that are not where their record says, and moves records. Nothing else moves one by itself.
+
+A sighting is only a hint, however it came about: this loop asks the new address and then the old one before it moves.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import TypeVar
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+
+from app.clock import Clock
+from app.errors import DeviceNotFound, PlutoError
+from app.events import DeviceObserved, MinerMissing, MinerSeen
+from app.miners.address import Address, address_of_record
+from app.miners.identity import OldAddress, Verdict, has_told_mac, judge_sighting
+from app.services.devices.conflicts import REVIEW_SECONDS, Conflicts
+from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.identity import DeviceIdentity
+from app.services.devices.monitoring import Monitoring
+from app.supervision import keep_running
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# Seconds before each further search for the same device. Rare in the end: a miner that is off would otherwise have its
+# neighbours asked for ever.
+SEARCH_AFTER = (60.0, 120.0, 300.0, 900.0, 3600.0)
+SCAN_EVERY_SECONDS = 60.0
+# A network of this size is scanned every minute at most, a larger one the more rarely.
+SCAN_ADDRESSES = 1024
+MAX_SIGHTINGS = 8
+JUDGED_AT_ONCE = 32
+
+
+@dataclass(slots=True)
+class Search:
+    """A device that is looked for: how often so far, and when next."""
+
+    attempts: int
+    due: float
+
+
+class Relocation:
+    """Owns the searches and the sightings that are still to be judged.
+
+    `locate` asks where a device may be, then scans the given networks; what it meets comes back as MinerSeen.
+    `subnets_for` names the networks in which a miner that left an address is looked for.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        monitoring: Monitoring,
+        conflicts: Conflicts,
+        identity: DeviceIdentity,
+        locate: Callable[[str, Sequence[IPv4Network]], Address | None],
+        subnets_for: Callable[[Address], Sequence[IPv4Network]],
+        clock: Clock,
+        crashed: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._crashed = crashed
+        self._fleet = fleet
+        self._monitoring = monitoring
+        self._conflicts = conflicts
+        self._identity = identity
+        self._locate = locate
+        self._subnets_for = subnets_for
+        self._clock = clock
+        self._searches: dict[str, Search] = {}
+        self._sightings: dict[str, dict[Address, None]] = {}
+        self._waiting: dict[str, Address] = {}
+        self._scanned: dict[IPv4Network, float] = {}
+        self._reviewed = clock.monotonic()
+        self._wake = Event()
+        self._stop = Event()
+        self._greenlet: gevent.Greenlet | None = None
+
+    def start(self) -> None:
+        self._greenlet = gevent.spawn(
+            keep_running, self._run, self._clock, self._stop, self._crashed, loop="relocation"
+        )
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._wake.set()
+        if self._greenlet is not None:
+            self._greenlet.kill()
+
+    def on_miner_seen(self, event: MinerSeen) -> None:
+        """Note a hint. It is judged in the loop, never in the caller's greenlet."""
+        tracked = self._fleet.find(event.mac)
+        if tracked is None:
+            return
+        address = address_of_record(event.address)
+        if address == tracked.address:
+            if not tracked.up:
+                self._monitoring.poll_soon(tracked.mac)
+        else:
+            self._note_sighting(tracked.mac, address)
+
+    def on_miner_missing(self, event: MinerMissing) -> None:
+        self._judge_again(event.mac)
+        if event.mac not in self._searches:
+            self._searches[event.mac] = Search(0, self._clock.monotonic())
+            self._wake.set()
+
+    def on_device_observed(self, event: DeviceObserved) -> None:
+        self._searches.pop(event.tracked.mac, None)
+        self._judge_again(event.tracked.mac)
+
+    def _judge_again(self, mac: str) -> None:
+        if address := self._waiting.pop(mac, None):
+            self._note_sighting(mac, address)
+
+    def _note_sighting(self, mac: str, address: Address) -> None:
+        noted = self._sightings.setdefault(mac, {})
+        if len(noted) < MAX_SIGHTINGS:
+            noted[address] = None
+            self._wake.set()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self._judge_sightings()
+            self._review_claims()
+            self._search()
+            self._clock.wait(self._wake, self._until_due())
+            self._wake.clear()
+
+    def _until_due(self) -> float:
+        now = self._clock.monotonic()
+        reviews = [self._reviewed + REVIEW_SECONDS] if self._conflicts.claimed_macs() else []
+        due = [*(search.due for search in self._searches.values()), *reviews]
+        return max(1.0, min((moment - now for moment in due), default=SEARCH_AFTER[-1]))
+
+    # Sightings
+
+    def _judge_sightings(self) -> None:
+        sightings, self._sightings = self._sightings, {}
+        _at_once(self._judge_each, sightings.items())
+
+    def _judge_each(self, sighting: tuple[str, Mapping[Address, None]]) -> None:
+        mac, addresses = sighting
+        for address in addresses:
+            if tracked := self._fleet.find(mac):
+                self._judge(tracked, address)
+
+    def _judge(self, tracked: Tracked, address: Address) -> None:
+        """Ask the new address before the old one: a miner that moves in between is not taken for two."""
+        before = tracked.address
+        if address == before or address in self._conflicts.claimants(tracked.mac):
+            return
+        source = self._identity.find_mac_source(tracked, address)
+        if source is None:
+            return
+        old_address = self._identity.probe_old_address(tracked)
+        if self._fleet.find(tracked.mac) is not tracked or tracked.address != before:
+            return  # deleted or moved by a person meanwhile
+        verdict = judge_sighting(
+            source,
+            old_address,
+            tracked.observation.status,
+            is_restarting=self._is_restarting(tracked),
+            is_claimed=bool(self._conflicts.claimants(tracked.mac)),
+            tells_mac=has_told_mac(tracked.info),
+        )
+        log.debug(
+            "a sighting was judged",
+            extra={"mac": tracked.mac, "address": str(address), "old_address": old_address, "outcome": verdict},
+        )
+        if verdict is Verdict.MOVE:
+            self._move(tracked, address)
+        elif verdict is Verdict.CONFLICT:
+            self._conflicts.add_claim(tracked, address)
+            self._monitoring.poll_now(tracked.mac)
+        elif verdict is Verdict.WAIT:
+            self._waiting[tracked.mac] = address
+
+    def _is_restarting(self, tracked: Tracked) -> bool:
+        return self._clock.monotonic() < tracked.restarting_until
+
+    def _move(self, tracked: Tracked, address: Address) -> None:
+        before = tracked.device.ip
+        try:
+            self._fleet.move(tracked.mac, str(address))
+        except DeviceNotFound:
+            return  # deleted while its move was being written
+        log.info("miner moved", extra={"mac": tracked.mac, "from": before, "to": str(address)})
+        self._searches.pop(tracked.mac, None)
+        self._conflicts.end_doubt(tracked)
+        self._monitoring.poll_soon(tracked.mac)
+
+    # Conflicts
+
+    def _review_claims(self) -> None:
+        if self._clock.monotonic() - self._reviewed < REVIEW_SECONDS:
+            return
+        self._reviewed = self._clock.monotonic()
+        _at_once(self._review_claim, filter(None, map(self._fleet.find, self._conflicts.claimed_macs())))
+
+    def _review_claim(self, tracked: Tracked) -> None:
+        others = [each for each in self._conflicts.claimants(tracked.mac) if each != tracked.address]
+        is_alone = not any(self._identity.find_mac_source(tracked, each) for each in others)
+        is_home = self._identity.probe_old_address(tracked) is OldAddress.DEVICE
+        self._conflicts.review_claim(tracked, is_alone=is_alone and is_home)
+
+    # Searches
+
+    def _search(self) -> None:
+        """Look first where the miner may be, which asks it alone; then scan the networks in which one is missing."""
+        now = self._clock.monotonic()
+        due = [mac for mac, search in self._searches.items() if search.due <= now]
+        for mac in due:
+            self._look(mac)
+        self._judge_sightings()
+        if lost := [tracked for mac in due if (tracked := self._still_lost(mac))]:
+            self._scan_for(lost)
+        for mac in due:
+            self._put_off(mac)
+
+    def _still_lost(self, mac: str) -> Tracked | None:
+        """Return None, and no longer look, if the device was deleted or un-listened; None if it was found."""
+        tracked = self._fleet.find(mac)
+        if tracked is None or not tracked.monitored:
+            self._searches.pop(mac, None)
+            return None
+        return tracked if mac in self._searches else None
+
+    def _scan_for(self, lost: Sequence[Tracked]) -> None:
+        """Scan, at once, every network in which one of them may be and that was not scanned a moment ago."""
+        now = self._clock.monotonic()
+        self._scanned = {subnet: until for subnet, until in self._scanned.items() if until > now}
+        wanted = dict.fromkeys(subnet for tracked in lost for subnet in self._subnets_for(tracked.address))
+        if due := [subnet for subnet in wanted if subnet not in self._scanned]:
+            self._scanned |= {
+                subnet: now + SCAN_EVERY_SECONDS * max(1.0, subnet.num_addresses / SCAN_ADDRESSES) for subnet in due
+            }
+            self._look(lost[0].mac, due)
+
+    def _look(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> None:
+        try:
+            self._locate(mac, subnets)
+        except PlutoError as error:
+            log.warning("a lost miner could not be looked for", extra={"mac": mac, "error": str(error)})
+
+    def _put_off(self, mac: str) -> None:
+        if search := self._searches.get(mac):
+            search.due = self._clock.monotonic() + SEARCH_AFTER[min(search.attempts, len(SEARCH_AFTER) - 1)]
+            search.attempts += 1
+
+
+def _at_once(act: Callable[[T], None], items: Iterable[T]) -> None:
+    """Each waits for two addresses, which may be dead; after a power cut there are hundreds."""
+    pool = Pool(JUDGED_AT_ONCE)
+    try:
+        pool.map(act, items)
+    finally:
+        pool.kill()

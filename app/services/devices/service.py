@@ -1,0 +1,165 @@
+"""What can be done with imprinted devices. Each method is one thing that a user asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from app.clock import Clock, iso
+from app.errors import DeviceBadPayload, Invalid, NothingToImprint
+from app.events import DeviceDeleted, EventBus, MinerSeen
+from app.miners.address import Address, AddressRule
+from app.miners.mac import parse_mac
+from app.miners.readings import ADDED_FIELDS
+from app.miners.redaction import redact
+from app.miners.telemetry import MEASURED_FIELDS
+from app.models import Device, Found, MacSource
+from app.services.devices.conflicts import Conflicts
+from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.monitoring import Monitoring
+
+# Not kept of what a client sends back: what we add, and what only the miner itself may say.
+_UNSTORED = ADDED_FIELDS | {"macAddr"}
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a user may change in a record. A field that is not in `fields` stays as it is."""
+
+    fields: Mapping[str, Any]
+    info: Mapping[str, Any]
+
+
+class DeviceService:
+    """Owns nothing; devices belong to the fleet and the monitoring."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        monitoring: Monitoring,
+        rule: AddressRule,
+        lookup: Callable[[list[str]], list[Found]],
+        conflicts: Conflicts,
+        events: EventBus,
+        clock: Clock,
+        *,
+        auto_listen: bool,
+    ) -> None:
+        self._fleet = fleet
+        self._monitoring = monitoring
+        self._rule = rule
+        self._lookup = lookup
+        self._conflicts = conflicts
+        self._events = events
+        self._clock = clock
+        self._auto_listen = auto_listen
+
+    def start(self) -> None:
+        """With AUTO_LISTEN every imprinted device is monitored from the start."""
+        if self._auto_listen:
+            self._monitoring.watch(self._fleet.all())
+
+    def search(self, query: str = "") -> list[Tracked]:
+        """Newest first. `query` is looked for in address, hostname, name and MAC, case-blind."""
+        devices = [tracked for tracked in self._fleet.all() if not query or _mentions(tracked, query.strip().lower())]
+        return sorted(devices, key=lambda tracked: tracked.device.created_at, reverse=True)
+
+    def get(self, mac: str) -> Tracked:
+        return self._fleet.get(mac)
+
+    def by_preset(self, preset_uuid: str) -> list[Tracked]:
+        return [tracked for tracked in self._fleet.all() if tracked.device.preset_uuid == preset_uuid]
+
+    def imprint(self, macs: Iterable[str], by_hand: Iterable[tuple[str, str]] = ()) -> list[Tracked]:
+        """Registers what discovery knows under these MACs (whole, case-blind), and devices named by hand with MAC and
+        address.
+
+        Adds only. A known device stays where its record says, unless it does not answer there and was named by hand;
+        where discovery saw it is a hint to look there. Naming a device that is in conflict ends the conflict, and the
+        address named by hand then counts. Raises NothingToImprint, AddressForbidden, Invalid.
+        """
+        wanted = list(macs)
+        named = [Found(parse_mac(mac), str(self._rule.check_given(Address.parse(ip))), {}) for mac, ip in by_hand]
+        seen = self._lookup(wanted)
+        found = {each.mac: each for each in [*seen, *named] if each.mac}
+        known = {mac: tracked.device for mac in wanted if mac not in found and (tracked := self._fleet.find(mac))}
+        if not found and not known:
+            raise NothingToImprint(wanted)
+        addresses = {each.mac: each.ip for each in named}
+        kept = self._fleet.keep(self._imprinted(each, addresses) for each in found.values()) if found else []
+        devices = [*kept, *(self._fleet.get(mac) for mac in known)]
+        for tracked in devices:
+            self._conflicts.end(tracked)
+        if self._auto_listen:
+            self._monitoring.watch(kept)
+        for each in seen:
+            if each.mac and each.source is not MacSource.CALLER:
+                self._events.publish(MinerSeen(each.mac, each.ip))
+        return devices
+
+    def _imprinted(self, found: Found, addresses: Mapping[str | None, str]) -> Device:
+        """`addresses`: those named by hand."""
+        assert found.mac  # noqa: S101
+        now = iso(self._clock.now())
+        tracked = self._fleet.find(found.mac)
+        if tracked is None:
+            return Device(found.mac, found.ip, found.type, found.info, created_at=now, updated_at=now)
+        stays = found.mac not in addresses or (tracked.up and not tracked.conflict)
+        ip = tracked.device.ip if stays else found.ip
+        kind = found.type if found.type != "unknown" else tracked.device.type
+        return replace(tracked.record(), ip=ip, type=kind, info=tracked.info or found.info, updated_at=now)
+
+    def edit(self, mac: str, edit: Edit) -> Tracked:
+        """Changes the record only. What the telemetry table knows is ignored in `info`: clients send stale readings
+        back.
+
+        `ip` moves the device by hand, unless the miner answers with its MAC where the record says. Raises
+        DeviceNotFound, Invalid.
+        """
+        tracked = self._fleet.get(mac)
+        fields = dict(edit.fields)
+        info = _editable(edit.info)
+        if "ip" in fields:
+            fields["ip"] = self._new_address(tracked, fields["ip"])
+        edited = self._fleet.edit(mac, lambda device: replace(device, **fields, info={**device.info, **info}))
+        self._fleet.overlay(edited, info)
+        if "ip" in fields:
+            self._monitoring.poll_now(mac)
+        return edited
+
+    def _new_address(self, tracked: Tracked, text: str) -> str:
+        if text == tracked.device.ip:
+            return text  # sent back whole, also where the record names no usable address
+        address = Address.parse(text)
+        if address == tracked.address or tracked.up:
+            return tracked.device.ip
+        return str(self._rule.check_given(address))
+
+    def delete(self, mac: str) -> Tracked:
+        """Forgets the record, then ends the monitoring; in this order nobody can watch it again in between. Returns the
+        device as it was."""
+        tracked = self._fleet.remove(mac)
+        self._monitoring.unwatch([tracked])
+        self._events.publish(DeviceDeleted(tracked.mac))
+        return tracked
+
+    def listen(self, macs: Iterable[str]) -> list[Tracked]:
+        """These, and only these, are monitored until the next start; MACs that are not imprinted are passed over."""
+        wanted = set(macs)
+        self._monitoring.unwatch([tracked for tracked in self._fleet.monitored() if tracked.mac not in wanted])
+        self._monitoring.watch([tracked for tracked in self._fleet.all() if tracked.mac in wanted])
+        return self._fleet.monitored()
+
+
+def _mentions(tracked: Tracked, query: str) -> bool:
+    texts = (tracked.device.ip, tracked.hostname, tracked.device.name or "", tracked.mac)
+    return any(query in text.lower() for text in texts) or query.replace("-", ":") in tracked.mac
+
+
+def _editable(info: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        known = redact(info)
+    except DeviceBadPayload:
+        raise Invalid("info is nested too deeply", {"info": ["Nested too deeply."]}) from None
+    return {key: value for key, value in known.items() if key not in MEASURED_FIELDS and key not in _UNSTORED}

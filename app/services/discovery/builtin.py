@@ -1,0 +1,123 @@
+"""Discovery by ourselves: scans, announcements, and what both have met."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from ipaddress import IPv4Network
+
+from app.clock import Clock
+from app.errors import StoreError
+from app.miners.address import NOWHERE, Address, AddressRule, address_of_record
+from app.models import Found
+from app.services.discovery.filters import Query, matches
+from app.services.discovery.mdns import MdnsBrowser
+from app.services.discovery.scanner import Scanner
+from app.services.discovery.sightings import Sightings
+from app.store.discovered import DiscoveredRepository
+
+log = logging.getLogger(__name__)
+
+ANNOUNCED_AGAIN_SECONDS = 30.0
+MAX_ANNOUNCED = 1024
+
+
+class BuiltinDiscovery:
+    """Owns the browser for announcements and the scanner's end.
+
+    `subnets` is asked at each scan, since the host's networks may change. `ttl`: seconds until a miner that was not
+    seen again is forgotten. `browse` makes the browser for a callback; None: no mDNS.
+    """
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        sightings: Sightings,
+        repository: DiscoveredRepository,
+        rule: AddressRule,
+        clock: Clock,
+        subnets: Callable[[], Sequence[IPv4Network]],
+        ports: Sequence[int],
+        ttl: float,
+        browse: Callable[[Callable[[Address], None]], MdnsBrowser] | None = None,
+    ) -> None:
+        self._scanner = scanner
+        self._sightings = sightings
+        self._repository = repository
+        self._rule = rule
+        self._clock = clock
+        self._subnets = subnets
+        self._ports = tuple(ports)
+        self._ttl = timedelta(seconds=ttl)
+        self._mdns = browse(self.announced) if browse else None
+        self._announced: dict[Address, float] = {}
+        self._began = clock.now(), clock.monotonic()
+
+    @property
+    def count(self) -> int:
+        return self._repository.count
+
+    def discover(self, address: Address | None, mac: str | None) -> list[Found]:
+        """One address, or a scan of all subnets that `mac` then filters."""
+        if address is not None:
+            return self._sightings.take(self._scanner.probe_each([address]), mac)
+        subnets = tuple(self._subnets())
+        if not subnets:
+            log.warning("this host is on no private network, there is nothing to scan: set DISCOVERY_SUBNETS")
+        found = self._sightings.take(self._scanner.scan(subnets, self._ports))
+        return [each for each in found if mac in (None, each.mac)]
+
+    def discovered(self, query: Query) -> list[Found]:
+        """Return what is not too old; what is leaves the store at the next start, not here: this serves a GET."""
+        return [found for found in self._repository.seen_since(self._oldest_shown()) if matches(found, query)]
+
+    def _oldest_shown(self) -> datetime:
+        """Return the present less the TTL. The present is at most the start plus the time elapsed since, so a clock
+        that is set ahead while the service runs hides no miner."""
+        day, seconds = self._began
+        return min(self._clock.now(), day + timedelta(seconds=self._clock.monotonic() - seconds)) - self._ttl
+
+    def _expire(self) -> None:
+        """Delete what is too old, unless that is everything: a clock that is years ahead at the start, which is soon
+        corrected, then costs no record."""
+        if self._repository.seen_since(self._oldest_shown()):
+            with suppress(StoreError):
+                self._repository.expire(self._oldest_shown())
+
+    def lookup(self, macs: Sequence[str]) -> list[Found]:
+        seen = {found.mac: found for found in self._repository.seen_since(self._oldest_shown())}
+        return [found for mac in macs if (found := seen.get(mac) or self._sightings.given(mac))]
+
+    def addresses_of(self, mac: str) -> list[Address]:
+        found = self._repository.get(mac)
+        address = address_of_record(found.ip) if found else NOWHERE
+        return [address] if address != NOWHERE else []
+
+    def forget(self, mac: str) -> None:
+        self._repository.forget(mac)
+
+    def announced(self, address: Address) -> None:
+        """Looks at a miner that announces itself, but not at each repetition. Raises AddressForbidden."""
+        self._rule.check_given(address)
+        now = self._clock.monotonic()
+        if now - self._announced.get(address, -math.inf) < ANNOUNCED_AGAIN_SECONDS:
+            return
+        if len(self._announced) >= MAX_ANNOUNCED:
+            self._announced.clear()
+        self._announced[address] = now
+        self._sightings.take(self._scanner.probe_each([address]))
+
+    def start(self) -> None:
+        """Reads what was remembered (the database is open by then) and listens for announcements. Scans nothing."""
+        self._repository.load()
+        self._expire()
+        if self._mdns:
+            self._mdns.start()
+
+    def stop(self) -> None:
+        if self._mdns:
+            self._mdns.stop()
+        self._scanner.stop()

@@ -1,0 +1,80 @@
+"""Discovery by the original's service, where one is configured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from app.clients.discovery_service import DiscoveryServiceClient
+from app.errors import DiscoveryFailed
+from app.miners.address import Address
+from app.models import Found, MacSource
+from app.services.discovery.filters import Query, matches
+from app.services.discovery.scanner import Scanner
+from app.services.discovery.sightings import Sightings, without_doubles
+
+MAX_SEEN = 4096
+
+
+class ExternalDiscovery:
+    """The service keeps the memory; this owns what it said last of each miner, in case it is down at an imprint.
+
+    Filters are sent along and applied again here: the original's compares spellings, another may ignore them.
+    """
+
+    def __init__(self, client: DiscoveryServiceClient, scanner: Scanner, sightings: Sightings) -> None:
+        self._client = client
+        self._scanner = scanner
+        self._sightings = sightings
+        self._seen: dict[str, Found] = {}
+
+    @property
+    def count(self) -> int:
+        return len(self._seen)
+
+    def discover(self, address: Address | None, mac: str | None) -> list[Found]:
+        """`mac` names the miner at `address` where neither firmware nor service does; without an address it filters."""
+        found = self._noted(self._client.discover(str(address) if address else None, mac))
+        if address is not None and mac is not None and len(found) == 1 and found[0].mac is None:
+            found = [replace(found[0], mac=mac, source=MacSource.CALLER)]
+            self._sightings.note_given(found)
+        self._sightings.announce(found)
+        return [each for each in found if address is not None or mac in (None, each.mac)]
+
+    def discovered(self, query: Query) -> list[Found]:
+        found = self._noted(self._client.discovered(query.params()))
+        return [each for each in found if matches(each, query)]
+
+    def lookup(self, macs: Sequence[str]) -> list[Found]:
+        """Asks for everything, as the service compares letter by letter. DiscoveryFailed where memory does not do."""
+        try:
+            self._noted(self._client.discovered({}))
+        except DiscoveryFailed:
+            if not all(mac in self._seen or self._sightings.given(mac) for mac in macs):
+                raise
+        return [found for mac in macs if (found := self._seen.get(mac) or self._sightings.given(mac))]
+
+    def addresses_of(self, mac: str) -> list[Address]:
+        return [Address.parse(self._seen[mac].ip)] if mac in self._seen else []
+
+    def forget(self, mac: str) -> None:
+        """The service cannot be told to forget; we do."""
+        self._seen.pop(mac, None)
+
+    def start(self) -> None:
+        """Nothing runs in the background here."""
+
+    def stop(self) -> None:
+        self._scanner.stop()
+        self._client.close()
+
+    def _noted(self, rows: list[Found]) -> list[Found]:
+        """One entry per miner: a service on a host with two interfaces names each twice, or once without its MAC."""
+        found = without_doubles(rows, lambda mac: self._seen[mac].ip if mac in self._seen else None)
+        for each in found:
+            if each.mac is not None:
+                self._seen.pop(each.mac, None)
+                self._seen[each.mac] = each
+        for mac in list(self._seen)[:-MAX_SEEN]:
+            del self._seen[mac]
+        return found

@@ -1,0 +1,68 @@
+"""The system's neighbour table: which MAC the kernel last saw behind an IPv4 address of its own networks."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from app.clock import Clock
+from app.miners.mac import canonical_mac
+
+log = logging.getLogger(__name__)
+
+FRESH_SECONDS = 2.0
+_COMPLETE = 0x2  # ATF_COM of <net/if_arp.h>: the kernel has an answer, not only a question
+
+
+def parse_neighbours(text: str) -> dict[str, str]:
+    """IPv4 → normalised MAC from the format of /proc/net/arp, without incomplete entries, zero MACs and junk lines."""
+    rows = (line.split() for line in text.splitlines()[1:])
+    pairs = ((row[0], canonical_mac(row[3])) for row in rows if len(row) >= 4 and _is_complete(row[2]))
+    return {ip: mac for ip, mac in pairs if mac}
+
+
+def _is_complete(flags: str) -> bool:
+    try:
+        return bool(int(flags, 16) & _COMPLETE)
+    except ValueError:
+        return False
+
+
+class NeighbourTable:
+    """Owns the last reading of the file at `path`, which is read again once it is older than 2 s. Asks no network.
+
+    A file that is missing or unreadable is an empty table: some containers have none, and discovery works without.
+    """
+
+    def __init__(self, path: Path, clock: Clock) -> None:
+        self._path = path
+        self._clock = clock
+        self._macs: dict[str, str] = {}
+        self._read_at: float | None = None
+        self._complained = False
+
+    def mac_of(self, ip: str) -> str | None:
+        """The normalised MAC behind a bare IPv4 address, None where the kernel knows none."""
+        return self._current().get(ip)
+
+    def addresses_of(self, mac: str) -> list[str]:
+        """Bare IPv4 addresses of a normalised MAC. Several where a miner moved and its old entry has not aged out."""
+        return [ip for ip, each in self._current().items() if each == mac]
+
+    def _current(self) -> dict[str, str]:
+        now = self._clock.monotonic()
+        if self._read_at is None or now - self._read_at >= FRESH_SECONDS:
+            self._macs, self._read_at = parse_neighbours(self._text()), now
+        return self._macs
+
+    def _text(self) -> str:
+        try:
+            text = self._path.read_text(encoding="ascii", errors="replace")
+        except OSError as error:
+            if not self._complained:
+                reason = {"path": str(self._path), "reason": error.strerror}
+                log.warning("the neighbour table cannot be read", extra=reason)
+            self._complained = True
+            return ""
+        self._complained = False
+        return text

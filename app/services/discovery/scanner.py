@@ -1,0 +1,137 @@
+"""Asking many addresses at once whether a miner is there.
+
+The scanner makes no connection of its own: `probe` connects by IP with a deadline of a second and asks on the same
+connection, so that a miner sees one connection per scan, and none at all while the fleet polls it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from ipaddress import IPv4Network
+from itertools import chain, zip_longest
+
+import gevent
+from gevent.lock import BoundedSemaphore
+from gevent.pool import Pool
+
+from app.clock import Clock
+from app.errors import DeviceError, DeviceLocked, DeviceRefused, PlutoError
+from app.miners.address import Address, AddressRule
+from app.models import Reading
+
+log = logging.getLogger(__name__)
+
+Hit = tuple[Address, Reading]
+Job = tuple[tuple[IPv4Network, ...], tuple[int, ...]]
+
+
+def targets(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> Iterator[Address]:
+    """Every address of a scan, lazily, without network and broadcast; interleaved, so that no subnet waits long."""
+    for port in ports:
+        rows = zip_longest(*(net.hosts() for net in _apart(subnets)))
+        yield from (Address(str(host), port) for host in chain.from_iterable(rows) if host is not None)
+
+
+def size(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> int:
+    """How many addresses `targets` will yield."""
+    return len(ports) * sum(net.num_addresses - (2 if net.prefixlen < 31 else 0) for net in _apart(subnets))
+
+
+def _apart(subnets: Sequence[IPv4Network]) -> list[IPv4Network]:
+    """Without repetitions, and without those that lie inside another."""
+    each_once = dict.fromkeys(subnets)
+    return [net for net in each_once if not any(net != other and net.subnet_of(other) for other in each_once)]
+
+
+class Scanner:
+    """Owns the running scans: one at a time, and whoever asks for the same one meanwhile shares it.
+
+    `probe` raises DeviceError where no miner is. `known` gives the fleet's latest reading of a monitored online miner
+    at an address; it is taken instead of a probe.
+    """
+
+    def __init__(
+        self,
+        probe: Callable[[Address], Reading],
+        rule: AddressRule,
+        clock: Clock,
+        concurrency: int = 256,
+        deadline: float = 60.0,
+        known: Callable[[Address], Reading | None] = lambda address: None,
+    ) -> None:
+        self._probe = probe
+        self._rule = rule
+        self._clock = clock
+        self._concurrency = concurrency
+        self._deadline = deadline
+        self._known = known
+        self._turn = BoundedSemaphore(1)
+        self._running: dict[Job, gevent.Greenlet] = {}
+        self._notable: dict[str, int] = {}
+
+    def scan(self, subnets: Sequence[IPv4Network], ports: Sequence[int]) -> list[Hit]:
+        """The miners of these subnets, by address: what it has when `deadline` seconds have passed, [] after stop()."""
+        job = (tuple(subnets), tuple(ports))
+        running = self._running.get(job)
+        if running is None:
+            running = self._running[job] = gevent.spawn(self._in_turn, job)
+            running.link(lambda _: self._running.pop(job, None))
+        hits = running.get()
+        return list(hits) if isinstance(hits, list) else []  # a killed greenlet's result is its GreenletExit
+
+    def probe_each(self, addresses: Sequence[Address]) -> list[Hit]:
+        """The miners among a few addresses, at once; for what a user names or mDNS tells. No turn is waited for."""
+        return self._probe_all(addresses, Counter())
+
+    def stop(self) -> None:
+        """Ends the running scans: no probe of theirs is under way when this returns. Idempotent."""
+        gevent.killall(list(self._running.values()))
+
+    def _in_turn(self, job: Job) -> list[Hit]:
+        with self._turn:
+            outcomes: Counter[str] = Counter()
+            started = self._clock.monotonic()
+            hits = self._probe_all(targets(*job), outcomes)
+            outcomes["left"] = size(*job) - outcomes["finished"]
+            self._report(outcomes, len(hits), self._clock.monotonic() - started)
+            return hits
+
+    def _probe_all(self, addresses: Iterable[Address], outcomes: Counter[str]) -> list[Hit]:
+        hits: list[Hit] = []
+        until = self._clock.monotonic() + self._deadline
+        pool = Pool(self._concurrency)
+        try:
+            for address in addresses:
+                if not pool.wait_available(self._left(until)) or not self._left(until):
+                    break
+                pool.spawn(self._ask, address, hits, outcomes)
+            pool.join(self._left(until))
+        finally:
+            pool.kill()
+        return sorted(hits, key=lambda hit: hit[0])
+
+    def _left(self, until: float) -> float:
+        return max(until - self._clock.monotonic(), 0.0)
+
+    def _ask(self, address: Address, hits: list[Hit], outcomes: Counter[str]) -> None:
+        try:
+            self._rule.check(address)
+            hits.append((address, self._known(address) or self._probe(address)))
+        except PlutoError as error:
+            outcomes[error.reason if isinstance(error, DeviceError) else "forbidden"] += 1
+        except Exception:
+            log.exception("a probe broke", extra={"address": str(address)})
+        outcomes["finished"] += 1
+
+    def _report(self, outcomes: Counter[str], miners: int, seconds: float) -> None:
+        """Worth a line, when it differs from the scan before: addresses that were not reached in time, or that answered
+        401 (`locked`, `refused`), the usual reason why nothing is found."""
+        notable = {
+            name: outcomes[name] for name in ("left", DeviceLocked.reason, DeviceRefused.reason) if outcomes[name]
+        }
+        level = logging.DEBUG if notable == self._notable else logging.WARNING if outcomes["left"] else logging.INFO
+        self._notable = notable
+        figures = {"miners": miners, "seconds": round(seconds, 3), "outcomes": dict(outcomes)}
+        log.log(level, "a scan ended", extra=figures)

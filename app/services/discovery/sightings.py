@@ -1,0 +1,142 @@
+"""What becomes of a miner that was met: whose it is, what is remembered of it, who is told."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from app.clock import iso
+from app.events import EventBus, MinerSeen
+from app.miners.address import DEFAULT_PORT
+from app.models import CONFIRMED, Found, MacSource
+from app.services.discovery.neighbours import NeighbourTable
+from app.services.discovery.scanner import Hit
+from app.store.discovered import DiscoveredRepository
+
+log = logging.getLogger(__name__)
+
+MAX_GIVEN = 256
+
+
+def identified(hits: Sequence[Hit], neighbour: Callable[[str], str | None], given: str | None = None) -> list[Found]:
+    """Each hit with its MAC: the one it reports, else the `given` one, else its neighbour entry's, else None.
+
+    A neighbour entry is about a host, so it only names a miner on port 80 or alone on its address. One that two hits
+    share, or that another miner reports as its own, is a range extender's or a router's: it names nobody.
+    """
+    hosts = Counter(address.host for address, _ in hits)
+    alone = {address for address, _ in hits if address.port == DEFAULT_PORT or hosts[address.host] == 1}
+    own = {address: reading.mac or given for address, reading in hits}
+    guessed = {address: neighbour(address.host) for address in alone if own[address] is None}
+    claims = Counter([*own.values(), *guessed.values()])
+    macs = own | {address: mac for address, mac in guessed.items() if claims[mac] == 1}
+    return [_found(hit, macs[hit[0]], is_given=own[hit[0]] is not None) for hit in hits]
+
+
+def _found(hit: Hit, mac: str | None, *, is_given: bool) -> Found:
+    """`is_given`: a MAC that it does not tell itself is from the caller, not from the neighbour table."""
+    address, reading = hit
+    source = None
+    if mac is not None:
+        unsaid = MacSource.CALLER if is_given else MacSource.NEIGHBOURS
+        source = MacSource.ANSWER if reading.mac else unsaid
+        if reading.is_cached and source in CONFIRMED:
+            source = MacSource.CACHE
+    return Found(mac, str(address), reading.info, last_seen=iso(reading.at), source=source)
+
+
+def without_doubles(found: Sequence[Found], known_ip: Callable[[str], str | None]) -> list[Found]:
+    """Return one entry per miner.
+
+    Of several with one MAC: one that answered just now before a cached one, then the one at the address already known
+    for it, then the first. Of several without a MAC at one address: the first, and none where another has a MAC.
+    """
+    chosen: dict[str, Found] = {}
+    for each in found:
+        if each.mac is not None and (each.mac not in chosen or _is_better(each, chosen[each.mac], known_ip(each.mac))):
+            chosen[each.mac] = each
+    named = {each.ip for each in chosen.values()}
+    nameless = {each.ip: each for each in reversed(found) if each.mac is None and each.ip not in named}
+    kept = {id(each) for each in (*chosen.values(), *nameless.values())}
+    return [each for each in found if id(each) in kept]
+
+
+def _is_better(new: Found, old: Found, known_ip: str | None) -> bool:
+    new_cached, old_cached = new.source is MacSource.CACHE, old.source is MacSource.CACHE
+    return old_cached if new_cached != old_cached else new.ip == known_ip
+
+
+class Sightings:
+    """Takes what the scanner met. Owns the MACs that callers gave, and the memory of which doubles were logged.
+
+    `repository` is None where a discovery service keeps the memory (its lock is on the same directory).
+    """
+
+    def __init__(self, neighbours: NeighbourTable, repository: DiscoveredRepository | None, events: EventBus) -> None:
+        self._neighbours = neighbours
+        self._repository = repository
+        self._events = events
+        self._doubles: set[str] = set()
+        self._given: dict[str, Found] = {}
+
+    def given(self, mac: str) -> Found | None:
+        """Return the miner for which a caller gave this MAC last, so that it can be registered under it."""
+        return self._given.get(mac)
+
+    def note_given(self, found: Iterable[Found]) -> None:
+        """Keep, in memory only, the miners that have their MAC from a caller: it serves to register one, no more."""
+        for each in found:
+            if each.mac is not None and each.source is MacSource.CALLER:
+                self._given.pop(each.mac, None)
+                self._given[each.mac] = each
+        for mac in list(self._given)[:-MAX_GIVEN]:
+            del self._given[mac]
+
+    def take(self, hits: Sequence[Hit], given: str | None = None) -> list[Found]:
+        """The hits as found miners, remembered and announced. `given` is the MAC a user named for a single hit.
+
+        Doubles are announced too, so that a conflict shows, but before the one that stays: the last word is its.
+        """
+        met = identified(hits, self._neighbours.mac_of, given)
+        found = self._remembered(without_doubles(met, self._known_ip))
+        self.note_given(found)
+        self._log_doubles(met)
+        kept = {each.ip for each in found}
+        self.announce([*(each for each in met if each.ip not in kept), *found])
+        return found
+
+    def announce(self, found: Iterable[Found]) -> None:
+        """Publish those that were really seen: not what a caller named, nor what the last poll said."""
+        for each in found:
+            if each.mac is not None and each.source in CONFIRMED:
+                self._events.publish(MinerSeen(each.mac, each.ip))
+
+    def _known_ip(self, mac: str) -> str | None:
+        known = self._repository.get(mac) if self._repository else None
+        return known.ip if known else None
+
+    def _remembered(self, found: list[Found]) -> list[Found]:
+        first = [replace(each, first_seen=each.last_seen) for each in found]
+        if self._repository is None:
+            return first
+        seen = [each for each in first if each.source in CONFIRMED or self._is_where_known(each)]
+        try:
+            saved = {each.ip: each for each in self._repository.save(seen)}
+            return [saved.get(each.ip, each) for each in first]
+        except Exception as error:  # a full disk must not hide the miners that are there
+            log.error("what discovery saw could not be remembered", extra={"reason": repr(error)})
+            return first
+
+    def _is_where_known(self, found: Found) -> bool:
+        """A cached reading renews an entry, but does not bring one back to an address that the miner has left."""
+        return found.source is MacSource.CACHE and self._known_ip(str(found.mac)) in (None, found.ip)
+
+    def _log_doubles(self, met: list[Found]) -> None:
+        """Two miners that claim one MAC: once per MAC."""
+        counts = Counter(each.mac for each in met if each.mac is not None)
+        for mac in {mac for mac, count in counts.items() if count > 1} - self._doubles:
+            self._doubles.add(mac)
+            ips = [each.ip for each in met if each.mac == mac]
+            log.warning("one MAC at several addresses", extra={"mac": mac, "ips": ips})

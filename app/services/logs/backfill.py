@@ -1,0 +1,136 @@
+"""The miner's own log of the past (GET /api/system/logs, AxeOS ≥ 2.14), put where it belongs in ours."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gevent.lock import BoundedSemaphore
+
+from app.clock import Clock
+from app.errors import PlutoError
+from app.events import DeviceDeleted
+from app.miners.dialects import keeps_log
+from app.miners.log_lines import LineAssembler, LogLine
+from app.services.devices.fleet import Tracked
+from app.services.logs.device_log import NOTE_TAG, DeviceLog
+from app.services.logs.ring import MAX_BYTES, MAX_LINES
+from app.throttle import throttled
+
+log = logging.getLogger(__name__)
+
+AGAIN_AFTER_SECONDS = 60.0
+RESTART_MARK = "--- SYSTEM RESTART ---"
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What of the fetched lines is not in the ring: before its first line, and after its last."""
+
+    before: list[LogLine]
+    after: list[LogLine]
+
+
+def missing_from(heard: list[LogLine], fetched: list[LogLine], *, streaming: bool) -> Past:
+    """Pure. `heard`: the ring, without notes of ours. What lies between two streams is not put in: numbers are
+    consecutive, and have been given out. While the stream is open it brings what is newer."""
+    if not heard:
+        return Past(fetched, [])
+    first, last = _place_of(heard[0], fetched), _place_of(heard[-1], fetched)
+    after = [] if streaming or last is None else fetched[last + 1 :]
+    if first is None and last is None:
+        return _told_by_stamps(heard, fetched, streaming=streaming)
+    return Past(fetched[:first] if first is not None else [], after)
+
+
+def _place_of(line: LogLine, fetched: list[LogLine]) -> int | None:
+    """Where it last stands; a line without a stamp could be any of its kind."""
+    if line.uptime_ms is None:
+        return None
+    return next((at for at in range(len(fetched) - 1, -1, -1) if fetched[at].line == line.line), None)
+
+
+def _told_by_stamps(heard: list[LogLine], fetched: list[LogLine], *, streaming: bool) -> Past:
+    """The two have no line in common: one is wholly before the other, within one boot of the miner."""
+    stamps = [line.uptime_ms for line in heard if line.uptime_ms is not None]
+    boot = this_boot(fetched)
+    newest = next((line.uptime_ms for line in reversed(boot) if line.uptime_ms is not None), None)
+    oldest = next((line.uptime_ms for line in boot if line.uptime_ms is not None), None)
+    if not stamps or newest is None or oldest is None:
+        return Past([], [])
+    if newest <= stamps[0] and stamps == sorted(stamps):
+        return Past(fetched, [])
+    return Past([], [] if streaming or oldest < stamps[-1] else boot)
+
+
+def this_boot(fetched: list[LogLine]) -> list[LogLine]:
+    """What was said since the last restart mark."""
+    marks = [at for at, line in enumerate(fetched) if line.line == RESTART_MARK]
+    return fetched[marks[-1] + 1 :] if marks else fetched
+
+
+def ages(fetched: list[LogLine]) -> Callable[[LogLine], float | None]:
+    """How long ago (ms) a line was said, if the newest was just now. Of earlier boots nobody knows."""
+    boot = this_boot(fetched)
+    known = {id(line) for line in boot}
+    newest = max((line.uptime_ms for line in boot if line.uptime_ms is not None), default=None)
+
+    def age(line: LogLine) -> float | None:
+        stamped = newest is not None and line.uptime_ms is not None and id(line) in known
+        return float(newest - line.uptime_ms) if stamped else None  # type: ignore[operator]  # both are there
+
+    return age
+
+
+class PastLogs:
+    """Owns when each device was last asked for its past: on demand only, for the miner serves nobody else meanwhile."""
+
+    def __init__(self, fetch: Callable[[Tracked], bytes], is_streaming: Callable[[str], bool], clock: Clock) -> None:
+        self._fetch = fetch
+        self._is_streaming = is_streaming
+        self._clock = clock
+        self._asked: dict[str, tuple[str, float]] = {}
+        self._busy: dict[str, BoundedSemaphore] = {}
+
+    def fill(self, tracked: Tracked, device_log: DeviceLog) -> None:
+        """Adds what is missing, once per ring; again, a minute later at the earliest, while no stream brings what is
+        new. A miner that does not answer leaves the ring as it is."""
+        if not keeps_log(tracked.info) or not tracked.monitored:
+            return
+        with self._busy.setdefault(tracked.mac, BoundedSemaphore(1)):
+            if self._is_due(device_log):
+                self._asked[tracked.mac] = device_log.epoch, self._clock.monotonic()
+                self._fill(tracked, device_log)
+
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        self._asked.pop(event.mac, None)
+        self._busy.pop(event.mac, None)
+
+    def _is_due(self, device_log: DeviceLog) -> bool:
+        epoch, at = self._asked.get(device_log.mac, ("", 0.0))
+        again = not self._is_streaming(device_log.mac) and self._clock.monotonic() - at >= AGAIN_AFTER_SECONDS
+        return epoch != device_log.epoch or again
+
+    def _fill(self, tracked: Tracked, device_log: DeviceLog) -> None:
+        try:
+            fetched = _lines(self._fetch(tracked))
+        except PlutoError as error:
+            log.info("the miner gave no log of its past", extra={"mac": tracked.mac, "error": str(error)})
+            return
+        heard = [entry.line for entry in device_log.ring.all() if entry.line.tag != NOTE_TAG]
+        past = missing_from(heard, fetched, streaming=self._is_streaming(tracked.mac))
+        device_log.place_before(past.before, ages(fetched))
+        device_log.place_after(past.after, ages(fetched))
+
+
+def _lines(body: bytes) -> list[LogLine]:
+    """The last lines of the body, as many as a ring holds. Yields to the event loop."""
+    tail = body[-MAX_BYTES:]
+    if len(tail) < len(body):
+        tail = tail.partition(b"\n")[2]
+    assembler = LineAssembler()
+    lines: list[LogLine] = []
+    for raw in throttled(tail.split(b"\n")[-MAX_LINES - 1 :]):
+        lines += assembler.feed(raw + b"\n")
+    return lines

@@ -1,0 +1,1 @@
+"""Prometheus metrics: series, rendering and the text format."""

@@ -1,0 +1,43 @@
+"""What /metrics says of the logs. Only devices that somebody wanted to hear have series."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from app.services.devices.fleet import Fleet, Tracked
+from app.services.logs.device_log import DeviceLog
+from app.services.logs.files import LogFiles
+from app.services.logs.hub import LogHub
+from app.services.logs.policy import State
+from app.services.metrics.text_format import family, labels
+
+COUNTERS: tuple[tuple[str, str, Callable[[DeviceLog], int]], ...] = (
+    ("lines", "Log lines heard from the miner", lambda log: log.lines),
+    ("dropped", "Log lines that made room for newer ones", lambda log: log.dropped),
+    ("reconnects", "Log streams opened again after one was lost", lambda log: log.reconnects),
+)
+
+
+def log_families(hub: LogHub, files: LogFiles, fleet: Fleet) -> Iterator[str]:
+    """Ready families in the text format."""
+    states = hub.states()
+    yield family(
+        "pluto_log_readers",
+        "Readers of miners' logs by state",
+        (f"pluto_log_readers{labels({'state': state})} {states[state]}\n" for state in State),
+    )
+    name = "pluto_log_file_lines_lost_total"
+    help_ = "Log lines that no file of LOG_FILES has, for they could not be written in time"
+    yield family(name, help_, [f"{name} {files.lost}\n"], kind="counter")
+    heard = [(tracked, hub.log_of(tracked)) for tracked in fleet.all() if hub.reader_of(tracked.mac)]
+    for name, help_, value in COUNTERS:
+        yield family(
+            f"pluto_device_log_{name}_total",
+            help_,
+            (f"pluto_device_log_{name}_total{_labels(tracked)} {value(log)}\n" for tracked, log in heard),
+            kind="counter",
+        )
+
+
+def _labels(tracked: Tracked) -> str:
+    return labels({"mac": tracked.mac, "hostname": tracked.hostname})

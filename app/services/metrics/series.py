@@ -1,0 +1,113 @@
+"""What one reading of one device exports to Prometheus, as ready lines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.miners.telemetry import MEASURES, Output, pool_in_use, pool_shares, telemetry_and_output
+from app.models import Reading
+from app.services.devices.fleet import Tracked
+from app.services.metrics.legacy_names import legacy_lines
+from app.services.metrics.text_format import labels, number, plain
+
+# (name, help, kind) of a device's families, in the order of `Series.lines`.
+FAMILIES = (
+    ("pluto_device_info", "What the device is; always 1", "gauge"),
+    ("pluto_device_restarts_total", "Restarts of the miner seen since the service started", "counter"),
+    (
+        "pluto_device_implausible_hashrates_total",
+        "Readings whose hashrate was above three times what chip and frequency can give; the totals leave it out",
+        "counter",
+    ),
+    *((f"pluto_device_{measure.key}", measure.help, "gauge") for measure in MEASURES),
+)
+POOL_NAMES = {
+    "mine.ocean.xyz:3334": "Ocean Main",
+    "solo.ckpool.org:3333": "CKPool Main",
+    "solo.ckpool.org:4334": "CKPool High Diff",
+    "umbrel.local:2018": "Public Pool Local",
+}
+_MEASURED = tuple((measure.key, f"pluto_device_{measure.key}") for measure in MEASURES)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series:
+    """`lines` has one line for each of FAMILIES, "" for what is absent; `legacy` the lines of the original's families
+    under `prefix`, none without one. `output` and `shares` are what the totals are made of; the latter
+    has (pool, accepted, rejected) of each pool.
+    """
+
+    reading: Reading
+    about: Mapping[str, str]
+    labels: str
+    lines: tuple[str, ...]
+    prefix: str | None
+    legacy: tuple[str, ...]
+    output: Output
+    shares: tuple[tuple[str, float | None, float | None], ...]
+
+
+def series_of(tracked: Tracked, reading: Reading, prefix: str | None, before: Series | None) -> Series:
+    """What `reading` exports. Of the series `before` it only that is kept which says who the device is."""
+    about: Mapping[str, str] = _about(tracked, reading.info)
+    if before is not None and before.about == about:
+        about, suffix, info_line = before.about, before.labels, before.lines[0]
+    else:
+        suffix, info_line = identity(tracked), f"pluto_device_info{labels(about)} 1\n"
+    values, output = telemetry_and_output(reading.info, tracked.chips)
+    lines = (
+        info_line,
+        f"pluto_device_restarts_total{suffix} {tracked.restarts}\n",
+        f"pluto_device_implausible_hashrates_total{suffix} {tracked.implausible_hashrates}\n",
+        *[f"{name}{suffix} {number(values[key])}\n" if key in values else "" for key, name in _MEASURED],
+    )
+    return Series(
+        reading,
+        about,
+        suffix,
+        lines,
+        prefix,
+        () if prefix is None else legacy_lines(prefix, values),
+        output,
+        _shares(reading.info, values, about["pool"]),
+    )
+
+
+def identity(tracked: Tracked) -> str:
+    """The labels that every series of a device carries."""
+    return labels({"mac": tracked.mac, "hostname": tracked.hostname, "model": tracked.model})
+
+
+def _about(tracked: Tracked, info: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "mac": tracked.mac,
+        "hostname": str(info.get("hostname") or ""),
+        "model": tracked.model,
+        "ip": str(tracked.address),
+        "version": plain(str(info.get("version") or "")) or "unknown",
+        "board": str(info.get("boardVersion") or ""),
+        "asic": str(info.get("ASICModel") or ""),
+        "pool": _pool(info) or "",
+    }
+
+
+def _shares(
+    info: Mapping[str, Any], values: Mapping[str, float], pool: str
+) -> tuple[tuple[str, float | None, float | None], ...]:
+    """Return each pool's label and shares: of one pool, or of both while the miner serves two at a time."""
+    if both := pool_shares(info):
+        return tuple((_pool_label(address) or "", accepted, rejected) for address, accepted, rejected in both)
+    return ((pool, values.get("shares_accepted"), values.get("shares_rejected")),)
+
+
+def _pool(info: Mapping[str, Any]) -> str | None:
+    return _pool_label(pool_in_use(info))
+
+
+def _pool_label(pool: tuple[str, int] | None) -> str | None:
+    if pool is None:
+        return None
+    name = f"{pool[0]}:{pool[1]}"
+    return plain(POOL_NAMES.get(name, name))

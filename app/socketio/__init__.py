@@ -1,0 +1,1 @@
+"""Socket.IO: the server, subscriptions, log feeds and backpressure."""

@@ -1,0 +1,166 @@
+"""Log lines on their way to browsers: to each client the devices it named, and to everybody what the original sent to
+everybody.
+
+A client that named devices has its own place in each of their logs, and takes lines from there as fast as it reads: the
+ring is the buffer, so that a slow client costs no memory, and replay and live lines are one sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+import orjson
+from gevent.event import Event
+
+from app.clock import Clock
+from app.schemas.log import line_on_the_wire, lost_on_the_wire
+from app.services.devices.fleet import Tracked
+from app.services.logs.cursor import Cursor
+from app.services.logs.device_log import DeviceLog
+from app.services.logs.hub import LogHub
+from app.services.logs.text import lost_text
+from app.supervision import keep_running
+
+# Lines leave in bundles: a bundle costs one switch to the sender, a line alone costs one each.
+TICK_SECONDS = 0.05
+# Per device and tick, so 1,000 a second. What a miner says beyond that is lost on the way to browsers, not in our log.
+LINES_PER_TICK = 50
+# A client with more than this in its queue is left alone until it has read some.
+ENOUGH_WAITING = 200
+# `logs_update` goes to all clients, and the frontend leaves hundreds connected: its lines times the clients.
+PACKETS_PER_TICK = 250
+
+
+class Feed:
+    """One client's places in the logs that it named. Owns the greenlet that moves them on."""
+
+    def __init__(self, send: Callable[[str, Any], None], waiting_now: Callable[[], int]) -> None:
+        self._send = send
+        self._waiting = waiting_now
+        self._cursors: dict[str, Cursor] = {}
+        self._changed = Event()
+        self._greenlet: gevent.Greenlet | None = None
+
+    @property
+    def macs(self) -> list[str]:
+        return list(self._cursors)
+
+    def follow(self, cursor: Cursor) -> None:
+        """From this place on; a device that is followed already continues from the new place."""
+        self.leave(cursor.log.mac)
+        self._cursors[cursor.log.mac] = cursor
+        cursor.log.changed.add(self._changed)
+        self._changed.set()
+        if self._greenlet is None:
+            self._greenlet = gevent.spawn(keep_running, self._run, Clock(), Event(), loop="log feed")
+
+    def leave(self, mac: str) -> None:
+        if cursor := self._cursors.pop(mac, None):
+            cursor.log.changed.discard(self._changed)
+
+    def end(self) -> None:
+        for mac in self.macs:
+            self.leave(mac)
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+
+    def _run(self) -> None:
+        while True:
+            self._changed.wait()
+            self._changed.clear()
+            gevent.sleep(TICK_SECONDS)
+            for cursor in list(self._cursors.values()):
+                if cursor.behind:
+                    self._move(cursor)
+
+    def _move(self, cursor: Cursor) -> None:
+        if self._waiting() < ENOUGH_WAITING:
+            batch = cursor.take(LINES_PER_TICK)
+            if batch.lost:
+                self._send("log_line", lost_on_the_wire(cursor.log, batch))
+            for entry in batch.entries:
+                self._send("log_line", line_on_the_wire(cursor.log, entry))
+            gevent.sleep(0)
+        if cursor.behind:
+            self._changed.set()
+
+
+class Broadcast:
+    """`logs_update` to everybody while the switch is on: the live lines of every miner that is read for any reason."""
+
+    def __init__(
+        self,
+        hub: LogHub,
+        find: Callable[[str], Tracked | None],
+        send: Callable[[str, Any], None],
+        clients: Callable[[], int],
+    ) -> None:
+        self._hub = hub
+        self._find = find
+        self._send = send
+        self._clients = clients
+        self._cursors: dict[str, Cursor] = {}
+        self._changed = Event()
+        self._greenlet: gevent.Greenlet | None = None
+
+    @property
+    def on(self) -> bool:
+        return self._greenlet is not None
+
+    def switch(self, on: bool) -> None:
+        """Opens no stream."""
+        if on == self.on:
+            return
+        if on:
+            self._cursors = {log.mac: Cursor.at_end(log) for log in self._hub.logs()}
+            self._hub.listeners.add(self._changed)
+            self._greenlet = gevent.spawn(keep_running, self._run, Clock(), Event(), loop="log broadcast")
+        elif self._greenlet is not None:
+            self._hub.listeners.discard(self._changed)
+            self._greenlet.kill(block=False)
+            self._greenlet = None
+
+    def _run(self) -> None:
+        while True:
+            self._changed.wait()
+            self._changed.clear()
+            gevent.sleep(TICK_SECONDS)
+            self._round()
+
+    def _round(self) -> None:
+        """Each device gets its share of what all clients together may be sent in a tick."""
+        behind = [cursor for log in self._hub.logs() if (cursor := self._cursor(log)).behind]
+        share = PACKETS_PER_TICK // max(1, self._clients()) // max(1, len(behind))
+        for cursor in behind:
+            self._move(cursor, min(LINES_PER_TICK, max(1, share)))
+        if any(cursor.behind for cursor in behind):
+            self._changed.set()
+
+    def _cursor(self, log: DeviceLog) -> Cursor:
+        cursor = self._cursors.get(log.mac)
+        if cursor is None or cursor.log is not log:
+            cursor = self._cursors[log.mac] = Cursor(log)
+        return cursor
+
+    def _move(self, cursor: Cursor, limit: int) -> None:
+        tracked, batch = self._find(cursor.log.mac), cursor.take(limit)
+        if tracked is None:
+            return
+        texts = [lost_text(batch.lost)] if batch.lost else []
+        for text in [*texts, *(entry.line.line for entry in batch.entries if entry.live)]:
+            self._send("logs_update", orjson.Fragment(orjson.dumps(_as_the_original(tracked, text))))
+        gevent.sleep(0)
+
+
+def _as_the_original(tracked: Tracked, text: str) -> dict[str, Any]:
+    record = tracked.device
+    return {
+        "ip": record.ip,
+        "mac": record.mac,
+        "type": record.type,
+        "createdAt": record.created_at,
+        "updatedAt": record.updated_at,
+        "info": text,
+    }

@@ -1,0 +1,96 @@
+"""Jobs as tests start and follow them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from fakes import FakeClock, eventually
+from testbed import Service
+
+from app.clock import Clock
+from app.events import JobUpdated
+from app.services.configuration.journal import Journal
+from app.services.jobs.model import Job
+from app.services.jobs.store import JobStore
+from app.store.database import Database
+from app.store.documents import Documents
+from simulator import Miner
+
+OVER = {"done", "stopped", "cancelled", "interrupted"}
+AT_ONCE = {"devices": "all", "waves": [], "pauseSeconds": 0, "parallel": 16}
+
+
+def start(service: Service, action: str = "settings", **body: Any) -> str:
+    """The id of a job; all devices at once unless the body says otherwise."""
+    answer = service.client.post("/jobs", json={"action": action, **AT_ONCE, **body})
+    assert answer.status_code == 202, answer.get_data(as_text=True)
+    return str(answer.get_json()["data"]["id"])
+
+
+def job(service: Service, job_id: str) -> Any:
+    return service.ok(service.client.get(f"/jobs/{job_id}"))
+
+
+def finished(service: Service, job_id: str, within: float = 30.0) -> Any:
+    """The job once it is over; with fake time, time passes meanwhile."""
+
+    def over() -> Any:
+        if isinstance(service.clock, FakeClock):
+            service.round()
+        now = job(service, job_id)
+        return now if now["state"] in OVER else None
+
+    return eventually(over, within)
+
+
+def run(service: Service, action: str = "settings", within: float = 30.0, **body: Any) -> Any:
+    return finished(service, start(service, action, **body), within)
+
+
+def states(job: Any) -> dict[str, str]:
+    return {device["mac"]: device["state"] for device in job["devices"]}
+
+
+def reasons(job: Any) -> dict[str, str]:
+    return {device["mac"]: device["reason"] for device in job["devices"] if "reason" in device}
+
+
+def patches(miner: Miner) -> int:
+    """How often somebody wrote its settings."""
+    return sum(write.method == "PATCH" for write in miner.ledger.writes)
+
+
+def posts(miner: Miner, command: str = "restart") -> int:
+    return miner.requests["POST", f"/api/system/{command}"]
+
+
+def updates(service: Service) -> list[JobUpdated]:
+    """What is published of jobs from now on."""
+    noted: list[JobUpdated] = []
+    service.runtime.events.subscribe(JobUpdated, noted.append)
+    return noted
+
+
+@contextmanager
+def on_disk(data_dir: Path) -> Iterator[tuple[JobStore, Journal]]:
+    """The store of a service that is not running."""
+    database = Database(data_dir / "pluto_core")
+    database.open(Clock())
+    try:
+        yield JobStore(Documents(database, "jobs")), Journal(Documents(database, "journal"), Clock())
+    finally:
+        database.close()
+
+
+def raw(data_dir: Path, words: Iterable[bytes]) -> set[bytes]:
+    """Which of these words stand anywhere in the store's files."""
+    held = b"".join(path.read_bytes() for path in (data_dir / "pluto_core").iterdir() if path.is_file())
+    return {word for word in words if word in held}
+
+
+def put_on_disk(data_dir: Path, job: Job) -> None:
+    with on_disk(data_dir) as (store, _):
+        store.add(job)

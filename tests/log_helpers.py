@@ -1,0 +1,122 @@
+"""Helpers of the tests about logs: time made short, and a client that notes the lines it gets."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import socketio
+import websocket
+from fakes import Peer, eventually
+from testbed import Service
+
+from app.miners.log_stream import StreamTimes
+from app.services.logs.policy import LogPolicy
+from simulator import Miner
+
+FAST = LogPolicy(
+    first=0.05,
+    last=0.3,
+    refused=0.2,
+    steady=1.0,
+    silence=0.6,
+    linger=0.2,
+    tick=0.05,
+    stream=StreamTimes(connect=0.5, handshake=0.5, ping=0.15, jitter=0.03, pong=0.3),
+)
+
+
+INFO = b'{"ASICModel":"BM1366","version":"v2.12.2","macAddr":"02:00:5E:00:00:77","hashRate":1}'
+MAC = "02:00:5e:00:00:77"
+
+
+def accepted(request: bytes) -> bytes:
+    """The 101 to a websocket's request."""
+    key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
+    digest = hashlib.sha1((key[1] if key else b"") + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
+    head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+    return head + base64.b64encode(digest) + b"\r\n\r\n"
+
+
+class Strange(Peer):
+    """A miner that says who it is, and whose websocket does what `behave(socket, request)` does."""
+
+    def __init__(self, behave: Callable[[Any, bytes], None]) -> None:
+        super().__init__(self._answer)
+        self._behave = behave
+
+    @property
+    def address(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def asked(self) -> list[bytes]:
+        """The requests for the websocket."""
+        return [request for request in self.requests if request.startswith(b"GET /api/ws ")]
+
+    def _answer(self, opened: Any) -> None:
+        while request := self.read_request(opened):
+            if request.startswith(b"GET /api/ws "):
+                self._behave(opened, request)
+                opened.close()
+                return
+            opened.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(INFO), INFO))
+
+
+def open_websocket(miner: Miner) -> websocket.WebSocket:
+    """Another reader of the miner's log."""
+    return websocket.create_connection(f"ws://{miner.address}/api/ws", timeout=2, suppress_origin=True)
+
+
+class Listener:
+    """A Socket.IO client. `lines` are the payloads of `log_line` in the order in which they came."""
+
+    def __init__(self, url: str, *, transports: list[str] | None = None) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self.io = socketio.Client(reconnection=False)
+        self.io.on("*", lambda name, *payload: self.events.append((name, payload[0] if payload else None)))
+        self.io.connect(url, socketio_path="/socket/io", transports=transports or ["websocket"])
+
+    def ask(self, event: str, *payload: Any) -> Any:
+        return self.io.call(event, payload if len(payload) != 1 else payload[0], timeout=5)
+
+    def subscribe(self, mac: str, **more: Any) -> Any:
+        return self.ask("subscribeLogs", {"mac": mac, **more})
+
+    def payloads(self, name: str) -> list[Any]:
+        return [payload for each, payload in self.events if each == name]
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return self.payloads("log_line")
+
+    def texts(self) -> list[str]:
+        return [line["text"] for line in self.lines]
+
+    def await_text(self, text: str, within: float = 8.0) -> None:
+        eventually(lambda: text in self.texts(), within)
+
+
+def state_of(service: Service, mac: str) -> str:
+    reader = service.runtime.log_hub.reader_of(mac)
+    return str(reader.state) if reader else "never"
+
+
+def await_state(service: Service, state: str, *miners: Miner, within: float = 8.0) -> None:
+    eventually(lambda: all(state_of(service, miner.mac) == state for miner in miners), within)
+
+
+def await_audience(miner: Miner, size: int, within: float = 8.0) -> None:
+    """Until the miner has so many websockets, each with its place in the log."""
+    eventually(lambda: len(miner.audience) == size and len(miner.log.sinks) == size, within)
+
+
+def numbers(texts: Iterable[str]) -> list[int]:
+    """Of lines such as `line 17`."""
+    return [int(found[1]) for text in texts if (found := re.fullmatch(r"line (\d+)", text))]
+
+
+def lines_of(service: Service, mac: str, **query: Any) -> list[dict[str, Any]]:
+    return list(service.ok(service.client.get(f"/devices/{mac}/logs", query_string=query))["lines"])

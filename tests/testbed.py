@@ -1,0 +1,141 @@
+"""The testbed: the service, started in this process, and simulated miners, with the requests of the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network
+from typing import Any
+
+import gevent
+from fakes import FakeClock, eventually
+from flask.testing import FlaskClient
+from prometheus_client.parser import text_string_to_metric_families
+from werkzeug.test import TestResponse
+
+from app.application import create_app
+from app.clock import Clock
+from app.events import DeviceFailed, DeviceObserved, DeviceRemoved
+from app.settings import Settings
+from simulator import Miner
+
+MINER_NETWORK = IPv4Network("127.80.0.0/27")
+LOOPBACK = (IPv4Network("127.0.0.0/8"),)
+
+
+class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
+    """One exposition: (name, labels) → value. Reading it fails if it does not parse or a series comes twice."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.types: dict[str, str] = {}
+        for family in text_string_to_metric_families(text):
+            self.types[family.name] = family.type
+            for sample in family.samples:
+                key = sample.name, frozenset(sample.labels.items())
+                assert key not in self, f"twice: {key}"
+                self[key] = sample.value
+
+    def get_one(self, name: str, **labels: str) -> float | None:
+        """The value of the one series with at least these labels; None when there is none."""
+        values = [
+            value for (each, given), value in self.items() if each == name and labels.items() <= dict(given).items()
+        ]
+        assert len(values) < 2, f"{len(values)} series of {name} {labels}"
+        return values[0] if values else None
+
+    def of_device(self, mac: str) -> dict[str, float]:
+        """Suffix → value of `pluto_device_*` for one MAC."""
+        start = "pluto_device_"
+        return {
+            name.removeprefix(start): value
+            for (name, given), value in self.items()
+            if name.startswith(start) and dict(given).get("mac") == mac
+        }
+
+    def names(self) -> set[str]:
+        return {name for name, _ in self}
+
+    def labels_of(self, name: str) -> list[dict[str, str]]:
+        return [dict(given) for each, given in self if each == name]
+
+
+class Service:
+    """The application, its runtime and a client. `events` notes what was published: (kind, mac)."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None, **more: Any) -> None:
+        self.settings = settings
+        self.app = create_app(settings, **({"clock": clock} if clock else {}), **more)
+        self.runtime = self.app.extensions["pluto"]
+        self.clock: Any = self.runtime.clock
+        self.client: FlaskClient = self.app.test_client()
+        self.events: list[tuple[str, str]] = []
+        for kind in (DeviceObserved, DeviceFailed):
+            self.runtime.events.subscribe(kind, self._noter(kind.__name__, lambda event: event.tracked.mac))
+        self.runtime.events.subscribe(DeviceRemoved, self._noter("DeviceRemoved", lambda event: event.mac))
+        self._running = False
+
+    def _noter(self, name: str, mac_of: Callable[[Any], str]) -> Callable[[Any], None]:
+        return lambda event: self.events.append((name, mac_of(event)))
+
+    def start(self) -> Service:
+        self.runtime.start()
+        self._running = True
+        return self
+
+    def stop(self) -> None:
+        if self._running:
+            self._running = False
+            self.runtime.stop()
+
+    def imprint(self, *miners: Miner) -> list[dict[str, Any]]:
+        """By hand: MAC and address, no scan."""
+        devices = [{"mac": miner.mac, "ip": miner.address} for miner in miners]
+        return self.ok(self.client.put("/devices/imprint", json={"devices": devices}))
+
+    def ok(self, response: TestResponse) -> Any:
+        """The payload of a success."""
+        assert response.status_code == 200, response.get_data(as_text=True)
+        body = response.get_json()
+        return body["data"] if isinstance(body, dict) else body
+
+    def device(self, mac: str) -> dict[str, Any]:
+        return self.ok(self.client.get(f"/devices/imprint/{mac}"))
+
+    def devices(self) -> list[dict[str, Any]]:
+        return self.ok(self.client.get("/devices/imprint"))
+
+    def status(self, mac: str) -> str:
+        return str(self.device(mac)["status"])
+
+    def scrape(self) -> Scrape:
+        return Scrape(self.client.get("/metrics").get_data(as_text=True))
+
+    def observed(self, mac: str) -> int:
+        """How often a good reading of it was published."""
+        return self.events.count(("DeviceObserved", mac))
+
+    # With a FakeClock.
+
+    def round(self, rounds: float = 1, steps: int = 1) -> None:
+        """One poll interval (or several), in so many steps: every poll that comes due is carried out, and all that
+        follows."""
+        for _ in range(round(rounds * steps)):
+            self.settle()
+            self.clock.advance(self.settings.poll_interval / steps)
+            self.settle()
+
+    def settle(self) -> None:
+        assert isinstance(self.clock, FakeClock)
+        gevent.sleep(0)
+        gevent.sleep(0)
+        eventually(lambda: self.clock.idle, 15)
+
+    # With the real one.
+
+    def await_status(self, status: str, *miners: Miner | str, within: float = 10.0) -> None:
+        macs = [miner if isinstance(miner, str) else miner.mac for miner in miners]
+        eventually(lambda: all(self.status(mac) == status for mac in macs), within)
+
+
+def ports_of(miners: Iterable[Miner]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(miner.door.address[1] for miner in miners)) or (80,)

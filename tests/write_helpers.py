@@ -1,0 +1,41 @@
+"""Asking a simulated miner to change, and reading what arrived there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from testbed import Service
+from werkzeug.test import TestResponse
+
+from simulator import Miner
+
+EVERY_FIRMWARE = ("2.1", "2.4", "2.7", "2.10", "2.12", "2.15", "nerd", "nerd1.0.36", "nerd1.1")
+
+
+def patch(service: Service, miner: Miner, **body: Any) -> TestResponse:
+    return service.client.patch(f"/devices/{miner.mac}/system", json=body)
+
+
+def save(service: Service, miner: Miner, **info: Any) -> TestResponse:
+    """As the frontend: the whole object as it has it, with edits in `info`."""
+    device = service.device(miner.mac)
+    return patch(service, miner, **{**device, "info": {**device["info"], **info}})
+
+
+def rows(response: TestResponse) -> dict[str, tuple[Any, Any, str]]:
+    """Key → requested, actual, status, of a success."""
+    assert response.status_code == 200, response.get_data(as_text=True)
+    return {row["key"]: (row["requested"], row["actual"], row["status"]) for row in response.get_json()["changes"]}
+
+
+def patches(miner: Miner) -> list[dict[str, Any]]:
+    """Bodies of the PATCHes that arrived, parsed."""
+    return [json.loads(write.body) for write in miner.ledger.writes if write.method == "PATCH"]
+
+
+def pool_of(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The primary pool, as this firmware keeps it."""
+    pool: Mapping[str, Any] = stored["pools"][stored["primaryPoolIndex"]] if "pools" in stored else stored
+    return pool
