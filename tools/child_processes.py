@@ -58,9 +58,11 @@ class ManagedProcess:
     def check_running(self) -> None:
         """Raise ProcessFailed if the process has ended."""
         if self._popen.poll() is not None:
-            tail = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-            lines = "\n".join(f"    {line}" for line in tail)
-            raise ProcessFailed(f"the {self.name} ended with status {self._popen.returncode}; end of its log:\n{lines}")
+            raise ProcessFailed(f"the {self.name} ended with status {self._popen.returncode}; {self.describe_log()}")
+
+    def describe_log(self) -> str:
+        tail = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+        return "\n    ".join(["end of its log:", *tail])
 
     def read_line(self) -> str:
         """Return the next line of stdout."""
@@ -116,7 +118,9 @@ def wait_or_fail(event: str, condition: Callable[[], bool], seconds: float, proc
     """Return the seconds until the condition was true. Raises ProcessFailed if it is not true in time."""
     started = time.monotonic()
     if not wait_until(condition, seconds, [process]):
-        raise ProcessFailed(f"timeout: {event} did not happen within {seconds:.0f} s; see {process.log}")
+        raise ProcessFailed(
+            f"timeout after {seconds:.0f} s: no {event} of the {process.name}; {process.describe_log()}"
+        )
     return time.monotonic() - started
 
 

@@ -125,8 +125,8 @@ class Benchmark:
         config.write_text(PROMETHEUS_CONFIG.format(interval=options.interval, targets=targets))
         paths = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}"]
         with ManagedProcess("prometheus", ["prometheus", *paths, f"--web.listen-address={server}"], folder) as process:
-            have_all = lambda: count_targets_up(server) >= options.healthy  # noqa: E731
-            wait_or_fail("the first scrape of all miners", have_all, READY_SECONDS + 2 * options.interval, process)
+            timeout = READY_SECONDS + 2 * options.interval
+            wait_or_fail("scrape of all miners", lambda: count_targets_up(server) >= options.healthy, timeout, process)
             # Prometheus counts intervals between scrapes, so it counts none before the second scrape of a target.
             time.sleep(max(options.warmup, 2 * options.interval))
             before, scrapes = read_usage(process.pid), count_scrapes(server)
@@ -136,7 +136,7 @@ class Benchmark:
     def _start_service(self, persist_interval: float, *, watch: bool) -> Service:
         service = Service(self._options, self._folder, self._grafana.url, persist_interval, watch=watch)
         self._stack.enter_context(service)
-        wait_or_fail("the start of the service", lambda: is_ready(service.server), READY_SECONDS, service)
+        wait_or_fail("answer 200 to /readyz", lambda: is_ready(service.server), READY_SECONDS, service)
         return service
 
     def _start_subscribers(self, service: Service, count: int) -> ManagedProcess:
@@ -144,14 +144,15 @@ class Benchmark:
         return ManagedProcess("subscribers", arguments, self._folder)
 
     def _wait_for_polls(self, service: Service) -> None:
-        wait_or_fail("the first poll of all miners", service.is_fleet_online, self._poll_timeout, service)
+        wait_or_fail("poll of all miners", service.is_fleet_online, self._poll_timeout, service)
 
     def _wait_for_dashboards(self, service: Service) -> float:
         """Return the seconds until all dashboards are made: that work of the first day is not measured."""
         wanted = self._options.healthy + 1
         report_progress(f"waiting for {wanted} dashboards")
-        have_all = lambda: len(self._grafana.requested) >= wanted  # noqa: E731
-        return wait_or_fail("the creation of the dashboards", have_all, 10 * self._poll_timeout, service)
+        return wait_or_fail(
+            "complete dashboards", lambda: len(self._grafana.requested) >= wanted, 10 * self._poll_timeout, service
+        )
 
     def _watch_loop(self, service: Service) -> Any:
         report_progress(f"watching the loop, {self._options.seconds:g} s")
