@@ -5,16 +5,26 @@ Importing the package imports nothing else: gunicorn's master, which only holds 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from flask import Flask
 
+    from app.clock import Clock
+    from app.services.logs.policy import LogPolicy
     from app.settings import Settings
 
 
-def create_app(settings: Settings, **collaborators: Any) -> Flask:
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    rng: Callable[[], float] | None = None,
+    log_policy: LogPolicy | None = None,
+) -> Flask:
     """Return the WSGI application (see app/application.py), which starts nothing."""
     from app import application
 
-    return application.create_app(settings, **collaborators)
+    return application.create_app(settings, clock=clock, rng=rng, log_policy=log_policy)

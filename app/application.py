@@ -1,28 +1,36 @@
-"""The WSGI application, put together."""
+"""The WSGI application: Flask, Socket.IO, the guard and the services."""
 
 from __future__ import annotations
 
-from typing import Any
+import random
+from collections.abc import Callable
 
 from flask import Flask
 from prometheus_flask_exporter import PrometheusMetrics
 
 from app.blueprints import admin, dashboards, devices, discovery, drift, jobs, logs, presets, system, web
-from app.blueprints.base import Api, OrjsonProvider
+from app.blueprints.base import Api, OrjsonProvider, url_rule
 from app.blueprints.errors import register_errors
+from app.clock import Clock
 from app.draining import Drain
-from app.events import Stopping
 from app.runtime import Runtime
 from app.security.bodies import MAX_BODY
 from app.security.guard import Guard
+from app.services.logs.policy import LogPolicy
 from app.settings import Settings
 from app.socketio.server import Sockets, is_engine_io
+from app.subscribers import subscribers
 from app.version import VERSION
 
 
-def create_app(settings: Settings, **collaborators: Any) -> Flask:
-    """The WSGI application. Starts nothing: `app.extensions["pluto"].start()` does, after fork. `collaborators` go to
-    Runtime."""
+def create_app(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    rng: Callable[[], float] | None = None,
+    log_policy: LogPolicy | None = None,
+) -> Flask:
+    """Return the WSGI application. Nothing is started: `app.extensions["pluto"].start()` does that after the fork."""
     app = Flask(__name__)
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
@@ -35,8 +43,10 @@ def create_app(settings: Settings, **collaborators: Any) -> Flask:
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
     )
-    runtime = app.extensions["pluto"] = Runtime(settings, **collaborators)
-    PrometheusMetrics(app, path=None, group_by="url_rule", registry=runtime.registry)
+    runtime = app.extensions["pluto"] = Runtime(
+        settings, clock or Clock(), rng or random.random, log_policy or LogPolicy()
+    )
+    PrometheusMetrics(app, path=None, group_by=url_rule, registry=runtime.registry)
     api = Api(app)
     for resource in (admin, dashboards, devices, discovery, drift, jobs, logs, presets, system):
         api.register_blueprint(resource.blueprint)
@@ -55,6 +65,6 @@ def create_app(settings: Settings, **collaborators: Any) -> Flask:
     guard.watch(sockets.server.server)
     runtime.health.watch_clients(lambda: sockets.clients)
     drain = Drain(lasting=is_engine_io)
-    runtime.events.subscribe(Stopping, lambda event: drain.close())
+    runtime.events.connect(subscribers(runtime, sockets, drain))
     app.wsgi_app = guard.wrap(drain.wrap(app.wsgi_app))  # type: ignore[method-assign]
     return app

@@ -17,7 +17,7 @@ from pathlib import Path
 from app.clock import Clock
 from app.errors import BackupUnusable, PlutoError, SettingsError, StoreError, StoreLocked
 from app.services.backup import Backups
-from app.settings import Settings, from_environment
+from app.settings import Settings
 from app.store.directories import beside, sync
 from app.store.lock import DataDirLock
 from app.store.restoring import restore
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a preset's name may not be in the terminal's encoding
     try:
-        settings = from_environment()
+        settings = Settings.from_environ()
         _run(given, given.data_dir or settings.data_dir, settings)
     except PlutoError as error:
         print(f"pluto: {error}", file=sys.stderr)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -97,6 +97,11 @@ class EventBus:
 
     def __init__(self) -> None:
         self._listeners: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
+
+    def connect(self, subscribers: Mapping[type, Iterable[Callable[[Any], None]]]) -> None:
+        """Subscribe every handler of the table, in its order."""
+        for kind, handlers in subscribers.items():
+            self._listeners[kind].extend(handlers)
 
     def subscribe(self, kind: type[E], listener: Callable[[E], None]) -> None:
         self._listeners[kind].append(listener)

@@ -13,9 +13,10 @@ from app.errors import DeviceError, DeviceLocked, DeviceRefused, DeviceStatus
 
 
 class Status(StrEnum):
-    """What the service knows of a monitored device. `pending`: not polled yet since monitoring began. `restarting`:
-    silent, as is to be expected of it for a minute."""
+    """What the service knows of a device. `pending`: monitored and not yet polled. `restarting`: no answer, which is
+    expected for a minute after a restart."""
 
+    UNMONITORED = "unmonitored"
     PENDING = "pending"
     ONLINE = "online"
     STALE = "stale"

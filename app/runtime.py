@@ -1,10 +1,9 @@
-"""The one place that names concrete classes: who is made of what, in which order they start, and that they stop."""
+"""Construction of all services, and the order in which they start and stop."""
 
 from __future__ import annotations
 
 import logging
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
@@ -16,7 +15,7 @@ from app.clients.discovery_service import DiscoveryServiceClient
 from app.clients.grafana import GrafanaClient, authentication
 from app.clients.names import NameResolver
 from app.clock import Clock
-from app.events import DeviceDeleted, EventBus, Stopping
+from app.events import EventBus, Stopping
 from app.miners.address import NOWHERE, Address, AddressRule
 from app.miners.cleaning import clean_info
 from app.miners.client import Miners
@@ -24,6 +23,7 @@ from app.miners.log_stream import LogStream
 from app.models import Reading, Status
 from app.schemas.device import DeviceEncoder
 from app.services.backup import Backups
+from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.commands import Commands
 from app.services.configuration.desired_state import Intents
 from app.services.configuration.drift import DriftService
@@ -39,11 +39,12 @@ from app.services.dashboards.service import Dashboards
 from app.services.dashboards.templates import Templates
 from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.identity import DeviceIdentity
 from app.services.devices.monitoring import Monitoring
-from app.services.devices.poller import Poller
+from app.services.devices.options import OptionsLoader
+from app.services.devices.poller import Poller, poll_deadline
 from app.services.devices.relocation import Relocation
 from app.services.devices.service import DeviceService
-from app.services.devices.witness import Witness
 from app.services.devices.write_behind import WriteBehind
 from app.services.discovery.builtin import BuiltinDiscovery
 from app.services.discovery.external import ExternalDiscovery
@@ -55,11 +56,11 @@ from app.services.discovery.service import DiscoveryService, DiscoverySource
 from app.services.discovery.sightings import Sightings
 from app.services.discovery.subnets import WIDEST_PREFIX, around, default_subnets, own_addresses
 from app.services.health import Health
-from app.services.jobs.device_actions import Hands
+from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.service import Jobs
 from app.services.jobs.store import JobStore
 from app.services.logs.backfill import PastLogs
-from app.services.logs.device_access import Doorway
+from app.services.logs.device_access import DeviceAccess
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.files import LogFiles
 from app.services.logs.hub import LogHub
@@ -69,10 +70,11 @@ from app.services.logs.service import LogService
 from app.services.loop_lag import LoopLag
 from app.services.metrics.exporter import Metrics
 from app.services.metrics.log_metrics import log_families
-from app.settings import Settings, secret
+from app.settings import Settings, read_secret
+from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
-from app.store.documents import Documents
+from app.store.documents import DeviceDocuments, Documents
 from app.store.presets import PresetRepository
 from app.store.stores import Stores
 
@@ -80,86 +82,48 @@ log = logging.getLogger(__name__)
 
 
 class Runtime:
-    """Everything that lives as long as the process serves. Making it starts nothing."""
+    """Every object that lives as long as the process serves, constructed from top to bottom. Construction starts
+    nothing; who subscribes to which event is in app/subscribers.py."""
 
     def __init__(
         self,
         settings: Settings,
-        clock: Clock | None = None,
-        chance: Callable[[], float] = random.random,
-        log_policy: LogPolicy | None = None,
+        clock: Clock,
+        rng: Callable[[], float],
+        policy: LogPolicy,
     ) -> None:
         self.settings = settings
-        self.clock = clock or Clock()
+        self.clock = clock
+
         self.events = EventBus()
         self.registry = CollectorRegistry()
         self.health = Health(self.registry)
         self.loop_lag = LoopLag(self.health.lagged, Clock())
         self.encoder = DeviceEncoder()
-        self._make_fleet(chance)
-        self._make_discovery()
-        self.devices = DeviceService(
-            self.fleet,
-            self.monitoring,
-            self.rule,
-            self.discovery.lookup,
-            self.conflicts,
-            self.events,
-            self.clock,
-            auto_listen=settings.auto_listen,
-        )
-        self._make_settings()
-        self._make_jobs()
-        self._make_logs(log_policy or LogPolicy(), chance)
-        self.relocation = Relocation(
-            self.fleet,
-            self.monitoring,
-            self.conflicts,
-            Witness(self.miners.probe, self.poller.neighbour),
-            self.discovery.locate,
-            self._subnets_for,
-            self.events,
-            self.clock,
-            partial(self.health.loop_crashed, "relocation"),
-        )
-        self.metrics = Metrics(
-            self.fleet,
-            self.registry,
-            self.events,
-            self.clock,
-            legacy=settings.metrics_legacy_names,
-            also=lambda: log_families(self.log_hub, self.log_files, self.fleet),
-        )
-        self.write_behind = WriteBehind(
-            self.fleet,
-            self.stores,
-            self.clock,
-            settings.persist_interval,
-            partial(self.health.loop_crashed, "write_behind"),
-        )
-        self.backups = Backups(self.stores, self.clock)
-        self.dashboards = self._make_dashboards(settings.gf_host, chance) if settings.gf_host else None
-        if settings.delete_data_on_device_remove:
-            self.events.subscribe(DeviceDeleted, lambda event: self.discovery.forget(event.mac))
 
-    def _make_fleet(self, chance: Callable[[], float]) -> None:
-        settings = self.settings
+        # Store
         self.stores = Stores(settings.data_dir, discovery=not settings.discovery_service_host)
         self.database = self.stores.core
         self.health.watch_store(lambda: self.stores.writes, lambda: self.stores.writable)
-        self.rule = AddressRule(settings.allowed_device_networks, settings.discovery_ports)
-        self.miners = Miners(self.rule.check, self.clock)
+        self.backups = Backups(self.stores, self.clock)
+
+        # Devices
         self.fleet = Fleet(DeviceRepository(self.database, clean_info), self.clock)
+        self.rule = AddressRule(settings.allowed_device_networks, settings.discovery_ports)
+        self.miners = Miners(self.rule.check, self.clock, self._mac_at)
         self.neighbours = NeighbourTable(settings.neighbour_table, self.clock)
-        self.conflicts = Conflicts(self.fleet, Documents(self.database, "conflict"), self.events, self.clock)
+        identity = DeviceIdentity(self.fleet, self.neighbours, self.miners.probe)
+        options = OptionsLoader(self.fleet, poll_deadline(settings.poll_interval))
+        self.conflicts = Conflicts(self.fleet, self._documents("conflict"), self.clock)
         self.poller = Poller(
             self.fleet,
-            self.neighbours,
+            identity,
+            options,
             self.conflicts,
             self.events,
             self.health,
             self.clock,
-            interval=settings.poll_interval,
+            deadline=poll_deadline(settings.poll_interval),
             offline_after=settings.offline_after_failures,
         )
         self.monitoring = Monitoring(
@@ -170,95 +134,17 @@ class Runtime:
             self.health,
             self.clock,
             settings.poll_interval,
-            chance,
+            rng,
+        )
+        self.write_behind = WriteBehind(
+            self.fleet, self.stores, self.clock, settings.persist_interval, self._loop_crashed("write_behind")
         )
 
-    def _make_settings(self) -> None:
-        """What changes miners. A deleted device leaves no trace of what was written to it."""
-        self.commands = Commands(self.fleet, self.miners.at, self.poller, self.events, self.clock)
-        self.journal = Journal(Documents(self.database, "journal"), self.clock)
-        self.intents = Intents(Documents(self.database, "intent"))
-        self.miner_settings = MinerSettings(
-            self.fleet, self.commands, self.poller, self.journal, self.intents, self.events, self.clock
-        )
-        self.presets = Presets(PresetRepository(self.database), self.fleet, self.clock)
-        self.system_settings = SystemSettings(self.fleet, self.miner_settings, self.presets, self.intents, self.journal)
-        self.events.subscribe(DeviceDeleted, lambda event: self.journal.forget(event.mac))
-        self.events.subscribe(DeviceDeleted, lambda event: self.intents.forget(event.mac))
-
-    def _make_jobs(self) -> None:
-        """What changes many miners, and what is done about those that somebody else changed."""
-        hands = Hands(self.fleet, self.commands, self.miner_settings, self.presets, self.intents, self.journal)
-        store = JobStore(Documents(self.database, "jobs"))
-        self.jobs = Jobs(store, self.fleet, hands, self.events, self.clock)
-        self.drift = DriftService(
-            self.fleet, self.intents, self.journal, Documents(self.database, "drift"), self.events
-        )
-        self.repair = RepairService(
-            self.fleet,
-            self.drift,
-            self.intents,
-            self.presets,
-            Documents(self.database, "repairs"),
-            self.jobs.create,
-            self.events,
-            self.clock,
-            by_itself=self.settings.auto_repair,
-        )
-
-    def _make_logs(self, policy: LogPolicy, chance: Callable[[], float]) -> None:
-        """What miners say, for whoever wants to hear it."""
-        settings, doorway = self.settings, Doorway(self.commands)
-
-        def connect(address: Address) -> LogStream:
-            return LogStream(address, self.rule.check, self.clock, policy.stream, chance)
-
-        def reader(tracked: Tracked, device_log: DeviceLog) -> Reader:
-            return Reader(tracked, device_log, self.fleet, doorway.verify, connect, self.clock, policy, chance)
-
-        def is_streaming(mac: str) -> bool:
-            known = self.log_hub.reader_of(mac)
-            return known is not None and known.state is State.STREAMING
-
-        self.log_hub = LogHub(self.fleet, reader, self.events, self.clock, policy.linger, files=settings.log_files)
-        past = PastLogs(doorway.past, is_streaming, self.clock)
-        self.logs = LogService(self.log_hub, past, self.devices.get, self.clock)
-        self.log_files = LogFiles(
-            settings.data_dir / "logs",
-            settings.log_file_megabytes * 1024 * 1024,
-            settings.log_file_backups,
-            self.log_hub.logs,
-            self.clock,
-            partial(self.health.loop_crashed, "log_files"),
-        )
-        self.events.subscribe(DeviceDeleted, lambda event: past.forget(event.mac))
-        forget = self.log_files.delete if settings.delete_data_on_device_remove else self.log_files.forget
-        self.events.subscribe(DeviceDeleted, lambda event: forget(event.mac))
-
-    def _make_discovery(self) -> None:
-        """The original's discovery service where one is configured (it holds the lock on `pluto_discovery`), ours
-        otherwise."""
-        settings = self.settings
+        # Discovery
         scanner = Scanner(self.miners.probe, self.rule, self.clock, known=self._known)
-        url = settings.discovery_service_host
         repository = DiscoveredRepository(self.stores.discovery, clean_info) if self.stores.discovery else None
         sightings = Sightings(self.neighbours, repository, self.events)
-        source: DiscoverySource
-        if url:
-            source = ExternalDiscovery(DiscoveryServiceClient(url, self.rule, clean_info), scanner, sightings)
-        else:
-            assert repository  # noqa: S101
-            source = BuiltinDiscovery(
-                scanner,
-                sightings,
-                repository,
-                self.rule,
-                self.clock,
-                self._subnets,
-                settings.discovery_ports,
-                settings.discovery_ttl,
-                self._browser if settings.mdns else None,
-            )
+        source = _discovery_source(settings, scanner, sightings, repository, self.rule, self.clock, self._subnets)
 
         def remembered(mac: str) -> list[Address]:
             tracked = self.fleet.find(mac)
@@ -266,31 +152,112 @@ class Runtime:
             return [*recorded, *source.addresses_of(mac)]
 
         locator = Locator(scanner, self.neighbours, sightings, remembered, settings.discovery_ports)
-        self.discovery = DiscoveryService(source, locator, NameResolver(self.rule).resolve)
-
-    def _make_dashboards(self, url: str, chance: Callable[[], float]) -> Dashboards:
-        """With a login of its own the service uses Grafana's API; without one, files and a header, as the original."""
-        settings = self.settings
-        token = secret(settings.grafana_token, settings.grafana_token_file)
-        password = secret(settings.grafana_password, settings.grafana_password_file)
-        grafana = GrafanaClient(url, authentication(token, settings.grafana_user, password))
-        mode = settings.grafana_mode or ("api" if token or password else "file")
-        delivery: Delivery = (
-            ApiDelivery(grafana, self.clock.monotonic)
-            if mode == "api"
-            else FileDelivery(settings.grafana_dashboards_dir)
-        )
-        boards = Boards(Documents(self.database, "dashboards"))
-        return Dashboards(
-            boards,
-            Publisher(grafana, delivery, Templates(), boards, publish=settings.publish_dashboards),
-            lambda mac: self.fleet.find(mac) is not None,
-            self.events,
-            self.health,
-            self.clock,
-            chance,
+        self.discovery = DiscoveryService(
+            source,
+            locator,
+            NameResolver(self.rule).resolve,
             delete_with_device=settings.delete_data_on_device_remove,
         )
+        self.relocation = Relocation(
+            self.fleet,
+            self.monitoring,
+            self.conflicts,
+            identity,
+            self.discovery.locate,
+            self._subnets_for,
+            self.clock,
+            self._loop_crashed("relocation"),
+        )
+        self.devices = DeviceService(
+            self.fleet,
+            self.monitoring,
+            self.rule,
+            self.discovery.lookup,
+            self.conflicts,
+            self.events,
+            self.clock,
+            auto_listen=settings.auto_listen,
+        )
+
+        # Configuration
+        self.commands = Commands(self.fleet, self.miners.at, identity, self.events, self.clock)
+        self.journal = Journal(self._documents("journal"), self.clock)
+        self.intents = Intents(self._documents("intent"))
+        self.miner_settings = MinerSettings(
+            self.fleet, self.commands, options, self.journal, self.intents, self.events, self.clock
+        )
+        self.presets = Presets(PresetRepository(self.database), self.fleet, self.clock)
+        applied_presets = AppliedPresets(self.fleet, self.presets, self.intents)
+        self.system_settings = SystemSettings(
+            self.fleet, self.miner_settings, self.presets, applied_presets, self.intents, self.journal
+        )
+        self.drift = DriftService(self.fleet, self.intents, self.journal, self._documents("drift"), self.events)
+
+        # Jobs
+        actions = DeviceActions(
+            self.fleet, self.commands, self.miner_settings, self.presets, applied_presets, self.intents, self.journal
+        )
+        self.jobs = Jobs(JobStore(Documents(self.database, "jobs")), self.fleet, actions, self.events, self.clock)
+        self.repair = RepairService(
+            self.fleet,
+            self.drift,
+            self.intents,
+            applied_presets,
+            self._documents("repairs"),
+            self.jobs.create,
+            self.clock,
+            by_itself=settings.auto_repair,
+        )
+
+        # Logs
+        access = DeviceAccess(self.commands)
+
+        def connect(address: Address) -> LogStream:
+            return LogStream(address, self.rule.check, self.clock, policy.stream, rng)
+
+        def reader(tracked: Tracked, device_log: DeviceLog) -> Reader:
+            return Reader(tracked, device_log, self.fleet, access.verify, connect, self.clock, policy, rng)
+
+        def is_streaming(mac: str) -> bool:
+            known = self.log_hub.reader_of(mac)
+            return known is not None and known.state is State.STREAMING
+
+        self.log_hub = LogHub(self.fleet, reader, self.clock, policy.linger, files=settings.log_files)
+        self.log_backfill = PastLogs(access.past, is_streaming, self.clock)
+        self.logs = LogService(self.log_hub, self.log_backfill, self.devices.get, self.clock)
+        self.log_files = LogFiles(
+            settings.data_dir / "logs",
+            settings.log_file_megabytes * 1024 * 1024,
+            settings.log_file_backups,
+            self.log_hub.logs,
+            self.clock,
+            self._loop_crashed("log_files"),
+            delete_with_device=settings.delete_data_on_device_remove,
+        )
+
+        # Metrics and dashboards
+        self.metrics = Metrics(
+            self.fleet,
+            self.registry,
+            self.clock,
+            legacy=settings.metrics_legacy_names,
+            also=lambda: log_families(self.log_hub, self.log_files, self.fleet),
+        )
+        self.dashboards = (
+            _dashboards(settings, settings.gf_host, self.fleet, self.database, self.health, self.clock, rng)
+            if settings.gf_host
+            else None
+        )
+
+    def _mac_at(self, address: Address) -> str | None:
+        tracked = self.fleet.at(address)
+        return tracked.mac if tracked else None
+
+    def _documents(self, kind: str) -> DeviceDocuments:
+        return DeviceDocuments(self.database, kind, self.fleet.is_registered)
+
+    def _loop_crashed(self, loop: str) -> Callable[[], None]:
+        return partial(self.health.loop_crashed, loop)
 
     def start(self) -> None:
         """Opens the store, then begins to watch. After fork only: LevelDB's threads do not survive one."""
@@ -352,9 +319,66 @@ class Runtime:
             return subnets
         return (around(address.host), *subnets)
 
-    def _browser(self, found: Callable[[Address], None]) -> MdnsBrowser:
-        named = self.settings.mdns_interfaces
+
+def _discovery_source(
+    settings: Settings,
+    scanner: Scanner,
+    sightings: Sightings,
+    repository: DiscoveredRepository | None,
+    rule: AddressRule,
+    clock: Clock,
+    subnets: Callable[[], Sequence[IPv4Network]],
+) -> DiscoverySource:
+    """Return the Node stack's discovery service where one is configured, else the built-in scanner. Without a
+    `repository` there is no other choice: that service holds the lock on `pluto_discovery`."""
+    url = settings.discovery_service_host
+    if url or repository is None:
+        return ExternalDiscovery(DiscoveryServiceClient(str(url), rule, clean_info), scanner, sightings)
+
+    def browse(found: Callable[[Address], None]) -> MdnsBrowser:
+        named = settings.mdns_interfaces
         return MdnsBrowser(found, lambda: named or [str(own.ip) for own in own_addresses()])
+
+    return BuiltinDiscovery(
+        scanner,
+        sightings,
+        repository,
+        rule,
+        clock,
+        subnets,
+        settings.discovery_ports,
+        settings.discovery_ttl,
+        browse if settings.mdns else None,
+    )
+
+
+def _dashboards(
+    settings: Settings,
+    url: str,
+    fleet: Fleet,
+    database: Database,
+    health: Health,
+    clock: Clock,
+    rng: Callable[[], float],
+) -> Dashboards:
+    """Grafana's API is used where a login is configured; without one, files and a header, as the Node backend does."""
+    token = read_secret(settings.grafana_token, settings.grafana_token_file)
+    password = read_secret(settings.grafana_password, settings.grafana_password_file)
+    grafana = GrafanaClient(url, authentication(token, settings.grafana_user, password))
+    mode = settings.grafana_mode or ("api" if token or password else "file")
+    delivery: Delivery = (
+        ApiDelivery(grafana, clock.monotonic) if mode == "api" else FileDelivery(settings.grafana_dashboards_dir)
+    )
+    boards = Boards(Documents(database, "dashboards"))
+    return Dashboards(
+        boards,
+        Publisher(grafana, delivery, Templates(), boards, publish=settings.publish_dashboards),
+        lambda mac: fleet.find(mac) is not None,
+        health,
+        clock,
+        rng,
+        delete_with_device=settings.delete_data_on_device_remove,
+    )
 
 
 def _together(*stops: Callable[[], object]) -> None:

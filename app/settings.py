@@ -1,7 +1,8 @@
-"""Settings: read once from the environment, validated, frozen. Nothing else reads the environment.
+"""The settings of the service. They are read once from the environment, validated, and never change.
 
-The table at the end is the whole truth about what can be set; docs/settings.md lists the same rows and a test compares
-them.
+Each field of `Settings` is one environment variable, whose name is that of the field in upper case. The field declares
+its type, default, parser, example and meaning; `python -m tools.settings_table` writes the table of docs/settings.md
+from them. No other module of app/ reads the environment. gunicorn's master imports this module, so it must stay small.
 """
 
 from __future__ import annotations
@@ -10,230 +11,129 @@ import ipaddress
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
+from functools import partial
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from app.errors import SettingsError
 
-GRAFANA_MODES = ("file", "api")
-LOG_LEVELS = ("debug", "info", "warning", "error")
-_URL_NEEDED = "a URL such as http://host:port is needed"
-_PLAIN_URL = re.compile(r"(?:[a-z+]{1,10}:)?/{0,3}(?:[\w.-]+|\[[0-9a-f:.]*\])(?::\d{0,6})?(?:/[\w.-]*)*", re.IGNORECASE)
+T = TypeVar("T")
+
 PRIVATE_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16")
+_PLAIN_URL = r"(?i)(?:[a-z+]{1,10}:)?/{0,3}(?:[\w.-]+|\[[0-9a-f:.]*\])(?::\d{0,6})?(?:/[\w.-]*)*"
+_BOOLEANS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Every field has the default of a home installation. Durations are seconds."""
-
-    port: int = 3000
-    bind: str = "127.0.0.1"
-    data_dir: Path = Path("data")
-    log_level: str = "info"
-    auto_listen: bool = True
-    poll_interval: float = 5.0
-    offline_after_failures: int = 3
-    persist_interval: float = 300.0
-    delete_data_on_device_remove: bool = False
-    log_files: bool = False
-    log_file_megabytes: int = 5
-    log_file_backups: int = 1
-    auto_repair: bool = False
-    metrics_legacy_names: bool = True
-    allowed_device_networks: tuple[IPv4Network, ...] = tuple(IPv4Network(net) for net in PRIVATE_NETWORKS)
-    discovery_service_host: str | None = None
-    discovery_subnets: tuple[IPv4Network, ...] = ()
-    discovery_ports: tuple[int, ...] = (80,)
-    discovery_ttl: float = 7 * 86400.0
-    neighbour_table: Path = Path("/proc/net/arp")
-    mdns: bool = True
-    mdns_interfaces: tuple[str, ...] = ()
-    gf_host: str | None = None
-    grafana_mode: str | None = None
-    grafana_token: str | None = field(default=None, repr=False)
-    grafana_token_file: Path | None = None
-    grafana_user: str | None = None
-    grafana_password: str | None = field(default=None, repr=False)
-    grafana_password_file: Path | None = None
-    grafana_dashboards_dir: Path = Path("grafana/dashboards")
-    publish_dashboards: bool = True
-    allowed_hosts: tuple[str, ...] = ()
-    allowed_origins: tuple[str, ...] = ()
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
-    api_token: str | None = field(default=None, repr=False)
-    api_token_file: Path | None = None
-    api_token_read: str | None = field(default=None, repr=False)
-    api_token_read_file: Path | None = None
-    writes_per_second: int = 10
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str]) -> Settings:
-        """Raises SettingsError naming the variable, its value and what would be right. Empty means unset."""
-        given = {name: environ[name.upper()].strip() for name in PARSERS if environ.get(name.upper(), "").strip()}
-        settings = cls(**{name: _parse(name, text) for name, text in given.items()})
-        _require_different_tokens(settings)
-        return settings
+def parse_integer(low: int, high: int, text: str) -> int:
+    if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
+        raise ValueError(f"a whole number from {low} to {high} is needed")
+    return int(text)
 
 
-def from_environment() -> Settings:
-    """Those of this process, for programs beside the service. Raises SettingsError."""
-    return Settings.from_environ(os.environ)
+def parse_seconds(low: int, high: int, text: str) -> float:
+    if not re.fullmatch(r"\d{1,9}(\.\d+)?", text) or not low <= float(text) <= high:
+        raise ValueError(f"seconds from {low} to {high} are needed")
+    return float(text)
 
 
-def _parse(name: str, text: str) -> Any:
-    try:
-        return PARSERS[name](text)
-    except ValueError as error:
-        shown = f"{name.upper()}={text!r}" if _may_be_shown(PARSERS[name], text) else name.upper()
-        raise SettingsError(f"{shown} cannot be used: {error}") from None
-
-
-def _may_be_shown(parser: Callable[[str], Any], text: str) -> bool:
-    """A URL may hold a password, and one that cannot be parsed may hold it anywhere: only plain ones are shown."""
-    if parser in (_url, _origins):
-        return all(_PLAIN_URL.fullmatch(item) for item in _items(text))
-    return parser not in (_secret, _token)
-
-
-def _require_different_tokens(settings: Settings) -> None:
-    """Raise SettingsError where the token that may only read is the one that may do everything."""
-    control = secret(settings.api_token, settings.api_token_file)
-    if control is not None and control == secret(settings.api_token_read, settings.api_token_read_file):
-        raise SettingsError("API_TOKEN_READ cannot be used: it is the same as API_TOKEN, so it would not only read")
-
-
-def _integer(low: int, high: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text) or not low <= int(text) <= high:
-            raise ValueError(f"a whole number from {low} to {high} is needed")
-        return int(text)
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[str], float]:
-    def parse(text: str) -> float:
-        if not re.fullmatch(r"\d{1,9}(\.\d+)?", text) or not low <= float(text) <= high:
-            raise ValueError(f"seconds from {low:g} to {high:g} are needed")
-        return float(text)
-
-    return parse
-
-
-def _boolean(text: str) -> bool:
-    known = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
-    if text.lower() not in known:
+def parse_boolean(text: str) -> bool:
+    if text.lower() not in _BOOLEANS:
         raise ValueError("true or false is needed")
-    return known[text.lower()]
+    return _BOOLEANS[text.lower()]
 
 
-def _level(text: str) -> str:
-    if text.lower() not in LOG_LEVELS:
-        raise ValueError(f"one of {', '.join(LOG_LEVELS)} is needed")
+def parse_choice(choices: tuple[str, ...], text: str) -> str:
+    if text.lower() not in choices:
+        raise ValueError(f"one of {', '.join(choices)} is needed")
     return text.lower()
 
 
-def _ip(text: str) -> str:
+def match_pattern(pattern: str, reason: str, text: str) -> str:
+    """Return the text if all of it matches. Raises: ValueError with the reason."""
+    if not re.fullmatch(pattern, text):
+        raise ValueError(reason)
+    return text
+
+
+# These three are sent in HTTP headers, so they hold no control characters.
+parse_user = partial(
+    match_pattern, r"[^\x00-\x1f\x7f:]{1,190}", "a user name without colons and control characters is needed"
+)
+parse_secret = partial(match_pattern, r"[^\x00-\x1f\x7f]{1,1024}", "one line of text is needed")
+parse_token = partial(
+    match_pattern,
+    r"[\x21-\x7e]{16,1024}",
+    "16 or more characters without spaces are needed, such as those that `openssl rand -hex 32` prints",
+)
+
+
+def parse_secret_file(parse_content: Callable[[str], str], text: str) -> Path:
+    """Return the path of a file after a check of its content, which is read again when it is used."""
+    try:
+        content = Path(text).read_text()
+    except OSError:
+        raise ValueError("a readable file is needed") from None
+    parse_content(content.strip())
+    return Path(text)
+
+
+def parse_ip(text: str) -> str:
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
         raise ValueError("an IP address is needed") from None
 
 
-def _url(text: str) -> str:
-    """A base URL, path allowed, without the trailing slash."""
+def parse_url(text: str) -> str:
+    """Return a base URL, which may have a path, without its trailing slash."""
     try:
         parts = urlsplit(text)
-        parts.port  # noqa: B018  (raises ValueError when it is no port, and quotes what it is)
+        is_base = parts.scheme in ("http", "https") and parts.hostname and not parts.query and not parts.fragment
+        parts.port  # noqa: B018  (it raises a ValueError that quotes the invalid port, which may be part of a password)
     except ValueError:
-        raise ValueError(_URL_NEEDED) from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError(_URL_NEEDED)
+        is_base = False
+    if not is_base:
+        raise ValueError("a URL such as http://host:port is needed")
     return text.rstrip("/")
 
 
-def _grafana_mode(text: str) -> str:
-    if text.lower() not in GRAFANA_MODES:
-        raise ValueError(f"one of {', '.join(GRAFANA_MODES)} is needed")
-    return text.lower()
-
-
-def _user(text: str) -> str:
-    """It becomes a header."""
-    if not re.fullmatch(r"[^\x00-\x1f\x7f:]{1,190}", text):
-        raise ValueError("a user name without colons and control characters is needed")
-    return text
-
-
-def _secret(text: str) -> str:
-    """Never shown. One line: it becomes a header."""
-    if not re.fullmatch(r"[^\x00-\x1f\x7f]{1,1024}", text):
-        raise ValueError("one line of text is needed")
-    return text
-
-
-def _secret_file(text: str) -> Path:
-    """A file that holds one secret; read when it is used."""
+def parse_list(parse_item: Callable[[str], T], needed: str, text: str) -> tuple[T, ...]:
     try:
-        _secret(Path(text).read_text().strip())
-    except OSError:
-        raise ValueError("a readable file is needed") from None
-    return Path(text)
+        return tuple(parse_item(item) for item in split_list(text))
+    except ValueError:
+        raise ValueError(f"{needed}, separated by commas, are needed") from None
 
 
-def _token(text: str) -> str:
-    """Never shown. Callers send it in a header; one that is short could be guessed."""
-    if not re.fullmatch(r"[\x21-\x7e]{16,1024}", text):
-        raise ValueError("16 or more characters without spaces are needed, such as `openssl rand -hex 32` prints")
-    return text
-
-
-def _token_file(text: str) -> Path:
-    """The same, in a file; read when it is used."""
-    _token(_secret_file(text).read_text().strip())
-    return Path(text)
-
-
-def secret(given: str | None, file: Path | None) -> str | None:
-    """The secret itself, from the variable or from its `_FILE`; the file wins."""
-    return file.read_text().strip() if file else given
-
-
-def _items(text: str) -> list[str]:
+def split_list(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
-def _networks(text: str) -> tuple[IPv4Network, ...]:
-    try:
-        return tuple(IPv4Network(item, strict=False) for item in _items(text))
-    except ValueError:
-        raise ValueError("IPv4 networks such as 192.168.1.0/24, separated by commas, are needed") from None
+def parse_networks(text: str) -> tuple[IPv4Network, ...]:
+    return parse_list(partial(IPv4Network, strict=False), "IPv4 networks such as 192.168.1.0/24", text)
 
 
-def _subnets(text: str) -> tuple[IPv4Network, ...]:
-    networks = _networks(text)
+def parse_subnets(text: str) -> tuple[IPv4Network, ...]:
+    networks = parse_networks(text)
     if any(network.prefixlen < 16 for network in networks):
-        raise ValueError("a scan covers at most a /16 at a time")
+        raise ValueError("networks of at most a /16 each are needed, because every address in them is scanned")
     return networks
 
 
-def _proxies(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    try:
-        networks = tuple(ipaddress.ip_network(item, strict=False) for item in _items(text))
-    except ValueError:
-        raise ValueError("addresses or networks such as 10.21.0.0/16, separated by commas, are needed") from None
+def parse_proxies(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    parse_network = partial(ipaddress.ip_network, strict=False)
+    networks = parse_list(parse_network, "addresses or networks such as 10.21.0.0/16", text)
     if any(network.prefixlen == 0 for network in networks):
-        raise ValueError("whoever trusts everybody's headers believes anything")
+        raise ValueError("the addresses of the proxies are needed: with a /0 any client could forge its own address")
     return networks
 
 
-def _ports(text: str) -> tuple[int, ...]:
-    """`80,8101-8112` → the ports, each once, in order."""
+def parse_ports(text: str) -> tuple[int, ...]:
+    """Return the ports of a list such as `80,8101-8112`, each once, in the order of the list."""
     ports: dict[int, None] = {}
-    for item in _items(text):
+    for item in split_list(text):
         first, _, last = item.partition("-")
         if not (first.isdigit() and (last or first).isdigit() and 1 <= int(first) <= int(last or first) <= 65535):
             raise ValueError("ports such as 80 or 8101-8112, separated by commas, are needed")
@@ -243,64 +143,155 @@ def _ports(text: str) -> tuple[int, ...]:
     return tuple(ports)
 
 
-def _hosts(text: str) -> tuple[str, ...]:
-    hosts = tuple(item.lower() for item in _items(text))
-    if not all(re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", host) for host in hosts):
-        raise ValueError("host names without scheme and port, separated by commas, are needed")
-    return hosts
+def parse_hosts(text: str) -> tuple[str, ...]:
+    parse_host = partial(match_pattern, r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", "a host name is needed")
+    return parse_list(parse_host, "host names without scheme and port", text.lower())
 
 
-def _origins(text: str) -> tuple[str, ...]:
-    origins = tuple(_url(item) for item in _items(text))
+def parse_origins(text: str) -> tuple[str, ...]:
+    origins = parse_list(parse_url, "origins such as https://miners.example.org", text)
     if any(urlsplit(origin).path for origin in origins):
-        raise ValueError("origins such as https://miners.example.org, separated by commas, are needed")
+        raise ValueError("origins without a path, such as https://miners.example.org, are needed")
     return origins
 
 
-def _addresses(text: str) -> tuple[str, ...]:
-    return tuple(_ip(item) for item in _items(text))
+def can_show_text(parse: Callable[[str], Any], text: str) -> bool:
+    """Return False if the text of a variable may hold a secret.
+
+    A URL may hold a password, in any place if it cannot be parsed, so only URLs in a plain form are shown.
+    """
+    if parse in (parse_url, parse_origins):
+        return all(re.fullmatch(_PLAIN_URL, item) for item in split_list(text))
+    return parse not in (parse_secret, parse_token)
 
 
-PARSERS: dict[str, Callable[[str], Any]] = {
-    "port": _integer(1, 65535),
-    "bind": _ip,
-    "data_dir": Path,
-    "log_level": _level,
-    "auto_listen": _boolean,
-    "poll_interval": _seconds(1, 3600),
-    "offline_after_failures": _integer(1, 100),
-    "persist_interval": _seconds(1, 86400),
-    "delete_data_on_device_remove": _boolean,
-    "log_files": _boolean,
-    "log_file_megabytes": _integer(1, 1024),
-    "log_file_backups": _integer(1, 20),
-    "auto_repair": _boolean,
-    "metrics_legacy_names": _boolean,
-    "allowed_device_networks": _networks,
-    "discovery_service_host": _url,
-    "discovery_subnets": _subnets,
-    "discovery_ports": _ports,
-    "discovery_ttl": _seconds(60, 366 * 86400),
-    "neighbour_table": Path,
-    "mdns": _boolean,
-    "mdns_interfaces": _addresses,
-    "gf_host": _url,
-    "grafana_mode": _grafana_mode,
-    "grafana_token": _secret,
-    "grafana_token_file": _secret_file,
-    "grafana_user": _user,
-    "grafana_password": _secret,
-    "grafana_password_file": _secret_file,
-    "grafana_dashboards_dir": Path,
-    "publish_dashboards": _boolean,
-    "allowed_hosts": _hosts,
-    "allowed_origins": _origins,
-    "trusted_proxies": _proxies,
-    "api_token": _token,
-    "api_token_file": _token_file,
-    "api_token_read": _token,
-    "api_token_read_file": _token_file,
-    "writes_per_second": _integer(1, 10_000),
-}
+def setting(default: T, parse: Callable[[str], T], example: str, meaning: str, *, unset: str = "none") -> T:
+    """Declare one field of `Settings`. `unset` describes a default of None or () in docs/settings.md.
 
-assert set(PARSERS) == {field.name for field in fields(Settings)}  # noqa: S101
+    The declared return type is that of the field, so mypy compares it with the default and with the parser.
+    """
+    metadata = {"parse": parse, "example": example, "meaning": meaning, "unset": unset}
+    return field(default=default, repr=parse not in (parse_secret, parse_token), metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of one process. The defaults are for a home installation. Durations are in seconds."""
+
+    # fmt: off
+    port: int = setting(3000, partial(parse_integer, 1, 65535), "8080",
+        "Port of the REST API, Socket.IO, the metrics and the page")
+    bind: str = setting("127.0.0.1", parse_ip, "0.0.0.0", "Address to listen on; the image sets `0.0.0.0`")
+    data_dir: Path = setting(Path("data"), Path, "/var/lib/pluto",
+        "Directory of all data. It is created with mode 0700; an existing directory keeps its mode. `pluto_core`, "
+        "`pluto_discovery` and `logs` in it are readable by their owner only")
+    log_level: str = setting("info", partial(parse_choice, ("debug", "info", "warning", "error")), "warning",
+        "`debug`, `info`, `warning` or `error`; the log is one JSON object per line on stderr")
+    auto_listen: bool = setting(True, parse_boolean, "false",
+        "Monitor every registered (imprinted) miner from the start, and each new one when it is registered")
+    poll_interval: float = setting(5.0, partial(parse_seconds, 1, 3600), "10",
+        "How often a miner is polled; a poll ends before the next one is due")
+    offline_after_failures: int = setting(3, partial(parse_integer, 1, 100), "2",
+        "Failed polls in a row after which a miner is offline; before that it is stale")
+    persist_interval: float = setting(300.0, partial(parse_seconds, 1, 86400), "60",
+        "How often readings are written to disk; changes by a user are written at once")
+    delete_data_on_device_remove: bool = setting(False, parse_boolean, "true",
+        "When a miner is deleted, delete its discovery record and its Grafana dashboard too")
+    log_files: bool = setting(False, parse_boolean, "true",
+        "Read the logs of all monitored miners continuously and keep them in `DATA_DIR/logs/<MAC>.log`")
+    log_file_megabytes: int = setting(5, partial(parse_integer, 1, 1024), "20",
+        "Size at which the log file of a miner is rotated")
+    log_file_backups: int = setting(1, partial(parse_integer, 1, 20), "3",
+        "How many rotated log files are kept per miner")
+    auto_repair: bool = setting(False, parse_boolean, "true",
+        "Restore settings that were changed on a miner by other means, once per change and at most once an hour; never "
+        "after overheating. Restarts the miner if its firmware needs that")
+    metrics_legacy_names: bool = setting(True, parse_boolean, "false",
+        "Export metrics under the names of the Node backend too, such as `<hostname>_power_watts`, beside "
+        "`pluto_device_*`")
+    allowed_device_networks: tuple[IPv4Network, ...] = setting(
+        tuple(IPv4Network(network) for network in PRIVATE_NETWORKS), parse_networks, "192.168.1.0/24",
+        "The only networks in which miners are contacted, whichever client asks for it")
+    discovery_service_host: str | None = setting(None, parse_url, "http://discovery:3000",
+        "URL of the Node backend's discovery service; if unset, the built-in scanner is used")
+    discovery_subnets: tuple[IPv4Network, ...] = setting((), parse_subnets, "192.168.1.0/24,10.0.5.0/24",
+        "Networks that are scanned for miners; if unset, the private networks of this machine's interfaces, at most a "
+        "/22 of each", unset="the networks of this machine")
+    discovery_ports: tuple[int, ...] = setting((80,), parse_ports, "80,8101-8112",
+        "Ports on which miners are looked for; ranges are allowed, 256 ports at most")
+    discovery_ttl: float = setting(7 * 86400.0, partial(parse_seconds, 60, 366 * 86400), "86400",
+        "How long a discovered miner is remembered (7 days)")
+    neighbour_table: Path = setting(Path("/proc/net/arp"), Path, "/run/arp",
+        "ARP table of the kernel, for the MAC addresses of miners whose firmware does not report them")
+    mdns: bool = setting(True, parse_boolean, "false",
+        "Listen for miners that announce themselves by mDNS (AxeOS 2.15 and later)")
+    mdns_interfaces: tuple[str, ...] = setting((), partial(parse_list, parse_ip, "IP addresses"), "192.168.1.5",
+        "Addresses of this machine on which to listen for mDNS", unset="the addresses of this machine")
+    gf_host: str | None = setting(None, parse_url, "http://grafana:3000",
+        "URL of the Grafana in which dashboards are created and published, with or without the path `/grafana`; if "
+        "unset, none are created")
+    grafana_mode: str | None = setting(None, partial(parse_choice, ("file", "api")), "api",
+        "`api` or `file`: how dashboards get into Grafana; if unset, `api` with a token or password, else `file`",
+        unset="depends on the credentials")
+    grafana_token: str | None = setting(None, parse_secret, "glsa_0123abcd", "Token of a Grafana service account")
+    grafana_token_file: Path | None = setting(None, partial(parse_secret_file, parse_secret),
+        "/run/secrets/grafana_token", "File that holds the token; used instead of `GRAFANA_TOKEN` if both are set")
+    grafana_user: str | None = setting(None, parse_user, "pluto",
+        "User for the password, or for the header of an authenticating proxy")
+    grafana_password: str | None = setting(None, parse_secret, "correct-horse", "Password of that user")
+    grafana_password_file: Path | None = setting(None, partial(parse_secret_file, parse_secret),
+        "/run/secrets/grafana_password",
+        "File that holds the password; used instead of `GRAFANA_PASSWORD` if both are set")
+    grafana_dashboards_dir: Path = setting(Path("grafana/dashboards"), Path, "/var/lib/grafana/pluto",
+        "Directory in which dashboards are written in `file` mode, from which Grafana provisions them")
+    publish_dashboards: bool = setting(True, parse_boolean, "false",
+        "Make each dashboard public, so that the frontend can show it without a login")
+    allowed_hosts: tuple[str, ...] = setting((), parse_hosts, "pluto.example.com",
+        "Host names that requests may use, beside IP addresses, `localhost`, names without a dot and `*.local`")
+    allowed_origins: tuple[str, ...] = setting((), parse_origins, "https://dash.example.com",
+        "Origins of other sites whose pages may use the service from a browser")
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting((), parse_proxies, "172.28.7.3,10.21.0.0/16",
+        "Addresses or networks of the reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted")
+    api_token: str | None = setting(None, parse_token, "0d6ba1c92bb04f6e9d3c",
+        "Token for all requests, at least 16 characters; if set, requests without a token get `/healthz` and `/readyz` "
+        "only (see SECURITY.md)")
+    api_token_file: Path | None = setting(None, partial(parse_secret_file, parse_token), "/run/secrets/api_token",
+        "File that holds the token; used instead of `API_TOKEN` if both are set")
+    api_token_read: str | None = setting(None, parse_token, "5b1f0c7e2a9d4483b6ee",
+        "Token for requests that only read, for Prometheus and panels; must differ from `API_TOKEN`")
+    api_token_read_file: Path | None = setting(None, partial(parse_secret_file, parse_token),
+        "/run/secrets/api_token_read", "File that holds the token; used instead of `API_TOKEN_READ` if both are set")
+    writes_per_second: int = setting(10, partial(parse_integer, 1, 10_000), "50",
+        "Rate limit for the changes of one client; a burst of 200, or of two per known miner, passes at once")
+    # fmt: on
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Settings:
+        """Read the settings from environment variables. An empty variable counts as unset.
+
+        Raises: SettingsError, which names the variable, its text unless that may hold a secret, and the allowed values.
+        """
+        texts = {name: environ.get(name, "").strip() for name in VARIABLES}
+        settings = cls(**{name.lower(): parse_variable(name, text) for name, text in texts.items() if text})
+        control = read_secret(settings.api_token, settings.api_token_file)
+        if control is not None and control == read_secret(settings.api_token_read, settings.api_token_read_file):
+            raise SettingsError("API_TOKEN_READ cannot be used: it is the same as API_TOKEN, so it would not only read")
+        return settings
+
+
+VARIABLES: dict[str, Field[Any]] = {each.name.upper(): each for each in fields(Settings)}
+"""The fields of `Settings` by the names of their environment variables."""
+
+
+def parse_variable(name: str, text: str) -> Any:
+    parse = VARIABLES[name].metadata["parse"]
+    try:
+        return parse(text)
+    except ValueError as error:
+        shown = f"{name}={text!r}" if can_show_text(parse, text) else name
+        raise SettingsError(f"{shown} cannot be used: {error}") from None
+
+
+def read_secret(value: str | None, file: Path | None) -> str | None:
+    """Return a secret from its `_FILE` if there is one, else the value of its variable."""
+    return file.read_text().strip() if file else value

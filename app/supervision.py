@@ -9,12 +9,12 @@ from collections.abc import Callable
 import gevent
 from gevent.event import Event
 
+from app.backoff import Backoff
 from app.clock import Clock
 
 log = logging.getLogger(__name__)
 
-FIRST_SECONDS = 1.0
-SLOWEST_SECONDS = 60.0
+RESTART = Backoff(first=1.0, longest=60.0)
 # What ends a greenlet on purpose. Everything else counts as a crash, gevent.Timeout included, which is no Exception.
 _ENDS = (gevent.GreenletExit, KeyboardInterrupt, SystemExit)
 
@@ -29,7 +29,7 @@ def keep_running(
     """Calls `run` until it returns or `stop` is set. After a crash, which `crashed` is told and which the log shows
     with `where`, it begins again: a second later, twice as late at each further one, at most a minute; after a minute
     without one it counts from the beginning."""
-    pause = FIRST_SECONDS
+    crashes = 0
     while not stop.is_set():
         began = clock.monotonic()
         try:
@@ -40,6 +40,5 @@ def keep_running(
         except BaseException:
             log.exception("a loop crashed and will begin again", extra=where)
             crashed()
-        pause = FIRST_SECONDS if clock.monotonic() - began >= SLOWEST_SECONDS else pause
-        clock.wait(stop, pause)
-        pause = min(2 * pause, SLOWEST_SECONDS)
+        crashes = 1 if clock.monotonic() - began >= RESTART.longest else crashes + 1
+        clock.wait(stop, RESTART.delay_after(crashes))

@@ -146,7 +146,7 @@ def testbed(
 
 @pytest.fixture
 def live_testbed(make_fleet: Callable[..., Fleet], make_service: Callable[..., Service]) -> Callable[..., Any]:
-    """`service, miners = live_testbed("2.12", "2.4")`: registered and online, in real time: firmware queues its writes."""
+    """`service, miners = live_testbed("2.12", "2.4")`: registered and online, in real time (firmware queues writes)."""
 
     def build(*specs: Any, **given: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*specs)

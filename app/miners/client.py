@@ -29,9 +29,10 @@ from app.errors import (
 from app.miners.address import Address
 from app.miners.cleaning import clean_info
 from app.miners.dialects import dialect_of, is_miner
+from app.miners.exchange_log import LoggedConnection, MacAt
 from app.miners.fields import known_fields
-from app.miners.http import CONNECT_SECONDS, Connection, Reply
-from app.miners.mac import normalise_mac
+from app.miners.http import CONNECT_SECONDS, Reply
+from app.miners.mac import canonical_mac
 from app.miners.options import Board, board_from_asic
 from app.models import Reading
 from app.redaction.json_objects import redact, secret_texts
@@ -43,6 +44,8 @@ ASIC = "/api/system/asic"
 RESTART = "/api/system/restart"
 LOGS = "/api/system/logs"
 SYSTEM = "/api/system"
+# Timeouts of device calls: each bounds the whole call, from the connection to the last byte.
+READ_DEADLINE_SECONDS = 4.0
 COMMAND_SECONDS = 10.0
 LOGS_SECONDS = 20.0
 MAX_LOGS = 640 * 1024
@@ -63,10 +66,15 @@ class Miner:
     """One address with one connection, for one call at a time. The caller verifies the MAC in the answer."""
 
     def __init__(
-        self, address: Address, check: Callable[[Address], object], clock: Clock, connect_seconds: float
+        self,
+        address: Address,
+        check: Callable[[Address], object],
+        clock: Clock,
+        connect_seconds: float,
+        mac_at: MacAt = lambda address: None,
     ) -> None:
         self.address = address
-        self._connection = Connection(address, check, connect_seconds)
+        self._connection = LoggedConnection(address, check, connect_seconds, mac_at)
         self._clock = clock
         self._slot = BoundedSemaphore(1)
         self._keep = False
@@ -164,16 +172,17 @@ class Miner:
 class Miners:
     """One Miner per address while it is referenced, so that polls, commands and scans share its lock."""
 
-    def __init__(self, check: Callable[[Address], object], clock: Clock) -> None:
+    def __init__(self, check: Callable[[Address], object], clock: Clock, mac_at: MacAt = lambda address: None) -> None:
         self._check = check
         self._clock = clock
+        self._mac_at = mac_at
         self._by_address: WeakValueDictionary[Address, Miner] = WeakValueDictionary()
         self._probes: dict[Address, AsyncResult[Reading]] = {}
 
     def at(self, address: Address) -> Miner:
         miner = self._by_address.get(address)
         if miner is None:
-            miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_SECONDS)
+            miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_SECONDS, self._mac_at)
         miner.allow_connect_seconds(CONNECT_SECONDS)  # a probe may have set a shorter one
         return miner
 
@@ -199,7 +208,7 @@ class Miners:
 
     def _probe(self, address: Address, connect_seconds: float, deadline: float) -> Reading:
         existing = self._by_address.get(address)
-        miner = existing or Miner(address, self._check, self._clock, connect_seconds)
+        miner = existing or Miner(address, self._check, self._clock, connect_seconds, self._mac_at)
         self._by_address[address] = miner  # a concurrent command or poll then waits for the same lock
         with miner.slot(deadline) as free:
             if not free:
@@ -217,7 +226,7 @@ def _reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
     info = clean_info(known_fields(body) if only_known else body)
     if not is_miner(info):
         raise DeviceBadPayload("The answer is not a miner's")
-    return Reading(info, normalise_mac(info.get("macAddr")), clock.now(), clock.moment())
+    return Reading(info, canonical_mac(info.get("macAddr")), clock.now(), clock.moment())
 
 
 def parse_object(reply: Reply) -> Mapping[str, Any]:

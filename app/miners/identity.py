@@ -8,7 +8,7 @@ from typing import Any
 
 from app.errors import MacNotTold, WrongMiner
 from app.miners.address import Address
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 from app.models import MacSource, Reading, Status
 
 _HARDWARE = ("ASICModel", "boardVersion", "deviceModel")
@@ -74,7 +74,7 @@ def judge_sighting(
 
 def has_told_mac(info: Mapping[str, Any]) -> bool:
     """Return True if the answer has a MAC. If the last answer of a device had one, every later one must have it."""
-    return normalise_mac(info.get("macAddr")) is not None
+    return canonical_mac(info.get("macAddr")) is not None
 
 
 def is_same_hardware(last: Mapping[str, Any], info: Mapping[str, Any], *, with_hostname: bool) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -44,10 +45,22 @@ WIFI = "Wi-Fi cannot be changed here, since a typo would disconnect the miner: c
 UNKNOWN_HERE = "This firmware reports no such setting, so it was not sent"
 FAN_IS_AUTOMATIC = "Not used while the fan is in automatic mode, so it was not sent"
 NOT_SUPPORTED = "There is no such setting, so it was not sent"
-UNSUPPORTED = "unsupported"
 # Keys of one request that are listed as unsupported.
 MAX_LISTED = 256
 COOLED = "The miner overheated after this copy was loaded, and changed the setting: load the device again"
+
+
+class WriteStatus(StrEnum):
+    """The result of a request for one setting.
+
+    `refused`: the miner did not accept it. `unsupported`: this service cannot set it.
+    """
+
+    APPLIED = "applied"
+    PENDING_RESTART = "pending_restart"
+    REFUSED = "refused"
+    UNCHANGED = "unchanged"
+    UNSUPPORTED = "unsupported"
 
 
 @dataclass(slots=True)
@@ -63,7 +76,7 @@ class Difference:
     changes: list[Change] = field(default_factory=list)
     problems: dict[str, list[str]] = field(default_factory=dict)
     unchanged: dict[str, Value] = field(default_factory=dict)
-    unsent: dict[str, tuple[str, Any, str]] = field(default_factory=dict)
+    unsent: dict[str, tuple[WriteStatus, Any, str]] = field(default_factory=dict)
     only_unsupported: bool = False
     named: frozenset[str] = frozenset()
 
@@ -114,7 +127,11 @@ def _note_unsupported(found: Difference, flat: Flat, client_flat: Flat, info: In
     unknown = {key: (value, NOT_SUPPORTED) for key, value in {**edited, **single}.items() if not _is_known(key)}
     unsupported = {**unknown, **client_flat.unsupported, **flat.unsupported}
     for key, (value, reason) in islice(unsupported.items(), MAX_LISTED):
-        found.unsent[key] = (UNSUPPORTED, None if is_secret(key) or isinstance(value, dict | list) else value, reason)
+        found.unsent[key] = (
+            WriteStatus.UNSUPPORTED,
+            None if is_secret(key) or isinstance(value, dict | list) else value,
+            reason,
+        )
     found.only_unsupported = bool(unsupported) and not {*flat.values, *client_flat.values} - unknown.keys()
 
 
@@ -177,16 +194,18 @@ def _fan_by_hand(echo: Mapping[str, Any], info: Info) -> bool:
     return "manualFanSpeed" not in info and same(echo.get("autofanspeed", info.get("autofanspeed")), 0)
 
 
-def _unsendable(setting: Setting, info: Info, dialect: Dialect, *, fan_is_manual: bool) -> tuple[str, str] | None:
+def _unsendable(
+    setting: Setting, info: Info, dialect: Dialect, *, fan_is_manual: bool
+) -> tuple[WriteStatus, str] | None:
     """Return status and reason if the setting is not sent to this miner, else None.
 
     A setting that firmware does not report cannot be verified, and most likely it does not exist there.
     """
     if setting.key == "manualFanSpeed" and fan_is_a_reading(setting, info):
-        return None if fan_is_manual else ("unchanged", FAN_IS_AUTOMATIC)
+        return None if fan_is_manual else (WriteStatus.UNCHANGED, FAN_IS_AUTOMATIC)
     if is_reported(setting, info) or _taken_unreported(setting, info, dialect):
         return None
-    return "refused", UNKNOWN_HERE
+    return WriteStatus.REFUSED, UNKNOWN_HERE
 
 
 def _taken_unreported(setting: Setting, info: Info, dialect: Dialect) -> bool:
@@ -210,4 +229,4 @@ def _refuse_wifi(found: Difference, given: Mapping[str, Any], info: Info) -> Non
     for key in WIFI_KEYS:
         value = given.get(key)
         if value not in (None, "", MASK) and value != info.get(key):
-            found.unsent[key] = ("refused", None if key == "wifiPass" else value, WIFI)
+            found.unsent[key] = (WriteStatus.REFUSED, None if key == "wifiPass" else value, WIFI)

@@ -10,8 +10,8 @@ from marshmallow import fields, post_load, validate
 from app.miners.dialect_writes import with_pools
 from app.miners.limits import bands, is_unlocked
 from app.miners.options import with_present
-from app.miners.setting_changes import MAX_LISTED
-from app.schemas.base import BaseSchema, Fields, StrictBoolean, envelope
+from app.miners.setting_changes import MAX_LISTED, WriteStatus
+from app.schemas.base import BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.schemas.device import DeviceSchema, device_on_the_wire
 from app.schemas.info import without_empty_texts
 from app.services.configuration.results import Applied
@@ -21,7 +21,7 @@ _RESTART = {"description": "Restart the miner if a change needs it"}
 _OVERCLOCK = {
     "description": "Go beyond the vendor's options, within the hard limits, on a miner that has overclocking unlocked"
 }
-STATUSES = ("applied", "pending_restart", "refused", "unchanged", "unsupported")
+STATUSES = tuple(map(str, WriteStatus))
 # Of a device object that a client sends back.
 _DEVICE_FIELDS = frozenset(DeviceSchema().fields)
 
@@ -30,7 +30,7 @@ class SystemPatchSchema(BaseSchema):
     """A whole device object is welcome: of its `info` only what differs from what the miner runs is taken, and
     readings never are."""
 
-    mac = fields.String(metadata={"description": "Whose object this is; another device's is refused"})
+    mac = Mac(metadata={"description": "Whose object this is; another device's is refused"})
     presetUuid = fields.String(allow_none=True, validate=validate.Length(max=64), attribute="preset_uuid")
     info = Fields(keys=fields.String(), metadata={"description": "Left out: the settings stay as they are"})
     restart = StrictBoolean(load_default=False, metadata=_RESTART)

@@ -13,7 +13,7 @@ from app.security.events import HELLO_SECONDS, EventGuard
 from app.security.forwarded import TrustedProxies
 from app.security.limits import WriteLimit
 from app.security.tokens import Gate, Tokens
-from app.settings import Settings, secret
+from app.settings import Settings, read_secret
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _UNKNOWN_METHOD = Answer("405 METHOD NOT ALLOWED", "No path takes this method", (("Allow", ", ".join(METHODS)),))
@@ -100,8 +100,8 @@ def refuse_unknown_method(environ: Environ) -> Answer | None:
 
 def _tokens(settings: Settings) -> Tokens:
     return Tokens(
-        secret(settings.api_token, settings.api_token_file),
-        secret(settings.api_token_read, settings.api_token_read_file),
+        read_secret(settings.api_token, settings.api_token_file),
+        read_secret(settings.api_token_read, settings.api_token_read_file),
     )
 
 

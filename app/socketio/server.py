@@ -50,13 +50,6 @@ class Sockets:
         self._health = runtime.health
         self._logs = LogSockets(self.server, runtime.logs, runtime.fleet.find, lambda: self._clients)
         self._clients = 0
-        events = runtime.events
-        events.subscribe(DeviceObserved, lambda event: self._device("stat_update", event.tracked))
-        events.subscribe(DeviceFailed, lambda event: self._device("error", event.tracked))
-        events.subscribe(DeviceRemoved, self._removed)
-        events.subscribe(JobUpdated, self._job)
-        events.subscribe(DriftChanged, self._drift)
-        events.subscribe(Stopping, lambda event: self._go_away())
 
     @property
     def clients(self) -> int:
@@ -88,14 +81,25 @@ class Sockets:
         if self._clients:
             self._emit(event, orjson.Fragment(self._encoder.one(tracked)))
 
-    def _removed(self, event: DeviceRemoved) -> None:
+    def on_device_observed(self, event: DeviceObserved) -> None:
+        """Send `stat_update`."""
+        self._device("stat_update", event.tracked)
+
+    def on_device_failed(self, event: DeviceFailed) -> None:
+        """Send `error`."""
+        self._device("error", event.tracked)
+
+    def on_stopping(self, event: Stopping) -> None:
+        self._go_away()
+
+    def on_device_removed(self, event: DeviceRemoved) -> None:
         self._emit("device_removed", {"ipRemoved": event.ip, "remainingIps": event.remaining_ips, "mac": event.mac})
 
-    def _job(self, event: JobUpdated) -> None:
+    def on_job_updated(self, event: JobUpdated) -> None:
         device = {} if event.device is None else {"device": event.device}
         self._emit("job_update", {"id": event.id, "state": event.state, "counts": event.counts, **device})
 
-    def _drift(self, event: DriftChanged) -> None:
+    def on_drift_changed(self, event: DriftChanged) -> None:
         self._emit("drift", {"mac": event.tracked.mac, "drift": drift_on_the_wire(event.tracked) or []})
 
     def _emit(self, event: str, payload: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from itertools import islice
@@ -140,14 +140,25 @@ class Database:
                 return
             yield from (row for row in part if row[1] != NOTHING)
 
-    def write(self, puts: Mapping[str, Any], deletes: Iterable[str] = (), *, sync: bool = True) -> None:
-        """One atomic batch; `sync` waits for the disk. Values may be JSON-able objects or ready bytes. Returns when
-        written; raises StoreError when not."""
+    def write(
+        self,
+        puts: Mapping[str, Any],
+        deletes: Iterable[str] = (),
+        *,
+        delete_prefixes: Iterable[str] = (),
+        sync: bool = True,
+    ) -> None:
+        """Write one atomic batch and return when it is written; `sync` waits for the disk.
+
+        Values may be JSON-able objects or ready bytes. `delete_prefixes`: every key below them is deleted that the
+        writes before this one have written. Raises StoreError.
+        """
         encoded = {
             key.encode(): value if isinstance(value, bytes) else orjson.dumps(value) for key, value in puts.items()
         }
         gone = [key.encode() for key in deletes]
-        self._in_writer(self._write, encoded, gone, sync)
+        prefixes = [prefix.encode() for prefix in delete_prefixes]
+        self._in_writer(self._write, encoded, gone, sync, prefixes)
         self.writes += 1
 
     def compact(self, prefix: str) -> None:
@@ -180,10 +191,13 @@ class Database:
         self._identity = identity_of(self.path)
         return db
 
-    def _write(self, puts: Mapping[bytes, bytes], deletes: list[bytes], sync: bool) -> None:
-        """Tries twice: what stood in the way may be gone by now."""
+    def _write(
+        self, puts: Mapping[bytes, bytes], keys: list[bytes], sync: bool, prefixes: Sequence[bytes] = ()
+    ) -> None:
+        """Write one batch; try twice, since the obstacle may be gone by now."""
         for _ in range(2):
             self._mend()
+            deletes = [*keys, *self._keys_below(prefixes)]
             before: dict[bytes, bytes | None] = {}
             try:
                 if sync:
@@ -193,6 +207,9 @@ class Database:
             except (plyvel.Error, OSError) as error:
                 self.failure, self._before = fault(error, self.path), before
         raise self.failure or StoreClosed(str(self.path))
+
+    def _keys_below(self, prefixes: Iterable[bytes]) -> list[bytes]:
+        return [key for prefix in prefixes for key in self._open_db().iterator(prefix=prefix, include_value=False)]
 
     def _require_in_place(self) -> None:
         """Raises StoreGone. LevelDB would go on writing to files that have no name any more. What is in another's place

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Any
 
 from app.errors import DeviceBadPayload
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 from app.models import Device
 from app.store.database import Database
-from app.store.layout import DEVICES, OF_A_DEVICE, oldest_first
+from app.store.layout import DEVICE_KINDS, DEVICES, document_prefix, oldest_first
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def from_record(
     mac: str, record: Mapping[str, Any], redact: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> Device | None:
     """The device stored under `mac`, whoever wrote it; None when that is no MAC."""
-    normal = normalise_mac(mac)
+    normal = canonical_mac(mac)
     if normal is None:
         return None
     texts = {attribute: record.get(name) for name, attribute in _FIELDS.items() if name not in ("mac", "info", "tags")}
@@ -128,10 +128,10 @@ class DeviceRepository:
         self._db.write({_key(device.mac): to_record(device) for device in devices}, sync=False)
 
     def delete(self, mac: str) -> None:
-        """With all that is kept of it: after a crash none of that is there without the device."""
+        """Delete the device's record and all its documents in one batch."""
         macs = [each for each in self._macs if each != mac]
-        kept = [key for start in OF_A_DEVICE for key in self._db.keys(start.format(mac=mac))]
-        self._db.write({LIST_KEY: macs}, [_key(mac), *kept])
+        documents = [f"{document_prefix(kind)}{mac}" for kind in DEVICE_KINDS]
+        self._db.write({LIST_KEY: macs}, [_key(mac)], delete_prefixes=documents)
         self._macs = macs
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.store.database import Database
+from app.store.layout import DEVICE_KINDS, document_prefix
+
+MAC_LENGTH = 17
 
 
 class Documents:
@@ -13,7 +16,7 @@ class Documents:
 
     def __init__(self, db: Database, kind: str) -> None:
         self._db = db
-        self._prefix = f"pluto:{kind}:"
+        self._prefix = document_prefix(kind)
 
     def get(self, key: str) -> dict[str, Any] | None:
         value = self._db.get(self._prefix + key)
@@ -39,3 +42,17 @@ class Documents:
 
     def delete(self, *keys: str) -> None:
         self._db.write({}, [self._prefix + key for key in keys])
+
+
+class DeviceDocuments(Documents):
+    """Documents of devices, under `<mac>` or `<mac>:<id>`. None is written for a device that `is_registered` denies, so
+    that a late write leaves nothing behind; `DeviceRepository.delete` deletes them all."""
+
+    def __init__(self, db: Database, kind: str, is_registered: Callable[[str], bool]) -> None:
+        assert kind in DEVICE_KINDS  # noqa: S101
+        super().__init__(db, kind)
+        self._is_registered = is_registered
+
+    def put(self, key: str, value: Mapping[str, Any], gone: Iterable[str] = ()) -> None:
+        if self._is_registered(key[:MAC_LENGTH]):
+            super().put(key, value, gone)

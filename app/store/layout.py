@@ -12,14 +12,12 @@ DISCOVERED = "devices:discovered"
 LISTS = (DEVICES, PRESETS, DISCOVERED)
 
 OURS = "pluto:"
-# What is kept of one device beside its record; it goes in the same batch.
-OF_A_DEVICE = (
-    "pluto:journal:{mac}:",
-    "pluto:intent:{mac}",
-    "pluto:drift:{mac}",
-    "pluto:repairs:{mac}",
-    "pluto:conflict:{mac}",
-)
+# Kinds of documents that belong to one device; `DeviceRepository.delete` deletes them in the batch of its record.
+DEVICE_KINDS = ("journal", "intent", "drift", "repairs", "conflict")
+
+
+def document_prefix(kind: str) -> str:
+    return f"{OURS}{kind}:"
 
 
 def oldest_first(records: Mapping[str, Any]) -> list[str]:

@@ -5,13 +5,13 @@ import gevent
 import pytest
 from fakes import FakeClock, eventually
 
+from app.events import MinerMissing
 from app.miners.log_lines import LogLine
+from app.services.devices.identity import DeviceIdentity
 from app.services.devices.monitoring import Monitoring
 from app.services.devices.relocation import Relocation
-from app.services.devices.witness import Witness
 from app.services.devices.write_behind import WriteBehind
 from app.services.discovery.subnets import around
-from app.services.jobs.device_actions import Hands
 from app.services.jobs.model import Action, Request
 from app.services.jobs.service import Jobs
 from app.services.jobs.store import JobStore
@@ -140,10 +140,11 @@ def test_the_search_for_lost_miners_goes_on(live_testbed):
     locate = Trap(runtime.discovery.locate, ValueError("a bug"), ValueError("again"))
     runtime.monitoring.watch(runtime.fleet.all())
     relocation = Relocation(
-        runtime.fleet, runtime.monitoring, runtime.conflicts, Witness(runtime.miners.probe, runtime.poller.neighbour),
-        locate, lambda address: [around(address.host)], runtime.events, service.clock,
-        lambda: counted.append(1),
+        runtime.fleet, runtime.monitoring, runtime.conflicts,
+        DeviceIdentity(runtime.fleet, runtime.neighbours, runtime.miners.probe),
+        locate, lambda address: [around(address.host)], service.clock, lambda: counted.append(1),
     )  # fmt: skip
+    runtime.events.subscribe(MinerMissing, relocation.on_miner_missing)
     relocation.start()
     miner.power_off()
     service.round(20)
@@ -251,10 +252,8 @@ class Disk:
 def test_a_job_that_could_not_even_note_its_end_goes_on(live_testbed):
     service, (miner, *_) = live_testbed
     runtime, disk = service.runtime, Disk(service.runtime.database)
-    hands = Hands(
-        runtime.fleet, runtime.commands, runtime.miner_settings, runtime.presets, runtime.intents, runtime.journal
-    )
-    jobs = Jobs(JobStore(Documents(disk, "jobs")), runtime.fleet, hands, runtime.events, service.clock)
+    actions = runtime.jobs.actions
+    jobs = Jobs(JobStore(Documents(disk, "jobs")), runtime.fleet, actions, runtime.events, service.clock)
     jobs.start()
     job = jobs.create(Request(Action.RESTART, pause_seconds=0.0, waves=()), [miner.mac], "a test")
     disk.full = True

@@ -6,10 +6,14 @@ from fakes import eventually
 from write_helpers import patch, patches, pool_of, rows
 
 from app.clock import Clock
+from app.models import Device
 from app.services.configuration.desired_state import Intents
 from app.services.configuration.journal import KEPT, Journal, Origin
+from app.services.devices.fleet import Fleet
 from app.store.database import Database
-from app.store.documents import Documents
+from app.store.devices import DeviceRepository
+from app.store.documents import DeviceDocuments, Documents
+from app.store.layout import DEVICE_KINDS
 
 MAC = "02:00:5e:00:00:01"
 
@@ -66,20 +70,39 @@ def test_an_id_that_is_none(database, clock, entry):
     assert kept.get(MAC, entry) is None
 
 
-def test_devices_are_forgotten_alone(database, clock):
-    kept, intents = Journal(Documents(database, "journal"), clock), Intents(Documents(database, "intent"))
-    for mac in (MAC, "02:00:5e:00:00:11"):
+def test_deleting_a_device_deletes_its_documents_and_no_others(database, clock):
+    macs = (MAC, "02:00:5e:00:00:11")
+    fleet = Fleet(DeviceRepository(database, dict), clock)
+    fleet.keep([Device(mac, "192.168.1.5") for mac in macs])
+    documents = {kind: DeviceDocuments(database, kind, fleet.is_registered) for kind in DEVICE_KINDS}
+    kept = Journal(documents["journal"], clock)
+    for mac in macs:
         number = kept.begin(mac, Origin("me"), {}, {})
-        intents.wrote(mac, {"frequency": 490})
-    kept.forget(MAC)
-    intents.forget(MAC)
-    kept.end(MAC, number, "applied")
+        for kind in ("intent", "drift", "repairs", "conflict"):
+            documents[kind].put(mac, {})
+    fleet.remove(MAC)
     assert kept.of(MAC) == []
-    assert intents.of(MAC).settings == {}
-    assert [key.split(":", 2)[2] for key, _ in database.scan("pluto:")] == [
-        "02:00:5e:00:00:11",
-        "02:00:5e:00:00:11:0000000001",
-    ]
+    assert {key.split(":", 2)[2][:17] for key, _ in database.scan("pluto:")} == {"02:00:5e:00:00:11"}
+    assert len(list(database.scan("pluto:"))) == len(DEVICE_KINDS)
+    kept.end(MAC, number, "applied")
+    documents["intent"].put(MAC, {})
+    assert not list(database.scan(f"pluto:journal:{MAC}")) + list(database.scan(f"pluto:intent:{MAC}"))
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_a_journal_entry_written_while_its_device_is_deleted_is_deleted_too(database, clock, turns):
+    fleet = Fleet(DeviceRepository(database, dict), clock)
+    fleet.keep([Device(MAC, "192.168.1.5")])
+    kept = Journal(DeviceDocuments(database, "journal", fleet.is_registered), clock)
+    deleting = gevent.spawn(fleet.remove, MAC) if turns else None
+    for _ in range(turns - 1):
+        gevent.sleep(0)
+    entry = gevent.spawn(kept.begin, MAC, Origin("me"), {}, {})
+    if not deleting:
+        gevent.sleep(0)  # the entry is queued and not yet written
+        deleting = gevent.spawn(fleet.remove, MAC)
+    gevent.joinall([deleting, entry], raise_error=True)
+    assert not list(database.scan("pluto:"))
 
 
 def test_intents_are_there_after_a_restart(database):

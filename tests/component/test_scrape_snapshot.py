@@ -9,7 +9,6 @@ import gevent
 from prometheus_client import CollectorRegistry
 
 from app.clock import Clock
-from app.events import EventBus
 from app.models import Device, Observation, Reading, Status
 from app.redaction.json_objects import redact
 from app.services.devices.fleet import Fleet
@@ -27,7 +26,7 @@ def test_a_device_that_is_deleted_during_a_scrape_is_not_in_it(tmp_path: Path) -
         fleet.set_monitored(tracked, True)
         reading = Reading({"hashRate": 1.0, "hostname": f"miner-{tracked.mac}"}, tracked.mac, datetime.now(UTC))
         fleet.observe(tracked, Observation(Status.ONLINE, reading))
-    metrics = Metrics(fleet, CollectorRegistry(), EventBus(), Clock(), legacy=True)
+    metrics = Metrics(fleet, CollectorRegistry(), Clock(), legacy=True)
 
     removal = gevent.spawn(lambda: [fleet.remove(device.mac) for device in devices[:3]])
     text = b"".join(metrics.render()).decode()

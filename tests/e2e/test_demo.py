@@ -60,7 +60,7 @@ def test_says_which_part_died(demo: Process, victim: str) -> None:
     os.kill(parts[victim], signal.SIGKILL)
     assert demo.wait(20) != 0
     name = {"simulator": "simulator", "gunicorn": "service"}[victim]
-    assert f"pluto demo: the {name} ended with status -9; its last words:" in demo.text()
+    assert f"pluto demo: the {name} ended with status -9; end of its log:" in demo.text()
     assert not [each for each, pid in parts.items() if Path(f"/proc/{pid}").exists()]
 
 

@@ -7,7 +7,7 @@ from fakes import FakeClock
 
 from app.miners.log_lines import LogLine
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.files import FIRST_RETRY_SECONDS, LAST_RETRY_SECONDS, LogFiles, file_stem
+from app.services.logs.files import RETRY, LogFiles, file_stem
 
 MAC = "02:00:5e:00:00:1a"
 
@@ -69,7 +69,7 @@ def test_one_open_file_per_device(files, log):
         say(log, "x")
         files.write()
     assert open_files() == before
-    files.forget(MAC)
+    files.close_files(MAC)
     assert open_files() == before - 1
 
 
@@ -81,7 +81,7 @@ def test_what_cannot_be_written_is_written_later_and_what_was_lost_is_said(files
         files.write()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     folder.unlink()
-    clock.advance(LAST_RETRY_SECONDS)
+    clock.advance(RETRY.longest)
     files.write()
     lines = (folder / "02005e00001a.log").read_text().splitlines()
     assert "500 lines were lost" in lines[0]
@@ -99,7 +99,7 @@ def test_a_full_disk_loses_no_line_that_is_still_in_the_ring(log, clock, tmp_pat
     (tmp_path / "logs" / "02005e00001a.log").unlink()
     say(log, "later")
     files.write()
-    clock.advance(FIRST_RETRY_SECONDS)
+    clock.advance(RETRY.first)
     files.write()
     files.write()
     lines = (tmp_path / "logs" / "02005e00001a.log").read_text().splitlines()
@@ -129,10 +129,10 @@ def test_on_a_full_disk_a_hundred_files_are_tried_ever_more_rarely_and_written_w
     pauses = [later - earlier for earlier, later in zip(attempts, attempts[1:], strict=False)]
     assert len(attempts) < 20
     assert pauses == sorted(pauses)
-    assert pauses[-1] == pytest.approx(LAST_RETRY_SECONDS, abs=0.3)
+    assert pauses[-1] == pytest.approx(RETRY.longest, abs=0.3)
     for path in folder.iterdir():
         path.unlink()
-    clock.advance(LAST_RETRY_SECONDS)
+    clock.advance(RETRY.longest)
     files.write()
     assert files.lost == 2000
     assert "2000 lines were lost" in (folder / "02005e000000.log").read_text().splitlines()[0]
@@ -164,7 +164,7 @@ def test_a_deleted_device_s_files_go_where_that_is_wanted(files, log, tmp_path):
     (tmp_path / "logs" / "02005e00001b.log").write_text("another's")
     say(log, "x")
     files.write()
-    files.delete(MAC)
+    files.delete_files(MAC)
     assert [path.name for path in (tmp_path / "logs").iterdir()] == ["02005e00001b.log"]
 
 

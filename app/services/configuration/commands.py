@@ -10,11 +10,10 @@ from app.clock import Clock
 from app.errors import DeviceError, DeviceInConflict, Invalid, TooSoon, WrongMiner
 from app.events import DeviceDeleted, EventBus, MinerMissing
 from app.miners.address import NOWHERE
-from app.miners.client import Answer, Miner
-from app.miners.identity import require_same
+from app.miners.client import READ_DEADLINE_SECONDS, Answer, Miner
 from app.models import Reading
 from app.services.devices.fleet import Fleet, Tracked
-from app.services.devices.poller import DEADLINE_SECONDS, Poller
+from app.services.devices.identity import DeviceIdentity
 
 SLOT_PATIENCE_SECONDS = 5.0
 RESTART_EVERY_SECONDS = 10.0
@@ -26,17 +25,16 @@ class Commands:
     """Owns when each device was last restarted."""
 
     def __init__(
-        self, fleet: Fleet, miner_at: Callable[..., Miner], poller: Poller, events: EventBus, clock: Clock
+        self, fleet: Fleet, miner_at: Callable[..., Miner], identity: DeviceIdentity, events: EventBus, clock: Clock
     ) -> None:
         self._fleet = fleet
         self._miner_at = miner_at
-        self._poller = poller
+        self._identity = identity
         self._events = events
         self._clock = clock
         self._restarted: dict[str, float] = {}
-        events.subscribe(DeviceDeleted, self._forget)
 
-    def _forget(self, event: DeviceDeleted) -> None:
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
         self._restarted.pop(event.mac, None)
 
     @contextmanager
@@ -64,10 +62,9 @@ class Commands:
     def verified(self, tracked: Tracked, miner: Miner) -> Reading:
         """A fresh reading that is the device's own, on the connection that the next command goes out on. Raises
         DeviceError: WrongMiner when another miner answers, which is then looked for."""
-        reading = miner.info(DEADLINE_SECONDS, keep=True)
-        neighbour = self._poller.neighbour(reading, miner.address)
+        reading = miner.info(READ_DEADLINE_SECONDS, keep=True)
         try:
-            require_same(tracked.mac, miner.address, reading, tracked.info, neighbour, strict=True)
+            self._identity.require_device(tracked, miner.address, reading, strict=True)
         except WrongMiner:
             self._events.publish(MinerMissing(tracked.mac))
             raise

@@ -9,6 +9,7 @@ from typing import Any
 
 from gevent.lock import RLock
 
+from app.events import DeviceDeleted
 from app.store.documents import Documents
 
 
@@ -52,10 +53,9 @@ class Intents:
             kept = {key: value for key, value in self.of(mac).settings.items() if key not in keys}
             self._keep(mac, replace(self.of(mac), settings=kept))
 
-    def forget(self, mac: str) -> None:
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
         with self._writing:
-            self._intents.pop(mac, None)
-            self._documents.delete(mac)
+            self._intents.pop(event.mac, None)
 
     def _keep(self, mac: str, intent: Intent) -> None:
         if intent != self.of(mac):

@@ -11,14 +11,16 @@ from typing import Any
 from app.clock import iso, stored_moment
 from app.errors import StoreError
 from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
+from app.miners.setting_changes import WriteStatus
 from app.miners.values import number
 from app.models import Reading
 from app.services.configuration.desired_state import Intent, Intents
 from app.services.configuration.drift_rules import Cause, Drift, Written, drifted, is_foreign_pool
-from app.services.configuration.journal import Journal
+from app.services.configuration.journal import EntryOutcome, Journal, JournalEntry
 from app.services.devices.fleet import Fleet, Tracked
 from app.store.documents import Documents
 
+_NOT_WRITTEN = frozenset({EntryOutcome.FAILED, EntryOutcome.REFUSED})
 log = logging.getLogger(__name__)
 
 
@@ -50,8 +52,6 @@ class DriftService:
         self._documents = documents
         self._events = events
         self._watched: dict[str, Watched] = {}
-        events.subscribe(DeviceObserved, lambda event: self.judge(event.tracked))
-        events.subscribe(DeviceDeleted, self._deleted)
 
     def load(self) -> None:
         """What had drifted before the last stop is no news, and keeps its `since`. After the fleet and the intents."""
@@ -121,9 +121,11 @@ class DriftService:
             written |= _written_by(entry)
         return written
 
-    def _deleted(self, event: DeviceDeleted) -> None:
-        if event.mac in self._watched:
-            self._forget(event.mac)
+    def on_device_observed(self, event: DeviceObserved) -> None:
+        self.judge(event.tracked)
+
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        self._watched.pop(event.mac, None)
 
     def _forget(self, mac: str) -> None:
         del self._watched[mac]
@@ -142,11 +144,11 @@ def _stored_drift(mac: str, record: Mapping[str, Any]) -> tuple[Drift, ...]:
         return ()
 
 
-def _written_by(entry: Mapping[str, Any]) -> dict[str, Written]:
-    if entry.get("outcome") in ("failed", "refused"):
+def _written_by(entry: JournalEntry) -> dict[str, Written]:
+    if entry["outcome"] in _NOT_WRITTEN:
         return {}
     at, uptime = stored_moment(entry.get("at"), entry.get("tick")), number(entry.get("uptime"))
-    waiting = {row["key"] for row in entry.get("changes") or () if row.get("status") == "pending_restart"}
+    waiting = {row["key"] for row in entry.get("changes") or () if row.get("status") == WriteStatus.PENDING_RESTART}
     return {key: Written(at, key in waiting, entry["before"].get(key), uptime) for key in entry.get("after") or ()}
 
 

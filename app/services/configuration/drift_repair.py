@@ -11,13 +11,12 @@ import gevent
 
 from app.clock import Clock, stored_moment
 from app.errors import Invalid, PlutoError
-from app.events import DeviceDeleted, DriftChanged, EventBus
+from app.events import DriftChanged
 from app.miners.values import flag
+from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.desired_state import Intents
 from app.services.configuration.drift import DriftService
 from app.services.configuration.drift_rules import POOL, Cause, Drift
-from app.services.configuration.preset_rules import SECRETS
-from app.services.configuration.presets import Presets
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.jobs.model import Action, Job, Request
 from app.store.documents import Documents
@@ -41,10 +40,9 @@ class RepairService:
         fleet: Fleet,
         drift: DriftService,
         intents: Intents,
-        presets: Presets,
+        applied_presets: AppliedPresets,
         documents: Documents,
         start_job: Callable[[Request, list[str], str], Job],
-        events: EventBus,
         clock: Clock,
         *,
         by_itself: bool,
@@ -52,13 +50,11 @@ class RepairService:
         self._fleet = fleet
         self._drift = drift
         self._intents = intents
-        self._presets = presets
+        self._applied_presets = applied_presets
         self._documents = documents
         self._start_job = start_job
         self._clock = clock
-        if by_itself:
-            events.subscribe(DriftChanged, self._drifted)
-            events.subscribe(DeviceDeleted, lambda event: self._documents.delete(event.mac))
+        self._by_itself_on = by_itself
 
     def accept(self, mac: str) -> Tracked:
         """What the device runs becomes what it should run. Raises DeviceNotFound, Invalid when nothing drifted."""
@@ -81,17 +77,13 @@ class RepairService:
     def _start(self, tracked: Tracked, rows: tuple[Drift, ...], actor: str, *, restart: bool) -> Job:
         values = {row.key: row.expected for row in rows if row.cause is not Cause.PENDING_RESTART}
         if not POOL.isdisjoint(values):
-            values |= self._passwords(tracked)
+            values |= self._applied_presets.last_passwords(tracked)  # they may have been changed with the pool
         return self._start_job(request_of(values, tracked.info, restart=restart), [tracked.mac], actor)
 
-    def _passwords(self, tracked: Tracked) -> dict[str, Any]:
-        """Who changed a pool may have changed its password; that of the preset is known."""
-        preset = self._presets.find(self._intents.of(tracked.mac).preset_uuid)
-        values = self._presets.wish(preset.record, tracked) if preset else {}
-        return {key: value for key, value in values.items() if key in SECRETS}
-
-    def _drifted(self, event: DriftChanged) -> None:
-        """Once per drift, and not again within the hour. In a greenlet of its own, not in the poll's."""
+    def on_drift_changed(self, event: DriftChanged) -> None:
+        """Repair new drift if AUTO_REPAIR is set, at most once per hour and device, in a greenlet of its own."""
+        if not self._by_itself_on:
+            return
         tracked = event.tracked
         rows = tuple(row for row in self._drift.of(tracked) if row.cause in BY_ITSELF)
         if not any(row.key in event.new for row in rows):

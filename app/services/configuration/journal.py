@@ -1,9 +1,4 @@
-"""What was written to which miner, by whom, and what came of it. No secrets.
-
-An entry: `id`, `at`, `mac`, `actor`, `job`, `before` and `after` (value by key; null for a secret), `outcome`,
-`changes` (what the miner made of each key), `presetBefore` and `presetAfter` where a preset was applied. `tick` (of
-`at`, see Moment) and `uptime` (the miner's, in seconds) tell later whether it restarted since.
-"""
+"""The journal of writes to miners: what was written, on whose request, and the outcome. It holds no secrets."""
 
 from __future__ import annotations
 
@@ -11,16 +6,61 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from gevent.lock import RLock
+from enum import StrEnum
+from typing import Any, TypedDict, cast
 
 from app.clock import Clock
+from app.events import DeviceDeleted
 from app.store.documents import Documents
 
 log = logging.getLogger(__name__)
 
 KEPT = 200
+
+
+class EntryOutcome(StrEnum):
+    """`in_doubt`: the write was begun, and its outcome is not known. `failed`: the miner could not be reached."""
+
+    IN_DOUBT = "in_doubt"
+    APPLIED = "applied"
+    PENDING_RESTART = "pending_restart"
+    REFUSED = "refused"
+    FAILED = "failed"
+
+
+class EntryChange(TypedDict):
+    """What became of one key of an entry."""
+
+    key: str
+    actual: Any
+    status: str
+    reason: str | None
+
+
+class _Required(TypedDict):
+    id: str
+    at: str
+    mac: str
+    actor: str
+    job: str | None
+    before: dict[str, Any]
+    after: dict[str, Any]
+    outcome: str
+
+
+class JournalEntry(_Required, total=False):
+    """`before` and `after`: value by key, None for a secret. `presetBefore` and `presetAfter`: where a preset was
+    applied. `reverts`: the id of the entry that this one reverts. `tick` (of `at`, see Moment) and `uptime` (the
+    miner's, in seconds) show later whether the miner has restarted since; they are not shown to clients."""
+
+    changes: list[EntryChange]
+    presetBefore: str | None
+    presetAfter: str | None
+    reverts: str
+    tick: str
+    uptime: float | None
+
+
 _TEXT = str | None
 _KINDS: Mapping[str, Any] = {
     **dict.fromkeys(("id", "at", "actor", "outcome"), str),
@@ -46,61 +86,57 @@ class Journal:
         self._documents = documents
         self._clock = clock
         self._numbers: dict[str, int] = {}
-        # A device is forgotten after what is being noted of it, not in the middle.
-        self._writing = RLock()
 
     def begin(self, mac: str, origin: Origin, before: Mapping[str, Any], after: Mapping[str, Any], **more: Any) -> str:
         """Notes a write that is about to be sent; on disk when it returns. Its outcome is `in_doubt` until `end`."""
-        with self._writing:
-            number = self._next(mac)
-            entry = {
-                "id": str(number),
-                **self._clock.stamp(),
-                "mac": mac,
-                "actor": origin.actor,
-                "job": origin.job,
-                "before": dict(before),
-                "after": dict(after),
-                "outcome": "in_doubt",
-                **more,
-            }
-            self._documents.put(_key(mac, number), entry, [_key(mac, number - KEPT)])
-            return str(number)
+        number = self._next(mac)
+        entry = {
+            "id": str(number),
+            **self._clock.stamp(),
+            "mac": mac,
+            "actor": origin.actor,
+            "job": origin.job,
+            "before": dict(before),
+            "after": dict(after),
+            "outcome": EntryOutcome.IN_DOUBT,
+            **more,
+        }
+        self._documents.put(_key(mac, number), entry, [_key(mac, number - KEPT)])
+        return str(number)
 
-    def end(self, mac: str, entry_id: str, outcome: str, changes: list[dict[str, Any]] | None = None) -> None:
-        """`outcome`: applied, pending_restart, refused, failed, or still in_doubt. A deleted device's entry is gone,
-        and stays so."""
-        with self._writing:
-            entry = self.get(mac, entry_id)
-            if entry is not None:
-                extra = {} if changes is None else {"changes": changes}
-                self._documents.put(_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
+    def end(self, mac: str, entry_id: str, outcome: EntryOutcome, changes: list[EntryChange] | None = None) -> None:
+        """Record the outcome; nothing is written for a device that was deleted meanwhile."""
+        entry = self.get(mac, entry_id)
+        if entry is not None:
+            extra = {} if changes is None else {"changes": changes}
+            self._documents.put(_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
 
-    def get(self, mac: str, entry_id: str) -> dict[str, Any] | None:
+    def get(self, mac: str, entry_id: str) -> JournalEntry | None:
         entry = self._documents.get(_key(mac, int(entry_id))) if _ID.fullmatch(entry_id) else None
-        return entry if entry is not None and _is_entry(entry) else None
+        return cast(JournalEntry, entry) if entry is not None and _is_entry(entry) else None
 
-    def of(self, mac: str) -> list[dict[str, Any]]:
+    def of(self, mac: str) -> list[JournalEntry]:
         """Newest first. What is no entry, as this service writes them, is left out (logged)."""
         found = [entry for _, entry in reversed(self._documents.all(f"{mac}:"))]
-        entries = [entry for entry in found if _is_entry(entry)]
+        entries = [cast(JournalEntry, entry) for entry in found if _is_entry(entry)]
         if len(entries) < len(found):
             extra = {"mac": mac, "entries": len(found) - len(entries)}
             log.error("journal entries cannot be read and were left alone", extra=extra)
         return entries
 
-    def shown(self, mac: str) -> list[dict[str, Any]]:
+    def shown(self, mac: str) -> list[JournalEntry]:
         """`of`, without what only this service uses."""
-        return [{key: value for key, value in entry.items() if key not in _INTERNAL} for entry in self.of(mac)]
+        return [
+            cast(JournalEntry, {key: value for key, value in entry.items() if key not in _INTERNAL})
+            for entry in self.of(mac)
+        ]
 
     def latest(self, mac: str) -> int:
         """The number of the last entry of this process, 0 for none: cheap, to see whether there is a new one."""
         return self._numbers.get(mac, 0)
 
-    def forget(self, mac: str) -> None:
-        with self._writing:
-            self._documents.delete(*(key for key, _ in self._documents.all(f"{mac}:")))
-            self._numbers.pop(mac, None)
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        self._numbers.pop(event.mac, None)
 
     def _next(self, mac: str) -> int:
         if mac not in self._numbers:

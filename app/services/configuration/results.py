@@ -8,9 +8,10 @@ from typing import Any
 
 from app.miners.dialect_writes import acts_live
 from app.miners.dialects import dialect_of
-from app.miners.setting_changes import UNSUPPORTED, Difference
+from app.miners.setting_changes import Difference, WriteStatus
 from app.miners.settings import SETTINGS, Change, present, runs
 from app.redaction.miner_text import quotable
+from app.services.configuration.journal import EntryChange, EntryOutcome
 from app.services.devices.fleet import Tracked
 
 # AxeOS 2.11 to 2.14 takes it, and reports it nowhere.
@@ -18,7 +19,9 @@ NEVER_REPORTED = frozenset({"useFallbackStratum"})
 # A device's own words in a sentence of ours.
 MAX_QUOTE = 80
 
-NOT_TAKEN = frozenset({"refused", UNSUPPORTED})
+NOT_TAKEN = frozenset({WriteStatus.REFUSED, WriteStatus.UNSUPPORTED})
+
+_BEST_FIRST = (EntryOutcome.PENDING_RESTART, EntryOutcome.APPLIED, EntryOutcome.REFUSED)
 
 UNSEEN = "The miner accepted it, but could not be read back"
 SECRET = "A password cannot be read back"
@@ -28,14 +31,13 @@ RESTARTING = "Takes effect with the restart that was just started"
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One setting. `status`: applied, pending_restart, refused (the miner did not take it), unchanged, or unsupported
-    (it cannot be set from here). A secret shows no values."""
+    """What became of one setting. A secret has no values."""
 
     key: str
     requested: Any
     before: Any
     actual: Any
-    status: str
+    status: WriteStatus
     reason: str | None = None
 
 
@@ -64,7 +66,7 @@ def of_written(wanted: Sequence[Change], info: Mapping[str, Any] | None, before:
 def _written(
     change: Change, info: Mapping[str, Any] | None, before: Mapping[str, Any], secrets: Sequence[str]
 ) -> Outcome:
-    effect = "applied" if acts_live(change, dialect_of(before)) else "pending_restart"
+    effect = WriteStatus.APPLIED if acts_live(change, dialect_of(before)) else WriteStatus.PENDING_RESTART
     if change.setting.secret:
         return Outcome(change.key, None, None, None, effect, SECRET)
     if info is None:
@@ -79,13 +81,13 @@ def _written(
         if actual is None
         else f"The miner kept {quotable(repr(actual), secrets)[:MAX_QUOTE]}"
     )
-    return Outcome(change.key, change.value, change.present, actual, "refused", reason)
+    return Outcome(change.key, change.value, change.present, actual, WriteStatus.REFUSED, reason)
 
 
 def of_unwritten(found: Difference, info: Mapping[str, Any]) -> list[Outcome]:
     """What was not sent: because the miner runs it already (only of those asked for one by one), or cannot."""
     rows = [
-        Outcome(key, value, value, _actual(key, info), "unchanged")
+        Outcome(key, value, value, _actual(key, info), WriteStatus.UNCHANGED)
         for key, value in found.unchanged.items()
         if key in found.named
     ]
@@ -106,17 +108,19 @@ def is_taken(outcome: Outcome) -> bool:
 def note_restart(outcomes: Iterable[Outcome], sentence: str) -> list[Outcome]:
     """Says beside everything that waits for a restart how that stands."""
     return [
-        replace(each, reason=each.reason or sentence) if each.status == "pending_restart" else each for each in outcomes
+        replace(each, reason=each.reason or sentence) if each.status is WriteStatus.PENDING_RESTART else each
+        for each in outcomes
     ]
 
 
-def rows(outcomes: Iterable[Outcome]) -> list[dict[str, Any]]:
+def rows(outcomes: Iterable[Outcome]) -> list[EntryChange]:
     """As the journal keeps them; what was asked for stands in its entry."""
     return [{"key": each.key, "actual": each.actual, "status": each.status, "reason": each.reason} for each in outcomes]
 
 
-def verdict(outcomes: Iterable[Outcome], *, seen: bool) -> str:
-    """The best that happened: a write of which the miner took a part is not refused."""
+def entry_outcome(outcomes: Iterable[Outcome], *, seen: bool) -> EntryOutcome:
+    """Return the best outcome of a write: one that the miner accepted in part is not refused. `seen`: the settings
+    were read back."""
     statuses = {each.status for each in outcomes}
-    best = next(status for status in ("pending_restart", "applied", "refused") if status in statuses)
-    return best if seen else "in_doubt"
+    best = next(outcome for outcome in _BEST_FIRST if outcome.value in statuses)
+    return best if seen else EntryOutcome.IN_DOUBT

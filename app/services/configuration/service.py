@@ -6,17 +6,18 @@ MinerSettings writes; here it is decided what a request means, and which preset 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.errors import EntryNotFound, Invalid
 from app.miners.dialects import is_miner
 from app.miners.readings import ADDED_FIELDS
-from app.miners.setting_changes import UNSUPPORTED
+from app.miners.setting_changes import WriteStatus
 from app.miners.settings import SETTINGS
 from app.services.configuration import preset_rules as rules
+from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.desired_state import Intents
-from app.services.configuration.journal import Journal, Origin
+from app.services.configuration.journal import Journal, JournalEntry, Origin
 from app.services.configuration.presets import Preset, Presets
 from app.services.configuration.results import Applied, Outcome
 from app.services.configuration.writer import NOTHING_SUPPORTED, MinerSettings, Wish
@@ -48,11 +49,18 @@ class SystemSettings:
     """Owns nothing."""
 
     def __init__(
-        self, fleet: Fleet, settings: MinerSettings, presets: Presets, intents: Intents, journal: Journal
+        self,
+        fleet: Fleet,
+        settings: MinerSettings,
+        presets: Presets,
+        applied_presets: AppliedPresets,
+        intents: Intents,
+        journal: Journal,
     ) -> None:
         self._fleet = fleet
         self._settings = settings
         self._presets = presets
+        self._applied_presets = applied_presets
         self._intents = intents
         self._journal = journal
 
@@ -68,7 +76,9 @@ class SystemSettings:
         applied = self._settings.apply(tracked, wish, origin) if wish.values or wish.echo else Applied(tracked)
         if request.names_preset:
             self._assign(tracked, preset)
-        applied.outcomes += [Outcome(key, None, None, None, UNSUPPORTED, NOT_IN_INFO) for key in request.unknown]
+        applied.outcomes += [
+            Outcome(key, None, None, None, WriteStatus.UNSUPPORTED, NOT_IN_INFO) for key in request.unknown
+        ]
         return applied
 
     def _wish(self, tracked: Tracked, request: SystemRequest, preset: Preset | None) -> Wish:
@@ -90,21 +100,18 @@ class SystemSettings:
         one last applied, as it was then: a client that saves the whole device does not ask for them again."""
         if preset is None:
             return {}
-        given = self._presets.wish(preset.record, tracked)
-        intent = self._intents.of(tracked.mac)
-        if (intent.preset_uuid, intent.preset_updated_at) == (preset.uuid, preset.updated_at):
-            kept = rules.POOLS if request.info is not None else frozenset(given)
-            given = {key: value for key, value in given.items() if key in kept and key not in rules.SECRETS}
-        return given
+        kept = None if request.info is None else rules.POOLS
+        return self._applied_presets.due_values(preset.record, tracked, if_applied=kept)
 
     def _assign(self, tracked: Tracked, preset: Preset | None) -> None:
         """Keeps which preset the device has. One that was deleted meanwhile is not kept."""
-        uuid = preset.uuid if preset and self._presets.find(preset.uuid) else None
-        if self._fleet.get(tracked.mac).device.preset_uuid != uuid:
-            self._fleet.edit(tracked.mac, lambda device: replace(device, preset_uuid=uuid))
-        self._intents.applied_preset(tracked.mac, uuid, preset.updated_at if preset and uuid else None)
+        current = self._fleet.get(tracked.mac)
+        if preset and self._presets.find(preset.uuid):
+            self._applied_presets.record_applied(current, preset.record)
+        else:
+            self._applied_presets.restore(current, None, None, None)
 
-    def journal(self, mac: str) -> list[dict[str, Any]]:
+    def journal(self, mac: str) -> list[JournalEntry]:
         """Newest first. Raises DeviceNotFound."""
         return self._journal.shown(self._fleet.get(mac).mac)
 
@@ -118,8 +125,7 @@ class SystemSettings:
             raise EntryNotFound(tracked.mac, entry_id)
         former = self._presets.find(entry.get("presetBefore", self._intents.of(tracked.mac).preset_uuid))
         values = former_values(entry["before"])
-        known = self._presets.wish(former.record, tracked) if former else {}
-        passwords = {key: known[key] for key in entry["before"] if key in rules.SECRETS and key in known}
+        passwords = self._applied_presets.former_passwords(tracked, former.uuid if former else None, entry["before"])
         wish = Wish(
             {**values, **passwords},
             allow_overclock=request.allow_overclock,
@@ -155,19 +161,19 @@ def former_values(before: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in before.items() if _why_lost(key, value) is None}
 
 
-def lost_values(before: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+def lost_values(before: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, tuple[WriteStatus, str]]:
     """Status and reason of each key of a journal entry that cannot be put back."""
     return {key: why for key, value in before.items() if key not in sent and (why := _why_lost(key, value))}
 
 
-def _why_lost(key: str, value: Any) -> tuple[str, str] | None:
+def _why_lost(key: str, value: Any) -> tuple[WriteStatus, str] | None:
     return next((why for is_lost, why in _LOST if is_lost(key, value)), None)
 
 
 # The first row that fits says why a former value cannot be put back.
-_LOST: tuple[tuple[Callable[[str, Any], bool], tuple[str, str]], ...] = (
-    (lambda key, _: key not in SETTINGS, (UNSUPPORTED, NO_SETTING_ANY_MORE)),
-    (lambda key, _: key in rules.SECRETS, ("unchanged", NOT_KNOWN_ANY_MORE)),
-    (lambda key, _: key == "overheat_mode", (UNSUPPORTED, ONLY_CLEARED)),
-    (lambda _, value: value is None, (UNSUPPORTED, NOT_REPORTED)),
+_LOST: tuple[tuple[Callable[[str, Any], bool], tuple[WriteStatus, str]], ...] = (
+    (lambda key, _: key not in SETTINGS, (WriteStatus.UNSUPPORTED, NO_SETTING_ANY_MORE)),
+    (lambda key, _: key in rules.SECRETS, (WriteStatus.UNCHANGED, NOT_KNOWN_ANY_MORE)),
+    (lambda key, _: key == "overheat_mode", (WriteStatus.UNSUPPORTED, ONLY_CLEARED)),
+    (lambda _, value: value is None, (WriteStatus.UNSUPPORTED, NOT_REPORTED)),
 )

@@ -21,30 +21,30 @@ from app.errors import (
     MinerTookNothing,
 )
 from app.events import DeviceObserved, EventBus
-from app.miners.client import MAX_WRITE, Miner
+from app.miners.client import MAX_WRITE, READ_DEADLINE_SECONDS, Miner
 from app.miners.dialect_writes import body_of, slot_problems
 from app.miners.dialects import dialect_of
 from app.miners.limits import problems as limit_problems
-from app.miners.setting_changes import Difference, difference
+from app.miners.setting_changes import Difference, WriteStatus, difference
 from app.miners.settings import SETTINGS, Change, runs
 from app.models import Reading
 from app.services.configuration.commands import Commands
 from app.services.configuration.desired_state import Intents
 from app.services.configuration.drift_rules import uptime_of
-from app.services.configuration.journal import Journal, Origin
+from app.services.configuration.journal import EntryOutcome, Journal, Origin
 from app.services.configuration.results import (
     NOT_TAKEN,
     RESTARTING,
+    entry_outcome,
     note_restart,
     of_unwritten,
     of_written,
     rows,
-    verdict,
 )
 from app.services.configuration.results import Applied as Applied
 from app.services.configuration.results import Outcome as Outcome
 from app.services.devices.fleet import Fleet, Tracked
-from app.services.devices.poller import DEADLINE_SECONDS, Poller
+from app.services.devices.options import OptionsLoader
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 READ_BACK_SECONDS = 4.0
 READ_BACK_EVERY_SECONDS = 0.5
 NOTHING_SUPPORTED = "None of this can be set on a miner from here; nothing was written"
+_WRITTEN = frozenset({WriteStatus.APPLIED, WriteStatus.PENDING_RESTART})
 _JUDGED_BY_OPTIONS = frozenset({"frequency", "coreVoltage"})
 
 
@@ -79,7 +80,7 @@ class MinerSettings:
         self,
         fleet: Fleet,
         commands: Commands,
-        poller: Poller,
+        options: OptionsLoader,
         journal: Journal,
         intents: Intents,
         events: EventBus,
@@ -87,7 +88,7 @@ class MinerSettings:
     ) -> None:
         self._fleet = fleet
         self._commands = commands
-        self._poller = poller
+        self._options = options
         self._journal = journal
         self._intents = intents
         self._events = events
@@ -108,13 +109,23 @@ class MinerSettings:
             reading = self._commands.verified(tracked, miner)
             found = difference(wish.values, wish.echo, reading.info)
             if tracked.options is None and any(change.key in _JUDGED_BY_OPTIONS for change in found.changes):
-                self._poller.learn_options(tracked, miner, reading)
+                self._options.load_once_per_boot(tracked, miner, reading)
                 reading = self._commands.verified(tracked, miner)
             self._judge(tracked, wish, found, reading.info)
             if self._fleet.find(tracked.mac) is not tracked:
                 raise DeviceNotFound(tracked.mac)
+            began = self._clock.monotonic()
             applied = self._applied(tracked, miner, wish, found, reading, origin)
-        if {outcome.status for outcome in applied.outcomes} in ({"refused"}, NOT_TAKEN):
+            log.debug(
+                "settings written",
+                extra={
+                    "mac": tracked.mac,
+                    "operation": "write settings",
+                    "duration_ms": round((self._clock.monotonic() - began) * 1000, 1),
+                    "outcome": {each.key: str(each.status) for each in applied.outcomes},
+                },
+            )
+        if {outcome.status for outcome in applied.outcomes} in ({WriteStatus.REFUSED}, NOT_TAKEN):
             raise MinerTookNothing(tracked.mac, {each.key: [each.reason or ""] for each in applied.outcomes})
         return applied
 
@@ -141,9 +152,9 @@ class MinerSettings:
             applied.entry = self._begin(tracked, found.changes, wish, origin, uptime_of(reading.info))
             after = self._sent(tracked, miner, found.changes, reading, applied.entry)
             written = of_written(found.changes, after.info if after else None, reading.info)
-            if wish.restart and any(outcome.status == "pending_restart" for outcome in written):
+            if wish.restart and any(outcome.status is WriteStatus.PENDING_RESTART for outcome in written):
                 written, applied.restarted = self._restarted(tracked, miner, written)
-            self._journal.end(tracked.mac, applied.entry, verdict(written, seen=after is not None), rows(written))
+            self._journal.end(tracked.mac, applied.entry, entry_outcome(written, seen=after is not None), rows(written))
             applied.outcomes = [*written, *applied.outcomes]
         # Before anybody hears of the reading: what is compared with the intent must not look like drift.
         self._intend(tracked, applied, {key: found.unchanged[key] for key in wish.standing & found.unchanged.keys()})
@@ -173,7 +184,9 @@ class MinerSettings:
         except DeviceTimeout as error:
             lost = error
         except DeviceError as error:
-            self._journal.end(tracked.mac, entry, "refused" if isinstance(error, DeviceRejected) else "failed")
+            self._journal.end(
+                tracked.mac, entry, EntryOutcome.REFUSED if isinstance(error, DeviceRejected) else EntryOutcome.FAILED
+            )
             raise
         after = self._read_back(miner, wanted, before)
         if lost and not any(_shows(change, after) for change in wanted):
@@ -189,7 +202,7 @@ class MinerSettings:
             if left <= 0:
                 break
             with suppress(DeviceError):
-                reading = miner.info(min(left, DEADLINE_SECONDS), keep=True)
+                reading = miner.info(min(left, READ_DEADLINE_SECONDS), keep=True)
                 after = reading if reading.mac == before.mac else after
             if after and all(change.setting.secret or _shows(change, after) for change in wanted):
                 break
@@ -212,7 +225,7 @@ class MinerSettings:
     def _intend(self, tracked: Tracked, applied: Applied, standing: Mapping[str, Any]) -> None:
         """A device that was deleted meanwhile gets no intent."""
         intended = {key: value for key, value in {**standing, **applied.taken}.items() if key in SETTINGS}
-        written = {each.key for each in applied.outcomes if each.status in ("applied", "pending_restart")}
+        written = {each.key for each in applied.outcomes if each.status in _WRITTEN}
         kept = {
             key: value for key, value in intended.items() if (key in written or key in standing) and is_watched(key)
         }

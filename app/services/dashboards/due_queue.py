@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
-from app.services.dashboards.retry import backoff
+from app.services.dashboards.retry import BACKOFF
 
 RECHECK_SECONDS = 300.0
 # A look costs 5 ms here and more in Grafana: two a second are a percent of a core, however many boards there are.
@@ -49,7 +49,7 @@ class Agenda:
     def unsettled(self, uid: str, now: float) -> int:
         """Soon again; returns how often in a row that was."""
         failures = self._failures[uid] = self._failures.get(uid, 0) + 1
-        self._put(uid, now + backoff(failures, self._chance()))
+        self._put(uid, now + BACKOFF.delay_after(failures, self._chance()))
         return failures
 
     def _put(self, uid: str, due: float) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from app.backoff import Backoff
 from app.errors import GrafanaError, GrafanaRefused
 
 SLOWEST_SECONDS = 60.0
-
-
-def backoff(failures: int, chance: float) -> float:
-    """Seconds after so many failures in a row: 1, 2, 4, .. 60, less up to half of it by `chance` (0..1)."""
-    return min(2.0 ** min(failures - 1, 16), SLOWEST_SECONDS) * (1 - chance / 2)
+BACKOFF = Backoff(first=1.0, longest=SLOWEST_SECONDS, jitter=(1.0, 0.5))
 
 
 class Circuit:
@@ -30,7 +27,8 @@ class Circuit:
         news = self.error is None or self.error.reason != error.reason
         self._failures += 1
         refused = isinstance(error, GrafanaRefused)
-        self._until = now + (SLOWEST_SECONDS * (1 + chance / 2) if refused else backoff(self._failures, chance))
+        delay = SLOWEST_SECONDS * (1 + chance / 2) if refused else BACKOFF.delay_after(self._failures, chance)
+        self._until = now + delay
         self.error = error
         return news
 

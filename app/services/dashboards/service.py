@@ -14,7 +14,7 @@ from gevent.event import Event
 
 from app.clock import Clock
 from app.errors import DashboardUnsettled, GrafanaError, StoreError
-from app.events import DeviceDeleted, DeviceObserved, EventBus
+from app.events import DeviceDeleted, DeviceObserved
 from app.services.dashboards.boards import OVERVIEW_NAME, OVERVIEW_UID, Board, device_uid, new_board
 from app.services.dashboards.due_queue import Agenda
 from app.services.dashboards.publisher import Publisher
@@ -50,7 +50,6 @@ class Dashboards:
         boards: Boards,
         publisher: Publisher,
         imprinted: Callable[[str], bool],
-        events: EventBus,
         health: Health,
         clock: Clock,
         chance: Callable[[], float] = random.random,
@@ -73,8 +72,6 @@ class Dashboards:
         self._stopping = False
         self._greenlet: gevent.Greenlet | None = None
         health.watch_grafana(lambda: self.available)
-        events.subscribe(DeviceObserved, self._on_observed)
-        events.subscribe(DeviceDeleted, self._on_deleted)
 
     @property
     def available(self) -> bool:
@@ -108,14 +105,14 @@ class Dashboards:
             self._greenlet = None
         self._publisher.close()
 
-    def _on_observed(self, event: DeviceObserved) -> None:
+    def on_device_observed(self, event: DeviceObserved) -> None:
         """In the poll's greenlet: two dictionary look-ups, unless there is news."""
         mac, hostname = event.tracked.mac, event.tracked.hostname
         if self._hostnames.get(mac) != hostname:
             self._hostnames[mac] = hostname
             self._tell(Seen(mac, hostname))
 
-    def _on_deleted(self, event: DeviceDeleted) -> None:
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
         if self._delete_with_device:
             self._hostnames.pop(event.mac, None)
             self._tell(event)

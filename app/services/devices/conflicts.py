@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from app.clock import Clock
 from app.errors import MacNotTold, StoreError, WrongMiner
-from app.events import DeviceDeleted, EventBus
+from app.events import DeviceDeleted
 from app.miners.address import NOWHERE, Address, address_of_record
 from app.services.devices.fleet import Fleet, Tracked
 from app.store.documents import Documents
@@ -57,13 +57,12 @@ class Conflicts:
     """Owns every conflict. One ends by a person, or by two observations in a row that find the device alone; claims to
     a MAC are on disk, so that a restart of the service ends none."""
 
-    def __init__(self, fleet: Fleet, documents: Documents, events: EventBus, clock: Clock) -> None:
+    def __init__(self, fleet: Fleet, documents: Documents, clock: Clock) -> None:
         self._fleet = fleet
         self._documents = documents
         self._clock = clock
         self._doubts: dict[str, Doubt] = {}
         self._claims: dict[str, Claim] = {}
-        events.subscribe(DeviceDeleted, self._forget)
 
     def load(self) -> None:
         """Read what was on disk. After the fleet."""
@@ -150,6 +149,6 @@ class Conflicts:
         claimed = ", ".join(map(str, claim.addresses)) + f" also claims to be {tracked.mac}" if claim else None
         self._fleet.set_conflict(tracked, claimed or (doubt.sentence if doubt else None))
 
-    def _forget(self, event: DeviceDeleted) -> None:
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
         self._doubts.pop(event.mac, None)
         self._claims.pop(event.mac, None)

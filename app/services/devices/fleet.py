@@ -88,8 +88,8 @@ class Tracked:
         return self.monitored and self.observation.status in UP
 
     @property
-    def status(self) -> str:
-        return str(self.observation.status) if self.monitored else "unmonitored"
+    def status(self) -> Status:
+        return self.observation.status if self.monitored else Status.UNMONITORED
 
     @property
     def model(self) -> str:
@@ -124,6 +124,7 @@ class Fleet:
         self._hosts: Counter[str] = Counter()
         self._by_address: dict[Address, str] = {}
         self._dirty: set[str] = set()
+        self._deleting: set[str] = set()
         self._writing = RLock()
 
     def load(self) -> None:
@@ -198,12 +199,19 @@ class Fleet:
             for device in changed:
                 self._remember(device)
 
+    def is_registered(self, mac: str) -> bool:
+        """Return False also for a device that is being deleted."""
+        return mac in self._tracked and mac not in self._deleting
+
     def remove(self, mac: str) -> Tracked:
-        """Forgets a device, on disk when it returns; a poll that is still under way finds nothing to write to. Raises
-        DeviceNotFound."""
+        """Delete a device and all that is stored of it, on disk when this returns. Raises DeviceNotFound."""
         with self._writing:
             tracked = self.get(mac)
-            self._repository.delete(mac)
+            self._deleting.add(mac)
+            try:
+                self._repository.delete(mac)
+            finally:
+                self._deleting.discard(mac)
             del self._tracked[mac]
             self._dirty.discard(mac)
             tracked.monitored = False

@@ -7,19 +7,20 @@ import logging
 from app.clock import Clock
 from app.errors import DeviceError, WrongMiner
 from app.events import DeviceFailed, DeviceObserved, EventBus, MinerMissing
-from app.miners.address import DEFAULT_PORT, Address
-from app.miners.client import Miner
-from app.miners.identity import require_same
-from app.miners.options import options_from_table
-from app.models import LOST, Observation, Reading, Status, is_reboot, next_observation
+from app.miners.client import READ_DEADLINE_SECONDS, Miner
+from app.models import LOST, Observation, Reading, Status, next_observation
 from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked
-from app.services.discovery.neighbours import NeighbourTable
+from app.services.devices.identity import DeviceIdentity
+from app.services.devices.options import OptionsLoader
 from app.services.health import Health
 
 log = logging.getLogger(__name__)
 
-DEADLINE_SECONDS = 4.0
+
+def poll_deadline(interval: float) -> float:
+    """Return the seconds after which a poll is given up, below the interval so that polls never overlap."""
+    return min(READ_DEADLINE_SECONDS, 0.8 * interval)
 
 
 class Poller:
@@ -28,22 +29,24 @@ class Poller:
     def __init__(
         self,
         fleet: Fleet,
-        neighbours: NeighbourTable,
+        identity: DeviceIdentity,
+        options: OptionsLoader,
         conflicts: Conflicts,
         events: EventBus,
         health: Health,
         clock: Clock,
         *,
-        interval: float,
+        deadline: float,
         offline_after: int,
     ) -> None:
         self._fleet = fleet
-        self._neighbours = neighbours
+        self._identity = identity
+        self._options = options
         self._conflicts = conflicts
         self._events = events
         self._health = health
         self._clock = clock
-        self._deadline = min(DEADLINE_SECONDS, 0.8 * interval)
+        self._deadline = deadline
         self._offline_after = offline_after
 
     def poll(self, tracked: Tracked, miner: Miner) -> None:
@@ -55,40 +58,21 @@ class Poller:
                 return
             began = self._clock.monotonic()
             outcome = self._ask(tracked, miner)
-            self._health.polled(outcome, self._clock.monotonic() - began)
+            seconds = self._clock.monotonic() - began
+            self._health.polled(outcome, seconds)
+        if isinstance(outcome, DeviceError) and log.isEnabledFor(logging.DEBUG):
+            fields = {"mac": tracked.mac, "operation": "poll", "duration_ms": round(seconds * 1000, 1)}
+            log.debug("poll failed", extra={**fields, "outcome": outcome.reason, "error": str(outcome)})
         self._take(tracked, outcome)
 
     def _ask(self, tracked: Tracked, miner: Miner) -> Reading | DeviceError:
         try:
             reading = miner.info(self._deadline)
-            require_same(tracked.mac, miner.address, reading, tracked.info, self.neighbour(reading, miner.address))
+            self._identity.require_device(tracked, miner.address, reading)
         except DeviceError as error:
             return error
-        self.learn_options(tracked, miner, reading)
+        self._options.load_once_per_boot(tracked, miner, reading)
         return reading
-
-    def neighbour(self, reading: Reading, address: Address) -> str | None:
-        """What the system's neighbour table says of an address whose miner does not tell its MAC (AxeOS before 2.3)."""
-        if reading.mac or not (address.port == DEFAULT_PORT or self._fleet.is_alone(address)):
-            return None
-        return self._neighbours.mac_of(address.host)
-
-    def learn_options(self, tracked: Tracked, miner: Miner, reading: Reading) -> None:
-        """Ask the miner once per boot for its model, chip count and options.
-
-        Without an answer the vendor's tables serve: firmware without the path answers 302 or 404. A failure keeps the
-        model of an earlier boot.
-        """
-        if tracked.options is not None and not is_reboot(tracked.reading, reading):
-            return
-        options = None
-        try:
-            board = miner.asic(self._deadline)
-            options = board.options
-            self._fleet.set_board(tracked, board)
-        except DeviceError as error:
-            log.debug("no options from the miner", extra={"mac": tracked.mac, "reason": error.reason})
-        self._fleet.set_options(tracked, options or options_from_table(reading.info))
 
     def _take(self, tracked: Tracked, outcome: Reading | DeviceError) -> None:
         before = tracked.observation

@@ -17,13 +17,13 @@ from gevent.pool import Pool
 
 from app.clock import Clock
 from app.errors import DeviceNotFound, PlutoError
-from app.events import DeviceObserved, EventBus, MinerMissing, MinerSeen
+from app.events import DeviceObserved, MinerMissing, MinerSeen
 from app.miners.address import Address, address_of_record
 from app.miners.identity import OldAddress, Verdict, has_told_mac, judge_sighting
 from app.services.devices.conflicts import REVIEW_SECONDS, Conflicts
 from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.identity import DeviceIdentity
 from app.services.devices.monitoring import Monitoring
-from app.services.devices.witness import Witness
 from app.supervision import keep_running
 
 log = logging.getLogger(__name__)
@@ -60,10 +60,9 @@ class Relocation:
         fleet: Fleet,
         monitoring: Monitoring,
         conflicts: Conflicts,
-        witness: Witness,
+        identity: DeviceIdentity,
         locate: Callable[[str, Sequence[IPv4Network]], Address | None],
         subnets_for: Callable[[Address], Sequence[IPv4Network]],
-        events: EventBus,
         clock: Clock,
         crashed: Callable[[], object] = lambda: None,
     ) -> None:
@@ -71,7 +70,7 @@ class Relocation:
         self._fleet = fleet
         self._monitoring = monitoring
         self._conflicts = conflicts
-        self._witness = witness
+        self._identity = identity
         self._locate = locate
         self._subnets_for = subnets_for
         self._clock = clock
@@ -83,9 +82,6 @@ class Relocation:
         self._wake = Event()
         self._stop = Event()
         self._greenlet: gevent.Greenlet | None = None
-        events.subscribe(MinerSeen, self._seen)
-        events.subscribe(MinerMissing, self._missing)
-        events.subscribe(DeviceObserved, self._observed)
 
     def start(self) -> None:
         self._greenlet = gevent.spawn(
@@ -98,7 +94,7 @@ class Relocation:
         if self._greenlet is not None:
             self._greenlet.kill()
 
-    def _seen(self, event: MinerSeen) -> None:
+    def on_miner_seen(self, event: MinerSeen) -> None:
         """Note a hint. It is judged in the loop, never in the caller's greenlet."""
         tracked = self._fleet.find(event.mac)
         if tracked is None:
@@ -110,13 +106,13 @@ class Relocation:
         else:
             self._note_sighting(tracked.mac, address)
 
-    def _missing(self, event: MinerMissing) -> None:
+    def on_miner_missing(self, event: MinerMissing) -> None:
         self._judge_again(event.mac)
         if event.mac not in self._searches:
             self._searches[event.mac] = Search(0, self._clock.monotonic())
             self._wake.set()
 
-    def _observed(self, event: DeviceObserved) -> None:
+    def on_device_observed(self, event: DeviceObserved) -> None:
         self._searches.pop(event.tracked.mac, None)
         self._judge_again(event.tracked.mac)
 
@@ -161,10 +157,10 @@ class Relocation:
         before = tracked.address
         if address == before or address in self._conflicts.claimants(tracked.mac):
             return
-        source = self._witness.find_source(tracked, address)
+        source = self._identity.find_mac_source(tracked, address)
         if source is None:
             return
-        old_address = self._witness.look_at_old_address(tracked)
+        old_address = self._identity.probe_old_address(tracked)
         if self._fleet.find(tracked.mac) is not tracked or tracked.address != before:
             return  # deleted or moved by a person meanwhile
         verdict = judge_sighting(
@@ -211,8 +207,8 @@ class Relocation:
 
     def _review_claim(self, tracked: Tracked) -> None:
         others = [each for each in self._conflicts.claimants(tracked.mac) if each != tracked.address]
-        is_alone = not any(self._witness.find_source(tracked, each) for each in others)
-        is_home = self._witness.look_at_old_address(tracked) is OldAddress.DEVICE
+        is_alone = not any(self._identity.find_mac_source(tracked, each) for each in others)
+        is_home = self._identity.probe_old_address(tracked) is OldAddress.DEVICE
         self._conflicts.review_claim(tracked, is_alone=is_alone and is_home)
 
     # Searches

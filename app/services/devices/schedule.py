@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import zlib
 
+from app.backoff import Backoff
 from app.models import Observation, Status
 
 LONG_DEAD = 12
 SLOWEST_SECONDS = 60.0
-JITTER = 0.2
+JITTER = (0.8, 1.2)
 SOON_SECONDS = 5.0
 
 
@@ -37,5 +38,5 @@ def pause(observation: Observation, interval: float, random: float) -> float:
     doublings = observation.failures - LONG_DEAD
     if doublings <= 0:
         return max(interval, min(observation.retry_after, SLOWEST_SECONDS))
-    slow = min(interval * 2.0 ** min(doublings, 16), max(SLOWEST_SECONDS, interval))
-    return slow * (1 - JITTER + 2 * JITTER * random)
+    backoff = Backoff(2 * interval, max(SLOWEST_SECONDS, interval), JITTER)
+    return backoff.delay_after(doublings, random)

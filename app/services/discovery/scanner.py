@@ -17,7 +17,7 @@ from gevent.lock import BoundedSemaphore
 from gevent.pool import Pool
 
 from app.clock import Clock
-from app.errors import DeviceError, PlutoError
+from app.errors import DeviceError, DeviceLocked, DeviceRefused, PlutoError
 from app.miners.address import Address, AddressRule
 from app.models import Reading
 
@@ -128,7 +128,9 @@ class Scanner:
     def _report(self, outcomes: Counter[str], miners: int, seconds: float) -> None:
         """Worth a line, when it differs from the scan before: addresses that were not reached in time, or that answered
         401 (`locked`, `refused`), the usual reason why nothing is found."""
-        notable = {name: outcomes[name] for name in ("left", "locked", "refused") if outcomes[name]}
+        notable = {
+            name: outcomes[name] for name in ("left", DeviceLocked.reason, DeviceRefused.reason) if outcomes[name]
+        }
         level = logging.DEBUG if notable == self._notable else logging.WARNING if outcomes["left"] else logging.INFO
         self._notable = notable
         figures = {"miners": miners, "seconds": round(seconds, 3), "outcomes": dict(outcomes)}

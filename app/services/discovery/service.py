@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network
 from typing import Protocol
 
-from app.errors import Invalid
+from app.events import DeviceDeleted
 from app.miners.address import Address
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac, parse_mac
 from app.models import Found
 from app.services.discovery.filters import Query
 from app.services.discovery.locator import Locator
@@ -41,8 +41,16 @@ class DiscoverySource(Protocol):
 class DiscoveryService:
     """Judges what callers ask, and has `source` or `locator` do it. Owns nothing."""
 
-    def __init__(self, source: DiscoverySource, locator: Locator, resolve: Callable[[str], Address]) -> None:
-        """`resolve` makes an allowed address of what a caller names."""
+    def __init__(
+        self,
+        source: DiscoverySource,
+        locator: Locator,
+        resolve: Callable[[str], Address],
+        *,
+        delete_with_device: bool = False,
+    ) -> None:
+        """`resolve` turns a caller's address or host name into an allowed address."""
+        self._delete_with_device = delete_with_device
         self._source = source
         self._locator = locator
         self._resolve = resolve
@@ -60,7 +68,7 @@ class DiscoveryService:
         not contacted, DiscoveryFailed.
         """
         address = self._resolve(ip) if ip and ip.strip() else None
-        return self._source.discover(address, _given_mac(mac) if mac and mac.strip() else None)
+        return self._source.discover(address, parse_mac(mac) if mac and mac.strip() else None)
 
     def discovered(self, query: Query) -> list[Found]:
         """What was seen within DISCOVERY_TTL and passes the filters. Raises DiscoveryFailed."""
@@ -68,12 +76,16 @@ class DiscoveryService:
 
     def lookup(self, macs: Iterable[str]) -> list[Found]:
         """The remembered miners with exactly these MACs, in any spelling, in this order. Raises DiscoveryFailed."""
-        wanted = [mac for mac in dict.fromkeys(normalise_mac(mac) for mac in macs) if mac is not None]
+        wanted = [mac for mac in dict.fromkeys(canonical_mac(mac) for mac in macs) if mac is not None]
         return self._source.lookup(wanted) if wanted else []  # a service may take a minute to say nothing
 
     def forget(self, mac: str) -> None:
         """Does nothing for a MAC that is not remembered."""
         self._source.forget(mac)
+
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        if self._delete_with_device:
+            self.forget(event.mac)
 
     def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
         """Where the miner `mac` (normalised) answers now; None when it is nowhere. May take a scan of `subnets`."""
@@ -84,10 +96,3 @@ class DiscoveryService:
 
     def stop(self) -> None:
         self._source.stop()
-
-
-def _given_mac(text: str) -> str:
-    mac = normalise_mac(text)
-    if mac is None:
-        raise Invalid(f"{text!r} is not a MAC address", {"mac": ["Not a MAC address."]})
-    return mac

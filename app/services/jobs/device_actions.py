@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from app.miners.dialect_writes import acts_live
 from app.miners.dialects import dialect_of, recovers_from_overheating
+from app.miners.setting_changes import WriteStatus
 from app.miners.settings import SETTINGS, Change
 from app.models import Reading, Status
+from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.commands import Commands
 from app.services.configuration.desired_state import Intents
-from app.services.configuration.journal import Journal, Origin
+from app.services.configuration.journal import EntryChange, EntryOutcome, Journal, Origin
 from app.services.configuration.presets import Presets
 from app.services.configuration.results import Applied
 from app.services.configuration.writer import MinerSettings, Wish
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.jobs.health_check import capture
 from app.services.jobs.model import Captured, Job, Step
-from app.services.jobs.records import without_secrets
 
 
-class Hands:
+class DeviceActions:
     """Owns nothing. `restart(mac)` and `command(mac, name)` are the acts of a single device; both read its MAC
     first."""
 
@@ -32,6 +32,7 @@ class Hands:
         commands: Commands,
         settings: MinerSettings,
         presets: Presets,
+        applied_presets: AppliedPresets,
         intents: Intents,
         journal: Journal,
     ) -> None:
@@ -39,6 +40,7 @@ class Hands:
         self._commands = commands
         self._settings = settings
         self._presets = presets
+        self._applied_presets = applied_presets
         self._intents = intents
         self._journal = journal
         self.restart = commands.restart
@@ -66,10 +68,7 @@ class Hands:
         request, preset = job.request, job.preset
         values, notes = request.values, {}
         if preset is not None:
-            intent = self._intents.of(tracked.mac)
-            applied = (intent.preset_uuid, intent.preset_updated_at) == (preset["uuid"], preset.get("updatedAt"))
-            values = self._presets.wish(preset, tracked)
-            values = without_secrets(values) if applied else values
+            values = self._applied_presets.due_values(preset, tracked)
             notes = {"presetBefore": tracked.device.preset_uuid, "presetAfter": preset["uuid"]}
         return Wish(values, request.allow_overclock, standing=frozenset(values), notes=notes)
 
@@ -93,8 +92,8 @@ class Hands:
 
     def applied_preset(self, job: Job, tracked: Tracked) -> None:
         """Notes on the device which preset it has, and in which state that was; not one that was deleted meanwhile."""
-        if job.preset is not None and self._presets.find(job.preset["uuid"]):
-            self._note_preset(tracked, job.preset["uuid"], job.preset["uuid"], job.preset.get("updatedAt"))
+        if job.preset is not None:
+            self._applied_presets.record_applied(tracked, job.preset)
 
     def writes(self, job: Job, tracked: Tracked) -> int:
         """How many writes to this device this job ever began to send."""
@@ -104,17 +103,18 @@ class Hands:
         """Makes up for what a crash cut off once the miner is seen to run what was written."""
         entries = [entry for entry in self._journal.of(tracked.mac) if entry.get("job") == job.id]
         for entry in entries[:1]:
-            status = "pending_restart" if self.needs_restart(tracked, tuple(values)) else "applied"
+            waits = self.needs_restart(tracked, tuple(values))
+            status = EntryOutcome.PENDING_RESTART if waits else EntryOutcome.APPLIED
             self._journal.end(tracked.mac, entry["id"], status, self._rows(tracked, values))
         self._intents.wrote(tracked.mac, values)
         self.applied_preset(job, tracked)
 
-    def _rows(self, tracked: Tracked, values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def _rows(self, tracked: Tracked, values: Mapping[str, Any]) -> list[EntryChange]:
         return [
             {
                 "key": key,
                 "actual": value,
-                "status": "pending_restart" if self.needs_restart(tracked, (key,)) else "applied",
+                "status": WriteStatus.PENDING_RESTART if self.needs_restart(tracked, (key,)) else WriteStatus.APPLIED,
                 "reason": None,
             }
             for key, value in values.items()
@@ -146,8 +146,7 @@ class Hands:
         self._intents.wrote(tracked.mac, former)
         touched = {*captured.settings, "overheat_mode"}
         self._intents.drop(tracked.mac, sorted(touched - set(captured.intended)))
-        if captured.record_preset is None or self._presets.find(captured.record_preset):
-            self._note_preset(tracked, captured.record_preset, captured.preset_uuid, captured.preset_updated_at)
+        self._applied_presets.restore(tracked, captured.record_preset, captured.preset_uuid, captured.preset_updated_at)
 
     def keeps_password(self, tracked: Tracked, step: Step) -> bool:
         """Whether the job wrote a password that `put_back` has nothing to replace by."""
@@ -162,13 +161,5 @@ class Hands:
 
     def _former_secrets(self, tracked: Tracked, step: Step) -> dict[str, Any]:
         written = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
-        former = self._presets.find(step.captured.preset_uuid) if step.captured else None
-        values = self._presets.wish(former.record, tracked) if written and former else {}
-        return {key: values[key] for key in written if key in values}
-
-    def _note_preset(self, tracked: Tracked, shown: str | None, applied: str | None, updated_at: str | None) -> None:
-        if self._fleet.find(tracked.mac) is not tracked:
-            return
-        if tracked.device.preset_uuid != shown:
-            self._fleet.edit(tracked.mac, lambda device: replace(device, preset_uuid=shown))
-        self._intents.applied_preset(tracked.mac, applied, updated_at)
+        uuid = step.captured.preset_uuid if step.captured else None
+        return self._applied_presets.former_passwords(tracked, uuid, written)

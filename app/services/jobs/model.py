@@ -163,9 +163,15 @@ class Job:
         return waves
 
 
+RUNNING = "running"
+
+
 def shown(state: StepState) -> str:
     """Between planned and its end a device is running, whatever exactly it does."""
-    return str(state) if state in ENDED or state is StepState.PLANNED else "running"
+    return str(state) if state in ENDED or state is StepState.PLANNED else RUNNING
+
+
+SHOWN_STATES = tuple(dict.fromkeys(map(shown, StepState)))
 
 
 @dataclass(frozen=True, slots=True)

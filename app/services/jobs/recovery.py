@@ -12,7 +12,7 @@ from app.miners.settings import SETTINGS, runs
 from app.miners.values import flag
 from app.models import Reading
 from app.services.configuration.writer import READ_BACK_EVERY_SECONDS, READ_BACK_SECONDS
-from app.services.jobs.device_actions import Hands
+from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.health_check import booted_since
 from app.services.jobs.model import WRITING, Action, Patience, Step, StepState
 from app.services.jobs.progress import Course
@@ -29,7 +29,7 @@ STOPPED = "The service stopped in the middle of this"
 class Settler:
     """Owns nothing. Every step in doubt leaves it in another state."""
 
-    def __init__(self, course: Course, steps: Steps, hands: Hands, clock: Clock, patience: Patience) -> None:
+    def __init__(self, course: Course, steps: Steps, hands: DeviceActions, clock: Clock, patience: Patience) -> None:
         self._course = course
         self._steps = steps
         self._hands = hands

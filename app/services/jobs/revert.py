@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 from app.clock import Clock
 from app.errors import PlutoError
+from app.miners.setting_changes import WriteStatus
 from app.miners.values import flag
 from app.services.configuration.results import Applied
-from app.services.jobs.device_actions import Hands
+from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.model import Patience, Step, StepState
 from app.services.jobs.progress import Course
 from app.services.jobs.steps import Steps, pending, sentence
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 class Reverter:
     """Owns nothing."""
 
-    def __init__(self, course: Course, steps: Steps, hands: Hands, clock: Clock, patience: Patience) -> None:
+    def __init__(self, course: Course, steps: Steps, hands: DeviceActions, clock: Clock, patience: Patience) -> None:
         self._course = course
         self._steps = steps
         self._hands = hands
@@ -40,7 +41,7 @@ class Reverter:
         self._cool_down(tracked)
         step = self._course.put(step, StepState.REVERTING)
         try:
-            applied = self._steps.patiently(lambda: self._hands.put_back(tracked, step, self._steps.origin))
+            applied = self._steps.patiently(step.mac, lambda: self._hands.put_back(tracked, step, self._steps.origin))
         except PlutoError as error:
             why = f"{reason}; it could not be put back: {sentence(error)}"
             self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
@@ -54,7 +55,7 @@ class Reverter:
             self._course.put(step, state, captured=None, **({"reason": reason} if lost else {}))
 
     def _was_put_back(self, step: Step, tracked: Tracked, applied: Applied, reason: str) -> None:
-        refused = [outcome.key for outcome in applied.outcomes if outcome.status == "refused"]
+        refused = [outcome.key for outcome in applied.outcomes if outcome.status is WriteStatus.REFUSED]
         if refused:
             why = f"{reason}; the miner did not take back {', '.join(refused)}"
             self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)

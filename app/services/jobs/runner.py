@@ -12,7 +12,7 @@ from gevent.pool import Pool
 from app.clock import Clock
 from app.errors import StoreError
 from app.events import EventBus
-from app.services.jobs.device_actions import Hands
+from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.model import ENDED, IN_DOUBT, WATCHED, WRITING, Job, JobState, Patience, Step, StepState
 from app.services.jobs.plan import left_over, to_put_back, too_many_failed
 from app.services.jobs.progress import Course
@@ -36,7 +36,7 @@ class Runner:
         self,
         job: Job,
         store: JobStore,
-        hands: Hands,
+        hands: DeviceActions,
         find: Callable[[str], Any],
         budget: RestartBudget,
         events: EventBus,

@@ -8,11 +8,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from app.errors import DeviceError, DeviceStatus, Invalid, MinerTookNothing, PlutoError, TooSoon
+from app.miners.setting_changes import WriteStatus
 from app.miners.settings import SETTINGS
 from app.models import Reading
 from app.services.configuration.journal import Origin
 from app.services.configuration.results import Applied
-from app.services.jobs.device_actions import Hands
+from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.health_check import Health, booted_since, judge
 from app.services.jobs.model import WRITING, Action, Job, Step, StepState
 from app.services.jobs.plan import rows
@@ -35,7 +36,7 @@ class Steps:
     def __init__(
         self,
         course: Course,
-        hands: Hands,
+        hands: DeviceActions,
         find: Callable[[str], Tracked | None],
         budget: RestartBudget,
     ) -> None:
@@ -84,7 +85,7 @@ class Steps:
         return self._course.put(self.job.steps.get(step.mac, step), StepState.FAILED, reason=reason, failed=True)
 
     def _begin(self, step: Step, tracked: Tracked) -> Step:
-        self.patiently(lambda: self._hands.read(tracked))
+        self.patiently(step.mac, lambda: self._hands.read(tracked))
         action = self.job.request.action
         if action in WRITING:
             return self._write(step, tracked)
@@ -92,7 +93,7 @@ class Steps:
         if action is Action.RESTART:
             return self._course.put(step, StepState.WRITTEN, captured=captured)
         step = self._course.put(step, StepState.ACTING, captured=captured)
-        self.patiently(lambda: self._hands.command(step.mac, str(action)))
+        self.patiently(step.mac, lambda: self._hands.command(step.mac, str(action)))
         return self._course.put(step, StepState.ACTED)
 
     def _write(self, step: Step, tracked: Tracked) -> Step:
@@ -100,8 +101,8 @@ class Steps:
         changes = self._hands.plan(tracked, wish)
         captured = self._hands.capture(tracked, changes)
         step = self._course.put(step, StepState.ACTING, changes=rows(changes), captured=captured)
-        applied = self.patiently(lambda: self._hands.apply(tracked, wish, self.origin))
-        refused = [outcome for outcome in applied.outcomes if outcome.status == "refused"]
+        applied = self.patiently(step.mac, lambda: self._hands.apply(tracked, wish, self.origin))
+        refused = [outcome for outcome in applied.outcomes if outcome.status is WriteStatus.REFUSED]
         sent = {change.key for change in changes}
         if any(outcome.key in sent for outcome in refused):
             return self.fail(step, "; ".join(f"{each.key}: {each.reason}" for each in refused))
@@ -132,18 +133,19 @@ class Steps:
     def restart(self, mac: str) -> None:
         """Restart a device for which `afford` was asked. What certainly did not restart is given back to the budget."""
         try:
-            self.patiently(lambda: self._hands.restart(mac))
+            self.patiently(mac, lambda: self._hands.restart(mac))
         except PlutoError as error:
             if not isinstance(error, DeviceError) or error.rejected:
                 self._budget.give_back()
             raise
 
-    def patiently(self, act: Callable[[], T]) -> T:
+    def patiently(self, mac: str, act: Callable[[], T]) -> T:
         """Tries again what was not even begun, because the miner was busy or had just been restarted."""
         for _ in range(BUSY_TRIES):
             try:
                 return act()
             except TooSoon as error:
+                log.debug("device busy, retry", extra={"mac": mac, "job": self.job.id, "delay": error.retry_after})
                 if not self._course.wait(error.retry_after):
                     raise
         return act()
@@ -185,7 +187,7 @@ def _is_older(reading: Reading, step: Step) -> bool:
 
 
 def pending(applied: Applied) -> bool:
-    return any(outcome.status == "pending_restart" for outcome in applied.outcomes)
+    return any(outcome.status is WriteStatus.PENDING_RESTART for outcome in applied.outcomes)
 
 
 def sentence(error: PlutoError) -> str:

@@ -10,6 +10,7 @@ from gevent.lock import BoundedSemaphore
 
 from app.clock import Clock
 from app.errors import PlutoError
+from app.events import DeviceDeleted
 from app.miners.dialects import keeps_log
 from app.miners.log_lines import LineAssembler, LogLine
 from app.services.devices.fleet import Tracked
@@ -102,9 +103,9 @@ class PastLogs:
                 self._asked[tracked.mac] = device_log.epoch, self._clock.monotonic()
                 self._fill(tracked, device_log)
 
-    def forget(self, mac: str) -> None:
-        self._asked.pop(mac, None)
-        self._busy.pop(mac, None)
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        self._asked.pop(event.mac, None)
+        self._busy.pop(event.mac, None)
 
     def _is_due(self, device_log: DeviceLog) -> bool:
         epoch, at = self._asked.get(device_log.mac, ("", 0.0))

@@ -6,7 +6,7 @@ from app.services.configuration.commands import Commands
 from app.services.devices.fleet import Tracked
 
 
-class Doorway:
+class DeviceAccess:
     """Owns nothing. Before a stream is opened the miner says who it is: addresses change hands faster than polls see,
     and what another miner says is not this one's."""
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import gevent
 from gevent.event import Event
 
+from app.backoff import Backoff
 from app.clock import Clock
+from app.events import DeviceDeleted
 from app.services.logs.cursor import Batch, Cursor
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.text import as_text, lost_text
@@ -25,10 +27,9 @@ log = logging.getLogger(__name__)
 
 # What a miner can say at its pace in this time fits into a ring.
 WRITE_EVERY_SECONDS = 0.2
-# Files that could not be written are tried again together, ever more rarely: with 100 miners on a full disk, an attempt
-# per file and round doubled the service's CPU (issue 10).
-FIRST_RETRY_SECONDS = 1.0
-LAST_RETRY_SECONDS = 60.0
+# Files that could not be written are retried together, with a backoff: with 100 miners on a full disk, an attempt per
+# file and round doubled the service's CPU (issue 10).
+RETRY = Backoff(first=1.0, longest=60.0)
 
 
 def file_stem(mac: str) -> str:
@@ -75,8 +76,11 @@ class LogFiles:
         logs: Callable[[], list[DeviceLog]],
         clock: Clock,
         crashed: Callable[[], object] = lambda: None,
+        *,
+        delete_with_device: bool = False,
     ) -> None:
         self._crashed = crashed
+        self._delete_with_device = delete_with_device
         self._directory = directory
         self._max_bytes = max_bytes
         self._backups = backups
@@ -87,7 +91,7 @@ class LogFiles:
         self.lost = 0
         self._failing: set[str] = set()
         self.next_retry = 0.0
-        self._retry_delay = FIRST_RETRY_SECONDS
+        self._failed_retries = 0
         self._stop = Event()
         self._greenlet: gevent.Greenlet | None = None
 
@@ -124,21 +128,24 @@ class LogFiles:
             log.error(message, extra={"error": str(next(iter(failed.values()))), "files": len(failed)})
         if not failed:
             log.info("log files are written again", extra={"lost_lines": self.lost})
-            self._failing, self._retry_delay = set(), FIRST_RETRY_SECONDS
+            self._failing, self._failed_retries = set(), 0
             return
         if retried:
-            self.next_retry = self._clock.monotonic() + self._retry_delay
-            self._retry_delay = min(LAST_RETRY_SECONDS, self._retry_delay * 2)
+            self._failed_retries += 1
+            self.next_retry = self._clock.monotonic() + RETRY.delay_after(self._failed_retries)
         self._failing = set(failed) if retried else self._failing | set(failed)
 
-    def forget(self, mac: str) -> None:
-        """The device is gone; its files stay."""
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        """Close the device's files; delete them too with `delete_with_device`."""
+        (self.delete_files if self._delete_with_device else self.close_files)(event.mac)
+
+    def close_files(self, mac: str) -> None:
         self._cursors.pop(mac, None)
         self._failing.discard(mac)
         self._close(mac)
 
-    def delete(self, mac: str) -> None:
-        self.forget(mac)
+    def delete_files(self, mac: str) -> None:
+        self.close_files(mac)
         for path in self._directory.glob(f"{file_stem(mac)}.log*"):
             path.unlink(missing_ok=True)
 

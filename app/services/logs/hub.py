@@ -10,7 +10,8 @@ import gevent
 from gevent.event import Event
 
 from app.clock import Clock
-from app.events import DeviceDeleted, DeviceFailed, DeviceObserved, DeviceRemoved, EventBus, MinerMissing
+from app.errors import WrongMiner
+from app.events import DeviceDeleted, DeviceFailed, DeviceObserved, DeviceRemoved, MinerMissing
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.policy import State
@@ -28,7 +29,6 @@ class LogHub:
         self,
         fleet: Fleet,
         make_reader: Callable[[Tracked, DeviceLog], Reader],
-        events: EventBus,
         clock: Clock,
         linger: float,
         *,
@@ -46,11 +46,6 @@ class LogHub:
         self._leaving: dict[str, Event] = {}
         self._lost: set[str] = set()
         self._stopped = False
-        events.subscribe(DeviceObserved, self._observed)
-        events.subscribe(MinerMissing, self._missing)
-        events.subscribe(DeviceRemoved, lambda event: self._unlistened(event.mac))
-        events.subscribe(DeviceDeleted, lambda event: self._forget(event.mac))
-        events.subscribe(DeviceFailed, lambda event: self._lost.add(event.tracked.mac))
 
     def log_of(self, tracked: Tracked) -> DeviceLog:
         if tracked.mac not in self._logs:
@@ -135,7 +130,7 @@ class LogHub:
     def stopped(self) -> bool:
         return self._stopped
 
-    def _observed(self, event: DeviceObserved) -> None:
+    def on_device_observed(self, event: DeviceObserved) -> None:
         mac = event.tracked.mac
         if self._files and FILES not in self._wants.get(mac, ()):
             self.want(event.tracked, FILES)
@@ -147,14 +142,18 @@ class LogHub:
                 reader.nudge()
         self._lost.discard(mac)
 
-    def _missing(self, event: MinerMissing) -> None:
+    def on_miner_missing(self, event: MinerMissing) -> None:
         """Where another miner answers at the device's address, what is said there is not the device's."""
         tracked, reader = self._fleet.find(event.mac), self._readers.get(event.mac)
-        if reader and tracked and tracked.observation.reason == "wrong_miner":
+        if reader and tracked and tracked.observation.reason == WrongMiner.reason:
             reader.drop_stream()
 
-    def _unlistened(self, mac: str) -> None:
-        """Clients that watch keep their place: when the device is monitored again, they hear it again."""
+    def on_device_failed(self, event: DeviceFailed) -> None:
+        self._lost.add(event.tracked.mac)
+
+    def on_device_removed(self, event: DeviceRemoved) -> None:
+        """Stop the reader. Subscribers stay: they receive lines again once the device is monitored again."""
+        mac = event.mac
         if mac in self._wants:
             self._wants[mac] -= {TRACE, FILES}
             if not self._wants[mac]:
@@ -163,8 +162,9 @@ class LogHub:
         if reader := self._readers.get(mac):
             reader.stop()
 
-    def _forget(self, mac: str) -> None:
-        """Waits for the goodbye: the same miner may be imprinted again at once, and has one connection ever."""
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        """Wait until the reader has closed its connection: the same miner may be registered again at once."""
+        mac = event.mac
         self._wants.pop(mac, None)
         self._logs.pop(mac, None)
         if (reader := self._readers.pop(mac, None)) and (greenlet := reader.stop()):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from app.backoff import Backoff
 from app.errors import DeviceLocked, DeviceRefused, LogReadersFull, LogStreamTaken, PlutoError
 from app.miners.log_stream import StreamTimes
 
@@ -56,4 +57,5 @@ def rest_after(error: PlutoError, attempt: int, policy: LogPolicy, chance: float
         return Rest(State.WAITING, None)
     if isinstance(error, REFUSALS):
         return Rest(State.REFUSED, policy.refused * (1 + chance))
-    return Rest(State.WAITING, chance * min(policy.last, policy.first * 2.0 ** min(attempt, 16)))
+    backoff = Backoff(policy.first, policy.last, jitter=(0.0, 1.0))
+    return Rest(State.WAITING, backoff.delay_after(attempt + 1, chance))
