@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
-import requests
 
-from app.clients.http import AnswerTooLarge, BoundedSession, ExchangeTimeout
+from app.clients.http import BoundedSession, FetchError
 from app.clients.json_array import split_json_array
 from app.errors import DiscoveryFailed, PlutoError
 from app.miners.address import Address, AddressRule
@@ -40,11 +38,10 @@ class DiscoveryServiceClient:
 
     def __init__(self, base_url: str, rule: AddressRule, redact: Redact, deadline: float = 60.0) -> None:
         self._base_url = base_url.rstrip("/")
-        self._name = f"The discovery service at {urlsplit(base_url).netloc.rpartition('@')[2]}"
         self._rule = rule
         self._redact = redact
-        self._deadline = deadline
-        self._session = BoundedSession(MAX_BODY, deadline)
+        self._session = BoundedSession("The discovery service", base_url, max_body=MAX_BODY, deadline=deadline)
+        self._name = self._session.name
 
     def discover(self, ip: str | None, mac: str | None) -> list[Found]:
         """Has the service scan now, or look at one address."""
@@ -72,15 +69,8 @@ class DiscoveryServiceClient:
     def _body(self, path: str, params: Mapping[str, str]) -> bytearray:
         try:
             status, body = self._session.fetch("GET", f"{self._base_url}/{path}", params=params, only_200=True)
-        except ExchangeTimeout:
-            raise DiscoveryFailed(f"{self._name} gave no whole answer within {self._deadline:g} s") from None
-        except AnswerTooLarge:
-            limit = f"{MAX_BODY // 1024 // 1024} MiB"
-            raise DiscoveryFailed(f"{self._name} answered with more than {limit}, or with endless headers") from None
-        except requests.ConnectionError:
-            raise DiscoveryFailed(f"{self._name} cannot be reached, or it dropped the connection") from None
-        except requests.RequestException as error:
-            raise DiscoveryFailed(f"{self._name} gave no usable answer ({type(error).__name__})") from None
+        except FetchError as error:
+            raise DiscoveryFailed(str(error)) from None
         if status != 200:
             raise DiscoveryFailed(f"{self._name} answered with {_status(status)}")
         return body

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
-import requests
 from requests.auth import AuthBase
 
 from app.clients.grafana_answers import (
@@ -29,7 +28,7 @@ from app.clients.grafana_answers import (
     Finding,
     Readings,
 )
-from app.clients.http import AnswerTooLarge, BoundedSession, ExchangeTimeout
+from app.clients.http import BoundedSession, FetchError
 from app.errors import GrafanaDown, GrafanaRefused
 
 log = logging.getLogger(__name__)
@@ -90,9 +89,8 @@ class GrafanaClient:
         self._candidates = (given,) if has_subpath else (given, given + SUBPATH)
         self._found: str | None = None
         self._logged: str | None = None
-        self._name = f"Grafana at {urlsplit(base_url).netloc.rpartition('@')[2]}"
-        self._deadline = deadline
-        self._session = BoundedSession(MAX_BODY, deadline, auth)
+        self._session = BoundedSession("Grafana", base_url, max_body=MAX_BODY, deadline=deadline, auth=auth)
+        self._name = self._session.name
 
     def save(self, dashboard: Mapping[str, Any]) -> Answer:
         """Creates the dashboard, or replaces the one with its `uid`."""
@@ -193,16 +191,8 @@ class GrafanaClient:
     def _exchange(self, method: str, url: str, body: bytes | None = None) -> tuple[int, bytearray]:
         try:
             return self._session.fetch(method, url, body=body)
-        except ExchangeTimeout:
-            raise GrafanaDown("deadline", f"{self._name} gave no whole answer within {self._deadline:g} s") from None
-        except AnswerTooLarge:
-            limit = f"{MAX_BODY // 1024} KiB"
-            problem = f"{self._name} answered with more than {limit}, or with endless headers"
-            raise GrafanaDown("too_large", problem) from None
-        except requests.ConnectionError:
-            raise GrafanaDown("unreachable", f"{self._name} cannot be reached, or dropped the connection") from None
-        except requests.RequestException as error:
-            raise GrafanaDown("broken", f"{self._name} gave no usable answer ({type(error).__name__})") from None
+        except FetchError as error:
+            raise GrafanaDown(error.reason, str(error)) from None
 
     def _refusal(self, status: int) -> GrafanaDown | GrafanaRefused:
         """What an answer means that is none of the call's own. The API is looked for again if it was not the API's."""
