@@ -18,7 +18,7 @@ from app.clock import Clock
 from app.errors import BackupUnusable, PlutoError, SettingsError, StoreError, StoreLocked
 from app.services.backup import Backups
 from app.settings import Settings, from_environment
-from app.store.directories import beside, sync
+from app.store.directories import beside, fsync_directory
 from app.store.lock import DataDirLock
 from app.store.restoring import restore
 from app.store.stores import CORE, DISCOVERY, Stores
@@ -76,7 +76,7 @@ def _save(file: Path, stores: Stores, *, secrets: bool) -> None:
             out.flush()
             os.fsync(out.fileno())
         partial.rename(file)
-        sync(file.parent)
+        fsync_directory(file.parent)
     finally:
         stores.close()
         with suppress(FileNotFoundError):

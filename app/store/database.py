@@ -67,7 +67,7 @@ class Database:
             directories.finish(self.path)
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             directories.make_private(self.path)
-            directories.sync(self.path.parent)
+            directories.fsync_directory(self.path.parent)
             wait_until_free(self.path, clock)
         except OSError as error:
             raise fault(error, self.path) from None
@@ -174,7 +174,7 @@ class Database:
                 self.repair = repair(self.path, str(damage), clock.now())
                 db = open_whole(self.path)
             self._directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            os.fsync(self._directory)
+            directories.fsync_directory(self._directory)
         except (plyvel.Error, OSError) as error:
             raise fault(error, self.path) from None
         self._identity = identity_of(self.path)
@@ -209,7 +209,7 @@ class Database:
                 batch.delete(key)
         if sync:
             # LevelDB syncs a new log's bytes, but not that there is such a file.
-            os.fsync(self._directory)
+            directories.fsync_directory(self._directory)
 
     def _mend(self) -> None:
         """After a failed write: opens anew, and takes back what the failed one may have left. Raises StoreError, before

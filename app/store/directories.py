@@ -40,16 +40,16 @@ def put_in_place(built: Path, path: Path, reason: str, now: datetime) -> Path | 
     """`built`, which is complete, becomes `path`. Returns where the former `path` is kept now: `<path>.<reason>-<UTC>`;
     None where there was none. `finish` does the rest after a crash."""
     new = fresh(beside(path, "new"))
-    sync(built)
+    fsync_directory(built)
     built.rename(new)
-    sync(path.parent)
+    fsync_directory(path.parent)
     kept = None
     if path.exists():
         kept = _unused(beside(path, f"{reason}-{now:%Y%m%dT%H%M%SZ}"))
         path.rename(kept)
-        sync(path.parent)
+        fsync_directory(path.parent)
     new.rename(path)
-    sync(path.parent)
+    fsync_directory(path.parent)
     return kept
 
 
@@ -62,12 +62,18 @@ def finish(path: Path) -> None:
         shutil.rmtree(new)
     else:
         new.rename(path)
-    sync(path.parent)
+    fsync_directory(path.parent)
 
 
-def sync(path: Path) -> None:
-    """Which files a directory has is on disk when it returns."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def fsync_directory(directory: Path | int) -> None:
+    """Write a directory's entries (new, renamed and deleted files) to disk. `directory`: its path or open descriptor.
+
+    Raises OSError.
+    """
+    if isinstance(directory, int):
+        os.fsync(directory)
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

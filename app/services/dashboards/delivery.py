@@ -17,6 +17,7 @@ from app.errors import DashboardUnsettled, GrafanaDown
 from app.services.dashboards.boards import UIDS, Board
 from app.services.dashboards.data_sources import DATA_SOURCE_UID, choose_data_source
 from app.services.dashboards.templates import Dashboard, encoded, fingerprint
+from app.store.directories import fsync_directory
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,7 @@ def _write(folder: Path, path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    _sync(folder)
+    fsync_directory(folder)  # else the rename may be lost in a power cut
 
 
 def _make(folder: Path) -> None:
@@ -159,15 +160,6 @@ def _make(folder: Path) -> None:
         _make(folder.parent)
         folder.mkdir()
         folder.chmod(0o755)  # as the files
-
-
-def _sync(folder: Path) -> None:
-    """A rename is on disk when its folder is."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
 
 
 def _sweep(folder: Path, uids: frozenset[str]) -> None:
