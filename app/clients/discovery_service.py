@@ -1,4 +1,4 @@
-"""The original's discovery service, where DISCOVERY_SERVICE_HOST names one. Nothing it says is taken on trust."""
+"""Client of the Node backend's discovery service (DISCOVERY_SERVICE_HOST). Every response is validated."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from app.throttle import throttled
 log = logging.getLogger(__name__)
 
 MAX_BODY = 8 * 1024 * 1024
-# orjson parses this much at once within 10 ms, whatever it is. Longer answers are parsed row by row.
+# orjson parses any JSON of this size within 10 ms. Longer responses are parsed row by row.
 MAX_PARSED_AT_ONCE = 512 * 1024
 MAX_ROWS = 4096
-# The longest known answer of a miner has 4 KiB.
+# The longest known `/api/system/info` response has 4 KiB.
 MAX_ROW = 64 * 1024
 MAX_TYPE = 64
 
@@ -30,9 +30,9 @@ Redact = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 class DiscoveryServiceClient:
-    """Speaks `GET {base_url}/discover` and `/discovered` (contract §5). Every failure is DiscoveryFailed, a sentence.
+    """Requests `GET {base_url}/discover` and `/discovered` (contract §5). Raises DiscoveryFailed for every failure.
 
-    `rule` drops rows outside the networks in which devices may be contacted; `redact` takes secrets out of a row's
+    `rule` drops rows outside the networks in which devices may be contacted; `redact` removes secrets from a row's
     `info`. `deadline`, in seconds, is for a whole call: the service may scan for a minute.
     """
 
@@ -44,11 +44,11 @@ class DiscoveryServiceClient:
         self._name = self._session.name
 
     def discover(self, ip: str | None, mac: str | None) -> list[Found]:
-        """Has the service scan now, or look at one address."""
+        """Let the service scan the network, or probe one address, and return the miners found."""
         return self._found("discover", {name: value for name, value in (("ip", ip), ("mac", mac)) if value})
 
     def discovered(self, params: Mapping[str, str]) -> list[Found]:
-        """What it has seen; `params` are the filters under the contract's names."""
+        """Return the miners that the service remembers. `params`: filters, under the contract's names."""
         return self._found("discovered", params)
 
     def close(self) -> None:
@@ -63,7 +63,7 @@ class DiscoveryServiceClient:
                 found.append(device)
         dropped = rows - len(found)
         if dropped:
-            log.warning("the discovery service named what is no miner", extra={"rows": rows, "dropped": dropped})
+            log.warning("dropped invalid rows of the discovery service", extra={"rows": rows, "dropped": dropped})
         return found
 
     def _body(self, path: str, params: Mapping[str, str]) -> bytearray:
@@ -76,7 +76,7 @@ class DiscoveryServiceClient:
         return body
 
     def _rows(self, body: bytearray) -> Iterator[Any]:
-        """Yield the parsed rows; None for one that is too long. Raises DiscoveryFailed, also on the way."""
+        """Yield the parsed rows; None for one longer than MAX_ROW. Raises DiscoveryFailed, possibly after some rows."""
         try:
             if len(body) <= MAX_PARSED_AT_ONCE:
                 rows = orjson.loads(body)
@@ -96,9 +96,9 @@ class DiscoveryServiceClient:
         return DiscoveryFailed(f"{self._name} answered with {kind} where a list of devices is expected")
 
     def _row(self, row: Any) -> Found | None:
-        """None for a row that is no device's, or whose address is no miner's.
+        """Return the miner in a row; None if the row is invalid or its address is not allowed.
 
-        The firmware's own MAC wins over the scan's: the original files devices found by address under `unknown`.
+        The MAC in `info` takes precedence: the Node backend stores `unknown` for a device that it found by address.
         """
         try:
             info = self._redact(row.get("info") or {})
