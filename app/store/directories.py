@@ -1,4 +1,4 @@
-"""Putting one directory in the place of another, so that a crash at any moment leaves one of the two."""
+"""Replaces a directory by another one, so that a crash at any moment leaves one of the two."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def beside(path: Path, what: str) -> Path:
 
 
 def fresh(path: Path) -> Path:
-    """A place to build in; what an interrupted attempt left there is gone, and so is a link that leads elsewhere."""
+    """Remove a directory, file or symbolic link that an earlier attempt left at `path`, and return `path`."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     shutil.rmtree(path, ignore_errors=True)
@@ -26,19 +26,23 @@ def fresh(path: Path) -> Path:
 
 
 def make_private(path: Path) -> None:
-    """Makes a directory of our own for its owner only, or an existing one private. The directory that holds it must
-    exist and keeps its mode: others may use it, too. Raises OSError."""
+    """Create a directory with mode 0700, or set that mode on an existing one. Raises OSError.
+
+    The parent directory must exist and keeps its mode: other programs may use it, too.
+    """
     path.mkdir(mode=0o700, exist_ok=True)
     if path.stat().st_mode & 0o077:
         try:
             path.chmod(0o700)
         except PermissionError:
-            log.warning("others may read what is stored: the directory is not ours to close", extra={"path": str(path)})
+            log.warning("other users may read the store: its directory has another owner", extra={"path": str(path)})
 
 
 def put_in_place(built: Path, path: Path, reason: str, now: datetime) -> Path | None:
-    """`built`, which is complete, becomes `path`. Returns where the former `path` is kept now: `<path>.<reason>-<UTC>`;
-    None where there was none. `finish` does the rest after a crash."""
+    """Move the complete directory `built` to `path`. Return the new path of the former directory, or None.
+
+    The former directory is kept as `<path>.<reason>-<UTC>`. After a crash, `finish_replacement` completes the move.
+    """
     new = fresh(beside(path, "new"))
     fsync_directory(built)
     built.rename(new)
@@ -54,7 +58,7 @@ def put_in_place(built: Path, path: Path, reason: str, now: datetime) -> Path | 
 
 
 def finish(path: Path) -> None:
-    """After a crash in `put_in_place`: goes on where the former directory was out of its place already."""
+    """Complete a `replace_directory` that a crash interrupted, or undo it if the former directory was not yet moved."""
     new = beside(path, "new")
     if not new.exists():
         return

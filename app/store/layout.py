@@ -1,4 +1,4 @@
-"""Which keys there are: those of the original, and ours below `pluto:`."""
+"""The key layout of the store: the Node backend's keys, and this service's own below `pluto:`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 DEVICES = "devices:imprinted"
 PRESETS = "presets"
 DISCOVERED = "devices:discovered"
-# Each names the ids of the records `<list key>:<id>`, in order; only what it names is there.
+# Each list key holds the ids of the records `<list key>:<id>`, in order. A record that is not in the list is ignored.
 LISTS = (DEVICES, PRESETS, DISCOVERED)
 
 OURS = "pluto:"
-# What is kept of one device beside its record; it goes in the same batch.
+# The prefixes of a device's other keys, which are deleted in one batch with its record.
 OF_A_DEVICE = (
     "pluto:journal:{mac}:",
     "pluto:intent:{mac}",
@@ -23,7 +23,7 @@ OF_A_DEVICE = (
 
 
 def oldest_first(records: Mapping[str, Any]) -> list[str]:
-    """The ids of records by their `createdAt`: the best order there is when a list key cannot be read."""
+    """Return the ids of records in the order of `createdAt`: the fallback order if a list key cannot be read."""
     return sorted(records, key=lambda each: str(_created(records[each])))
 
 
