@@ -118,7 +118,7 @@ class Database:
             if value is not None:
                 yield key, value
 
-    def keys(self, prefix: str) -> list[str]:
+    def list_keys(self, prefix: str) -> list[str]:
         with self._reading() as db:
             return [key.decode() for key in db.iterator(prefix=prefix.encode(), include_value=False)]
 

@@ -134,7 +134,7 @@ class DeviceRepository:
     def delete(self, mac: str) -> None:
         """Delete a device and all its other keys in one batch, so that a crash leaves no key without its device."""
         macs = [each for each in self._macs if each != mac]
-        others = [key for prefix in OF_A_DEVICE for key in self._db.keys(prefix.format(mac=mac))]
+        others = [key for prefix in OF_A_DEVICE for key in self._db.list_keys(prefix.format(mac=mac))]
         self._db.write({LIST_KEY: macs}, [_key(mac), *others])
         self._macs = macs
 

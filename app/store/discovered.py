@@ -72,7 +72,7 @@ class DiscoveredRepository:
     def load(self) -> None:
         """Read all entries in the order of the list key, and migrate non-canonical MACs and stored secrets once."""
         with self._lock:
-            stored = {key.removeprefix(f"{LIST_KEY}:"): None for key in self._db.keys(f"{LIST_KEY}:")}
+            stored = {key.removeprefix(f"{LIST_KEY}:"): None for key in self._db.list_keys(f"{LIST_KEY}:")}
             order = dict.fromkeys([*(mac for mac in _texts(self._db.get(LIST_KEY)) if mac in stored), *stored])
             latest: dict[str, Found] = {}
             as_stored: set[str] = set()

@@ -78,9 +78,10 @@ def _require_known(version: object, file: Path) -> None:
     """Raise BackupUnusable for a schema version that the next startup would reject."""
     if type(version) is not int or version < schema.FIRST:
         raise BackupUnusable(f"{file} is damaged: its schema version is missing or invalid")
-    if version > schema.known():
+    known = schema.known()
+    if version > known:
         raise BackupUnusable(
-            f"{file} was made by a newer version of this service (schema {version}, this one knows {schema.known()})"
+            f"{file} was made by a newer version of this service (schema {version}, this one knows {known})"
         )
 
 

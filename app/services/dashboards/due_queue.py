@@ -34,7 +34,7 @@ class Agenda:
         self._due.pop(uid, None)
         self._failures.pop(uid, None)
 
-    def next(self) -> tuple[str, float]:
+    def peek_first(self) -> tuple[str, float]:
         """Return the uid and due time of the first board. Raises IndexError if there is none."""
         while self._due.get(self._queue[0][1]) != self._queue[0][0]:
             heappop(self._queue)  # an outdated entry: the board was rescheduled or removed

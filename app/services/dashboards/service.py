@@ -146,7 +146,7 @@ class Dashboards:
         now = self._clock.monotonic()
         if (delay := self._circuit.wait(now)) > 0:
             return delay
-        uid, due = self._due_queue.next()
+        uid, due = self._due_queue.peek_first()
         if due <= now:
             self._attend(uid)
         return max(0.0, due - now)
