@@ -72,7 +72,7 @@ class DiscoveryServiceClient:
         except FetchError as error:
             raise DiscoveryFailed(str(error)) from None
         if status != 200:
-            raise DiscoveryFailed(f"{self._name} answered with {_status(status)}")
+            raise DiscoveryFailed(f"{self._name} returned {_status(status)}")
         return body
 
     def _rows(self, body: bytearray) -> Iterator[Any]:
@@ -90,10 +90,10 @@ class DiscoveryServiceClient:
                     orjson.loads(row) if len(row) <= MAX_ROW else None for row in split_json_array(memoryview(body))
                 )
         except ValueError:
-            raise DiscoveryFailed(f"{self._name} did not answer with JSON; is this its address?") from None
+            raise DiscoveryFailed(f"{self._name} did not return JSON: check DISCOVERY_SERVICE_HOST") from None
 
     def _no_list(self, kind: str) -> DiscoveryFailed:
-        return DiscoveryFailed(f"{self._name} answered with {kind} where a list of devices is expected")
+        return DiscoveryFailed(f"{self._name} returned {kind} where a list of devices is expected")
 
     def _row(self, row: Any) -> Found | None:
         """Return the miner in a row; None if the row is invalid or its address is not allowed.

@@ -211,10 +211,10 @@ class GrafanaClient:
                 return GrafanaRefused(reason, f"{self._name} {sentence}")
         if status == 200:
             return self._nonsense()
-        return GrafanaDown("status", f"{self._name} answered with status {status}")
+        return GrafanaDown("status", f"{self._name} returned status {status}")
 
     def _nonsense(self) -> GrafanaDown:
-        return GrafanaDown("nonsense", f"{self._name} does not answer as Grafana does; is this its address?")
+        return GrafanaDown("nonsense", f"{self._name} does not respond like Grafana: check GF_HOST")
 
 
 def _parsed(raw: bytearray) -> Any:

@@ -70,8 +70,8 @@ VIEW: Readings = {(200, ANY): Finding.PUBLIC, (403, ANY): Finding.PAUSED, (404, 
 
 # Statuses that need a configuration change: first, last, reason, message.
 REFUSALS: tuple[tuple[int, int, str, str], ...] = (
-    (300, 399, "redirect", "redirects, which is not followed; set GF_HOST to where it leads, path included"),
+    (300, 399, "redirect", "redirects, which is not followed: set GF_HOST to the redirect target, including its path"),
     (401, 401, "unauthorised", "rejected the credentials: check GRAFANA_TOKEN, or GRAFANA_USER and GRAFANA_PASSWORD"),
     (403, 403, "forbidden", "denied the request: the account needs the role Admin"),
-    (404, 404, "no_api", "has no such API: is the path in GF_HOST right, and are public dashboards enabled?"),
+    (404, 404, "no_api", "has no such API: check the path in GF_HOST, and that public dashboards are enabled"),
 )

@@ -63,7 +63,7 @@ class BoundedSession:
         self._session.trust_env = False
         self._session.auth = auth
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # Requests are rare: the service would have closed a kept connection before the next one.
+        # Requests are rare: the service would have closed a persistent connection before the next one.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
         self._session.headers.update(headers)
         for scheme in ("http://", "https://"):
@@ -86,15 +86,15 @@ class BoundedSession:
             with gevent.Timeout(self._deadline, _DeadlineExceeded):
                 return self._fetch(method, url, params, body, only_200)
         except _DeadlineExceeded:
-            problem = f"gave no whole answer within {self._deadline:g} s"
+            problem = f"sent no complete response within {self._deadline:g} s"
             raise FetchError("deadline", f"{self.name} {problem}") from None
         except _ResponseTooLarge:
-            problem = f"answered with more than {self._max_body // 1024**2} MiB, or with endless headers"
+            problem = f"sent more than {self._max_body // 1024**2} MiB, or too many headers"
             raise FetchError("too_large", f"{self.name} {problem}") from None
         except requests.ConnectionError:
-            raise FetchError("unreachable", f"{self.name} cannot be reached, or it dropped the connection") from None
+            raise FetchError("unreachable", f"{self.name} cannot be reached, or it closed the connection") from None
         except requests.RequestException as error:
-            raise FetchError("broken", f"{self.name} gave no usable answer ({type(error).__name__})") from None
+            raise FetchError("broken", f"{self.name} sent an invalid response ({type(error).__name__})") from None
 
     def close(self) -> None:
         self._session.close()

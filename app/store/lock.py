@@ -24,7 +24,7 @@ class DataDirLock:
         self._file: Any = None
 
     def acquire(self) -> None:
-        """Acquire the lock. A missing directory is created with mode 0700; an existing one may be shared and is kept.
+        """Acquire the lock. Creates a missing directory with mode 0700; an existing one keeps its mode.
 
         Raises StoreLocked if another process holds the lock.
         """
