@@ -89,11 +89,11 @@ class GrafanaClient:
     """
 
     def __init__(self, base_url: str, auth: Any, deadline: float = DEADLINE_SECONDS) -> None:
-        given = base_url.rstrip("/")
-        has_subpath = urlsplit(given).path.endswith(SUBPATH)
-        self._candidates = (given,) if has_subpath else (given, given + SUBPATH)
-        self._found: str | None = None
-        self._logged: str | None = None
+        url = base_url.rstrip("/")
+        has_subpath = urlsplit(url).path.endswith(SUBPATH)
+        self._candidates = (url,) if has_subpath else (url, url + SUBPATH)
+        self._api_url: str | None = None
+        self._logged_url: str | None = None
         self._session = BoundedSession("Grafana", base_url, max_body=MAX_BODY, deadline=deadline, auth=auth)
         self._name = self._session.name
 
@@ -112,8 +112,10 @@ class GrafanaClient:
     def look(self, uid: str) -> Answer:
         """Return the public dashboard of `uid`. PRIVATE also if the dashboard is absent: Grafana does not check."""
         answer = self._call(LOOK, "GET", self._public(uid), uid=uid)
-        fixed = answer.finding is Finding.PUBLIC and answer.row and answer.row.get("timeSelectionEnabled") is False
-        return Answer(Finding.RANGE_FIXED, answer.row) if fixed else answer
+        is_range_fixed = (
+            answer.finding is Finding.PUBLIC and answer.row and answer.row.get("timeSelectionEnabled") is False
+        )
+        return Answer(Finding.RANGE_FIXED, answer.row) if is_range_fixed else answer
 
     def publish(self, uid: str, public_uid: str, access_token: str) -> Answer:
         body = {**VISIBLE, "uid": public_uid, "accessToken": access_token}
@@ -159,10 +161,10 @@ class GrafanaClient:
         key = key if key in readings else (status, ANY)
         if key not in readings:
             raise self._refusal(status)
-        finding = readings[key]
-        if finding is Finding.SAVED and parsed.get("uid") != uid:
+        result = readings[key]
+        if result is Finding.SAVED and parsed.get("uid") != uid:
             raise self._nonsense()
-        return Answer(finding) if finding is not None else self._row(parsed, uid)
+        return Answer(result) if result is not None else self._row(parsed, uid)
 
     def _row(self, row: Mapping[str, Any], uid: str) -> Answer:
         known = (
@@ -176,9 +178,9 @@ class GrafanaClient:
         return Answer(Finding.PUBLIC if row["isEnabled"] else Finding.PAUSED, row)
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytearray]:
-        if self._found is None:
-            self._found = self._find_api()
-        return self._exchange(method, f"{self._found or self._candidates[0]}/{path}", body)
+        if self._api_url is None:
+            self._api_url = self._find_api()
+        return self._exchange(method, f"{self._api_url or self._candidates[0]}/{path}", body)
 
     def _find_api(self) -> str | None:
         """Return the first candidate URL at which Grafana's health check responds; None if there is none."""
@@ -187,8 +189,8 @@ class GrafanaClient:
         for base in self._candidates:
             health = _parsed(self._exchange("GET", f"{base}/api/health")[1])
             if isinstance(health, dict) and "database" in health:
-                if base != self._logged:
-                    self._logged = base
+                if base != self._logged_url:
+                    self._logged_url = base
                     log.info("found the Grafana API", extra={"path": urlsplit(base).path or "/"})
                 return base
         return None
@@ -205,7 +207,7 @@ class GrafanaClient:
         Forget the API's URL if the response may not come from the API.
         """
         if status in (200, 404) or 300 <= status < 400:
-            self._found = None
+            self._api_url = None
         for first, last, reason, sentence in REFUSALS:
             if first <= status <= last:
                 return GrafanaRefused(reason, f"{self._name} {sentence}")

@@ -1,1 +1,1 @@
-"""Persistent storage in LevelDB, with the Node backend's key layout (contract: keys and list keys under `pluto_core`)."""
+"""Persistent storage in LevelDB, with the Node backend's key layout (contract: keys and list keys in `pluto_core`)."""

@@ -52,7 +52,7 @@ class Database:
         self._directory_fd = -1
         self._identity: Identity | None = None
         # An OS lock, not a gevent one: the writer thread reopens the database while greenlets read it.
-        self._handle = get_original("_thread", "allocate_lock")()
+        self._handle_lock = get_original("_thread", "allocate_lock")()
 
     @property
     def is_open(self) -> bool:
@@ -133,7 +133,7 @@ class Database:
 
     def _rest(self, iterator: Any) -> Iterator[tuple[bytes, bytes]]:
         while True:
-            with self._handle:
+            with self._handle_lock:
                 try:
                     part = list(islice(iterator, ROWS_AT_ONCE))
                 except (plyvel.Error, RuntimeError):
@@ -230,7 +230,7 @@ class Database:
             return
         try:
             probe(self.path)
-            with self._handle:
+            with self._handle_lock:
                 self._open_anew()
             kept = {key: value for key, value in self._values_before.items() if value is not None}
             self._apply(kept, self._values_before.keys() - kept.keys(), sync=True)
@@ -285,7 +285,7 @@ class Database:
 
     @contextmanager
     def _reading(self) -> Iterator[plyvel.DB]:
-        with self._handle:
+        with self._handle_lock:
             try:
                 yield self._open_db()
             except plyvel.Error as error:

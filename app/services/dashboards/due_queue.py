@@ -44,8 +44,8 @@ class Agenda:
     def settled(self, uid: str, now: float) -> None:
         """Schedule the regular check, with 10 % jitter, and reset the failures."""
         self._failures.pop(uid, None)
-        pause = max(RECHECK_SECONDS, len(self._due) / LOOKS_PER_SECOND)
-        self._put(uid, now + pause * (1 + self._rng() / 10))
+        interval = max(RECHECK_SECONDS, len(self._due) / LOOKS_PER_SECOND)
+        self._put(uid, now + interval * (1 + self._rng() / 10))
 
     def unsettled(self, uid: str, now: float) -> int:
         """Schedule a retry after a backoff. Return the number of consecutive failures."""

@@ -36,7 +36,7 @@ class Publisher:
         self._boards = boards
         self._publish = publish
         self._rejected: set[str] = set()
-        self._swept = False
+        self._orphans_deleted = False
 
     def prepare(self, uids: Iterable[str]) -> None:
         """Write the files of these boards and delete those of other boards, if dashboards are delivered as files.
@@ -49,25 +49,25 @@ class Publisher:
         for uid in titles.keys() & wanted:
             board = self._board(uid)
             self._delivery.deliver(board, self._made(board, titles[uid]))
-        if not (self._swept and wanted <= titles.keys()):
+        if not (self._orphans_deleted and wanted <= titles.keys()):
             self._delivery.sweep(titles)
-            self._swept = True
+            self._orphans_deleted = True
 
     def settle(self, uid: str, title: str) -> None:
         """Run the steps that bring the board to its desired state. Raises GrafanaError."""
         board = self._board(uid)
         dashboard = self._made(board, title)
-        acts = self._acts(uid, dashboard)
-        following = NEXT[wish(self._publish, board.is_public)]
-        finding = self._noted(uid, dashboard, self._delivery.deliver(board, dashboard))
+        actions = self._acts(uid, dashboard)
+        next_steps = NEXT[wish(self._publish, board.is_public)]
+        result = self._noted(uid, dashboard, self._delivery.deliver(board, dashboard))
         for _ in range(MAX_STEPS):
-            act = following.get(finding)
-            if act is None:
+            step = next_steps.get(result)
+            if step is None:
                 break
-            if act is Act.DONE:
+            if step is Act.DONE:
                 return
-            finding = acts[act]()
-        raise DashboardUnsettled("contradiction", f"Grafana's answers about {uid} are contradictory, at last {finding}")
+            result = actions[step]()
+        raise DashboardUnsettled("contradiction", f"Grafana's answers about {uid} are contradictory, at last {result}")
 
     def withdraw(self, uid: str) -> None:
         """Delete the board from Grafana, or its file, and then its record."""
@@ -105,14 +105,14 @@ class Publisher:
         board = self._board(uid)
         return board.public_uid, board.access_token
 
-    def _noted(self, uid: str, dashboard: Dashboard, finding: Finding) -> Finding:
-        if finding is Finding.SAVED:
+    def _noted(self, uid: str, dashboard: Dashboard, result: Finding) -> Finding:
+        if result is Finding.SAVED:
             self._rejected.discard(uid)
             self._boards.put(replace(self._board(uid), delivered=fingerprint(dashboard)))
-        if finding is Finding.REJECTED and uid not in self._rejected:
+        if result is Finding.REJECTED and uid not in self._rejected:
             self._rejected.add(uid)
             log.warning("Grafana rejected a dashboard; is it provisioned from a file?", extra={"uid": uid})
-        return finding
+        return result
 
     def _learnt(self, uid: str, answer: Answer) -> Finding:
         """Store the public dashboard in the answer. One that another client made is kept: its link may be in use."""

@@ -124,11 +124,11 @@ class Dashboards:
         self._wake.set()
 
     def _run(self) -> None:
-        pause = 0.0
+        delay = 0.0
         while not self._is_stopping:
-            self._clock.wait(self._wake, pause)
+            self._clock.wait(self._wake, delay)
             self._wake.clear()
-            pause = 0.0 if self._is_stopping else self._step()
+            delay = 0.0 if self._is_stopping else self._step()
 
     def _step(self) -> float:
         try:
