@@ -95,7 +95,8 @@ def test_dashboards_wait_for_the_disk(testbed, caplog):
     with full_disk():
         miner.store({"hostname": "another-name"})
         service.round(2)
-        assert eventually(lambda: "the dashboards wait for the disk" in [each.getMessage() for each in caplog.records])
+        message = "dashboard update postponed: the store cannot be written"
+        assert eventually(lambda: message in [each.getMessage() for each in caplog.records])
 
 
 def test_a_listener_that_cannot_write_hurts_nobody(caplog):

@@ -63,7 +63,10 @@ def test_what_can_be_read_is_there_and_the_damaged_directory_is_kept(past, broke
     assert (database.repair.kept / past.file(kind)).read_bytes() == before
     assert database.repair.recovered == len(rows)
     (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert (line.getMessage(), line.recovered) == ("a damaged store was repaired; the damaged one is kept", len(rows))
+    assert (line.getMessage(), line.recovered) == (
+        "a damaged store was repaired; the damaged directory is kept",
+        len(rows),
+    )
     assert sorted(each.name for each in database.path.parent.iterdir()) == ["core", database.repair.kept.name]
 
 

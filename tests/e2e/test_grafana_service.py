@@ -72,7 +72,7 @@ def test_a_grafana_that_drips_holds_up_neither_start_nor_stop(
     service.imprint_all()
     service.wait_until_online()
     wait_for("a call", lambda: sum(grafana.calls.values()), 10)
-    wait_for("the failure", lambda: "Grafana fails" in service.text(), 10)
+    wait_for("the failure", lambda: "Grafana is unavailable" in service.text(), 10)
     assert links(service) == {}
     grafana.calls.clear()
     wait_for("another call", lambda: sum(grafana.calls.values()), 15)

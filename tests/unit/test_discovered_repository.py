@@ -181,5 +181,5 @@ def test_the_latest_4096_are_kept(db):
     memory.save(many)
     memory.save([found(A, "192.168.1.5", T3)])
     assert memory.count == 4096 and memory.get(A)
-    assert len(db.get(LIST_KEY)) == 4096 == len(db.keys(f"{LIST_KEY}:"))
+    assert len(db.get(LIST_KEY)) == 4096 == len(db.list_keys(f"{LIST_KEY}:"))
     assert repository(db).count == 4096
