@@ -7,9 +7,9 @@ patches.
 
 from .faults import FAULTS
 from .fleet import Fleet, swap
+from .fleet_specs import demo_fleet, mac_of, make_specs
 from .generations import GENERATIONS, Generation
 from .miner import Miner
-from .rosters import demo_fleet, mac_of, make_specs
 from .spec import LIFELIKE, MinerSpec, Timings
 
 __all__ = [

@@ -22,8 +22,8 @@ from . import control
 from .control import Control, parse_address
 from .exposition import MODES
 from .fleet import Fleet
+from .fleet_specs import demo_fleet, make_specs, with_body
 from .generations import GENERATIONS
-from .rosters import demo_fleet, make_specs, with_body
 from .spec import LIFELIKE, MinerSpec
 
 

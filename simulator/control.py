@@ -82,7 +82,7 @@ def _move(miner: Miner, body: Body) -> Body:
 
 
 def _say(miner: Miner, body: Body) -> Body:
-    miner.log.say(str(body.get("text", "")), level=str(body.get("level", "I")))
+    miner.log.write_line(str(body.get("text", "")), level=str(body.get("level", "I")))
     return describe(miner)
 
 
@@ -91,7 +91,7 @@ def _said(miner: Miner, body: Body) -> Body:
 
 
 def _writes(miner: Miner, body: Body) -> Body:
-    writes = miner.ledger.writes
+    writes = miner.request_log.writes
     return {"writes": [[each.method, each.path, each.body.decode(errors="replace")] for each in writes]}
 
 

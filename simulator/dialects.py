@@ -37,30 +37,33 @@ def _nerd(generation: Generation) -> bool:
 
 # (which firmware, what it does differently); later rows win.
 VARIANTS: tuple[tuple[Rule, dict[str, Getter]], ...] = (
-    (_before(2, 11), {"hashRate": readings.estimated_rate, "fanspeed": lambda s: int(readings.fan(s))}),
-    (_before(2, 11), {"temp2": lambda s: max(0.0, readings.second_temp(s))}),
+    (
+        _before(2, 11),
+        {"hashRate": readings.read_estimated_rate, "fanspeed": lambda state: int(readings.read_fan_percent(state))},
+    ),
+    (_before(2, 11), {"temp2": lambda state: max(0.0, readings.read_second_temperature(state))}),
     # Up to 2.1.8 `fanspeed` is the setting and `fanSpeed` the tachometer: case matters.
     (_before(2, 2), {"fanspeed": stored("manualFanSpeed")}),
-    (_before(2, 6), {"freeHeap": lambda s: 171_000 + int(3000 * s.machine.noise(s.now, 16))}),
+    (_before(2, 6), {"freeHeap": lambda state: 171_000 + int(3000 * state.machine.noise(state.now, 16))}),
     (
         _before(2, 14),
         {
-            "hashrateMonitor": readings.monitor_2_12,
+            "hashrateMonitor": readings.read_hashrate_monitor_2_12,
             "stratumExtranonceSubscribe": stored("stratumExtranonceSubscribe", int),
             "fallbackStratumExtranonceSubscribe": stored("fallbackStratumExtranonceSubscribe", int),
         },
     ),
-    (_since(2, 14), {"coreVoltageActual": readings.core_voltage}),
+    (_since(2, 14), {"coreVoltageActual": readings.read_core_voltage}),
     (_since(2, 15), {key: legacy_pool_key(key) for key in POOL_KEYS}),
     (
         _nerd,
         {
             # v1.0.3x reports the ten-minute average under every name but that of the last minute.
             **dict.fromkeys(("hashRate", "hashRate_1h", "hashRate_1d"), LIVE["hashRate_10m"]),
-            "fanspeed": lambda s: int(readings.fan(s)),
-            "vrTemp": lambda s: s.machine.temperature + 6,
-            "isUsingFallbackStratum": lambda s: bool(s.settings.active["useFallbackStratum"]),
-            "wifiStatus": lambda s: "WiFi Connected!",
+            "fanspeed": lambda state: int(readings.read_fan_percent(state)),
+            "vrTemp": lambda state: state.machine.temperature + 6,
+            "isUsingFallbackStratum": lambda state: bool(state.settings.active["useFallbackStratum"]),
+            "wifiStatus": lambda state: "WiFi Connected!",
             "stratumTLS": stored("stratumTLS", bool),
             "fallbackStratumTLS": stored("fallbackStratumTLS", bool),
             "stratumProtocol": stored("stratumProtocol", number_of),
@@ -82,7 +85,7 @@ def members_of(generation: Generation) -> tuple[Member, ...]:
 def _member(generation: Generation, name: str, special: dict[str, Getter]) -> Member:
     getter = special.get(name) or LIVE.get(name) or FIXED[name]
     # The rate that old firmware estimates is a C double, everything else it measures is a float.
-    real = cjson.exact if getter is readings.estimated_rate else generation.real
+    real = cjson.exact if getter is readings.read_estimated_rate else generation.real
     return Member(name, getter, name in LIVE, real)
 
 

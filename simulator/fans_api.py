@@ -12,8 +12,8 @@ MEMBERS = ("mode", "manualSpeed", "overheatTemp")
 FLAT = {"mode": "autofanspeed", "manualSpeed": "manualFanSpeed"}
 
 
-def fan_changes(given: Any, fans: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a `fans` array changes in the settings store."""
+def read_fan_changes(given: Any, fans: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the changes of the stored settings that a `fans` array asks for."""
     changed = [{**fan, "pid": dict(fan["pid"])} for fan in fans]
     flat: dict[str, Any] = {}
     for at, (fan, item) in enumerate(zip(changed, given if isinstance(given, list) else [], strict=False)):

@@ -11,52 +11,53 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import readings
-from .field_orders import words
-from .readings import ABSENT, Getter, Subject
+from .device import DeviceState
+from .info_fields import words
+from .readings import ABSENT, Getter
 from .settings import fallback_name
 
 LIVE: dict[str, Getter] = {
-    "power": readings.power,
-    "voltage": readings.voltage,
-    "current": readings.current,
-    "temp": readings.temp,
-    "temp2": readings.second_temp,
-    "vrTemp": readings.vr_temp,
-    "fanspeed": readings.fan,
-    "fanrpm": readings.fan_rpm,
-    "fanSpeed": readings.fan_rpm,
-    "hashRate": readings.counted_rate,
-    "hashRate_1m": readings.average(0),
-    "hashRate_10m": readings.average(1),
-    "hashRate_1h": readings.average(2),
-    "hashRate_1d": readings.average(2),
-    "hashRateTimestamp": lambda s: int((s.now - s.machine.booted_at) * 1000),
-    "errorPercentage": readings.errors,
-    "hashrateMonitor": lambda s: readings.monitor(s) if readings.has_job(s) else ABSENT,
-    "bestDiff": lambda s: s.generation.best(s.machine.shares.best),
-    "bestSessionDiff": lambda s: s.generation.best(s.machine.shares.best_session),
-    "sharesAccepted": lambda s: s.machine.shares.accepted,
-    "sharesRejected": lambda s: s.machine.shares.rejected,
-    "sharesRejectedReasons": readings.rejections,
-    "workReceived": lambda s: s.machine.uptime(s.now) // 2,
-    "responseTime": lambda s: round(60 + 25 * s.machine.noise(s.now, 13), 3),
-    "processTime": lambda s: round(3 + s.machine.noise(s.now, 14), 1),
-    "lastpingrtt": lambda s: round(24 + 6 * s.machine.noise(s.now, 13), 1),
-    "coreVoltageActual": lambda s: int(readings.core_voltage(s)),
-    "uptimeSeconds": lambda s: s.machine.uptime(s.now),
-    "totalUptimeSeconds": lambda s: int(s.machine.lifetime) + s.machine.uptime(s.now),
-    "totalHashes": readings.total_hashes,
-    "totalLog2Work": lambda s: round(math.log2(readings.total_hashes(s)), 4),
-    "freeHeap": lambda s: 8_166_000 + int(9000 * s.machine.noise(s.now, 16)),
-    "freeHeapInternal": lambda s: 104_000 + int(900 * s.machine.noise(s.now, 17)),
-    "freeHeapSpiram": lambda s: 8_062_000 + int(8100 * s.machine.noise(s.now, 16)),
-    "cpuUsage": lambda s: round(14 + 3 * s.machine.noise(s.now, 18), 1),
-    "wifiRSSI": lambda s: -52 + int(6 * s.machine.noise(s.now / 40, 19)),
+    "power": readings.read_power,
+    "voltage": readings.read_voltage,
+    "current": readings.read_current,
+    "temp": readings.read_temperature,
+    "temp2": readings.read_second_temperature,
+    "vrTemp": readings.read_regulator_temperature,
+    "fanspeed": readings.read_fan_percent,
+    "fanrpm": readings.read_fan_rpm,
+    "fanSpeed": readings.read_fan_rpm,
+    "hashRate": readings.read_counted_rate,
+    "hashRate_1m": readings.average_reader(0),
+    "hashRate_10m": readings.average_reader(1),
+    "hashRate_1h": readings.average_reader(2),
+    "hashRate_1d": readings.average_reader(2),
+    "hashRateTimestamp": lambda state: int((state.now - state.machine.booted_at) * 1000),
+    "errorPercentage": readings.read_error_percent,
+    "hashrateMonitor": lambda state: readings.read_hashrate_monitor(state) if state.has_job else ABSENT,
+    "bestDiff": lambda state: state.generation.best(state.machine.shares.best),
+    "bestSessionDiff": lambda state: state.generation.best(state.machine.shares.best_session),
+    "sharesAccepted": lambda state: state.machine.shares.accepted,
+    "sharesRejected": lambda state: state.machine.shares.rejected,
+    "sharesRejectedReasons": readings.read_rejections,
+    "workReceived": lambda state: state.machine.uptime(state.now) // 2,
+    "responseTime": lambda state: round(60 + 25 * state.machine.noise(state.now, 13), 3),
+    "processTime": lambda state: round(3 + state.machine.noise(state.now, 14), 1),
+    "lastpingrtt": lambda state: round(24 + 6 * state.machine.noise(state.now, 13), 1),
+    "coreVoltageActual": lambda state: int(readings.read_core_voltage(state)),
+    "uptimeSeconds": lambda state: state.machine.uptime(state.now),
+    "totalUptimeSeconds": lambda state: int(state.machine.lifetime) + state.machine.uptime(state.now),
+    "totalHashes": readings.read_total_hashes,
+    "totalLog2Work": lambda state: round(math.log2(readings.read_total_hashes(state)), 4),
+    "freeHeap": lambda state: 8_166_000 + int(9000 * state.machine.noise(state.now, 16)),
+    "freeHeapInternal": lambda state: 104_000 + int(900 * state.machine.noise(state.now, 17)),
+    "freeHeapSpiram": lambda state: 8_062_000 + int(8100 * state.machine.noise(state.now, 16)),
+    "cpuUsage": lambda state: round(14 + 3 * state.machine.noise(state.now, 18), 1),
+    "wifiRSSI": lambda state: -52 + int(6 * state.machine.noise(state.now / 40, 19)),
 }
 
 
 def stored(key: str, convert: Callable[[Any], Any] = lambda value: value) -> Getter:
-    return lambda s: convert(s.stored[key])
+    return lambda state: convert(state.stored[key])
 
 
 def number_of(value: Any) -> int:
@@ -73,9 +74,9 @@ def fans_of(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [{**fan, **reading} for fan, reading in zip(({**first, **flat}, *others), readings, strict=True)]
 
 
-def pools(s: Subject) -> list[dict[str, Any]]:
+def pools(state: DeviceState) -> list[dict[str, Any]]:
     """Only configured slots are listed; the password is masked."""
-    slots: Mapping[int, dict[str, Any]] = s.stored["pools"]
+    slots: Mapping[int, dict[str, Any]] = state.stored["pools"]
     return [{"id": slot, **slots[slot], "stratumPassword": "*****"} for slot in sorted(slots)]
 
 
@@ -85,15 +86,15 @@ def legacy_pool_key(name: str) -> Getter:
     own = {fallback_name(key): key for key in POOL_PARTS}.get(name, name)
     index = "primaryPoolIndex" if own == name else "secondaryPoolIndex"
 
-    def read(s: Subject) -> Any:
-        slot = s.stored["pools"].get(s.stored[index])
+    def read(state: DeviceState) -> Any:
+        slot = state.stored["pools"].get(state.stored[index])
         return ABSENT if slot is None else slot[own]
 
     return read
 
 
-def partitions(s: Subject) -> list[dict[str, Any]]:
-    rows = (("factory", "v2.12.2", 58), ("ota_0", s.version, 61), ("ota_1", None, None))
+def partitions(state: DeviceState) -> list[dict[str, Any]]:
+    rows = (("factory", "v2.12.2", 58), ("ota_0", state.generation.version, 61), ("ota_1", None, None))
     return [
         {
             "label": label,
@@ -109,7 +110,7 @@ def partitions(s: Subject) -> list[dict[str, Any]]:
 
 
 def constants(**values: object) -> dict[str, Getter]:
-    return {name: lambda s, value=value: value for name, value in values.items()}  # type: ignore[misc]
+    return {name: lambda state, value=value: value for name, value in values.items()}  # type: ignore[misc]
 
 
 STORED_AS_NAMED = words(
@@ -156,57 +157,60 @@ FIXED: dict[str, Getter] = {
         stratum_keep=0,
         freeHeapInt=148_248,
     ),
-    "asicTemps": lambda s: [0] * s.board.chips,
-    "fans": lambda s: fans_of(s.stored),
-    "stratum": lambda s: {"poolMode": s.stored["poolMode"], "activePoolMode": s.settings.active["poolMode"]},
+    "asicTemps": lambda state: [0] * state.board.chips,
+    "fans": lambda state: fans_of(state.stored),
+    "stratum": lambda state: {
+        "poolMode": state.stored["poolMode"],
+        "activePoolMode": state.settings.active["poolMode"],
+    },
     "sv2AuthorityPubkey": stored("stratumV2AuthorityPubkey"),
     "fallbackSv2AuthorityPubkey": stored("fallbackStratumV2AuthorityPubkey"),
     "sv2ChannelType": stored("stratumV2ChannelType", number_of),
     "fallbackSv2ChannelType": stored("fallbackStratumV2ChannelType", number_of),
     "stratumEnonceSubscribe": stored("stratumExtranonceSubscribe", bool),
     "fallbackStratumEnonceSubscribe": stored("fallbackStratumExtranonceSubscribe", bool),
-    "expectedHashrate": readings.expected_rate,
-    "actualFrequency": lambda s: float(s.machine.settings["frequency"]) if s.machine.hashing else 50.0,
-    "miningPaused": lambda s: s.machine.paused,
-    "poolConnectionInfo": lambda s: "IPv4" if s.machine.pools_reachable else "Not Connected",
-    "isStratumConnected": lambda s: s.machine.pools_reachable,
-    "power_fault": lambda s: s.power_fault or ABSENT,
-    "hardware_fault": lambda s: s.hardware_fault or ABSENT,
-    "blockHeight": readings.once_mining(958_123),
-    "scriptsig": readings.once_mining("...._i.F.W...ckpool./solo.ckpool.org/"),
-    "networkDifficulty": readings.once_mining(126_200_000_000_000),
-    "coinbaseValueTotalSatoshis": readings.once_mining(314_842_805),
-    "coinbaseValueUserSatoshis": readings.once_mining(308_545_949),
-    "coinbaseOutputs": readings.once_mining(
+    "expectedHashrate": readings.read_expected_rate,
+    "actualFrequency": lambda state: float(state.machine.settings["frequency"]) if state.machine.hashing else 50.0,
+    "miningPaused": lambda state: state.machine.paused,
+    "poolConnectionInfo": lambda state: "IPv4" if state.machine.pools_reachable else "Not Connected",
+    "isStratumConnected": lambda state: state.machine.pools_reachable,
+    "power_fault": lambda state: state.power_fault or ABSENT,
+    "hardware_fault": lambda state: ABSENT,
+    "blockHeight": readings.job_constant(958_123),
+    "scriptsig": readings.job_constant("...._i.F.W...ckpool./solo.ckpool.org/"),
+    "networkDifficulty": readings.job_constant(126_200_000_000_000),
+    "coinbaseValueTotalSatoshis": readings.job_constant(314_842_805),
+    "coinbaseValueUserSatoshis": readings.job_constant(308_545_949),
+    "coinbaseOutputs": readings.job_constant(
         [{"value": 308_545_949, "address": "bc1qexampleexampleexampleexampleexample0q"}]
     ),
-    "blockSignals": readings.once_mining([]),
-    "poolDifficulty": lambda s: s.machine.difficulty,
-    "stratumDiff": lambda s: int(s.machine.difficulty),
-    "isUsingFallbackStratum": lambda s: int(s.settings.active["useFallbackStratum"]),
-    "maxPower": lambda s: s.board.max_watts,
-    "nominalVoltage": lambda s: s.board.volts,
-    "smallCoreCount": lambda s: s.board.chip.small_cores,
-    "asicCount": lambda s: s.board.chips,
-    "ASICModel": lambda s: s.board.chip.name,
-    "boardVersion": lambda s: s.board.version,
-    "deviceModel": lambda s: s.board.model,
-    "version": lambda s: s.version,
-    "axeOSVersion": lambda s: s.version,
-    "idfVersion": lambda s: s.generation.idf,
-    "resetReason": lambda s: s.reset_reason,
-    "lastResetReason": lambda s: s.reset_reason,
-    "macAddr": lambda s: s.mac.upper(),
-    "ipv4": lambda s: s.host,
-    "hostip": lambda s: s.host,
-    "ipv6": lambda s: f"FE80::5EFF:FE00:{s.mac[-2:].upper()}",
+    "blockSignals": readings.job_constant([]),
+    "poolDifficulty": lambda state: state.machine.difficulty,
+    "stratumDiff": lambda state: int(state.machine.difficulty),
+    "isUsingFallbackStratum": lambda state: int(state.settings.active["useFallbackStratum"]),
+    "maxPower": lambda state: state.board.max_watts,
+    "nominalVoltage": lambda state: state.board.volts,
+    "smallCoreCount": lambda state: state.board.chip.small_cores,
+    "asicCount": lambda state: state.board.chips,
+    "ASICModel": lambda state: state.board.chip.name,
+    "boardVersion": lambda state: state.board.version,
+    "deviceModel": lambda state: state.board.model,
+    "version": lambda state: state.generation.version,
+    "axeOSVersion": lambda state: state.generation.version,
+    "idfVersion": lambda state: state.generation.idf,
+    "resetReason": lambda state: state.reset_reason,
+    "lastResetReason": lambda state: state.reset_reason,
+    "macAddr": lambda state: state.mac.upper(),
+    "ipv4": lambda state: state.host,
+    "hostip": lambda state: state.host,
+    "ipv6": lambda state: f"FE80::5EFF:FE00:{state.mac[-2:].upper()}",
     "pools": pools,
     "partitions": partitions,
     "fullHostname": stored("hostname", "{}.local".format),
     "mdnsHostname": stored("hostname"),
     "pidTargetTemp": stored("temptarget"),
     "stratumDifficulty": stored("stratumSuggestedDifficulty"),
-    "defaultCoreVoltage": lambda s: s.board.chip.default_mv,
-    "defaultFrequency": lambda s: s.board.chip.default_mhz,
-    "otp": lambda s: s.otp or ABSENT,
+    "defaultCoreVoltage": lambda state: state.board.chip.default_mv,
+    "defaultFrequency": lambda state: state.board.chip.default_mhz,
+    "otp": lambda state: state.spec.otp or ABSENT,
 }

@@ -1,6 +1,6 @@
 """The firmware generations, one row each: what they call things, how they print them, what they can do.
 
-A new generation is a row here, an order of fields in `field_orders.py` and, where a field changed its
+A new generation is a row here, an order of fields in `info_fields.py` and, where a field changed its
 meaning, a getter in `dialects.py`. Facts are from the firmware's source: AxeOS v2.0 … v2.15, NerdQAxe+
 v1.0.30 and v1.0.36.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from . import cjson, field_orders
-from .field_orders import words
+from . import cjson, info_fields
+from .info_fields import words
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ _AXEOS_2_1 = Generation(
     version="v2.1.3",
     number=(2, 1),
     idf="v5.1.3",
-    fields=field_orders.AXEOS_2_1,
+    fields=info_fields.AXEOS_2_1,
     best=cjson.best_text_short,
     real=cjson.float32,
     printed=cjson.tabbed,
@@ -116,7 +116,7 @@ _AXEOS_2_4 = replace(
     version="v2.4.5",
     number=(2, 4),
     idf="v5.3.2",
-    fields=field_orders.AXEOS_2_4,
+    fields=info_fields.AXEOS_2_4,
 )
 _AXEOS_2_7 = replace(
     _AXEOS_2_4,
@@ -124,7 +124,7 @@ _AXEOS_2_7 = replace(
     version="v2.7.1",
     number=(2, 7),
     idf="v5.4.1",
-    fields=field_orders.AXEOS_2_7,
+    fields=info_fields.AXEOS_2_7,
     sockets=10,
     patch="lenient",
     address_gate=True,
@@ -135,7 +135,7 @@ _AXEOS_2_10 = replace(
     version="v2.10.1",
     number=(2, 10),
     idf="v5.5",
-    fields=field_orders.AXEOS_2_10,
+    fields=info_fields.AXEOS_2_10,
     best=cjson.best_text_spaced,
     sockets=20,
     purge=True,
@@ -149,7 +149,7 @@ _AXEOS_2_12 = replace(
     version="v2.12.2",
     number=(2, 12),
     idf="v5.5.1",
-    fields=field_orders.AXEOS_2_12,
+    fields=info_fields.AXEOS_2_12,
     best=cjson.best_number,
     real=cjson.rounded7,
     patch="strict",
@@ -162,7 +162,7 @@ _AXEOS_2_15 = replace(
     version="v2.15.0",
     number=(2, 15),
     idf="v6.0.2",
-    fields=field_orders.AXEOS_2_15,
+    fields=info_fields.AXEOS_2_15,
     printed=cjson.compact,
     refuses_before_101=True,
     log_by_line=True,
@@ -173,7 +173,7 @@ _NERD_1_0_30 = Generation(
     version="v1.0.30",
     number=(1, 0),
     idf="v5.4",
-    fields=field_orders.NERDOS_1_0,
+    fields=info_fields.NERDOS_1_0,
     best=cjson.best_text_short,
     real=cjson.rounded7,
     printed=cjson.compact,
@@ -189,7 +189,7 @@ _NERD_1_0_30 = Generation(
     live=_NERD_LIVE,
 )
 _NERD_1_0_36 = replace(_NERD_1_0_30, name="nerd1.0.36", version="v1.0.36", best=cjson.best_number, nerd_asic=True)
-_NERD_1_1 = replace(_NERD_1_0_36, name="nerd1.1", version="v1.1.0", fields=field_orders.NERDOS_1_1)
+_NERD_1_1 = replace(_NERD_1_0_36, name="nerd1.1", version="v1.1.0", fields=info_fields.NERDOS_1_1)
 
 GENERATIONS: dict[str, Generation] = {
     row.name: row

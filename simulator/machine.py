@@ -1,8 +1,8 @@
-"""The mining part of one miner: what hashes, heats and counts, as a function of time.
+"""The mining part of one miner: hashing, heat and counters as functions of time.
 
-Owns what a reboot clears (uptime, share counters, pause) and what it does not (best difficulty, heat).
-Knows no HTTP and no firmware names; firmware reads it through `info.py`. Nothing ticks: `advance(now)`
-brings the state up to `now` whenever somebody looks, so a miner that nobody asks costs nothing.
+A boot clears uptime, share counters and the pause, but not the best difficulty and the heat. There is no timer:
+`advance(now)` computes the state at `now`, so a miner that receives no requests costs nothing. No HTTP and no firmware
+names here; `info.py` prints the state.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from .physics import NOISE, NOISE_MASK, NOISE_RATE
 from .shares import Shares
 
 MINUTE_WINDOWS = (60.0, 600.0, 3600.0)
-WINDOW_LAG = 2.0  # a moving average over w seconds follows like a first-order lag of w / 2
+WINDOW_LAG = 2.0  # a moving average over w seconds behaves like a first-order lag of w / 2
 
 
 class Machine:
-    """State of the mining part; `settings` is the view of what is in force (frequency, coreVoltage, fan…)."""
+    """State of the mining part. `settings` are the active settings (frequency, coreVoltage, fan…)."""
 
     __slots__ = (
         "board",
@@ -61,17 +61,17 @@ class Machine:
         self.paused = False
         self.pools_reachable = True
         self.hashing = True
-        self.plan = self._plan()
+        self.plan = self._make_plan()
         self.temperature = self.plan.temperature
         self.averages = [self.plan.hash_rate] * len(MINUTE_WINDOWS)
-        self._preload(now)
-        self._rate_shares(now)
+        self._add_history(now)
+        self._update_share_rate(now)
 
-    def _preload(self, now: float) -> None:
+    def _add_history(self, now: float) -> None:
         rate = self.plan.hash_rate * 1e9 / (self.difficulty * 2.0**32)
-        self.shares.preload(int(rate * (now - self.booted_at)), self.difficulty)
+        self.shares.add_history(int(rate * (now - self.booted_at)), self.difficulty)
 
-    def _plan(self) -> physics.Plan:
+    def _make_plan(self) -> physics.Plan:
         rule = physics.FanRule(
             automatic=bool(self.settings["autofanspeed"]),
             manual=float(self.settings["manualFanSpeed"]),
@@ -83,27 +83,27 @@ class Machine:
         mhz, mv = float(self.settings["frequency"]), float(self.settings["coreVoltage"])
         return physics.steady_state(self.board, mhz, mv, self.ambient, rule)
 
-    def replan(self, now: float) -> None:
-        """The settings in force, or what stops the mining, changed at `now`."""
+    def update_plan(self, now: float) -> None:
+        """Compute a new plan after the active settings, the pause or the pools changed at `now`."""
         self._step(now)
         self.hashing = not self.paused and self.pools_reachable and self.mining_from <= now
-        self.plan = self._plan()
-        self._rate_shares(now)
+        self.plan = self._make_plan()
+        self._update_share_rate(now)
 
-    def _rate_shares(self, now: float) -> None:
-        """The new rate counts from now on, not from the next look."""
+    def _update_share_rate(self, now: float) -> None:
+        """Apply the new share rate from `now` on, not from the next `advance`."""
         self.shares.advance(now, self.plan.hash_rate, self.difficulty)
 
     def advance(self, now: float) -> None:
-        """Bring everything up to `now`; calls `on_overheat` when the chip is too hot."""
-        if self._may_start(now):
-            self.replan(max(self.mining_from, self._at))
+        """Compute the state at `now`; call `on_overheat` if the chip is too hot."""
+        if self._can_start(now):
+            self.update_plan(max(self.mining_from, self._at))
             self.averages = [max(average, self.plan.hash_rate * 0.98) for average in self.averages]
         self._step(now)
         if self.hashing and self.temperature >= physics.OVERHEAT_CHIP:
             self.on_overheat(now)
 
-    def _may_start(self, now: float) -> bool:
+    def _can_start(self, now: float) -> bool:
         return not self.hashing and not self.paused and self.pools_reachable and self.mining_from <= now
 
     def _step(self, now: float) -> None:
@@ -119,29 +119,29 @@ class Machine:
         self.shares.advance(now, plan.hash_rate, self.difficulty)
 
     def boot(self, now: float, mining_delay: float) -> None:
-        """Power on or reboot at `now`; hashing begins `mining_delay` seconds later."""
+        """Boot at `now`; hashing begins `mining_delay` seconds later."""
         self._step(now)
         self.shares.reset()
         self.lifetime += now - self.booted_at
         self.booted_at = now
         self.paused = False
         self.averages = [0.0] * len(MINUTE_WINDOWS)
-        self.halt(now, mining_delay)
+        self.stop_hashing(now, mining_delay)
 
-    def halt(self, now: float, seconds: float = math.inf) -> None:
-        """Stop hashing for `seconds` (safe mode, boot, winding the frequency up)."""
+    def stop_hashing(self, now: float, seconds: float = math.inf) -> None:
+        """Stop hashing for `seconds` (safe mode, boot, raising the frequency)."""
         self.mining_from = now + seconds
-        self.replan(now)
+        self.update_plan(now)
 
-    def heat_up(self, now: float) -> None:
-        """Something blocks the airflow: the chip is over its limit at once."""
+    def overheat(self, now: float) -> None:
+        """Heat the chip above its limit at once, as blocked airflow would."""
         self.advance(now)
         self.temperature = physics.OVERHEAT_CHIP + 5.0
 
     def uptime(self, now: float) -> int:
-        """Whole seconds since boot."""
+        """Return whole seconds since boot."""
         return int(now - self.booted_at)
 
     def noise(self, now: float, lane: int) -> float:
-        """Noise between -1 and 1 for one reading (`lane`)."""
+        """Return noise between -1 and 1 for one reading (`lane`)."""
         return NOISE[int(now * NOISE_RATE + self.phase + lane * 617) & NOISE_MASK]

@@ -1,7 +1,7 @@
 """How firmware reads the values of a PATCH: small readers of one JSON value each.
 
-A reader returns the value to store, `IGNORED` when the firmware passes over it, or raises `Refused` (the
-whole request is 400) or `Crash` (the firmware dies of it).
+A reader returns the value to store, `IGNORED` when the firmware passes over it, or raises `ValueRefusedError` (the
+whole request is 400) or `FirmwareCrashError`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ IGNORED = object()
 U16 = 65535
 
 
-class Refused(Exception):
+class ValueRefusedError(Exception):
     """A value that validation does not accept."""
 
 
-class Crash(Exception):
+class FirmwareCrashError(Exception):
     """A value that the firmware does not survive."""
 
 
@@ -54,7 +54,7 @@ def zero(value: Any) -> int:
 
 def text_or_crash(value: Any) -> str:
     if not isinstance(value, str):
-        raise Crash
+        raise FirmwareCrashError
     return value
 
 
@@ -69,7 +69,7 @@ def whole(low: int, high: int) -> Reader:
     def read(value: Any) -> int:
         number = strict_real(value, low, high)
         if number != int(number):
-            raise Refused
+            raise ValueRefusedError
         return int(number)
 
     return read
@@ -81,20 +81,20 @@ def real(low: float, high: float) -> Reader:
 
 def strict_real(value: Any, low: float, high: float) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
-        raise Refused
+        raise ValueRefusedError
     return value
 
 
 def flag(value: Any) -> int:
     if value not in (0, 1) or isinstance(value, str):
-        raise Refused
+        raise ValueRefusedError
     return int(value)
 
 
 def text(low: int, high: int) -> Reader:
     def read(value: Any) -> str:
         if not isinstance(value, str) or not low <= len(value.encode()) <= high:
-            raise Refused
+            raise ValueRefusedError
         return value
 
     return read
@@ -103,7 +103,7 @@ def text(low: int, high: int) -> Reader:
 def one_of(*known: Any) -> Reader:
     def read(value: Any) -> Any:
         if isinstance(value, bool) or value not in known:
-            raise Refused
+            raise ValueRefusedError
         return value
 
     return read

@@ -148,7 +148,7 @@ class TestAddress:
         miner.power_off()
         service.round(4)
         assert service.status(A) == "offline"
-        miner.move((str(HOUSE[21]), miner.door.address[1]))
+        miner.move((str(HOUSE[21]), miner.server.address[1]))
         miner.power_on()
         assert patch(service, ip=miner.address).status_code == 200
         assert eventually(lambda: service.status(A) == "online")

@@ -40,7 +40,7 @@ def test_adding_one_device_from_a_form(house, separator):
 
 def test_a_form_with_an_address_where_nobody_is(house):
     service, fleet = house
-    port = fleet[0].door.address[1]
+    port = fleet[0].server.address[1]
     assert service.ok(service.client.get(f"/devices/discover?ip=127.80.0.25:{port}&mac=")) == []
 
 

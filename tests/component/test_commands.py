@@ -73,7 +73,7 @@ def test_the_mac_is_read_right_before_on_the_same_connection(house):
     service, (miner,) = house("2.15")
     connections = miner.connections_accepted
     tell(service, miner, "identify")
-    assert [(each.method, each.path) for each in list(miner.ledger.recent)[-2:]] == [
+    assert [(each.method, each.path) for each in list(miner.request_log.recent)[-2:]] == [
         ("GET", "/api/system/info"),
         ("POST", "/api/system/identify"),
     ]

@@ -52,7 +52,7 @@ def test_a_miner_that_moves_is_found_and_followed(house):
     """Defect 11: the original was keyed by IP, polled whoever sat there, and never looked for the miner."""
     service, (miner,) = house("2.12")
     before = service.device(miner.mac)
-    miner.move((str(HOUSE[9]), miner.door.address[1]))
+    miner.move((str(HOUSE[9]), miner.server.address[1]))
     service.round(8)
     device = service.device(miner.mac)
     assert (device["ip"], device["status"]) == (miner.address, "online")
@@ -93,7 +93,7 @@ def test_another_miner_at_the_address_is_a_miss_and_a_conflict(house):
 def test_an_impostor_elsewhere_is_a_conflict_and_is_not_followed(house, make_fleet):
     """Two miners that claim one MAC: the one that was known stays, and the user is told until the claim is gone."""
     service, (miner,) = house("2.12")
-    port = miner.door.address[1]
+    port = miner.server.address[1]
     (impostor,) = make_fleet({"mac": miner.mac, "address": (str(HOUSE[7]), port)})
     service.ok(service.client.get(f"/devices/discover?ip={impostor.address}"))
     service.round(3)
@@ -190,7 +190,7 @@ def test_a_get_that_names_a_mac_moves_nothing(house, make_fleet, lost):
             "generation": "2.1",
             "hostname": "miner-1",
             "mac": "02:00:5e:00:0e:0e",
-            "address": (str(HOUSE[7]), miner.door.address[1]),
+            "address": (str(HOUSE[7]), miner.server.address[1]),
         }
     )
     if lost == "hang":
@@ -210,7 +210,7 @@ def test_a_get_that_names_a_mac_moves_nothing(house, make_fleet, lost):
 def test_a_mac_that_a_caller_names_still_registers_a_miner_that_tells_none(house, make_fleet, tmp_path):
     service, (miner,) = house("2.12", neighbour_table=tmp_path / "none")
     given = "02:00:5e:00:0c:0c"
-    (old,) = make_fleet({"generation": "2.1", "address": (str(HOUSE[7]), miner.door.address[1])})
+    (old,) = make_fleet({"generation": "2.1", "address": (str(HOUSE[7]), miner.server.address[1])})
     discover(service, ip=old.address, mac=given)
     imprinted = service.ok(service.client.patch("/devices/imprint", json={"mac": given}))
     assert {each["mac"]: each["ip"] for each in imprinted} == {miner.mac: miner.address, given: old.address}
@@ -218,7 +218,7 @@ def test_a_mac_that_a_caller_names_still_registers_a_miner_that_tells_none(house
 
 def test_a_device_is_not_moved_by_registering_it_again(house, make_fleet):
     service, (miner,) = house("2.12")
-    (lookalike,) = make_fleet({"generation": "2.1", "address": (str(HOUSE[7]), miner.door.address[1])})
+    (lookalike,) = make_fleet({"generation": "2.1", "address": (str(HOUSE[7]), miner.server.address[1])})
     before = kept(service, miner.mac)
     miner.power_off()
     service.round(5)
@@ -232,7 +232,7 @@ def test_a_device_is_not_moved_by_registering_it_again(house, make_fleet):
 def doubled(house, make_fleet):
     """`service, miner, impostor`: the impostor tells the miner's MAC, and nobody has seen it yet."""
     service, (miner,) = house("2.12", timings=Timings(boot=15.0, before_restart=0.05, mining=0.0))
-    where = (str(HOUSE[7]), miner.door.address[1])
+    where = (str(HOUSE[7]), miner.server.address[1])
     (impostor,) = make_fleet({"mac": miner.mac, "address": where, "hostname": "miner-1"})
     return service, miner, impostor
 
@@ -333,7 +333,7 @@ def test_a_miner_that_moves_during_a_scan_is_not_moved_back(house, make_fleet):
     service.round(4)
     scan = gevent.spawn(discover, service)
     eventually(lambda: hanging.connections_open > 0)
-    miner.move((str(HOUSE[9]), miner.door.address[1]))
+    miner.move((str(HOUSE[9]), miner.server.address[1]))
     service.round(6)
     scan.get(timeout=10)
     service.round(12)
@@ -346,7 +346,7 @@ def test_a_miner_is_found_in_another_scanned_network(house):
     """The search covered the /24 around the record only."""
     far = IPv4Network("127.80.9.0/28")
     service, (miner,) = house("2.12", discovery_subnets=(HOUSE, far))
-    miner.move((str(far[3]), miner.door.address[1]))
+    miner.move((str(far[3]), miner.server.address[1]))
     service.round(10)
     assert (service.device(miner.mac)["ip"], service.status(miner.mac)) == (miner.address, "online")
 
@@ -358,7 +358,7 @@ def test_a_remembered_address_that_is_none_does_not_end_the_search(house, junk):
     record = {"ip": junk, "mac": miner.mac, "info": {}, "lastSeen": "2026-01-02T03:04:05.000Z"}
     discovered.write({f"devices:discovered:{miner.mac}": record, "devices:discovered": [miner.mac]})
     service.runtime.discovery.start()
-    miner.move((str(HOUSE[9]), miner.door.address[1]))
+    miner.move((str(HOUSE[9]), miner.server.address[1]))
     service.round(10)
     assert (service.device(miner.mac)["ip"], service.status(miner.mac)) == (miner.address, "online")
 
@@ -388,7 +388,8 @@ def test_sixty_probes_of_one_address_are_one_connection(house, make_fleet):
     """Issue 10, 9: each made one of its own; ten are enough to keep AxeOS 2.5 from accepting any."""
     service, (watched,) = house("2.12")
     (miner,) = make_fleet(
-        {"address": (str(HOUSE[7]), watched.door.address[1]), "mac": "02:00:5e:00:0d:0d"}, timings=Timings(latency=0.2)
+        {"address": (str(HOUSE[7]), watched.server.address[1]), "mac": "02:00:5e:00:0d:0d"},
+        timings=Timings(latency=0.2),
     )
     asked = [gevent.spawn(discover, service, ip=miner.address) for _ in range(60)]
     found = [each.get(timeout=20) for each in asked]

@@ -182,7 +182,7 @@ def test_stopping_on_a_full_disk_is_quiet(house, caplog):
 def test_a_miner_that_moves_is_followed_although_that_cannot_be_kept(house, tmp_path):
     service, (miner,) = house("2.12")
     with full_disk():
-        miner.move(("127.80.0.20", miner.door.address[1]))
+        miner.move(("127.80.0.20", miner.server.address[1]))
         service.round(3)
         service.ok(service.client.get("/devices/discover"))
         service.round(2)

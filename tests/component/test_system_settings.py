@@ -239,7 +239,7 @@ def test_firmware_without_a_mac_is_checked_by_what_it_does_report(home, make_fle
     """AxeOS 2.1 reports no MAC: another board at the address, and no neighbour table to tell."""
     service, (miner,) = home("2.1", neighbour_table=tmp_path / "none")
     assert rows(patch(service, miner, info={"frequency": 400}))["frequency"][2] == "applied"
-    where = miner.leave()
+    where = miner.release_address()
     (other,) = make_fleet({"generation": "2.1", "board": "102", "address": where}, first=9)
     assert patch(service, miner, info={"frequency": 485}).status_code == 409
     assert not other.writes
@@ -658,7 +658,7 @@ def test_a_queue_that_is_slow_is_waited_for_but_not_for_ever(home, make_fleet, m
     assert rows(patch(service, slow[0], info={"frequency": 400}))["frequency"][2] == "applied"
     assert 1.0 < time.monotonic() - began < 3
     stuck = make_fleet(
-        {"generation": "2.12"}, timings=Timings(queue=60, mining=0.0), first=5, port=slow[0].door.address[1]
+        {"generation": "2.12"}, timings=Timings(queue=60, mining=0.0), first=5, port=slow[0].server.address[1]
     )
     service.imprint(*stuck)
     service.await_status("online", *stuck)

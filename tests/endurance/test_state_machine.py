@@ -173,7 +173,7 @@ class Life(RuleBasedStateMachine):
     @rule(which=WHICH, to=st.integers(8, 20), rounds=ROUNDS)
     def move(self, which: int, to: int, rounds: int) -> None:
         where = str(HOUSE[to])
-        if self.fleet[which].powered and all(miner.door.address[0] != where for miner in self.fleet):
+        if self.fleet[which].powered and all(miner.server.address[0] != where for miner in self.fleet):
             self.fleet[which].move((where, self.port))
             self._happened("moved", rounds)
 
@@ -247,7 +247,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def no_miner_was_told_what_is_anothers(self) -> None:
         for miner in self.fleet:
-            for write in miner.ledger.writes:
+            for write in miner.request_log.writes:
                 for user in USER.findall(write.body):
                     assert miner.mac in self.allowed[user.decode()], (miner.mac, write)
 

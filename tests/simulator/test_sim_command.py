@@ -18,7 +18,7 @@ from sim_helpers import QUICK, Start, wait_for
 from simulator import Fleet, make_specs
 from simulator.__main__ import main
 from simulator.control import Control
-from simulator.rosters import with_body
+from simulator.fleet_specs import with_body
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -147,7 +147,7 @@ def test_a_fault_for_one_method_only(start: Start, http: requests.Session) -> No
     miner.set_fault("status_500", method="PATCH", path="/api/system")
     assert http.get(url(miner)).status_code == 200
     assert http.patch(url(miner, "/api/system"), json={"frequency": 600}).status_code == 500
-    miner.settings.settle(miner.now() + 10)
+    miner.settings.apply_due_writes(miner.now() + 10)
     assert miner.stored["frequency"] == 525
 
 

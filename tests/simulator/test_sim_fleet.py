@@ -32,7 +32,7 @@ def test_how_often_one_looks_changes_nothing() -> None:
         fleet = Fleet([MinerSpec("2.12")], clock=clock)
         for _ in range(looks):
             clock.tick(120 / looks)
-            fleet[0].look()
+            fleet[0].update_state()
         answer = fleet[0].info()
         fleet.stop()
         return answer
@@ -59,8 +59,8 @@ def test_demo_fleet() -> None:
     assert {spec.generation for spec in specs} == set(GENERATIONS) - {"nerd1.0.36", "nerd1.1"}
     fleet = Fleet(specs)
     silent = [miner for miner in fleet if not miner.generation.reports_mac]
-    told = dict(fleet.neighbours())
-    assert {told[miner.subject.host] for miner in silent} == {miner.mac for miner in silent}
+    told = dict(fleet.list_neighbours())
+    assert {told[miner.host] for miner in silent} == {miner.mac for miner in silent}
     fleet.stop()
 
 

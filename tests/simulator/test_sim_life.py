@@ -70,7 +70,7 @@ def test_power_and_heat_follow_the_settings(start: Start, http: requests.Session
     before = miner.info()
     http.patch(url(miner, "/api/system"), json={"frequency": 625, "coreVoltage": 1250})
     clock.tick(1)
-    miner.look()
+    miner.update_state()
     clock.tick(200)
     after = miner.info()
     assert (after["power"] - 5) / (before["power"] - 5) == pytest.approx(625 / 525 * (1250 / 1150) ** 2, rel=0.05)
@@ -79,7 +79,7 @@ def test_power_and_heat_follow_the_settings(start: Start, http: requests.Session
     assert after["temp"] == pytest.approx(60, abs=1.5)
     http.patch(url(miner, "/api/system"), json={"autofanspeed": 0, "manualFanSpeed": 100})
     clock.tick(1)
-    miner.look()
+    miner.update_state()
     clock.tick(200)
     assert miner.info()["temp"] < after["temp"] - 3
 

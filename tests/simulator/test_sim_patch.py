@@ -81,7 +81,7 @@ def test_values(
     assert reply.status_code == status
     if status == 400:
         assert (reply.text, reply.headers["Content-Type"]) == ("Wrong API input", "text/html")
-    miner.settings.settle(miner.now() + 10)  # the write queue, without waiting
+    miner.settings.apply_due_writes(miner.now() + 10)  # the write queue, without waiting
     assert {key: miner.stored[key] for key in stored} == stored
 
 
@@ -160,7 +160,7 @@ POOL = {"id": 0, "stratumURL": "pool.example", "stratumPort": 3334, "stratumUser
 
 
 def slot(miner: Miner, number: int = 0) -> dict[str, Any]:
-    miner.settings.settle(miner.now() + 10)
+    miner.settings.apply_due_writes(miner.now() + 10)
     pools: dict[int, dict[str, Any]] = miner.settings.stored["pools"]
     return pools[number]
 

@@ -55,24 +55,24 @@ LINE = rb"\x1b\[0;32mI \(\d+\) tag: hello \xc2\xb0\x1b\[0m\n"
 def test_a_line(start: Start, connect: Connect, generation: str) -> None:
     miner = start(generation)
     sock = connect(miner)
-    wait_for(lambda: miner.log.sinks)
-    miner.log.say("hello °", tag="tag")
+    wait_for(lambda: miner.log.subscribers)
+    miner.log.write_line("hello °", tag="tag")
     assert re.fullmatch(LINE, receive(sock))
 
 
 def test_nerdos_has_no_colours(start: Start, connect: Connect) -> None:
     miner = start("nerd")
     sock = connect(miner)
-    wait_for(lambda: miner.log.sinks)
-    miner.log.say("hello", tag="tag")
+    wait_for(lambda: miner.log.subscribers)
+    miner.log.write_line("hello", tag="tag")
     assert re.fullmatch(rb"I \(\d+\) tag: hello\n", receive(sock))
 
 
 def test_wifi_lines_have_no_colours(start: Start, connect: Connect) -> None:
     miner = start("2.12")
     sock = connect(miner)
-    wait_for(lambda: miner.log.sinks)
-    miner.log.say("mode : sta", tag="wifi")
+    wait_for(lambda: miner.log.subscribers)
+    miner.log.write_line("mode : sta", tag="wifi")
     assert re.fullmatch(rb"I \(\d+\) wifi:mode : sta\n", receive(sock))
 
 
@@ -84,8 +84,8 @@ def test_inner_newlines(start: Start, connect: Connect, generation: str, frames:
     """One frame per call up to 2.13, one per line from 2.14 on."""
     miner = start(generation)
     sock = connect(miner)
-    wait_for(lambda: miner.log.sinks)
-    miner.log.raw(b"tx: {}\n\x1b[0m\n")
+    wait_for(lambda: miner.log.subscribers)
+    miner.log.write_bytes(b"tx: {}\n\x1b[0m\n")
     assert [receive(sock) for _ in frames] == frames
     assert hears_nothing(sock)
 
@@ -94,9 +94,9 @@ def test_blank_frames_and_long_lines(start: Start, connect: Connect) -> None:
     """≥ 2.14 cuts at 4096 bytes, inside a character if it falls so."""
     miner = start("2.15")
     sock = connect(miner)
-    wait_for(lambda: miner.log.sinks)
+    wait_for(lambda: miner.log.subscribers)
     text = ("x" + "°" * 2100 + "\n").encode()
-    miner.log.raw(b"\n" + text)
+    miner.log.write_bytes(b"\n" + text)
     parts = [receive(sock) for _ in range(3)]
     assert parts[0] == b"\n"
     assert len(parts[1]) == 4096
@@ -119,13 +119,13 @@ def test_lines_come_with_time_in_order(start: Start, connect: Connect) -> None:
 def test_the_newest_steals_the_stream(start: Start, connect: Connect, generation: str) -> None:
     miner = start(generation)
     old, new = connect(miner), connect(miner)
-    wait_for(lambda: len(miner.log.sinks) == 2)
-    miner.log.say("who hears this")
+    wait_for(lambda: len(miner.log.subscribers) == 2)
+    miner.log.write_line("who hears this")
     assert b"who hears this" in receive(new)
     assert hears_nothing(old)
     new.close()
-    wait_for(lambda: len(miner.log.sinks) == 1)
-    miner.log.say("and this")
+    wait_for(lambda: len(miner.log.subscribers) == 1)
+    miner.log.write_line("and this")
     assert hears_nothing(old)
     old.ping()  # the socket is still open
     assert old.recv_data(control_frame=True)[0] == websocket.ABNF.OPCODE_PONG
@@ -134,8 +134,8 @@ def test_the_newest_steals_the_stream(start: Start, connect: Connect, generation
 def test_ten_clients_hear_everything(start: Start, connect: Connect) -> None:
     miner = start("2.12")
     socks = [connect(miner) for _ in range(10)]
-    wait_for(lambda: len(miner.log.sinks) == 10)
-    miner.log.say("all of you")
+    wait_for(lambda: len(miner.log.subscribers) == 10)
+    miner.log.write_line("all of you")
     assert all(b"all of you" in receive(sock) for sock in socks)
 
 
@@ -145,7 +145,7 @@ def test_the_eleventh_gets_429(start: Start, connect: Connect) -> None:
     for miner in (new, old):
         for _ in range(10):
             connect(miner)
-        wait_for(lambda miner=miner: len(miner.audience) == 10)  # type: ignore[misc]
+        wait_for(lambda miner=miner: len(miner.websockets) == 10)  # type: ignore[misc]
     with pytest.raises(websocket.WebSocketBadStatusException) as refused:
         connect(new)
     assert refused.value.status_code == 429
@@ -177,20 +177,20 @@ def test_pings_and_close_are_answered(start: Start, connect: Connect) -> None:
     sock.send("ignored")
     sock.send_close()
     assert sock.recv_data(control_frame=True)[0] == websocket.ABNF.OPCODE_CLOSE
-    wait_for(lambda: miner.connections_open == 0 and not miner.log.sinks)
+    wait_for(lambda: miner.connections_open == 0 and not miner.log.subscribers)
 
 
 def test_a_restart_closes_without_a_frame_and_the_clock_starts_again(start: Start, connect: Connect) -> None:
     miner = start("2.15")
     sock = connect(miner)
-    wait_for(lambda: miner.log.sinks)
+    wait_for(lambda: miner.log.subscribers)
     miner.restart()
     with pytest.raises((ConnectionResetError, websocket.WebSocketConnectionClosedException)):
         sock.recv()
     wait_for(lambda: miner.powered)
     again = connect(miner)
-    wait_for(lambda: miner.log.sinks)
-    miner.log.say("back")
+    wait_for(lambda: miner.log.subscribers)
+    miner.log.write_line("back")
     found = re.search(rb"\((\d+)\)", receive(again))
     assert found and int(found[1]) < 3000
 
@@ -217,9 +217,9 @@ def test_a_client_that_does_not_read_blocks_the_whole_device(
 ) -> None:
     miner = start("2.15")
     sock = connect(miner, sockopt=[(6, 1, 1), (1, 8, 4096)])
-    wait_for(lambda: miner.log.sinks)
+    wait_for(lambda: miner.log.subscribers)
     for _ in range(600):
-        miner.log.raw(b"x" * 4000 + b"\n")
+        miner.log.write_bytes(b"x" * 4000 + b"\n")
     gevent.sleep(0.2)
     with pytest.raises(requests.ReadTimeout):
         http.get(url(miner), timeout=0.3)

@@ -1,7 +1,7 @@
-"""What a miner writes into its log: lines of a working day, of a boot, and how each firmware dresses them.
+"""Log lines of a miner: lines of mining, lines of a boot, and their format.
 
-Pure: texts from a random source and a few facts. ESP-IDF's format is `I (ms since boot) tag: text`, in
-colours on AxeOS; lines of the wifi library have none, and no space after the colon.
+The format of ESP-IDF is `I (ms since boot) tag: text`, in colours on AxeOS. Lines of the wifi library have no colours
+and no space after the colon.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any
 
-Said = tuple[str, str, str]  # level, tag, text
+LogLine = tuple[str, str, str]  # level, tag, text
 COLOURS = {"I": 32, "W": 33, "E": 31}
 
 
-def dress(said: Said, uptime_ms: int, *, colours: bool) -> bytes:
-    """One ESP_LOG call as the bytes it produces; ends with a newline. The number wraps at 2³² ms."""
-    level, tag, text = said
+def format_line(line: LogLine, uptime_ms: int, *, colours: bool) -> bytes:
+    """Return the bytes of one ESP_LOG call, with a newline at the end. The time wraps at 2³² ms."""
+    level, tag, text = line
     stamp = uptime_ms % 2**32
     if tag == "wifi":
         return f"{level} ({stamp}) wifi:{text}\n".encode()
@@ -26,7 +26,7 @@ def dress(said: Said, uptime_ms: int, *, colours: bool) -> bytes:
     return f"\x1b[0;{COLOURS[level]}m{level} ({stamp}) {tag}: {text}\x1b[0m\n".encode()
 
 
-def _result(random: Random, pool: Mapping[str, Any]) -> Said:
+def _make_result_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     job, nonce = random.getrandbits(20), random.getrandbits(32)
     diff = 250 / max(random.random(), 1e-6)
     return (
@@ -36,7 +36,7 @@ def _result(random: Random, pool: Mapping[str, Any]) -> Said:
     )
 
 
-def _submit(random: Random, pool: Mapping[str, Any]) -> Said:
+def _make_submit_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     parameters = [
         pool["stratumUser"],
         f"{random.getrandbits(40):x}",
@@ -45,23 +45,23 @@ def _submit(random: Random, pool: Mapping[str, Any]) -> Said:
         "4dda0258",
         "02bb4000",
     ]
-    return _sent(random.randrange(4, 9999), "mining.submit", parameters)
+    return _make_sent_line(random.randrange(4, 9999), "mining.submit", parameters)
 
 
-def _accepted(random: Random, pool: Mapping[str, Any]) -> Said:
+def _make_accepted_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     return "I", "stratum_task", "message result accepted"
 
 
-def _response(random: Random, pool: Mapping[str, Any]) -> Said:
+def _make_response_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     return "I", "stratum_task", f"Stratum response time: {random.uniform(10, 60):.1f} ms"
 
 
-def _work(random: Random, pool: Mapping[str, Any]) -> Said:
+def _make_work_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     return "I", "create_jobs_task", f"New Work Dequeued {random.getrandbits(32):x}"
 
 
-def _notify(random: Random, pool: Mapping[str, Any]) -> Said:
-    """1–3 KB in one line."""
+def _make_notify_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
+    """Return a line of 1–3 KB."""
     branches = [f"{random.getrandbits(256):064x}" for _ in range(random.randrange(8, 24))]
     message = {
         "id": None,
@@ -71,21 +71,21 @@ def _notify(random: Random, pool: Mapping[str, Any]) -> Said:
     return "I", "stratum_api", "rx: " + json.dumps(message)
 
 
-def _fan(random: Random, pool: Mapping[str, Any]) -> Said:
+def _make_fan_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     temperature, output = random.uniform(58, 61), random.uniform(35, 60)
     return "I", "fan_controller", f"Temp: {temperature:.1f} °C, SetPoint: 60.0 °C, Output: {output:.1f}%"
 
 
-def _poll_timeout(random: Random, pool: Mapping[str, Any]) -> Said:
+def _make_poll_timeout_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     return "W", "transport_base", "Poll timeout or error, errno=Success, fd=-1, timeout_ms=5000"
 
 
-def _beacon(random: Random, pool: Mapping[str, Any]) -> Said:
+def _make_beacon_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     return "I", "wifi", "bcn_timeout,ap_probe_send_start"
 
 
-def _sent(number: int, method: str, parameters: list[Any]) -> Said:
-    """`tx:` texts end with a newline of their own, before the colour is reset."""
+def _make_sent_line(number: int, method: str, parameters: list[Any]) -> LogLine:
+    """Return a `tx:` line. Its text ends with a newline before the colour is reset, as in the firmware."""
     return (
         "I",
         "stratum_api",
@@ -93,29 +93,29 @@ def _sent(number: int, method: str, parameters: list[Any]) -> Said:
     )
 
 
-Maker = Callable[[Random, Mapping[str, Any]], Said]
-DAILY: tuple[tuple[int, Maker], ...] = (
-    (30, _result),
-    (8, _submit),
-    (8, _accepted),
-    (8, _response),
-    (12, _work),
-    (4, _notify),
-    (10, _fan),
-    (1, _poll_timeout),
-    (1, _beacon),
+Maker = Callable[[Random, Mapping[str, Any]], LogLine]
+MINING_LINES: tuple[tuple[int, Maker], ...] = (
+    (30, _make_result_line),
+    (8, _make_submit_line),
+    (8, _make_accepted_line),
+    (8, _make_response_line),
+    (12, _make_work_line),
+    (4, _make_notify_line),
+    (10, _make_fan_line),
+    (1, _make_poll_timeout_line),
+    (1, _make_beacon_line),
 )
-_MAKERS = tuple(maker for _, maker in DAILY)
-_WEIGHTS = tuple(weight for weight, _ in DAILY)
+_MAKERS = tuple(maker for _, maker in MINING_LINES)
+_WEIGHTS = tuple(weight for weight, _ in MINING_LINES)
 
 
-def daily_line(random: Random, pool: Mapping[str, Any]) -> Said:
-    """Something that a mining miner says."""
+def choose_mining_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
+    """Return a random line of a mining miner."""
     return random.choices(_MAKERS, _WEIGHTS)[0](random, pool)
 
 
-def boot_lines(model: str, mac: str, pool: Mapping[str, Any]) -> list[Said]:
-    """What it says while it boots, the pool's password included."""
+def make_boot_lines(model: str, mac: str, pool: Mapping[str, Any]) -> list[LogLine]:
+    """Return the lines of a boot. They contain the pool password, as in the firmware."""
     host, port = pool["stratumURL"], pool["stratumPort"]
     return [
         ("I", "bitaxe", "Welcome to the bitaxe - FOSS || GTFO!"),
@@ -123,6 +123,6 @@ def boot_lines(model: str, mac: str, pool: Mapping[str, Any]) -> list[Said]:
         ("I", "connect", "Connected to SSID: FakeNet-24"),
         ("I", "stratum_task", f"Resolved {host}:{port} → 192.0.2.49"),
         ("I", "stratum_task", f"Connecting to: stratum+tcp://{host}:{port} (192.0.2.49)"),
-        _sent(1, "mining.subscribe", [f"bitaxe/{model}"]),
-        _sent(3, "mining.authorize", [pool["stratumUser"], pool["stratumPassword"]]),
+        _make_sent_line(1, "mining.subscribe", [f"bitaxe/{model}"]),
+        _make_sent_line(3, "mining.authorize", [pool["stratumUser"], pool["stratumPassword"]]),
     ]

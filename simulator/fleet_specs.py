@@ -12,7 +12,7 @@ import orjson
 
 from .generations import GENERATIONS
 from .listener import Address
-from .spec import MinerSpec, normal_mac
+from .spec import MinerSpec, canonical_mac
 
 DEMO_PORT = 8101
 MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]?){5}[0-9A-Fa-f]{2}")
@@ -106,7 +106,7 @@ def with_body(body: bytes, address: Address) -> MinerSpec:
     generation = _generation_like(values)
     spec = MinerSpec(generation, BOARD_OF.get(generation, "601"), address=address, body=body)
     mac = str(values.get("macAddr", ""))
-    return replace(spec, mac=normal_mac(mac)) if MAC.fullmatch(mac) else spec
+    return replace(spec, mac=canonical_mac(mac)) if MAC.fullmatch(mac) else spec
 
 
 def _generation_like(values: dict[str, Any]) -> str:
