@@ -1,4 +1,4 @@
-"""The members of each generation with their getters: `fields.py` plus what this firmware does differently."""
+"""The members of /info of each generation with their getters: `info_getters.py` and the differences per firmware."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from . import cjson, readings
-from .fields import FIXED, LIVE, POOL_KEYS, legacy_pool_key, number_of, stored
 from .generations import GENERATIONS, Generation
+from .info_getters import FIXED, LIVE, POOL_KEYS, legacy_pool_key, number_of, stored
 from .readings import Getter
 
 Rule = Callable[[Generation], bool]
@@ -15,12 +15,13 @@ Rule = Callable[[Generation], bool]
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One member: `live` ones are read at every request; floats go through `real`."""
+    """One member of /info. `live` members are read at every request; `prefix` is the printed name."""
 
     name: str
+    prefix: str
     getter: Getter
     live: bool
-    real: Callable[[float], float]
+    round_float: Callable[[float], float]
 
 
 def _before(*number: int) -> Rule:
@@ -28,14 +29,14 @@ def _before(*number: int) -> Rule:
 
 
 def _since(*number: int) -> Rule:
-    return lambda generation: generation.since(*number)
+    return lambda generation: generation.is_at_least(*number)
 
 
 def _nerd(generation: Generation) -> bool:
     return generation.nerd
 
 
-# (which firmware, what it does differently); later rows win.
+# (rule that selects firmware, getters that differ); later rows replace earlier ones.
 VARIANTS: tuple[tuple[Rule, dict[str, Getter]], ...] = (
     (
         _before(2, 11),
@@ -73,20 +74,22 @@ VARIANTS: tuple[tuple[Rule, dict[str, Getter]], ...] = (
 )
 
 
-def members_of(generation: Generation) -> tuple[Member, ...]:
-    """Every member of this generation's /info, in its order."""
+def select_members(generation: Generation) -> tuple[Member, ...]:
+    """Return the members of /info of one generation."""
     special: dict[str, Getter] = {}
     for applies, getters in VARIANTS:
         if applies(generation):
             special.update(getters)
-    return tuple(_member(generation, name, special) for name in generation.fields)
+    names = [name for name in dict.fromkeys((*FIXED, *LIVE)) if name in generation.fields]
+    return tuple(_make_member(generation, name, special) for name in names)
 
 
-def _member(generation: Generation, name: str, special: dict[str, Getter]) -> Member:
+def _make_member(generation: Generation, name: str, special: dict[str, Getter]) -> Member:
     getter = special.get(name) or LIVE.get(name) or FIXED[name]
-    # The rate that old firmware estimates is a C double, everything else it measures is a float.
-    real = cjson.exact if getter is readings.read_estimated_rate else generation.real
-    return Member(name, getter, name in LIVE, real)
+    # The estimated rate of old firmware is a C double; all other readings are C floats.
+    is_double = getter is readings.read_estimated_rate
+    round_float = cjson.keep_all_digits if is_double else generation.round_float
+    return Member(name, f',"{name}":', getter, name in LIVE, round_float)
 
 
-MEMBERS: dict[str, tuple[Member, ...]] = {name: members_of(row) for name, row in GENERATIONS.items()}
+MEMBERS: dict[str, tuple[Member, ...]] = {name: select_members(row) for name, row in GENERATIONS.items()}

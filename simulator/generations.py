@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from . import cjson, info_fields
-from .info_fields import words
+from .info_fields import split_names
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,9 @@ class Generation:
     version: str
     number: tuple[int, int]
     idf: str
-    fields: tuple[str, ...]
-    best: Callable[[float], object]
-    real: Callable[[float], float]
-    printed: Callable[[object], str]
+    fields: frozenset[str]
+    format_best: Callable[[float], object]
+    round_float: Callable[[float], float]
     sockets: int
     purge: bool
     patch: str
@@ -52,46 +51,37 @@ class Generation:
     nerd: bool = False
     nerd_asic: bool = False
 
-    @property
-    def tabs(self) -> bool:
-        """Whether cJSON_Print (tabs) or cJSON_PrintUnformatted made the answer."""
-        return self.printed is cjson.tabbed
-
-    def since(self, *number: int) -> bool:
+    def is_at_least(self, *number: int) -> bool:
         """AxeOS at least `number`; NerdOS follows none of AxeOS's numbers."""
         return not self.nerd and self.number >= number
 
     @property
-    def slots(self) -> bool:
+    def has_pool_slots(self) -> bool:
         """Pools are slots with ids; the flat stratum keys are read-only (≥ 2.15)."""
-        return self.since(2, 15)
+        return self.is_at_least(2, 15)
 
     @property
     def has_asic(self) -> bool:
         """GET /api/system/asic exists (AxeOS ≥ 2.7, NerdOS ≥ about 1.0.33)."""
-        return self.nerd_asic or self.since(2, 7)
+        return self.nerd_asic or self.is_at_least(2, 7)
 
     @property
     def reports_mac(self) -> bool:
         """`macAddr` is in /info (AxeOS ≥ 2.3, NerdOS)."""
-        return self.nerd or self.since(2, 3)
+        return self.nerd or self.is_at_least(2, 3)
 
 
-_LIVE = frozenset(
-    words(
-        """frequency coreVoltage autofanspeed manualFanSpeed minFanSpeed temptarget overheat_mode
+_LIVE = split_names(
+    """frequency coreVoltage autofanspeed manualFanSpeed minFanSpeed temptarget overheat_mode
         overclockEnabled statsFrequency displayTimeout"""
-    )
 )
-_NERD_LIVE = _LIVE | set(
-    words(
-        """stratumURL stratumPort stratumUser stratumPassword stratumSuggestedDifficulty
+_NERD_LIVE = _LIVE | split_names(
+    """stratumURL stratumPort stratumUser stratumPassword stratumSuggestedDifficulty
         stratumExtranonceSubscribe fallbackStratumURL fallbackStratumPort fallbackStratumUser
         fallbackStratumPassword flipscreen invertscreen invertfanpolarity autoscreenoff stratumTLS
         fallbackStratumTLS stratumProtocol fallbackStratumProtocol fallbackStratumExtranonceSubscribe
         stratumV2AuthorityPubkey fallbackStratumV2AuthorityPubkey stratumV2ChannelType
         fallbackStratumV2ChannelType jobInterval overheat_temp fans"""
-    )
 )
 
 # Each row is what changed since the one before it.
@@ -101,9 +91,8 @@ _AXEOS_2_1 = Generation(
     number=(2, 1),
     idf="v5.1.3",
     fields=info_fields.AXEOS_2_1,
-    best=cjson.best_text_short,
-    real=cjson.float32,
-    printed=cjson.tabbed,
+    format_best=cjson.format_best_short,
+    round_float=cjson.round_to_float32,
     sockets=7,
     purge=False,
     patch="crashing",
@@ -136,7 +125,7 @@ _AXEOS_2_10 = replace(
     number=(2, 10),
     idf="v5.5",
     fields=info_fields.AXEOS_2_10,
-    best=cjson.best_text_spaced,
+    format_best=cjson.format_best_spaced,
     sockets=20,
     purge=True,
     patch="lenient_real",
@@ -150,8 +139,8 @@ _AXEOS_2_12 = replace(
     number=(2, 12),
     idf="v5.5.1",
     fields=info_fields.AXEOS_2_12,
-    best=cjson.best_number,
-    real=cjson.rounded7,
+    format_best=cjson.format_best_number,
+    round_float=cjson.round_to_7_decimals,
     patch="strict",
     overheat="recover",
     queued_writes=True,
@@ -163,7 +152,6 @@ _AXEOS_2_15 = replace(
     number=(2, 15),
     idf="v6.0.2",
     fields=info_fields.AXEOS_2_15,
-    printed=cjson.compact,
     refuses_before_101=True,
     log_by_line=True,
     live=_LIVE | {"hostname"},
@@ -174,9 +162,8 @@ _NERD_1_0_30 = Generation(
     number=(1, 0),
     idf="v5.4",
     fields=info_fields.NERDOS_1_0,
-    best=cjson.best_text_short,
-    real=cjson.rounded7,
-    printed=cjson.compact,
+    format_best=cjson.format_best_short,
+    round_float=cjson.round_to_7_decimals,
     sockets=10,
     purge=True,
     patch="nerd",
@@ -188,7 +175,9 @@ _NERD_1_0_30 = Generation(
     nerd=True,
     live=_NERD_LIVE,
 )
-_NERD_1_0_36 = replace(_NERD_1_0_30, name="nerd1.0.36", version="v1.0.36", best=cjson.best_number, nerd_asic=True)
+_NERD_1_0_36 = replace(
+    _NERD_1_0_30, name="nerd1.0.36", version="v1.0.36", format_best=cjson.format_best_number, nerd_asic=True
+)
 _NERD_1_1 = replace(_NERD_1_0_36, name="nerd1.1", version="v1.1.0", fields=info_fields.NERDOS_1_1)
 
 GENERATIONS: dict[str, Generation] = {

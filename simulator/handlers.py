@@ -8,6 +8,7 @@ import time
 import gevent
 
 from .boards import describe_asic
+from .cjson import print_json
 from .connection import Connection
 from .context import HandlerContext
 from .device import ResetReason
@@ -45,11 +46,11 @@ def get_asic(context: HandlerContext, request: Request, connection: Connection) 
     generation = state.generation
     document = describe_asic(
         state.board,
-        names=generation.nerd or generation.since(2, 9),
-        domains=generation.since(2, 15),
+        names=generation.nerd or generation.is_at_least(2, 9),
+        domains=generation.is_at_least(2, 15),
         nerd=generation.nerd,
     )
-    return Reply(body=generation.printed(document).encode())
+    return Reply(body=print_json(document).encode())
 
 
 def restart_miner(context: HandlerContext, request: Request, connection: Connection) -> Reply:
@@ -96,8 +97,8 @@ def resume_mining(context: HandlerContext, request: Request, connection: Connect
 def _make_message(context: HandlerContext, text: str) -> Reply:
     """Return plain text as text/html up to AxeOS 2.12, `{"message": …}` since 2.13."""
     generation = context.state.generation
-    if generation.since(2, 13):
-        return Reply(body=generation.printed({"message": text}).encode())
+    if generation.is_at_least(2, 13):
+        return Reply(body=print_json({"message": text}).encode())
     return Reply(body=text.encode(), content_type=TEXT if generation.nerd else HTML)
 
 
@@ -118,7 +119,7 @@ def get_statistics(context: HandlerContext, request: Request, connection: Connec
     state = context.state
     uptime = int((state.clock() - state.machine.booted_at) * 1000)
     document = {"currentTimestamp": uptime, "labels": [], "statistics": []}
-    return Reply(body=state.generation.printed(document).encode())
+    return Reply(body=print_json(document).encode())
 
 
 def create_otp_session(context: HandlerContext, request: Request, connection: Connection) -> Reply:
@@ -127,4 +128,4 @@ def create_otp_session(context: HandlerContext, request: Request, connection: Co
         return context.otp.refuse_request(context.state.clock())
     token = secrets.token_hex(16)
     context.otp.sessions.add(token)
-    return Reply(body=context.state.generation.printed({"token": token, "ttlMs": 86_400_000}).encode())
+    return Reply(body=print_json({"token": token, "ttlMs": 86_400_000}).encode())

@@ -1,7 +1,7 @@
 """Prints GET /api/system/info of one miner in the dialect of its firmware.
 
-With 2,000 miners, printing 130 members for each poll would be most of the work. Runs of fixed members are therefore
-printed once and kept until `DeviceState.cache_key` changes. A body of 2.15 then takes about 40 µs.
+With 2,000 miners, printing 130 members for each poll would be most of the work. The fixed members are therefore
+printed once and kept until `DeviceState.cache_key` changes.
 """
 
 from __future__ import annotations
@@ -11,34 +11,27 @@ from typing import Any
 
 import orjson
 
-from . import cjson
+from .cjson import print_json
 from .device import DeviceState
-from .dialects import MEMBERS
-from .readings import ABSENT, Getter
+from .dialects import MEMBERS, Member
+from .readings import ABSENT
 
-# Opening, separator of members, closing, separator of key and value.
-TABBED = ("{\n\t", ",\n\t", "\n}", ":\t")
-COMPACT = ("{", ",", "}", ":")
 MAX_PLAIN = 2**31  # up to here cJSON and Python print numbers the same way
 
 Values = dict[str, Any]
-LivePart = tuple[str, Getter, Callable[[float], float]]
-Part = str | LivePart
 
 
 class InfoPrinter:
-    """Owns the printed fixed parts of one miner's answer."""
+    """Prints the answer of one miner; keeps the text of its fixed members."""
 
-    __slots__ = ("_state", "_members", "_parts", "_key", "_open", "_join", "_close", "_colon", "_nested")
+    __slots__ = ("_state", "_members", "_live", "_fixed_text", "_key")
 
     def __init__(self, state: DeviceState) -> None:
         self._state = state
         self._members = MEMBERS[state.generation.name]
-        self._parts: list[Part] = []
+        self._live = [member for member in self._members if member.live]
+        self._fixed_text = ""
         self._key: tuple[object, ...] = ()
-        tabs = state.generation.tabs
-        self._open, self._join, self._close, self._colon = TABBED if tabs else COMPACT
-        self._nested = cjson.tabbed_member if tabs else cjson.compact
 
     def print_info(self, change: Callable[[Values], Values] | None = None) -> bytes:
         """Return the body: the recorded one or the printed members; `change` edits the values before."""
@@ -46,48 +39,33 @@ class InfoPrinter:
         if change is None:
             return self._print_members() if recorded is None else recorded
         values = self.read_values() if recorded is None else orjson.loads(recorded)
-        return self.print_values(change(values))
+        return print_json(change(values)).encode()
+
+    def read_values(self) -> Values:
+        """Return the members as Python values, for the faults that change them and for the live websocket."""
+        found = ((member.name, self._read_value(member)) for member in self._members)
+        return {name: value for name, value in found if value is not ABSENT}
+
+    def _read_value(self, member: Member) -> Any:
+        value = member.getter(self._state)
+        return member.round_float(value) if type(value) is float else value
 
     def _print_members(self) -> bytes:
         key = self._state.cache_key
         if key != self._key:
-            self._parts, self._key = self._compile(), key
-        text = "".join([part if type(part) is str else self._print_member(*part) for part in self._parts])
-        return (self._open + text[len(self._join) :] + self._close).encode()
+            fixed = (self._print_member(member) for member in self._members if not member.live)
+            self._fixed_text, self._key = "".join(fixed), key
+        text = self._fixed_text + "".join([self._print_member(member) for member in self._live])
+        return f"{{{text[1:]}}}".encode()
 
-    def read_values(self) -> Values:
-        """Return the members as Python values, for the faults that change them and for the live websocket."""
-        found = ((member.name, self._read_value(member.getter, member.real)) for member in self._members)
-        return {name: value for name, value in found if value is not ABSENT}
-
-    def print_values(self, values: Values) -> bytes:
-        """Print any members in the format of this firmware."""
-        return self._state.generation.printed(values).encode()
-
-    def _compile(self) -> list[Part]:
-        """Return live members as they are, runs of fixed ones as one text."""
-        parts: list[Part] = []
-        for member in self._members:
-            key = f'{self._join}"{member.name}"{self._colon}'
-            if member.live:
-                parts.append((key, member.getter, member.real))
-                continue
-            text = self._print_member(key, member.getter, member.real)
-            if parts and isinstance(parts[-1], str):
-                parts[-1] += text
-            else:
-                parts.append(text)
-        return parts
-
-    def _print_member(self, key: str, getter: Getter, real: Callable[[float], float]) -> str:
-        value = getter(self._state)
+    def _print_member(self, member: Member) -> str:
+        """Return `,"name":value`, or nothing if the member is absent."""
+        value = member.getter(self._state)
         kind = type(value)
         if kind is float and -MAX_PLAIN < value < MAX_PLAIN:
-            return key + repr(real(value)).removesuffix(".0")
+            return member.prefix + repr(member.round_float(value)).removesuffix(".0")
         if kind is int and value < MAX_PLAIN:
-            return f"{key}{value}"
-        return "" if value is ABSENT else key + self._nested(real(value) if kind is float else value)
-
-    def _read_value(self, getter: Getter, real: Callable[[float], float]) -> Any:
-        value = getter(self._state)
-        return real(value) if type(value) is float else value
+            return f"{member.prefix}{value}"
+        if value is ABSENT:
+            return ""
+        return member.prefix + print_json(member.round_float(value) if kind is float else value)

@@ -30,7 +30,7 @@ def is_origin_allowed(generation: Generation, request: Request) -> bool:
     name = host.partition(":")[0]
     if generation.nerd:
         return _is_private(name) or name == "localhost" or name.endswith(".local")
-    if generation.since(2, 15) and not ADDRESS.fullmatch(name):
+    if generation.is_at_least(2, 15) and not ADDRESS.fullmatch(name):
         return "." not in name or name.endswith(".local")
     return _is_private(host)
 

@@ -27,7 +27,7 @@ class Route:
 
     def exists_in(self, generation: Generation) -> bool:
         """Return True if this firmware has the route."""
-        return self.nerd if generation.nerd else generation.since(*self.since)
+        return self.nerd if generation.nerd else generation.is_at_least(*self.since)
 
 
 ROUTES = (
@@ -87,7 +87,7 @@ def _answer_unknown_path(generation: Generation, request: Request) -> Reply:
     """
     if request.method == "OPTIONS":
         return Reply(200, b"", HTML)
-    if request.path.startswith("/api/") and generation.since(2, 15):
+    if request.path.startswith("/api/") and generation.is_at_least(2, 15):
         return Reply(404, b'{"error":"unknown route"}')
     if request.method != "GET":
         return Reply(405, b"Request method for this URI is not handled by server", HTML, headers=())

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from .cjson import print_json
 from .connection import Connection
 from .context import HandlerContext
 from .device import DeviceState, ResetReason
@@ -45,7 +46,7 @@ def read_changes(state: DeviceState, document: Mapping[str, Any]) -> dict[str, A
     rules = RULES[state.generation.name]
     read = ((rules[key].target, rules[key].reader(value)) for key, value in document.items() if key in rules)
     changes = {target: value for target, value in read if value is not IGNORED}
-    if state.generation.slots and "pools" in document:
+    if state.generation.has_pool_slots and "pools" in document:
         slots = merge_pools(document["pools"], state.settings.latest_value("pools"))
         if slots is None:
             raise ValueRefusedError
@@ -59,8 +60,8 @@ def _save_changes(state: DeviceState, changes: Mapping[str, Any]) -> Reply:
     renamed = "hostname" in changes and changes["hostname"] != state.settings.latest_value("hostname")
     if changes:
         state.write_settings(changes)
-    if renamed and state.generation.since(2, 15):
-        return Reply(body=state.generation.printed(_describe_redirect(changes["hostname"])).encode())
+    if renamed and state.generation.is_at_least(2, 15):
+        return Reply(body=print_json(_describe_redirect(changes["hostname"])).encode())
     return Reply(200, b"", HTML, chunked=True)
 
 

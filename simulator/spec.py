@@ -69,6 +69,6 @@ def canonical_mac(mac: str) -> str:
 def first_settings(spec: MinerSpec) -> dict[str, Any]:
     """Return the settings that are stored at the first start."""
     generation = GENERATIONS[spec.generation]
-    pools = factory_pools(spec.hostname.replace(" ", "_"), "public-pool.io", slots=generation.slots)
+    pools = factory_pools(spec.hostname.replace(" ", "_"), "public-pool.io", slots=generation.has_pool_slots)
     own = {"autofanspeed": 2, "temptarget": 55} if generation.nerd else {}
     return factory_settings(BOARDS[spec.board], spec.hostname) | pools | own | dict(spec.settings or {})

@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 from gevent import event, lock
 
+from .cjson import print_json
 from .connection import Connection
 from .device import DeviceState
 from .device_log import DeviceLog, split_into_frames
@@ -108,7 +109,7 @@ class WebSocketClients:
             values = {key: value for key, value in self._printer.read_values().items() if key not in NOT_LIVE}
             changed = find_changes(before, values)
             if changed:
-                socket.send_text(self._printer.print_values({"event": "update", "data": changed}))
+                socket.send_text(print_json({"event": "update", "data": changed}).encode())
             before = values
             gevent.sleep(LIVE_INTERVAL)
 

@@ -245,7 +245,7 @@ def test_drift_goes_out_on_change_only(make_fleet, make_service, serve, clock):
         clock.advance(31)
         service.round(2)
         assert heard == []
-        fleet[0].store({"frequency": 400})
+        fleet[0].store_settings({"frequency": 400})
         service.round(3)
         (event,) = eventually(lambda: heard)
         (row,) = event["drift"]

@@ -12,7 +12,7 @@ from typing import Any
 
 from . import readings
 from .device import DeviceState
-from .info_fields import words
+from .info_fields import split_names
 from .readings import ABSENT, Getter
 from .settings import fallback_name
 
@@ -34,8 +34,8 @@ LIVE: dict[str, Getter] = {
     "hashRateTimestamp": lambda state: int((state.now - state.machine.booted_at) * 1000),
     "errorPercentage": readings.read_error_percent,
     "hashrateMonitor": lambda state: readings.read_hashrate_monitor(state) if state.has_job else ABSENT,
-    "bestDiff": lambda state: state.generation.best(state.machine.shares.best),
-    "bestSessionDiff": lambda state: state.generation.best(state.machine.shares.best_session),
+    "bestDiff": lambda state: state.generation.format_best(state.machine.shares.best),
+    "bestSessionDiff": lambda state: state.generation.format_best(state.machine.shares.best_session),
     "sharesAccepted": lambda state: state.machine.shares.accepted,
     "sharesRejected": lambda state: state.machine.shares.rejected,
     "sharesRejectedReasons": readings.read_rejections,
@@ -113,15 +113,19 @@ def constants(**values: object) -> dict[str, Getter]:
     return {name: lambda state, value=value: value for name, value in values.items()}  # type: ignore[misc]
 
 
-STORED_AS_NAMED = words(
-    """hostname ssid frequency coreVoltage autofanspeed manualFanSpeed minFanSpeed temptarget overheat_mode
-    overclockEnabled statsFrequency displayTimeout display rotation flipscreen invertscreen
-    invertfanpolarity useCustomWWW useFallbackStratum primaryPoolIndex secondaryPoolIndex jobInterval
-    overheat_temp"""
+STORED_AS_NAMED = sorted(
+    split_names(
+        """hostname ssid frequency coreVoltage autofanspeed manualFanSpeed minFanSpeed temptarget overheat_mode
+        overclockEnabled statsFrequency displayTimeout display rotation flipscreen invertscreen
+        invertfanpolarity useCustomWWW useFallbackStratum primaryPoolIndex secondaryPoolIndex jobInterval
+        overheat_temp"""
+    )
 )
-POOL_PARTS = words(
-    """stratumURL stratumPort stratumUser stratumSuggestedDifficulty stratumExtranonceSubscribe stratumTLS
-    stratumCert stratumDecodeCoinbase stratumProtocol stratumV2AuthorityPubkey stratumV2ChannelType"""
+POOL_PARTS = sorted(
+    split_names(
+        """stratumURL stratumPort stratumUser stratumSuggestedDifficulty stratumExtranonceSubscribe stratumTLS
+        stratumCert stratumDecodeCoinbase stratumProtocol stratumV2AuthorityPubkey stratumV2ChannelType"""
+    )
 )
 POOL_KEYS = (*POOL_PARTS, *(fallback_name(key) for key in POOL_PARTS))
 
