@@ -46,10 +46,6 @@ class Board:
         """Number of small cores of all chips: GH/s = MHz × cores / 1000."""
         return self.chip.small_cores * self.chips
 
-    def nominal_watts(self) -> float:
-        """Return the power at the default settings of the chips, conversion losses included."""
-        return self.chip.watts * self.chips + self.overhead_watts
-
 
 _BM1370_MV = (1000, 1060, 1100, 1150, 1200, 1250)
 

@@ -66,9 +66,9 @@ class Connection:
         self._reader = RequestReader()
         self._open = True
         sock.setsockopt(gsocket.IPPROTO_TCP, gsocket.TCP_NODELAY, 1)
-        self._greenlet = gevent.spawn(self._run)
+        self._greenlet = gevent.spawn(self._read_requests)
 
-    def _run(self) -> None:
+    def _read_requests(self) -> None:
         try:
             while self._open:
                 data = self._socket.recv(RECEIVE_BYTES)
@@ -86,10 +86,10 @@ class Connection:
         if self._on_bytes is not None:
             self._on_bytes(data)
             return
-        for request in self._reader.feed(data):
+        for request in self._reader.read_requests(data):
             self._owner.answer_request(self, request)
 
-    def send(self, data: bytes) -> None:
+    def send_bytes(self, data: bytes) -> None:
         """Send all of `data`. Raises: OSError if the peer has closed the connection."""
         self._socket.sendall(data)
 
@@ -97,13 +97,13 @@ class Connection:
         """Send a whole answer at once, then close the connection if the firmware or the reply asks for it."""
         close = self._owner.closes_after_reply or reply.close
         body = b"" if request.method == "HEAD" else reply.encode_body()
-        self.send(reply.encode_head(close=close) + body)
+        self.send_bytes(reply.encode_head(close=close) + body)
         if reply.after is not None:
             reply.after()
         if close:
             self.close()
 
-    def upgrade(self, on_bytes: Callable[[bytes], None], on_close: Callable[[], None]) -> None:
+    def upgrade_to_websocket(self, on_bytes: Callable[[bytes], None], on_close: Callable[[], None]) -> None:
         """Pass every byte received from now on to `on_bytes` (websocket); call `on_close` once at the end."""
         self._on_bytes, self._on_close = on_bytes, on_close
 
@@ -139,11 +139,11 @@ class Connection:
         if gevent.getcurrent() is not self._greenlet:
             self._greenlet.kill(block=False)
 
-    def freeze(self) -> None:
+    def stop_silently(self) -> None:
         """Stop sending, even a FIN, as a device does that lost power. `reset` closes the socket later."""
         self._greenlet.kill(block=False, exception=_Frozen)
 
-    def join(self, timeout: float) -> None:
+    def wait_for_end(self, timeout: float) -> None:
         """Wait at most `timeout` seconds until the greenlet has ended."""
         if gevent.getcurrent() is not self._greenlet:
             self._greenlet.join(timeout)

@@ -1,6 +1,6 @@
 """The state of one miner that its parts share. Each part receives a `DeviceState`, never the `Miner`.
 
-The state changes only in `update`, in the write methods and at a boot: time that passes costs nothing until a
+The state changes only in `update_to_now`, in the write methods and at a boot: time that passes costs nothing until a
 caller asks for the state.
 """
 
@@ -30,7 +30,7 @@ class ResetReason(StrEnum):
 
 @dataclass(slots=True)
 class DeviceState:
-    """State of one miner. Times are in seconds of `clock`; `now` is the time of the last `update`.
+    """State of one miner. Times are in seconds of `clock`; `now` is the time of the last `update_to_now`.
 
     `revision` counts changes of the address, the reset reason and the power fault.
     """
@@ -67,6 +67,15 @@ class DeviceState:
         return self.machine.mining_from <= self.now
 
     @property
+    def uptime(self) -> int:
+        """Whole seconds since boot."""
+        return int(self.now - self.machine.booted_at)
+
+    def read_noise(self, lane: int) -> float:
+        """Return noise between -1 and 1 for one reading (`lane`)."""
+        return self.machine.read_noise(self.now, lane)
+
+    @property
     def cache_key(self) -> tuple[object, ...]:
         """Return a key that changes whenever a fixed member of /info changes.
 
@@ -74,27 +83,27 @@ class DeviceState:
         """
         return self.settings.version, self.revision, self.machine.plan, self.has_job
 
-    def update(self) -> None:
+    def update_to_now(self) -> None:
         """Apply due writes, heat and shares up to the present."""
         self.now = now = self.clock()
         if self.settings.apply_due_writes(now):
             self.machine.update_plan(now)
-        self.machine.advance(now)
+        self.machine.advance_to(now)
 
     def store_settings(self, changes: Mapping[str, Any]) -> None:
         """Store settings at once, past the write queue, as the firmware does for its own changes."""
-        self.settings.store(changes, self.generation.live)
+        self.settings.store_changes(changes, self.generation.live)
         self.machine.update_plan(self.clock())
 
     def write_settings(self, changes: Mapping[str, Any]) -> None:
         """Write settings for a client: through the write queue if the firmware has one."""
         delay = self.timings.queue if self.generation.queued_writes else 0.0
         self.settings.queue_write(changes, self.generation.live, self.clock() + delay)
-        self.update()
+        self.update_to_now()
 
     def boot(self, reason: str) -> None:
         """Boot: all stored settings become active, counters and uptime start at 0."""
-        self.settings.boot()
+        self.settings.activate_stored()
         self.machine.boot(self.clock(), self.timings.mining)
         self.reset_reason = reason
         self.identify_until = 0.0

@@ -37,7 +37,7 @@ class DeviceLog:
 
     def write_line(self, text: str, level: str = "I", tag: str = "simulator") -> None:
         """Write one line with the present time."""
-        self._write((level, tag, text), self._state.clock())
+        self._write_at((level, tag, text), self._state.clock())
 
     def write_bytes(self, entry: bytes) -> None:
         """Write the bytes of one ESP_LOG call unchanged."""
@@ -50,7 +50,7 @@ class DeviceLog:
             self._add_entry(RESTART_MARK)
         pool = select_active_pool(self._state.settings.active)
         for line in make_boot_lines(self._state.board.chip.name, self._state.mac, pool):
-            self._write(line, now)
+            self._write_at(line, now)
         self._next = None
 
     def write_due_lines(self, now: float) -> None:
@@ -62,7 +62,7 @@ class DeviceLog:
         at = max(self._next if self._next is not None else now, now - longest_gap)
         pool = select_active_pool(self._state.settings.active)
         while at <= now:
-            self._write(choose_mining_line(self._random, pool), at)
+            self._write_at(choose_mining_line(self._random, pool), at)
             at += self._random.uniform(0.5, 1.5) / self.rate
         self._next = at
 
@@ -77,7 +77,7 @@ class DeviceLog:
             self._next = max(self._state.machine.booted_at, now - MAX_MISSED_LINES / max(self.rate, 0.001))
         self.write_due_lines(now)
 
-    def _write(self, line: LogLine, at: float) -> None:
+    def _write_at(self, line: LogLine, at: float) -> None:
         uptime = int((at - self._state.machine.booted_at) * 1000)
         self._add_entry(format_line(line, max(0, uptime), colours=self._state.generation.log_colours))
 

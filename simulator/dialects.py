@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from . import cjson, readings
 from .generations import GENERATIONS, Generation
-from .info_getters import FIXED, LIVE, POOL_KEYS, legacy_pool_key, number_of, stored
+from .info_getters import FIXED, LIVE, POOL_KEYS, encode_nerd_number, make_flat_pool_getter, make_stored_getter
 from .readings import Getter
 
 Rule = Callable[[Generation], bool]
@@ -24,51 +24,51 @@ class Member:
     round_float: Callable[[float], float]
 
 
-def _before(*number: int) -> Rule:
+def _match_before(*number: int) -> Rule:
     return lambda generation: not generation.nerd and generation.number < number
 
 
-def _since(*number: int) -> Rule:
+def _match_since(*number: int) -> Rule:
     return lambda generation: generation.is_at_least(*number)
 
 
-def _nerd(generation: Generation) -> bool:
+def _match_nerd(generation: Generation) -> bool:
     return generation.nerd
 
 
 # (rule that selects firmware, getters that differ); later rows replace earlier ones.
 VARIANTS: tuple[tuple[Rule, dict[str, Getter]], ...] = (
     (
-        _before(2, 11),
+        _match_before(2, 11),
         {"hashRate": readings.read_estimated_rate, "fanspeed": lambda state: int(readings.read_fan_percent(state))},
     ),
-    (_before(2, 11), {"temp2": lambda state: max(0.0, readings.read_second_temperature(state))}),
-    # Up to 2.1.8 `fanspeed` is the setting and `fanSpeed` the tachometer: case matters.
-    (_before(2, 2), {"fanspeed": stored("manualFanSpeed")}),
-    (_before(2, 6), {"freeHeap": lambda state: 171_000 + int(3000 * state.machine.noise(state.now, 16))}),
+    (_match_before(2, 11), {"temp2": lambda state: max(0.0, readings.read_second_temperature(state))}),
+    # Up to 2.1.8 `fanspeed` is the setting and `fanSpeed` the tachometer; the names differ in case only.
+    (_match_before(2, 2), {"fanspeed": make_stored_getter("manualFanSpeed")}),
+    (_match_before(2, 6), {"freeHeap": lambda state: 171_000 + int(3000 * state.read_noise(16))}),
     (
-        _before(2, 14),
+        _match_before(2, 14),
         {
             "hashrateMonitor": readings.read_hashrate_monitor_2_12,
-            "stratumExtranonceSubscribe": stored("stratumExtranonceSubscribe", int),
-            "fallbackStratumExtranonceSubscribe": stored("fallbackStratumExtranonceSubscribe", int),
+            "stratumExtranonceSubscribe": make_stored_getter("stratumExtranonceSubscribe", int),
+            "fallbackStratumExtranonceSubscribe": make_stored_getter("fallbackStratumExtranonceSubscribe", int),
         },
     ),
-    (_since(2, 14), {"coreVoltageActual": readings.read_core_voltage}),
-    (_since(2, 15), {key: legacy_pool_key(key) for key in POOL_KEYS}),
+    (_match_since(2, 14), {"coreVoltageActual": readings.read_core_voltage}),
+    (_match_since(2, 15), {key: make_flat_pool_getter(key) for key in POOL_KEYS}),
     (
-        _nerd,
+        _match_nerd,
         {
-            # v1.0.3x reports the ten-minute average under every name but that of the last minute.
+            # v1.0.3x reports the ten-minute average under every name except that of the last minute.
             **dict.fromkeys(("hashRate", "hashRate_1h", "hashRate_1d"), LIVE["hashRate_10m"]),
             "fanspeed": lambda state: int(readings.read_fan_percent(state)),
             "vrTemp": lambda state: state.machine.temperature + 6,
             "isUsingFallbackStratum": lambda state: bool(state.settings.active["useFallbackStratum"]),
             "wifiStatus": lambda state: "WiFi Connected!",
-            "stratumTLS": stored("stratumTLS", bool),
-            "fallbackStratumTLS": stored("fallbackStratumTLS", bool),
-            "stratumProtocol": stored("stratumProtocol", number_of),
-            "fallbackStratumProtocol": stored("fallbackStratumProtocol", number_of),
+            "stratumTLS": make_stored_getter("stratumTLS", bool),
+            "fallbackStratumTLS": make_stored_getter("fallbackStratumTLS", bool),
+            "stratumProtocol": make_stored_getter("stratumProtocol", encode_nerd_number),
+            "fallbackStratumProtocol": make_stored_getter("fallbackStratumProtocol", encode_nerd_number),
         },
     ),
 )

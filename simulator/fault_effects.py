@@ -47,36 +47,36 @@ def send_nothing(exchange: Exchange) -> None:
 def send_byte_by_byte(exchange: Exchange) -> None:
     """Send the answer byte by byte, with a pause of `seconds` between them."""
     for byte in exchange.encode_reply():
-        exchange.connection.send(bytes((byte,)))
+        exchange.connection.send_bytes(bytes((byte,)))
         gevent.sleep(exchange.options.get("seconds", 0.2))
 
 
 def send_part_and_reset(exchange: Exchange) -> None:
     """Send two thirds of the answer, then reset the connection."""
     raw = exchange.encode_reply()
-    exchange.connection.send(raw[: len(raw) - len(raw) // 3])
+    exchange.connection.send_bytes(raw[: len(raw) - len(raw) // 3])
     exchange.connection.reset()
 
 
 def send_part_and_close(exchange: Exchange) -> None:
     """Send two thirds of the answer, then close the connection."""
     raw = exchange.encode_reply()
-    exchange.connection.send(raw[: len(raw) - len(raw) // 3])
+    exchange.connection.send_bytes(raw[: len(raw) - len(raw) // 3])
     exchange.connection.close()
 
 
 def send_endless_body(exchange: Exchange) -> None:
     """Send an endless body, `rate` bytes per second."""
     pause = len(HUGE_CHUNK) / exchange.options.get("rate", 20_000_000)
-    exchange.connection.send(Reply(chunked=True).encode_head() + b'b\r\n{"version":\r\n2\r\n "\r\n')
+    exchange.connection.send_bytes(Reply(chunked=True).encode_head() + b'b\r\n{"version":\r\n2\r\n "\r\n')
     while True:
-        exchange.connection.send(b"%x\r\n%s\r\n" % (len(HUGE_CHUNK), HUGE_CHUNK))
+        exchange.connection.send_bytes(b"%x\r\n%s\r\n" % (len(HUGE_CHUNK), HUGE_CHUNK))
         gevent.sleep(pause)
 
 
 def send_binary_bytes(exchange: Exchange) -> None:
     """Send bytes that are no HTTP, then close the connection."""
-    exchange.connection.send(bytes(range(256)) * 4)
+    exchange.connection.send_bytes(bytes(range(256)) * 4)
     exchange.connection.close()
 
 
@@ -170,7 +170,7 @@ def restore_hostname(state: DeviceState, options: Options) -> None:
 def overheat_chip(state: DeviceState, options: Options) -> None:
     """Heat the chip above its limit."""
     state.machine.overheat(state.clock())
-    state.update()
+    state.update_to_now()
 
 
 def set_power_fault(state: DeviceState, options: Options) -> None:

@@ -65,7 +65,7 @@ class Fleet:
     def __getitem__(self, index: int) -> Miner:
         return self.miners[index]
 
-    def by_mac(self, mac: str) -> Miner:
+    def find_miner(self, mac: str) -> Miner:
         """Return the miner with this MAC, in any notation. Raises: KeyError."""
         return self._by_mac[canonical_mac(mac)]
 

@@ -1,31 +1,50 @@
-"""The firmware generations, one row each: what they call things, how they print them, what they can do.
+"""The firmware generations: one `Generation` each, with its members, formats, limits and routes.
 
-A new generation is a row here, an order of fields in `info_fields.py` and, where a field changed its
-meaning, a getter in `dialects.py`. Facts are from the firmware's source: AxeOS v2.0 … v2.15, NerdQAxe+
-v1.0.30 and v1.0.36.
+A new generation needs a `Generation` here, a set of members in `info_fields.py` and, for members whose meaning changed,
+getters in `dialects.py`. The facts are from the source of the firmware: AxeOS v2.0 … v2.15, NerdQAxe+ v1.0.30 and
+v1.0.36.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from . import cjson, info_fields
 from .info_fields import split_names
 
 
+class PatchRules(StrEnum):
+    """Sets of rules by which a firmware reads PATCH /api/system."""
+
+    CRASHING = "crashing"
+    LENIENT = "lenient"
+    LENIENT_REAL = "lenient_real"
+    STRICT = "strict"
+    NERD = "nerd"
+
+
+class OverheatReaction(StrEnum):
+    """Reactions of a firmware to a chip that is too hot."""
+
+    LATCH = "latch"
+    RECOVER = "recover"
+    SHUTDOWN = "shutdown"
+
+
 @dataclass(frozen=True)
 class Generation:
-    """One firmware generation. `number` is comparable; NerdOS counts as (1, 0) and has `nerd` set.
+    """One firmware generation. `number` is comparable; NerdOS has (1, 0) and `nerd`.
 
-    How it prints: `fields` in order, `best` for difficulties, `real` for floats, `printed` for documents.
-    `sockets`: max_open_sockets; `purge`: the least recently used one is closed when they run out, otherwise
-    the device stops accepting; `closes`: after each answer.
-    `patch`: which rule set reads a PATCH; `live`: settings that need no restart; `queued_writes`: NVS writes
-    go through a queue (≥ 2.11).
-    `log_clients`: websocket clients at a time; with one, the newest steals the stream. `refuses_before_101`:
-    with a real 401 or 429 (≥ 2.15). `log_by_line`: log frames are cut after each newline (≥ 2.14).
-    `address_gate`: callers and their Origin must be private (≥ 2.5.1).
+    `fields`: members of /info; `format_best`, `round_float`: formats of difficulties and floats.
+    `sockets`: max_open_sockets; `purge`: a new connection closes the least recently used one, otherwise the device
+    stops accepting; `closes`: the device closes a connection after each answer.
+    `patch`: rules for PATCH; `live`: settings that need no restart; `queued_writes`: NVS writes go through a queue
+    (≥ 2.11); `overheat`: reaction to a chip that is too hot.
+    `log_clients`: maximum number of websocket clients; if it is one, the newest client takes over the stream.
+    `refuses_before_101`: refuses a websocket with 401 or 429 before the handshake (≥ 2.15). `log_by_line`: log frames
+    are cut after each newline (≥ 2.14). `address_gate`: the Origin must be a private address (≥ 2.5.1).
     """
 
     name: str
@@ -37,8 +56,8 @@ class Generation:
     round_float: Callable[[float], float]
     sockets: int
     purge: bool
-    patch: str
-    overheat: str
+    patch: PatchRules
+    overheat: OverheatReaction
     live: frozenset[str]
     header_limit: int = 512
     log_clients: int = 1
@@ -52,22 +71,22 @@ class Generation:
     nerd_asic: bool = False
 
     def is_at_least(self, *number: int) -> bool:
-        """AxeOS at least `number`; NerdOS follows none of AxeOS's numbers."""
+        """Return True for AxeOS ≥ `number`. False for NerdOS, whose numbers are not comparable."""
         return not self.nerd and self.number >= number
 
     @property
     def has_pool_slots(self) -> bool:
-        """Pools are slots with ids; the flat stratum keys are read-only (≥ 2.15)."""
+        """True if pools are slots with ids and the flat stratum keys are read-only (≥ 2.15)."""
         return self.is_at_least(2, 15)
 
     @property
     def has_asic(self) -> bool:
-        """GET /api/system/asic exists (AxeOS ≥ 2.7, NerdOS ≥ about 1.0.33)."""
+        """True if GET /api/system/asic exists (AxeOS ≥ 2.7, NerdOS ≥ about 1.0.33)."""
         return self.nerd_asic or self.is_at_least(2, 7)
 
     @property
     def reports_mac(self) -> bool:
-        """`macAddr` is in /info (AxeOS ≥ 2.3, NerdOS)."""
+        """True if /info contains `macAddr` (AxeOS ≥ 2.3, NerdOS)."""
         return self.nerd or self.is_at_least(2, 3)
 
 
@@ -84,7 +103,7 @@ _NERD_LIVE = _LIVE | split_names(
         fallbackStratumV2ChannelType jobInterval overheat_temp fans"""
 )
 
-# Each row is what changed since the one before it.
+# Each generation states the difference to the generation before it.
 _AXEOS_2_1 = Generation(
     name="2.1",
     version="v2.1.3",
@@ -95,8 +114,8 @@ _AXEOS_2_1 = Generation(
     round_float=cjson.round_to_float32,
     sockets=7,
     purge=False,
-    patch="crashing",
-    overheat="latch",
+    patch=PatchRules.CRASHING,
+    overheat=OverheatReaction.LATCH,
     live=_LIVE,
 )
 _AXEOS_2_4 = replace(
@@ -115,7 +134,7 @@ _AXEOS_2_7 = replace(
     idf="v5.4.1",
     fields=info_fields.AXEOS_2_7,
     sockets=10,
-    patch="lenient",
+    patch=PatchRules.LENIENT,
     address_gate=True,
 )
 _AXEOS_2_10 = replace(
@@ -128,7 +147,7 @@ _AXEOS_2_10 = replace(
     format_best=cjson.format_best_spaced,
     sockets=20,
     purge=True,
-    patch="lenient_real",
+    patch=PatchRules.LENIENT_REAL,
     header_limit=1024,
     log_clients=10,
 )
@@ -141,8 +160,8 @@ _AXEOS_2_12 = replace(
     fields=info_fields.AXEOS_2_12,
     format_best=cjson.format_best_number,
     round_float=cjson.round_to_7_decimals,
-    patch="strict",
-    overheat="recover",
+    patch=PatchRules.STRICT,
+    overheat=OverheatReaction.RECOVER,
     queued_writes=True,
 )
 _AXEOS_2_15 = replace(
@@ -166,8 +185,8 @@ _NERD_1_0_30 = Generation(
     round_float=cjson.round_to_7_decimals,
     sockets=10,
     purge=True,
-    patch="nerd",
-    overheat="shutdown",
+    patch=PatchRules.NERD,
+    overheat=OverheatReaction.SHUTDOWN,
     header_limit=1024,
     log_colours=False,
     address_gate=True,
@@ -181,8 +200,8 @@ _NERD_1_0_36 = replace(
 _NERD_1_1 = replace(_NERD_1_0_36, name="nerd1.1", version="v1.1.0", fields=info_fields.NERDOS_1_1)
 
 GENERATIONS: dict[str, Generation] = {
-    row.name: row
-    for row in (
+    generation.name: generation
+    for generation in (
         _AXEOS_2_1,
         _AXEOS_2_4,
         _AXEOS_2_7,

@@ -64,7 +64,9 @@ class Reply:
     def encode_head(self, *, close: bool = False) -> bytes:
         """Return status line and headers with the blank line."""
         length = "Transfer-Encoding: chunked" if self.chunked else f"Content-Length: {len(self.body)}"
-        return (_status_line(self.status, self.content_type) + length + _header_lines(self.headers, close)).encode()
+        return (
+            _format_status_line(self.status, self.content_type) + length + _format_headers(self.headers, close)
+        ).encode()
 
     def encode_body(self) -> bytes:
         """Return the body as it is sent: plain or in chunks."""
@@ -75,12 +77,12 @@ class Reply:
 
 
 @cache
-def _status_line(status: int, content_type: str) -> str:
+def _format_status_line(status: int, content_type: str) -> str:
     return f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}\r\nContent-Type: {content_type}\r\n"
 
 
 @lru_cache(maxsize=64)
-def _header_lines(headers: tuple[tuple[str, str], ...], close: bool) -> str:
+def _format_headers(headers: tuple[tuple[str, str], ...], close: bool) -> str:
     lines = [f"{name}: {value}" for name, value in headers] + (["Connection: close"] if close else [])
     return "".join(f"\r\n{line}" for line in lines) + "\r\n\r\n"
 
@@ -98,7 +100,7 @@ class RequestReader:
         self._request = Request("", "")
         self._body: list[bytes] = []
 
-    def feed(self, data: bytes) -> list[Request]:
+    def read_requests(self, data: bytes) -> list[Request]:
         """Return the requests that `data` completes. Raises: httptools.HttpParserError if the bytes are no HTTP."""
         if self._ended:
             # AxeOS ignores `Connection: close` and answers later requests; the parser would drop them.
@@ -107,7 +109,7 @@ class RequestReader:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._finish()
+            self._finish_request()
         done, self._ready = self._ready, []
         return done
 
@@ -128,9 +130,9 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         if not self._parser.should_upgrade():
-            self._finish()
+            self._finish_request()
 
-    def _finish(self) -> None:
+    def _finish_request(self) -> None:
         request = self._request
         request.path, _, request.query = self._url.decode("latin-1").partition("?")
         request.method = self._parser.get_method().decode("ascii")

@@ -1,7 +1,7 @@
-"""Where each member of /api/system/info comes from: two tables of getters.
+"""The getters of the members of /api/system/info: two tables.
 
-LIVE members are read at every request; FIXED ones only when settings, address or firmware changed. What one
-firmware does differently stands in `dialects.py`.
+LIVE members are read at every request, FIXED ones only after a change of settings, address or firmware. `dialects.py`
+has the differences per firmware.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from . import readings
 from .device import DeviceState
 from .info_fields import split_names
 from .readings import ABSENT, Getter
-from .settings import fallback_name
+from .settings import name_fallback_key
 
 LIVE: dict[str, Getter] = {
     "power": readings.read_power,
@@ -27,10 +27,10 @@ LIVE: dict[str, Getter] = {
     "fanrpm": readings.read_fan_rpm,
     "fanSpeed": readings.read_fan_rpm,
     "hashRate": readings.read_counted_rate,
-    "hashRate_1m": readings.average_reader(0),
-    "hashRate_10m": readings.average_reader(1),
-    "hashRate_1h": readings.average_reader(2),
-    "hashRate_1d": readings.average_reader(2),
+    "hashRate_1m": readings.make_average_getter(0),
+    "hashRate_10m": readings.make_average_getter(1),
+    "hashRate_1h": readings.make_average_getter(2),
+    "hashRate_1d": readings.make_average_getter(2),
     "hashRateTimestamp": lambda state: int((state.now - state.machine.booted_at) * 1000),
     "errorPercentage": readings.read_error_percent,
     "hashrateMonitor": lambda state: readings.read_hashrate_monitor(state) if state.has_job else ABSENT,
@@ -39,61 +39,60 @@ LIVE: dict[str, Getter] = {
     "sharesAccepted": lambda state: state.machine.shares.accepted,
     "sharesRejected": lambda state: state.machine.shares.rejected,
     "sharesRejectedReasons": readings.read_rejections,
-    "workReceived": lambda state: state.machine.uptime(state.now) // 2,
-    "responseTime": lambda state: round(60 + 25 * state.machine.noise(state.now, 13), 3),
-    "processTime": lambda state: round(3 + state.machine.noise(state.now, 14), 1),
-    "lastpingrtt": lambda state: round(24 + 6 * state.machine.noise(state.now, 13), 1),
+    "workReceived": lambda state: state.uptime // 2,
+    "responseTime": lambda state: round(60 + 25 * state.read_noise(13), 3),
+    "processTime": lambda state: round(3 + state.read_noise(14), 1),
+    "lastpingrtt": lambda state: round(24 + 6 * state.read_noise(13), 1),
     "coreVoltageActual": lambda state: int(readings.read_core_voltage(state)),
-    "uptimeSeconds": lambda state: state.machine.uptime(state.now),
-    "totalUptimeSeconds": lambda state: int(state.machine.lifetime) + state.machine.uptime(state.now),
+    "uptimeSeconds": lambda state: state.uptime,
+    "totalUptimeSeconds": lambda state: int(state.machine.lifetime) + state.uptime,
     "totalHashes": readings.read_total_hashes,
     "totalLog2Work": lambda state: round(math.log2(readings.read_total_hashes(state)), 4),
-    "freeHeap": lambda state: 8_166_000 + int(9000 * state.machine.noise(state.now, 16)),
-    "freeHeapInternal": lambda state: 104_000 + int(900 * state.machine.noise(state.now, 17)),
-    "freeHeapSpiram": lambda state: 8_062_000 + int(8100 * state.machine.noise(state.now, 16)),
-    "cpuUsage": lambda state: round(14 + 3 * state.machine.noise(state.now, 18), 1),
-    "wifiRSSI": lambda state: -52 + int(6 * state.machine.noise(state.now / 40, 19)),
+    "freeHeap": lambda state: 8_166_000 + int(9000 * state.read_noise(16)),
+    "freeHeapInternal": lambda state: 104_000 + int(900 * state.read_noise(17)),
+    "freeHeapSpiram": lambda state: 8_062_000 + int(8100 * state.read_noise(16)),
+    "cpuUsage": lambda state: round(14 + 3 * state.read_noise(18), 1),
+    "wifiRSSI": lambda state: -52 + int(6 * state.machine.read_noise(state.now / 40, 19)),
 }
 
 
-def stored(key: str, convert: Callable[[Any], Any] = lambda value: value) -> Getter:
+def make_stored_getter(key: str, convert: Callable[[Any], Any] = lambda value: value) -> Getter:
     return lambda state: convert(state.stored[key])
 
 
-def number_of(value: Any) -> int:
-    """NerdOS' number for what AxeOS calls by a name."""
+def encode_nerd_number(value: Any) -> int:
+    """Return the number by which NerdOS reports a value that AxeOS reports by name."""
     return {"SV1": 0, "SV2": 1, "extended": 0, "standard": 1}[value] if isinstance(value, str) else value
 
 
-def fans_of(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """NerdOS: the flat keys are those of the first fan."""
+def describe_fans(stored: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the `fans` array of NerdOS. The flat settings are those of the first fan."""
     first, *others = stored["fans"]
     pid = {**first["pid"], "targetTemp": stored["temptarget"]}
     flat = {"mode": stored["autofanspeed"], "manualSpeed": stored["manualFanSpeed"], "pid": pid}
-    readings = ({"label": "M2", "rpm": 1796, "speedPerc": 54}, {"label": "M1", "rpm": 1557, "speedPerc": 40})
-    return [{**fan, **reading} for fan, reading in zip(({**first, **flat}, *others), readings, strict=True)]
+    labels = ({"label": "M2", "rpm": 1796, "speedPerc": 54}, {"label": "M1", "rpm": 1557, "speedPerc": 40})
+    return [{**fan, **label} for fan, label in zip(({**first, **flat}, *others), labels, strict=True)]
 
 
-def pools(state: DeviceState) -> list[dict[str, Any]]:
-    """Only configured slots are listed; the password is masked."""
+def describe_pools(state: DeviceState) -> list[dict[str, Any]]:
+    """Return the configured pool slots with masked passwords."""
     slots: Mapping[int, dict[str, Any]] = state.stored["pools"]
     return [{"id": slot, **slots[slot], "stratumPassword": "*****"} for slot in sorted(slots)]
 
 
-def legacy_pool_key(name: str) -> Getter:
-    """The flat stratum keys of ≥ 2.15 only repeat the primary and secondary slot."""
-
-    own = {fallback_name(key): key for key in POOL_PARTS}.get(name, name)
+def make_flat_pool_getter(name: str) -> Getter:
+    """Return a getter of a flat stratum key. In AxeOS ≥ 2.15 it repeats the primary or secondary slot."""
+    own = {name_fallback_key(key): key for key in POOL_PARTS}.get(name, name)
     index = "primaryPoolIndex" if own == name else "secondaryPoolIndex"
 
-    def read(state: DeviceState) -> Any:
+    def read_pool_key(state: DeviceState) -> Any:
         slot = state.stored["pools"].get(state.stored[index])
         return ABSENT if slot is None else slot[own]
 
-    return read
+    return read_pool_key
 
 
-def partitions(state: DeviceState) -> list[dict[str, Any]]:
+def describe_partitions(state: DeviceState) -> list[dict[str, Any]]:
     rows = (("factory", "v2.12.2", 58), ("ota_0", state.generation.version, 61), ("ota_1", None, None))
     return [
         {
@@ -109,7 +108,7 @@ def partitions(state: DeviceState) -> list[dict[str, Any]]:
     ]
 
 
-def constants(**values: object) -> dict[str, Getter]:
+def make_constant_getters(**values: object) -> dict[str, Getter]:
     return {name: lambda state, value=value: value for name, value in values.items()}  # type: ignore[misc]
 
 
@@ -127,12 +126,12 @@ POOL_PARTS = sorted(
         stratumCert stratumDecodeCoinbase stratumProtocol stratumV2AuthorityPubkey stratumV2ChannelType"""
     )
 )
-POOL_KEYS = (*POOL_PARTS, *(fallback_name(key) for key in POOL_PARTS))
+POOL_KEYS = (*POOL_PARTS, *(name_fallback_key(key) for key in POOL_PARTS))
 
 FIXED: dict[str, Getter] = {
-    **{key: stored(key) for key in STORED_AS_NAMED},
-    **{key: stored(key) for key in POOL_KEYS},
-    **constants(
+    **{key: make_stored_getter(key) for key in STORED_AS_NAMED},
+    **{key: make_stored_getter(key) for key in POOL_KEYS},
+    **make_constant_getters(
         isPSRAMAvailable=1,
         apEnabled=0,
         wifiStatus="Connected!",
@@ -162,17 +161,17 @@ FIXED: dict[str, Getter] = {
         freeHeapInt=148_248,
     ),
     "asicTemps": lambda state: [0] * state.board.chips,
-    "fans": lambda state: fans_of(state.stored),
+    "fans": lambda state: describe_fans(state.stored),
     "stratum": lambda state: {
         "poolMode": state.stored["poolMode"],
         "activePoolMode": state.settings.active["poolMode"],
     },
-    "sv2AuthorityPubkey": stored("stratumV2AuthorityPubkey"),
-    "fallbackSv2AuthorityPubkey": stored("fallbackStratumV2AuthorityPubkey"),
-    "sv2ChannelType": stored("stratumV2ChannelType", number_of),
-    "fallbackSv2ChannelType": stored("fallbackStratumV2ChannelType", number_of),
-    "stratumEnonceSubscribe": stored("stratumExtranonceSubscribe", bool),
-    "fallbackStratumEnonceSubscribe": stored("fallbackStratumExtranonceSubscribe", bool),
+    "sv2AuthorityPubkey": make_stored_getter("stratumV2AuthorityPubkey"),
+    "fallbackSv2AuthorityPubkey": make_stored_getter("fallbackStratumV2AuthorityPubkey"),
+    "sv2ChannelType": make_stored_getter("stratumV2ChannelType", encode_nerd_number),
+    "fallbackSv2ChannelType": make_stored_getter("fallbackStratumV2ChannelType", encode_nerd_number),
+    "stratumEnonceSubscribe": make_stored_getter("stratumExtranonceSubscribe", bool),
+    "fallbackStratumEnonceSubscribe": make_stored_getter("fallbackStratumExtranonceSubscribe", bool),
     "expectedHashrate": readings.read_expected_rate,
     "actualFrequency": lambda state: float(state.machine.settings["frequency"]) if state.machine.hashing else 50.0,
     "miningPaused": lambda state: state.machine.paused,
@@ -180,15 +179,15 @@ FIXED: dict[str, Getter] = {
     "isStratumConnected": lambda state: state.machine.pools_reachable,
     "power_fault": lambda state: state.power_fault or ABSENT,
     "hardware_fault": lambda state: ABSENT,
-    "blockHeight": readings.job_constant(958_123),
-    "scriptsig": readings.job_constant("...._i.F.W...ckpool./solo.ckpool.org/"),
-    "networkDifficulty": readings.job_constant(126_200_000_000_000),
-    "coinbaseValueTotalSatoshis": readings.job_constant(314_842_805),
-    "coinbaseValueUserSatoshis": readings.job_constant(308_545_949),
-    "coinbaseOutputs": readings.job_constant(
+    "blockHeight": readings.make_job_getter(958_123),
+    "scriptsig": readings.make_job_getter("...._i.F.W...ckpool./solo.ckpool.org/"),
+    "networkDifficulty": readings.make_job_getter(126_200_000_000_000),
+    "coinbaseValueTotalSatoshis": readings.make_job_getter(314_842_805),
+    "coinbaseValueUserSatoshis": readings.make_job_getter(308_545_949),
+    "coinbaseOutputs": readings.make_job_getter(
         [{"value": 308_545_949, "address": "bc1qexampleexampleexampleexampleexample0q"}]
     ),
-    "blockSignals": readings.job_constant([]),
+    "blockSignals": readings.make_job_getter([]),
     "poolDifficulty": lambda state: state.machine.difficulty,
     "stratumDiff": lambda state: int(state.machine.difficulty),
     "isUsingFallbackStratum": lambda state: int(state.settings.active["useFallbackStratum"]),
@@ -208,12 +207,12 @@ FIXED: dict[str, Getter] = {
     "ipv4": lambda state: state.host,
     "hostip": lambda state: state.host,
     "ipv6": lambda state: f"FE80::5EFF:FE00:{state.mac[-2:].upper()}",
-    "pools": pools,
-    "partitions": partitions,
-    "fullHostname": stored("hostname", "{}.local".format),
-    "mdnsHostname": stored("hostname"),
-    "pidTargetTemp": stored("temptarget"),
-    "stratumDifficulty": stored("stratumSuggestedDifficulty"),
+    "pools": describe_pools,
+    "partitions": describe_partitions,
+    "fullHostname": make_stored_getter("hostname", "{}.local".format),
+    "mdnsHostname": make_stored_getter("hostname"),
+    "pidTargetTemp": make_stored_getter("temptarget"),
+    "stratumDifficulty": make_stored_getter("stratumSuggestedDifficulty"),
     "defaultCoreVoltage": lambda state: state.board.chip.default_mv,
     "defaultFrequency": lambda state: state.board.chip.default_mhz,
     "otp": lambda state: state.spec.otp or ABSENT,

@@ -1,8 +1,8 @@
 """The mining part of one miner: hashing, heat and counters as functions of time.
 
 A boot clears uptime, share counters and the pause, but not the best difficulty and the heat. There is no timer:
-`advance(now)` computes the state at `now`, so a miner that receives no requests costs nothing. No HTTP and no firmware
-names here; `info.py` prints the state.
+`advance_to(now)` computes the state at `now`, so a miner that receives no requests costs nothing. No HTTP and no names
+of the firmware here; `info.py` prints the state.
 """
 
 from __future__ import annotations
@@ -79,49 +79,49 @@ class Machine:
             target=float(self.settings["temptarget"]),
         )
         if not self.hashing:
-            return physics.idle_state(self.board, self.ambient, rule)
+            return physics.calculate_idle_state(self.board, self.ambient, rule)
         mhz, mv = float(self.settings["frequency"]), float(self.settings["coreVoltage"])
-        return physics.steady_state(self.board, mhz, mv, self.ambient, rule)
+        return physics.calculate_steady_state(self.board, mhz, mv, self.ambient, rule)
 
     def update_plan(self, now: float) -> None:
         """Compute a new plan after the active settings, the pause or the pools changed at `now`."""
-        self._step(now)
+        self._advance_readings(now)
         self.hashing = not self.paused and self.pools_reachable and self.mining_from <= now
         self.plan = self._make_plan()
         self._update_share_rate(now)
 
     def _update_share_rate(self, now: float) -> None:
-        """Apply the new share rate from `now` on, not from the next `advance`."""
-        self.shares.advance(now, self.plan.hash_rate, self.difficulty)
+        """Apply the new share rate from `now` on, not from the next `advance_to`."""
+        self.shares.add_due_shares(now, self.plan.hash_rate, self.difficulty)
 
-    def advance(self, now: float) -> None:
+    def advance_to(self, now: float) -> None:
         """Compute the state at `now`; call `on_overheat` if the chip is too hot."""
         if self._can_start(now):
             self.update_plan(max(self.mining_from, self._at))
             self.averages = [max(average, self.plan.hash_rate * 0.98) for average in self.averages]
-        self._step(now)
+        self._advance_readings(now)
         if self.hashing and self.temperature >= physics.OVERHEAT_CHIP:
             self.on_overheat(now)
 
     def _can_start(self, now: float) -> bool:
         return not self.hashing and not self.paused and self.pools_reachable and self.mining_from <= now
 
-    def _step(self, now: float) -> None:
+    def _advance_readings(self, now: float) -> None:
         seconds = now - self._at
         if seconds <= 0:
             return
         self._at = now
         plan = self.plan
-        self.temperature = physics.relax(self.temperature, plan.temperature, seconds, physics.THERMAL_SECONDS)
+        self.temperature = physics.approach_target(self.temperature, plan.temperature, seconds, physics.THERMAL_SECONDS)
         for index, window in enumerate(MINUTE_WINDOWS):
             lag = window / WINDOW_LAG
-            self.averages[index] = physics.relax(self.averages[index], plan.hash_rate, seconds, lag)
-        self.shares.advance(now, plan.hash_rate, self.difficulty)
+            self.averages[index] = physics.approach_target(self.averages[index], plan.hash_rate, seconds, lag)
+        self.shares.add_due_shares(now, plan.hash_rate, self.difficulty)
 
     def boot(self, now: float, mining_delay: float) -> None:
         """Boot at `now`; hashing begins `mining_delay` seconds later."""
-        self._step(now)
-        self.shares.reset()
+        self._advance_readings(now)
+        self.shares.reset_counters()
         self.lifetime += now - self.booted_at
         self.booted_at = now
         self.paused = False
@@ -135,13 +135,9 @@ class Machine:
 
     def overheat(self, now: float) -> None:
         """Heat the chip above its limit at once, as blocked airflow would."""
-        self.advance(now)
+        self.advance_to(now)
         self.temperature = physics.OVERHEAT_CHIP + 5.0
 
-    def uptime(self, now: float) -> int:
-        """Return whole seconds since boot."""
-        return int(now - self.booted_at)
-
-    def noise(self, now: float, lane: int) -> float:
+    def read_noise(self, now: float, lane: int) -> float:
         """Return noise between -1 and 1 for one reading (`lane`)."""
         return NOISE[int(now * NOISE_RATE + self.phase + lane * 617) & NOISE_MASK]

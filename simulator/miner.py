@@ -32,14 +32,14 @@ from .overheat import OVERHEAT_REACTIONS
 from .request_log import RequestLog
 from .server import HttpServer
 from .settings import Settings
-from .spec import MinerSpec, Timings, canonical_mac, first_settings
+from .spec import MinerSpec, Timings, canonical_mac, make_first_settings
 from .websocket_clients import WebSocketClients
 
 
 def make_state(spec: MinerSpec, random: Random, clock: Clock, timings: Timings) -> DeviceState:
     """Return the state of a miner that has been running for some time."""
     generation, board = GENERATIONS[spec.generation], BOARDS[spec.board]
-    settings = Settings(first_settings(spec))
+    settings = Settings(make_first_settings(spec))
     return DeviceState(
         spec=spec,
         generation=generation,
@@ -151,7 +151,7 @@ class Miner:
         """True while the screen shows "Hi!"."""
         return self._state.is_identifying
 
-    def info(self) -> dict[str, Any]:
+    def read_info(self) -> dict[str, Any]:
         """Return the answer to GET /api/system/info without the active fault."""
         self.update_state()
         answer: dict[str, Any] = orjson.loads(self._printer.print_info())
@@ -159,7 +159,7 @@ class Miner:
 
     def update_state(self) -> None:
         """Apply due writes, heat and shares up to the present."""
-        self._state.update()
+        self._state.update_to_now()
 
     def store_settings(self, changes: Mapping[str, Any]) -> None:
         """Store settings at once, past the write queue, as the firmware does for its own changes."""

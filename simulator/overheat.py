@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .device import DeviceState, ResetReason
+from .generations import OverheatReaction
 
 STEP = 100  # MHz and mV by which AxeOS ≥ 2.12 lowers its settings for good
 MIN_MHZ, MIN_MV = 50, 1000
@@ -43,8 +44,8 @@ def cut_chip_power(state: DeviceState, now: float, restart: RestartMiner) -> Non
     state.machine.stop_hashing(now)
 
 
-OVERHEAT_REACTIONS: dict[str, Callable[[DeviceState, float, RestartMiner], None]] = {
-    "latch": latch_overheat_mode,
-    "recover": recover_with_lower_settings,
-    "shutdown": cut_chip_power,
+OVERHEAT_REACTIONS: dict[OverheatReaction, Callable[[DeviceState, float, RestartMiner], None]] = {
+    OverheatReaction.LATCH: latch_overheat_mode,
+    OverheatReaction.RECOVER: recover_with_lower_settings,
+    OverheatReaction.SHUTDOWN: cut_chip_power,
 }

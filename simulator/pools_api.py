@@ -28,7 +28,7 @@ def read_pool(value: Any, before: Mapping[str, Any] | None) -> dict[str, Any] | 
     if not isinstance(value, dict) or not _has_required_members(value):
         return None
     known = {key: value[key] for key in DEFAULT_POOL if key in value}
-    if any(_type_of(item) is not _type_of(DEFAULT_POOL[key]) for key, item in known.items()):
+    if any(_select_type(item) is not _select_type(DEFAULT_POOL[key]) for key, item in known.items()):
         return None
     pool = {**DEFAULT_POOL, **known}
     if pool["stratumPassword"] == MASK:
@@ -36,7 +36,7 @@ def read_pool(value: Any, before: Mapping[str, Any] | None) -> dict[str, Any] | 
     return pool
 
 
-def _type_of(value: object) -> type:
+def _select_type(value: object) -> type:
     return int if isinstance(value, float) and value.is_integer() else type(value)
 
 
@@ -64,12 +64,12 @@ def merge_pools(value: Any, slots: Slots) -> Slots | None:
 
 def put_pool(context: HandlerContext, request: Request, connection: Connection) -> Reply:
     """PUT /api/system/pools/{i}: the body is one pool object."""
-    slot = _slot_of(request)
+    slot = _parse_slot(request)
     try:
         document = orjson.loads(request.body)
     except orjson.JSONDecodeError:
         return Reply(400, b"Invalid JSON", HTML, headers=())
-    slots: Slots = context.state.settings.latest_value("pools")
+    slots: Slots = context.state.settings.read_latest("pools")
     pool = read_pool(document, slots.get(slot))
     if pool is None:
         return Reply(400, WRONG_INPUT, HTML, headers=())
@@ -79,13 +79,13 @@ def put_pool(context: HandlerContext, request: Request, connection: Connection) 
 
 def delete_pool(context: HandlerContext, request: Request, connection: Connection) -> Reply:
     """DELETE /api/system/pools/{i}: refused for the primary and the secondary pool."""
-    slot, settings = _slot_of(request), context.state.settings
-    if slot in (settings.latest_value("primaryPoolIndex"), settings.latest_value("secondaryPoolIndex")):
+    slot, settings = _parse_slot(request), context.state.settings
+    if slot in (settings.read_latest("primaryPoolIndex"), settings.read_latest("secondaryPoolIndex")):
         return Reply(400, WRONG_INPUT, HTML, headers=())
-    slots: Slots = settings.latest_value("pools")
+    slots: Slots = settings.read_latest("pools")
     context.state.write_settings({"pools": {key: pool for key, pool in slots.items() if key != slot}})
     return Reply(body=b'{"message":"Pool cleared successfully"}')
 
 
-def _slot_of(request: Request) -> int:
+def _parse_slot(request: Request) -> int:
     return int(request.path.rsplit("/", 1)[1])

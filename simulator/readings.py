@@ -1,7 +1,7 @@
-"""What the sensors and counters of one miner say now: one small function per reading, all of a `Subject`.
+"""Readings of the sensors and counters of one miner: one function per reading.
 
-Functions of the machine's state and of time, in the firmware's units. `ABSENT` leaves a member out of the
-answer, as the firmware does (power_fault while there is none, blockHeight before the first job).
+Each is a function of a `DeviceState`, in the units of the firmware. `ABSENT` omits a member from the answer, as the
+firmware does (power_fault without a fault, blockHeight before the first job).
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ Getter = Callable[[DeviceState], Any]
 
 
 def read_power(state: DeviceState) -> float:
-    return physics.stepped(state.machine.plan.power * (1 + 0.01 * state.machine.noise(state.now, 1)), 0.01)
+    return physics.round_to_step(state.machine.plan.power * (1 + 0.01 * state.read_noise(1)), 0.01)
 
 
 def read_voltage(state: DeviceState) -> float:
     step = 1.25 if state.board.ina260 else 7.8125
-    return physics.stepped(state.board.volts * 1000 * (1.02 + 0.004 * state.machine.noise(state.now, 2)), step)
+    return physics.round_to_step(state.board.volts * 1000 * (1.02 + 0.004 * state.read_noise(2)), step)
 
 
 def read_current(state: DeviceState) -> float:
-    """INA260: what the board takes in. TPS546: what the regulator gives to the chips, ten times as much."""
+    """Return the input current (INA260) or the output current of the regulator, ten times as high (TPS546)."""
     if state.board.ina260:
-        return physics.stepped(read_power(state) / read_voltage(state) * 1e6, 1.25)
+        return physics.round_to_step(read_power(state) / read_voltage(state) * 1e6, 1.25)
     core = max(0.0, read_power(state) - state.board.overhead_watts)
-    return physics.stepped(core / state.machine.settings["coreVoltage"] * 1e6, 15.625)
+    return physics.round_to_step(core / state.machine.settings["coreVoltage"] * 1e6, 15.625)
 
 
 def read_temperature(state: DeviceState) -> float:
-    """-1 while the chip has no power: paused, overheated, not yet started."""
+    """Return the chip temperature; -1 while the chip has no power (paused, overheated, starting)."""
     if not state.machine.hashing:
         return -1.0
-    return physics.stepped(state.machine.temperature + 0.4 * state.machine.noise(state.now, 3), 0.125)
+    return physics.round_to_step(state.machine.temperature + 0.4 * state.read_noise(3), 0.125)
 
 
 def read_second_temperature(state: DeviceState) -> float:
@@ -45,32 +45,32 @@ def read_second_temperature(state: DeviceState) -> float:
 
 
 def read_regulator_temperature(state: DeviceState) -> int:
-    """0: boards with an INA260 have no sensor at the regulator."""
-    return 0 if state.board.ina260 else int(state.machine.temperature + 4 + state.machine.noise(state.now, 4))
+    """Return the regulator temperature; 0 on boards with an INA260, which have no such sensor."""
+    return 0 if state.board.ina260 else int(state.machine.temperature + 4 + state.read_noise(4))
 
 
 def read_fan_percent(state: DeviceState) -> float:
-    return min(100.0, max(0.0, state.machine.plan.fan + 0.4 * state.machine.noise(state.now, 5)))
+    return min(100.0, max(0.0, state.machine.plan.fan + 0.4 * state.read_noise(5)))
 
 
 def read_fan_rpm(state: DeviceState) -> int:
-    return int(physics.FAN_RPM_AT_FULL * read_fan_percent(state) / 100 + 20 * state.machine.noise(state.now, 6))
+    return int(physics.FAN_RPM_AT_FULL * read_fan_percent(state) / 100 + 20 * state.read_noise(6))
 
 
 def read_counted_rate(state: DeviceState) -> float:
-    """From the ASIC's own counters (AxeOS ≥ 2.11)."""
-    return state.machine.plan.hash_rate * (1 + 0.02 * state.machine.noise(state.now, 7))
+    """Return the hash rate from the counters of the ASIC (AxeOS ≥ 2.11)."""
+    return state.machine.plan.hash_rate * (1 + 0.02 * state.read_noise(7))
 
 
 def read_estimated_rate(state: DeviceState) -> float:
-    """From the shares (AxeOS ≤ 2.10): 0 until the first one, and noisy."""
+    """Return the noisy hash rate estimated from shares; 0 until the first share (AxeOS ≤ 2.10)."""
     if state.machine.shares.accepted + state.machine.shares.rejected == 0:
         return 0.0
-    return state.machine.plan.hash_rate * (1 + 0.12 * state.machine.noise(state.now, 7))
+    return state.machine.plan.hash_rate * (1 + 0.12 * state.read_noise(7))
 
 
-def average_reader(window: int) -> Getter:
-    return lambda state: state.machine.averages[window] * (1 + 0.004 * state.machine.noise(state.now, 8 + window))
+def make_average_getter(window: int) -> Getter:
+    return lambda state: state.machine.averages[window] * (1 + 0.004 * state.read_noise(8 + window))
 
 
 def read_expected_rate(state: DeviceState) -> float:
@@ -78,35 +78,35 @@ def read_expected_rate(state: DeviceState) -> float:
 
 
 def read_error_percent(state: DeviceState) -> float:
-    return max(0.0, state.machine.plan.error_percent + 0.05 * state.machine.noise(state.now, 12))
+    return max(0.0, state.machine.plan.error_percent + 0.05 * state.read_noise(12))
 
 
 def read_hashrate_monitor(state: DeviceState) -> dict[str, Any]:
     chips = state.board.chips
     total = read_counted_rate(state) / chips
-    errors = int(state.machine.uptime(state.now) * 0.07)
+    errors = int(state.uptime * 0.07)
     return {"asics": [read_chip_monitor(state, chip, total, errors) for chip in range(chips)]}
 
 
 def read_chip_monitor(state: DeviceState, chip: int, total: float, errors: int) -> dict[str, Any]:
     share = total / state.board.chip.domains
     domains = [
-        round(share * (1 + 0.03 * state.machine.noise(state.now, 20 + chip * 4 + domain)), 7)
+        round(share * (1 + 0.03 * state.read_noise(20 + chip * 4 + domain)), 7)
         for domain in range(state.board.chip.domains)
     ]
     return {"total": round(total, 7), "errorCount": errors, "domains": domains}
 
 
 def read_hashrate_monitor_2_12(state: DeviceState) -> dict[str, Any]:
-    """Before 2.14: an empty list until the counters run, and the error count last."""
+    """Return the monitor of AxeOS < 2.14: an empty list before the first job."""
     if not state.has_job:
         return {"asics": []}
     rows = read_hashrate_monitor(state)["asics"]
     return {"asics": [{key: row[key] for key in ("total", "domains", "errorCount")} for row in rows]}
 
 
-def job_constant(value: object) -> Getter:
-    """Absent until a job was decoded."""
+def make_job_getter(value: object) -> Getter:
+    """Return a getter of a constant that is absent until the first job."""
     return lambda state: value if state.has_job else ABSENT
 
 
@@ -116,10 +116,10 @@ def read_rejections(state: DeviceState) -> list[dict[str, Any]]:
 
 
 def read_total_hashes(state: DeviceState) -> float:
-    seconds = state.machine.lifetime + state.machine.uptime(state.now)
+    seconds = state.machine.lifetime + state.uptime
     return seconds * state.board.chip.default_mhz * state.board.expected_cores * 1e6
 
 
 def read_core_voltage(state: DeviceState) -> float:
-    """Measured at the regulator's output, mV."""
-    return float(state.machine.settings["coreVoltage"]) * 0.993 + 3 * state.machine.noise(state.now, 15)
+    """Return the voltage at the output of the regulator in mV."""
+    return float(state.machine.settings["coreVoltage"]) * 0.993 + 3 * state.read_noise(15)

@@ -25,7 +25,7 @@ class Route:
     since: tuple[int, int] = (2, 0)
     nerd: bool = False
 
-    def exists_in(self, generation: Generation) -> bool:
+    def is_available_in(self, generation: Generation) -> bool:
         """Return True if this firmware has the route."""
         return self.nerd if generation.nerd else generation.is_at_least(*self.since)
 
@@ -52,7 +52,7 @@ NERD_ONLY = (Route("POST", "/api/v2/otp/session", handlers.create_otp_session),)
 
 def select_handlers(generation: Generation) -> dict[tuple[str, str], Handler]:
     """Return the handlers of one firmware by method and path."""
-    found = [route for route in ROUTES if route.exists_in(generation)]
+    found = [route for route in ROUTES if route.is_available_in(generation)]
     found += [ASIC] if generation.has_asic else []
     found += NERD_ONLY if generation.nerd else []
     return {(route.method, route.path): route.handler for route in found}

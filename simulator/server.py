@@ -50,7 +50,7 @@ class HttpServer:
         self._listener.close()
         for connection in list(self.connections):
             if silent:
-                connection.freeze()
+                connection.stop_silently()
                 self._frozen.append(connection)
                 self.connections.discard(connection)
             else:
@@ -59,7 +59,7 @@ class HttpServer:
     def release_address(self) -> Address:
         """Close the server and release its address. Return the address."""
         self.close()
-        self._listener.release()
+        self._listener.release_port()
         return self._listener.address
 
     def assign_address(self, address: Address) -> None:
@@ -72,7 +72,7 @@ class HttpServer:
         self.release_address()
         for connection in ending:
             connection.reset()
-            connection.join(1.0)
+            connection.wait_for_end(1.0)
         self._frozen.clear()
 
     def count_use(self) -> int:
@@ -88,7 +88,7 @@ class HttpServer:
         """Remove a closed connection and accept another one in its place."""
         self.connections.discard(connection)
         if self._is_open:
-            self._listener.resume()
+            self._listener.resume_accepting()
 
     def _add_connection(self, sock: gsocket.socket, peer: Address) -> None:
         self.accepted += 1
@@ -96,4 +96,4 @@ class HttpServer:
             min(self.connections, key=lambda connection: connection.last_used).close()
         self.connections.add(Connection(self, sock, peer))
         if not self._purge and len(self.connections) >= self._limit:
-            self._listener.pause()
+            self._listener.pause_accepting()

@@ -55,10 +55,10 @@ class Settings:
             return False
         due = sorted((write for write in self.pending if write[0] <= now), key=lambda write: write[0])
         self.pending = [write for write in self.pending if write[0] > now]
-        stored = [self.store(changes, live) for _, changes, live in due]
+        stored = [self.store_changes(changes, live) for _, changes, live in due]
         return any(stored)
 
-    def store(self, changes: Mapping[str, Any], live: frozenset[str]) -> bool:
+    def store_changes(self, changes: Mapping[str, Any], live: frozenset[str]) -> bool:
         """Write at once. Return True if an active setting changed."""
         self.stored.update(changes)
         self.version += 1
@@ -66,12 +66,12 @@ class Settings:
         self.active.update(activated)
         return bool(activated)
 
-    def latest_value(self, key: str) -> Any:
+    def read_latest(self, key: str) -> Any:
         """Return the newest value of a setting, pending writes included, as in the cache of the firmware."""
         queued = [changes[key] for _, changes, _ in self.pending if key in changes]
         return queued[-1] if queued else self.stored[key]
 
-    def boot(self) -> None:
+    def activate_stored(self) -> None:
         """Apply all pending writes and activate all stored settings."""
         self.apply_due_writes(float("inf"))
         self.active.clear()
@@ -80,17 +80,17 @@ class Settings:
 
 
 @cache
-def fallback_name(key: str) -> str:
+def name_fallback_key(key: str) -> str:
     """Return the name of a fallback key: `stratumURL` → `fallbackStratumURL`."""
     return "fallback" + key[0].upper() + key[1:]
 
 
 def flatten_pools(primary: Mapping[str, Any], fallback: Mapping[str, Any]) -> dict[str, Any]:
     """Return two pools as the flat keys of AxeOS ≤ 2.14 and NerdOS."""
-    return dict(primary) | {fallback_name(key): value for key, value in fallback.items()}
+    return dict(primary) | {name_fallback_key(key): value for key, value in fallback.items()}
 
 
-def factory_pools(worker: str, host: str, *, slots: bool) -> dict[str, Any]:
+def make_factory_pools(worker: str, host: str, *, slots: bool) -> dict[str, Any]:
     """Return the pool settings for `worker`: as slots by id (AxeOS ≥ 2.15) or as flat keys."""
     user = f"{FACTORY_WALLET}.{worker}"
     primary = {**DEFAULT_POOL, "stratumURL": host, "stratumUser": user}
@@ -108,7 +108,7 @@ def select_active_pool(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     return slots.get(settings["primaryPoolIndex"], DEFAULT_POOL)
 
 
-def factory_settings(board: Board, hostname: str) -> dict[str, Any]:
+def make_factory_settings(board: Board, hostname: str) -> dict[str, Any]:
     """Return the stored settings of a new miner, without pools."""
     return {
         "hostname": hostname,
@@ -135,11 +135,11 @@ def factory_settings(board: Board, hostname: str) -> dict[str, Any]:
         "jobInterval": 1200,
         "overheat_temp": 70,
         "poolMode": 0,
-        "fans": factory_fans(),
+        "fans": make_factory_fans(),
     }
 
 
-def factory_fans() -> list[dict[str, Any]]:
+def make_factory_fans() -> list[dict[str, Any]]:
     """Return the two fans of NerdOS. The flat keys repeat the first one."""
     pid = {"targetTemp": 55, "p": 6.0, "i": 0.1, "d": 10.0}
     return [{"mode": 2, "manualSpeed": 100, "overheatTemp": 70, "pid": dict(pid)} for _ in range(2)]

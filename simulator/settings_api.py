@@ -47,17 +47,17 @@ def read_changes(state: DeviceState, document: Mapping[str, Any]) -> dict[str, A
     read = ((rules[key].target, rules[key].reader(value)) for key, value in document.items() if key in rules)
     changes = {target: value for target, value in read if value is not IGNORED}
     if state.generation.has_pool_slots and "pools" in document:
-        slots = merge_pools(document["pools"], state.settings.latest_value("pools"))
+        slots = merge_pools(document["pools"], state.settings.read_latest("pools"))
         if slots is None:
             raise ValueRefusedError
         changes["pools"] = slots
     if state.generation.nerd and "fans" in document:
-        changes |= read_fan_changes(document["fans"], state.settings.latest_value("fans"))
+        changes |= read_fan_changes(document["fans"], state.settings.read_latest("fans"))
     return changes
 
 
 def _save_changes(state: DeviceState, changes: Mapping[str, Any]) -> Reply:
-    renamed = "hostname" in changes and changes["hostname"] != state.settings.latest_value("hostname")
+    renamed = "hostname" in changes and changes["hostname"] != state.settings.read_latest("hostname")
     if changes:
         state.write_settings(changes)
     if renamed and state.generation.is_at_least(2, 15):

@@ -27,7 +27,7 @@ class Shares:
         self.best_session = 0.0
         self.best = best
 
-    def reset(self) -> None:
+    def reset_counters(self) -> None:
         """Clear the counters at a boot. The best difficulty stays, because the firmware stores it in flash."""
         self.accepted = self.rejected = 0
         self.best_session = 0.0
@@ -40,7 +40,7 @@ class Shares:
         self.accepted = count - self.rejected
         self._raise_best(self._draw_best(count, difficulty))
 
-    def advance(self, now: float, hash_rate: float, difficulty: float) -> None:
+    def add_due_shares(self, now: float, hash_rate: float, difficulty: float) -> None:
         """Add the shares up to `now`, at `hash_rate` GH/s and the pool difficulty `difficulty`."""
         rate = hash_rate * 1e9 / (max(difficulty, 1.0) * HASHES_PER_DIFFICULTY)
         if rate != self._rate:
@@ -52,16 +52,16 @@ class Shares:
                 self._add_remaining(now, difficulty)
                 return
             steps += 1
-            self._add(1, difficulty)
+            self._add_shares(1, difficulty)
             self._next += self._random.expovariate(self._rate)
 
     def _add_remaining(self, now: float, difficulty: float) -> None:
         """Add the shares of a long time at once, by the normal approximation of the Poisson count."""
         mean = (now - self._next) * self._rate
-        self._add(max(0, round(self._random.gauss(mean, math.sqrt(mean)))), difficulty)
+        self._add_shares(max(0, round(self._random.gauss(mean, math.sqrt(mean)))), difficulty)
         self._next = now + self._random.expovariate(self._rate)
 
-    def _add(self, count: int, difficulty: float) -> None:
+    def _add_shares(self, count: int, difficulty: float) -> None:
         if count == 0:
             return
         wrong = 1 if self._random.random() < REJECTED_PART * count else 0

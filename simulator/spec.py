@@ -9,7 +9,7 @@ from typing import Any
 from .boards import BOARDS
 from .generations import GENERATIONS
 from .listener import Address
-from .settings import factory_pools, factory_settings
+from .settings import make_factory_pools, make_factory_settings
 
 
 @dataclass(frozen=True)
@@ -66,9 +66,9 @@ def canonical_mac(mac: str) -> str:
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
-def first_settings(spec: MinerSpec) -> dict[str, Any]:
+def make_first_settings(spec: MinerSpec) -> dict[str, Any]:
     """Return the settings that are stored at the first start."""
     generation = GENERATIONS[spec.generation]
-    pools = factory_pools(spec.hostname.replace(" ", "_"), "public-pool.io", slots=generation.has_pool_slots)
+    pools = make_factory_pools(spec.hostname.replace(" ", "_"), "public-pool.io", slots=generation.has_pool_slots)
     own = {"autofanspeed": 2, "temptarget": 55} if generation.nerd else {}
-    return factory_settings(BOARDS[spec.board], spec.hostname) | pools | own | dict(spec.settings or {})
+    return make_factory_settings(BOARDS[spec.board], spec.hostname) | pools | own | dict(spec.settings or {})

@@ -60,9 +60,9 @@ class WebSocket:
         self._on_close = on_close
         self._protocol = Protocol(ConnectionType.SERVER)
         self._send_lock = lock.BoundedSemaphore(1)
-        connection.upgrade(self._handle_bytes, self._handle_close)
+        connection.upgrade_to_websocket(self._handle_bytes, self._handle_close)
         connection.shrink_send_buffer(SEND_BUFFER)
-        connection.send(encode_upgrade(request))
+        connection.send_bytes(encode_upgrade(request))
 
     @property
     def is_open(self) -> bool:
@@ -76,12 +76,12 @@ class WebSocket:
         no other client.
         """
         with self._request_lock:
-            self._send(encode_text_frame(payload))
+            self._send_frame(encode_text_frame(payload))
 
-    def _send(self, data: bytes) -> None:
+    def _send_frame(self, data: bytes) -> None:
         try:
             with self._send_lock, gevent.Timeout(SEND_SECONDS):
-                self._connection.send(data)
+                self._connection.send_bytes(data)
         except (OSError, gevent.Timeout):
             self._connection.reset()
 
@@ -90,9 +90,9 @@ class WebSocket:
             self._protocol.receive_data(data)
             for event in self._protocol.events():
                 if isinstance(event, Ping):
-                    self._send(self._protocol.send(event.response()))
+                    self._send_frame(self._protocol.send(event.response()))
                 elif isinstance(event, CloseConnection):
-                    self._send(self._protocol.send(event.response()))
+                    self._send_frame(self._protocol.send(event.response()))
                     self._connection.close()
         except ProtocolError:
             self._connection.close()

@@ -105,7 +105,7 @@ class WebSocketClients:
     def _stream_live(self, socket: WebSocket) -> None:
         before: dict[str, Any] = {}
         while socket.is_open:
-            self._state.update()
+            self._state.update_to_now()
             values = {key: value for key, value in self._printer.read_values().items() if key not in NOT_LIVE}
             changed = find_changes(before, values)
             if changed:

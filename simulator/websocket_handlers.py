@@ -44,7 +44,7 @@ def refuse_client(context: HandlerContext, request: Request, connection: Connect
     reply = Reply(status, text, HTML, headers=())
     if not request.wants_websocket or context.state.generation.refuses_before_101:
         return reply
-    connection.send(encode_upgrade(request))
-    connection.send(reply.encode_head() + reply.encode_body())
+    connection.send_bytes(encode_upgrade(request))
+    connection.send_bytes(reply.encode_head() + reply.encode_body())
     connection.close()
     return None

@@ -85,7 +85,7 @@ def test_stale_readings_that_come_back_do_not_overwrite_newer_ones(house):
     service.round()
     patch(service, **(old | {"info": old["info"] | {"power": 1, "hashRate": 1, "uptimeSeconds": 1}}))
     info = service.device(A)["info"]
-    truth = miner.info()
+    truth = miner.read_info()
     assert (info["power"], info["hashRate"], info["uptimeSeconds"]) == (
         truth["power"],
         truth["hashRate"],

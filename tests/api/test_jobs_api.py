@@ -182,7 +182,7 @@ def test_the_short_way_to_apply_a_preset(home):
     assert (over["action"], over["counts"]) == ("apply-preset", {"done": 2})
     assert "hush" not in f"{answer.get_data(as_text=True)}{over}"
     assert service.device(fleet[0].mac)["presetUuid"] == uuid
-    assert fleet[2].info()["stratumURL"] == "pool.example"
+    assert fleet[2].read_info()["stratumURL"] == "pool.example"
     # A second time there is nothing to do, and the password is not written again.
     again = service.client.post(path, json={"macs": [fleet[0].mac], "pauseSeconds": 0})
     assert finished(service, again.get_json()["data"]["id"])["counts"] == {"unchanged": 1}

@@ -17,7 +17,7 @@ def tell(service, miner, command):
 def test_firmware_that_cannot_says_so_in_a_sentence(house, generation, command):
     service, (miner,) = house(generation)
     response = tell(service, miner, command)
-    if miner.generation.since(*COMMANDS[command]):
+    if miner.generation.is_at_least(*COMMANDS[command]):
         assert response.status_code == 200
         assert response.get_json()["data"]
         assert miner.requests["POST", f"/api/system/{command}"] == 1

@@ -139,7 +139,7 @@ def test_overheating_and_its_repair(home, generation):
     assert answer.status_code == 202
     assert finished(service, answer.get_json()["data"]["id"])["counts"] == {"done": 1}
     service.round()
-    assert (fleet[0].info()["frequency"], fleet[0].info()["overheat_mode"]) == (550, 0)
+    assert (fleet[0].read_info()["frequency"], fleet[0].read_info()["overheat_mode"]) == (550, 0)
     assert drift(service, fleet[0]) == {}
 
 
@@ -158,7 +158,7 @@ def test_factory_reset(home):
 def test_a_change_that_waits_for_its_restart(home):
     """The miner reports what is stored, and runs what was there when it booted."""
     service, fleet = home("2.12")
-    old = fleet[0].info()["stratumUser"]
+    old = fleet[0].read_info()["stratumUser"]
     run(service, settings={"stratumUser": "mine.w"})
     service.round()
     assert drift(service, fleet[0]) == {}
@@ -232,12 +232,12 @@ def test_auto_repair_is_once_per_drift_and_not_again_within_the_hour(home, caplo
     changed()
     over = until_over()
     assert (over["actor"], over["counts"]) == ("auto-repair", {"done": 1})
-    assert (fleet[0].info()["stratumUser"], fleet[0].running["stratumUser"]) == ("mine.w", "mine.w")
+    assert (fleet[0].read_info()["stratumUser"], fleet[0].running["stratumUser"]) == ("mine.w", "mine.w")
     assert (patches(fleet[0]), posts(fleet[0])) == (2, 1)
     changed()
     assert patches(fleet[0]) == 2
     assert "left alone" in caplog.text
-    assert fleet[0].info()["stratumUser"] == "theirs.w"
+    assert fleet[0].read_info()["stratumUser"] == "theirs.w"
     fleet[0].store_settings({"stratumUser": "mine.w"})
     service.clock.advance(3600)
     service.round(2)

@@ -14,7 +14,7 @@ from simulator import Timings, swap
 def uptimes_match(service, *miners):
     """Each record holds its own miner's numbers (uptimes differ by far)."""
     exported = {miner.mac: service.scrape().of_device(miner.mac).get("uptime_seconds") for miner in miners}
-    return exported == {miner.mac: miner.info()["uptimeSeconds"] for miner in miners}
+    return exported == {miner.mac: miner.read_info()["uptimeSeconds"] for miner in miners}
 
 
 def test_two_miners_with_one_hostname(house):
@@ -23,8 +23,8 @@ def test_two_miners_with_one_hostname(house):
     assert [device["status"] for device in service.devices()] == ["online", "online"]
     assert uptimes_match(service, one, other)
     scrape = service.scrape()
-    assert scrape.get_one("bitaxe_power_watts") == one.info()["power"]
-    assert scrape.get_one(f"bitaxe_{other.mac[-5:].replace(':', '')}_power_watts") == other.info()["power"]
+    assert scrape.get_one("bitaxe_power_watts") == one.read_info()["power"]
+    assert scrape.get_one(f"bitaxe_{other.mac[-5:].replace(':', '')}_power_watts") == other.read_info()["power"]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_two_miners_with_one_hostname(house):
 def test_hostnames_that_are_no_metric_names(house, hostname):
     """Defect 3: a leading digit, an empty or missing hostname threw."""
     service, (miner,) = house({"hostname": hostname, "generation": "2.7"})
-    assert service.scrape().of_device(miner.mac)["power_watts"] == miner.info()["power"]
+    assert service.scrape().of_device(miner.mac)["power_watts"] == miner.read_info()["power"]
     assert service.device(miner.mac)["info"].get("hostname", "") == hostname[:64]
 
 
@@ -43,9 +43,10 @@ def test_a_renamed_miner_keeps_its_series_under_its_new_name(house):
     service.round()
     scrape = service.scrape()
     (labels,) = scrape.labels_of("pluto_device_power_watts")
-    assert labels["hostname"] == miner.info()["hostname"] != "miner-1"
+    info = miner.read_info()
+    assert labels["hostname"] == info["hostname"] != "miner-1"
     assert not [name for name in scrape.names() if name.startswith("miner__1_power")]
-    assert scrape.get_one(f"{miner.info()['hostname'].replace('-', '__')}_power_watts") == miner.info()["power"]
+    assert scrape.get_one(f"{info['hostname'].replace('-', '__')}_power_watts") == info["power"]
 
 
 def test_a_miner_that_moves_is_found_and_followed(house):
@@ -105,7 +106,7 @@ def test_an_impostor_elsewhere_is_a_conflict_and_is_not_followed(house, make_fle
 
 def test_old_firmware_without_a_mac_is_known_by_the_neighbour_table(house):
     service, (old, other) = house("2.1", "2.12")
-    assert "macAddr" not in old.info()
+    assert "macAddr" not in old.read_info()
     assert uptimes_match(service, old, other)
 
 

@@ -79,7 +79,7 @@ def test_killed_in_the_middle(make_fleet, told, delay):
     assert over["state"] == "done"
     for miner in fleet:
         state, reason = states(over)[miner.mac], reasons(over).get(miner.mac, "")
-        runs = miner.info()["frequency"] == 400 and miner.info()["stratumUser"] == "mine.w"
+        runs = miner.read_info()["frequency"] == 400 and miner.read_info()["stratumUser"] == "mine.w"
         in_force = miner.running["frequency"] == 400
         assert patches(miner) <= 1 and posts(miner) <= 1, (miner.mac, state)
         assert state in ("done", "failed"), (miner.mac, state)
@@ -103,7 +103,7 @@ def test_killed_again_and_again(make_fleet, told):
     over = Child(body).job()
     assert all(patches(miner) <= 1 for miner in fleet)
     for miner in fleet:
-        assert (states(over)[miner.mac] == "done") == (miner.info()["frequency"] == 400)
+        assert (states(over)[miner.mac] == "done") == (miner.read_info()["frequency"] == 400)
 
 
 def test_stopped_in_the_middle_it_goes_on_at_the_next_start(make_fleet, make_service):
@@ -183,7 +183,7 @@ def test_a_write_that_was_never_sent_is_sent(left):
     """The journal has a write before the miner does."""
     service, miner = left(StepState.ACTING, changes=FREQUENCY, captured=TOUCHED)
     assert settled(service) == ("done", "")
-    assert (patches(miner), miner.info()["frequency"]) == (1, 490)
+    assert (patches(miner), miner.read_info()["frequency"]) == (1, 490)
 
 
 def test_a_write_that_the_miner_took_is_done(left):

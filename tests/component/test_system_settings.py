@@ -372,7 +372,7 @@ def test_a_key_that_is_no_setting_is_named(home, generation):
 def test_each_field_that_the_miner_reports_may_be_sent_back_alone(home, generation):
     """Telemetry, and what is as it is, are no unsupported settings."""
     service, (miner,) = home(generation)
-    for key, value in miner.info().items():
+    for key, value in miner.read_info().items():
         if key != "fanspeed":  # a wish for a fan that is set by hand
             response = patch(service, miner, info={key: value})
             assert response.status_code == 200, (key, response.get_json())
@@ -382,7 +382,7 @@ def test_each_field_that_the_miner_reports_may_be_sent_back_alone(home, generati
 
 def test_a_setting_of_the_miners_own_page_is_named_once_it_differs(home):
     service, (miner,) = home("nerd1.1")
-    pid = miner.info()["pidP"]
+    pid = miner.read_info()["pidP"]
     assert rows(patch(service, miner, info={"pidP": pid})) == {}
     assert rows(save(service, miner, pidP=pid + 1)) == {"pidP": (pid + 1, pid, "unsupported")}
     assert patch(service, miner, info={"pidP": pid + 1}).status_code == 400

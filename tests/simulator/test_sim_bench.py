@@ -21,7 +21,7 @@ def test_info_says_when_it_was_written(start: Start, generation: str) -> None:
     first, second = (requests.get(url(miner), timeout=3).json() for _ in range(2))
     stamps = [answer.pop(STAMP.decode()) for answer in (first, second)]
     assert before < stamps[0] < stamps[1] < time.monotonic_ns()
-    assert first.keys() == miner.info().keys()
+    assert first.keys() == miner.read_info().keys()
 
 
 def test_nothing_is_stamped_or_exported_unless_asked_for(start: Start) -> None:

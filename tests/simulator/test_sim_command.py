@@ -17,8 +17,8 @@ from sim_helpers import QUICK, Start, wait_for
 
 from simulator import Fleet, make_specs
 from simulator.__main__ import main
-from simulator.control import Control
-from simulator.fleet_specs import with_body
+from simulator.control import ControlServer
+from simulator.fleet_specs import make_recorded_spec
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -74,7 +74,7 @@ def test_a_recorded_body(tmp_path: Path, http: requests.Session) -> None:
     ],
 )
 def test_the_generation_of_a_recorded_body(body: bytes, generation: str) -> None:
-    assert with_body(body, ("127.0.0.1", 0)).generation == generation
+    assert make_recorded_spec(body, ("127.0.0.1", 0)).generation == generation
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_nonsense_is_one_line_and_2(arguments: list[str], capsys: pytest.Capture
 @pytest.fixture
 def panel() -> Iterator[tuple[Fleet, str]]:
     with Fleet(make_specs(2, "2.12", base="127.0.0.1", per_address=False), timings=QUICK) as fleet:
-        control = Control(fleet, ("127.0.0.1", 0))
+        control = ControlServer(fleet, ("127.0.0.1", 0))
         control.start()
         yield fleet, f"http://{control.address}"
         control.stop()

@@ -124,17 +124,17 @@ def test_floats_have_the_digits_of_their_time(start: Start, http: requests.Sessi
     ],
 )
 def test_sentinels_and_flags(start: Start, generation: str, board: str, member: str, value: object) -> None:
-    answer = start(generation, board=board).info()
+    answer = start(generation, board=board).read_info()
     assert answer[member] == value
     assert type(answer[member]) is type(value)
 
 
 def test_two_chips_have_two_temperatures(start: Start) -> None:
-    assert start("2.12", board="801").info()["temp2"] > 30
+    assert start("2.12", board="801").read_info()["temp2"] > 30
 
 
 def test_current_is_input_on_ina260_and_output_on_tps546(start: Start) -> None:
-    ultra, gamma = start("2.12", board="204").info(), start("2.12", board="601").info()
+    ultra, gamma = start("2.12", board="204").read_info(), start("2.12", board="601").read_info()
     assert ultra["current"] * ultra["voltage"] / 1e6 == pytest.approx(ultra["power"], rel=0.01)
     assert gamma["current"] * gamma["voltage"] / 1e6 > 2 * gamma["power"]
 

@@ -159,16 +159,16 @@ def test_null_and_wrong_types(start: Start, http: requests.Session) -> None:
     assert nulls["hostname"] == "bitaxe"
     miner.fault = "wrong_types"
     wrong = http.get(url(miner)).json()
-    kinds = {type(value) for key, value in wrong.items() if isinstance(miner.info()[key], int | float)}
+    kinds = {type(value) for key, value in wrong.items() if isinstance(miner.read_info()[key], int | float)}
     assert {str, bool, dict, list, int, float} <= kinds
     assert 1e308 in wrong.values() and -5 in wrong.values()
-    assert miner.info()["power"] > 10
+    assert miner.read_info()["power"] > 10
 
 
 def test_mac_faults(start: Start, http: requests.Session) -> None:
     miner = start("2.12")
     miner.set_fault("other_mac", mac="02:00:5E:AA:BB:CC")
     assert http.get(url(miner)).json()["macAddr"] == "02:00:5E:AA:BB:CC"
-    assert miner.info()["macAddr"] == miner.mac.upper()
+    assert miner.read_info()["macAddr"] == miner.mac.upper()
     miner.fault = "no_mac"
     assert "macAddr" not in http.get(url(miner)).json()

@@ -18,7 +18,7 @@ def test_same_seed_same_fleet() -> None:
         clock = FakeClock()
         fleet = Fleet(make_specs(12), seed=seed, clock=clock)
         clock.tick(500)
-        answers = [miner.info() for miner in fleet]
+        answers = [miner.read_info() for miner in fleet]
         fleet.stop()
         return [{key: value for key, value in answer.items() if key != "ipv6"} for answer in answers]
 
@@ -33,7 +33,7 @@ def test_how_often_one_looks_changes_nothing() -> None:
         for _ in range(looks):
             clock.tick(120 / looks)
             fleet[0].update_state()
-        answer = fleet[0].info()
+        answer = fleet[0].read_info()
         fleet.stop()
         return answer
 
@@ -66,9 +66,9 @@ def test_demo_fleet() -> None:
 
 def test_by_mac_and_duplicates() -> None:
     fleet = Fleet(make_specs(3))
-    assert fleet.by_mac("02-00-5E-00-00-01") is fleet[1]
+    assert fleet.find_miner("02-00-5E-00-00-01") is fleet[1]
     with pytest.raises(KeyError):
-        fleet.by_mac("02:00:5e:00:00:99")
+        fleet.find_miner("02:00:5e:00:00:99")
     fleet.stop()
     with pytest.raises(ValueError, match="same MAC"):
         Fleet([MinerSpec(), MinerSpec()])
@@ -91,7 +91,7 @@ def test_neighbour_table(tmp_path: Path) -> None:
 def test_move(http: requests.Session) -> None:
     with Fleet([MinerSpec("2.12", address=("127.9.1.1", 0))], timings=QUICK) as fleet:
         miner, before = fleet[0], url(fleet[0])
-        shares = miner.info()["sharesAccepted"]
+        shares = miner.read_info()["sharesAccepted"]
         miner.move(("127.9.1.2", 0))
         with pytest.raises(requests.ConnectionError):
             http.get(before)

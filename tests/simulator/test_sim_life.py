@@ -19,9 +19,9 @@ ANSWERS = [
 def test_restart(start: Start, http: requests.Session, generation: str, kind: str, text: str) -> None:
     miner = start(generation)
     address = miner.address
-    assert miner.info()["uptimeSeconds"] > 500
-    assert miner.info()["sharesAccepted"] > 0
-    best = miner.info()["bestDiff"]
+    assert miner.read_info()["uptimeSeconds"] > 500
+    assert miner.read_info()["sharesAccepted"] > 0
+    best = miner.read_info()["bestDiff"]
     idle = socket.create_connection(endpoint(miner))
     reply = http.post(url(miner, "/api/system/restart"))
     assert (reply.status_code, reply.headers["Content-Type"], reply.text) == (200, kind, text)
@@ -45,18 +45,18 @@ def test_old_firmware_estimates_its_rate_from_shares(start: Start, clock: FakeCl
     miner.restart()
     wait_for(lambda: miner.boots == 1)
     clock.tick(1)
-    assert (miner.info()["sharesAccepted"], miner.info()["hashRate"]) == (0, 0)
+    assert (miner.read_info()["sharesAccepted"], miner.read_info()["hashRate"]) == (0, 0)
     clock.tick(600)
-    info = miner.info()
+    info = miner.read_info()
     assert info["sharesAccepted"] > 0
     assert 300 < info["hashRate"] < 1500
 
 
 def test_shares_arrive_at_the_rate_of_the_hashing(start: Start, clock: FakeClock) -> None:
     miner = start("2.12", clock=clock)
-    before = miner.info()
+    before = miner.read_info()
     clock.tick(50_000)
-    after = miner.info()
+    after = miner.read_info()
     found = after["sharesAccepted"] + after["sharesRejected"] - before["sharesAccepted"] - before["sharesRejected"]
     expected = 50_000 * 1071e9 / (before["poolDifficulty"] * 2**32)
     assert found == pytest.approx(expected, rel=0.1)
@@ -67,12 +67,12 @@ def test_shares_arrive_at_the_rate_of_the_hashing(start: Start, clock: FakeClock
 def test_power_and_heat_follow_the_settings(start: Start, http: requests.Session, clock: FakeClock) -> None:
     """Power goes with frequency × voltage²; the fan holds the target until it is at its end."""
     miner = start("2.12", clock=clock)
-    before = miner.info()
+    before = miner.read_info()
     http.patch(url(miner, "/api/system"), json={"frequency": 625, "coreVoltage": 1250})
     clock.tick(1)
     miner.update_state()
     clock.tick(200)
-    after = miner.info()
+    after = miner.read_info()
     assert (after["power"] - 5) / (before["power"] - 5) == pytest.approx(625 / 525 * (1250 / 1150) ** 2, rel=0.05)
     assert after["hashRate"] == pytest.approx(1275, rel=0.05)
     assert after["fanspeed"] > before["fanspeed"] + 10
@@ -81,7 +81,7 @@ def test_power_and_heat_follow_the_settings(start: Start, http: requests.Session
     clock.tick(1)
     miner.update_state()
     clock.tick(200)
-    assert miner.info()["temp"] < after["temp"] - 3
+    assert miner.read_info()["temp"] < after["temp"] - 3
 
 
 def test_a_silent_restart_says_nothing(start: Start) -> None:
@@ -112,7 +112,7 @@ def test_power(start: Start, http: requests.Session) -> None:
 def test_pause_and_resume(start: Start, http: requests.Session, clock: FakeClock) -> None:
     miner = start("2.15", clock=clock)
     assert http.post(url(miner, "/api/system/pause")).json() == {"message": "Mining paused"}
-    info = miner.info()
+    info = miner.read_info()
     assert (info["miningPaused"], info["hashRate"], info["temp"], info["expectedHashrate"]) == (
         True,
         0,
@@ -121,17 +121,17 @@ def test_pause_and_resume(start: Start, http: requests.Session, clock: FakeClock
     )
     assert 4 < info["power"] < 6
     assert http.post(url(miner, "/api/system/resume")).json() == {"message": "Mining resumed"}
-    assert miner.info()["hashRate"] == 0
+    assert miner.read_info()["hashRate"] == 0
     clock.tick(1)
-    assert miner.info()["hashRate"] > 1000
+    assert miner.read_info()["hashRate"] > 1000
 
 
 def test_pause_is_lost_at_a_reboot(start: Start, http: requests.Session) -> None:
     miner = start("2.15")
     http.post(url(miner, "/api/system/pause"))
     miner.restart()
-    wait_for(lambda: miner.boots == 1 and miner.info()["hashRate"] > 0)
-    assert miner.info()["miningPaused"] is False
+    wait_for(lambda: miner.boots == 1 and miner.read_info()["hashRate"] > 0)
+    assert miner.read_info()["miningPaused"] is False
 
 
 def test_identify_toggles(start: Start, http: requests.Session) -> None:
@@ -148,18 +148,18 @@ def test_old_firmware_latches_when_it_overheats(start: Start, http: requests.Ses
     wait_for(lambda: miner.boots == 1)
     miner.clear_fault()
     wanted = {"frequency": 50, "coreVoltage": 1000, "overheat_mode": 1, "autofanspeed": 0}
-    assert {key: miner.info()[key] for key in wanted} == wanted
+    assert {key: miner.read_info()[key] for key in wanted} == wanted
     http.patch(url(miner, "/api/system"), json={"overheat_mode": 0, "frequency": 525, "coreVoltage": 1150})
-    assert (miner.info()["overheat_mode"], miner.info()["frequency"]) == (0, 525)
+    assert (miner.read_info()["overheat_mode"], miner.read_info()["frequency"]) == (0, 525)
 
 
 def test_new_firmware_recovers_with_less(start: Start, clock: FakeClock) -> None:
     miner = start("2.12", clock=clock)
     miner.fault = "overheat"
-    during = miner.info()
+    during = miner.read_info()
     assert (during["overheat_mode"], during["hashRate"], during["temp"]) == (1, 0, -1)
     clock.tick(1)
-    after = miner.info()
+    after = miner.read_info()
     wanted = {
         "frequency": 425,
         "coreVoltage": 1050,
@@ -170,27 +170,27 @@ def test_new_firmware_recovers_with_less(start: Start, clock: FakeClock) -> None
     assert {key: after[key] for key in wanted} == wanted
     assert after["hashRate"] > 500
     clock.tick(300)
-    assert miner.info()["frequency"] == 425
+    assert miner.read_info()["frequency"] == 425
 
 
 def test_too_much_voltage_overheats_by_itself(start: Start, http: requests.Session, clock: FakeClock) -> None:
     miner = start("2.12", clock=clock)
     http.patch(url(miner, "/api/system"), json={"frequency": 1000, "coreVoltage": 1400})
     clock.tick(1)
-    assert miner.info()["overheat_mode"] == 0
+    assert miner.read_info()["overheat_mode"] == 0
     clock.tick(120)
-    assert miner.info()["overheat_mode"] == 1
+    assert miner.read_info()["overheat_mode"] == 1
 
 
 def test_faults_of_state(start: Start) -> None:
     miner = start("2.15")
     miner.set_fault("power_fault", text="Regulator off")
-    assert miner.info()["power_fault"] == "Regulator off"
+    assert miner.read_info()["power_fault"] == "Regulator off"
     miner.fault = "pools_down"
-    info = miner.info()
+    info = miner.read_info()
     assert "power_fault" not in info
     assert (info["hashRate"], info["miningPaused"], info["poolConnectionInfo"]) == (0, False, "Not Connected")
     miner.fault = "hostname"
-    assert miner.info()["hostname"] == "bitaxe-0000"
+    assert miner.read_info()["hostname"] == "bitaxe-0000"
     miner.fault = None
-    assert miner.info()["hostname"] == "bitaxe"
+    assert miner.read_info()["hostname"] == "bitaxe"

@@ -25,7 +25,7 @@ def test_success_is_an_empty_chunked_page(start: Start, http: requests.Session, 
     assert reply.headers["Content-Type"] == "text/html"
     assert reply.headers["Transfer-Encoding"] == "chunked"
     assert miner.writes == [b'{"frequency":500,"nonsense":{"a":1}}']
-    wait_for(lambda: miner.info()["frequency"] == 500)
+    wait_for(lambda: miner.read_info()["frequency"] == 500)
     assert miner.running["frequency"] == 500
 
 
@@ -100,15 +100,15 @@ def test_queued_writes_show_later(start: Start, http: requests.Session, clock: A
     """≥ 2.11: what is read right after the PATCH is still the old value."""
     miner = start("2.12", clock=clock)
     patch(http, miner, {"frequency": 600})
-    assert miner.info()["frequency"] == 525
+    assert miner.read_info()["frequency"] == 525
     clock.tick(0.2)
-    assert miner.info()["frequency"] == 600
+    assert miner.read_info()["frequency"] == 600
 
 
 def test_unqueued_writes_show_at_once(start: Start, http: requests.Session, clock: Any) -> None:
     miner = start("2.10", clock=clock)
     patch(http, miner, {"frequency": 600})
-    assert miner.info()["frequency"] == 600
+    assert miner.read_info()["frequency"] == 600
 
 
 @pytest.mark.parametrize(("generation", "live"), [("2.12", False), ("2.15", True), ("nerd", False)])
@@ -117,7 +117,7 @@ def test_hostname_is_reported_at_once_but_in_force_later(
 ) -> None:
     miner = start(generation)
     reply = patch(http, miner, {"hostname": "new"})
-    wait_for(lambda: miner.info()["hostname"] == "new")
+    wait_for(lambda: miner.read_info()["hostname"] == "new")
     assert (miner.running["hostname"] == "new") is live
     if generation == "2.15":
         assert reply.json()["redirect"]["url"] == "http://new.local"
@@ -144,8 +144,8 @@ def test_nerd_pool_is_live(start: Start, http: requests.Session) -> None:
 def test_flat_stratum_keys_do_nothing_from_2_15_on(start: Start, http: requests.Session) -> None:
     miner = start("2.15")
     assert patch(http, miner, {"stratumURL": "pool.example", "frequency": 600}).status_code == 200
-    wait_for(lambda: miner.info()["frequency"] == 600)
-    assert miner.info()["stratumURL"] == "public-pool.io"
+    wait_for(lambda: miner.read_info()["frequency"] == 600)
+    assert miner.read_info()["stratumURL"] == "public-pool.io"
 
 
 def test_old_firmware_dies_of_a_non_string(start: Start, http: requests.Session) -> None:
@@ -153,7 +153,7 @@ def test_old_firmware_dies_of_a_non_string(start: Start, http: requests.Session)
     with pytest.raises(requests.ConnectionError):
         patch(http, miner, {"stratumUser": 5})
     wait_for(lambda: miner.powered)
-    assert miner.info()["uptimeSeconds"] == 0
+    assert miner.read_info()["uptimeSeconds"] == 0
 
 
 POOL = {"id": 0, "stratumURL": "pool.example", "stratumPort": 3334, "stratumUser": "me.rig"}
@@ -174,7 +174,7 @@ def test_a_pool_replaces_the_whole_slot(start: Start, http: requests.Session) ->
     patch(http, miner, {"pools": [POOL]})
     assert slot(miner)["stratumPassword"] == "x"
     assert slot(miner, 1)["stratumURL"] == "solo.ckpool.org"
-    info = miner.info()
+    info = miner.read_info()
     assert info["stratumURL"] == info["pools"][0]["stratumURL"] == "pool.example"
     assert info["pools"][0]["stratumPassword"] == "*****"
 
@@ -203,17 +203,17 @@ def test_pool_routes(start: Start, http: requests.Session) -> None:
     miner = start("2.15")
     put = http.put(url(miner, "/api/system/pools/3"), data=orjson.dumps(POOL))
     assert put.json() == {"message": "Pool updated successfully"}
-    wait_for(lambda: [pool["id"] for pool in miner.info()["pools"]] == [0, 1, 3])
+    wait_for(lambda: [pool["id"] for pool in miner.read_info()["pools"]] == [0, 1, 3])
     assert http.delete(url(miner, "/api/system/pools/0")).status_code == 400
     assert http.delete(url(miner, "/api/system/pools/3")).json() == {"message": "Pool cleared successfully"}
-    wait_for(lambda: [pool["id"] for pool in miner.info()["pools"]] == [0, 1])
+    wait_for(lambda: [pool["id"] for pool in miner.read_info()["pools"]] == [0, 1])
     old = http.put(url(start("2.12"), "/api/system/pools/3"), data=orjson.dumps(POOL))
     assert old.status_code == 405
 
 
 def test_one_time_passwords(start: Start, http: requests.Session) -> None:
     miner = start("nerd", otp=True)
-    assert miner.info()["otp"] is True
+    assert miner.read_info()["otp"] is True
     assert patch(http, miner, {"frequency": 500}).text == "OTP/Session required"
     assert patch(http, miner, {"frequency": 500}, **{"X-TOTP": "123456"}).status_code == 200
     token = http.post(url(miner, "/api/v2/otp/session"), headers={"X-TOTP": "123456"}).json()["token"]

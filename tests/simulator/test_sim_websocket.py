@@ -200,7 +200,7 @@ def test_live_sends_everything_then_changes(start: Start, connect: Connect, cloc
     sock = connect(miner, "/api/ws/live")
     first = orjson.loads(receive(sock))
     assert first["event"] == "update"
-    assert set(miner.info()) - set(first["data"]) == {"fullHostname", "mdnsHostname"}
+    assert set(miner.read_info()) - set(first["data"]) == {"fullHostname", "mdnsHostname"}
     clock.tick(5)
     second = orjson.loads(receive(sock))["data"]
     assert second["uptimeSeconds"] == first["data"]["uptimeSeconds"] + 5
