@@ -25,12 +25,12 @@ Subscriber = Callable[[bytes], None]
 class DeviceLog:
     """`rate`: lines per second of a mining miner; may change at any time. `recent`: the last entries."""
 
-    def __init__(self, state: DeviceState, random: Random, rate: float) -> None:
+    def __init__(self, state: DeviceState, rng: Random, rate: float) -> None:
         self.rate = rate
         self.recent: deque[bytes] = deque(maxlen=RECENT_ENTRIES)
         self.subscribers: set[Subscriber] = set()
         self._state = state
-        self._random = random
+        self._rng = rng
         self._ring: deque[bytes] = deque()
         self._ring_size = 0
         self._next: float | None = None
@@ -62,8 +62,8 @@ class DeviceLog:
         at = max(self._next if self._next is not None else now, now - longest_gap)
         pool = select_active_pool(self._state.settings.active)
         while at <= now:
-            self._write_at(choose_mining_line(self._random, pool), at)
-            at += self._random.uniform(0.5, 1.5) / self.rate
+            self._write_at(choose_mining_line(self._rng, pool), at)
+            at += self._rng.uniform(0.5, 1.5) / self.rate
         self._next = at
 
     def read_ring(self, now: float) -> bytes:

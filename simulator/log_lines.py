@@ -26,9 +26,9 @@ def format_line(line: LogLine, uptime_ms: int, *, colours: bool) -> bytes:
     return f"\x1b[0;{COLOURS[level]}m{level} ({stamp}) {tag}: {text}\x1b[0m\n".encode()
 
 
-def _make_result_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
-    job, nonce = random.getrandbits(20), random.getrandbits(32)
-    diff = 250 / max(random.random(), 1e-6)
+def _make_result_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
+    job, nonce = rng.getrandbits(20), rng.getrandbits(32)
+    diff = 250 / max(rng.random(), 1e-6)
     return (
         "I",
         "asic_result",
@@ -36,33 +36,33 @@ def _make_result_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     )
 
 
-def _make_submit_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
+def _make_submit_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
     parameters = [
         pool["stratumUser"],
-        f"{random.getrandbits(40):x}",
+        f"{rng.getrandbits(40):x}",
         "04000000",
         "69979af4",
         "4dda0258",
         "02bb4000",
     ]
-    return _make_sent_line(random.randrange(4, 9999), "mining.submit", parameters)
+    return _make_sent_line(rng.randrange(4, 9999), "mining.submit", parameters)
 
 
-def _make_accepted_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
+def _make_accepted_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
     return "I", "stratum_task", "message result accepted"
 
 
-def _make_response_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
-    return "I", "stratum_task", f"Stratum response time: {random.uniform(10, 60):.1f} ms"
+def _make_response_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
+    return "I", "stratum_task", f"Stratum response time: {rng.uniform(10, 60):.1f} ms"
 
 
-def _make_work_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
-    return "I", "create_jobs_task", f"New Work Dequeued {random.getrandbits(32):x}"
+def _make_work_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
+    return "I", "create_jobs_task", f"New Work Dequeued {rng.getrandbits(32):x}"
 
 
-def _make_notify_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
+def _make_notify_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
     """Return a line of 1–3 KB."""
-    branches = [f"{random.getrandbits(256):064x}" for _ in range(random.randrange(8, 24))]
+    branches = [f"{rng.getrandbits(256):064x}" for _ in range(rng.randrange(8, 24))]
     message = {
         "id": None,
         "method": "mining.notify",
@@ -71,16 +71,16 @@ def _make_notify_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
     return "I", "stratum_api", "rx: " + json.dumps(message)
 
 
-def _make_fan_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
-    temperature, output = random.uniform(58, 61), random.uniform(35, 60)
+def _make_fan_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
+    temperature, output = rng.uniform(58, 61), rng.uniform(35, 60)
     return "I", "fan_controller", f"Temp: {temperature:.1f} °C, SetPoint: 60.0 °C, Output: {output:.1f}%"
 
 
-def _make_poll_timeout_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
+def _make_poll_timeout_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
     return "W", "transport_base", "Poll timeout or error, errno=Success, fd=-1, timeout_ms=5000"
 
 
-def _make_beacon_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
+def _make_beacon_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
     return "I", "wifi", "bcn_timeout,ap_probe_send_start"
 
 
@@ -109,9 +109,9 @@ _MAKERS = tuple(maker for _, maker in MINING_LINES)
 _WEIGHTS = tuple(weight for weight, _ in MINING_LINES)
 
 
-def choose_mining_line(random: Random, pool: Mapping[str, Any]) -> LogLine:
+def choose_mining_line(rng: Random, pool: Mapping[str, Any]) -> LogLine:
     """Return a random line of a mining miner."""
-    return random.choices(_MAKERS, _WEIGHTS)[0](random, pool)
+    return rng.choices(_MAKERS, _WEIGHTS)[0](rng, pool)
 
 
 def make_boot_lines(model: str, mac: str, pool: Mapping[str, Any]) -> list[LogLine]:

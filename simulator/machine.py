@@ -42,21 +42,21 @@ class Machine:
         "lifetime",
         "on_overheat",
         "_at",
-        "_random",
+        "_rng",
     )
 
-    def __init__(self, board: Board, settings: Mapping[str, Any], random: Random, now: float) -> None:
+    def __init__(self, board: Board, settings: Mapping[str, Any], rng: Random, now: float) -> None:
         self.board = board
         self.settings = settings
-        self.ambient = random.uniform(20.0, 27.0)
-        self.phase = random.uniform(0.0, 4096.0)
-        self.difficulty = float(random.choice((1000, 2048, 4096, 8192)))
-        self.lifetime = random.uniform(1e6, 6e6)
-        self.shares = Shares(random, best=self.difficulty * 10 ** random.uniform(3.0, 6.5))
+        self.ambient = rng.uniform(20.0, 27.0)
+        self.phase = rng.uniform(0.0, 4096.0)
+        self.difficulty = float(rng.choice((1000, 2048, 4096, 8192)))
+        self.lifetime = rng.uniform(1e6, 6e6)
+        self.shares = Shares(rng, best=self.difficulty * 10 ** rng.uniform(3.0, 6.5))
         self.on_overheat: Callable[[float], None] = lambda now: None
-        self._random = random
+        self._rng = rng
         self._at = now
-        self.booted_at = now - random.uniform(600.0, 400_000.0)
+        self.booted_at = now - rng.uniform(600.0, 400_000.0)
         self.mining_from = now
         self.paused = False
         self.pools_reachable = True

@@ -36,7 +36,7 @@ from .spec import MinerSpec, Timings, canonical_mac, make_first_settings
 from .websocket_clients import WebSocketClients
 
 
-def make_state(spec: MinerSpec, random: Random, clock: Clock, timings: Timings) -> DeviceState:
+def make_state(spec: MinerSpec, rng: Random, clock: Clock, timings: Timings) -> DeviceState:
     """Return the state of a miner that has been running for some time."""
     generation, board = GENERATIONS[spec.generation], BOARDS[spec.board]
     settings = Settings(make_first_settings(spec))
@@ -47,7 +47,7 @@ def make_state(spec: MinerSpec, random: Random, clock: Clock, timings: Timings) 
         timings=timings,
         clock=clock,
         settings=settings,
-        machine=Machine(board, settings.active, random, clock()),
+        machine=Machine(board, settings.active, rng, clock()),
         mac=canonical_mac(spec.mac),
         host=spec.address[0],
         now=clock(),
@@ -57,18 +57,18 @@ def make_state(spec: MinerSpec, random: Random, clock: Clock, timings: Timings) 
 class Miner:
     """A miner that is off until `power_on`. `now` is its clock, in seconds; `boots` counts its restarts."""
 
-    def __init__(self, spec: MinerSpec, random: Random, clock: Clock = time.monotonic, timings: Timings | None = None):
+    def __init__(self, spec: MinerSpec, rng: Random, clock: Clock = time.monotonic, timings: Timings | None = None):
         self.now = clock
         self.boots = 0
         self.request_log = RequestLog()
-        self._state = state = make_state(spec, random, clock, timings or Timings())
+        self._state = state = make_state(spec, rng, clock, timings or Timings())
         self.spec = spec
         self.generation = state.generation
         self.board = state.board
         self.settings = state.settings
         self.machine = state.machine
         self.machine.on_overheat = self._react_to_overheat
-        self.log = DeviceLog(state, random, spec.log_rate)
+        self.log = DeviceLog(state, rng, spec.log_rate)
         self._printer = InfoPrinter(state)
         self._request_lock = lock.BoundedSemaphore(1)
         self.websockets = WebSocketClients(state, self.log, self._printer, self._request_lock)

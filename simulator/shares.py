@@ -16,10 +16,10 @@ REJECTED_PART = 0.003
 class Shares:
     """Counters since boot (`accepted`, `rejected`), `best_session` since boot and `best` of all time."""
 
-    __slots__ = ("accepted", "rejected", "best", "best_session", "_random", "_next", "_rate")
+    __slots__ = ("accepted", "rejected", "best", "best_session", "_rng", "_next", "_rate")
 
-    def __init__(self, random: Random, best: float) -> None:
-        self._random = random
+    def __init__(self, rng: Random, best: float) -> None:
+        self._rng = rng
         self._next = math.inf
         self._rate = 0.0
         self.accepted = 0
@@ -45,7 +45,7 @@ class Shares:
         rate = hash_rate * 1e9 / (max(difficulty, 1.0) * HASHES_PER_DIFFICULTY)
         if rate != self._rate:
             self._rate = rate
-            self._next = now + self._random.expovariate(rate) if rate > 0 else math.inf
+            self._next = now + self._rng.expovariate(rate) if rate > 0 else math.inf
         steps = 0
         while self._next <= now:
             if steps == MAX_STEPS:
@@ -53,18 +53,18 @@ class Shares:
                 return
             steps += 1
             self._add_shares(1, difficulty)
-            self._next += self._random.expovariate(self._rate)
+            self._next += self._rng.expovariate(self._rate)
 
     def _add_remaining(self, now: float, difficulty: float) -> None:
         """Add the shares of a long time at once, by the normal approximation of the Poisson count."""
         mean = (now - self._next) * self._rate
-        self._add_shares(max(0, round(self._random.gauss(mean, math.sqrt(mean)))), difficulty)
-        self._next = now + self._random.expovariate(self._rate)
+        self._add_shares(max(0, round(self._rng.gauss(mean, math.sqrt(mean)))), difficulty)
+        self._next = now + self._rng.expovariate(self._rate)
 
     def _add_shares(self, count: int, difficulty: float) -> None:
         if count == 0:
             return
-        wrong = 1 if self._random.random() < REJECTED_PART * count else 0
+        wrong = 1 if self._rng.random() < REJECTED_PART * count else 0
         self.rejected += wrong
         self.accepted += count - wrong
         self._raise_best(self._draw_best(count, difficulty))
@@ -73,7 +73,7 @@ class Shares:
         """Return the best of `count` shares: each is the pool difficulty divided by a uniform random number."""
         if count == 0:
             return 0.0
-        luck = -math.expm1(math.log(1 - self._random.random()) / count)
+        luck = -math.expm1(math.log(1 - self._rng.random()) / count)
         return difficulty / max(luck, 1e-12)
 
     def _raise_best(self, value: float) -> None:
