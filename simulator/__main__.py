@@ -20,10 +20,10 @@ from gevent import event, get_hub
 
 from . import control
 from .control import ControlServer, parse_address
-from .exposition import MODES
-from .fleet import Fleet
 from .fleet_specs import demo_fleet, make_recorded_spec, make_specs
 from .generations import GENERATIONS
+from .metrics_handler import MODES
+from .miner_fleet import Fleet
 from .spec import LIFELIKE, MinerSpec
 
 

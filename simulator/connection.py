@@ -14,7 +14,7 @@ import gevent
 import httptools
 from gevent import socket as gsocket
 
-from .http import Reply, Request, RequestReader
+from .http_messages import Reply, Request, RequestReader
 
 RECEIVE_BYTES = 4096
 LINGER_RESET = struct.pack("ii", 1, 0)

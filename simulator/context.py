@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from .connection import Connection
-from .device import DeviceState
-from .device_log import DeviceLog
-from .http import Reply, Request
-from .info import InfoPrinter
+from .device_state import DeviceState
+from .http_messages import Reply, Request
+from .info_printer import InfoPrinter
+from .miner_log import MinerLog
 from .otp import OneTimePasswords
 from .websocket_clients import WebSocketClients
 
@@ -24,7 +24,7 @@ class HandlerContext:
 
     state: DeviceState
     printer: InfoPrinter
-    log: DeviceLog
+    log: MinerLog
     websockets: WebSocketClients
     otp: OneTimePasswords
     report_info: Callable[[], bytes]

@@ -22,10 +22,10 @@ from typing import Any
 import orjson
 from gevent.pywsgi import WSGIServer
 
-from .faults import FAULTS
-from .fleet import Fleet
 from .listener import Address
 from .miner import Miner
+from .miner_faults import FAULTS
+from .miner_fleet import Fleet
 
 Body = dict[str, Any]
 Answer = tuple[int, Any]

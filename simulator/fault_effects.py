@@ -1,6 +1,6 @@
 """The effects of faults: on the delivery of an answer, on the values of /info, and on the state of the miner.
 
-Functions only; the table in `faults.py` assigns them to faults.
+Functions only; the table in `miner_faults.py` assigns them to faults.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 import gevent
 
 from .connection import Connection
-from .device import DeviceState
-from .http import HTML, JSON, Reply, Request
+from .device_state import DeviceState
+from .http_messages import HTML, JSON, Reply, Request
 
 Options = dict[str, Any]
 Values = dict[str, Any]

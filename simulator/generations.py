@@ -1,7 +1,7 @@
 """The firmware generations: one `Generation` each, with its members, formats, limits and routes.
 
 A new generation needs a `Generation` here, a set of members in `info_fields.py` and, for members whose meaning changed,
-getters in `dialects.py`. The facts are from the source of the firmware: AxeOS v2.0 … v2.15, NerdQAxe+ v1.0.30 and
+getters in `info_members.py`. The facts are from the source of the firmware: AxeOS v2.0 … v2.15, NerdQAxe+ v1.0.30 and
 v1.0.36.
 """
 

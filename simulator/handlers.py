@@ -7,12 +7,12 @@ import time
 
 import gevent
 
-from .boards import describe_asic
+from .asic_boards import describe_asic
 from .cjson import print_json
 from .connection import Connection
 from .context import HandlerContext
-from .device import ResetReason
-from .http import CORS, HTML, TEXT, Reply, Request
+from .device_state import ResetReason
+from .http_messages import CORS, HTML, TEXT, Reply, Request
 
 IDENTIFY_SECONDS = 30.0
 STAMP = b"simulatorWroteNs"

@@ -1,7 +1,7 @@
 """The getters of the members of /api/system/info: two tables.
 
-LIVE members are read at every request, FIXED ones only after a change of settings, address or firmware. `dialects.py`
-has the differences per firmware.
+LIVE members are read at every request, FIXED ones only after a change of settings, address or firmware. The differences
+per firmware are in `info_members.py`.
 """
 
 from __future__ import annotations
@@ -10,44 +10,44 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import readings
-from .device import DeviceState
+from . import info_readings
+from .device_state import DeviceState
 from .info_fields import split_names
-from .readings import ABSENT, Getter
-from .settings import name_fallback_key
+from .info_readings import ABSENT, Getter
+from .settings_store import name_fallback_key
 
 LIVE: dict[str, Getter] = {
-    "power": readings.read_power,
-    "voltage": readings.read_voltage,
-    "current": readings.read_current,
-    "temp": readings.read_temperature,
-    "temp2": readings.read_second_temperature,
-    "vrTemp": readings.read_regulator_temperature,
-    "fanspeed": readings.read_fan_percent,
-    "fanrpm": readings.read_fan_rpm,
-    "fanSpeed": readings.read_fan_rpm,
-    "hashRate": readings.read_counted_rate,
-    "hashRate_1m": readings.make_average_getter(0),
-    "hashRate_10m": readings.make_average_getter(1),
-    "hashRate_1h": readings.make_average_getter(2),
-    "hashRate_1d": readings.make_average_getter(2),
+    "power": info_readings.read_power,
+    "voltage": info_readings.read_voltage,
+    "current": info_readings.read_current,
+    "temp": info_readings.read_temperature,
+    "temp2": info_readings.read_second_temperature,
+    "vrTemp": info_readings.read_regulator_temperature,
+    "fanspeed": info_readings.read_fan_percent,
+    "fanrpm": info_readings.read_fan_rpm,
+    "fanSpeed": info_readings.read_fan_rpm,
+    "hashRate": info_readings.read_counted_rate,
+    "hashRate_1m": info_readings.make_average_getter(0),
+    "hashRate_10m": info_readings.make_average_getter(1),
+    "hashRate_1h": info_readings.make_average_getter(2),
+    "hashRate_1d": info_readings.make_average_getter(2),
     "hashRateTimestamp": lambda state: int((state.now - state.machine.booted_at) * 1000),
-    "errorPercentage": readings.read_error_percent,
-    "hashrateMonitor": lambda state: readings.read_hashrate_monitor(state) if state.has_job else ABSENT,
+    "errorPercentage": info_readings.read_error_percent,
+    "hashrateMonitor": lambda state: info_readings.read_hashrate_monitor(state) if state.has_job else ABSENT,
     "bestDiff": lambda state: state.generation.format_best(state.machine.shares.best),
     "bestSessionDiff": lambda state: state.generation.format_best(state.machine.shares.best_session),
     "sharesAccepted": lambda state: state.machine.shares.accepted,
     "sharesRejected": lambda state: state.machine.shares.rejected,
-    "sharesRejectedReasons": readings.read_rejections,
+    "sharesRejectedReasons": info_readings.read_rejections,
     "workReceived": lambda state: state.uptime // 2,
     "responseTime": lambda state: round(60 + 25 * state.read_noise(13), 3),
     "processTime": lambda state: round(3 + state.read_noise(14), 1),
     "lastpingrtt": lambda state: round(24 + 6 * state.read_noise(13), 1),
-    "coreVoltageActual": lambda state: int(readings.read_core_voltage(state)),
+    "coreVoltageActual": lambda state: int(info_readings.read_core_voltage(state)),
     "uptimeSeconds": lambda state: state.uptime,
     "totalUptimeSeconds": lambda state: int(state.machine.lifetime) + state.uptime,
-    "totalHashes": readings.read_total_hashes,
-    "totalLog2Work": lambda state: round(math.log2(readings.read_total_hashes(state)), 4),
+    "totalHashes": info_readings.read_total_hashes,
+    "totalLog2Work": lambda state: round(math.log2(info_readings.read_total_hashes(state)), 4),
     "freeHeap": lambda state: 8_166_000 + int(9000 * state.read_noise(16)),
     "freeHeapInternal": lambda state: 104_000 + int(900 * state.read_noise(17)),
     "freeHeapSpiram": lambda state: 8_062_000 + int(8100 * state.read_noise(16)),
@@ -57,6 +57,7 @@ LIVE: dict[str, Getter] = {
 
 
 def make_stored_getter(key: str, convert: Callable[[Any], Any] = lambda value: value) -> Getter:
+    """Return a getter of a stored setting."""
     return lambda state: convert(state.stored[key])
 
 
@@ -93,6 +94,7 @@ def make_flat_pool_getter(name: str) -> Getter:
 
 
 def describe_partitions(state: DeviceState) -> list[dict[str, Any]]:
+    """Return the partition table of AxeOS ≥ 2.15."""
     rows = (("factory", "v2.12.2", 58), ("ota_0", state.generation.version, 61), ("ota_1", None, None))
     return [
         {
@@ -109,6 +111,7 @@ def describe_partitions(state: DeviceState) -> list[dict[str, Any]]:
 
 
 def make_constant_getters(**values: object) -> dict[str, Getter]:
+    """Return a getter for each value that never changes."""
     return {name: lambda state, value=value: value for name, value in values.items()}  # type: ignore[misc]
 
 
@@ -172,22 +175,22 @@ FIXED: dict[str, Getter] = {
     "fallbackSv2ChannelType": make_stored_getter("fallbackStratumV2ChannelType", encode_nerd_number),
     "stratumEnonceSubscribe": make_stored_getter("stratumExtranonceSubscribe", bool),
     "fallbackStratumEnonceSubscribe": make_stored_getter("fallbackStratumExtranonceSubscribe", bool),
-    "expectedHashrate": readings.read_expected_rate,
+    "expectedHashrate": info_readings.read_expected_rate,
     "actualFrequency": lambda state: float(state.machine.settings["frequency"]) if state.machine.hashing else 50.0,
     "miningPaused": lambda state: state.machine.paused,
     "poolConnectionInfo": lambda state: "IPv4" if state.machine.pools_reachable else "Not Connected",
     "isStratumConnected": lambda state: state.machine.pools_reachable,
     "power_fault": lambda state: state.power_fault or ABSENT,
     "hardware_fault": lambda state: ABSENT,
-    "blockHeight": readings.make_job_getter(958_123),
-    "scriptsig": readings.make_job_getter("...._i.F.W...ckpool./solo.ckpool.org/"),
-    "networkDifficulty": readings.make_job_getter(126_200_000_000_000),
-    "coinbaseValueTotalSatoshis": readings.make_job_getter(314_842_805),
-    "coinbaseValueUserSatoshis": readings.make_job_getter(308_545_949),
-    "coinbaseOutputs": readings.make_job_getter(
+    "blockHeight": info_readings.make_job_getter(958_123),
+    "scriptsig": info_readings.make_job_getter("...._i.F.W...ckpool./solo.ckpool.org/"),
+    "networkDifficulty": info_readings.make_job_getter(126_200_000_000_000),
+    "coinbaseValueTotalSatoshis": info_readings.make_job_getter(314_842_805),
+    "coinbaseValueUserSatoshis": info_readings.make_job_getter(308_545_949),
+    "coinbaseOutputs": info_readings.make_job_getter(
         [{"value": 308_545_949, "address": "bc1qexampleexampleexampleexampleexample0q"}]
     ),
-    "blockSignals": readings.make_job_getter([]),
+    "blockSignals": info_readings.make_job_getter([]),
     "poolDifficulty": lambda state: state.machine.difficulty,
     "stratumDiff": lambda state: int(state.machine.difficulty),
     "isUsingFallbackStratum": lambda state: int(state.settings.active["useFallbackStratum"]),

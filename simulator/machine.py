@@ -2,7 +2,7 @@
 
 A boot clears uptime, share counters and the pause, but not the best difficulty and the heat. There is no timer:
 `advance_to(now)` computes the state at `now`, so a miner that receives no requests costs nothing. No HTTP and no names
-of the firmware here; `info.py` prints the state.
+of the firmware here; `info_printer.py` prints the state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 from . import physics
-from .boards import Board
+from .asic_boards import Board
 from .physics import NOISE, NOISE_MASK, NOISE_RATE
 from .shares import Shares
 

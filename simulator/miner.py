@@ -16,22 +16,22 @@ import orjson
 from gevent import lock
 
 from . import routes
-from .boards import BOARDS
+from .asic_boards import BOARDS
 from .connection import Connection
 from .context import HandlerContext
-from .device import Clock, DeviceState, ResetReason
-from .device_log import DeviceLog
-from .faults import FaultSwitch
+from .device_state import Clock, DeviceState, ResetReason
 from .generations import GENERATIONS
-from .http import Reply, Request
-from .info import InfoPrinter
+from .http_messages import Reply, Request
+from .info_printer import InfoPrinter
 from .listener import Address
 from .machine import Machine
+from .miner_faults import FaultSwitch
+from .miner_log import MinerLog
+from .miner_server import HttpServer
 from .otp import OneTimePasswords
 from .overheat import OVERHEAT_REACTIONS
 from .request_log import RequestLog
-from .server import HttpServer
-from .settings import Settings
+from .settings_store import MinerSettings
 from .spec import MinerSpec, Timings, canonical_mac, make_first_settings
 from .websocket_clients import WebSocketClients
 
@@ -39,7 +39,7 @@ from .websocket_clients import WebSocketClients
 def make_state(spec: MinerSpec, rng: Random, clock: Clock, timings: Timings) -> DeviceState:
     """Return the state of a miner that has been running for some time."""
     generation, board = GENERATIONS[spec.generation], BOARDS[spec.board]
-    settings = Settings(make_first_settings(spec))
+    settings = MinerSettings(make_first_settings(spec))
     return DeviceState(
         spec=spec,
         generation=generation,
@@ -68,7 +68,7 @@ class Miner:
         self.settings = state.settings
         self.machine = state.machine
         self.machine.on_overheat = self._react_to_overheat
-        self.log = DeviceLog(state, rng, spec.log_rate)
+        self.log = MinerLog(state, rng, spec.log_rate)
         self._printer = InfoPrinter(state)
         self._request_lock = lock.BoundedSemaphore(1)
         self.websockets = WebSocketClients(state, self.log, self._printer, self._request_lock)

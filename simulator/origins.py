@@ -9,7 +9,7 @@ import re
 from ipaddress import IPv4Address, ip_network
 
 from .generations import Generation
-from .http import Request
+from .http_messages import Request
 
 PRIVATE = tuple(ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 ADDRESS = re.compile(r"\d+(\.\d+){3}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .http import HTML, Reply, Request
+from .http_messages import HTML, Reply, Request
 
 MAX_FAILURES = 5
 BLOCK_SECONDS = 300.0

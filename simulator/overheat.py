@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .device import DeviceState, ResetReason
+from .device_state import DeviceState, ResetReason
 from .generations import OverheatReaction
 
 STEP = 100  # MHz and mV by which AxeOS ≥ 2.12 lowers its settings for good

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from . import patch_readers as readers
 from .generations import GENERATIONS, Generation, PatchRules
 from .patch_readers import U16, Reader
-from .settings import name_fallback_key
+from .settings_store import name_fallback_key
 
 NEVER = (99, 0)
 

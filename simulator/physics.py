@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .boards import Board
+from .asic_boards import Board
 
 THERMAL_SECONDS = 20.0
 FAN_RPM_AT_FULL = 7200

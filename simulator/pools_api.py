@@ -13,8 +13,8 @@ import orjson
 
 from .connection import Connection
 from .context import HandlerContext
-from .http import HTML, Reply, Request
-from .settings import DEFAULT_POOL
+from .http_messages import HTML, Reply, Request
+from .settings_store import DEFAULT_POOL
 
 MASK = "*****"
 MAX_PORT = 65535

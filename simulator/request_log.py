@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
-from .http import Request
+from .http_messages import Request
 
 RECENT_REQUESTS = 20
 KEPT_WRITES = 1000

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from . import exposition, handlers, pools_api, settings_api, websocket_handlers
+from . import handlers, metrics_handler, pools_api, settings_api, websocket_handlers
 from .connection import Connection
 from .context import Handler, HandlerContext
 from .generations import GENERATIONS, Generation
-from .http import CORS, HTML, Reply, Request
+from .http_messages import CORS, HTML, Reply, Request
 from .origins import is_origin_allowed
 
 MAX_BODY = 10240
@@ -70,8 +70,8 @@ def make_reply(context: HandlerContext, request: Request, connection: Connection
     if spec.asic_body is not None and request.path == ASIC.path:
         handler = ASIC.handler
     if handler is None:
-        if spec.exposition and (request.method, request.path) == ("GET", exposition.PATH):
-            return exposition.get_metrics(context, request, connection)
+        if spec.exposition and (request.method, request.path) == ("GET", metrics_handler.PATH):
+            return metrics_handler.get_metrics(context, request, connection)
         return _answer_unknown_path(generation, request)
     if not is_origin_allowed(generation, request):
         return websocket_handlers.refuse_client(context, request, connection, 401)

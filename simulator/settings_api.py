@@ -14,9 +14,9 @@ import orjson
 from .cjson import print_json
 from .connection import Connection
 from .context import HandlerContext
-from .device import DeviceState, ResetReason
+from .device_state import DeviceState, ResetReason
 from .fans_api import read_fan_changes
-from .http import HTML, Reply, Request
+from .http_messages import HTML, Reply, Request
 from .patch_readers import IGNORED, FirmwareCrashError, ValueRefusedError
 from .patch_rules import RULES
 from .pools_api import WRONG_INPUT, merge_pools

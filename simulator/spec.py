@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .boards import BOARDS
+from .asic_boards import BOARDS
 from .generations import GENERATIONS
 from .listener import Address
-from .settings import make_factory_pools, make_factory_settings
+from .settings_store import make_factory_pools, make_factory_settings
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from wsproto.events import CloseConnection, Ping
 from wsproto.utilities import ProtocolError
 
 from .connection import Connection
-from .http import Request
+from .http_messages import Request
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 SEND_SECONDS = 5.0

@@ -14,10 +14,10 @@ from gevent import event, lock
 
 from .cjson import print_json
 from .connection import Connection
-from .device import DeviceState
-from .device_log import DeviceLog, split_into_frames
-from .http import Request
-from .info import InfoPrinter
+from .device_state import DeviceState
+from .http_messages import Request
+from .info_printer import InfoPrinter
+from .miner_log import MinerLog, split_into_frames
 from .websocket import WebSocket
 
 LOG_INTERVAL = 0.25
@@ -33,7 +33,7 @@ class WebSocketClients:
     """
 
     def __init__(
-        self, state: DeviceState, log: DeviceLog, printer: InfoPrinter, request_lock: lock.BoundedSemaphore
+        self, state: DeviceState, log: MinerLog, printer: InfoPrinter, request_lock: lock.BoundedSemaphore
     ) -> None:
         self._state = state
         self._log = log

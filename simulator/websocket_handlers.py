@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from .connection import Connection
 from .context import HandlerContext
-from .http import HTML, Reply, Request
+from .http_messages import HTML, Reply, Request
 from .websocket import encode_upgrade
 
 

@@ -260,7 +260,7 @@ def test_it_follows_a_miner_that_moves(house, want):
 
 
 def test_what_another_miner_says_at_the_device_s_address_is_not_the_device_s(house, want):
-    from simulator.fleet import swap
+    from simulator.miner_fleet import swap
 
     service, (one, other) = house("2.12", "2.12")
     want(service, one)

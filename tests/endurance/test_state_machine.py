@@ -22,7 +22,7 @@ from soak import FACTOR, times
 
 from app.settings import Settings
 from simulator import Fleet, MinerSpec, Timings, mac_of
-from simulator.fleet import swap
+from simulator.miner_fleet import swap
 
 KINDS = ("2.12", "2.10", "2.15", "2.7", "2.4")
 TIMINGS = Timings(boot=0.05, before_restart=0.02, mining=0.0, queue=0.02, cooling=0.5, resume=0.1)

@@ -10,8 +10,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from sim_helpers import StartMiner, make_url
 
 from simulator import GENERATIONS, mac_of, make_specs
-from simulator.exposition import SAMPLES
 from simulator.handlers import STAMP
+from simulator.metrics_handler import SAMPLES
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)

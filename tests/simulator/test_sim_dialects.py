@@ -13,7 +13,7 @@ from sim_helpers import BOARDS, FakeClock, StartMiner, make_url
 
 from simulator import GENERATIONS, MinerSpec, Timings
 from simulator.cjson import print_json
-from simulator.info import InfoPrinter
+from simulator.info_printer import InfoPrinter
 from simulator.miner import make_state
 
 BODIES = Path(__file__).parent / "bodies"

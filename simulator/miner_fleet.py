@@ -10,9 +10,9 @@ from pathlib import Path
 from random import Random
 from types import TracebackType
 
-from .device import Clock
+from .device_state import Clock
 from .miner import Miner
-from .neighbours import format_neighbour_table
+from .neighbour_table import format_neighbour_table
 from .spec import MinerSpec, Timings, canonical_mac
 
 

@@ -10,17 +10,19 @@ from collections.abc import Callable
 from typing import Any
 
 from . import physics
-from .device import DeviceState
+from .device_state import DeviceState
 
 ABSENT = object()
 Getter = Callable[[DeviceState], Any]
 
 
 def read_power(state: DeviceState) -> float:
+    """Return the power in W."""
     return physics.round_to_step(state.machine.plan.power * (1 + 0.01 * state.read_noise(1)), 0.01)
 
 
 def read_voltage(state: DeviceState) -> float:
+    """Return the input voltage in mV."""
     step = 1.25 if state.board.ina260 else 7.8125
     return physics.round_to_step(state.board.volts * 1000 * (1.02 + 0.004 * state.read_noise(2)), step)
 
@@ -41,6 +43,7 @@ def read_temperature(state: DeviceState) -> float:
 
 
 def read_second_temperature(state: DeviceState) -> float:
+    """Return the temperature of the second chip; -1 without a second chip or while it has no power."""
     return read_temperature(state) + 1.25 if state.board.chips == 2 and state.machine.hashing else -1.0
 
 
@@ -50,10 +53,12 @@ def read_regulator_temperature(state: DeviceState) -> int:
 
 
 def read_fan_percent(state: DeviceState) -> float:
+    """Return the fan speed in percent."""
     return min(100.0, max(0.0, state.machine.plan.fan + 0.4 * state.read_noise(5)))
 
 
 def read_fan_rpm(state: DeviceState) -> int:
+    """Return the fan speed in revolutions per minute."""
     return int(physics.FAN_RPM_AT_FULL * read_fan_percent(state) / 100 + 20 * state.read_noise(6))
 
 
@@ -70,18 +75,22 @@ def read_estimated_rate(state: DeviceState) -> float:
 
 
 def make_average_getter(window: int) -> Getter:
+    """Return a getter of the average hash rate over one of `MINUTE_WINDOWS`."""
     return lambda state: state.machine.averages[window] * (1 + 0.004 * state.read_noise(8 + window))
 
 
 def read_expected_rate(state: DeviceState) -> float:
+    """Return the expected hash rate in GH/s for the stored frequency."""
     return state.stored["frequency"] * state.board.expected_cores / 1000 if state.machine.hashing else 0.0
 
 
 def read_error_percent(state: DeviceState) -> float:
+    """Return the percentage of wrong results of the chips."""
     return max(0.0, state.machine.plan.error_percent + 0.05 * state.read_noise(12))
 
 
 def read_hashrate_monitor(state: DeviceState) -> dict[str, Any]:
+    """Return the hash rates per chip."""
     chips = state.board.chips
     total = read_counted_rate(state) / chips
     errors = int(state.uptime * 0.07)
@@ -89,6 +98,7 @@ def read_hashrate_monitor(state: DeviceState) -> dict[str, Any]:
 
 
 def read_chip_monitor(state: DeviceState, chip: int, total: float, errors: int) -> dict[str, Any]:
+    """Return the hash rates of one chip and its domains."""
     share = total / state.board.chip.domains
     domains = [
         round(share * (1 + 0.03 * state.read_noise(20 + chip * 4 + domain)), 7)
@@ -111,11 +121,13 @@ def make_job_getter(value: object) -> Getter:
 
 
 def read_rejections(state: DeviceState) -> list[dict[str, Any]]:
+    """Return the reasons of rejected shares with their counts."""
     count = state.machine.shares.rejected
     return [{"message": "Above target", "count": count}] if count else []
 
 
 def read_total_hashes(state: DeviceState) -> float:
+    """Return the number of hashes of the whole lifetime."""
     seconds = state.machine.lifetime + state.uptime
     return seconds * state.board.chip.default_mhz * state.board.expected_cores * 1e6
 

@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from .cjson import print_json
-from .device import DeviceState
-from .dialects import MEMBERS, Member
-from .readings import ABSENT
+from .device_state import DeviceState
+from .info_members import MEMBERS, Member
+from .info_readings import ABSENT
 
 MAX_PLAIN = 2**31  # up to here cJSON and Python print numbers the same way
 

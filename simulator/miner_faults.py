@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from . import fault_effects as effects
 from .connection import Connection
-from .device import DeviceState
+from .device_state import DeviceState
 from .fault_effects import Exchange, Options, Values
-from .http import HTML, Reply, Request
+from .http_messages import HTML, Reply, Request
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from gevent import socket as gsocket
 
 from .connection import Connection
 from .generations import Generation
-from .http import Request
+from .http_messages import Request
 from .listener import Address, Listener
 
 

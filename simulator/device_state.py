@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from .boards import Board
+from .asic_boards import Board
 from .generations import Generation
 from .machine import Machine
-from .settings import Settings
+from .settings_store import MinerSettings
 from .spec import MinerSpec, Timings
 
 Clock = Callable[[], float]
@@ -40,7 +40,7 @@ class DeviceState:
     board: Board
     timings: Timings
     clock: Clock
-    settings: Settings
+    settings: MinerSettings
     machine: Machine
     mac: str
     host: str

@@ -12,7 +12,7 @@ from typing import Any
 
 from .connection import Connection
 from .context import HandlerContext
-from .http import Reply, Request
+from .http_messages import Reply, Request
 
 PATH = "/metrics"
 SAMPLES = 60

@@ -1,6 +1,6 @@
 """The log of one miner: its lines, the ring buffer of AxeOS ≥ 2.14, and the subscribers of new lines.
 
-A `DeviceLog` opens no socket. Lines are made only while a subscriber reads the log or a client downloads it.
+A `MinerLog` opens no socket. Lines are made only while a subscriber reads the log or a client downloads it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import Callable
 from random import Random
 
-from .device import DeviceState
-from .log_lines import LogLine, choose_mining_line, format_line, make_boot_lines
-from .settings import select_active_pool
+from .device_state import DeviceState
+from .firmware_log_lines import LogLine, choose_mining_line, format_line, make_boot_lines
+from .settings_store import select_active_pool
 
 RING_BYTES = 512 * 1024
 MAX_MISSED_LINES = 200  # lines made afterwards for a time without readers
@@ -22,7 +22,7 @@ RESTART_MARK = b"\n--- SYSTEM RESTART ---\n"
 Subscriber = Callable[[bytes], None]
 
 
-class DeviceLog:
+class MinerLog:
     """`rate`: lines per second of a mining miner; may change at any time. `recent`: the last entries."""
 
     def __init__(self, state: DeviceState, rng: Random, rate: float) -> None:

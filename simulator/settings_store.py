@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from .boards import Board
+from .asic_boards import Board
 
 DEFAULT_POOL: Mapping[str, Any] = {
     "stratumProtocol": "SV1",
@@ -34,7 +34,7 @@ FACTORY_WALLET = "bc1qexampleexampleexampleexampleexample0q"
 
 
 @dataclass
-class Settings:
+class MinerSettings:
     """Settings of one miner. `version` increases with every change of the stored settings, for caches."""
 
     stored: dict[str, Any]
