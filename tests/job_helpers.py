@@ -60,7 +60,7 @@ def reasons(job: Any) -> dict[str, str]:
 
 def patches(miner: Miner) -> int:
     """How often somebody wrote its settings."""
-    return sum(write.method == "PATCH" for write in miner.ledger.writes)
+    return sum(write.method == "PATCH" for write in miner.request_log.writes)
 
 
 def posts(miner: Miner, command: str = "restart") -> int:

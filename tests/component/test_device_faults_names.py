@@ -187,7 +187,7 @@ def test_hostnames_that_are_alike_or_change_hands_mix_no_series(make_fleet, make
 
     def own_numbers():
         scrape = service.scrape()
-        return all(scrape.of_device(miner.mac)["power_watts"] == miner.info()["power"] for miner in fleet)
+        return all(scrape.of_device(miner.mac)["power_watts"] == miner.read_info()["power"] for miner in fleet)
 
     assert own_numbers()
     for miner, name in zip(fleet, (other, one), strict=True):

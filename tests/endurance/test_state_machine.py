@@ -22,7 +22,7 @@ from testbed import LOOPBACK, MINER_NETWORK, Service
 
 from app.settings import Settings
 from simulator import Fleet, MinerSpec, Timings, mac_of
-from simulator.fleet import swap
+from simulator.miner_fleet import swap
 
 KINDS = ("2.12", "2.10", "2.15", "2.7", "2.4")
 TIMINGS = Timings(boot=0.05, before_restart=0.02, mining=0.0, queue=0.02, cooling=0.5, resume=0.1)
@@ -173,7 +173,7 @@ class Life(RuleBasedStateMachine):
     @rule(which=WHICH, to=st.integers(8, 20), rounds=ROUNDS)
     def move(self, which: int, to: int, rounds: int) -> None:
         where = str(MINER_NETWORK[to])
-        if self.fleet[which].powered and all(miner.door.address[0] != where for miner in self.fleet):
+        if self.fleet[which].powered and all(miner.server.address[0] != where for miner in self.fleet):
             self.fleet[which].move((where, self.port))
             self._happened("moved", rounds)
 
@@ -247,7 +247,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def no_miner_was_told_what_is_anothers(self) -> None:
         for miner in self.fleet:
-            for write in miner.ledger.writes:
+            for write in miner.request_log.writes:
                 for user in USER.findall(write.body):
                     assert miner.mac in self.allowed[user.decode()], (miner.mac, write)
 

@@ -94,7 +94,7 @@ class DiscoveryTestbed:
         kinds = [(kind, board(kind), "bitaxe", mac) for _, mac, kind in specs]
         self.fleet = Fleet([MinerSpec(*kind, place) for kind, place in zip(kinds, places, strict=True)])
         self.fleet.start()
-        return [self.fleet.by_mac(mac) for _, mac, _ in specs]
+        return [self.fleet.find_miner(mac) for _, mac, _ in specs]
 
     def host(self, at):
         return f"127.62.0.{at}"
