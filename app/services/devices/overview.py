@@ -1,4 +1,4 @@
-"""The fleet as a person reads it: a few totals, and a line per device."""
+"""The fleet for the web page: a few totals, and one row per device."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ ABSENT = "–"
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`hashrate` in TH/s, `power` in W, of the devices that answer; `efficiency` in J/TH, None while nothing is
-    hashed."""
+    """Totals of the devices that answer: `hashrate` in TH/s, `power` in W, `efficiency` in J/TH (None without a
+    hashrate)."""
 
     monitored: int
     online: int
@@ -27,8 +27,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One device, ready to print. Numbers are those of the last answer, and absent for a device that does not
-    answer."""
+    """One device, formatted. Values are those of the last answer, and a dash for a device that does not answer."""
 
     mac: str
     title: str
