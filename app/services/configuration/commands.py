@@ -1,5 +1,4 @@
-"""The one way in which a miner is told something: its slot held, and its MAC read right before, on the same
-connection."""
+"""Commands to a miner: each holds the miner's slot and verifies its MAC first, on the same connection."""
 
 from __future__ import annotations
 
@@ -17,12 +16,12 @@ from app.services.devices.identity import DeviceIdentity
 
 SLOT_PATIENCE_SECONDS = 5.0
 RESTART_EVERY_SECONDS = 10.0
-# AxeOS answers 5 to 20 s after a restart; one that is still silent then is lost.
+# AxeOS answers 5 to 20 s after a restart. A miner that is silent after this time counts as offline.
 RESTART_TAKES_SECONDS = 60.0
 
 
 class Commands:
-    """Owns when each device was last restarted."""
+    """Sends commands; owns the time of each device's last restart, and thereby the rate limit of restarts."""
 
     def __init__(
         self, fleet: Fleet, miner_at: Callable[..., Miner], identity: DeviceIdentity, events: EventBus, clock: Clock
@@ -39,8 +38,8 @@ class Commands:
 
     @contextmanager
     def held(self, tracked: Tracked, *, read_only: bool = False) -> Iterator[Miner]:
-        """Hold the slot of the device's miner, which is waited for at most 5 s. Raises Invalid for a device without an
-        address, TooSoon while another call keeps the slot, DeviceInConflict unless the caller only reads."""
+        """Hold the slot of the device's miner; wait for it at most 5 s. Raises Invalid for a device without an
+        address, RetryLater while another call holds the slot, DeviceInConflict unless the caller only reads."""
         until = self._clock.monotonic() + SLOT_PATIENCE_SECONDS
         while True:
             if tracked.address == NOWHERE:
@@ -50,7 +49,7 @@ class Commands:
                 if not free:
                     raise TooSoon("This miner is busy with another command", SLOT_PATIENCE_SECONDS)
                 if miner.address != tracked.address:
-                    continue  # the device moved while we waited: another miner may be here now
+                    continue  # the device moved during the wait: another miner may be at this address now
                 if tracked.conflict and not read_only:
                     raise DeviceInConflict(tracked.mac, tracked.conflict)
                 try:
@@ -60,8 +59,8 @@ class Commands:
                 return
 
     def verified(self, tracked: Tracked, miner: Miner) -> Reading:
-        """A fresh reading that is the device's own, on the connection that the next command goes out on. Raises
-        DeviceError: WrongMiner when another miner answers, which is then looked for."""
+        """Return a fresh reading of the device, on the connection on which the next command is sent. Raises
+        DeviceError: WrongMiner if another miner answers, and the device is then searched for."""
         reading = miner.info(READ_DEADLINE_SECONDS, keep=True)
         try:
             self._identity.require_device(tracked, miner.address, reading, strict=True)
@@ -71,28 +70,28 @@ class Commands:
         return reading
 
     def command(self, mac: str, name: str) -> Answer:
-        """`identify` (which toggles), `pause` or `resume`; returns what the miner answered. Raises DeviceNotFound,
-        DeviceError, TooSoon."""
+        """Send `identify` (which toggles), `pause` or `resume`; return the miner's answer. Raises DeviceNotFound,
+        DeviceError, RetryLater."""
         tracked = self._fleet.get(mac)
         with self.held(tracked) as miner:
             self.verified(tracked, miner)
             return miner.command(name)
 
     def restart(self, mac: str) -> Answer:
-        """Return what the miner answered; one restart per device in 10 s. Raises DeviceNotFound, DeviceError,
-        TooSoon."""
+        """Restart a device, at most once in 10 s; return the miner's answer. Raises DeviceNotFound, DeviceError,
+        RetryLater."""
         tracked = self._fleet.get(mac)
         self.require_rest(tracked)
         with self.held(tracked) as miner:
-            self.require_rest(tracked)  # again: whoever held the slot may have restarted it
+            self.require_rest(tracked)  # again: the previous holder of the slot may have restarted it
             self.verified(tracked, miner)
             return self.restart_held(tracked, miner)
 
     def restart_held(self, tracked: Tracked, miner: Miner) -> Answer:
         """Restart a miner that the caller holds and has verified.
 
-        A rejected restart (4xx) did not happen: the device may be restarted again at once. After a 5xx or a timeout it
-        may have happened, which counts for the next attempt, but silence is expected only after a success.
+        A rejected restart (4xx) did not happen: the device may be restarted again at once. After a 5xx or a timeout
+        it may have happened, which counts for the next attempt, but silence is expected only after a success.
         """
         last = self._restarted.get(tracked.mac, -RESTART_EVERY_SECONDS)
         self._restarted[tracked.mac] = self._clock.monotonic()
@@ -111,7 +110,7 @@ class Commands:
         self._fleet.expect_restart(tracked, self._clock.monotonic() + RESTART_TAKES_SECONDS)
 
     def require_rest(self, tracked: Tracked) -> None:
-        """Raises TooSoon when it was restarted less than 10 s ago."""
+        """Raise RetryLater if the device was restarted less than 10 s ago."""
         waited = self._clock.monotonic() - self._restarted.get(tracked.mac, -RESTART_EVERY_SECONDS)
         if waited < RESTART_EVERY_SECONDS:
             raise TooSoon("This miner was restarted a moment ago", RESTART_EVERY_SECONDS - waited)

@@ -1,5 +1,5 @@
-"""What a device should run: the settings that this service wrote to it. What it does run is compared with that at each
-poll."""
+"""The desired state of each device: the settings that this service wrote to it. Each poll is compared with it
+(drift)."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from app.store.documents import Documents
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """`settings`: value by key, without secrets. `preset_uuid` and `preset_updated_at`: the preset last applied, in the
-    state in which it was; a password is written again only when one of the two differs."""
+    """`settings`: value by key, without secrets. `preset_uuid` and `preset_updated_at`: the preset last applied and
+    its state then; a password is written again only if one of the two differs."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     preset_uuid: str | None = None
@@ -24,7 +24,7 @@ class Intent:
 
 
 class Intents:
-    """Owns the intent of each device, in memory and on disk."""
+    """Owns the desired state of each device, in memory and on disk."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -35,11 +35,11 @@ class Intents:
         self._intents = {mac: _from_record(record) for mac, record in self._documents.all()}
 
     def of(self, mac: str) -> Intent:
-        """Empty for a device that was never written to."""
+        """Return the desired state; empty for a device that was never written to."""
         return self._intents.get(mac, Intent())
 
     def wrote(self, mac: str, settings: Mapping[str, Any]) -> None:
-        """These settings were written; they join what was written before."""
+        """Add settings that were written; the others stay."""
         with self._writing:
             self._keep(mac, replace(self.of(mac), settings={**self.of(mac).settings, **settings}))
 
@@ -48,7 +48,7 @@ class Intents:
             self._keep(mac, replace(self.of(mac), preset_uuid=uuid, preset_updated_at=updated_at))
 
     def drop(self, mac: str, keys: list[str]) -> None:
-        """These settings are no longer the service's business."""
+        """Remove these settings from the desired state."""
         with self._writing:
             kept = {key: value for key, value in self.of(mac).settings.items() if key not in keys}
             self._keep(mac, replace(self.of(mac), settings=kept))

@@ -1,4 +1,4 @@
-"""Devices that do not run what they should: noticed at each poll, kept over restarts."""
+"""Drift: devices whose settings differ from their desired state. It is checked at each poll and survives a restart."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Watched:
-    """What is known of one device with an intent. `written` was made of the journal when its last entry was `entry`."""
+    """The comparison of one device with its desired state. `written` was read from the journal when its last entry
+    was `entry`."""
 
     intent: Intent
     entry: int
@@ -35,8 +36,8 @@ class Watched:
 
 
 class DriftService:
-    """Owns what is known of each device's drift. Costs a poll nothing where there is no intent, and one comparison per
-    intended key where there is one."""
+    """Owns the drift of each device. A poll costs nothing extra without a desired state, and one comparison per
+    desired key with one."""
 
     def __init__(
         self,
@@ -54,7 +55,8 @@ class DriftService:
         self._watched: dict[str, Watched] = {}
 
     def load(self) -> None:
-        """What had drifted before the last stop is no news, and keeps its `since`. After the fleet and the intents."""
+        """Load the drift found before the last stop, which keeps its `since`. Call it after the fleet and the
+        desired states are loaded."""
         self._watched = {}
         for mac, record in self._documents.all():
             if (tracked := self._fleet.find(mac)) is not None:
@@ -63,12 +65,12 @@ class DriftService:
                 self._fleet.set_drift(tracked, drift)
 
     def of(self, tracked: Tracked) -> tuple[Drift, ...]:
-        """Empty for a device that runs what it should, or of which nobody asked anything."""
+        """Return the drift; empty without drift or without a desired state."""
         watched = self._watched.get(tracked.mac)
         return watched.drift if watched else ()
 
     def judge(self, tracked: Tracked) -> None:
-        """Compares again by the last reading; nothing where there is none, or no intent."""
+        """Compare the last reading with the desired state; without either, do nothing."""
         if tracked.reading is not None and self._intents.of(tracked.mac).settings:
             self._compare(tracked, tracked.reading)
         elif tracked.mac in self._watched:
@@ -89,7 +91,7 @@ class DriftService:
             self._fleet.set_drift(tracked, rows)
 
     def _known(self, mac: str) -> Watched:
-        """The journal is read again only after a write of ours."""
+        """Return the comparison; the journal is read again only after a new entry."""
         intent, entry = self._intents.of(mac), self._journal.latest(mac)
         watched = self._watched.get(mac)
         if watched is None:
@@ -108,7 +110,8 @@ class DriftService:
         self._events.publish(DriftChanged(tracked, frozenset(new)))
 
     def _keep(self, mac: str, rows: tuple[Drift, ...]) -> None:
-        """A poll goes on when the disk is full; drift that was not kept is news again after a restart."""
+        """Store the drift. A poll goes on if the disk is full; drift that was not stored is reported again after a
+        restart."""
         with suppress(StoreError):
             if rows:
                 self._documents.put(mac, {"drift": [asdict(row) for row in rows]})
@@ -133,7 +136,7 @@ class DriftService:
 
 
 def _stored_drift(mac: str, record: Mapping[str, Any]) -> tuple[Drift, ...]:
-    """Empty for a record that this version did not write: what drifted is news again then."""
+    """Return () for a record that this version did not write: its drift is then reported again."""
     try:
         rows = tuple(Drift(**{**row, "cause": Cause(row["cause"])}) for row in record["drift"])
         if not all(isinstance(row.key, str) and isinstance(row.since, str) for row in rows):
@@ -153,8 +156,8 @@ def _written_by(entry: JournalEntry) -> dict[str, Written]:
 
 
 def _warn(rows: list[Drift], tracked: Tracked) -> None:
-    """Once when a pool changes: that is where the money goes."""
+    """Log a warning when a pool changes: the miner works for another wallet."""
     keys = [row.key for row in rows if is_foreign_pool(row)]
     if keys:
         where = {"mac": tracked.mac, "ip": tracked.device.ip, "hostname": tracked.hostname}
-        log.warning("the pool of a miner was changed by someone else", extra={**where, "keys": keys})
+        log.warning("pool of a miner was changed elsewhere", extra={**where, "keys": keys})

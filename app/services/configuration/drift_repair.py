@@ -1,5 +1,4 @@
-"""What can be done about drift: take it as it is, or a job that makes it right; by itself only where AUTO_REPAIR says
-so."""
+"""Handling of drift: accept it as the desired state, or repair it by a job; automatically only with AUTO_REPAIR."""
 
 from __future__ import annotations
 
@@ -23,17 +22,18 @@ from app.store.documents import Documents
 
 log = logging.getLogger(__name__)
 
-# Two services that want different things of one miner would otherwise repair each other for ever.
+# Rate limit of automatic repairs per device: two services with different desired states would otherwise repair each
+# other for ever.
 EVERY_SECONDS = 3600.0
 ACTOR = "auto-repair"
 NOTHING = "This device runs what it should"
-# Overheating is not repaired by itself: the firmware lowered the heat for a reason.
+# Overheating is not repaired automatically: the firmware lowered the settings for a reason.
 BY_ITSELF = frozenset({Cause.POOL_CHANGED, Cause.FACTORY_RESET, Cause.CHANGED_ELSEWHERE})
 
 
 class RepairService:
-    """Owns when each device was last repaired by itself; on disk, so that a restart of the service repairs nothing
-    twice."""
+    """Owns when each device was last repaired automatically; on disk, so that a restart of the service causes no
+    second repair."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class RepairService:
         self._by_itself_on = by_itself
 
     def accept(self, mac: str) -> Tracked:
-        """What the device runs becomes what it should run. Raises DeviceNotFound, Invalid when nothing drifted."""
+        """Make the device's actual settings its desired state. Raises DeviceNotFound, Invalid without drift."""
         tracked = self._fleet.get(mac)
         rows = [row for row in self._drift.of(tracked) if row.cause is not Cause.PENDING_RESTART]
         if not rows:
@@ -67,7 +67,7 @@ class RepairService:
         return tracked
 
     def repair(self, mac: str, actor: str, *, restart: bool) -> Job:
-        """Raises DeviceNotFound, DevicesBusy, Invalid when nothing drifted."""
+        """Start a job that restores the desired state. Raises DeviceNotFound, DevicesBusy, Invalid without drift."""
         tracked = self._fleet.get(mac)
         rows = self._drift.of(tracked)
         if not rows:
@@ -97,7 +97,7 @@ class RepairService:
         gevent.spawn(self._by_itself, tracked, rows)
 
     def _by_itself(self, tracked: Tracked, rows: tuple[Drift, ...]) -> None:
-        """With a restart: a pool that is only stored is not repaired."""
+        """Start a repair with a restart: a pool that is only stored is not in use."""
         try:
             self._start(tracked, rows, ACTOR, restart=True)
         except PlutoError as error:
@@ -105,8 +105,11 @@ class RepairService:
 
 
 def request_of(values: Mapping[str, Any], info: Mapping[str, Any], *, restart: bool) -> Request:
-    """What only waits for its restart is restarted. A latched overheating (AxeOS ≤ 2.10) has to be cleared, too. What
-    is written was allowed once, so overclocking is not asked about again."""
+    """Return the job that restores `values`; settings that only wait for a restart need nothing but that.
+
+    Latched overheating (AxeOS ≤ 2.10) is cleared too. The values were allowed when they were written, so
+    overclocking is allowed.
+    """
     if not values:
         return Request(Action.RESTART, pause_seconds=0.0)
     unlatch = {"overheat_mode": 0} if flag(info.get("overheat_mode")) == 1.0 else {}

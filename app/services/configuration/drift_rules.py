@@ -1,4 +1,4 @@
-"""What a device runs against what it should run, and why they differ. Pure."""
+"""The rules of drift: which settings differ from the desired state, and why. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.clock import Moment
 from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, present, runs_otherwise, same
 from app.miners.values import flag, number
 
-# The firmware's write queue, a poll interval and a reading that was on its way while we wrote.
+# Covers the firmware's write queue, one poll interval and a reading that was in transit during the write.
 OWN_CHANGE_SECONDS = 30.0
 
 
@@ -26,7 +26,7 @@ class Cause(StrEnum):
 POOL = frozenset((*POOL_KEYS, *FALLBACK_KEYS, "useFallbackStratum", "primaryPoolIndex", "secondaryPoolIndex"))
 _OVERHEATING = frozenset({"frequency", "coreVoltage", "autofanspeed", "manualFanSpeed", "overheat_mode"})
 
-# What AxeOS writes into an empty settings store, frequency and voltage aside; hostname is "bitaxe" on every unit.
+# The defaults that AxeOS writes into an empty settings store, without frequency and voltage.
 FACTORY: Mapping[str, Any] = {
     "hostname": "bitaxe",
     "autofanspeed": 1,
@@ -53,7 +53,7 @@ FACTORY_AT_LEAST = 2
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """One setting that is not as it should be. `since`: when that was first seen, ISO-8601."""
+    """One setting that differs from the desired state. `since`: when that was first seen, ISO-8601."""
 
     key: str
     expected: Any
@@ -64,8 +64,8 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """When this service last wrote a key; `before`: what the miner runs until it restarts, if it has to; `uptime`: the
-    miner's `uptimeSeconds` at the write, None where it is not known."""
+    """The last write of a key by this service; `before`: the value in use until a restart, if one is needed;
+    `uptime`: the miner's `uptimeSeconds` at the write, None if unknown."""
 
     at: Moment
     needs_restart: bool = False
@@ -74,7 +74,7 @@ class Written:
 
 
 def is_foreign_pool(row: Drift) -> bool:
-    """Where the money goes was changed, and not by us, whatever else happened to the miner."""
+    """Return True if a pool or wallet setting was changed by someone else, whatever else happened to the miner."""
     return row.key in POOL and row.cause is not Cause.PENDING_RESTART
 
 
@@ -84,7 +84,7 @@ def drifted(
     written: Mapping[str, Written],
     now: Moment,
 ) -> dict[str, tuple[Any, Any, Cause]]:
-    """Expected, actual and cause by key. `now`: when the miner answered `info`."""
+    """Return expected value, actual value and cause by key. `now`: when the miner answered `info`."""
     differing = {
         key: (value, present(SETTINGS[key], info))
         for key, value in intended.items()
@@ -101,14 +101,14 @@ def drifted(
 
 
 def uptime_of(info: Mapping[str, Any]) -> float | None:
-    """The miner's `uptimeSeconds`; None where it does not say, or says what cannot be."""
+    """Return the miner's `uptimeSeconds`; None if it is missing or invalid."""
     uptime = number(info.get("uptimeSeconds"))
     return None if uptime is None or uptime < 0 else uptime
 
 
 def has_restarted(before: float | None, after: float | None, elapsed: float | None, slack: float = 0.0) -> bool | None:
-    """Whether a miner started anew between two moments that are `elapsed` seconds apart (None: not known), by its
-    uptime at each. None where that cannot be told. `slack`: by how many seconds `after` may be off."""
+    """Return whether a miner restarted between two moments that are `elapsed` seconds apart (None: unknown), by its
+    uptime at each; None if that cannot be determined. `slack`: the tolerance of `after` in seconds."""
     if after is None:
         return None
     if before is not None and after < before:
@@ -137,8 +137,8 @@ def _cause(
 
 
 def overheated(intended: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
-    """The latch is set (AxeOS ≤ 2.10), or the settings that ≥ 2.12 leaves behind: the fan by hand at 100 %, and less
-    frequency or voltage than there should be."""
+    """Return True if the latch is set (AxeOS ≤ 2.10), or if the settings are those that ≥ 2.12 leaves behind: a
+    manual fan at 100 %, and a lower frequency or voltage than desired."""
     if flag(info.get("overheat_mode", info.get("overheat"))) == 1.0:
         return True
     full_fan = same(info.get("autofanspeed"), 0) and same(info.get("manualFanSpeed", info.get("fanspeed")), 100)
@@ -151,8 +151,8 @@ def _less(actual: Any, expected: Any) -> bool:
 
 
 def was_reset(intended: Mapping[str, Any], differing: set[str], info: Mapping[str, Any]) -> bool:
-    """Whether the miner forgot everything: it is called `bitaxe` again, two or more of the settings that differ are at
-    their factory values, and no intended setting that has one kept another."""
+    """Return True after a factory reset: the hostname is `bitaxe` again, two or more of the differing settings have
+    their factory values, and every desired setting that has a factory value has it."""
     factory = factory_settings(info)
     known = {key for key in intended if key in factory and key in info}
     at_factory = {key for key in known if same(factory[key], info[key])}

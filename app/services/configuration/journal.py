@@ -73,14 +73,15 @@ _ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who asked: `actor` is a peer's address or a token's name; `job` the id of the job, if it was one."""
+    """Who requested a write: `actor` is a peer's address or a token's name; `job` the id of the job, if there is
+    one."""
 
     actor: str
     job: str | None = None
 
 
 class Journal:
-    """Owns the numbering of the entries, 200 of which are kept per device. Ids are numbers, growing, per device."""
+    """Owns the numbering of the entries, 200 of which are kept per device. Ids are increasing numbers per device."""
 
     def __init__(self, documents: Documents, clock: Clock) -> None:
         self._documents = documents
@@ -88,7 +89,8 @@ class Journal:
         self._numbers: dict[str, int] = {}
 
     def begin(self, mac: str, origin: Origin, before: Mapping[str, Any], after: Mapping[str, Any], **more: Any) -> str:
-        """Notes a write that is about to be sent; on disk when it returns. Its outcome is `in_doubt` until `end`."""
+        """Record a write that is about to be sent, on disk when this returns. Its outcome is `in_doubt` until
+        `end_entry`."""
         number = self._next(mac)
         entry = {
             "id": str(number),
@@ -116,7 +118,7 @@ class Journal:
         return cast(JournalEntry, entry) if entry is not None and _is_entry(entry) else None
 
     def of(self, mac: str) -> list[JournalEntry]:
-        """Newest first. What is no entry, as this service writes them, is left out (logged)."""
+        """Return the entries, newest first. Entries that this version cannot read are left out (logged)."""
         found = [entry for _, entry in reversed(self._documents.all(f"{mac}:"))]
         entries = [cast(JournalEntry, entry) for entry in found if _is_entry(entry)]
         if len(entries) < len(found):
@@ -125,14 +127,14 @@ class Journal:
         return entries
 
     def shown(self, mac: str) -> list[JournalEntry]:
-        """`of`, without what only this service uses."""
+        """Return the entries for clients, without the fields that only this service uses."""
         return [
             cast(JournalEntry, {key: value for key, value in entry.items() if key not in _INTERNAL})
             for entry in self.of(mac)
         ]
 
     def latest(self, mac: str) -> int:
-        """The number of the last entry of this process, 0 for none: cheap, to see whether there is a new one."""
+        """Return the number of the last entry of this process, 0 for none: a cheap check for new entries."""
         return self._numbers.get(mac, 0)
 
     def on_device_deleted(self, event: DeviceDeleted) -> None:
@@ -147,7 +149,7 @@ class Journal:
 
 
 def _is_entry(entry: Mapping[str, Any]) -> bool:
-    """Whether the fields are of the types that `begin` and `end` write."""
+    """Return True if the fields have the types that `begin_entry` and `end_entry` write."""
     changes = entry.get("changes") or ()
     return (
         all(isinstance(entry.get(name), kind) for name, kind in _KINDS.items())
@@ -157,11 +159,11 @@ def _is_entry(entry: Mapping[str, Any]) -> bool:
 
 
 def _number_of(key: str) -> int:
-    """0 for a key that is none of ours."""
+    """Return 0 for a key of another form."""
     number = key.rpartition(":")[2]
     return int(number) if _ID.fullmatch(number) else 0
 
 
 def _key(mac: str, number: int) -> str:
-    """Zero-padded, so that keys sort as numbers do."""
+    """Return a zero-padded key, so that keys sort as numbers do."""
     return f"{mac}:{number:010d}"

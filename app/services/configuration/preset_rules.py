@@ -1,4 +1,4 @@
-"""What a preset may hold, how an edit changes it, and which settings it gives a device. Pure."""
+"""The rules of presets: allowed fields, edits, and the settings that a preset gives a device. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 _NOT_IN_A_WORKER = re.compile(r"[^A-Za-z0-9_-]")
 
 SECRETS = frozenset(key for key, setting in SETTINGS.items() if setting.secret)
-# Pools are what a preset is first of all for; where it names one, a request does not.
+# The pools of a preset win over those of a request.
 POOLS = frozenset((*POOL_KEYS, *FALLBACK_KEYS))
 USER = "stratumUser"
 
@@ -33,16 +33,16 @@ def worker_template(value: Any) -> str:
     return template
 
 
-# A preset is for miners of any firmware.
+# A value is allowed if any firmware allows it: a preset may be applied to miners of every firmware.
 _KINDS: Mapping[str, kinds.Kind] = {
     key: partial(normal_somewhere, setting) for key, setting in SETTINGS.items() if setting.preset
 } | {TEMPLATE: worker_template}
 
 
 def parse(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
-    """The parts of a configuration in their normal form, and what is wrong, by field.
+    """Return the parts of a configuration in canonical form, and problems by field.
 
-    A part that is null or "" is not there, and neither is a masked password; unknown fields are ignored.
+    A part that is null or "", or a masked password, counts as not given; unknown fields are ignored.
     """
     parsed: dict[str, Any] = {}
     problems: dict[str, list[str]] = {}
@@ -58,29 +58,29 @@ def parse(given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]
 
 
 def unknown(given: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return a sentence per field if there is none among them that a preset may hold, or that this one holds already;
-    beside others, unknown fields are ignored."""
+    """Return a problem per field if no field is known or already stored; beside known fields, unknown ones are
+    ignored."""
     if any(key in _KINDS or key in stored for key in given):
         return {}
     return {f"configuration.{key}": ["A preset has no such field."] for key in islice(given, MAX_NAMED)}
 
 
 def patched(stored: Mapping[str, Any], given: Mapping[str, Any], parsed: Mapping[str, Any]) -> dict[str, Any]:
-    """`stored` with the parts that were given; those given as null or "" are gone. A masked password stays."""
+    """Return `stored` with the given parts; those given as null or "" are removed. A masked password stays."""
     gone = {key for key in _KINDS if key in given and key not in parsed and not (key in SECRETS and given[key] == MASK)}
     return {**{key: value for key, value in stored.items() if key not in gone}, **parsed}
 
 
 def replaced(stored: Mapping[str, Any], given: Mapping[str, Any], parsed: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts given in place of those stored. What was not sent because it is never shown stays: passwords, and
-    fields that only the original knows."""
+    """Return the given parts in place of the stored ones. Parts that clients never see stay: passwords, and fields
+    that only the Node backend knows."""
     kept = {key: value for key, value in stored.items() if key in SECRETS or key not in _KINDS}
     return patched(kept, given, parsed)
 
 
 def settings_of(record: Mapping[str, Any], hostname: str, mac: str) -> dict[str, Any]:
-    """The settings by key that a preset gives a device, passwords included, as they are stored: whoever writes them
-    judges them. With a worker template the users are composed as `user.worker`."""
+    """Return the settings by key that a preset gives a device, as stored and with passwords; the writer validates
+    them. With a worker template, users become `user.worker`."""
     stored = configuration(record)
     given = {key: stored[key] for key in _KINDS if key != TEMPLATE and stored.get(key) not in (None, "", MASK)}
     template = stored.get(TEMPLATE)
@@ -91,8 +91,8 @@ def settings_of(record: Mapping[str, Any], hostname: str, mac: str) -> dict[str,
 
 
 def compose(template: str, hostname: str, mac: str) -> str:
-    """`{hostname}` with _ for what pools do not take in a worker's name (a dot would make a worker of a worker),
-    `{mac}` as twelve digits, which also stand for an empty name."""
+    """Expand a worker template: `{hostname}`, with _ for characters that pools do not accept in a worker name, and
+    `{mac}` as twelve digits, which also replace an empty name."""
     digits = mac.replace(":", "")
     values = {"hostname": _NOT_IN_A_WORKER.sub("_", hostname), "mac": digits}
     return _PLACEHOLDER.sub(lambda match: values.get(match[1], ""), template) or digits

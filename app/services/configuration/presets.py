@@ -1,4 +1,4 @@
-"""Presets: settings under a name, for many devices. Each method is one thing that a user asks for."""
+"""Presets: named settings for many devices. Each method is one user action."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.services.configuration import preset_rules as rules
 from app.services.devices.fleet import Fleet, Tracked
 from app.store.presets import PresetRepository
 
-# All are in memory, and in each answer of the list.
+# All presets are in memory, and in each answer of the list.
 MAX_PRESETS = 1000
 
 Configure = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
@@ -23,7 +23,7 @@ Configure = Callable[[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]], 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """A record as it is stored, passwords and all, and how many devices use it."""
+    """A record as stored, with passwords, and the number of devices that use it."""
 
     record: Mapping[str, Any]
     devices: int = 0
@@ -38,7 +38,7 @@ class Preset:
 
 
 class Presets:
-    """Owns the making of presets; the repository owns the records, the fleet says which device uses which."""
+    """Creates and edits presets; the repository owns the records, the fleet knows which device uses which."""
 
     def __init__(
         self, repository: PresetRepository, fleet: Fleet, clock: Clock, random: Callable[[int], bytes] = os.urandom
@@ -52,7 +52,7 @@ class Presets:
         self._repository.load()
 
     def all(self) -> list[Preset]:
-        """In the order in which they were made."""
+        """Return the presets in order of creation."""
         used = Counter(tracked.device.preset_uuid for tracked in self._fleet.all())
         return [Preset(record, used[record["uuid"]]) for record in self._repository.all()]
 
@@ -68,7 +68,7 @@ class Presets:
         return found
 
     def create(self, name: str, configuration: Mapping[str, Any]) -> Preset:
-        """Raises Invalid. A password can be given here; it is kept, and never shown."""
+        """Raises Invalid. A password may be given; it is stored and never returned."""
         if len(self._repository.all()) >= MAX_PRESETS:
             raise Invalid(f"There are {MAX_PRESETS} presets already: delete one first")
         moment = self._clock.now()
@@ -83,15 +83,15 @@ class Presets:
         return Preset(record)
 
     def replace(self, uuid: str, name: str, configuration: Mapping[str, Any]) -> Preset:
-        """Everything anew, but a password that is not sent stays. Raises PresetNotFound, Invalid."""
+        """Replace all fields; a password that is not sent stays. Raises PresetNotFound, Invalid."""
         return self._edit(uuid, name, configuration, rules.replaced)
 
     def patch(self, uuid: str, name: str | None, configuration: Mapping[str, Any] | None) -> Preset:
-        """Only what is given; a part given as null or "" is taken out. Raises PresetNotFound, Invalid."""
+        """Change the given fields only; a part given as null or "" is removed. Raises PresetNotFound, Invalid."""
         return self._edit(uuid, name, configuration, rules.patched)
 
     def delete(self, uuid: str) -> Preset:
-        """Its devices lose it in the same write. Returns it as it was. Raises PresetNotFound."""
+        """Delete a preset and its assignments to devices in one write. Return it as it was. Raises PresetNotFound."""
         gone = self.get(uuid)
         self._repository.delete(
             uuid,
@@ -105,7 +105,8 @@ class Presets:
         return gone
 
     def wish(self, preset: Mapping[str, Any], tracked: Tracked) -> dict[str, Any]:
-        """The settings by key that a preset's record gives this device, its users composed; passwords included."""
+        """Return the settings by key that a preset's record gives this device, with expanded users and with
+        passwords."""
         return rules.settings_of(preset, tracked.hostname, tracked.mac)
 
     def _users(self, uuid: str) -> list[Tracked]:

@@ -1,4 +1,4 @@
-"""What came of a wish, setting by setting. Pure."""
+"""The results of a write, setting by setting. Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from app.redaction.miner_text import quotable
 from app.services.configuration.journal import EntryChange, EntryOutcome
 from app.services.devices.fleet import Tracked
 
-# AxeOS 2.11 to 2.14 takes it, and reports it nowhere.
+# AxeOS 2.11 to 2.14 accepts it, and reports it nowhere.
 NEVER_REPORTED = frozenset({"useFallbackStratum"})
-# A device's own words in a sentence of ours.
+# Characters of a device's value in a reason.
 MAX_QUOTE = 80
 
 NOT_TAKEN = frozenset({WriteStatus.REFUSED, WriteStatus.UNSUPPORTED})
@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class Applied:
-    """What came of a wish. `restarted`: the miner was told to restart. `entry`: the journal's id, if anything was
+    """The results of a write request. `restarted`: a restart was sent. `entry`: the journal entry, if anything was
     sent."""
 
     tracked: Tracked
@@ -53,12 +53,12 @@ class Applied:
 
     @property
     def taken(self) -> dict[str, Any]:
-        """What the miner runs, or will, of what was asked for; no secrets."""
+        """Return the requested values that the miner runs, or will run after a restart, without secrets."""
         return {each.key: each.requested for each in self.outcomes if is_taken(each)}
 
 
 def of_written(wanted: Sequence[Change], info: Mapping[str, Any] | None, before: Mapping[str, Any]) -> list[Outcome]:
-    """`info`: what the miner said afterwards, None when it could not be read back."""
+    """`info`: the miner's answer after the write, None if it could not be read back."""
     secrets = [str(change.value) for change in wanted if change.setting.secret]
     return [_written(change, info, before, secrets) for change in wanted]
 
@@ -85,7 +85,8 @@ def _written(
 
 
 def of_unwritten(found: Difference, info: Mapping[str, Any]) -> list[Outcome]:
-    """What was not sent: because the miner runs it already (only of those asked for one by one), or cannot."""
+    """Return the results of settings that were not sent: because the miner already runs them (only those requested
+    by key), or because it cannot be sent."""
     rows = [
         Outcome(key, value, value, _actual(key, info), WriteStatus.UNCHANGED)
         for key, value in found.unchanged.items()
@@ -106,7 +107,7 @@ def is_taken(outcome: Outcome) -> bool:
 
 
 def note_restart(outcomes: Iterable[Outcome], sentence: str) -> list[Outcome]:
-    """Says beside everything that waits for a restart how that stands."""
+    """Give every setting that waits for a restart, and has no other reason, this sentence as its reason."""
     return [
         replace(each, reason=each.reason or sentence) if each.status is WriteStatus.PENDING_RESTART else each
         for each in outcomes
@@ -114,7 +115,7 @@ def note_restart(outcomes: Iterable[Outcome], sentence: str) -> list[Outcome]:
 
 
 def rows(outcomes: Iterable[Outcome]) -> list[EntryChange]:
-    """As the journal keeps them; what was asked for stands in its entry."""
+    """Return the results as journal rows; the requested values are in the entry."""
     return [{"key": each.key, "actual": each.actual, "status": each.status, "reason": each.reason} for each in outcomes]
 
 

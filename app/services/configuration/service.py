@@ -1,6 +1,6 @@
-"""What a user asks of one device's settings: some values, a whole device object sent back, a preset, or a step back.
+"""Settings of one device: values, a whole device object sent back, a preset, or the revert of a journal entry.
 
-MinerSettings writes; here it is decided what a request means, and which preset a device has afterwards.
+SettingsWriter writes; this module decides what a request means, and which preset a device has afterwards.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ from app.services.configuration.results import Applied, Outcome
 from app.services.configuration.writer import NOTHING_SUPPORTED, MinerSettings, Wish
 from app.services.devices.fleet import Fleet, Tracked
 
-NOT_KNOWN_ANY_MORE = "The former password is not kept here, so the miner keeps the one it has"
+NOT_KNOWN_ANY_MORE = "The former password is not stored here, so the miner keeps its present one"
 ONLY_CLEARED = "Only the firmware sets this latch; it can be cleared, not set"
 NOT_REPORTED = "The miner did not report it before the change, so its former value is not known"
-NO_SETTING_ANY_MORE = "This service knows no such setting any more"
-NOTHING_REVERTED = "Nothing of this change can be reverted; nothing was written"
+NO_SETTING_ANY_MORE = "This service no longer knows this setting"
+NOTHING_REVERTED = "No value of this change can be reverted; nothing was written"
 NOT_IN_INFO = "There is no such field of a device; a setting belongs in `info`"
 
 
 @dataclass(frozen=True, slots=True)
 class SystemRequest:
-    """`info`: None leaves the settings alone. `names_preset`: the request says which preset, `preset_uuid`, None
-    taking it off. `unknown`: fields beside `info` that mean nothing; `only_unknown`: there are no others."""
+    """`info`: None leaves the settings alone. `names_preset`: the request has a `preset_uuid`, where None removes
+    the preset. `unknown`: unknown fields beside `info`; `only_unknown`: there are no others."""
 
     info: Mapping[str, Any] | None = None
     names_preset: bool = False
@@ -46,7 +46,7 @@ class SystemRequest:
 
 
 class SystemSettings:
-    """Owns nothing."""
+    """Owns no state."""
 
     def __init__(
         self,
@@ -65,7 +65,8 @@ class SystemSettings:
         self._journal = journal
 
     def change(self, mac: str, request: SystemRequest, origin: Origin) -> Applied:
-        """Raises DeviceNotFound, Invalid, and what MinerSettings.apply raises; the preset is then as it was."""
+        """Raises DeviceNotFound, Invalid, and the errors of SettingsWriter.write_settings; the preset then stays as
+        it was."""
         tracked = self._fleet.get(mac)
         if request.only_unknown:
             raise Invalid(NOTHING_SUPPORTED, {key: [NOT_IN_INFO] for key in request.unknown})
@@ -90,21 +91,21 @@ class SystemSettings:
             restart=request.restart,
             echo=echo,
             standing=frozenset(given),
-            # So that a step back finds the former password.
+            # A revert finds the former password by these.
             notes={"presetBefore": tracked.device.preset_uuid, "presetAfter": preset.uuid} if preset else {},
             asks_more=request.names_preset,
         )
 
     def _due(self, tracked: Tracked, request: SystemRequest, preset: Preset | None) -> dict[str, Any]:
-        """What of a preset is to be on the device. Its password and what is not pool only when the preset is not the
-        one last applied, as it was then: a client that saves the whole device does not ask for them again."""
+        """Return the preset's values to write. A client that saves the whole device object does not request
+        passwords and other settings than pools again."""
         if preset is None:
             return {}
         kept = None if request.info is None else rules.POOLS
         return self._applied_presets.due_values(preset.record, tracked, if_applied=kept)
 
     def _assign(self, tracked: Tracked, preset: Preset | None) -> None:
-        """Keeps which preset the device has. One that was deleted meanwhile is not kept."""
+        """Record which preset the device has; not one that was deleted meanwhile."""
         current = self._fleet.get(tracked.mac)
         if preset and self._presets.find(preset.uuid):
             self._applied_presets.record_applied(current, preset.record)
@@ -112,13 +113,13 @@ class SystemSettings:
             self._applied_presets.restore(current, None, None, None)
 
     def journal(self, mac: str) -> list[JournalEntry]:
-        """Newest first. Raises DeviceNotFound."""
+        """Return the journal entries, newest first. Raises DeviceNotFound."""
         return self._journal.shown(self._fleet.get(mac).mac)
 
     def revert(self, mac: str, entry_id: str, request: SystemRequest, origin: Origin) -> Applied:
-        """Puts back what a journal entry changed: a write like any other. `request` says whether it may overclock and
-        restart. What cannot be put back is told key by key. Raises DeviceNotFound, EntryNotFound, Invalid if nothing
-        can be put back, and what MinerSettings.apply raises."""
+        """Restore the values that a journal entry changed, by a write like any other. `request`: whether it may
+        overclock and restart. Values that cannot be restored are reported key by key. Raises DeviceNotFound,
+        EntryNotFound, Invalid if nothing can be restored, and the errors of SettingsWriter.write_settings."""
         tracked = self._fleet.get(mac)
         entry = self._journal.get(tracked.mac, entry_id)
         if entry is None:
@@ -144,10 +145,11 @@ class SystemSettings:
 
 
 def merged(preset: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
-    """A preset and a request's `info` as values asked for, and the echo among which the miner itself will tell.
+    """Merge a preset and a request's `info` into requested values, and a returned device object of which only edits
+    count.
 
-    The preset gives the pools; its user only where the request has none. Elsewhere what a request names wins, and a
-    whole device object only where it differs from what the miner runs.
+    The preset gives the pools; its user only where the request has none. Elsewhere the request's values win, and
+    those of a whole device object only where they differ from what the miner runs.
     """
     given = {key: value for key, value in preset.items() if not (key == rules.USER and info.get(rules.USER))}
     if is_miner(info) or not ADDED_FIELDS.isdisjoint(info):
@@ -157,12 +159,12 @@ def merged(preset: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[dict[str
 
 
 def former_values(before: Mapping[str, Any]) -> dict[str, Any]:
-    """What of a journal entry can be put back as it was; of passwords nothing is known there."""
+    """Return the values of a journal entry that can be restored; passwords are not in it."""
     return {key: value for key, value in before.items() if _why_lost(key, value) is None}
 
 
 def lost_values(before: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, tuple[WriteStatus, str]]:
-    """Status and reason of each key of a journal entry that cannot be put back."""
+    """Return status and reason of each key of a journal entry that cannot be restored."""
     return {key: why for key, value in before.items() if key not in sent and (why := _why_lost(key, value))}
 
 
@@ -170,7 +172,7 @@ def _why_lost(key: str, value: Any) -> tuple[WriteStatus, str] | None:
     return next((why for is_lost, why in _LOST if is_lost(key, value)), None)
 
 
-# The first row that fits says why a former value cannot be put back.
+# The first row that matches gives the reason why a former value cannot be restored.
 _LOST: tuple[tuple[Callable[[str, Any], bool], tuple[WriteStatus, str]], ...] = (
     (lambda key, _: key not in SETTINGS, (WriteStatus.UNSUPPORTED, NO_SETTING_ANY_MORE)),
     (lambda key, _: key in rules.SECRETS, (WriteStatus.UNCHANGED, NOT_KNOWN_ANY_MORE)),

@@ -1,4 +1,4 @@
-"""Changing a miner's settings: the right miner, only what differs, nothing outside its limits, and what came of it."""
+"""Writing settings to a miner: verify the miner, send only what differs and is within the limits, read back, record."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from app.services.devices.options import OptionsLoader
 
 log = logging.getLogger(__name__)
 
-# The firmware queues its writes (AxeOS ≥ 2.11), so reading back at once can still show the old values.
+# Read-back timeout: the firmware queues its writes (AxeOS ≥ 2.11), so an immediate reading may have the old values.
 READ_BACK_SECONDS = 4.0
 READ_BACK_EVERY_SECONDS = 0.5
 NOTHING_SUPPORTED = "None of this can be set on a miner from here; nothing was written"
@@ -58,10 +58,10 @@ _JUDGED_BY_OPTIONS = frozenset({"frequency", "coreVoltage"})
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be on the miner. `values`: settings asked for by key, other keys are passed over. `echo`: a device
-    object that a client sent back, of which only what it edited counts. `standing`: keys that are this service's
-    business from now on even where the miner runs them already. `restart`: if a change needs it. `notes`: goes into the
-    journal's entry. `asks_more`: the request has a purpose beside these settings."""
+    """A write to a miner. `values`: requested settings by key; unknown keys are ignored. `echo`: a device object
+    that a client sent back, of which only edits count. `standing`: keys that belong to the desired state even if the
+    miner already runs them. `restart`: allowed if a change needs it. `notes`: further fields of the journal entry.
+    `asks_more`: the request has a purpose beside these settings."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     allow_overclock: bool = False
@@ -73,8 +73,7 @@ class Wish:
 
 
 class MinerSettings:
-    """Owns nothing; one write at a time per miner, since it holds the miner's slot from reading its MAC to reading
-    back."""
+    """Owns no state. One write at a time per miner: the miner's slot is held from reading its MAC to reading back."""
 
     def __init__(
         self,
@@ -95,14 +94,15 @@ class MinerSettings:
         self._clock = clock
 
     def plan(self, tracked: Tracked, wish: Wish) -> list[Change]:
-        """What the wish would change, judged by the last reading; nothing is asked of the miner. Raises Invalid."""
+        """Return the changes that a write would make by the last reading; the miner is not contacted. Raises
+        Invalid."""
         found = difference(wish.values, wish.echo, tracked.info)
         self._judge(tracked, wish, found, tracked.info)
         return found.changes
 
     def apply(self, tracked: Tracked, wish: Wish, origin: Origin) -> Applied:
-        """Makes the wish true as far as the miner takes it. Raises Invalid, WrongMiner or TooSoon (nothing was
-        written), DeviceError (then the journal's entry says what is known), MinerTookNothing."""
+        """Write the settings that differ. Raises Invalid, WrongMiner or RetryLater (nothing was written),
+        DeviceError (the journal entry has the outcome as far as known), AllSettingsRefused."""
         if wish.restart:
             self._commands.require_rest(tracked)
         with self._commands.held(tracked) as miner:
@@ -130,7 +130,7 @@ class MinerSettings:
         return applied
 
     def _judge(self, tracked: Tracked, wish: Wish, found: Difference, info: Mapping[str, Any]) -> None:
-        """Raises Invalid when one thing is wrong: then nothing is written at all."""
+        """Raise Invalid if any setting is invalid: then nothing is written at all."""
         problems = {
             **found.problems,
             **slot_problems(found.changes, info, dialect_of(info)),
@@ -156,7 +156,7 @@ class MinerSettings:
                 written, applied.restarted = self._restarted(tracked, miner, written)
             self._journal.end(tracked.mac, applied.entry, entry_outcome(written, seen=after is not None), rows(written))
             applied.outcomes = [*written, *applied.outcomes]
-        # Before anybody hears of the reading: what is compared with the intent must not look like drift.
+        # Before the reading is published: otherwise its comparison with the desired state would find drift.
         self._intend(tracked, applied, {key: found.unchanged[key] for key in wish.standing & found.unchanged.keys()})
         self._take(tracked, after)
         return applied
@@ -170,16 +170,17 @@ class MinerSettings:
     def _sent(
         self, tracked: Tracked, miner: Miner, wanted: Sequence[Change], before: Reading, entry: str
     ) -> Reading | None:
-        """The first reading that shows every change, or the last one before patience ends; None when there was none.
+        """Return the first reading that shows every change, else the last one before the read-back timeout; None
+        without one.
 
-        What became of a write whose answer did not come is settled by what the miner runs; its error is raised when
-        that shows nothing.
+        Whether a write without an answer succeeded is determined by reading back; its error is raised if no change
+        is shown.
         """
         lost: DeviceError | None = None
         try:
             miner.write(body_of(wanted, before.info, dialect_of(before.info)))
         except DeviceDropped as error:
-            self._commands.expect_restart(tracked)  # it may well have crashed over it
+            self._commands.expect_restart(tracked)  # the firmware may have crashed
             lost = error
         except DeviceTimeout as error:
             lost = error
@@ -223,7 +224,7 @@ class MinerSettings:
                 self._events.publish(DeviceObserved(tracked))
 
     def _intend(self, tracked: Tracked, applied: Applied, standing: Mapping[str, Any]) -> None:
-        """A device that was deleted meanwhile gets no intent."""
+        """Add the written settings to the desired state; not for a device that was deleted meanwhile."""
         intended = {key: value for key, value in {**standing, **applied.taken}.items() if key in SETTINGS}
         written = {each.key for each in applied.outcomes if each.status in _WRITTEN}
         kept = {

@@ -1,4 +1,5 @@
-"""The fleet: every registered device, its current state, and its record on disk. One owner keeps the three consistent."""
+"""The fleet: every registered device, its current state and its record on disk. One owner keeps the three
+consistent."""
 
 from __future__ import annotations
 

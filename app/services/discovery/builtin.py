@@ -81,8 +81,8 @@ class BuiltinDiscovery:
         return min(self._clock.now(), day + timedelta(seconds=self._clock.monotonic() - seconds)) - self._ttl
 
     def _expire(self) -> None:
-        """Delete entries older than the TTL, unless all of them are: a clock that is years ahead at the start, and soon
-        corrected, must not cost any record."""
+        """Delete entries older than the TTL, unless all of them are: a clock that is years ahead at the start, and
+        soon corrected, must not cost any record."""
         if self._repository.seen_since(self._oldest_shown()):
             with suppress(StoreError):
                 self._repository.expire(self._oldest_shown())

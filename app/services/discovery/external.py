@@ -20,8 +20,8 @@ class ExternalDiscovery:
     """The service has the records; this class keeps its last answer about each miner, in case it is down when a device
     is registered.
 
-    Filters are sent along and applied again here: the Node stack's service compares MACs as text, and another one may
-    ignore filters.
+    Filters are sent along and applied again here: the Node stack's service compares MACs as text, and another one
+    may ignore filters.
     """
 
     def __init__(self, client: DiscoveryServiceClient, scanner: Scanner, sightings: Sightings) -> None:
@@ -35,8 +35,8 @@ class ExternalDiscovery:
         return len(self._seen)
 
     def discover(self, address: Address | None, mac: str | None) -> list[Found]:
-        """`mac` names the miner at `address` if neither its firmware nor the service does; without an address it is a
-        filter."""
+        """`mac` names the miner at `address` if neither its firmware nor the service does; without an address it is
+        a filter."""
         found = self._noted(self._client.discover(str(address) if address else None, mac))
         if address is not None and mac is not None and len(found) == 1 and found[0].mac is None:
             found = [replace(found[0], mac=mac, source=MacSource.CALLER)]
@@ -49,8 +49,8 @@ class ExternalDiscovery:
         return [each for each in found if matches(each, query)]
 
     def lookup(self, macs: Sequence[str]) -> list[Found]:
-        """Request the whole list, since the service compares MACs as text. Raises DiscoveryFailed if the last answers
-        do not suffice either."""
+        """Request the whole list, since the service compares MACs as text. Raises DiscoveryFailed if the last
+        answers do not suffice either."""
         try:
             self._noted(self._client.discovered({}))
         except DiscoveryFailed:
@@ -73,8 +73,8 @@ class ExternalDiscovery:
         self._client.close()
 
     def _noted(self, rows: list[Found]) -> list[Found]:
-        """Remember one entry per miner: a service on a host with two interfaces lists each twice, or once without its
-        MAC."""
+        """Remember one entry per miner: a service on a host with two interfaces lists each twice, or once without
+        its MAC."""
         found = without_doubles(rows, lambda mac: self._seen[mac].ip if mac in self._seen else None)
         for each in found:
             if each.mac is not None:

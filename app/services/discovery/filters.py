@@ -1,8 +1,8 @@
 """The filters of GET /devices/discovered. Pure.
 
 The Node backend's clients expect this: a list that is not given filters nothing; a device passes if for every given
-list at least one value matches (lists are ANDed, values ORed). The frontend sends whole MACs; people type parts in any
-notation, so that neither letter case nor a MAC's separators matter.
+list at least one value matches (lists are ANDed, values ORed). The frontend sends whole MACs; people type parts in
+any notation, so that neither letter case nor a MAC's separators matter.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from app.models import Found
 
 
 class Partial(StrEnum):
-    """Where further text may stand beside the value: `left` means to its left, so that the device's text ends with it;
-    `none`: nowhere."""
+    """Where further text may stand beside the value: `left` means to its left, so that the device's text ends with
+    it; `none`: nowhere."""
 
     LEFT = "left"
     RIGHT = "right"

@@ -5,9 +5,9 @@ calls fail; so the asyncio loop runs in a greenlet of this module, and only zero
 loop per process is possible: asyncio stores the running loop per OS thread.
 
 Browsing a subtype (`_axeos._sub._http._tcp.local.`) queries its PTR records, which name instances of
-`_http._tcp.local.`. The browser of python-zeroconf 0.154 reports a new PTR, but never a new SRV or A record behind it,
-since it matches those by the instance's type. So the browser only sends the queries, and a record listener receives the
-answers.
+`_http._tcp.local.`. The browser of python-zeroconf 0.154 reports a new PTR, but never a new SRV or A record behind
+it, since it matches those by the instance's type. So the browser only sends the queries, and a record listener
+receives the answers.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _PTR, _A, _SRV, _IN = 12, 1, 33, 1
 
 
 class _Resolver(RecordUpdateListener):
-    """Resolves records to addresses, within zeroconf's loop. Every PTR counts, also a repeated one: the miner may have
-    rebooted."""
+    """Resolves records to addresses, within zeroconf's loop. Every PTR counts, also a repeated one: the miner may
+    have rebooted."""
 
     def __init__(self, zeroconf: Zeroconf, found: Callable[[Address], None], flooded: Callable[[], object]) -> None:
         """`flooded` is called once there are more than MAX_RECORDS records."""
@@ -201,8 +201,8 @@ class MdnsBrowser:
         return STOPPED if done.is_set() else "more names are announced than a home has"
 
     def _met(self, address: Address) -> None:
-        """Queue an address for the workers. zeroconf's loop must not block: in a flood the surplus is dropped, until it
-        is announced again."""
+        """Queue an address for the workers. zeroconf's loop must not block: in a flood the surplus is dropped, until
+        it is announced again."""
         try:
             self._queue.put_nowait(address)
         except Full:

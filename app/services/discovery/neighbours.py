@@ -15,8 +15,8 @@ _COMPLETE = 0x2  # ATF_COM of <net/if_arp.h>: the entry is resolved
 
 
 def parse_neighbours(text: str) -> dict[str, str]:
-    """Return IPv4 → canonical MAC from the format of /proc/net/arp, without incomplete entries, zero MACs and invalid
-    lines."""
+    """Return IPv4 → canonical MAC from the format of /proc/net/arp, without incomplete entries, zero MACs and
+    invalid lines."""
     rows = (line.split() for line in text.splitlines()[1:])
     pairs = ((row[0], canonical_mac(row[3])) for row in rows if len(row) >= 4 and _is_complete(row[2]))
     return {ip: mac for ip, mac in pairs if mac}

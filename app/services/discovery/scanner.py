@@ -28,7 +28,8 @@ Job = tuple[tuple[IPv4Network, ...], tuple[int, ...]]
 
 
 def targets(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> Iterator[Address]:
-    """Yield every address of a scan, lazily, without network and broadcast; interleaved, so that no subnet waits long."""
+    """Yield every address of a scan, lazily, without network and broadcast; interleaved, so that no subnet waits
+    long."""
     for port in ports:
         rows = zip_longest(*(net.hosts() for net in _apart(subnets)))
         yield from (Address(str(host), port) for host in chain.from_iterable(rows) if host is not None)
@@ -49,8 +50,8 @@ class Scanner:
     """Owns the running scans: one at a time. Callers that request a scan that is already running or queued share its
     result.
 
-    `probe` raises DeviceError where there is no miner. `known` returns the fleet's latest reading of a monitored online
-    miner at an address; it replaces a probe.
+    `probe` raises DeviceError where there is no miner. `known` returns the fleet's latest reading of a monitored
+    online miner at an address; it replaces a probe.
     """
 
     def __init__(
@@ -83,8 +84,8 @@ class Scanner:
         return list(hits) if isinstance(hits, list) else []  # a killed greenlet's result is its GreenletExit
 
     def probe_each(self, addresses: Sequence[Address]) -> list[Hit]:
-        """Return the miners among a few addresses, all probed at once: those that a user or mDNS names. Does not wait
-        for a running scan."""
+        """Return the miners among a few addresses, all probed at once: those that a user or mDNS names. Does not
+        wait for a running scan."""
         return self._probe_all(addresses, Counter())
 
     def stop(self) -> None:

@@ -76,7 +76,8 @@ class DiscoveryService:
         return self._source.discovered(query)
 
     def lookup(self, macs: Iterable[str]) -> list[Found]:
-        """Return the remembered miners with exactly these MACs, in any notation, in this order. Raises DiscoveryFailed."""
+        """Return the remembered miners with exactly these MACs, in any notation, in this order. Raises
+        DiscoveryFailed."""
         wanted = [mac for mac in dict.fromkeys(canonical_mac(mac) for mac in macs) if mac is not None]
         return self._source.lookup(wanted) if wanted else []  # a service may take a minute to say nothing
 
@@ -89,7 +90,8 @@ class DiscoveryService:
             self.forget(event.mac)
 
     def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
-        """Return the address where the miner `mac` (canonical) answers now, None if nowhere. This may scan `subnets`."""
+        """Return the address where the miner `mac` (canonical) answers now, None if nowhere. This may scan
+        `subnets`."""
         return self._locator.locate(mac, subnets)
 
     def start(self) -> None:

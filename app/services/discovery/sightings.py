@@ -23,9 +23,9 @@ MAX_GIVEN = 256
 def identified(hits: Sequence[Hit], neighbour: Callable[[str], str | None], given: str | None = None) -> list[Found]:
     """Return each hit with its MAC: the one it reports, else the `given` one, else its neighbour entry's, else None.
 
-    A neighbour entry is about a host, so it names a miner only if that is on port 80 or alone on its address. An entry
-    shared by two hits, or reported by another miner as its own, belongs to a range extender or router and names no
-    miner.
+    A neighbour entry is about a host, so it names a miner only if that is on port 80 or alone on its address. An
+    entry shared by two hits, or reported by another miner as its own, belongs to a range extender or router and
+    names no miner.
     """
     hosts = Counter(address.host for address, _ in hits)
     alone = {address for address, _ in hits if address.port == DEFAULT_PORT or hosts[address.host] == 1}
@@ -51,8 +51,9 @@ def _found(hit: Hit, mac: str | None, *, is_given: bool) -> Found:
 def without_doubles(found: Sequence[Found], known_ip: Callable[[str], str | None]) -> list[Found]:
     """Return one entry per miner.
 
-    Of several with one MAC: one that answered just now before a cached one, then the one at the address already known
-    for it, then the first. Of several without a MAC at one address: the first, and none where another has a MAC.
+    Of several with one MAC: one that answered just now before a cached one, then the one at the address already
+    known for it, then the first. Of several without a MAC at one address: the first, and none where another has a
+    MAC.
     """
     chosen: dict[str, Found] = {}
     for each in found:
@@ -132,7 +133,8 @@ class Sightings:
             return first
 
     def _is_where_known(self, found: Found) -> bool:
-        """Return False for a cached reading at an address that the miner has left: it renews an entry, and moves none."""
+        """Return False for a cached reading at an address that the miner has left: it renews an entry, and moves
+        none."""
         return found.source is MacSource.CACHE and self._known_ip(str(found.mac)) in (None, found.ip)
 
     def _log_doubles(self, met: list[Found]) -> None:
