@@ -1,4 +1,4 @@
-"""Time, as an argument: everything that waits or stamps takes a Clock, so that tests can bring their own."""
+"""Time as an argument: everything that waits or stores a time takes a Clock, so that tests can use fake time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-if TYPE_CHECKING:  # gunicorn's master, whose log lines have a time, does without gevent
+if TYPE_CHECKING:  # gunicorn's master, whose log lines have a time, does not import gevent
     from gevent.event import Event
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -18,10 +18,10 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A point in time that can be stored and compared later, after a restart of the process too.
+    """A point in time that can be stored and compared later, also after a restart of the process.
 
-    `at` is the time of day, which anybody may set; None where a record holds none. `boot` names the start of the host
-    since which `seconds` are counted: on Linux the monotonic clock is the same for all processes of one boot.
+    `at` is the time of day, which can be changed; None if a record has none. `boot` identifies the start of the host
+    since which `seconds` count: on Linux the monotonic clock is the same for all processes of one boot.
     """
 
     at: datetime | None
@@ -29,8 +29,8 @@ class Moment:
     seconds: float = 0.0
 
     def seconds_until(self, later: Moment) -> float | None:
-        """The seconds between two moments, negative where `later` was earlier, exact within one boot of the host.
-        Across a boot only the time of day tells; None where that ran backwards, for then nothing is known."""
+        """Return the seconds between two moments, negative if `later` was earlier, exact within one boot of the
+        host. Across a boot only the time of day is available; None if that ran backwards."""
         if self.boot and self.boot == later.boot:
             return later.seconds - self.seconds
         if self.at is None or later.at is None:
@@ -40,12 +40,12 @@ class Moment:
 
     @property
     def tick(self) -> str:
-        """`boot` and `seconds` as text, to be stored beside the time of day."""
+        """Return `boot` and `seconds` as text, stored beside the time of day."""
         return f"{self.boot} {self.seconds:.3f}"
 
 
 def stored_moment(at: object, tick: object = None) -> Moment:
-    """The moment of a record: its time of day and its tick, each of which may be absent or unreadable."""
+    """Return the moment of a record: its time of day and its tick, each of which may be absent or invalid."""
     boot, _, seconds = tick.partition(" ") if isinstance(tick, str) else ("", "", "")
     try:
         day = datetime.fromisoformat(at) if isinstance(at, str) else None
@@ -60,12 +60,13 @@ def stored_moment(at: object, tick: object = None) -> Moment:
 
 
 class Clock:
-    """The machine's clock. Intervals use `monotonic`, or two `moment`s where one of them is stored; `now` is for people
-    and records only."""
+    """The machine's clock. Intervals use `monotonic`, or two `moment`s if one of them is stored; `now` is for people
+    and records."""
 
     @cached_property
     def boot(self) -> str:
-        """Names this start of the host. Where the host does not tell, no stored moment is of the same boot."""
+        """Return an id of this start of the host; a random one if the host has none, so that no stored moment has
+        the same."""
         try:
             return BOOT_ID.read_text().strip()
         except OSError:
@@ -83,11 +84,11 @@ class Clock:
         return {"at": iso(moment.at or self.now()), "tick": moment.tick}
 
     def monotonic(self) -> float:
-        """Seconds that never jump."""
+        """Return seconds that never jump."""
         return time.monotonic()
 
     def wait(self, event: Event, seconds: float) -> bool:
-        """Wait at most `seconds` for `event`; True when it is set."""
+        """Wait at most `seconds` for `event`; return True if it is set."""
         return bool(event.wait(max(seconds, 0.0)))
 
     def sleep(self, seconds: float) -> None:
@@ -97,5 +98,5 @@ class Clock:
 
 
 def iso(moment: datetime) -> str:
-    """ISO-8601 UTC with milliseconds and `Z`, the form the original writes."""
+    """Format a time as ISO-8601 UTC with milliseconds and `Z`, as the Node backend does."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

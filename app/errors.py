@@ -1,14 +1,14 @@
-"""What can go wrong, as classes that carry their ids.
+"""The errors of the service, with the ids they concern.
 
-Services raise these; only blueprints/errors.py knows which HTTP status each becomes. `str(error)` is a sentence a
-person can act on.
+Services raise these; app/blueprints/errors.py maps them to HTTP statuses. `str(error)` is a sentence that a person
+can act on.
 """
 
 from __future__ import annotations
 
 
 class PlutoError(Exception):
-    """Base of every error this project raises on purpose."""
+    """Base of every error that this project raises on purpose."""
 
 
 class SettingsError(PlutoError):
@@ -24,7 +24,7 @@ class StoreLocked(PlutoError):
 
 
 class StoreError(PlutoError):
-    """The store cannot do what it is asked. `path` is the database's directory, and in no sentence for callers."""
+    """The store cannot carry out a request. `path` is the database's directory, which no message for callers has."""
 
     def __init__(self, path: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -42,29 +42,29 @@ class StoreUnwritable(StoreError):
 
 
 class StoreClosed(StoreUnwritable):
-    """The service has stopped, or not yet started."""
+    """The service has stopped, or has not started yet."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, "it is not open")
 
 
 class StoreDamaged(StoreUnwritable):
-    """Found while the service runs; it is repaired when the service starts."""
+    """Damage found while the service runs; the next start repairs it."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, f"{reason}: a restart of the service repairs it")
 
 
 class StoreGone(StoreUnwritable):
-    """The database's directory was removed, unmounted or replaced while the service runs: what is written to the files
-    that LevelDB still has open is lost."""
+    """The database's directory was removed, unmounted or replaced while the service runs: writes to the files that
+    LevelDB still has open are lost."""
 
     def __init__(self, path: str) -> None:
         super().__init__(path, "its directory was removed or replaced: bring it back, or restart the service")
 
 
 class StoreBeyondRepair(StoreError):
-    """Nothing was deleted."""
+    """The store cannot be repaired. Nothing was deleted."""
 
     def __init__(self, path: str, damage: str, obstacle: str) -> None:
         super().__init__(
@@ -84,7 +84,7 @@ class StoreTooNew(StoreError):
 
 
 class BackupUnusable(PlutoError):
-    """A file is no backup, not whole, or of a newer version."""
+    """A file is not a backup, incomplete, or of a newer version."""
 
 
 class SecretsWithheld(PlutoError):
@@ -95,7 +95,7 @@ class SecretsWithheld(PlutoError):
 
 
 class Invalid(PlutoError):
-    """What the caller asked for makes no sense. `details` maps a field to what is wrong with it."""
+    """The request is invalid. `details` maps a field to its problems."""
 
     def __init__(self, message: str, details: dict[str, list[str]] | None = None) -> None:
         super().__init__(message)
@@ -107,7 +107,7 @@ class AddressForbidden(Invalid):
 
 
 class NotFound(PlutoError):
-    """There is nothing under this id."""
+    """There is nothing with this id."""
 
 
 class DeviceNotFound(NotFound):
@@ -144,7 +144,7 @@ class DevicesBusy(PlutoError):
 
 
 class KeyReused(PlutoError):
-    """An idempotency key came again with another request."""
+    """An idempotency key was used again for another request."""
 
     def __init__(self, key: str) -> None:
         super().__init__("This Idempotency-Key was used for another request: choose a new one")
@@ -158,11 +158,11 @@ class NothingToImprint(PlutoError):
 
 
 class DiscoveryFailed(PlutoError):
-    """The configured discovery service did not give a usable answer."""
+    """The configured discovery service gave no usable answer."""
 
 
 class GrafanaError(PlutoError):
-    """Grafana did not do what it was asked. `reason` is a word for the metric and the log."""
+    """A call to Grafana failed. `reason` is a word for the metric and the log."""
 
     def __init__(self, reason: str, sentence: str) -> None:
         super().__init__(sentence)
@@ -170,19 +170,19 @@ class GrafanaError(PlutoError):
 
 
 class GrafanaDown(GrafanaError):
-    """It cannot be reached, is too slow, broken, or not Grafana; it may work later."""
+    """Grafana cannot be reached, is too slow, broken, or is not Grafana; a retry may succeed."""
 
 
 class GrafanaRefused(GrafanaError):
-    """It will not have us until somebody changes the configuration."""
+    """Grafana rejected the request; a retry needs a configuration change."""
 
 
 class DashboardUnsettled(GrafanaError):
-    """One dashboard is not yet as it should be; the others may be."""
+    """One dashboard is not in its desired state yet; the others may be."""
 
 
 class TooSoon(PlutoError):
-    """The same act was just done; `retry_after` is in seconds."""
+    """The miner is busy, or the rate limit of the action is reached; `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
@@ -190,7 +190,7 @@ class TooSoon(PlutoError):
 
 
 class DeviceError(PlutoError):
-    """A miner did not do what it was asked. `reason` is the label of the failure metric, one per class; `rejected`: the
+    """An exchange with a miner failed. `reason` is the label of the failure metric, one per class; `rejected`: the
     miner certainly did nothing, because it rejected the request or was not reached."""
 
     reason = "error"
@@ -214,7 +214,7 @@ class DeviceTimeout(DeviceError):
 
 
 class DeviceDropped(DeviceError):
-    """The connection ended before the answer was whole."""
+    """The connection ended before the answer was complete."""
 
     reason = "dropped"
 
@@ -224,7 +224,7 @@ class DeviceTooLarge(DeviceError):
 
 
 class DeviceBadPayload(DeviceError):
-    """The answer is not what a miner says."""
+    """The answer is not that of a miner."""
 
     reason = "bad_payload"
 
@@ -235,8 +235,8 @@ class DeviceRedirected(DeviceError):
 
 
 class DeviceStatus(DeviceError):
-    """The device answered with an HTTP status other than success. `body` is its text, redacted and cut; `retry_after`:
-    seconds for which it wants to be left alone."""
+    """The device answered with an HTTP status other than success. `body` is its text, redacted and cut;
+    `retry_after`: seconds that it requested."""
 
     reason = "status"
 
@@ -249,7 +249,7 @@ class DeviceStatus(DeviceError):
 
 
 class DeviceRejected(DeviceStatus):
-    """The device refused a write. AxeOS ≥ 2.11 saves nothing of a request with one value that it does not accept."""
+    """The device rejected a write. AxeOS ≥ 2.11 saves nothing of a request with one value that it does not accept."""
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(status, body)
@@ -267,7 +267,7 @@ class DeviceCannot(DeviceError):
 
 
 class DeviceLocked(DeviceError):
-    """401 with a challenge: the device wants a login."""
+    """401 with a challenge: the device requires a login."""
 
     reason = "locked"
     rejected = True
@@ -299,19 +299,19 @@ class LogReadersFull(DeviceError):
 
 
 class LogStreamTaken(DeviceError):
-    """Firmware that serves one reader gave our stream to another, without a word."""
+    """Firmware that serves one log reader gave our stream to another client, without a notice."""
 
     reason = "log_stream_taken"
 
     def __init__(self) -> None:
         super().__init__(
-            "Somebody else reads this miner's log now, and its firmware serves one reader. "
-            "It is taken back when somebody looks at it here, or after the miner restarts"
+            "Another client reads this miner's log now, and its firmware serves only one. "
+            "It is read here again after a new subscription, or after the miner restarts"
         )
 
 
 class MinerTookNothing(PlutoError):
-    """The miner answered the write, but none of the settings is what was asked for. `details`: why, by key."""
+    """The miner answered the write, but accepted none of the settings. `details`: the reasons by key."""
 
     def __init__(self, mac: str, details: dict[str, list[str]]) -> None:
         super().__init__("The miner took none of these settings")
@@ -320,13 +320,13 @@ class MinerTookNothing(PlutoError):
 
 
 class DeviceNeedsCode(DeviceError):
-    """NerdOS with its one-time codes on asks for one before any change (`OTP/Session required`)."""
+    """NerdOS with one-time codes enabled requires one before any change (`OTP/Session required`)."""
 
     reason = "needs_code"
 
     def __init__(self) -> None:
         super().__init__(
-            "This miner wants its one-time code before a change: turn that off there, or make the change there"
+            "This miner requires its one-time code before a change: disable the code on the miner, or change it there"
         )
 
 
@@ -343,13 +343,13 @@ class WrongMiner(DeviceError):
 
 
 class MacNotTold(WrongMiner):
-    """The device's answer lacks the MAC address that it used to tell."""
+    """The device's answer lacks the MAC address that it used to report."""
 
     def __init__(self, expected: str, address: str) -> None:
         super().__init__(expected, "a miner without a MAC address", address)
         self.args = (
-            f"{address} answers without a MAC address, but {expected} always told its own, so it may be another miner. "
-            "If its firmware was replaced by one that tells none, register it again (PUT /devices/imprint)",
+            f"{address} answers without a MAC address, but {expected} reported one before: it may be another miner. "
+            "If its firmware was replaced by one that reports none, register it again (PUT /devices/imprint)",
         )
 
 

@@ -1,8 +1,5 @@
-"""What happens, and who hears of it.
-
-Services publish; Socket.IO, the write-behind and whoever comes later subscribe. A broken listener is logged and never
-hurts the publisher.
-"""
+"""Events between services. Services publish; app/subscribers.py lists the subscribers. An exception of a subscriber
+is logged and does not affect the publisher."""
 
 from __future__ import annotations
 
@@ -45,14 +42,14 @@ class DeviceRemoved:
 
 @dataclass(frozen=True, slots=True)
 class DeviceDeleted:
-    """A device's record is gone."""
+    """A device's record was deleted."""
 
     mac: str
 
 
 @dataclass(frozen=True, slots=True)
 class MinerSeen:
-    """Discovery met a miner that says it is `mac` at `address`."""
+    """Discovery found a miner that reports `mac` at `address`."""
 
     mac: str
     address: str
@@ -60,14 +57,14 @@ class MinerSeen:
 
 @dataclass(frozen=True, slots=True)
 class MinerMissing:
-    """A device is not where its record says; somebody should look for it."""
+    """A device is not at the address of its record and must be searched for."""
 
     mac: str
 
 
 @dataclass(frozen=True, slots=True)
 class JobUpdated:
-    """A job, or `device` (mac, state, reason) in it, came into another state. `counts`: devices by state."""
+    """A job, or `device` (mac, state, reason) in it, changed its state. `counts`: devices by state."""
 
     id: str
     state: str
@@ -77,8 +74,8 @@ class JobUpdated:
 
 @dataclass(frozen=True, slots=True)
 class DriftChanged:
-    """What a device runs differs otherwise from what it should run than it did before; `tracked` holds how. `new`: keys
-    that did not differ before, or for another reason."""
+    """The drift of a device changed; `tracked` has it. `new`: keys that did not differ before, or for another
+    reason."""
 
     tracked: Tracked
     new: frozenset[str]
@@ -86,14 +83,15 @@ class DriftChanged:
 
 @dataclass(frozen=True, slots=True)
 class Stopping:
-    """The service is about to stop. Whoever serves callers ends that before it returns: nothing works after this."""
+    """The service is about to stop. Subscribers that serve callers finish before they return: nothing works after
+    this."""
 
 
 E = TypeVar("E")
 
 
 class EventBus:
-    """Calls each listener of an event's class, in the order of subscription, in the publisher's greenlet."""
+    """Calls each subscriber of an event's class, in the order of subscription, in the publisher's greenlet."""
 
     def __init__(self) -> None:
         self._listeners: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
@@ -111,6 +109,6 @@ class EventBus:
             try:
                 listener(event)
             except StoreError as error:
-                log.warning("a listener could not write", extra={"event": type(event).__name__, "reason": str(error)})
+                log.warning("subscriber cannot write", extra={"event": type(event).__name__, "reason": str(error)})
             except Exception:
-                log.exception("a listener failed", extra={"event": type(event).__name__})
+                log.exception("unhandled exception in a subscriber", extra={"event": type(event).__name__})

@@ -1,4 +1,4 @@
-"""The nouns of the service, and the one decision about a device's liveness. Pure: no I/O, no clock of its own."""
+"""The domain types, and the state machine of a device's status. Pure: no I/O, no clock of its own."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ LOST = frozenset({Status.OFFLINE, Status.LOCKED, Status.REFUSED})
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device's record: what the user asked us to keep, and the last reading that was persisted.
+    """A device's record: what the user asked to keep, and the last reading that was persisted.
 
-    `ip` may carry a port. `info` is what the firmware answered, redacted. `extra` holds fields of the record that only
-    the original knows; they are written back untouched. Times are ISO-8601 text.
+    `ip` may have a port. `info` is the firmware's answer, redacted. `extra` has fields of the record that only the
+    Node backend knows; they are written back unchanged. Times are ISO-8601 text.
     """
 
     mac: str
@@ -53,8 +53,8 @@ class Device:
 
 
 class MacSource(StrEnum):
-    """Where a miner's MAC came from. Only the first two are evidence that it is at an address: a caller may name any
-    MAC, and a cached reading says where the miner was when it was polled."""
+    """The source of a miner's MAC. Only the first two prove that it is at an address: a caller may give any MAC, and
+    a cached reading says where the miner was when it was polled."""
 
     ANSWER = "answer"
     NEIGHBOURS = "neighbours"
@@ -67,8 +67,7 @@ CONFIRMED = frozenset({MacSource.ANSWER, MacSource.NEIGHBOURS})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A miner that discovery met. `mac` is None where it is not known; `source` says how it is known, and is None for
-    one from the store."""
+    """A miner that discovery found. `mac` is None if unknown; `source` is None for an entry from the store."""
 
     mac: str | None
     ip: str
@@ -81,8 +80,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """One good answer of a miner. `info` is redacted; `mac` is the one that it reports, None on AxeOS before 2.3. `at`
-    is for people; intervals use `moment`. `is_cached`: a scan took it from the last poll instead of asking."""
+    """One valid answer of a miner. `info` is redacted; `mac` is the one it reports, None on AxeOS before 2.3. `at`
+    is for people; intervals use `moment`. `is_cached`: a scan took it from the last poll instead of a probe."""
 
     info: Mapping[str, Any]
     mac: str | None
@@ -101,8 +100,8 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What is known of a device now. `reading` is the last good one of this process; `failures` counts the misses
-    since. `retry_after`: seconds for which the miner asked to be left alone."""
+    """The present state of a device. `reading` is the last valid one of this process; `failures` counts the misses
+    since. `retry_after`: seconds that the miner requested."""
 
     status: Status = Status.PENDING
     reading: Reading | None = None
@@ -118,8 +117,11 @@ _STATES_OF_THEIR_OWN: dict[type[DeviceError], Status] = {DeviceLocked: Status.LO
 def next_observation(
     previous: Observation, outcome: Reading | DeviceError, offline_after: int, *, restarting: bool = False
 ) -> Observation:
-    """One good reading is online; a miss is stale until `offline_after` misses in a row make it offline; a 401 is a
-    state of its own. A miss of one that is `restarting` says nothing, unless it was lost before."""
+    """Return the observation after one poll.
+
+    One valid reading is online; a miss is stale until `offline_after` consecutive misses make it offline; a 401 has
+    a status of its own. A miss of a device that is `restarting` does not count, unless it was already down.
+    """
     if isinstance(outcome, Reading):
         return Observation(Status.ONLINE, outcome)
     failures = previous.failures + 1
@@ -129,8 +131,8 @@ def next_observation(
 
 
 def _missed(before: Status, enough: bool, restarting: bool) -> Status:
-    """A device that was never seen since the start is pending, not stale, until it is offline; one that is lost stays
-    lost."""
+    """A device that was never polled successfully is pending, not stale, until it is offline; one that is down stays
+    down."""
     if restarting and before not in LOST:
         return Status.RESTARTING
     if enough or before in LOST:
@@ -139,7 +141,8 @@ def _missed(before: Status, enough: bool, restarting: bool) -> Status:
 
 
 def is_reboot(previous: Reading | None, reading: Reading | None) -> bool:
-    """Whether the miner restarted between two readings: `uptimeSeconds` fell (reset_reason and counters follow it)."""
+    """Return True if the miner restarted between two readings: `uptimeSeconds` fell (reset_reason and counters
+    follow it)."""
     before, after = _uptime(previous), _uptime(reading)
     return before is not None and after is not None and after < before
 

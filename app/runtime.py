@@ -260,7 +260,7 @@ class Runtime:
         return partial(self.health.loop_crashed, loop)
 
     def start(self) -> None:
-        """Opens the store, then begins to watch. After fork only: LevelDB's threads do not survive one."""
+        """Open the store, then start monitoring. Only after the fork: LevelDB's threads do not survive one."""
         self.stores.open(self.clock)
         for repair in self.stores.repairs:
             self.health.store_repaired(repair.recovered)
@@ -282,8 +282,8 @@ class Runtime:
         log.info("started", extra={"devices": len(self.fleet), "monitored": len(self.fleet.monitored())})
 
     def stop(self) -> None:
-        """Nothing is asked of a miner, written or published after this; the last readings are on disk. Callers are
-        answered first, for they need the rest."""
+        """Stop everything: nothing is sent to a miner, written or published after this, and the last readings are on
+        disk. Callers are answered first, because their requests need the rest."""
         _together(self.log_hub.stop, lambda: self.events.publish(Stopping()))
         _together(
             self.jobs.stop,
@@ -302,7 +302,7 @@ class Runtime:
         return {"store": self.stores.is_open and self.stores.is_in_place, "loops": self.monitoring.healthy}
 
     def _known(self, address: Address) -> Reading | None:
-        """What a monitored miner said seconds ago, so that a scan need not ask it again."""
+        """Return the recent reading of a monitored miner, so that a scan need not probe it."""
         tracked = self.fleet.at(address)
         if tracked and tracked.reading and tracked.observation.status is Status.ONLINE:
             return replace(tracked.reading, is_cached=True)
@@ -312,8 +312,8 @@ class Runtime:
         return self.settings.discovery_subnets or default_subnets()
 
     def _subnets_for(self, address: Address) -> tuple[IPv4Network, ...]:
-        """The networks in which a miner that left this address is looked for: all that are scanned, and the /24 around
-        it unless a small one of them holds it."""
+        """Return the networks in which a miner that left this address is searched: all that are scanned, and the /24
+        around it unless one of them is small and contains it."""
         subnets, ip = self._subnets(), IPv4Address(address.host)
         if address == NOWHERE or any(ip in subnet and subnet.prefixlen >= WIDEST_PREFIX for subnet in subnets):
             return subnets
@@ -382,6 +382,6 @@ def _dashboards(
 
 
 def _together(*stops: Callable[[], object]) -> None:
-    """Each may take its second; one after the other they would take longer than gunicorn waits. None keeps another from
-    stopping: what goes wrong is on stderr."""
+    """Stop all in parallel: each may take a second, and in sequence they would exceed gunicorn's timeout. An
+    exception in one is written to stderr and does not keep the others from stopping."""
     gevent.joinall([gevent.spawn(stop) for stop in stops])

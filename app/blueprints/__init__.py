@@ -1,1 +1,1 @@
-"""The HTTP and Socket.IO skin: a view parses, calls one service method and dumps."""
+"""The HTTP views: each parses, calls one service method and serialises."""

@@ -1,4 +1,4 @@
-"""/admin: what keeps the service's data safe."""
+"""/admin: backups and the state of the store."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ GZIP = "application/gzip"
 )
 @blueprint.alt(403, "Passwords were asked for without a control token")
 def get_backup(query: dict[str, Any]) -> Response:
-    """Everything that is stored, as it is now, while the service goes on."""
+    """Stream a snapshot of everything that is stored, while the service runs."""
     if query["secrets"] and not may_see_secrets():
         raise SecretsWithheld
     backups = runtime().backups
@@ -36,12 +36,12 @@ def get_backup(query: dict[str, Any]) -> Response:
 @blueprint.get("/store")
 @blueprint.response(200, StoresEnvelope)
 def get_store() -> dict[str, Any]:
-    """Whether it can be written, and what was repaired."""
+    """Return whether each store can be written, and what was repaired."""
     return {"message": "Store retrieved successfully", "data": list(map(store_on_the_wire, runtime().stores))}
 
 
 def _whole_or_cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Nobody takes half a backup for a whole one: the connection breaks."""
+    """Reset the connection on an error, so that an incomplete backup is not taken for a complete one."""
     try:
         yield from pieces
     except StoreError as error:

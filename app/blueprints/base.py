@@ -1,4 +1,4 @@
-"""What every blueprint is built with: the way to the services, the request parser, the answer envelope."""
+"""The base of every blueprint: access to the services, the request parser, the answer envelope."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def runtime() -> Runtime:
 
 
 def actor() -> str:
-    """Who asks: the token that was shown, by its name, else the peer."""
+    """Return the name of the caller's token, else the peer's address."""
     caller = _caller()
     return caller.name if caller else request.remote_addr or "unknown"
 
 
 def may_see_secrets() -> bool:
-    """Whether this request showed a valid control token. Where none is set nobody can."""
+    """Return True if this request has a valid control token; always False if none is configured."""
     caller = _caller()
     return caller is not None and caller.scope is Scope.CONTROL
 
@@ -56,7 +56,7 @@ class OrjsonProvider(JSONProvider):
     RecursionError."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
-        # marshmallow's errors of a list are keyed by the index.
+        # marshmallow's errors of a list have the index as key.
         return orjson.dumps(obj, option=orjson.OPT_NON_STR_KEYS).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
@@ -64,8 +64,8 @@ class OrjsonProvider(JSONProvider):
 
 
 class RequestParser(FlaskParser):
-    """Bad input is 400, not webargs' 422. A body that is not declared JSON is 415: webargs would take it for an empty
-    one."""
+    """Invalid input is 400, not webargs' 422. A body without a JSON content type is 415: webargs would treat it as
+    empty."""
 
     DEFAULT_VALIDATION_STATUS = 400
 
@@ -94,7 +94,7 @@ def url_rule(asked: Request) -> str | None:
 
 
 class Api(flask_smorest.Api):  # type: ignore[misc]
-    """Documents our errors, not the library's."""
+    """Documents this service's error schema, not the library's."""
 
     ERROR_SCHEMA = ProblemSchema
 
@@ -108,7 +108,7 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the library h
     ARGUMENTS_PARSER = RequestParser()
 
     def arguments(self, schema: Any, *, location: str = "json", required: bool = True, **kwargs: Any) -> Any:
-        """A body that is `required` is: the library documents that, and takes an empty one for `{}`."""
+        """Reject an empty body if one is `required`: the library only documents that, and treats it as `{}`."""
         parsed = super().arguments(schema, location=location, required=required, **kwargs)
 
         def decorator(view: Callable[..., Any]) -> Any:
@@ -123,12 +123,12 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the library h
         return decorator
 
     def alt(self, status: int, description: str) -> Any:
-        """Documents an error answer."""
+        """Document an error answer."""
         return self.alt_response(status, schema=ProblemSchema, description=description)
 
 
 def answer(message: str, devices: Tracked | Sequence[Tracked]) -> Response:
-    """The success envelope round devices that are encoded already. A long list is sent as it is put together."""
+    """Return the success envelope around encoded devices. A long list is streamed."""
     encoder, before = runtime().encoder, b'{"message":' + orjson.dumps(message) + b',"data":'
     if not isinstance(devices, Sequence):
         return Response(before + encoder.one(devices) + b"}", mimetype=JSON)
@@ -137,7 +137,7 @@ def answer(message: str, devices: Tracked | Sequence[Tracked]) -> Response:
 
 
 def tagged(message: str, devices: Sequence[Tracked]) -> Response:
-    """`answer` with an ETag; 304 for a caller who has it."""
+    """Return the answer with an ETag, or 304 if the caller already has it."""
     tag = runtime().encoder.tag(devices)
     response = Response(status=304) if request.if_none_match.contains_weak(tag) else answer(message, devices)
     response.set_etag(tag)

@@ -1,4 +1,4 @@
-"""/dashboards: the public links, from what is known. Asks Grafana nothing, so it answers at once."""
+"""/dashboards: the public links, from the last known state. Grafana is not contacted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""/devices: imprinted miners, and which of them are monitored."""
+"""/devices: registered (imprinted) miners, and which of them are monitored."""
 
 from __future__ import annotations
 

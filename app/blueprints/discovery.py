@@ -1,4 +1,4 @@
-"""/devices/discover and /devices/discovered: bare lists, as the original answers."""
+"""/devices/discover and /devices/discovered: bare lists, as the Node backend answers."""
 
 from __future__ import annotations
 

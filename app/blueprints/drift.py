@@ -1,4 +1,4 @@
-"""/devices/<mac>/drift: what to do about a device that does not run what it should."""
+"""/devices/<mac>/drift: accept or repair the drift of a device."""
 
 from __future__ import annotations
 

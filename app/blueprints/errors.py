@@ -1,5 +1,5 @@
-"""Every error as JSON: `error` and `message` with one sentence, `details` where there are some. The statuses stand here
-and nowhere else."""
+"""Errors as JSON: `error` and `message` with one sentence, `details` where there are some. The HTTP statuses are
+defined only here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app import errors
 
 log = logging.getLogger(__name__)
 
-# The first class that fits decides.
+# The first class that matches decides.
 STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
     (errors.Invalid, 400),
     (errors.MinerTookNothing, 400),
@@ -43,7 +43,7 @@ _SENTENCES = {
     405: "This path does not take this method",
     413: "The body is too large",
     415: "Send the body as application/json",
-    500: "Something went wrong here; the log says what",
+    500: "Internal error; see the service's log",
 }
 
 
@@ -54,13 +54,13 @@ def register_errors(app: Flask) -> None:
 
 
 def _refuse_leading_slashes() -> None:
-    """Werkzeug drops them before it matches, whatever `merge_slashes` says: `//` would be the page."""
+    """Answer 404 for `//..`: Werkzeug removes leading slashes before it matches, whatever `merge_slashes` says."""
     if request.environ["PATH_INFO"].startswith("//"):
         abort(404)
 
 
 def status_of(error: errors.PlutoError) -> int:
-    """A device's own 4xx is passed on; its 5xx is ours to be blamed for as a gateway."""
+    """Return the status of an error. A device's own 4xx is passed on; its 5xx becomes a gateway error."""
     if isinstance(error, errors.DeviceStatus) and 400 <= error.status < 500:
         return error.status
     return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
@@ -73,7 +73,7 @@ def _own(error: errors.PlutoError) -> ResponseReturnValue:
 
 
 def _http(error: HTTPException) -> ResponseReturnValue:
-    """Werkzeug's and webargs' errors. An unexpected exception arrives here as a 500, after flask logged it."""
+    """Handle errors of Werkzeug and webargs. An unhandled exception arrives here as a 500, after flask logged it."""
     if error.response is not None:
         return error.response
     details = _field_errors(getattr(error, "data", None))
@@ -93,7 +93,7 @@ def _answer(sentence: str, details: Any, missing: bool) -> Any:
 
 
 def _field_errors(data: Any) -> Any:
-    """webargs nests field errors under the place they came from (`json`, `query`): clients want the fields."""
+    """Return errors by field; webargs nests them under their location (`json`, `query`)."""
     messages = (data or {}).get("messages") or {}
     return {field: problem for place in messages.values() for field, problem in place.items()} if messages else None
 

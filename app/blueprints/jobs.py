@@ -1,4 +1,4 @@
-"""/jobs: one change for many miners; and the short way to apply a preset."""
+"""/jobs: one change for many miners; and the shortcut to apply a preset."""
 
 from __future__ import annotations
 
@@ -96,8 +96,8 @@ def _key() -> str | None:
 
 
 def _fingerprint(key: str) -> str:
-    """Of path and body, whatever the order and spacing of its members. It outlives the job and the body may hold a
-    password, so it is expensive to guess from."""
+    """Return a hash of path and body, independent of the order of members. It is stored longer than the job and the
+    body may have a password, so a slow hash is used."""
     body = orjson.dumps(orjson.loads(request.get_data()), option=orjson.OPT_SORT_KEYS)
     told = request.path.rstrip("/").encode() + b"\n" + body
     return hashlib.scrypt(told, salt=key.encode(), n=2**13, r=8, p=1).hex()

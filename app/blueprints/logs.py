@@ -1,4 +1,4 @@
-"""/devices/:mac/logs: what a miner said."""
+"""/devices/:mac/logs: the log lines of a miner."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ TEXT = "text/plain; charset=utf-8"
 @blueprint.alt(404, "Device not found")
 @blueprint.doc(responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
 def get_logs(query: dict[str, Any], mac: str) -> ResponseReturnValue:
-    """Opens no stream. Where the miner keeps a log of its own (AxeOS ≥ 2.14) it is asked for the past, once."""
+    """Return lines without opening a stream. If the miner stores a log itself (AxeOS ≥ 2.14), it is fetched once for
+    backfill."""
     page = runtime().logs.page(mac, query["wanted"])
     if _wants_text(query["format"]):
         return Response("".join(f"{as_text(entry)}\n" for entry in page.entries), content_type=TEXT)

@@ -1,4 +1,4 @@
-"""/presets: settings under a name, for many devices."""
+"""/presets: named settings for many devices."""
 
 from __future__ import annotations
 

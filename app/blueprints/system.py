@@ -1,4 +1,4 @@
-"""/devices/<mac>/...: what is asked of one miner. Its MAC is read right before."""
+"""/devices/<mac>/...: settings and commands of one miner. Its MAC is verified before each write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""For people and for machines that watch the service: the page at /, health, metrics."""
+"""The web page at /, health checks and metrics."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.version import VERSION
 blueprint = Blueprint("web", __name__)
 
 PAGES = ("index.html", "sign_in.html")
-# Of the template: about thirty miners.
+# Template parts per chunk: about thirty miners.
 PARTS_AT_ONCE = 600
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def source_of(app: Flask, page: str) -> str:
-    """The template as it stands in its file."""
+    """Return the source of a template."""
     environment = app.jinja_env
     assert environment.loader  # noqa: S101
     return environment.loader.get_source(environment, page)[0]
@@ -56,5 +56,5 @@ def ready() -> ResponseReturnValue:
 
 @blueprint.get("/socket/io")
 def socket_started() -> ResponseReturnValue:
-    """The original made its Socket.IO server here; ours always listens, and clients still ask."""
+    """Answer the Node backend's route that started its Socket.IO server; ours always listens."""
     return {"message": "Socket started listening to devices"}

@@ -1,1 +1,1 @@
-"""What goes in and out over HTTP, one file per resource. They feed the OpenAPI document too."""
+"""Schemas of HTTP requests and answers, one module per resource. The OpenAPI document is made of them."""

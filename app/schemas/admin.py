@@ -1,4 +1,4 @@
-"""Backups and the store's state on the wire."""
+"""Schemas of backups and the store's state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all schemas share: unknown fields are ignored, booleans are booleans, and every answer has one of two
+"""Shared schemas and fields: unknown fields are ignored, booleans are strict, and every answer has one of two
 envelopes."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class BaseSchema(Schema):
 
 
 _BYTE = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
-# For the document: what a MAC and an address look like. The services judge them.
+# Patterns for the OpenAPI document; the services validate the values.
 MAC = {
     "pattern": "^([0-9A-Fa-f]{12}|([0-9A-Fa-f]{2}[:-]){5}[0-9A-Fa-f]{2}|([0-9A-Fa-f]{4}[.]){2}[0-9A-Fa-f]{4})$",
     "example": "02:00:5e:00:00:01",
@@ -36,7 +36,7 @@ MAX_FIELDS = 1024
 
 
 class StrictBoolean(fields.Boolean):
-    """`true` or `false`; marshmallow's own also takes "yes", "1" and friends."""
+    """`true` or `false`; marshmallow's own field also accepts "yes", "1" and others."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if not isinstance(value, bool):
@@ -53,7 +53,8 @@ class Mac(fields.String):
 
 
 class Fields(fields.Dict):
-    """An object of a device or a preset. Firmware has some 200 fields; to look at 100,000 would hold the event loop."""
+    """An object with a device's or preset's fields. Firmware has about 200; the limit keeps 100,000 from blocking
+    the event loop."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if isinstance(value, Mapping) and len(value) > MAX_FIELDS:
@@ -81,10 +82,10 @@ class ProblemSchema(BaseSchema):
 
 
 def or_blank(shape: Mapping[str, str]) -> dict[str, str]:
-    """Of a form's field that may be left empty."""
+    """Return the pattern of a form field that may be empty."""
     return {**shape, "pattern": f"^\\s*$|{shape['pattern']}"}
 
 
 def envelope(data: fields.Field[Any], name: str) -> type[Schema]:
-    """The schema of `{"message": .., "data": ..}`; `name` is what the OpenAPI document calls it."""
+    """Return the schema of `{"message": .., "data": ..}`; `name` is its name in the OpenAPI document."""
     return BaseSchema.from_dict({"message": fields.String(required=True), "data": data}, name=name)

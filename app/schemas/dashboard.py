@@ -1,4 +1,4 @@
-"""Published dashboards on the wire, as the original answered."""
+"""Schemas of published dashboards, as the Node backend answered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PUBLIC_URL = "/grafana/public-dashboards/{token}?orgId=1"
 
 
 class GrafanaDataSchema(BaseSchema):
-    """Grafana's public row as last seen."""
+    """Grafana's public row, last known state."""
 
     uid = fields.String(required=True)
     dashboardUid = fields.String(required=True)
@@ -40,7 +40,7 @@ class DashboardSchema(BaseSchema):
 
 
 def dashboard_on_the_wire(board: Board, available: bool) -> dict[str, Any]:
-    """A board that was published: its link as last known, whether Grafana answers now or not."""
+    """Serialise a published board with its last known link, whether Grafana answers now or not."""
     return {
         "name": board.name,
         "uid": board.uid,

@@ -1,8 +1,8 @@
-"""Devices on the wire.
+"""Schemas of devices, and their encoder.
 
-DeviceSchema is what the OpenAPI document says; DeviceEncoder makes it. A device is encoded once per change and serves
-the list, the single answer and every Socket.IO client: through marshmallow and the JSON of each, a list of 1,000 costs
-20 times as much.
+DeviceSchema documents what DeviceEncoder produces. A device is encoded once per change, for the list, the single
+answer and every Socket.IO client: through marshmallow and a JSON encoder for each, a list of 1,000 costs 20 times as
+much.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ class DevicePatchSchema(BaseSchema):
 
 
 class DeviceEncoder:
-    """Owns the encoded form of each device, for as long as it does not change."""
+    """Owns the encoded form of each device until the device changes."""
 
     def __init__(self) -> None:
         self._encoded: WeakKeyDictionary[Tracked, tuple[int, bytes]] = WeakKeyDictionary()
@@ -137,13 +137,13 @@ class DeviceEncoder:
     def one(self, tracked: Tracked) -> bytes:
         version, encoded = self._encoded.get(tracked, (-1, b""))
         if version != tracked.version:
-            # A copy, for orjson's buffer stays as large as it grew: 15 KB of memory for 2.6 KB of text.
+            # A copy, because orjson's buffer keeps its size: 15 KB of memory for 2.6 KB of text.
             encoded = bytes(memoryview(orjson.dumps(device_on_the_wire(tracked))))
             self._encoded[tracked] = (tracked.version, encoded)
         return encoded
 
     def many(self, devices: Sequence[Tracked]) -> Iterator[bytes]:
-        """A JSON list, in pieces: others run while a long one is encoded."""
+        """Yield a JSON list in pieces, and yield to the event loop while a long one is encoded."""
         yield b"["
         batches = [devices[start : start + BATCH] for start in range(0, len(devices), BATCH)]
         for at, batch in enumerate(throttled(batches)):
@@ -151,14 +151,13 @@ class DeviceEncoder:
         yield b"]"
 
     def tag(self, devices: Iterable[Tracked]) -> str:
-        """An ETag: equal as long as none of these devices, nor their order, changed."""
+        """Return an ETag: equal while neither the devices nor their order change."""
         versions = orjson.dumps([(tracked.mac, tracked.version) for tracked in devices])
         return blake2b(versions, digest_size=12, person=self._epoch).hexdigest()
 
 
 def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
-    """A device as clients see it. Absent values have no key, but for the two that the frontend reads without
-    looking."""
+    """Serialise a device for clients. Absent values have no key, except two that the frontend reads without a check."""
     record, observation = tracked.record(), tracked.observation
     optional = {
         "presetUuid": record.preset_uuid,
@@ -191,8 +190,8 @@ def drift_on_the_wire(tracked: Tracked) -> list[dict[str, Any]] | None:
 
 
 def info_on_the_wire(tracked: Tracked) -> dict[str, Any]:
-    """The firmware's answer with the vendor's options. The frontend calls `power.toFixed` and `stratumUser.indexOf`
-    without a guard."""
+    """Serialise the firmware's answer with the vendor's options. The frontend calls `power.toFixed` and
+    `stratumUser.indexOf` without a check."""
     info, options = tracked.info, with_present(tracked.vendor_options, tracked.info)
     power, user = number(tracked.last_known.get("power")), tracked.last_known.get("stratumUser")
     return {

@@ -1,4 +1,4 @@
-"""What discovery takes and answers."""
+"""Schemas of discovery."""
 
 from __future__ import annotations
 
@@ -48,6 +48,6 @@ class FoundSchema(BaseSchema):
     info = fields.Function(lambda found: without_empty_texts(found.info), metadata={"type": "object"})
     firstSeen = fields.String(attribute="first_seen")
     lastSeen = fields.String(attribute="last_seen")
-    # The original's names for the same two moments.
+    # The Node backend's names for the same two times.
     createdAt = fields.Function(lambda found: found.first_seen)
     updatedAt = fields.Function(lambda found: found.last_seen)

@@ -1,11 +1,11 @@
-"""A miner's answer on the wire."""
+"""Serialisation of a miner's answer."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-# The frontend reads it without a guard, so it is there even when it is empty.
+# The frontend reads it without a check, so it is present even when it is empty.
 _MAY_BE_EMPTY = frozenset({"stratumUser"})
 _CONTAINERS = (dict, list)
 

@@ -1,4 +1,4 @@
-"""Jobs on the wire."""
+"""Schemas of jobs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DEVICES = '["all", a list of MACs, or a filter {model?, firmware?, preset?, tag
 
 
 class Number(fields.Field[float]):
-    """A JSON number within bounds; `whole` ones only where that is said. Texts and booleans are none."""
+    """A JSON number within bounds; integers only with `whole`. Text and booleans are rejected."""
 
     def __init__(self, low: float, high: float, *, whole: bool = False, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -46,7 +46,7 @@ class Number(fields.Field[float]):
 
 
 class Devices(fields.Field[Any]):
-    """Whom a job concerns."""
+    """The selection of a job's devices."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
         if value == "all":
@@ -74,7 +74,7 @@ class Wave(fields.Field[Any]):
 
 
 class PaceSchema(BaseSchema):
-    """How carefully a job goes about it."""
+    """The options of every job."""
 
     allowOverclock = StrictBoolean(load_default=False, attribute="allow_overclock")
     restart = StrictBoolean(
@@ -203,7 +203,7 @@ def head_on_the_wire(job: Job) -> dict[str, Any]:
 
 
 def _request(request: Request) -> dict[str, Any]:
-    """In the words of the API."""
+    """Serialise a request under the API's names."""
     given = asdict(request)
     words = {
         "values": "settings",

@@ -1,4 +1,4 @@
-"""Logs on the wire."""
+"""Schemas of logs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LEVEL_NAMES = dict(zip(("error", "warning", "info", "debug", "verbose"), LEVELS
 
 
 class StrictInteger(fields.Integer):
-    """A JSON number; marshmallow's own also takes "5" and true."""
+    """A JSON integer; marshmallow's own field also accepts "5" and true."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -117,13 +117,13 @@ def line_fields(entry: Entry) -> dict[str, Any]:
 
 
 def line_on_the_wire(log: DeviceLog, entry: Entry) -> orjson.Fragment:
-    """The payload of `log_line`."""
+    """Return the payload of `log_line`."""
     return orjson.Fragment(orjson.dumps({"mac": log.mac, "epoch": log.epoch, **line_fields(entry)}))
 
 
 def lost_on_the_wire(log: DeviceLog, batch: Batch) -> orjson.Fragment:
-    """A `log_line` in the place of lines that the client was too slow for; `lost` says how many. Its `seq` is that of
-    the last one, so that the numbers stay in order."""
+    """Return a `log_line` in place of lines that the client was too slow for; `lost`: their number. Its `seq` is
+    that of the last one, so that the numbers stay in order."""
     line = {"seq": batch.lost_until, "at": None, "level": "W", "tag": NOTE_TAG, "uptimeMs": None}
     text = {"text": lost_text(batch.lost), "lost": batch.lost}
     return orjson.Fragment(orjson.dumps({"mac": log.mac, "epoch": log.epoch, **line, **text}))

@@ -1,4 +1,4 @@
-"""Presets on the wire. A configuration's parts are judged where the settings of miners are: preset_rules."""
+"""Schemas of presets. The parts of a configuration are validated by preset_rules, as the settings of miners are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = validate.Length(1, 128)
 
 
 def _shallow(configuration: Any) -> None:
-    """A record that is nested more deeply could not be shown."""
+    """Reject a record that is nested too deeply to be returned."""
     if is_too_deep(configuration, MAX_DEPTH - 1):
         raise ValidationError(f"Must not be nested more than {MAX_DEPTH - 1} deep.")
 
@@ -58,7 +58,8 @@ PresetsEnvelope = envelope(fields.List(fields.Nested(PresetSchema)), "PresetsAns
 
 
 def preset_on_the_wire(preset: Preset) -> dict[str, Any]:
-    """Without secrets. Fields that only the original knows are passed on; it kept the port as text."""
+    """Serialise a preset without secrets. Fields that only the Node backend knows are passed on; it stored the port
+    as text."""
     record = redact(preset.record)
     configuration = record.get("configuration")
     shown = dict(configuration) if isinstance(configuration, dict) else {}

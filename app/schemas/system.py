@@ -1,4 +1,4 @@
-"""What is asked of one miner, and what came of it."""
+"""Schemas of settings and commands of one miner."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _OVERCLOCK = {
     "description": "Go beyond the vendor's options, within the hard limits, on a miner that has overclocking unlocked"
 }
 STATUSES = tuple(map(str, WriteStatus))
-# Of a device object that a client sends back.
+# The fields of a device object that a client sends back.
 _DEVICE_FIELDS = frozenset(DeviceSchema().fields)
 
 
 class SystemPatchSchema(BaseSchema):
-    """A whole device object is welcome: of its `info` only what differs from what the miner runs is taken, and
-    readings never are."""
+    """A whole device object is accepted: of its `info` only values that differ from the miner's count, and readings
+    never do."""
 
     mac = Mac(metadata={"description": "Whose object this is; another device's is refused"})
     presetUuid = fields.String(allow_none=True, validate=validate.Length(max=64), attribute="preset_uuid")
@@ -103,7 +103,8 @@ JournalEnvelope = envelope(fields.List(fields.Nested(JournalEntrySchema)), "Jour
 
 
 def changed_on_the_wire(message: str, applied: Applied) -> dict[str, Any]:
-    """The whole device, and over its last reading the pools that it took: firmware may need a moment to show them."""
+    """Serialise the whole device, with the accepted pools over its last reading: firmware may need a moment to
+    report them."""
     device = device_on_the_wire(applied.tracked)
     changes = [
         {

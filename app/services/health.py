@@ -1,5 +1,5 @@
-"""The service's own figures: what it polls, how late, what fails. Names are `pluto_*`; the devices' numbers live in
-metrics.py."""
+"""The service's own metrics: polls, their lateness, failures. Names are `pluto_*`; the devices' metrics are in
+exporter.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _LATENESS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
 class Health:
-    """Counters and histograms in a registry of the app's own; two apps in one process do not meet."""
+    """Counters and histograms in a registry of the application's own, so that two applications in one process do not
+    conflict."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._registry = registry
@@ -64,7 +65,7 @@ class Health:
         self._duration.observe(seconds)
 
     def poll_skipped(self) -> None:
-        """The miner was busy with a command; this is no miss."""
+        """The miner was busy with a command; this is not a miss."""
         self._skipped.inc()
 
     def late(self, seconds: float) -> None:
@@ -80,7 +81,7 @@ class Health:
         self._loop_crashes.labels(loop).inc()
 
     def watch_grafana(self, available: Callable[[], bool]) -> None:
-        """Only where a Grafana is configured: its families are absent otherwise."""
+        """Register the Grafana metrics; they are absent unless Grafana is configured."""
         up = Gauge("pluto_grafana_up", "1 while Grafana answers as it should", registry=self._registry)
         up.set_function(lambda: float(available()))
         self._grafana_failures = Counter(
@@ -91,11 +92,11 @@ class Health:
         self._grafana_failures.labels(reason).inc()
 
     def events_dropped(self, count: int) -> None:
-        """A client does not read as fast as things happen."""
+        """A client reads more slowly than events occur."""
         self._undelivered.inc(count)
 
     def request_refused(self, status: str) -> None:
-        """By host, origin, token, rate or body; what the API itself refuses is not counted here."""
+        """Count a request refused by host, origin, token, rate limit or body. Errors of the API do not count here."""
         self._refused.labels(status).inc()
 
     def watch_store(self, batches: Callable[[], int], writable: Callable[[], bool]) -> None:

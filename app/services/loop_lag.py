@@ -1,5 +1,5 @@
-"""How late the event loop is. Whoever holds it up (a call into C, a look-up of a name that blocks, a machine that
-swaps) holds up every miner's poll; here it is seen, whatever it was."""
+"""The lag of the event loop. A call that blocks it (in C code, a name lookup, swapping) delays every poll; this
+shows it, whatever the cause."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ WORTH_A_LINE_SECONDS = 1.0
 
 
 class LoopLag:
-    """A timer that is to come once a second, and how much later it did: told to `note`, in seconds. The time is the
-    machine's, whatever time the rest of the service goes by."""
+    """Calls `note` once per second with the lag of a timer, in seconds. It uses the machine's clock, not the
+    service's."""
 
     def __init__(self, note: Callable[[float], None], clock: Clock) -> None:
         self._note = note
@@ -44,8 +44,8 @@ class LoopLag:
             due = now + EVERY_SECONDS
 
     def _take(self, lag: float) -> None:
-        """One line when it begins to be late, not at each repetition."""
+        """Log one line when the lag begins, not at each repetition."""
         self._note(lag)
         late, self._late = self._late, lag > WORTH_A_LINE_SECONDS
         if self._late and not late:
-            log.warning("the event loop was held up, and every poll with it", extra={"seconds": round(lag, 3)})
+            log.warning("event loop was blocked, which delays every poll", extra={"seconds": round(lag, 3)})

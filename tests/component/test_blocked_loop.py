@@ -57,7 +57,7 @@ def test_the_resolver_would_have_noticed(resolver: CountingResolver) -> None:
 def test_a_loop_that_is_held_up_shows_in_metrics_and_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     gevent.sleep(0)
     monkey.get_original("time", "sleep")(2.1)
-    eventually(lambda: any("held up" in record.getMessage() for record in caplog.records))
+    eventually(lambda: any("event loop was blocked" in record.getMessage() for record in caplog.records))
     scrape = service.scrape()
     longer = scrape.get_one("pluto_loop_lag_seconds_count") - scrape.get_one("pluto_loop_lag_seconds_bucket", le="1.0")
     assert longer == 1

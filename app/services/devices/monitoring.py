@@ -102,7 +102,7 @@ class Monitor:
         try:
             self._poller.poll(self._tracked, self._miner)
         except Exception:
-            log.exception("a poll went wrong in an unexpected way", extra={"mac": self._tracked.mac})
+            log.exception("unhandled exception in a poll", extra={"mac": self._tracked.mac})
             self._health.monitor_crashed()
         delay = pause(self._tracked.observation, self._interval, self._chance())
         self._due = next_slot(self._clock.monotonic() + delay - self._interval, self._phase, self._interval)

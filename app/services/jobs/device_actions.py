@@ -1,4 +1,4 @@
-"""What a job can do to one device, as few calls as possible: each goes through the service that owns the act."""
+"""What a job can do to one device. Each action delegates to the service that owns it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from app.services.jobs.model import Captured, Job, Step
 
 
 class DeviceActions:
-    """Owns nothing. `restart(mac)` and `command(mac, name)` are the acts of a single device; both read its MAC
+    """Owns no state. `restart_device(mac)` and `send_command(mac, name)` are those of Commands; both verify the MAC
     first."""
 
     def __init__(
@@ -50,21 +50,21 @@ class DeviceActions:
         return self._presets.get(uuid).record
 
     def read(self, tracked: Tracked) -> Reading:
-        """What the device says now, and it is the device. Raises DeviceError, TooSoon, Invalid."""
+        """Read the device and verify its MAC. Raises DeviceError, RetryLater, Invalid."""
         with self._commands.held(tracked, read_only=True) as miner:
             reading = self._commands.verified(tracked, miner)
         self._fleet.refresh(tracked, reading)
         return reading
 
     def look(self, tracked: Tracked) -> Reading | None:
-        """The last poll's reading where the device is monitored, else one of our own; None while it does not
+        """Return the last poll's reading if the device is monitored, else a fresh one; None while it does not
         answer."""
         if tracked.monitored:
             return tracked.reading if tracked.observation.status is Status.ONLINE else None
         return self.read(tracked)
 
     def wish(self, job: Job, tracked: Tracked) -> Wish:
-        """A preset's password is written again only where the preset, or its state, is not the one last applied."""
+        """Return the write of this job to the device: the request's values, or those of the preset that are due."""
         request, preset = job.request, job.preset
         values, notes = request.values, {}
         if preset is not None:
@@ -73,7 +73,7 @@ class DeviceActions:
         return Wish(values, request.allow_overclock, standing=frozenset(values), notes=notes)
 
     def plan(self, tracked: Tracked, wish: Wish) -> list[Change]:
-        """Judged by the last reading. Raises Invalid."""
+        """Return the changes by the last reading. Raises Invalid."""
         return self._settings.plan(tracked, wish)
 
     def capture(self, tracked: Tracked, changes: Sequence[Change] = ()) -> Captured:
@@ -91,16 +91,16 @@ class DeviceActions:
         return self._settings.apply(tracked, wish, origin)
 
     def applied_preset(self, job: Job, tracked: Tracked) -> None:
-        """Notes on the device which preset it has, and in which state that was; not one that was deleted meanwhile."""
+        """Record which preset the device has, and its state; not one that was deleted meanwhile."""
         if job.preset is not None:
             self._applied_presets.record_applied(tracked, job.preset)
 
     def writes(self, job: Job, tracked: Tracked) -> int:
-        """How many writes to this device this job ever began to send."""
+        """Return how many writes to this device the job began to send."""
         return sum(entry.get("job") == job.id for entry in self._journal.of(tracked.mac))
 
     def found_applied(self, job: Job, tracked: Tracked, values: Mapping[str, Any]) -> None:
-        """Makes up for what a crash cut off once the miner is seen to run what was written."""
+        """Complete the records of a write that a crash interrupted, once the miner is seen to run its values."""
         entries = [entry for entry in self._journal.of(tracked.mac) if entry.get("job") == job.id]
         for entry in entries[:1]:
             waits = self.needs_restart(tracked, tuple(values))
@@ -125,13 +125,13 @@ class DeviceActions:
         return any(not acts_live(Change(SETTINGS[key], 0, None), dialect) for key in keys)
 
     def recovers_by_itself(self, tracked: Tracked) -> bool:
-        """After overheating: AxeOS ≤ 2.10 stays latched until it is told; later ones cool down, write their lower
-        values and go on."""
+        """After overheating, AxeOS ≤ 2.10 stays latched until it is cleared; later versions cool down, store their
+        lower values and go on."""
         return recovers_from_overheating(tracked.info)
 
     def put_back(self, tracked: Tracked, step: Step, origin: Origin) -> Applied:
-        """Writes what differs of what was captured. A password cannot be read, so it is that of the preset which the
-        device had before, where there is one; else the new one stays."""
+        """Restore the captured settings that differ. A password cannot be read, so it is that of the device's former
+        preset, if there is one; else the new one stays."""
         captured = step.captured or Captured()
         values = {**captured.settings, **self._former_secrets(tracked, step)}
         if "overheat_mode" in tracked.info:
@@ -141,7 +141,7 @@ class DeviceActions:
         return applied
 
     def found_put_back(self, tracked: Tracked, captured: Captured) -> None:
-        """What the device should run, and its preset, are what they were."""
+        """Restore the device's former desired state and preset."""
         former = {key: value for key, value in captured.settings.items() if key in captured.intended}
         self._intents.wrote(tracked.mac, former)
         touched = {*captured.settings, "overheat_mode"}
@@ -149,12 +149,12 @@ class DeviceActions:
         self._applied_presets.restore(tracked, captured.record_preset, captured.preset_uuid, captured.preset_updated_at)
 
     def keeps_password(self, tracked: Tracked, step: Step) -> bool:
-        """Whether the job wrote a password that `put_back` has nothing to replace by."""
+        """Return True if the job wrote a password that `revert_settings` cannot restore."""
         written = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
         return len(self._former_secrets(tracked, step)) < len(written)
 
     def not_captured(self, step: Step) -> list[str]:
-        """Return the settings that the job wrote and `put_back` knows no former value of; passwords aside."""
+        """Return the settings that the job wrote and whose former value is unknown; without passwords."""
         known = step.captured.settings if step.captured else {}
         keys = (change["key"] for change in step.changes)
         return [key for key in keys if key not in known and not SETTINGS[key].secret]

@@ -1,4 +1,5 @@
-"""Whether a miner is well after a job touched it: back, hashing within its own baseline, and not ill. Pure."""
+"""The health check of a miner after a job changed it: it answers, hashes within its own baseline, and has no fault.
+Pure."""
 
 from __future__ import annotations
 
@@ -14,20 +15,20 @@ from app.models import Reading
 from app.services.configuration.drift_rules import has_restarted, overheated, uptime_of
 from app.services.jobs.model import Captured
 
-# A chip that just started is not at its best yet.
+# Health threshold of a canary: the share of its former hashrate that a miner must reach, as a chip starts slowly.
 LEAST_SHARE = 0.7
-# Power follows voltage, too, and has the board's own draw in it; a board that does not hash takes a third of it.
+# Power also depends on voltage, and includes the board's own draw; a board that does not hash draws a third.
 LEAST_POWER = 0.5
-# `uptimeSeconds` is whole, and the clocks of two machines do not run alike.
+# `uptimeSeconds` is an integer, and the clocks of two machines differ.
 BOOT_SLACK_SECONDS = 2.0
 
-# What a miner reports while it holds itself back → what to tell the user.
+# Faults that a miner reports → the reason for the user.
 _ILLS = {
     "overheat": "The miner overheated",
     "power_fault": "The miner reports a power fault",
     "hardware_fault": "The miner reports a hardware fault",
 }
-# What an overheating firmware changes by itself (AxeOS lowers and keeps frequency and voltage, fan by hand at 100 %).
+# What the firmware changes when it overheats (AxeOS lowers and stores frequency and voltage, manual fan at 100 %).
 OVERHEAT_KEYS = ("frequency", "coreVoltage", "autofanspeed", "manualFanSpeed")
 
 
@@ -38,7 +39,8 @@ class Health(StrEnum):
 
 
 def capture(info: Mapping[str, Any], keys: tuple[str, ...], **more: Any) -> Captured:
-    """What the miner runs of `keys`, and of what overheating could change, and how fast it hashes."""
+    """Return the miner's values of `keys` and of those that overheating may change, and its hashrate, before the job
+    changes it."""
     wanted = dict.fromkeys((*keys, *OVERHEAT_KEYS))
     settings = {key: value for key in wanted if (value := _captured(key, info)) is not None}
     power = telemetry(info).get("power_watts", 0.0)
@@ -46,20 +48,22 @@ def capture(info: Mapping[str, Any], keys: tuple[str, ...], **more: Any) -> Capt
 
 
 def _captured(key: str, info: Mapping[str, Any]) -> Any:
-    """Where the fan's speed is only a reading, it is the nearest that a setting can be."""
+    """Return the present value; where the fan's speed is only a reading, the nearest possible setting."""
     setting = SETTINGS[key]
     value = None if setting.secret else present(setting, info)
     return round(value) if fan_is_a_reading(setting, info) and isinstance(value, float) else value
 
 
 def baseline(info: Mapping[str, Any]) -> float:
-    """GH/s over ten minutes where the firmware knows it (AxeOS ≥ 2.12), else now; 0 for one that does not hash."""
+    """Return GH/s over ten minutes where the firmware reports it (AxeOS ≥ 2.12), else the present value; 0 without a
+    hashrate."""
     values = telemetry(info)
     return values.get("hashrate_10m_ghs") or values.get("hashrate_ghs") or 0.0
 
 
 def judge(captured: Captured, wanted: Mapping[str, Value], info: Mapping[str, Any]) -> tuple[Health, str]:
-    """How the miner is by one reading after the act, and why in a sentence. `wanted`: the settings that it took."""
+    """Return the miner's health by one reading after the change, and the reason. `wanted`: the settings that it
+    accepted."""
     values = telemetry(info)
     for key, sentence in _ILLS.items():
         if values.get(key) == 1.0:
@@ -76,19 +80,19 @@ def judge(captured: Captured, wanted: Mapping[str, Value], info: Mapping[str, An
 
 
 def _works(captured: Captured, values: Mapping[str, float], ratio: float) -> bool:
-    """Firmware without averages (AxeOS ≤ 2.10) estimates its hashrate from its shares: 0 until the first, and noisy for
-    long. Its power tells sooner."""
+    """Return True if the power is as expected. Firmware without averages (AxeOS ≤ 2.10) estimates its hashrate from
+    shares: 0 until the first one, and noisy for a long time. Its power is a faster sign."""
     estimates = "hashrate_1m_ghs" not in values
     return estimates and 0 < LEAST_POWER * captured.power * ratio <= values.get("power_watts", 0.0)
 
 
 def _ratio(captured: Captured, wanted: Mapping[str, Value]) -> float:
-    """How the hashrate is to change with the frequency that was asked for."""
+    """Return the expected change of the hashrate by the requested frequency."""
     before, after = number(captured.settings.get("frequency")), number(wanted.get("frequency"))
     return after / before if before and after else 1.0
 
 
 def booted_since(moment: Moment, reading: Reading, uptime: float | None = None) -> bool | None:
-    """Whether the miner started after `moment`, at or before which its uptime was `uptime`; None where it cannot be
-    told."""
+    """Return whether the miner booted after `moment`, at or before which its uptime was `uptime`; None if that
+    cannot be determined."""
     return has_restarted(uptime, uptime_of(reading.info), moment.seconds_until(reading.moment), BOOT_SLACK_SECONDS)

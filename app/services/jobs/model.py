@@ -1,4 +1,4 @@
-"""The nouns of a job. Pure."""
+"""The data types of a job. Pure."""
 
 from __future__ import annotations
 
@@ -25,12 +25,13 @@ class Action(StrEnum):
 
 
 WRITING = frozenset({Action.APPLY_PRESET, Action.SETTINGS})
-# After these a miner is to hash as before, and is watched until it does.
+# After these actions a miner must hash as before; its health is checked until it does.
 WATCHED = WRITING | {Action.RESTART, Action.RESUME}
 
 
 class JobState(StrEnum):
-    """`stopped`: more devices failed than the job allows. `interrupted`: the service was away for too long to go on."""
+    """`stopped`: more devices failed than the job allows. `interrupted`: the service was down for too long to
+    continue."""
 
     PLANNED = "planned"
     RUNNING = "running"
@@ -44,10 +45,10 @@ OVER = frozenset({JobState.DONE, JobState.STOPPED, JobState.CANCELLED, JobState.
 
 
 class StepState(StrEnum):
-    """One device's way through a job.
+    """The state of one device in a job.
 
     `acting`, `restarting` and `reverting` are on disk before anything is sent, so they are in doubt after a crash.
-    `written`: a restart is still to come. `acted`: watched until it hashes as before.
+    `written`: a restart is still due. `acted`: its health is checked.
     """
 
     PLANNED = "planned"
@@ -69,8 +70,8 @@ ENDED = frozenset({StepState.DONE, StepState.UNCHANGED, StepState.FAILED, StepSt
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a user asked for. `waves`: sizes in devices, or in percent of the job as text; what is left over is the last
-    wave. `pause_seconds`: how long a wave is watched at least before the next one begins."""
+    """A user's request. `waves`: sizes in devices, or in percent of the job as text; the rest is the last wave.
+    `pause_seconds`: the minimum time between a wave and the next one."""
 
     action: Action
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -86,8 +87,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What a device was like before the job touched it. `hashrate` in GH/s, `power` in W, `uptime` in seconds;
-    `intended`: the settings that already were this service's business."""
+    """A device's state before the job changed it. `hashrate` in GH/s, `power` in W, `uptime` in seconds; `intended`:
+    the settings that already belonged to its desired state."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     hashrate: float = 0.0
@@ -101,9 +102,9 @@ class Captured:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One device in a job. `changes`: key, before and after of what differs, without secrets. `at`: when it came into
-    its state, and `tick` what `moment` needs beside it. `failed`: it counts against `maxFailures`, even when it was put
-    back afterwards."""
+    """One device in a job. `changes`: key, before and after of what differs, without secrets. `at`: the time of its
+    last state change, `tick`: its monotonic part. `failed`: it counts against `maxFailures`, even if it was reverted
+    afterwards."""
 
     mac: str
     wave: int = 0
@@ -123,8 +124,8 @@ class Step:
 
 @dataclass(slots=True)
 class Job:
-    """A request, and how far it came with each device. `preset`: the preset as it was when the job was made, so that
-    all its devices get the same. Only the job's runner changes it."""
+    """A request and its progress per device. `preset`: the preset's record when the job was created, so that all
+    devices get the same. Only the job's runner changes it."""
 
     id: str
     request: Request
@@ -146,11 +147,11 @@ class Job:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Devices by what the API calls their state; nothing that is 0."""
+        """Return the number of devices by the state that the API shows, without zeros."""
         return dict(Counter(shown(step.state) for step in self.steps.values()))
 
     def seconds_idle(self, now: Moment) -> float | None:
-        """How long ago it was last known to be at work; None where that is not known."""
+        """Return the seconds since the job was last known to run; None if unknown."""
         signs = [stored_moment(self.updated_at, self.tick), *(step.moment for step in self.steps.values())]
         known = [seconds for sign in signs if (seconds := sign.seconds_until(now)) is not None]
         return min(known, default=None)
@@ -167,7 +168,7 @@ RUNNING = "running"
 
 
 def shown(state: StepState) -> str:
-    """Between planned and its end a device is running, whatever exactly it does."""
+    """Return the state that the API shows: `running` between planned and the end."""
     return str(state) if state in ENDED or state is StepState.PLANNED else RUNNING
 
 
@@ -176,9 +177,9 @@ SHOWN_STATES = tuple(dict.fromkeys(map(shown, StepState)))
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """In seconds. `hashing`: until a device has to be back and hash as before. `every`: how often it is looked at.
-    `cooling`: until one that overheated has to have calmed down before it is put back. `doubt`: until a device that a
-    crash left in doubt has to answer."""
+    """In seconds. `hashing`: the timeout of the health check after a change. `every`: the interval of health checks.
+    `cooling`: the timeout of cooling down before a revert. `doubt`: the timeout of reading a device that a crash
+    left in doubt."""
 
     hashing: float = 180.0
     every: float = 1.0

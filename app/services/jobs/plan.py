@@ -1,4 +1,4 @@
-"""What a job will do, decided before it does anything: which devices, in which waves, when to stop. Pure."""
+"""The plan of a job, made before it starts: which devices, in which waves, and when to stop. Pure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.services.devices.fleet import Tracked
 from app.services.jobs.model import IN_DOUBT, Action, Job, JobState, Request, Step, StepState
 
 _PERCENT = re.compile(r"(\d{1,3})%")
-# One value of these for several miners makes them indistinguishable.
+# The same value of these on several miners makes them indistinguishable.
 _OF_ONE_DEVICE = frozenset({"hostname"})
 Selector = str | Sequence[str] | Mapping[str, str]
 
 
 def select(devices: Sequence[Tracked], selector: Selector) -> list[Tracked]:
-    """`"all"`, a list of MACs, or a filter of which every part must fit. Raises Invalid for MACs that nobody has
-    imprinted, and when nothing is left."""
+    """Return `"all"` devices, those of a list of MACs, or those that match every part of a filter. Raises Invalid
+    for MACs that are not registered, and for an empty selection."""
     if isinstance(selector, Mapping):
         chosen = [tracked for tracked in devices if _fits(tracked, selector)] if selector else []
     elif isinstance(selector, str):
@@ -48,7 +48,7 @@ def _fits(tracked: Tracked, selector: Mapping[str, str]) -> bool:
 
 
 def _runs(info: Mapping[str, Any], wanted: str) -> bool:
-    """A firmware by family (`axeos`, `nerdos`) or by version: `2.12` means v2.12 and v2.12.2, not v2.120."""
+    """Match a firmware by family (`axeos`, `nerdos`) or by version: `2.12` matches v2.12 and v2.12.2, not v2.120."""
     wanted = wanted.lower().removeprefix("v")
     if wanted in ("axeos", "nerdos"):
         return (dialect_of(info) is NERDOS) == (wanted == "nerdos")
@@ -65,7 +65,7 @@ _FILTERS: Mapping[str, Callable[[Tracked, str], bool]] = {
 
 
 def validate(request: Request, devices: int) -> None:
-    """Raises Invalid for what is wrong whatever the device: nothing is planned, stored or written then."""
+    """Raise Invalid for problems that do not depend on the device: nothing is planned, stored or written then."""
     problems: dict[str, list[str]] = {}
     if request.action is Action.APPLY_PRESET and not request.preset_uuid:
         problems["presetUuid"] = ["Name the preset to apply."]
@@ -96,7 +96,7 @@ def _value_problems(values: Mapping[str, Any], devices: int) -> dict[str, list[s
 
 
 def _size(wave: int | str, devices: int) -> int:
-    """In devices, at least one; 0 for what is no size."""
+    """Return the size of a wave in devices, at least one; 0 if it is invalid."""
     if isinstance(wave, int):
         return max(wave, 0)
     match = _PERCENT.fullmatch(wave)
@@ -105,7 +105,7 @@ def _size(wave: int | str, devices: int) -> int:
 
 
 def in_waves(macs: Sequence[str], waves: Iterable[int | str]) -> dict[str, int]:
-    """The number of each device's wave, from 0, the canary's. What the sizes leave over is the last wave."""
+    """Return the number of each device's wave, from 0 (the canary). The rest is the last wave."""
     numbers: dict[str, int] = {}
     number = 0
     for number, wave in enumerate([*waves, len(macs)]):
@@ -117,7 +117,7 @@ def in_waves(macs: Sequence[str], waves: Iterable[int | str]) -> dict[str, int]:
 
 
 def rows(changes: Iterable[Change]) -> tuple[dict[str, Any], ...]:
-    """Old and new of each change; a secret shows neither."""
+    """Return before and after of each change; None for a secret."""
     return tuple(
         {
             "key": change.key,
@@ -129,12 +129,12 @@ def rows(changes: Iterable[Change]) -> tuple[dict[str, Any], ...]:
 
 
 def too_many_failed(job: Job) -> bool:
-    """Devices that the plan already ruled out were never touched, and do not count."""
+    """Devices that the plan excluded were never changed, and do not count."""
     return sum(step.failed for step in job.steps.values()) > job.request.max_failures
 
 
 def to_put_back(job: Job) -> list[Step]:
-    """Whom `revert` concerns once a wave is judged: those that failed after they were touched and, when the job is to
+    """Return the steps that `revert` concerns after a wave: those that failed after a change and, if the job is to
     stop, the canary."""
     stopping = too_many_failed(job)
     return [
@@ -146,8 +146,8 @@ def to_put_back(job: Job) -> list[Step]:
 
 
 def left_over(step: Step, action: Action, state: JobState) -> tuple[StepState, str]:
-    """What becomes of a step that has not ended when its job has, and why. What still waits for its restart is written
-    already, unless the restart is all there was to do."""
+    """Return the final state and reason of a step that has not ended when its job ends. A step that only waits for
+    its restart has been written, unless the restart is all there was to do."""
     untouched = step.state is StepState.PLANNED or (step.state is StepState.WRITTEN and action is Action.RESTART)
     if untouched:
         return StepState.SKIPPED, f"The job was {state}"

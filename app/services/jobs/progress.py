@@ -1,4 +1,4 @@
-"""Where a job is: its steps' states, on disk before they are in memory, and whether it may go on."""
+"""The progress of a job: the states of its steps, on disk before they are in memory, and whether it may continue."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ DISK_SECONDS = 5.0
 
 
 class Course:
-    """Owns the job while it runs. `halt` lets nothing new begin, `stop` ends what is under way.
+    """Owns the job while it runs. `halt_job` starts nothing new, `stop` ends what is in progress.
 
-    While the disk takes nothing the job stands still: it does nothing that it could not remember after a crash.
+    While the store cannot be written the job waits: it does nothing that it could not know after a crash.
     """
 
     def __init__(self, job: Job, store: JobStore, events: EventBus, clock: Clock) -> None:
@@ -34,21 +34,21 @@ class Course:
 
     @property
     def ending(self) -> Event:
-        """Set when the service stops."""
+        """The event that is set when the service stops."""
         return self._stopped
 
     @property
     def halted(self) -> bool:
-        """Nothing new is to begin: cancelled, or the service stops."""
+        """Return True if nothing new may start: the job is cancelled, or the service stops."""
         return bool(self._halted.is_set())
 
     @property
     def stopped(self) -> bool:
-        """The service stops: what is under way now goes on, or is settled, at the next start."""
+        """Return True if the service stops: work in progress continues, or is recovered, at the next start."""
         return bool(self._stopped.is_set())
 
     def cancel(self) -> None:
-        """Devices under way are finished, the rest are skipped. Raises StoreError, and nothing is cancelled."""
+        """Finish the devices in progress and skip the others. Raises StoreError; the job is then not cancelled."""
         self.job.cancelling = True
         try:
             self._store.save(self.job)
@@ -65,7 +65,7 @@ class Course:
         self._halted.set()
 
     def wait(self, seconds: float) -> bool:
-        """False when the service stops meanwhile."""
+        """Return False if the service stops meanwhile."""
         self._clock.wait(self._stopped, seconds)
         return not self.stopped
 
@@ -73,7 +73,7 @@ class Course:
         self._clock.wait(self._halted, seconds)
 
     def put(self, step: Step, state: StepState, **changes: Any) -> Step:
-        """The step's next state, on disk when it returns."""
+        """Save the step's next state, on disk when this returns, and publish it."""
         stamp = self._clock.stamp()
         step = replace(step, state=state, at=stamp["at"], tick=stamp["tick"], **changes)
         self._kept(lambda: self._store.save_step(self.job, step))
@@ -83,7 +83,7 @@ class Course:
         return step
 
     def to(self, state: JobState, reason: str | None = None) -> None:
-        """The job's next state, on disk when it returns."""
+        """Save the job's next state, on disk when this returns, and publish it."""
         self.job.state, self.job.reason = state, reason
         stamp = self._clock.stamp()
         self.job.updated_at, self.job.tick = stamp["at"], stamp["tick"]
@@ -91,7 +91,7 @@ class Course:
         self._events.publish(JobUpdated(self.job.id, str(state), self.job.counts, None))
 
     def _kept(self, write: Callable[[], None]) -> None:
-        """Tries until it is on disk. Raises StoreError when the service stops meanwhile."""
+        """Retry until it is on disk. Raises StoreError if the service stops meanwhile."""
         while True:
             try:
                 return write()
@@ -100,7 +100,7 @@ class Course:
                     raise
 
     def end(self, state: JobState, reason: str | None) -> None:
-        """The job's last state; whatever secret it carried is gone from the disk."""
+        """Save the job's last state and remove its secrets from the disk."""
         secret = has_secrets(self.job)
         forget_secrets(self.job)
         self.to(state, reason)

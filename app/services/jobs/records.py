@@ -1,4 +1,4 @@
-"""A job as it is kept on disk, with and, once it is over, without its passwords. Pure."""
+"""Jobs as records on disk. A job that is over is stored without passwords. Pure."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from app.miners.settings import SETTINGS
 from app.services.jobs.model import Action, Captured, Job, JobState, Request, Step, StepState
 
-# More than any request can ask for: each is a list in memory.
+# More than any request can have: each is a list in memory.
 MOST_WAVES = 1000
 _NUMBER = int | float
 _JOB_KINDS: Mapping[str, Any] = {
@@ -49,7 +49,7 @@ def _require_kinds(record: Mapping[str, Any], kinds: Mapping[str, Any]) -> None:
 
 
 def without_secrets(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings less those that are secret. `workerTemplate` and the like stay."""
+    """Return the settings without secret ones. `workerTemplate` and unknown keys stay."""
     return {key: value for key, value in values.items() if not (key in SETTINGS and SETTINGS[key].secret)}
 
 
@@ -59,14 +59,14 @@ def has_secrets(job: Job) -> bool:
 
 
 def forget_secrets(job: Job) -> None:
-    """A job that is over holds no password, in memory or on disk."""
+    """Remove the passwords of a job that is over, in memory and thereby on disk."""
     job.request = replace(job.request, values=without_secrets(job.request.values))
     if job.preset is not None:
         job.preset = {**job.preset, "configuration": without_secrets(job.preset.get("configuration") or {})}
 
 
 def to_record(job: Job) -> dict[str, Any]:
-    """The job's head; its steps are kept one by one, so that a step's progress is a small write."""
+    """Return the job's head; its steps are stored one by one, so that a step's progress is a small write."""
     return {
         "id": job.id,
         "request": {**asdict(job.request), "waves": list(job.request.waves)},

@@ -1,4 +1,5 @@
-"""What a crash left in doubt: settled by reading the device. A step is taken again only if it surely was not begun."""
+"""Recovery of steps that a crash or a stop left in doubt, by reading the device. A step is repeated only if it
+certainly did not begin."""
 
 from __future__ import annotations
 
@@ -22,12 +23,12 @@ if TYPE_CHECKING:
     from app.services.devices.fleet import Tracked
 
 RETRY_SECONDS = 5.0
-# How the reason of a step begins that cannot be settled.
+# The start of the reason of a step that cannot be recovered.
 STOPPED = "The service stopped in the middle of this"
 
 
 class Settler:
-    """Owns nothing. Every step in doubt leaves it in another state."""
+    """Owns no state. Every step in doubt gets another state."""
 
     def __init__(self, course: Course, steps: Steps, hands: DeviceActions, clock: Clock, patience: Patience) -> None:
         self._course = course
@@ -40,7 +41,7 @@ class Settler:
         self._steps.guarded(step, self._settle)
 
     def _settle(self, step: Step, tracked: Tracked) -> None:
-        """The journal has a write before the miner does, so what it does not have was never sent."""
+        """The journal has a write before the miner does: a write that it lacks was never sent."""
         writes = self._hands.writes(self._steps.job, tracked)
         if step.state is StepState.ACTING and self._writing and not writes:
             self._course.put(step, StepState.PLANNED, captured=None)
@@ -64,7 +65,7 @@ class Settler:
         }
 
     def _read_again(self, tracked: Tracked) -> Reading | None:
-        """The miner may have lost its power together with us."""
+        """Read the device, with retries: the miner may have lost its power together with this service."""
         until = self._clock.monotonic() + self._patience.doubt
         while True:
             with suppress(DeviceError, TooSoon):
@@ -85,7 +86,7 @@ class Settler:
         self._course.put(step, self._steps.after_writing(self._hands.needs_restart(tracked, keys)))
 
     def _comes_true(self, tracked: Tracked, values: Mapping[str, Any], reading: Reading) -> bool:
-        """The firmware queues its writes, so one look is not enough for a no."""
+        """Read until the values are applied: the firmware queues its writes, so one reading does not disprove them."""
         until = self._clock.monotonic() + READ_BACK_SECONDS
         while not _runs(values, reading):
             if self._clock.monotonic() >= until:

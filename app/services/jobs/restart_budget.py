@@ -1,4 +1,4 @@
-"""How often jobs may restart miners, over all jobs."""
+"""The rate limit of restarts, shared by all jobs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections import deque
 
 from app.clock import Clock
 
-# A miner is away for some 20 s after a restart. Thirty a minute keep about ten of a fleet away at a time: a router, a
-# pool and a shared power supply bear that, and a bad setting is noticed before it has taken everything down.
+# A restart takes some 20 s. With thirty per minute about ten devices restart at the same time: a router, a pool and a
+# shared power supply can handle that, and a bad setting is detected before it has reached the whole fleet.
 RESTARTS, PER_SECONDS = 30, 60.0
 
 
 class RestartBudget:
-    """Owns when the last restarts were. Acts of single users do not count."""
+    """Owns the times of the last restarts. Restarts by single users do not count."""
 
     def __init__(self, clock: Clock, restarts: int = RESTARTS, per_seconds: float = PER_SECONDS) -> None:
         self._clock = clock
@@ -20,7 +20,7 @@ class RestartBudget:
         self._spent: deque[float] = deque(maxlen=restarts)
 
     def spend(self) -> float:
-        """0 when a restart may go out now, which is then counted; else the seconds until one may."""
+        """Return 0 and count a restart if one is allowed now, else the seconds until one is."""
         now = self._clock.monotonic()
         if len(self._spent) == self._spent.maxlen:
             left = self._spent[0] + self._per_seconds - now
@@ -30,6 +30,6 @@ class RestartBudget:
         return 0.0
 
     def give_back(self) -> None:
-        """Take back the last restart that was counted: it did not happen."""
+        """Do not count the last restart: it did not happen."""
         if self._spent:
             self._spent.pop()

@@ -1,4 +1,4 @@
-"""Giving a device back what it had before a job."""
+"""Revert of a device to its state before a job."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Reverter:
-    """Owns nothing."""
+    """Owns no state."""
 
     def __init__(self, course: Course, steps: Steps, hands: DeviceActions, clock: Clock, patience: Patience) -> None:
         self._course = course
@@ -29,8 +29,8 @@ class Reverter:
         self._patience = patience
 
     def put_back(self, step: Step) -> None:
-        """The device gets back what was captured. When it was never written to, or nothing differs, the step stays as
-        it is."""
+        """Restore the captured settings. If the device was never written to, or nothing differs, the step keeps its
+        state."""
         self._steps.guarded(step, self._put_back)
 
     def _put_back(self, step: Step, tracked: Tracked) -> None:
@@ -67,7 +67,7 @@ class Reverter:
         self._course.put(step, StepState.REVERTED, reason=reason, captured=None)
 
     def _cool_down(self, tracked: Tracked) -> None:
-        """What is written while the firmware cools down is overwritten by it afterwards."""
+        """Wait until the firmware has cooled down: it overwrites later what is written before."""
         until = self._clock.monotonic() + self._patience.cooling
         while self._clock.monotonic() < until and self._hands.recovers_by_itself(tracked):
             reading = self._steps.look(tracked)

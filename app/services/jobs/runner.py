@@ -1,4 +1,4 @@
-"""One job on its way: wave by wave, each step on disk before it is taken, each device watched afterwards."""
+"""The runner of one job: wave by wave, with each step on disk before it starts and a health check afterwards."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ STOP_SECONDS = 1.0
 
 
 class Runner:
-    """The greenlet of one job. After `stop` returns it asks and writes nothing more;
-    what it leaves goes on at the next start."""
+    """The greenlet of one job. After it has stopped it sends and writes nothing; what remains continues at the next
+    start."""
 
     def __init__(
         self,
@@ -64,12 +64,12 @@ class Runner:
         self._course.cancel()
 
     def ask_to_stop(self) -> gevent.Greenlet | None:
-        """Returns the greenlet to join."""
+        """Return the greenlet to join."""
         self._course.stop()
         return self._greenlet
 
     def kill(self) -> None:
-        """A step cut off is settled at the next start, as after a crash."""
+        """A step that is interrupted is recovered at the next start, as after a crash."""
         if self._greenlet is not None:
             self._greenlet.kill()
         self._pool.kill()
@@ -77,11 +77,11 @@ class Runner:
     def _run(self) -> None:
         try:
             self._go()
-        except StoreError as error:  # the service stops, and what was done last is not on disk
+        except StoreError as error:  # the service stops, and the last state is not on disk
             log.warning("a job goes on at the next start", extra={"job": self.job.id, "reason": str(error)})
         except Exception:
-            log.exception("a job ended in an unexpected way", extra={"job": self.job.id})
-            self._end(JobState.INTERRUPTED, "Something went wrong here; the log says what")
+            log.exception("unhandled exception in a job", extra={"job": self.job.id})
+            self._end(JobState.INTERRUPTED, "Internal error; see the service's log")
 
     def _go(self) -> None:
         if self.job.cancelling:
@@ -89,7 +89,7 @@ class Runner:
         self._course.to(JobState.RUNNING)
         self._each(self._settler.settle, [step for step in self.job.steps.values() if step.state in IN_DOUBT])
         if self._late and not self._course.stopped:
-            self._end(JobState.INTERRUPTED, "The service was away for too long to go on by itself")
+            self._end(JobState.INTERRUPTED, "The service was down for too long to continue automatically")
         if self._late:
             return
         for number in range(len(self.job.waves())):
@@ -100,7 +100,7 @@ class Runner:
             self._end(*self._outcome())
 
     def _wave(self, number: int) -> bool:
-        """Acts, watches, and puts back what failed. False when no further wave is to begin."""
+        """Run, check and revert one wave. Return False if no further wave may start."""
         begun = any(step.state is not StepState.PLANNED for step in self._of(number))
         if self._course.halted and not begun or too_many_failed(self.job) and not begun:
             return False
@@ -123,8 +123,8 @@ class Runner:
         self._pool.join()
 
     def _watch(self, number: int, last: bool) -> None:
-        """Until every device that was touched is well, or is not. The pause is part of it: what goes wrong a little
-        later is seen, too. A cancelled job waits for nobody."""
+        """Check the changed devices until each is healthy or failed. The pause is part of it, so that later failures
+        are detected too. A cancelled job does not wait."""
         touched = self._of(number, StepState.ACTED)
         watched = self.job.request.action in WATCHED
         if not touched:

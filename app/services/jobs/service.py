@@ -1,4 +1,4 @@
-"""The jobs: planned, started once, listed, cancelled; and gone on with after a restart of the service."""
+"""The jobs: planned, started once, listed, cancelled, and continued after a restart of the service."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from app.services.jobs.store import JobStore
 
 log = logging.getLogger(__name__)
 
-# Of jobs that are over: so many jobs, and so many of their devices (at about 1 KB each) together.
+# Limits of the jobs that are over: the number of jobs, and of their devices together (about 1 KB each).
 KEPT, KEPT_STEPS = 100, 20_000
-# A job that was cut off longer ago is history: what it wanted may no longer be what anybody wants.
+# A job that was interrupted longer ago is not resumed: its request may be outdated.
 RESUMED_WITHIN_SECONDS = 3600.0
 
 
@@ -58,18 +58,19 @@ class Jobs:
         self._open = False
 
     def start(self) -> None:
-        """Goes on with what the last stop, or crash, cut off."""
+        """Resume the jobs that the last stop or crash interrupted."""
         self._open = True
         self._jobs = {job.id: job for job in self._store.load()}
         for job in self._jobs.values():
             if not job.over:
                 idle = job.seconds_idle(self._clock.moment())
                 late = idle is None or idle > RESUMED_WITHIN_SECONDS
-                log.info("a job is taken up again", extra={"job": job.id, "late": late})
+                log.info("job resumed", extra={"job": job.id, "late": late})
                 self._run(job, late=late)
 
     def stop(self) -> None:
-        """Nothing is asked or written any more when it returns; unfinished jobs go on at the next start."""
+        """Stop all runners; nothing is sent or written when this returns. Unfinished jobs continue at the next
+        start."""
         self._open = False
         runners, self._runners = list(self._runners.values()), {}
         greenlets = [greenlet for runner in runners if (greenlet := runner.ask_to_stop())]
@@ -78,7 +79,7 @@ class Jobs:
             runner.kill()
 
     def all(self) -> list[Job]:
-        """Newest first."""
+        """Return the jobs, newest first."""
         return sorted(self._jobs.values(), key=lambda job: job.id, reverse=True)
 
     def get(self, job_id: str) -> Job:
@@ -89,14 +90,14 @@ class Jobs:
         return job
 
     def cancel(self, job_id: str) -> Job:
-        """Devices under way are finished, the rest are skipped. A job that is over stays as it is."""
+        """Finish the devices in progress and skip the others. A job that is over stays as it is."""
         job = self.get(job_id)
         if not job.over and (runner := self._runners.get(job_id)):
             runner.cancel()
         return job
 
     def plan(self, request: Request, devices: Selector, actor: str) -> Job:
-        """A job that is neither stored nor started. Raises Invalid when nothing of it could be done."""
+        """Return a job that is neither stored nor started. Raises Invalid if no device of it can be changed."""
         chosen = select(self._fleet.all(), devices)
         validate(request, len(chosen))
         stamp = self._clock.stamp()
@@ -113,8 +114,8 @@ class Jobs:
     def create(
         self, request: Request, devices: Selector, actor: str, key: str | None = None, fingerprint: str | None = None
     ) -> Job:
-        """Plans, stores and starts a job; the one that was started under this `key` before, if there is one. Raises
-        Invalid, PresetNotFound, DevicesBusy, KeyReused."""
+        """Plan, store and start a job; return the earlier one with the same idempotency `key` if there is one.
+        Raises Invalid, PresetNotFound, DevicesBusy, IdempotencyKeyReused."""
         with self._creating:
             if not self._open:
                 raise Invalid("The service is stopping")
@@ -156,7 +157,8 @@ class Jobs:
         runner.start()
 
     def _planned(self, job: Job, tracked: Tracked) -> Step:
-        """What would change by the last reading; failed where the limits or the device's options forbid it."""
+        """Return the step with its changes by the last reading; failed if the limits or the device's options forbid
+        them."""
         step = Step(tracked.mac, at=job.created_at, tick=job.tick)
         if job.request.action not in WRITING:
             return step
@@ -179,7 +181,7 @@ class Jobs:
 
 
 def _superfluous(over: Sequence[Job]) -> list[Job]:
-    """Which of these, the oldest first, are forgotten for another one."""
+    """Return those of these jobs, oldest first, that are deleted to make room for another one."""
     steps, kept = 0, 0
     for job in reversed(over[-(KEPT - 1) :]):
         steps += len(job.steps)
@@ -190,15 +192,15 @@ def _superfluous(over: Sequence[Job]) -> list[Job]:
 
 
 def _require_some(steps: Sequence[Step]) -> None:
-    """A request that no device can take is wrong as a whole."""
+    """A request that no device can take is invalid as a whole."""
     if all(step.state is StepState.FAILED for step in steps):
         reasons = {step.mac: [step.reason or ""] for step in steps}
         raise Invalid("No device can be set like this; nothing was written", reasons)
 
 
 def _in_waves(chosen: Sequence[Tracked], planned: dict[str, Step], request: Request) -> dict[str, Step]:
-    """Canaries are devices that answer and have something to change: others would tell nothing. What the plan rules out
-    is in the last wave, untouched."""
+    """Assign waves. Canaries are devices that answer and have a change: others prove nothing. Devices that the plan
+    excludes are in the last wave, unchanged."""
     able = [tracked for tracked in chosen if planned[tracked.mac].state is StepState.PLANNED]
     telling = sorted(able, key=lambda tracked: (not tracked.up, _idle(planned[tracked.mac], request)))
     waves = in_waves([tracked.mac for tracked in telling], request.waves)

@@ -1,4 +1,4 @@
-"""The steps of a job on one device: act, and look what became of it."""
+"""The steps of a job on one device: act, then check its health."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DELETED = "The device was deleted"
 
 
 class Steps:
-    """Owns nothing but the order of things. A step ends in a state of its own, whatever goes wrong with its device."""
+    """Owns no state. Every step ends in a state of its own, whatever fails on its device."""
 
     def __init__(
         self,
@@ -54,7 +54,8 @@ class Steps:
         return Origin(self.job.actor, self.job.id)
 
     def act(self, step: Step) -> None:
-        """From planned to acted, unchanged or failed. A step not begun when the job is halted is left for later."""
+        """Take a step from planned to acted, unchanged or failed. A step that has not begun when the job is halted
+        stays planned."""
         if step.state is StepState.PLANNED and self._course.halted:
             return
         self.guarded(step, self._act)
@@ -66,7 +67,8 @@ class Steps:
             self._restart(step)
 
     def guarded(self, step: Step, act: Callable[[Step, Tracked], None]) -> None:
-        """What goes wrong because the service stops is for the next start."""
+        """Run `act` and record its errors in the step. Errors caused by the stop of the service are left for the
+        next start."""
         tracked = self._find(step.mac)
         if tracked is None:
             self._course.put(step, StepState.SKIPPED, reason=DELETED)
@@ -77,11 +79,11 @@ class Steps:
             if not self._course.stopped:
                 self.fail(step, sentence(error))
         except Exception:
-            log.exception("a step went wrong in an unexpected way", extra={"mac": step.mac, "job": self.job.id})
-            self.fail(step, "Something went wrong here; the log says what")
+            log.exception("unhandled exception in a job's step", extra={"mac": step.mac, "job": self.job.id})
+            self.fail(step, "Internal error; see the service's log")
 
     def fail(self, step: Step, reason: str) -> Step:
-        """The state on disk counts, not the one that the caller had: what was captured on the way is kept."""
+        """Fail the step in its state on disk, not in the caller's: the captured state must be kept."""
         return self._course.put(self.job.steps.get(step.mac, step), StepState.FAILED, reason=reason, failed=True)
 
     def _begin(self, step: Step, tracked: Tracked) -> Step:
@@ -116,7 +118,7 @@ class Steps:
         return StepState.WRITTEN if needs_restart and self.job.request.restart else StepState.ACTED
 
     def _restart(self, step: Step) -> None:
-        """Waits for the budget; when the service stops meanwhile, the restart is still to come at the next start."""
+        """Wait for the restart budget. If the service stops meanwhile, the restart is still due at the next start."""
         if not self.afford():
             return
         step = self._course.put(step, StepState.RESTARTING)
@@ -124,14 +126,15 @@ class Steps:
         self._course.put(step, StepState.ACTED, restarted=True)
 
     def afford(self) -> bool:
-        """Whether the budget has a restart, which may take a minute. A cancelled job still restarts what it wrote."""
+        """Wait for the restart budget, which may take a minute; return False if the job ends meanwhile. A cancelled
+        job still restarts devices that it wrote to."""
         while (left := self._budget.spend()) > 0:
             if not self._course.wait(left) or (self._course.halted and self.job.request.action is Action.RESTART):
                 return False
         return True
 
     def restart(self, mac: str) -> None:
-        """Restart a device for which `afford` was asked. What certainly did not restart is given back to the budget."""
+        """Restart a device for which the budget was acquired. A restart that certainly did not happen is released."""
         try:
             self.patiently(mac, lambda: self._hands.restart(mac))
         except PlutoError as error:
@@ -140,7 +143,7 @@ class Steps:
             raise
 
     def patiently(self, mac: str, act: Callable[[], T]) -> T:
-        """Tries again what was not even begun, because the miner was busy or had just been restarted."""
+        """Retry an action that did not begin because the miner was busy or had just been restarted."""
         for _ in range(BUSY_TRIES):
             try:
                 return act()
@@ -150,11 +153,11 @@ class Steps:
                     raise
         return act()
 
-    # Looking.
+    # Health check
 
     def check(self, step: Step, *, settled: bool, patient: bool) -> None:
-        """One look at a device that was touched: failed when it is ill, done when it is well and `settled`, failed when
-        it is neither and nobody is `patient` any more."""
+        """Check a changed device once: failed if it has a fault, done if it is healthy and `settled`, failed if it
+        is neither and may no longer wait (`patient`)."""
         self.guarded(step, lambda step, tracked: self._check(step, tracked, settled, patient))
 
     def _check(self, step: Step, tracked: Tracked, settled: bool, patient: bool) -> None:
@@ -181,8 +184,8 @@ class Steps:
 
 
 def _is_older(reading: Reading, step: Step) -> bool:
-    """Whether the miner said this before the step came into its state. A reading is of this process, so one that cannot
-    be compared with the step is newer."""
+    """Return True if the reading was taken before the step came into its state. A reading belongs to this process,
+    so one that cannot be compared is newer."""
     return (step.moment.seconds_until(reading.moment) or 0.0) < 0
 
 
@@ -191,7 +194,7 @@ def pending(applied: Applied) -> bool:
 
 
 def sentence(error: PlutoError) -> str:
-    """What went wrong, with what the device or the limits said."""
+    """Return the error's message with the answer of the device or the violated limits."""
     if isinstance(error, DeviceStatus) and error.body:
         return f"{error}: {error.body}"
     details = error.details if isinstance(error, Invalid | MinerTookNothing) else {}

@@ -1,4 +1,4 @@
-"""Jobs on disk: the head under its id, each step under `<id>:<mac>`, all synced before the next thing happens."""
+"""Jobs on disk: the head under its id, each step under `<id>:<mac>`; every write is synced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class JobStore:
         self._documents = documents
 
     def load(self) -> list[Job]:
-        """Oldest first."""
+        """Return the jobs, oldest first."""
         heads: dict[str, Mapping[str, Any]] = {}
         steps: dict[str, list[Mapping[str, Any]]] = {}
         for key, record in self._documents.all():
@@ -33,7 +33,7 @@ class JobStore:
         return sorted((job for job in jobs if job), key=lambda job: job.id)
 
     def add(self, job: Job, gone: Iterable[Job] = ()) -> None:
-        """A new job and all its steps in one batch; `gone` are dropped with it."""
+        """Store a new job and all its steps in one batch, which deletes the jobs `gone`."""
         records = {job.id: to_record(job)}
         records |= {_key(job, step): step_to_record(step) for step in job.steps.values()}
         self._documents.put_all(records, [key for each in gone for key in _keys(each)])
@@ -45,7 +45,7 @@ class JobStore:
         self._documents.put(_key(job, step), step_to_record(step))
 
     def scrub(self) -> None:
-        """Takes what was overwritten (passwords) off the disk, too."""
+        """Compact the files, so that overwritten values (passwords) leave the disk."""
         self._documents.compact()
 
 

@@ -1,8 +1,8 @@
-"""What Prometheus reads: the service's own figures, the fleet's totals, and each device's numbers in our form and in
-the original's.
+"""The Prometheus exporter: metrics of the service, totals of the fleet, and each device's metrics under our and the
+Node backend's names.
 
-A scrape never touches a device. A device's lines are rendered once per reading: when it arrives while somebody scrapes,
-so that a scrape only joins them; not at all while nobody does.
+A scrape never contacts a device. A device's lines are rendered once per reading, when it arrives and a scraper is
+active, so that a scrape only joins them; without a scraper nothing is rendered.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from app.services.metrics.legacy_names import LegacyNames
 from app.services.metrics.series import Series, identity, series_of
 from app.throttle import throttled
 
-# Lines that are joined and sent at once, half a megabyte. Small pieces use the same memory again; one of 6 MB takes
-# fresh pages from the system, and 12 ms instead of 2.
+# Lines per chunk, half a megabyte. Small chunks reuse memory; one of 6 MB takes new pages from the system, and 12 ms
+# instead of 2.
 LINES_AT_ONCE = 5000
-# A Prometheus that was here within this time comes again.
+# A scraper that was active within this time counts as active.
 SCRAPER_STAYS_SECONDS = 60.0
 
 
 class Metrics:
-    """Owns the rendered lines of each device's last reading, and when somebody last scraped."""
+    """Owns the rendered lines of each device's last reading, and the time of the last scrape."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Metrics:
         legacy: bool,
         also: Callable[[], Iterable[str]] = tuple,
     ) -> None:
-        """`also`: ready families of others, asked at each scrape."""
+        """`also`: called at each scrape for further rendered families."""
         self._fleet = fleet
         self._registry = registry
         self._also = also
@@ -51,8 +51,8 @@ class Metrics:
         self._series: WeakKeyDictionary[Tracked, Series] = WeakKeyDictionary()
 
     def render(self) -> Iterator[bytes]:
-        """The whole exposition, text format 0.0.4, in chunks. It shows one moment, that of this call's return: others
-        run while the chunks are joined, but what goes into them is settled."""
+        """Return the exposition in the text format 0.0.4, in chunks. It shows the moment of this call: other
+        greenlets run while the chunks are joined, but their content is fixed."""
         self._scraped = self._clock.monotonic()
         if self._legacy:
             self._legacy.assign(self._fleet.all())
@@ -61,7 +61,7 @@ class Metrics:
         return _chunks(own, self._snapshot())
 
     def _render_ahead(self) -> None:
-        """What changed since the last scrape; others run in between."""
+        """Render what changed since the last scrape, yielding to the event loop in between."""
         for tracked in throttled(self._not_rendered()):
             if tracked.reading is not None:
                 self._render(tracked, tracked.reading)
@@ -72,7 +72,7 @@ class Metrics:
                 yield tracked
 
     def _snapshot(self) -> Snapshot:
-        """Nothing else runs meanwhile."""
+        """Take a consistent snapshot: this does not yield to the event loop."""
         snapshot = Snapshot()
         for tracked in self._fleet.monitored():
             if tracked.up and (reading := tracked.reading) is not None:
@@ -92,7 +92,7 @@ class Metrics:
             self._render(tracked, tracked.reading)
 
     def _current(self, tracked: Tracked, reading: Reading) -> Series | None:
-        """What is rendered of this very reading, under the name that the device has now."""
+        """Return the rendered lines if they are of this reading and under the device's present name."""
         series = self._series.get(tracked)
         prefix = self._legacy.known(tracked.mac) if self._legacy else None
         return series if series and series.reading is reading and series.prefix == prefix else None

@@ -1,4 +1,4 @@
-"""The families of /metrics, from one snapshot of the fleet: its totals, and each device's ready lines."""
+"""The metric families of a scrape, from one snapshot of the fleet: its totals, and each device's rendered lines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.services.configuration.drift_rules import Drift, is_foreign_pool
 from app.services.metrics.series import FAMILIES, Series
 from app.services.metrics.text_format import family, header, labels, number
 
-# The original's names, units and all. `total_efficiency` is the inverse of a device's `efficiency`: kept, and said.
+# The Node backend's names and units. `total_efficiency` is the inverse of a device's `efficiency`, which the help says.
 OVERVIEW = {
     "total_hardware": "Devices that are monitored",
     "hardware_online": "Devices that answer, or missed too few polls to count as offline",
@@ -34,8 +34,8 @@ OWN_NAMES = frozenset({*OVERVIEW, *BY_LABEL, *(name for name, _, _ in FAMILIES)}
 
 @dataclass(slots=True)
 class Snapshot:
-    """The monitored devices at the moment of a scrape: the series of those that answer, the labels of the
-    `lost`, and the labels of those on which something was set from here, with what `drifted`."""
+    """The monitored devices at the time of a scrape: the series of those that answer, the labels of the others, and
+    the labels and drift of those with a desired state."""
 
     online: list[Series] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -43,8 +43,8 @@ class Snapshot:
 
 
 def families(snapshot: Snapshot) -> Iterator[Sequence[str]]:
-    """Each family's header and ready lines, so that whoever sends them can let others run in between, and copies them
-    once."""
+    """Yield each family's header and rendered lines, so that the sender can yield to the event loop in between and
+    copies them once."""
     yield [*_overview(snapshot.online, len(snapshot.lost)), _up(snapshot), *_drift(snapshot.drifted)]
     columns = zip(*(series.lines for series in snapshot.online), strict=True)
     for (name, help_, kind), lines in zip(FAMILIES, columns, strict=False):  # no columns while nobody answers
@@ -54,7 +54,7 @@ def families(snapshot: Snapshot) -> Iterator[Sequence[str]]:
 
 
 def legacy_families(snapshot: Snapshot) -> Iterator[Sequence[str]]:
-    """The original's families, whose names hold the hostname, so that each device's stand together."""
+    """Yield the Node backend's families, whose names contain the hostname, so that each device's stand together."""
     for series in snapshot.online:
         yield series.legacy
 

@@ -1,4 +1,4 @@
-"""The original's metric names: the sanitised hostname in front of each suffix. Kept for dashboards in the field."""
+"""The Node backend's metric names: the sanitised hostname before each suffix. Kept for existing dashboards."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LEGACY = tuple(measure for measure in MEASURES if measure.legacy)
 
 
 class LegacyNames:
-    """Owns who has which prefix. The oldest device keeps the plain one, whether it is online or not, so that a series
-    never changes hands."""
+    """Owns the assignment of prefixes. The oldest device has the plain one, online or not, so that a series never
+    changes its device."""
 
     def __init__(self, reserved: Iterable[str]) -> None:
         self._reserved = frozenset(reserved)
@@ -23,19 +23,19 @@ class LegacyNames:
         self._assigned: dict[str, str] = {}
 
     def assign(self, devices: Iterable[Tracked]) -> Mapping[str, str]:
-        """MAC → prefix, for all of `devices`; worked out anew only when a hostname or the set of devices changed."""
+        """Return MAC → prefix for all `devices`; recomputed only when a hostname or the set of devices changed."""
         hostnames = [(tracked.device.created_at, tracked.mac, tracked.hostname) for tracked in devices]
         if hostnames != self._hostnames:
             self._hostnames, self._assigned = hostnames, _assign(sorted(hostnames, key=itemgetter(0)), self._reserved)
         return self._assigned
 
     def known(self, mac: str) -> str | None:
-        """The prefix since the last `assign`."""
+        """Return the prefix of the last `assign_prefixes`."""
         return self._assigned.get(mac)
 
 
 def _assign(oldest: Iterable[tuple[str, str, str]], reserved: frozenset[str]) -> dict[str, str]:
-    """Whole names are compared: `a_core` + `voltage_volts` is `a` + `core_voltage_volts`, and `total` + `efficiency` is
+    """Compare whole names: `a_core` + `voltage_volts` is `a` + `core_voltage_volts`, and `total` + `efficiency` is
     the fleet's."""
     taken = set(reserved)
     assigned = {}
@@ -49,8 +49,8 @@ def _assign(oldest: Iterable[tuple[str, str, str]], reserved: frozenset[str]) ->
 
 
 def _candidates(plain: str, digits: str) -> Iterator[str]:
-    """The plain name, with the last four of the MAC, with all of it; and so on, since hostnames are chosen by
-    others."""
+    """Yield the plain name, then with the last four digits of the MAC, then with all of them; and so on, since
+    hostnames are chosen by users."""
     yield from (plain, f"{plain}_{digits[-4:]}")
     yield from (f"{plain}_{digits}{'_' * more}" for more in count())
 
@@ -60,7 +60,7 @@ def _names(prefix: str) -> set[str]:
 
 
 def legacy_lines(prefix: str, values: Mapping[str, float]) -> tuple[str, ...]:
-    """The original's 14 families for one device, without those whose value is absent."""
+    """Return the Node backend's 14 families of one device, without absent values."""
     return tuple(
         f"{header(name := f'{prefix}_{measure.key}', measure.help)}{name} {number(values[measure.key])}\n"
         for measure in LEGACY

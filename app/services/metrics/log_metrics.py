@@ -1,4 +1,4 @@
-"""What /metrics says of the logs. Only devices that somebody wanted to hear have series."""
+"""Metrics of the logs. Only devices whose log was requested have series."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one reading of one device exports to Prometheus, as ready lines."""
+"""The series of one device, rendered from one reading."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ _MEASURED = tuple((measure.key, f"pluto_device_{measure.key}") for measure in ME
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """`lines` has one line for each of FAMILIES, "" for what is absent; `legacy` the lines of the original's families
-    under `prefix`, none without one. `output` and `shares` are what the totals are made of; the latter
-    has (pool, accepted, rejected) of each pool.
-    """
+    """`lines` has one line for each of FAMILIES, "" for an absent value; `legacy` the lines of the Node backend's
+    families under `prefix`, none without one. `output` and `shares` are the inputs of the totals; the latter has
+    (pool, accepted, rejected) of each pool."""
 
     reading: Reading
     about: Mapping[str, str]
@@ -53,7 +52,7 @@ class Series:
 
 
 def series_of(tracked: Tracked, reading: Reading, prefix: str | None, before: Series | None) -> Series:
-    """What `reading` exports. Of the series `before` it only that is kept which says who the device is."""
+    """Render a reading. Of the previous series only the labels are reused."""
     about: Mapping[str, str] = _about(tracked, reading.info)
     if before is not None and before.about == about:
         about, suffix, info_line = before.about, before.labels, before.lines[0]
@@ -79,7 +78,7 @@ def series_of(tracked: Tracked, reading: Reading, prefix: str | None, before: Se
 
 
 def identity(tracked: Tracked) -> str:
-    """The labels that every series of a device carries."""
+    """Return the labels that every series of a device has."""
     return labels({"mac": tracked.mac, "hostname": tracked.hostname, "model": tracked.model})
 
 

@@ -1,8 +1,8 @@
 """The Prometheus text format, for series that are rendered once per reading and joined per scrape.
 
-Families are rendered by hand here because a scrape of 1,000 devices through prometheus_client's collectors costs 150 to
-250 ms of a blocked loop for 14 series each, and joining ready lines about 2 ms. The library renders the service's own
-figures.
+Families are rendered by hand because a scrape of 1,000 devices through prometheus_client's collectors blocks the
+event loop for 150 to 250 ms (14 series each), and joining rendered lines for about 2 ms. The library renders the
+service's own metrics.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
 
 
 def plain(value: str) -> str:
-    """At most 64 characters, none of them a control character: a NUL is the end of the scrape to Prometheus' parser."""
+    """Return at most 64 characters without control characters: a NUL ends the scrape for Prometheus' parser."""
     return value.translate(_CONTROLS)[:MAX_LABEL]
 
 
 def label(value: str) -> str:
-    """Made plain, and escaped."""
+    """Return a clean and escaped label value."""
     return plain(value).translate(_ESCAPES)
 
 
@@ -32,8 +32,8 @@ def labels(pairs: Mapping[str, str]) -> str:
 
 
 def number(value: float) -> str:
-    """The shortest text that reads back as the same float."""
-    text = repr(value + 0.0)  # a sum of nothing is the integer 0, and zero has no sign
+    """Return the shortest text that parses to the same float."""
+    text = repr(value + 0.0)  # an empty sum is the integer 0, and -0.0 becomes 0
     return text[:-2] if text.endswith(".0") else text
 
 
@@ -42,13 +42,13 @@ def header(name: str, help_: str, kind: str = "gauge") -> str:
 
 
 def family(name: str, help_: str, lines: Iterable[str], kind: str = "gauge") -> str:
-    """A family with its ready lines; nothing when there is none."""
+    """Return a family with its rendered lines; "" without lines."""
     body = "".join(lines)
     return header(name, help_, kind) + body if body else ""
 
 
 def legacy_name(hostname: str) -> str:
-    """The original's prefix for a device: what no metric name may hold becomes `__`, a leading digit gets `_` in
-    front."""
+    """Return the Node backend's prefix for a device: characters that a metric name may not have become `__`, a
+    leading digit gets a `_`."""
     name = _OUTSIDE_NAME.sub("__", hostname[:MAX_LABEL]) or "_"
     return f"_{name}" if name[0].isdigit() else name
