@@ -98,6 +98,25 @@ class Reading:
         return str(self.info.get("hostname") or "")
 
 
+class Cause(StrEnum):
+    PENDING_RESTART = "pending_restart"
+    OVERHEAT_FALLBACK = "overheat_fallback"
+    FACTORY_RESET = "factory_reset"
+    POOL_CHANGED = "pool_changed"
+    CHANGED_ELSEWHERE = "changed_elsewhere"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One setting that differs from the desired state. `since`: when that was first seen, ISO-8601."""
+
+    key: str
+    expected: Any
+    actual: Any
+    since: str
+    cause: Cause
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """The present state of a device. `reading` is the last valid one of this process; `failures` counts the misses

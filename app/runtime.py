@@ -27,7 +27,6 @@ from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.commands import Commands
 from app.services.configuration.desired_state import Intents
 from app.services.configuration.drift import DriftService
-from app.services.configuration.drift_repair import RepairService
 from app.services.configuration.journal import Journal
 from app.services.configuration.presets import Presets
 from app.services.configuration.service import SystemSettings
@@ -55,8 +54,8 @@ from app.services.discovery.scanner import Scanner
 from app.services.discovery.service import DiscoveryService, DiscoverySource
 from app.services.discovery.sightings import Sightings
 from app.services.discovery.subnets import WIDEST_PREFIX, around, default_subnets, own_addresses
-from app.services.health import Health
 from app.services.jobs.device_actions import DeviceActions
+from app.services.jobs.drift_repair import RepairService
 from app.services.jobs.service import Jobs
 from app.services.jobs.store import JobStore
 from app.services.logs.backfill import PastLogs
@@ -70,6 +69,7 @@ from app.services.logs.service import LogService
 from app.services.loop_lag import LoopLag
 from app.services.metrics.exporter import Metrics
 from app.services.metrics.log_metrics import log_families
+from app.services.service_metrics import Health
 from app.settings import Settings, read_secret
 from app.store.database import Database
 from app.store.devices import DeviceRepository

@@ -20,10 +20,9 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from app.miners.options import labelled, with_present
 from app.miners.telemetry import status_detail
 from app.miners.values import number
-from app.models import Status
+from app.models import Cause, Status
 from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.schemas.info import without_empty_texts
-from app.services.configuration.drift_rules import Cause
 from app.services.devices.fleet import Tracked
 from app.throttle import throttled
 

@@ -5,12 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.clock import Moment
+from app.models import Cause, Drift
 from app.services.configuration.drift_rules import (
     FACTORY,
     FACTORY_BY_CHIP,
     OWN_CHANGE_SECONDS,
-    Cause,
-    Drift,
     Written,
     drifted,
     factory_settings,

@@ -13,9 +13,9 @@ from app.errors import StoreError
 from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
 from app.miners.setting_changes import WriteStatus
 from app.miners.values import number
-from app.models import Reading
+from app.models import Cause, Drift, Reading
 from app.services.configuration.desired_state import Intent, Intents
-from app.services.configuration.drift_rules import Cause, Drift, Written, drifted, is_foreign_pool
+from app.services.configuration.drift_rules import Written, drifted, is_foreign_pool
 from app.services.configuration.journal import EntryOutcome, Journal, JournalEntry
 from app.services.devices.fleet import Fleet, Tracked
 from app.store.documents import Documents

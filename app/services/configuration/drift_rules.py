@@ -4,25 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from app.clock import Moment
 from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, present, runs_otherwise, same
 from app.miners.values import flag, number
+from app.models import Cause, Drift
 
 # Covers the firmware's write queue, one poll interval and a reading that was in transit during the write.
 OWN_CHANGE_SECONDS = 30.0
-
-
-class Cause(StrEnum):
-    PENDING_RESTART = "pending_restart"
-    OVERHEAT_FALLBACK = "overheat_fallback"
-    FACTORY_RESET = "factory_reset"
-    POOL_CHANGED = "pool_changed"
-    CHANGED_ELSEWHERE = "changed_elsewhere"
-
-
 POOL = frozenset((*POOL_KEYS, *FALLBACK_KEYS, "useFallbackStratum", "primaryPoolIndex", "secondaryPoolIndex"))
 _OVERHEATING = frozenset({"frequency", "coreVoltage", "autofanspeed", "manualFanSpeed", "overheat_mode"})
 
@@ -49,17 +39,6 @@ FACTORY_BY_CHIP: Mapping[str, tuple[float, float]] = {
 # GammaDuo's BM1370XP reports itself as BM1370.
 _FACTORY_BY_BOARD: Mapping[str, tuple[float, float]] = {"650": (400, 1150)}
 FACTORY_AT_LEAST = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """One setting that differs from the desired state. `since`: when that was first seen, ISO-8601."""
-
-    key: str
-    expected: Any
-    actual: Any
-    since: str
-    cause: Cause
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from app.services.dashboards.due_queue import Agenda
 from app.services.dashboards.publisher import Publisher
 from app.services.dashboards.records import Boards
 from app.services.dashboards.retry import SLOWEST_SECONDS, Circuit
-from app.services.health import Health
+from app.services.service_metrics import Health
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,7 @@ from app.miners.address import Address, address_of_record
 from app.miners.dialects import chips_of, model_of
 from app.miners.options import NO_BOARD, Board, Options, options_from_table
 from app.miners.totals import is_implausible_hashrate
-from app.models import UP, Device, Observation, Reading, Status, is_reboot
-from app.services.configuration.drift_rules import Drift
+from app.models import UP, Device, Drift, Observation, Reading, Status, is_reboot
 from app.store.devices import DeviceRepository
 
 FLUSH_BATCH = 100

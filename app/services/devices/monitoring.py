@@ -17,7 +17,7 @@ from app.miners.client import Miner
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.poller import Poller
 from app.services.devices.schedule import next_slot, pause, phase, soon
-from app.services.health import Health
+from app.services.service_metrics import Health
 from app.supervision import keep_running
 
 log = logging.getLogger(__name__)

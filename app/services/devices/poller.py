@@ -13,7 +13,7 @@ from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.identity import DeviceIdentity
 from app.services.devices.options import OptionsLoader
-from app.services.health import Health
+from app.services.service_metrics import Health
 
 log = logging.getLogger(__name__)
 

@@ -9,7 +9,8 @@ from math import isfinite
 
 from app.miners.totals import fleet_totals
 from app.miners.values import ratio
-from app.services.configuration.drift_rules import Drift, is_foreign_pool
+from app.models import Drift
+from app.services.configuration.drift_rules import is_foreign_pool
 from app.services.metrics.series import FAMILIES, Series
 from app.services.metrics.text_format import family, header, labels, number
 

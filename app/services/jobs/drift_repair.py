@@ -12,10 +12,11 @@ from app.clock import Clock, stored_moment
 from app.errors import Invalid, PlutoError
 from app.events import DriftChanged
 from app.miners.values import flag
+from app.models import Cause, Drift
 from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.desired_state import Intents
 from app.services.configuration.drift import DriftService
-from app.services.configuration.drift_rules import POOL, Cause, Drift
+from app.services.configuration.drift_rules import POOL
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.jobs.model import Action, Job, Request
 from app.store.documents import Documents
