@@ -14,9 +14,10 @@ from app.draining import Drain
 from app.events import Stopping
 from app.runtime import Runtime
 from app.security.bodies import MAX_BODY
+from app.security.engine_io import is_engine_io
 from app.security.guard import Guard
 from app.settings import Settings
-from app.socketio.server import Sockets, is_engine_io
+from app.socketio.server import Sockets
 from app.version import VERSION
 
 
@@ -45,7 +46,6 @@ def create_app(settings: Settings, **collaborators: Any) -> Flask:
     guard = app.extensions["guard"] = Guard(
         settings,
         runtime.clock.monotonic,
-        is_engine_io,
         lambda: len(runtime.fleet) + runtime.discovery.count,
         [web.source_of(app, page) for page in web.PAGES],
         runtime.health.request_refused,

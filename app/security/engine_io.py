@@ -1,15 +1,22 @@
-"""What Engine.IO is asked, before it sees it: whatever it would answer with a traceback, or keep without end."""
+"""Which requests are Engine.IO's, and which of them it may see.
+
+Refused are those that Engine.IO would answer with a traceback, and sessions beyond the limit, which it does not have.
+"""
 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
 from app.security.answers import Answer, Environ
 
+Query = Mapping[str, Sequence[str]]
+
+SOCKET_IO_PATH = "/socket/io"
+_QUERY = "pluto.engine_io_query"
 MAX_SOCKETS = 2000
 # As engineio's own Payload has it.
 MAX_PACKETS = 16
@@ -25,16 +32,13 @@ _JSONP = Answer("400 BAD REQUEST", "There is no JSONP: any page could read it")
 
 
 class EngineRule:
-    """`open_sockets` counts the clients."""
+    """Refuses requests that Engine.IO must not see. `open_sockets` counts the clients."""
 
-    def __init__(self, is_engine_io: Callable[[Environ], bool], open_sockets: Callable[[], int]) -> None:
-        self._is_engine_io = is_engine_io
+    def __init__(self, open_sockets: Callable[[], int]) -> None:
         self._open_sockets = open_sockets
 
     def __call__(self, environ: Environ) -> Answer | None:
-        if not self._is_engine_io(environ):
-            return None
-        query = parse_qs(environ.get("QUERY_STRING", ""))
+        query = engine_io_query(environ) or {}
         if "j" in query:
             return _JSONP
         if environ["REQUEST_METHOD"] not in ("GET", "POST", "OPTIONS"):
@@ -44,6 +48,30 @@ class EngineRule:
         if "websocket" in environ.get("HTTP_UPGRADE", "").lower() and environ.get("wsgi.websocket") is None:
             return _NO_WEBSOCKET
         return _FULL if "sid" not in query and self._open_sockets() >= MAX_SOCKETS else None
+
+
+def is_engine_io(environ: Environ) -> bool:
+    """Return True if Engine.IO answers this request, False if Flask does."""
+    return engine_io_query(environ) is not None
+
+
+def engine_io_query(environ: Environ) -> Query | None:
+    """Return the parsed query string of a request to Engine.IO; None if the request is not for Engine.IO.
+
+    A plain GET of the same path is a route of Flask's. Decided once per request, by the path first; the WSGI
+    environment keeps the decision.
+    """
+    if _QUERY not in environ:
+        environ[_QUERY] = _parse_query(environ)
+    query: Query | None = environ[_QUERY]
+    return query
+
+
+def _parse_query(environ: Environ) -> Query | None:
+    if environ["PATH_INFO"].rstrip("/") != SOCKET_IO_PATH:
+        return None
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    return query if "EIO" in query and "transport" in query else None
 
 
 def is_packet(message: Any) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from app.security.answers import Answer, Environ, Headers, Rule, Wsgi, policy_of_pages, security_headers
 from app.security.bodies import Bodies
 from app.security.browsers import BrowserGuard
-from app.security.engine_io import EngineRule
+from app.security.engine_io import EngineRule, is_engine_io
 from app.security.events import HELLO_SECONDS, EventGuard
 from app.security.forwarded import TrustedProxies
 from app.security.limits import WriteLimit
@@ -30,24 +30,31 @@ class Guard:
         self,
         settings: Settings,
         monotonic: Callable[[], float],
-        is_engine_io: Callable[[Environ], bool],
         devices: Callable[[], int],
         pages: Sequence[str],
         refused: Callable[[str], None],
     ) -> None:
         self.browsers = BrowserGuard(settings.allowed_hosts, settings.allowed_origins)
-        self._gate = Gate(_tokens(settings), monotonic, is_engine_io, pages[-1].encode())
-        self._rules: tuple[Rule, ...] = (
+        self._gate = Gate(_tokens(settings), monotonic, pages[-1].encode())
+        bodies = Bodies()
+        common: tuple[Rule, ...] = (
             refuse_unknown_method,
             self.browsers,
             TrustedProxies(settings.trusted_proxies),
-            self._gate,
-            WriteLimit(monotonic, devices, settings.writes_per_second, is_engine_io),
-            Bodies(is_engine_io),
-            EngineRule(is_engine_io, lambda: self._open_sockets()),
+        )
+        self._flask_rules: tuple[Rule, ...] = (
+            *common,
+            self._gate.check_request,
+            WriteLimit(monotonic, devices, settings.writes_per_second),
+            bodies.read_json,
+        )
+        self._engine_io_rules: tuple[Rule, ...] = (
+            *common,
+            self._gate.check_engine_io,
+            bodies.read_packets,
+            EngineRule(lambda: self._open_sockets()),
         )
         self._monotonic = monotonic
-        self._is_engine_io = is_engine_io
         self._refused = refused
         self._open_sockets: Callable[[], int] = lambda: 0
         shared = bool(settings.allowed_origins)
@@ -76,19 +83,19 @@ class Guard:
         return guarded
 
     def judge(self, environ: Environ) -> Answer | None:
-        """The first rule that has something against it decides."""
-        for rule in self._rules:
+        """Return the answer of the first rule that refuses the request, None if it may pass."""
+        for rule in self._engine_io_rules if is_engine_io(environ) else self._flask_rules:
             if (answer := rule(environ)) is not None:
                 return answer
         return None
 
     def may_upgrade(self, environ: Environ) -> bool:
         """Whether a websocket may be opened: the server does that before it calls the application, so it asks first."""
-        return self._is_engine_io(environ) and self.browsers(environ) is None
+        return is_engine_io(environ) and self.browsers(environ) is None
 
     def _headers(self, environ: Environ, *, ours: bool) -> Headers:
         own = self._for_page if environ["PATH_INFO"] == "/" else self._for_data
-        if "HTTP_ORIGIN" not in environ or (not ours and self._is_engine_io(environ)):  # Engine.IO has its own for CORS
+        if "HTTP_ORIGIN" not in environ or (not ours and is_engine_io(environ)):  # Engine.IO has its own for CORS
             return own
         return own + self.browsers.cors_headers(environ)
 

@@ -57,22 +57,15 @@ class Buckets:
 
 class WriteLimit:
     """Writes of one peer: at first as many as somebody needs who does something to each device twice, then `rate` a
-    second. What Engine.IO is told has limits of its own."""
+    second. Not for Engine.IO: its events have limits of their own."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        devices: Callable[[], int],
-        rate: float,
-        is_engine_io: Callable[[Environ], bool],
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], devices: Callable[[], int], rate: float) -> None:
         self._buckets = Buckets(clock)
         self._devices = devices
         self._rate = rate
-        self._is_engine_io = is_engine_io
 
     def __call__(self, environ: Environ) -> Answer | None:
-        if environ["REQUEST_METHOD"] in READS or self._is_engine_io(environ):
+        if environ["REQUEST_METHOD"] in READS:
             return None
         burst = max(WRITE_BURST, 2 * self._devices(), 2 * self._rate)
         wait = self._buckets.of(peer_of(environ)).take(burst, self._rate)

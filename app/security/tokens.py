@@ -57,30 +57,37 @@ class Gate:
 
     `page` is what a browser shows where a person comes without a token."""
 
-    def __init__(
-        self, tokens: Tokens, clock: Callable[[], float], is_engine_io: Callable[[Environ], bool], page: bytes
-    ) -> None:
+    def __init__(self, tokens: Tokens, clock: Callable[[], float], page: bytes) -> None:
         self._tokens = tokens
         self._failures = Buckets(clock)
-        self._is_engine_io = is_engine_io
         self._page = page
 
     @property
     def closed(self) -> bool:
         return bool(self._tokens)
 
-    def __call__(self, environ: Environ) -> Answer | None:
+    def check_request(self, environ: Environ) -> Answer | None:
+        """Refuse a request for Flask that has no valid token, or a token that does not allow its method."""
         if not self._tokens or environ["PATH_INFO"] in OPEN:
             return None
-        shown = _bearer(environ.get("HTTP_AUTHORIZATION", ""))
-        if not shown:
-            return None if self._is_engine_io(environ) else self._nothing_shown(environ)
+        if not _bearer(environ):
+            return self._nothing_shown(environ)
+        if (refusal := self.check_engine_io(environ)) is not None:
+            return refusal
+        if environ[CALLER].scope < Scope.CONTROL and environ["REQUEST_METHOD"] not in READS:
+            return Answer("403 FORBIDDEN", "This token may read, not change anything")
+        return None
+
+    def check_engine_io(self, environ: Environ) -> Answer | None:
+        """Refuse a request for Engine.IO that has an invalid token. One without a token passes: the client sends it
+        later, in its Socket.IO connect packet."""
+        shown = _bearer(environ)
+        if not self._tokens or not shown:
+            return None
         verdict = self.admit(shown, peer_of(environ))
         if isinstance(verdict, Answer):
             return verdict
         environ[CALLER] = verdict
-        if verdict.scope < Scope.CONTROL and environ["REQUEST_METHOD"] not in READS and not self._is_engine_io(environ):
-            return Answer("403 FORBIDDEN", "This token may read, not change anything")
         return None
 
     def admit(self, shown: str, peer: str) -> Caller | Answer:
@@ -100,9 +107,9 @@ class Gate:
         return Answer("401 UNAUTHORIZED", _NEEDED, _CHALLENGE, self._page if person else None)
 
 
-def _bearer(header: str) -> str:
-    """The token of an Authorization header; "" where there is none, or of another scheme."""
-    scheme, _, token = header.partition(" ")
+def _bearer(environ: Environ) -> str:
+    """Return the token of the Authorization header; "" without one, or with another scheme."""
+    scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 

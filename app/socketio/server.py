@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import parse_qs
 
 import orjson
 from flask import Flask, request
@@ -13,10 +12,9 @@ from flask_socketio import SocketIO, emit
 from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, DriftChanged, JobUpdated, Stopping
 from app.runtime import Runtime
 from app.schemas.device import drift_on_the_wire
+from app.security.engine_io import SOCKET_IO_PATH, is_engine_io
 from app.socketio.backpressure import bound
 from app.socketio.subscriptions import LogSockets
-
-PATH = "/socket/io"
 
 
 class _Json:
@@ -38,7 +36,7 @@ class Sockets:
     def __init__(self, runtime: Runtime, origin_allowed: Callable[[str | None, dict[str, Any]], bool]) -> None:
         self.server = SocketIO(
             async_mode="gevent",
-            path=PATH,
+            path=SOCKET_IO_PATH,
             cors_allowed_origins=origin_allowed,
             json=_Json,
             ping_interval=10,
@@ -103,22 +101,16 @@ class Sockets:
             self.server.emit(event, payload)
 
 
-def is_engine_io(environ: dict[str, Any]) -> bool:
-    """Whether Engine.IO answers this request, and not Flask."""
-    query = parse_qs(environ.get("QUERY_STRING", ""))
-    return environ["PATH_INFO"].rstrip("/") == PATH and "EIO" in query and "transport" in query
-
-
 def _route(
     engine: Callable[..., Iterable[bytes]], flask_only: Callable[..., Iterable[bytes]]
 ) -> Callable[..., Iterable[bytes]]:
-    """Engine.IO only matches its path with a trailing slash, clients come without one too; a plain GET of the same path
-    is a route."""
+    """Return the application that sends each request to Engine.IO or to Flask. Engine.IO matches its path only with a
+    trailing slash; clients use both forms."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if not is_engine_io(environ):
             return flask_only(environ, start_response)
-        environ["PATH_INFO"] = f"{PATH}/"
+        environ["PATH_INFO"] = f"{SOCKET_IO_PATH}/"
         return engine(environ, start_response)
 
     return application
