@@ -1,4 +1,4 @@
-"""Bodies are read whole before anybody works on them: within a deadline, within a size, as JSON."""
+"""Reads request bodies completely, within a deadline and a size limit, before the application runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BODY_SECONDS = 5.0
 # A list of 10,000 MACs fits; so does a device object of the frontend's with eight pools and their certificates.
 MAX_BODY = 1024 * 1024
 MAX_SOCKET_BODY = 64 * 1024
-# Of all bodies under way together.
+# Sum over all bodies that are being read.
 MAX_UNDER_WAY = 32 * 1024 * 1024
 _PIECE = 64 * 1024
 _TOO_LARGE = Answer("413 REQUEST ENTITY TOO LARGE", "The body is too large")
@@ -27,14 +27,14 @@ _FULL = Answer(
 
 
 class Bodies:
-    """Puts each body into memory, in the place of the socket it comes from. Owns the sum of those under way."""
+    """Replaces the body stream of each request by its bytes in memory. Owns the byte count of all bodies being read."""
 
     def __init__(self, seconds: float = BODY_SECONDS) -> None:
         self._seconds = seconds
         self._under_way = 0
 
     def read_json(self, environ: Environ) -> Answer | None:
-        """Read the body of a request for Flask. Only reads may have a body that is not JSON."""
+        """Read the body of a request for Flask. Only safe methods may have a body that is not JSON."""
         is_accepted = environ["REQUEST_METHOD"] in READS or _is_json(environ.get("CONTENT_TYPE", ""))
         return self._read_body(environ, MAX_BODY, None if is_accepted else _NOT_JSON)
 
@@ -70,7 +70,7 @@ class Bodies:
         return None
 
     def _read(self, stream: Any, length: int) -> bytes | Answer:
-        """At most `length` bytes. The deadline is one for all of them."""
+        """Read at most `length` bytes, within one deadline for all of them."""
         pieces: list[bytes] = []
         left = length
         deadline = gevent.Timeout.start_new(self._seconds)
