@@ -1,6 +1,7 @@
-"""Which requests are Engine.IO's, and which of them it may see.
+"""Detects requests for Engine.IO, and refuses those that Engine.IO must not see.
 
-Refused are those that Engine.IO would answer with a traceback, and sessions beyond the limit, which it does not have.
+These are requests to which it would respond with a traceback, and sessions beyond MAX_CLIENTS: it has no limit of its
+own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Query = Mapping[str, Sequence[str]]
 SOCKET_IO_PATH = "/socket/io"
 _QUERY = "pluto.engine_io_query"
 MAX_SOCKETS = 2000
-# As engineio's own Payload has it.
+# The value of engineio's Payload.max_decode_packets.
 MAX_PACKETS = 16
 _SEPARATOR = "\x1e"
 # Types of packets that clients send: close, ping, pong, message, upgrade.
@@ -58,7 +59,7 @@ def is_engine_io(environ: Environ) -> bool:
 def engine_io_query(environ: Environ) -> Query | None:
     """Return the parsed query string of a request to Engine.IO; None if the request is not for Engine.IO.
 
-    A plain GET of the same path is a route of Flask's. Decided once per request, by the path first; the WSGI
+    A plain GET of the same path is a Flask route. Decided once per request, by the path first; the WSGI
     environment keeps the decision.
     """
     if _QUERY not in environ:
@@ -75,12 +76,12 @@ def _parse_query(environ: Environ) -> Query | None:
 
 
 def is_packet(message: Any) -> bool:
-    """Whether a websocket's message is one that Engine.IO can read."""
+    """Return True if Engine.IO can parse this websocket message."""
     return isinstance(message, bytes | bytearray) or (isinstance(message, str) and message[:1] in _BY_WEBSOCKET)
 
 
 def _body(environ: Environ) -> bytes:
-    """Leaves it there for Engine.IO."""
+    """Return the body and leave it in the environment for Engine.IO."""
     body: bytes = environ["wsgi.input"].read()
     environ["wsgi.input"] = BytesIO(body)
     return body

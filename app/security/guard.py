@@ -1,4 +1,4 @@
-"""The order in which a request is judged, outside Flask and Engine.IO both."""
+"""The order of the security checks of a request, before Flask and Engine.IO."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ from app.settings import Settings, secret
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _UNKNOWN_METHOD = Answer("405 METHOD NOT ALLOWED", "No path takes this method", (("Allow", ", ".join(METHODS)),))
 HEARD = "pluto.heard"
-"""Where the server may leave a callback for the moment at which the whole request is here."""
+"""Key in the WSGI environment of a callback for when the whole request has been read, if the server wants one."""
 
 
 class Guard:
-    """Owns the rules. `monotonic`: time in seconds; `devices`: how many miners are known; `pages`: the HTML under which
-    styles and scripts run, the last of them for whoever has shown no token; `refused` hears the status of each refusal.
+    """Owns the rules.
+
+    `monotonic`: the clock, in seconds. `count_devices`: returns the number of known miners. `pages`: the HTML pages
+    whose inline styles and scripts may run; the last is the sign-in page. `on_refused` gets the status code of each
+    refusal.
     """
 
     def __init__(
@@ -62,7 +65,7 @@ class Guard:
         self._for_data = security_headers(shared=shared)
 
     def watch(self, server: Any, hello_seconds: float = HELLO_SECONDS) -> None:
-        """Has the events of this Socket.IO server judged, too."""
+        """Also filter the events of this Socket.IO server."""
         events = EventGuard(server, self._gate, self._monotonic, hello_seconds)
         self._open_sockets = lambda: events.authenticated
 
@@ -90,18 +93,19 @@ class Guard:
         return None
 
     def may_upgrade(self, environ: Environ) -> bool:
-        """Whether a websocket may be opened: the server does that before it calls the application, so it asks first."""
+        """Return True if this request may open a websocket. The server asks: it opens it before it calls the
+        application."""
         return is_engine_io(environ) and self.browsers(environ) is None
 
     def _headers(self, environ: Environ, *, ours: bool) -> Headers:
         own = self._for_page if environ["PATH_INFO"] == "/" else self._for_data
-        if "HTTP_ORIGIN" not in environ or (not ours and is_engine_io(environ)):  # Engine.IO has its own for CORS
+        if "HTTP_ORIGIN" not in environ or (not ours and is_engine_io(environ)):  # Engine.IO sets its own CORS headers
             return own
         return own + self.browsers.cors_headers(environ)
 
 
 def refuse_unknown_method(environ: Environ) -> Answer | None:
-    """The method is a label of the request metrics, so a caller could make as many series as there are words."""
+    """Refuse unknown methods: the method is a label of the request metrics, so each one would add time series."""
     return None if environ["REQUEST_METHOD"] in METHODS else _UNKNOWN_METHOD
 
 
@@ -113,4 +117,4 @@ def _tokens(settings: Settings) -> Tokens:
 
 
 def _nobody() -> None:
-    """No server waits for it."""
+    """The callback if the server has set none."""
