@@ -18,7 +18,7 @@ from geventwebsocket.handler import WebSocketHandler
 from gunicorn.workers.ggevent import GeventPyWSGIWorker
 
 from app.security.answers import READS, Answer, security_headers
-from app.security.guard import HEARD
+from app.security.guard import HEARD, Guard
 from app.security.limits import peer_of
 from app.security.places import RESERVE, Kind, Owner, Places
 from app.security.tokens import CALLER
@@ -40,6 +40,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
     """Handles one connection. Timeouts, in seconds: first byte, idle between requests (longer than those of Prometheus
     and proxies), header, each part of a response, and reading a refusal while the client still sends (linger)."""
 
+    server: Server
     first_seconds = 5.0
     idle_seconds = 75.0
     head_seconds = 5.0
@@ -220,9 +221,8 @@ class Server(WSGIServer):  # type: ignore[misc]
     def pre_start_hook(self, handler: Handler) -> bool:
         """Return True to open no websocket. gevent-websocket would open one at any path, before it calls the
         application."""
-        return not (
-            asks_properly(handler.environ) and self.application.extensions["guard"].may_upgrade(handler.environ)
-        )
+        guard: Guard = self.application.extensions["guard"]
+        return not (asks_properly(handler.environ) and guard.may_upgrade(handler.environ))
 
 
 class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
