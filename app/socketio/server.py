@@ -1,4 +1,4 @@
-"""Socket.IO: what happens to devices, to every browser that looks. Path and events are the original's."""
+"""The Socket.IO server: sends events about devices to all clients. Path and events are those of the Node backend."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from app.socketio.subscriptions import LogSockets
 
 
 class _Json:
-    """The JSON module that python-socketio asks for. A Fragment passes ready bytes through, past its walk over every
-    payload for binary parts."""
+    """The JSON module for python-socketio. A Fragment passes encoded bytes through, without python-socketio's search
+    for binary parts in each payload."""
 
     @staticmethod
     def dumps(obj: Any, **kwargs: Any) -> str:
@@ -31,7 +31,7 @@ class _Json:
 
 
 class Sockets:
-    """Owns the Socket.IO server. One switch for log lines is shared by all clients, as in the original."""
+    """Owns the Socket.IO server. All clients share one switch for log lines, as in the Node backend."""
 
     def __init__(self, runtime: Runtime, origin_allowed: Callable[[str | None, dict[str, Any]], bool]) -> None:
         self.server = SocketIO(
