@@ -1,7 +1,7 @@
-"""How the service runs: one gevent websocket worker. Socket.IO needs all clients in one process, LevelDB one owner.
+"""The gunicorn configuration: one gevent worker. Socket.IO needs all clients in one process, LevelDB one owner.
 
-The master reads this file, and each worker. What is imported at the top is in both processes, so no gevent and nothing
-of the service but its settings, log format and lock: app/worker.py imports the rest, in the worker.
+The master and each worker read this file, so its imports are in both processes: no gevent, and of the service only the
+settings, the log format and the lock. app/worker.py imports the rest, in the worker.
 """
 
 import gc
@@ -34,13 +34,13 @@ configure_logging(settings.log_level)
 wsgi_app = "wsgi:app"
 # TCP, never a unix socket: gevent-websocket keys its clients by peer address, which a unix socket does not have.
 bind = f"[{settings.bind}]:{settings.port}" if ":" in settings.bind else f"{settings.bind}:{settings.port}"
-# gunicorn's limits on requests and its forwarded_allow_ips do not apply to it: app/security/ has ours.
+# gunicorn's request limits and forwarded_allow_ips do not apply to this worker: app/security/ has limits of its own.
 worker_class = "app.worker.Worker"
 forwarded_allow_ips = ""
 workers = 1
-# 2,000 sockets, and room for requests.
+# 2,000 Socket.IO clients, and slots for requests.
 worker_connections = 2400
-# With 5,000 miners kept open that is more than the 1,024 files which many systems give at first.
+# 5,000 miners with kept-open connections need more than the usual soft limit of 1,024 files.
 FILES = 16384
 graceful_timeout = 4
 control_socket_disable = True
@@ -55,16 +55,16 @@ if soft != resource.RLIM_INFINITY and soft < FILES:
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(FILES, hard), hard))
 
 
-# What the master makes of a worker that could not start, which has said why.
-ECHOES = ("Shutting down: %s", "Reason: %s")
+# gunicorn's messages after a worker that failed at startup: duplicates, the worker has logged the reason.
+DUPLICATE_MESSAGES = ("Shutting down: %s", "Reason: %s")
 
 
 class JsonLogger(glogging.Logger):
-    """gunicorn's own lines, as JSON like all others."""
+    """Writes gunicorn's log lines as JSON, without duplicates of startup errors."""
 
     def error(self, msg, *args, **kwargs):
         exited = msg.startswith("Worker (pid:%s) exited") and args[1] in (EXIT_LOCKED, EXIT_STORE)
-        if msg not in ECHOES and not exited:
+        if msg not in DUPLICATE_MESSAGES and not exited:
             super().error(msg, *args, **kwargs)
 
     def setup(self, cfg):
@@ -77,8 +77,8 @@ logger_class = JsonLogger
 
 
 def on_starting(server):
-    """The master holds the data directory, so that a HUP, which replaces the worker, does not let go of it. Neither
-    must the HUP's second reading of this file: the lock hangs on the server, not on a name in here."""
+    """Lock the data directory in the master, so that the lock outlives a HUP, which replaces the worker. HUP also reads
+    this file again, so the lock is an attribute of the server, not a global."""
     server.data_dir_lock = DataDirLock(settings.data_dir)
     try:
         server.data_dir_lock.acquire()
@@ -97,7 +97,8 @@ def on_starting(server):
 
 
 def _try_to_bind():
-    """gunicorn itself would try for five seconds, say so in eleven lines, and leave with status 1."""
+    """Raise OSError if the address cannot be bound. gunicorn would retry for 5 s, log eleven lines, and exit with
+    status 1."""
     family = socket.AF_INET6 if ":" in settings.bind else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -107,9 +108,9 @@ def _try_to_bind():
 def post_worker_init(worker):
     import gevent
 
-    configure_logging(settings.log_level)  # again: the master's does not see the greenlets
+    configure_logging(settings.log_level)  # again, now with gevent, to log exceptions of greenlets
     runtime = worker.wsgi.extensions["pluto"]
-    beat = gevent.spawn(_beat, worker)
+    heartbeat = gevent.spawn(_send_heartbeats, worker)
     try:
         runtime.start()
     except StoreLocked as error:
@@ -120,29 +121,32 @@ def post_worker_init(worker):
         print(f"pluto: {where}{error}", file=sys.stderr)
         sys.exit(EXIT_STORE)
     finally:
-        beat.kill()
-    _spare_the_collector()
-    _stopping.append(gevent.spawn(_stop_with, worker, runtime))
+        heartbeat.kill()
+    _tune_garbage_collector()
+    _stopping.append(gevent.spawn(_stop_with_worker, worker, runtime))
 
 
-def _spare_the_collector():
-    """What is there by now stays, and a miner's answer is freed when the next one comes: to look through all of it for
-    cycles stopped the loop for 40 ms with 1,000 miners, 225 at the start, and found next to none."""
+def _tune_garbage_collector():
+    """Exclude the objects that exist now from garbage collection, and collect less often. Full collections blocked the
+    loop for 40 ms with 1,000 miners (225 ms at startup) and found almost no cycles."""
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
 
 
-def _beat(worker):
-    """A store that has to be repaired first may take longer than the master waits for a sign of life."""
+def _send_heartbeats(worker):
+    """Notify the master during startup: a store repair may take longer than gunicorn's worker timeout."""
     while True:
         worker.tmp.notify()
         time.sleep(1)  # gevent's, as it is patched in the worker
 
 
 def worker_exit(server, worker):
-    """Without an open connection, on Ctrl-C, or when the master was killed, the worker leaves before that greenlet has
-    looked: not before all is on disk. A terminal and the master signal both: the second breaks
-    off the wait, which then begins again."""
+    """Wait until the runtime has stopped and all data is on disk.
+
+    Without an open connection, on Ctrl-C, or after the master was killed, the worker exits before `_stop_with_worker`
+    has noticed. On Ctrl-C both the terminal and the master send a signal; the second interrupts the wait, which is
+    repeated.
+    """
     worker.alive = False
     while not all(each.ready() for each in _stopping):
         with suppress(SystemExit):
@@ -150,9 +154,9 @@ def worker_exit(server, worker):
                 each.join()
 
 
-def _stop_with(worker, runtime):
-    """gunicorn waits out its graceful timeout for websockets that nobody ends, then kills the worker before its exit
-    hook: so end all here."""
+def _stop_with_worker(worker, runtime):
+    """Stop the runtime and exit when gunicorn stops the worker. gunicorn would wait its graceful timeout for open
+    websockets, then kill the worker before its exit hook."""
     while worker.alive:
         time.sleep(0.1)
     runtime.stop()

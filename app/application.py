@@ -15,10 +15,11 @@ from app.clock import Clock
 from app.draining import Drain
 from app.runtime import Runtime
 from app.security.bodies import MAX_BODY
+from app.security.engine_io import is_engine_io
 from app.security.guard import Guard
 from app.services.logs.policy import LogPolicy
 from app.settings import Settings
-from app.socketio.server import Sockets, is_engine_io
+from app.socketio.server import Sockets
 from app.subscribers import subscribers
 from app.version import VERSION
 
@@ -55,7 +56,6 @@ def create_app(
     guard = app.extensions["guard"] = Guard(
         settings,
         runtime.clock.monotonic,
-        is_engine_io,
         lambda: len(runtime.fleet) + runtime.discovery.count,
         [web.source_of(app, page) for page in web.PAGES],
         runtime.health.request_refused,

@@ -1,5 +1,4 @@
-"""Requests that are under way when the service stops: they may finish, for a moment. What takes longer, and what comes
-new, is answered 503."""
+"""Drains requests at shutdown: running requests may finish within a timeout; longer ones and new ones get 503."""
 
 from __future__ import annotations
 
@@ -15,19 +14,19 @@ Wsgi = Callable[..., Iterable[bytes]]
 # gunicorn kills the worker 4 s after SIGTERM, and the miners' loops and the store come after this.
 PATIENCE_SECONDS = 1.5
 CUT_SECONDS = 0.5
-# They need nothing that stops, and "not ready" says more than a refusal.
+# Probes need nothing that stops, and "not ready" is a better answer for them than 503.
 PROBES = frozenset({"/healthz", "/readyz"})
 _HEADERS = [("Content-Type", "application/json"), ("Retry-After", "5"), ("Connection", "close")]
 _SENTENCE = "The service is stopping; ask again in a moment. A change that was under way may have been made"
 
 
 class CutOff(gevent.GreenletExit):  # type: ignore[misc]  # gevent has no types
-    """Raised in a request that takes too long to wait for; no `except Exception` on its way takes it."""
+    """Raised in a request that exceeds the drain timeout. No `except Exception` catches it."""
 
 
 class Drain:
-    """Owns the set of requests under way. `lasting` says of a request that it lasts as long as its client looks, and is
-    not waited for."""
+    """Owns the set of running requests. Requests for which `is_long_lived` is true last as long as their client stays;
+    the drain does not wait for them."""
 
     def __init__(self, lasting: Callable[[dict[str, Any]], bool]) -> None:
         self._lasting = lasting
@@ -37,18 +36,18 @@ class Drain:
         self._changed = Event()
 
     def wrap(self, application: Wsgi) -> Wsgi:
-        def drained(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        def drainable(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             if self._closed and environ["PATH_INFO"] not in PROBES:
                 return _refuse(start_response)
             if self._lasting(environ):
                 return application(environ, start_response)
             return self._answered(application, environ, start_response)
 
-        return drained
+        return drainable
 
     def close(self) -> None:
-        """When it returns nobody works on a request any more. Answers that are still on their way to a slow reader are
-        not waited for longer than the rest."""
+        """Refuse new requests, wait for running ones, then abort the rest. Responses to slow readers get no more time
+        than requests do."""
         self._closed = True
         self._wait(PATIENCE_SECONDS)
         if self._working:
@@ -56,15 +55,15 @@ class Drain:
             self._wait(CUT_SECONDS)
 
     def _wait(self, seconds: float) -> None:
-        """Until nothing is under way, at most so long."""
+        """Wait until no request is running or being sent, at most `seconds`."""
         with gevent.Timeout(seconds, False):
             while self._working or self._sending:
                 self._changed.clear()
                 self._changed.wait()
 
     def _cut(self) -> None:
-        """In the hub, so that none can have come to the end of its work since it was looked at: what is thrown into an
-        answer on its way out would end in the middle of it."""
+        """Abort the running requests. Runs in the hub, so none can finish between the check and the throw: an exception
+        thrown while a response is sent would truncate it."""
         for greenlet in list(self._working):
             if greenlet in self._working:
                 greenlet.throw(CutOff())
@@ -87,8 +86,8 @@ class Drain:
 
 
 class _Answer:
-    """The body on its way out: from when the server takes the first part until the last is in the socket, or the client
-    is gone and the server closes this."""
+    """A response body that reports when sending begins, and when it ends: the last part is in the socket, or the client
+    disconnected and the server closes this."""
 
     def __init__(
         self, parts: Iterable[bytes], begun: Callable[[_Answer], None], ended: Callable[[_Answer], None]

@@ -1,7 +1,7 @@
-"""Logs: one JSON object per line on stderr, so that nothing a device says can forge or break a line.
+"""Logs one JSON object per line to stderr, so that text from a device cannot forge or break a line.
 
-`log.info("miner lost", extra={"mac": mac})` becomes `{"at": .., "level": "info", "logger": .., "message": "miner lost",
-"mac": ..}`.
+`log.info("device offline", extra={"mac": mac})` becomes `{"at": .., "level": "info", "logger": .., "message": "device
+offline", "mac": ..}`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.clock import iso
 
 _OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 _NOISY = ("engineio", "socketio", "geventwebsocket", "zeroconf", "urllib3", "werkzeug")
-# They write plain text lines of their own, unless somebody has set a level.
+# These write plain text lines to stderr unless a level is set.
 _SELF_WILLED = ("engineio.server", "socketio.server")
 
 
@@ -45,7 +45,7 @@ def _clean(text: str) -> str:
 
 def configure_logging(level: str) -> None:
     """Send every log of this process to stderr at `level` (debug, info, warning, error); libraries only from warning
-    up. What nobody caught becomes such a line too."""
+    up. Unhandled exceptions are logged too."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
@@ -56,25 +56,25 @@ def configure_logging(level: str) -> None:
 
 
 def _take_in_what_nobody_caught(handler: logging.Handler) -> None:
-    """Python prints it to stderr as text, and so does gevent."""
+    """Log unhandled exceptions as JSON lines. Python and gevent would print them to stderr as text."""
 
-    def take_in(source: str, kind: Any, error: Any, trace: Any, **extra: Any) -> None:
+    def log_unhandled(source: str, kind: Any, error: Any, trace: Any, **extra: Any) -> None:
         if isinstance(error, BaseException):
             kind, trace = type(error), trace or error.__traceback__
-        made = logging.getLogger(source).makeRecord(
-            source, logging.ERROR, "", 0, "an error that nobody caught", (), (kind, error, trace), extra=extra
+        record = logging.getLogger(source).makeRecord(
+            source, logging.ERROR, "", 0, "unhandled exception", (), (kind, error, trace), extra=extra
         )
-        # Not by way of the logger: its locks are gevent's, and the hub, which calls this, must not wait.
-        handler.emit(made)
+        # Not through the logger: its locks are gevent's, and the hub, which calls this, must not block.
+        handler.emit(record)
 
-    sys.excepthook = lambda *error: take_in("python", *error)
-    sys.unraisablehook = lambda of: take_in(
+    sys.excepthook = lambda *error: log_unhandled("python", *error)
+    sys.unraisablehook = lambda of: log_unhandled(
         "python", of.exc_type, of.exc_value, of.exc_traceback, context=f"{of.err_msg or 'in'} {of.object!r}"
     )
-    threading.excepthook = lambda of: take_in(
+    threading.excepthook = lambda of: log_unhandled(
         "threading", of.exc_type, of.exc_value, of.exc_traceback, context=str(of.thread)
     )
-    if "gevent" in sys.modules:  # gunicorn's master does without
+    if "gevent" in sys.modules:  # gunicorn's master does not import it
         from gevent import get_hub
 
-        get_hub().print_exception = lambda context, *error: take_in("gevent", *error, context=str(context))
+        get_hub().print_exception = lambda context, *error: log_unhandled("gevent", *error, context=str(context))

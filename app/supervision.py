@@ -1,5 +1,4 @@
-"""Loops that are to run until they are stopped: what ends one unexpectedly is said, counted, and does not end it for
-good."""
+"""Supervises loops that run until they are stopped: logs and counts each crash, and restarts the loop with backoff."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from app.clock import Clock
 log = logging.getLogger(__name__)
 
 RESTART = Backoff(first=1.0, longest=60.0)
-# What ends a greenlet on purpose. Everything else counts as a crash, gevent.Timeout included, which is no Exception.
+# Exceptions that end a greenlet on purpose. Any other is a crash, also gevent.Timeout, a BaseException.
 _ENDS = (gevent.GreenletExit, KeyboardInterrupt, SystemExit)
 
 
@@ -26,9 +25,11 @@ def keep_running(
     crashed: Callable[[], object] = lambda: None,
     **where: object,
 ) -> None:
-    """Calls `run` until it returns or `stop` is set. After a crash, which `crashed` is told and which the log shows
-    with `where`, it begins again: a second later, twice as late at each further one, at most a minute; after a minute
-    without one it counts from the beginning."""
+    """Call `run` until it returns or `stop` is set; restart it after a crash.
+
+    Each crash is logged with the fields `where`, then `crashed` is called. The backoff is 1 s, doubled for each
+    further crash up to 60 s, and reset after 60 s without one.
+    """
     crashes = 0
     while not stop.is_set():
         began = clock.monotonic()
@@ -38,7 +39,7 @@ def keep_running(
         except _ENDS:
             raise
         except BaseException:
-            log.exception("a loop crashed and will begin again", extra=where)
+            log.exception("loop crashed and will restart", extra=where)
             crashed()
         crashes = 1 if clock.monotonic() - began >= RESTART.longest else crashes + 1
         clock.wait(stop, RESTART.delay_after(crashes))

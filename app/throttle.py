@@ -1,9 +1,9 @@
 """Yield to the event loop from code that could hold it, and bound loops over foreign input.
 
 Every loop over input of foreign size (a device, a client, another service, a file) uses one of these: `throttled` for
-items that exist already, `InputLimit` for input that arrives, `yield_if_due` where neither fits. Code that never blocks
-otherwise holds the loop for as long as the peer likes; no gevent timeout fires then, and gunicorn's master kills the
-worker after 30 s.
+items that exist already, `InputLimit` for input that arrives, `yield_if_due` where neither fits. Otherwise
+code that never blocks holds the loop for as long as the peer sends; no gevent timeout fires then, and gunicorn's
+master kills the worker after 30 s.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 class _Iteration(threading.local):
-    """The iteration of this thread's event loop in which somebody asked last, and when it was first asked in it."""
+    """The event loop iteration of this thread's last check, and the time of the first check in it."""
 
     number = -1
     began = 0.0
@@ -53,7 +53,7 @@ def yield_if_due() -> None:
 
 
 def yield_until_quiet() -> None:
-    """Yield until little was done in the present iteration of the event loop: for work that can wait."""
+    """Yield until the present loop iteration has lasted less than 5 ms: for work of low priority."""
     while _is_iteration_old():
         gevent.sleep(YIELD_SECONDS)
 
@@ -73,7 +73,7 @@ def throttled(items: Iterable[T]) -> Iterator[T]:
 
 
 class InputLimit:
-    """Bounds what one exchange takes from a foreign peer, in bytes and in items, and yields to the event loop."""
+    """Limits the input of one exchange with a foreign peer, in bytes and in items, and yields to the event loop."""
 
     def __init__(self, max_bytes: int, max_items: int, error: Callable[[], Exception]) -> None:
         """`error` makes the exception that `count` raises beyond either bound."""

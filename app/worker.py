@@ -1,4 +1,5 @@
-"""gunicorn's worker, which the master imports too: so this module imports nothing of the service, and no gevent."""
+"""The worker class for gunicorn. The master imports this module too, so it imports no gevent and nothing of the
+service."""
 
 from __future__ import annotations
 
@@ -10,12 +11,12 @@ from gunicorn.workers.base import Worker as BaseWorker
 class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
     """Becomes the gevent worker of app/security/connections.py in the worker's process.
 
-    The master makes an object of the class before it forks. With the gevent worker's own class it would have to import
-    gevent, and the service's code beside it, only for that: 40 MB that are then in two processes.
+    The master instantiates the class before it forks. With the gevent worker's own class it would import gevent and the
+    service: 40 MB more in a second process.
     """
 
     def init_process(self) -> None:
-        """Patch, import and become the gevent worker, then do what that does."""
+        """Patch, import, and become the gevent worker, then run its `init_process`."""
         from gevent import monkey
 
         monkey.patch_all()

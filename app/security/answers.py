@@ -1,4 +1,4 @@
-"""What is answered in place of the application, and the headers that every answer has."""
+"""HTTP responses that the guard sends instead of the application, and the security headers of every response."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Wsgi = Callable[..., Iterable[bytes]]
 Headers = tuple[tuple[str, str], ...]
 
 READS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""The methods that change nothing."""
+"""The safe methods (RFC 9110, section 9.2.1)."""
 
 _ALWAYS = (
     ("X-Content-Type-Options", "nosniff"),
@@ -29,7 +29,7 @@ _INLINE = re.compile(r"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`sentence`: what stands in the JSON of an error; None: no body. `page`: HTML for a person instead."""
+    """A response of the guard. `message`: the text of the JSON error, or None. `page`: HTML to send instead."""
 
     status: str
     sentence: str | None = None
@@ -37,7 +37,7 @@ class Answer:
     page: bytes | None = None
 
     def give(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
-        """A body that nobody has read is not waited for, so the connection ends with it."""
+        """Send the response. If the request has a body, it may be unread, so the connection is closed."""
         unread = "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "") not in ("", "0")
         kind = "text/html; charset=utf-8" if self.page is not None else "application/json"
         start_response(
@@ -50,18 +50,20 @@ class Answer:
 
 
 Rule = Callable[[Environ], Answer | None]
-"""Judges a request: the answer for one that may not pass, None for one that may."""
+"""Returns the response to a request that is refused, None for a request that may pass."""
 
 
 def security_headers(policy: str = _NOTHING, *, shared: bool = False) -> Headers:
-    """`shared`: pages of other origins may use what is answered."""
+    """Return the security headers. `cross_origin`: pages of other origins may read the responses."""
     sharing = ("Vary", "Origin") if shared else ("Cross-Origin-Resource-Policy", "same-origin")
     return (*_ALWAYS, ("Content-Security-Policy", policy), sharing)
 
 
 def policy_of_pages(*pages: str) -> str:
-    """The Content-Security-Policy under which these pages' own styles and scripts run, and nothing that a device's name
-    may bring along. They talk to the service alone."""
+    """Return the Content-Security-Policy that allows the inline styles and scripts of these pages by hash.
+
+    Anything else is blocked, for example a script in a device's name. The pages may connect to this service only.
+    """
     allowed: dict[str, list[str]] = {"style": [], "script": []}
     for kind, text in (found for page in pages for found in _INLINE.findall(page)):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,8 +1,7 @@
-"""Bodies are read whole before anybody works on them: within a deadline, within a size, as JSON."""
+"""Reads request bodies completely, within a deadline and a size limit, before the application runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -14,7 +13,7 @@ BODY_SECONDS = 5.0
 # A list of 10,000 MACs fits; so does a device object of the frontend's with eight pools and their certificates.
 MAX_BODY = 1024 * 1024
 MAX_SOCKET_BODY = 64 * 1024
-# Of all bodies under way together.
+# Sum over all bodies that are being read.
 MAX_UNDER_WAY = 32 * 1024 * 1024
 _PIECE = 64 * 1024
 _TOO_LARGE = Answer("413 REQUEST ENTITY TOO LARGE", "The body is too large")
@@ -28,33 +27,40 @@ _FULL = Answer(
 
 
 class Bodies:
-    """Puts each body into memory, in the place of the socket it comes from. Owns the sum of those under way."""
+    """Replaces the body stream of each request by its bytes in memory. Owns the byte count of all bodies being read."""
 
-    def __init__(self, is_engine_io: Callable[[Environ], bool], seconds: float = BODY_SECONDS) -> None:
-        self._is_engine_io = is_engine_io
+    def __init__(self, seconds: float = BODY_SECONDS) -> None:
         self._seconds = seconds
         self._under_way = 0
 
-    def __call__(self, environ: Environ) -> Answer | None:
+    def read_json(self, environ: Environ) -> Answer | None:
+        """Read the body of a request for Flask. Only safe methods may have a body that is not JSON."""
+        is_accepted = environ["REQUEST_METHOD"] in READS or _is_json(environ.get("CONTENT_TYPE", ""))
+        return self._read_body(environ, MAX_BODY, None if is_accepted else _NOT_JSON)
+
+    def read_packets(self, environ: Environ) -> Answer | None:
+        """Read the body of a request for Engine.IO."""
+        return self._read_body(environ, MAX_SOCKET_BODY)
+
+    def _read_body(self, environ: Environ, max_bytes: int, refusal: Answer | None = None) -> Answer | None:
+        """Replace the request's stream by its whole body. A body is answered with `refusal` if that is given."""
         length = environ.get("CONTENT_LENGTH", "").strip() or "0"
         chunked = "HTTP_TRANSFER_ENCODING" in environ
         if length == "0" and not chunked:
             return None
         if not (length.isascii() and length.isdigit()):
             return _NO_LENGTH
-        return self._take(environ, None if chunked else int(length))
+        if refusal is not None:
+            return refusal
+        return self._replace_stream(environ, max_bytes, None if chunked else int(length))
 
-    def _take(self, environ: Environ, length: int | None) -> Answer | None:
-        socket = self._is_engine_io(environ)
-        if not socket and environ["REQUEST_METHOD"] not in READS and not _is_json(environ.get("CONTENT_TYPE", "")):
-            return _NOT_JSON
-        most = MAX_SOCKET_BODY if socket else MAX_BODY
-        if length is not None and length > most:
+    def _replace_stream(self, environ: Environ, max_bytes: int, length: int | None) -> Answer | None:
+        if length is not None and length > max_bytes:
             return _TOO_LARGE
-        body = self._read(environ["wsgi.input"], most + 1 if length is None else length)
+        body = self._read(environ["wsgi.input"], max_bytes + 1 if length is None else length)
         if isinstance(body, Answer):
             return body
-        if len(body) > most:
+        if len(body) > max_bytes:
             return _TOO_LARGE
         if length is not None and len(body) < length:
             return _BROKEN
@@ -64,7 +70,7 @@ class Bodies:
         return None
 
     def _read(self, stream: Any, length: int) -> bytes | Answer:
-        """At most `length` bytes. The deadline is one for all of them."""
+        """Read at most `length` bytes, within one deadline for all of them."""
         pieces: list[bytes] = []
         left = length
         deadline = gevent.Timeout.start_new(self._seconds)

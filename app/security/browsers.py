@@ -1,8 +1,8 @@
-"""Which pages may use the service from a browser.
+"""Checks the Host and Origin of a request, against cross-site requests and DNS rebinding.
 
-A page on another site can send a request here and cannot be told from the frontend but by what the browser adds:
-`Host`, which the page cannot choose unless it owns a name that resolves to us (DNS rebinding), `Origin`, and, where we
-are asked over https or on localhost, `Sec-Fetch-Site`.
+A page of another site can send requests to this service from a browser. Only headers that the browser sets distinguish
+them from the frontend's: `Host` (a page can choose it only with a name that resolves to our address: DNS rebinding),
+`Origin`, and, over https or on localhost, `Sec-Fetch-Site`.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _PREFLIGHT = Answer(
 
 
 class BrowserGuard:
-    """The allow-lists for Host (400) and Origin (403). Names that the public DNS cannot hold need not be
-    listed."""
+    """Applies the allow-lists for Host (400) and Origin (403). Names that cannot exist in the public DNS are allowed
+    without being listed."""
 
     def __init__(self, hosts: Iterable[str], origins: Iterable[str]) -> None:
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -50,20 +50,19 @@ class BrowserGuard:
             self.is_listed(origin) or _follows_a_link(environ)
         ):
             return _FOREIGN_SITE
-        asks_first = environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
-        return _PREFLIGHT if asks_first and self.is_listed(origin) else None
+        is_preflight = environ["REQUEST_METHOD"] == "OPTIONS" and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ
+        return _PREFLIGHT if is_preflight and self.is_listed(origin) else None
 
     def host_allowed(self, host: str) -> bool:
-        """IP literals, `localhost`, names without a dot, `*.local`, and what is listed. HTTP/1.0 probes
-        send none."""
+        """Return True for IP literals, names without a dot, `*.local`, listed names, and no name (HTTP/1.0 probes)."""
         if not _HOST.fullmatch(host):
             return False
         name = _name(host)
         return name in self._hosts or "." not in name or name.endswith(".local") or _is_ip(name)
 
     def origin_allowed(self, origin: str | None, environ: Environ) -> bool:
-        """None (no browser, or the same origin), the host that was asked (by us or by the proxy in front),
-        or listed."""
+        """Return True for no origin (no browser, or same origin), the requested host (ours or the proxy's), and listed
+        origins."""
         if origin is None or self.is_listed(origin):
             return True
         own = _netloc(origin)
@@ -73,7 +72,7 @@ class BrowserGuard:
         return origin is not None and origin.lower() in self._origins
 
     def cors_headers(self, environ: Environ) -> Headers:
-        """What lets the page of a listed origin read the answer. No credentials: there are no cookies."""
+        """Return the CORS headers for a listed origin. They allow no credentials: the service has no cookies."""
         origin = environ.get("HTTP_ORIGIN")
         if not self.is_listed(origin):
             return ()
@@ -84,15 +83,15 @@ class BrowserGuard:
 
 
 def _asked_hosts(environ: Environ) -> list[str]:
-    """Return the names under which we, or the proxy in front of us, were asked, in lower case."""
+    """Return the requested hosts, of this service and of the proxy before it, in lower case."""
     asked = environ.get("HTTP_HOST", ""), environ.get("HTTP_X_FORWARDED_HOST", "").split(",")[0].strip()
     return [host.lower() for host in asked if host]
 
 
 def _follows_a_link(environ: Environ) -> bool:
-    """Somebody came here from a page elsewhere: the answer fills his window, and that page cannot read it."""
-    told = environ.get("HTTP_SEC_FETCH_MODE", ""), environ.get("HTTP_SEC_FETCH_DEST", "")
-    return environ["REQUEST_METHOD"] in ("GET", "HEAD") and told == ("navigate", "document")
+    """Return True if the user followed a link: the response replaces the page, which cannot read it."""
+    mode, destination = environ.get("HTTP_SEC_FETCH_MODE"), environ.get("HTTP_SEC_FETCH_DEST")
+    return environ["REQUEST_METHOD"] in ("GET", "HEAD") and (mode, destination) == ("navigate", "document")
 
 
 def _netloc(origin: str) -> str:
@@ -103,7 +102,7 @@ def _netloc(origin: str) -> str:
 
 
 def _name(host: str) -> str:
-    """Without port and brackets; an unbracketed colon twice is an IPv6 literal."""
+    """Return the host without port and brackets. Two colons without brackets are an IPv6 literal."""
     if host.startswith("["):
         return host[1:].partition("]")[0].lower()
     return host.partition(":")[0].lower() if host.count(":") == 1 else host.lower()

@@ -1,7 +1,7 @@
-"""Connections: how long one may take for what, how much it may say before anybody judges it, and who has to go when
-there are too many. gevent's server and gevent-websocket set no bounds of their own; gunicorn's do not apply to them.
+"""The HTTP server: timeouts of a connection, limits on its request, and eviction when there are too many connections.
 
-gunicorn runs `Worker`; the tests run `Server`.
+gevent's server and gevent-websocket have no limits of their own, and gunicorn's do not apply to them. gunicorn runs
+`GeventWorker`; the tests run `HttpServer`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from geventwebsocket.handler import WebSocketHandler
 from gunicorn.workers.ggevent import GeventPyWSGIWorker
 
 from app.security.answers import READS, Answer, security_headers
-from app.security.guard import HEARD
+from app.security.guard import HEARD, Guard
 from app.security.limits import peer_of
 from app.security.places import RESERVE, Kind, Owner, Places
 from app.security.tokens import CALLER
@@ -37,9 +37,10 @@ _CRASHED = Answer("500 INTERNAL SERVER ERROR", "Something went wrong here; the l
 
 
 class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
-    """One connection, and how many seconds it may take: to the first byte, between requests (longer than Prometheus and
-    proxies wait), for the head, for each part of an answer, and for reading why it was refused while it still sends."""
+    """Handles one connection. Timeouts, in seconds: first byte, idle between requests (longer than those of Prometheus
+    and proxies), header, each part of a response, and reading a refusal while the client still sends (linger)."""
 
+    server: Server
     first_seconds = 5.0
     idle_seconds = 75.0
     head_seconds = 5.0
@@ -47,7 +48,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
     linger_seconds = 1.0
 
     def handle(self) -> None:
-        """Until one of both ends it. Who is told why he is refused may be gone already."""
+        """Serve requests until the connection ends. Ignores OSError: the peer may be gone before it reads a refusal."""
         self._served = 0
         self._greenlet = gevent.getcurrent()
         try:
@@ -57,12 +58,13 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
             self.server.places.remove(self)
 
     def handle_one_request(self) -> Any:
-        """As pywsgi wants it: None ends the connection, True waits for the next request, a pair is status and bytes."""
+        """Return as pywsgi expects: None ends the connection, True waits for the next request, a pair is status and
+        bytes."""
         iteration = loop_iteration()
         if not self._something_came():
             return None
         if self._served and loop_iteration() == iteration:
-            # It was there before the last answer was: a client that pipelines waits behind all others.
+            # It arrived before the previous response was sent: pipelining clients wait behind all others.
             gevent.sleep(YIELD_SECONDS)
             yield_until_quiet()
         yield_if_due()
@@ -94,12 +96,12 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         return headers
 
     def read_request(self, raw_requestline: str) -> Any:
-        """What can be read in two ways is refused: a proxy in front may have read it the other way."""
+        """Refuse an ambiguous request line: a proxy before us may interpret it differently."""
         refuse_malformed_request_line(raw_requestline)
         return super().read_request(raw_requestline)
 
     def get_environ(self) -> dict[str, Any]:
-        """The head is here. While a body is on its way the connection still counts as waiting."""
+        """Build the environment: the header is complete. Until the body is, the connection counts as waiting."""
         self._head_timer.close()
         environ: dict[str, Any] = super().get_environ()
         if self.wsgi_input.chunked_input:
@@ -122,7 +124,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
             self._leave_unread()
 
     def _leave_unread(self) -> None:
-        """pywsgi would read the rest of a body that nobody wanted, however long it takes."""
+        """Discard an unread body and close the connection. pywsgi would read the rest of it without a deadline."""
         body = self.wsgi_input
         read = body.chunk_length == 0 if body.chunked_input else body.position >= (body.content_length or 0)
         if read:
@@ -135,7 +137,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
                 yield_if_due()
 
     def _sendall(self, data: Any) -> None:
-        """In parts, each with its own deadline: a list of 5,000 devices may take its time on a slow line."""
+        """Send in parts, each with its own timeout: a list of 5,000 devices takes long on a slow line."""
         self.server.count_progress(self, self._owner())
         view = memoryview(data)
         self.socket.settimeout(self.send_seconds)
@@ -148,23 +150,24 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
     def upgrade_connection(self) -> Any:
         refused = super().upgrade_connection()
         if refused is None:
-            self.environ["wsgi.websocket"].closed = True  # it is not used, and would say goodbye when it is collected
+            self.environ["wsgi.websocket"].closed = True  # unused; it would send a close frame when it is collected
             self.websocket: Any = BoundedWebSocket(self.environ, Frames(self), self)
             self.environ["wsgi.websocket"] = self.websocket
         return refused
 
     def end(self) -> None:
-        """Whoever reads from it finds that it is at its end."""
+        """Shut the socket down: pending reads return the end of the stream."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def stop(self) -> None:
-        """End the connection, and what works on its answer: a follow download would look at its socket 15 s later."""
+        """End the connection and kill its greenlet: a follow download would notice the closed socket only 15 s
+        later."""
         self.end()
         self._greenlet.kill(block=False)
 
     def handle_error(self, kind: Any, value: Any, traceback: Any) -> None:
-        """A client that goes away, or takes nothing for the whole deadline, is no error of ours."""
+        """Log the exception, except when the client disconnected or did not read within the timeout."""
         if issubclass(kind, OSError | gevent.GreenletExit):
             self.close_connection = True
             return
@@ -182,14 +185,16 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
         return _raw(_LARGE_HEAD if isinstance(error, HeadTooLarge) else _UNREADABLE)
 
     def log_request(self) -> None:
-        """Nobody reads a line per request."""
+        """Write no access log."""
 
 
 class Server(WSGIServer):  # type: ignore[misc]
-    """Owns the places of connections, and ends those that have to make room."""
+    """Owns the connection slots, and ends evicted connections."""
 
     handler_class = Handler
-    max_accept = 16  # of one iteration of the loop: gevent's 100 follow downloads at once hold it for 100 ms
+    max_accept = (
+        16  # per loop iteration: with gevent's default of 100, as many follow downloads hold the loop for 100 ms
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -201,11 +206,11 @@ class Server(WSGIServer):  # type: ignore[misc]
         super().handle(opened, address)
 
     def count_progress(self, handler: Handler, owner: Owner) -> None:
-        """Part of an answer is about to be sent."""
+        """Record that a part of the response is about to be sent."""
         is_new = self.places.kind_of(handler) is not Kind.LASTING
         self.places.put(handler, Kind.LASTING, owner)
         if is_new:
-            self._make_room(RESERVE)  # for its owner's share only: it must not end itself
+            self._make_room(RESERVE)  # enforces only the limit per peer: it must not evict itself
 
     def _make_room(self, free: int) -> None:
         evicted = self.places.evict(free)
@@ -214,10 +219,10 @@ class Server(WSGIServer):  # type: ignore[misc]
             handler.end() if kind is Kind.WAITING else handler.stop()
 
     def pre_start_hook(self, handler: Handler) -> bool:
-        """True: no websocket. gevent-websocket would open one at any path, before the application is asked."""
-        return not (
-            asks_properly(handler.environ) and self.application.extensions["guard"].may_upgrade(handler.environ)
-        )
+        """Return True to open no websocket. gevent-websocket would open one at any path, before it calls the
+        application."""
+        guard: Guard = self.application.extensions["guard"]
+        return not (asks_properly(handler.environ) and guard.may_upgrade(handler.environ))
 
 
 class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
@@ -226,7 +231,7 @@ class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
 
 
 def _raw(answer: Answer) -> tuple[str, bytes]:
-    """Status and all that goes over the wire, where there is no WSGI yet."""
+    """Return the status and the encoded response, for errors before WSGI is reached."""
     body = answer.body()
     headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body))), ("Connection", "close")]
     lines = [f"HTTP/1.1 {answer.status}", *(f"{name}: {value}" for name, value in [*headers, *security_headers()])]

@@ -1,17 +1,25 @@
-"""What Engine.IO is asked, before it sees it: whatever it would answer with a traceback, or keep without end."""
+"""Detects requests for Engine.IO, and refuses those that Engine.IO must not see.
+
+These are requests to which it would respond with a traceback, and sessions beyond MAX_CLIENTS: it has no limit of its
+own.
+"""
 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
 from app.security.answers import Answer, Environ
 
+Query = Mapping[str, Sequence[str]]
+
+SOCKET_IO_PATH = "/socket/io"
+_QUERY = "pluto.engine_io_query"
 MAX_SOCKETS = 2000
-# As engineio's own Payload has it.
+# The value of engineio's Payload.max_decode_packets.
 MAX_PACKETS = 16
 _SEPARATOR = "\x1e"
 # Types of packets that clients send: close, ping, pong, message, upgrade.
@@ -25,16 +33,13 @@ _JSONP = Answer("400 BAD REQUEST", "There is no JSONP: any page could read it")
 
 
 class EngineRule:
-    """`open_sockets` counts the clients."""
+    """Refuses requests that Engine.IO must not see. `open_sockets` counts the clients."""
 
-    def __init__(self, is_engine_io: Callable[[Environ], bool], open_sockets: Callable[[], int]) -> None:
-        self._is_engine_io = is_engine_io
+    def __init__(self, open_sockets: Callable[[], int]) -> None:
         self._open_sockets = open_sockets
 
     def __call__(self, environ: Environ) -> Answer | None:
-        if not self._is_engine_io(environ):
-            return None
-        query = parse_qs(environ.get("QUERY_STRING", ""))
+        query = engine_io_query(environ) or {}
         if "j" in query:
             return _JSONP
         if environ["REQUEST_METHOD"] not in ("GET", "POST", "OPTIONS"):
@@ -46,13 +51,37 @@ class EngineRule:
         return _FULL if "sid" not in query and self._open_sockets() >= MAX_SOCKETS else None
 
 
+def is_engine_io(environ: Environ) -> bool:
+    """Return True if Engine.IO answers this request, False if Flask does."""
+    return engine_io_query(environ) is not None
+
+
+def engine_io_query(environ: Environ) -> Query | None:
+    """Return the parsed query string of a request to Engine.IO; None if the request is not for Engine.IO.
+
+    A plain GET of the same path is a Flask route. Decided once per request, by the path first; the WSGI
+    environment keeps the decision.
+    """
+    if _QUERY not in environ:
+        environ[_QUERY] = _parse_query(environ)
+    query: Query | None = environ[_QUERY]
+    return query
+
+
+def _parse_query(environ: Environ) -> Query | None:
+    if environ["PATH_INFO"].rstrip("/") != SOCKET_IO_PATH:
+        return None
+    query = parse_qs(environ.get("QUERY_STRING", ""))
+    return query if "EIO" in query and "transport" in query else None
+
+
 def is_packet(message: Any) -> bool:
-    """Whether a websocket's message is one that Engine.IO can read."""
+    """Return True if Engine.IO can parse this websocket message."""
     return isinstance(message, bytes | bytearray) or (isinstance(message, str) and message[:1] in _BY_WEBSOCKET)
 
 
 def _body(environ: Environ) -> bytes:
-    """Leaves it there for Engine.IO."""
+    """Return the body and leave it in the environment for Engine.IO."""
     body: bytes = environ["wsgi.input"].read()
     environ["wsgi.input"] = BytesIO(body)
     return body

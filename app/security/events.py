@@ -1,5 +1,5 @@
-"""What clients of Socket.IO may say: one table, asked before python-socketio sees the event. The same callers, scopes
-and limits as in REST."""
+"""Filters Socket.IO events by one table of scopes and rate limits, before python-socketio sees them. Callers and scopes
+are those of REST."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from app.security.answers import Answer, Environ
 from app.security.limits import Bucket, peer_of
 from app.security.tokens import CALLER, Gate, Scope
 
-# Tokens of one client: a page may name 1,000 miners' logs at once. After that so many a second.
+# Rate limit on the messages of one client: a page may subscribe to 1,000 miners' logs at once.
 BURST = 1000.0
 RATE = 50.0
-# A client that has not said who it is by then only holds a place.
+# A client that has not sent its token by then is disconnected.
 HELLO_SECONDS = 10.0
 MOST_WAITING = 1200
-# Sessions that have shown no token where one is needed: of one peer, and of all. Beyond either the oldest one ends.
+# Sessions that need a token and have not sent one: of one peer, and of all. Beyond either, the oldest one is closed.
 UNAUTHENTICATED_PER_PEER = 20
 UNAUTHENTICATED = 200
 _ROOT = (None, "/")
@@ -30,7 +30,7 @@ _ROOT = (None, "/")
 
 @dataclass(frozen=True, slots=True)
 class EventRule:
-    """`extra`: what it costs beyond the token that each message costs."""
+    """The scope that an event needs. `extra_cost`: rate limit tokens beyond the one that each message costs."""
 
     scope: Scope
     extra: float = 0.0
@@ -40,15 +40,15 @@ EVENTS: Mapping[str, EventRule] = {
     "checkLogsListening": EventRule(Scope.READ),
     "subscribeLogs": EventRule(Scope.READ),
     "unsubscribeLogs": EventRule(Scope.READ),
-    # One switch for everybody, and everybody is told.
+    # One switch for all clients, and each change is sent to all of them.
     "enableLogsListening": EventRule(Scope.CONTROL, extra=50.0),
     "disableLogsListening": EventRule(Scope.CONTROL, extra=50.0),
 }
-"""Any other event is ignored, `connect` and `disconnect` among them: python-socketio would run their handlers."""
+"""Any other event is ignored, also `connect` and `disconnect`: python-socketio would run their handlers."""
 
 
 class _Client:
-    """One Engine.IO session: who it is, and how much it has said."""
+    """One Engine.IO session: its peer, scope, and rate limit."""
 
     __slots__ = ("attachments", "bucket", "hello", "joined", "peer", "scope")
 
@@ -62,8 +62,10 @@ class _Client:
 
 
 class EventGuard:
-    """Stands between Engine.IO and python-socketio. Owns what is known of each session. A client that says what no
-    client says, or too much, is cut off; what it may not say is ignored."""
+    """Filters packets between Engine.IO and python-socketio. Owns the state of each session.
+
+    A session is closed for a malformed packet or beyond a limit. Events that its scope does not allow are ignored.
+    """
 
     def __init__(
         self, server: Any, gate: Gate, clock: Callable[[], float], hello_seconds: float = HELLO_SECONDS
@@ -82,7 +84,8 @@ class EventGuard:
 
     @property
     def authenticated(self) -> int:
-        """The number of sessions that hold a place: the others are bounded apart, so they take none from these."""
+        """The number of authenticated sessions. Unauthenticated ones have a limit of their own, so they cannot use up
+        this one."""
         return len(self._clients) - len(self._unauthenticated)
 
     def _connected(self, eio_sid: str, environ: Environ) -> Any:
@@ -96,7 +99,8 @@ class EventGuard:
         return self._forward["connect"](eio_sid, environ)
 
     def _make_room(self, peer: str) -> None:
-        """End the oldest session without a token: of this peer beyond its share, else of the peer with the most."""
+        """Close the oldest session without a token: of this peer if it exceeds its limit, else of the peer with the
+        most."""
         sizes = Counter(self._unauthenticated.values())
         if sizes[peer] <= UNAUTHENTICATED_PER_PEER:
             if sizes.total() <= UNAUTHENTICATED:
@@ -105,7 +109,7 @@ class EventGuard:
         oldest = next(sid for sid, owner in self._unauthenticated.items() if owner == peer)
         self._cut_off(oldest)
         self._unauthenticated.pop(oldest, None)
-        self._eio.sockets.pop(oldest, None)  # engineio would keep it until its next look at all sessions
+        self._eio.sockets.pop(oldest, None)  # engineio would keep it until its next check of all sessions
 
     def _disconnected(self, eio_sid: str, reason: Any) -> Any:
         client = self._clients.pop(eio_sid, None)
@@ -115,7 +119,7 @@ class EventGuard:
         return self._forward["disconnect"](eio_sid, reason)
 
     def _said(self, eio_sid: str, message: Any) -> None:
-        """The part of a binary event that is binary counts and goes nowhere."""
+        """Handle one message. Binary attachments count against the rate limit and are dropped."""
         client = self._clients.get(eio_sid)
         if client is None or self._too_much(eio_sid, client):
             self._cut_off(eio_sid)
@@ -146,7 +150,7 @@ class EventGuard:
                 self._pass_on(eio_sid, packet)
 
     def _join(self, eio_sid: str, client: _Client, packet: packets.Packet) -> None:
-        """The client's first word, with its token: `auth: {token}`. python-socketio answers for other namespaces."""
+        """Handle the connect packet, with its `auth: {token}`. python-socketio refuses other namespaces itself."""
         if packet.namespace not in _ROOT:
             self._pass_on(eio_sid, packet)
         elif client.joined:
@@ -160,7 +164,7 @@ class EventGuard:
             self._pass_on(eio_sid, packet)
 
     def _refused(self, client: _Client, auth: Any) -> dict[str, Any] | None:
-        """What `connect_error` hears; None when the token is good."""
+        """Check the token. Return the payload of `connect_error`, None if the token is valid."""
         shown = auth.get("token") if isinstance(auth, dict) else None
         if not isinstance(shown, str) or not shown:
             return {"message": "A token is needed: connect with `auth: {token}`", "data": {"status": 401}}
@@ -171,18 +175,18 @@ class EventGuard:
         return None
 
     def _pass_on(self, eio_sid: str, packet: packets.Packet) -> None:
-        """Spelled anew, so that what is carried out is what was judged."""
+        """Forward the packet, encoded anew, so that python-socketio sees what was checked."""
         self._forward["message"](eio_sid, packet.encode())
 
     def _cut_off(self, eio_sid: str) -> None:
-        """Waits for nothing: this client may not read what it is sent."""
+        """Close the session without waiting: the client may not be reading."""
         if (opened := self._eio.sockets.get(eio_sid)) is not None:
             opened.close(wait=False, abort=True, reason=self._eio.reason.SERVER_DISCONNECT)
 
 
 def parsed(packet_class: type[packets.Packet], message: Any) -> packets.Packet | None:
-    """None for what no client sends, and what python-socketio would answer with a traceback. A binary event is one
-    without its binary parts."""
+    """Return the parsed packet. None if no client sends it or if it would cause a traceback in python-socketio. A
+    binary event becomes an event without its attachments."""
     try:
         packet = packet_class(encoded_packet=message)
     except (ValueError, TypeError, IndexError, AttributeError):

@@ -1,4 +1,4 @@
-"""Whose request it is, when proxies stand in between."""
+"""The client address and scheme of a request that comes through trusted proxies."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _SCHEMES = ("http", "https")
 
 
 class TrustedProxies:
-    """X-Forwarded-For and -Proto count only from proxies in these networks; anybody else writes there what he likes."""
+    """Applies X-Forwarded-For and X-Forwarded-Proto from proxies in these networks. Other peers could forge them."""
 
     def __init__(self, networks: Iterable[Network]) -> None:
         self._networks = tuple(networks)
 
     def __call__(self, environ: Environ) -> Answer | None:
-        """Puts the client in the place of the proxy (REMOTE_ADDR). Refuses nobody."""
+        """Replace REMOTE_ADDR, the proxy, by the client's address. Refuses no request."""
         if self._networks and self._trusts(environ.get("REMOTE_ADDR", "")):
             environ["REMOTE_ADDR"] = self._client(environ)
             scheme = environ.get("HTTP_X_FORWARDED_PROTO", "").rpartition(",")[2].strip().lower()
@@ -27,7 +27,7 @@ class TrustedProxies:
         return None
 
     def _client(self, environ: Environ) -> str:
-        """The rightmost hop that no trusted proxy is: what stands left of it, the client may have written itself."""
+        """Return the rightmost hop that is not a trusted proxy: the client could have forged those left of it."""
         last = str(environ["REMOTE_ADDR"])
         for hop in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
             address = _parsed(hop)
@@ -44,7 +44,7 @@ class TrustedProxies:
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """An address, perhaps with a port or in brackets. An IPv4 one that came over an IPv6 socket is IPv4."""
+    """Parse an address with or without port and brackets. An IPv4-mapped IPv6 address becomes IPv4."""
     host = text.strip()
     if host.startswith("["):
         host = host[1:].partition("]")[0]

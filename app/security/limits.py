@@ -1,4 +1,4 @@
-"""How often somebody may do something: token buckets, one number each."""
+"""Rate limits: token buckets, and the rate limit on writes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from app.security.answers import READS, Answer, Environ
 
-# Beyond so many peers the one that was not seen for longest starts afresh.
+# With more peers, the bucket of the least recently seen one is dropped.
 MOST_KEYS = 10_000
 WRITE_BURST = 200
 _ROUNDING = 1e-9
 
 
 class Bucket:
-    """Holds `burst` tokens, gets `rate` a second. All it keeps is the moment at which it is full again."""
+    """A token bucket of `burst` tokens, refilled with `rate` per second. Its only state is the time when it is full."""
 
     __slots__ = ("_clock", "_full_at")
 
@@ -24,13 +24,13 @@ class Bucket:
         self._full_at = -math.inf
 
     def wait(self, burst: float, rate: float, cost: float = 1.0) -> float:
-        """Seconds until `cost` tokens are there; 0 when they are."""
+        """Return the seconds until `cost` tokens are available, 0 if they are."""
         now = self._clock()
         missing = max(self._full_at, now) + (cost - burst) / rate - now
         return missing if missing > _ROUNDING else 0.0
 
     def take(self, burst: float, rate: float, cost: float = 1.0) -> float:
-        """The same, and takes them when they are there."""
+        """Consume `cost` tokens if they are available. Return the seconds until they are, 0 if they were consumed."""
         wait = self.wait(burst, rate, cost)
         if not wait:
             self._full_at = max(self._full_at, self._clock()) + cost / rate
@@ -38,7 +38,7 @@ class Bucket:
 
 
 class Buckets:
-    """One bucket for each key. Owns nothing else: no thread, and no sweep over all of them."""
+    """One token bucket per key, the least recently used dropped first. Needs no thread and no sweep."""
 
     def __init__(self, clock: Callable[[], float], most: int = MOST_KEYS) -> None:
         self._clock = clock
@@ -56,23 +56,16 @@ class Buckets:
 
 
 class WriteLimit:
-    """Writes of one peer: at first as many as somebody needs who does something to each device twice, then `rate` a
-    second. What Engine.IO is told has limits of its own."""
+    """The rate limit on writes, per peer: a burst of two writes per device (at least WRITE_BURST), then `rate` per
+    second. Not for Engine.IO: its events have limits of their own."""
 
-    def __init__(
-        self,
-        clock: Callable[[], float],
-        devices: Callable[[], int],
-        rate: float,
-        is_engine_io: Callable[[Environ], bool],
-    ) -> None:
+    def __init__(self, clock: Callable[[], float], devices: Callable[[], int], rate: float) -> None:
         self._buckets = Buckets(clock)
         self._devices = devices
         self._rate = rate
-        self._is_engine_io = is_engine_io
 
     def __call__(self, environ: Environ) -> Answer | None:
-        if environ["REQUEST_METHOD"] in READS or self._is_engine_io(environ):
+        if environ["REQUEST_METHOD"] in READS:
             return None
         burst = max(WRITE_BURST, 2 * self._devices(), 2 * self._rate)
         wait = self._buckets.of(peer_of(environ)).take(burst, self._rate)

@@ -1,4 +1,4 @@
-"""Which connection has to go when places run short: one rule for all kinds of connections."""
+"""Connection slots: counts connections by kind and peer, and chooses which one to close when slots run short."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, TypeVar
 
-# Places that are kept free for new connections, and that the waiting ones have before they make room themselves.
+# Slots kept free for new connections. As many waiting connections are kept before they are evicted first.
 RESERVE = 200
-# Answers under way at once for one peer. Each follow download takes 20 KB of memory.
+# Responses being sent at once to one peer. Each follow download takes 20 KB of memory.
 PEER_SHARE = 128
 
 
 class Kind(Enum):
-    """What a connection does. A write without an answer and a Socket.IO websocket (bounded by MAX_SOCKETS) are of no
-    kind: they are never ended here."""
+    """The state of a connection. A write that is not answered yet and a Socket.IO websocket (bounded by MAX_CLIENTS)
+    have no kind: they are never evicted."""
 
-    WAITING = "waiting"  # no whole request is there
-    REQUEST = "request"  # a read whose answer has not begun, for example a long poll of Socket.IO
-    LASTING = "lasting"  # an answer that has begun and not ended, for example a follow download
+    WAITING = "waiting"  # the request is not complete
+    REQUEST = "request"  # a read whose response has not begun, for example a long poll of Socket.IO
+    LASTING = "lasting"  # a response that has begun and not ended, for example a follow download
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose connections these are."""
+    """The peer of a connection, and whether it has shown a token."""
 
     peer: str
     is_authenticated: bool = False
@@ -32,7 +32,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The connections of one owner and one kind: how many, and when the first of them last made progress."""
+    """The connections of one owner and kind. `oldest_progress`: the earliest time of last progress among them."""
 
     kind: Kind
     owner: Owner
@@ -41,11 +41,11 @@ class Group:
 
 
 def choose_group(groups: list[Group], free: int) -> Group | None:
-    """Return the group whose oldest connection has to go; None if none has.
+    """Return the group whose oldest connection is to be evicted, None if no eviction is needed.
 
-    The group of an owner beyond the share goes first, even if places are free. When fewer than RESERVE places are free,
-    the kind is chosen: waiting ones beyond RESERVE, then lasting answers, requests, and waiting ones. Within the kind
-    those without a token come first, then the owner with the most, then the longest without progress.
+    An owner with more than MAX_STREAMS_PER_PEER is chosen first, even if slots are free. With fewer than RESERVED_SLOTS
+    free, the kind is chosen: waiting ones beyond RESERVED_SLOTS, then streaming, requests, and waiting ones. Within the
+    kind: owners without a token first, then the owner with the most connections, then the longest without progress.
     """
     beyond = [group for group in groups if group.kind is Kind.LASTING and group.size > PEER_SHARE]
     if beyond or free >= RESERVE:
@@ -66,7 +66,7 @@ T = TypeVar("T")
 
 
 class Places(Generic[T]):
-    """Owns the kind and the owner of each connection, by the time of its last progress."""
+    """Owns the kind, the owner and the time of last progress of each connection."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -74,7 +74,7 @@ class Places(Generic[T]):
         self._keys: dict[T, tuple[Kind, Owner]] = {}
 
     def put(self, connection: T, kind: Kind, owner: Owner) -> None:
-        """Record progress of this connection."""
+        """Record that this connection made progress, and its kind and owner."""
         self.remove(connection)
         self._keys[connection] = kind, owner
         self._groups.setdefault((kind, owner), {})[connection] = self._clock()
@@ -94,7 +94,7 @@ class Places(Generic[T]):
         return {kind: sum(len(g) for (k, _), g in self._groups.items() if k is kind) for kind in Kind}
 
     def evict(self, free: int) -> tuple[Kind, T] | None:
-        """Remove and return the connection that has to go, if any."""
+        """Choose, remove and return the connection to close, None if no slot is needed."""
         groups = [Group(kind, owner, len(g), next(iter(g.values()))) for (kind, owner), g in self._groups.items()]
         chosen = choose_group(groups, free)
         if chosen is None:

@@ -1,4 +1,4 @@
-"""Who has shown a token, and what it is good for."""
+"""Bearer tokens: authentication, scopes, and the limit on failed attempts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from app.security.answers import READS, Answer, Environ
 from app.security.limits import Buckets, peer_of, too_many
 
 CALLER = "pluto.caller"
-"""Where the WSGI environment holds the Caller of a request that showed a valid token. No header can have that name."""
+"""Key in the WSGI environment of the Caller of a request with a valid token. No header can set this key."""
 
-# Probes know nothing and need nothing.
+# Probes have no token and need none.
 OPEN = frozenset({"/healthz", "/readyz"})
 FAILURES = 5
 FAILURES_PER_SECOND = FAILURES / 60
@@ -29,14 +29,14 @@ class Scope(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`name` is what the journal calls it."""
+    """An authenticated client. `name`: its name in the journal."""
 
     name: str
     scope: Scope
 
 
 class Tokens:
-    """Keeps hashes, no tokens: they are all as long, so a comparison tells nothing about the token."""
+    """Owns the hashes of the valid tokens. Hashes have equal lengths, so a comparison reveals nothing about a token."""
 
     def __init__(self, control: str | None, read: str | None) -> None:
         given = ((control, Caller("control token", Scope.CONTROL)), (read, Caller("read token", Scope.READ)))
@@ -52,39 +52,48 @@ class Tokens:
 
 
 class Gate:
-    """The rule about tokens, for REST by method; the events of Socket.IO ask `admit` and have a table. Where no token
-    is set everybody may do everything. No peer is an exception: behind a proxy everybody is on localhost.
+    """Checks the token of a request. Socket.IO events use `authenticate` and a table of scopes per event.
 
-    `page` is what a browser shows where a person comes without a token."""
+    Without a configured token all requests are allowed. Requests from localhost are no exception: behind a proxy all
+    requests come from localhost. `page`: the sign-in page for a browser without a token.
+    """
 
-    def __init__(
-        self, tokens: Tokens, clock: Callable[[], float], is_engine_io: Callable[[Environ], bool], page: bytes
-    ) -> None:
+    def __init__(self, tokens: Tokens, clock: Callable[[], float], page: bytes) -> None:
         self._tokens = tokens
         self._failures = Buckets(clock)
-        self._is_engine_io = is_engine_io
         self._page = page
 
     @property
     def closed(self) -> bool:
         return bool(self._tokens)
 
-    def __call__(self, environ: Environ) -> Answer | None:
+    def check_request(self, environ: Environ) -> Answer | None:
+        """Refuse a request for Flask that has no valid token, or a token that does not allow its method."""
         if not self._tokens or environ["PATH_INFO"] in OPEN:
             return None
-        shown = _bearer(environ.get("HTTP_AUTHORIZATION", ""))
-        if not shown:
-            return None if self._is_engine_io(environ) else self._nothing_shown(environ)
+        if not _bearer(environ):
+            return self._nothing_shown(environ)
+        if (refusal := self.check_engine_io(environ)) is not None:
+            return refusal
+        if environ[CALLER].scope < Scope.CONTROL and environ["REQUEST_METHOD"] not in READS:
+            return Answer("403 FORBIDDEN", "This token may read, not change anything")
+        return None
+
+    def check_engine_io(self, environ: Environ) -> Answer | None:
+        """Refuse a request for Engine.IO that has an invalid token. One without a token passes: the client sends it
+        later, in its Socket.IO connect packet."""
+        shown = _bearer(environ)
+        if not self._tokens or not shown:
+            return None
         verdict = self.admit(shown, peer_of(environ))
         if isinstance(verdict, Answer):
             return verdict
         environ[CALLER] = verdict
-        if verdict.scope < Scope.CONTROL and environ["REQUEST_METHOD"] not in READS and not self._is_engine_io(environ):
-            return Answer("403 FORBIDDEN", "This token may read, not change anything")
         return None
 
     def admit(self, shown: str, peer: str) -> Caller | Answer:
-        """A wrong token counts as a guess of this peer; after five, for a while no token of its is looked at."""
+        """Return the caller of this token. Each wrong token counts as a failure of the peer; after five, its tokens are
+        refused unchecked (429) until the limit recovers."""
         failures = self._failures.of(peer)
         if wait := failures.wait(FAILURES, FAILURES_PER_SECOND):
             return too_many("Too many wrong tokens from here", wait)
@@ -95,14 +104,14 @@ class Gate:
         return caller
 
     def _nothing_shown(self, environ: Environ) -> Answer:
-        """This is no guess: a client that knows of no tokens may ask as often as it likes."""
+        """Return 401. A missing token is not a failure: clients that know no tokens may repeat requests."""
         person = environ["PATH_INFO"] == "/" and "text/html" in environ.get("HTTP_ACCEPT", "")
         return Answer("401 UNAUTHORIZED", _NEEDED, _CHALLENGE, self._page if person else None)
 
 
-def _bearer(header: str) -> str:
-    """The token of an Authorization header; "" where there is none, or of another scheme."""
-    scheme, _, token = header.partition(" ")
+def _bearer(environ: Environ) -> str:
+    """Return the token of the Authorization header; "" without one, or with another scheme."""
+    scheme, _, token = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 

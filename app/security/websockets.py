@@ -1,5 +1,4 @@
-"""Websockets: how they are asked for, and how large and how many their messages may be. gevent-websocket sets no
-bounds."""
+"""Websocket handshakes, and limits on the size and rate of messages. gevent-websocket has no limits."""
 
 from __future__ import annotations
 
@@ -14,14 +13,14 @@ from app.security.answers import Environ
 from app.security.limits import Bucket
 
 MESSAGE_BYTES = 64 * 1024
-# Frames of one websocket. A token is a frame or a KiB: gevent-websocket unmasks in Python.
+# Rate limit on the frames of one websocket. A frame costs 1 token and 1 per KiB: gevent-websocket unmasks in Python.
 FRAME_BURST = 1500.0
 FRAME_RATE = 200.0
 _KEY = re.compile("[A-Za-z0-9+/]{22}==")
 
 
 def asks_properly(environ: Environ) -> bool:
-    """Whether the handshake is one that gevent-websocket can answer without a warning or a traceback."""
+    """Return True if gevent-websocket can answer this handshake without a warning or a traceback."""
     return (
         environ.get("HTTP_UPGRADE", "").lower() == "websocket"
         and "upgrade" in environ.get("HTTP_CONNECTION", "").lower()
@@ -31,7 +30,8 @@ def asks_properly(environ: Environ) -> bool:
 
 
 class Frames:
-    """What gevent-websocket reads from and writes to. It reads as much as a frame says it has."""
+    """The stream for gevent-websocket to read and write. Limits reads: gevent-websocket trusts a frame's length
+    field."""
 
     def __init__(self, handler: Any) -> None:
         self._file = handler.rfile
@@ -45,7 +45,8 @@ class Frames:
 
 
 class BoundedWebSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has no types
-    """Small messages, not too many of them, and an end that is one: a peer that is gone does not answer a goodbye."""
+    """A websocket with limits on message size and frame rate. `close` also shuts the socket down: a dead peer does not
+    answer a close frame."""
 
     def __init__(self, environ: Any, stream: Any, handler: Any) -> None:
         super().__init__(environ, stream, handler)

@@ -1,4 +1,4 @@
-"""Requests as they come over the wire: how large their heads, how much framing, and that they mean one thing."""
+"""HTTP framing: limits on header size and chunked framing, and refusal of ambiguous requests (request smuggling)."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from app.throttle import yield_if_due
 
 HEAD_BYTES = 32 * 1024
 HEAD_FIELDS = 64
-# Reads of a chunked body that bring no data: pywsgi takes its framing byte by byte.
+# Reads of one chunked body. pywsgi reads the framing byte by byte.
 FRAMING_READS = 64 * 1024
 _REQUEST_LINE = re.compile(r"[A-Z]{1,32} [^\x00-\x20\x7f\x85\xa0]+ HTTP/1\.[01]\r\n")
-# A field name ends at its colon, and a line does not go on in the next one: `Content-Length : 5` and folded lines mean
-# different things to different proxies (RFC 9112, sections 5.1 and 5.2).
+# Blanks before the colon (`Content-Length : 5`) and folded lines are refused: proxies interpret them differently (RFC
+# 9112, sections 5.1 and 5.2).
 _FIELD_LINE = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*)?\r\n")
-# Headers that decide where a request ends and whom it is for.
+# Headers that determine the end and the host of a request. They may occur once, in this form.
 _ONCE = {
     "content-length": re.compile("[0-9]{1,15}"),
     "transfer-encoding": re.compile("chunked", re.IGNORECASE),
@@ -24,11 +24,14 @@ _ONCE = {
 
 
 class HeadTooLarge(ValueError):
-    """The headers are more than anybody sends."""
+    """The headers exceed MAX_HEADER_BYTES or MAX_HEADER_FIELDS."""
 
 
 class Head:
-    """The headers of one request, line by line."""
+    """Reads the header lines of one request.
+
+    Raises: HeadersTooLarge; ValueError for a malformed line.
+    """
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -46,8 +49,8 @@ class Head:
 
 
 class Framed:
-    """A chunked body as it comes. Without a bound, endless trailers or chunks of one byte keep the loop from everybody
-    else, deadlines included: data that is there already is read without a pause."""
+    """Reads a chunked body, with a limit on the number of reads. Without it, endless trailers or one-byte chunks block
+    the event loop, deadlines included: data that has already arrived is read without a yield."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
@@ -63,14 +66,14 @@ class Framed:
 
 
 def refuse_malformed_request_line(line: str) -> None:
-    """Raise ValueError for HTTP/0.9, for methods that are no word in capitals and for blanks that only we would split
-    at."""
+    """Raise ValueError for HTTP/0.9, for methods that are not in capital letters, and for unusual white space, at which
+    Python splits but a proxy does not."""
     if not _REQUEST_LINE.fullmatch(line):
         raise ValueError("malformed request line")
 
 
 def refuse_ambiguous(headers: Any) -> None:
-    """Raise ValueError for a head of which a proxy in front may have read another meaning."""
+    """Raise ValueError for headers that a proxy may interpret differently."""
     if "content-length" in headers and "transfer-encoding" in headers:
         raise ValueError("content-length beside transfer-encoding")
     for name, shape in _ONCE.items():

@@ -1,8 +1,8 @@
-"""What is kept for a Socket.IO client that does not read: a bounded queue, and not for long.
+"""Backpressure for Socket.IO clients that do not read: a bounded queue, and a timeout for each send.
 
-Engine.IO's queue has no end: at 10,000 events it held 27 MB for one stalled client, and kept them for as long as the
-TCP connection lasted. Its queue and its websocket are taken from `eio._async`, a table of the library's own: the
-versions are locked, and tests/component/test_slow_clients.py fails when that changes.
+Engine.IO's queue is unbounded: with 10,000 events it held 27 MB for one stalled client, as long as the TCP connection
+lasted. Queue and websocket class are replaced in `eio._async`, a private table of the library: the versions are locked,
+and tests/component/test_slow_clients.py fails if the table changes.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _EVENT = "2["
 
 
 class ClientStalled(Exception):
-    """A client took nothing for the whole deadline. No OSError: gevent-websocket would make its own of that."""
+    """A client read nothing within the timeout. Not an OSError: gevent-websocket would convert that."""
 
 
 class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
-    """Takes no more events when it is full; answers and what keeps the connection alive always. When there is room
-    again the client is told what it missed, by event: `events_lost {"stat_update": 12}`."""
+    """A queue that drops events when it is full, but never acknowledgements and pings. When there is space again, the
+    client gets the number of dropped events by name: `events_lost {"stat_update": 12}`."""
 
     dropped: Callable[[int], None] = staticmethod(lambda count: None)
 
@@ -56,7 +56,7 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
 
 
 class DeadlineWebSocket(WebSocketWSGI):  # type: ignore[misc]
-    """A send that takes longer than 4 s ends the connection: the client reads nothing, and a frame is half out."""
+    """A websocket that ends the connection when a send takes longer than 4 s: the frame is incomplete by then."""
 
     opened: ClassVar[set[Any]]
 
@@ -68,14 +68,14 @@ class DeadlineWebSocket(WebSocketWSGI):  # type: ignore[misc]
             self.opened.discard(self)
 
     def go_away(self) -> None:
-        """Says 1001, after which clients come back by themselves; a Socket.IO disconnect would tell them to stay
-        away."""
+        """Send close code 1001 (going away), after which clients reconnect. After a Socket.IO disconnect they would
+        not."""
         with suppress(Exception), gevent.Timeout(GOODBYE_SECONDS, False):
             # gevent-websocket's own close() leaves the code out of the frame.
             self._sock.send_frame(GOING_AWAY.to_bytes(2), self._sock.OPCODE_CLOSE)
 
     def wait(self) -> Any:
-        """None ends the connection: what is no packet Engine.IO answers with a traceback."""
+        """Return the next message. None, which ends the connection, for one that Engine.IO cannot parse."""
         message = super().wait()
         return message if is_packet(message) else None
 
@@ -90,8 +90,8 @@ class DeadlineWebSocket(WebSocketWSGI):  # type: ignore[misc]
 
 
 def bound(eio: Any, dropped: Callable[[int], None]) -> Callable[[], None]:
-    """Gives every client that connects to this Engine.IO server the above. `dropped` hears of each event not sent.
-    Returns what says goodbye to all that have a websocket open."""
+    """Install the bounded queue and the websocket timeout in this Engine.IO server. `on_dropped` gets the number of
+    dropped events. Return a function that closes all open websockets."""
     opened: set[DeadlineWebSocket] = set()
     queue = type("CountedQueue", (BoundedQueue,), {"dropped": staticmethod(dropped)})
     websocket = type("KnownWebSocket", (DeadlineWebSocket,), {"opened": opened})
@@ -100,7 +100,7 @@ def bound(eio: Any, dropped: Callable[[int], None]) -> Callable[[], None]:
 
 
 def waiting(server: Any, sid: str) -> int:
-    """How many packets wait for this client; none for one that is gone."""
+    """Return the number of packets queued for this client, 0 if it is disconnected."""
     eio_sid = server.manager.eio_sid_from_sid(sid, "/")
     opened = server.eio.sockets.get(eio_sid)
     return opened.queue.qsize() if opened is not None else 0

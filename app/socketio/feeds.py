@@ -1,8 +1,7 @@
-"""Log lines on their way to browsers: to each client the devices it named, and to everybody what the original sent to
-everybody.
+"""Sends log lines to Socket.IO clients: each subscriber its devices, and all clients the Node backend's `logs_update`.
 
-A client that named devices has its own place in each of their logs, and takes lines from there as fast as it reads: the
-ring is the buffer, so that a slow client costs no memory, and replay and live lines are one sequence.
+A subscriber has its own cursor in the log of each of its devices and reads at its own speed. The ring is the buffer, so
+a slow client costs no memory, and replayed and live lines are one sequence.
 """
 
 from __future__ import annotations
@@ -23,18 +22,18 @@ from app.services.logs.hub import LogHub
 from app.services.logs.text import lost_text
 from app.supervision import keep_running
 
-# Lines leave in bundles: a bundle costs one switch to the sender, a line alone costs one each.
+# Lines are sent in batches: one greenlet switch per batch instead of per line.
 TICK_SECONDS = 0.05
-# Per device and tick, so 1,000 a second. What a miner says beyond that is lost on the way to browsers, not in our log.
+# Per device and tick: 1,000 lines per second. Lines beyond that are dropped for browsers, not in the log.
 LINES_PER_TICK = 50
-# A client with more than this in its queue is left alone until it has read some.
+# A client with this many packets in its queue gets no more lines until it has read some.
 ENOUGH_WAITING = 200
-# `logs_update` goes to all clients, and the frontend leaves hundreds connected: its lines times the clients.
+# `logs_update` lines times clients. All clients get them, and the frontend leaves hundreds connected.
 PACKETS_PER_TICK = 250
 
 
 class Feed:
-    """One client's places in the logs that it named. Owns the greenlet that moves them on."""
+    """Sends one client the lines of the logs that it follows. Owns its cursors and the sending greenlet."""
 
     def __init__(self, send: Callable[[str, Any], None], waiting_now: Callable[[], int]) -> None:
         self._send = send
@@ -48,7 +47,7 @@ class Feed:
         return list(self._cursors)
 
     def follow(self, cursor: Cursor) -> None:
-        """From this place on; a device that is followed already continues from the new place."""
+        """Follow the log from this cursor. It replaces an earlier cursor of the same device."""
         self.leave(cursor.log.mac)
         self._cursors[cursor.log.mac] = cursor
         cursor.log.changed.add(self._changed)
@@ -88,7 +87,7 @@ class Feed:
 
 
 class Broadcast:
-    """`logs_update` to everybody while the switch is on: the live lines of every miner that is read for any reason."""
+    """Sends `logs_update` to all clients while it is on: the live lines of every miner whose log is being read."""
 
     def __init__(
         self,
@@ -110,7 +109,7 @@ class Broadcast:
         return self._greenlet is not None
 
     def switch(self, on: bool) -> None:
-        """Opens no stream."""
+        """Switch the broadcast on or off. Opens no log stream."""
         if on == self.on:
             return
         if on:
@@ -130,7 +129,7 @@ class Broadcast:
             self._round()
 
     def _round(self) -> None:
-        """Each device gets its share of what all clients together may be sent in a tick."""
+        """Send the new lines of each device, within its share of PACKETS_PER_TICK."""
         behind = [cursor for log in self._hub.logs() if (cursor := self._cursor(log)).behind]
         share = PACKETS_PER_TICK // max(1, self._clients()) // max(1, len(behind))
         for cursor in behind:

@@ -1,10 +1,9 @@
-"""Socket.IO: what happens to devices, to every browser that looks. Path and events are the original's."""
+"""The Socket.IO server: sends events about devices to all clients. Path and events are those of the Node backend."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import parse_qs
 
 import orjson
 from flask import Flask, request
@@ -13,15 +12,14 @@ from flask_socketio import SocketIO, emit
 from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, DriftChanged, JobUpdated, Stopping
 from app.runtime import Runtime
 from app.schemas.device import drift_on_the_wire
+from app.security.engine_io import SOCKET_IO_PATH, is_engine_io
 from app.socketio.backpressure import bound
 from app.socketio.subscriptions import LogSockets
 
-PATH = "/socket/io"
-
 
 class _Json:
-    """The JSON module that python-socketio asks for. A Fragment passes ready bytes through, past its walk over every
-    payload for binary parts."""
+    """The JSON module for python-socketio. A Fragment passes encoded bytes through, without python-socketio's search
+    for binary parts in each payload."""
 
     @staticmethod
     def dumps(obj: Any, **kwargs: Any) -> str:
@@ -33,12 +31,12 @@ class _Json:
 
 
 class Sockets:
-    """Owns the Socket.IO server. One switch for log lines is shared by all clients, as in the original."""
+    """Owns the Socket.IO server. All clients share one switch for log lines, as in the Node backend."""
 
     def __init__(self, runtime: Runtime, origin_allowed: Callable[[str | None, dict[str, Any]], bool]) -> None:
         self.server = SocketIO(
             async_mode="gevent",
-            path=PATH,
+            path=SOCKET_IO_PATH,
             cors_allowed_origins=origin_allowed,
             json=_Json,
             ping_interval=10,
@@ -107,22 +105,16 @@ class Sockets:
             self.server.emit(event, payload)
 
 
-def is_engine_io(environ: dict[str, Any]) -> bool:
-    """Whether Engine.IO answers this request, and not Flask."""
-    query = parse_qs(environ.get("QUERY_STRING", ""))
-    return environ["PATH_INFO"].rstrip("/") == PATH and "EIO" in query and "transport" in query
-
-
 def _route(
     engine: Callable[..., Iterable[bytes]], flask_only: Callable[..., Iterable[bytes]]
 ) -> Callable[..., Iterable[bytes]]:
-    """Engine.IO only matches its path with a trailing slash, clients come without one too; a plain GET of the same path
-    is a route."""
+    """Return the application that sends each request to Engine.IO or to Flask. Engine.IO matches its path only with a
+    trailing slash; clients use both forms."""
 
     def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if not is_engine_io(environ):
             return flask_only(environ, start_response)
-        environ["PATH_INFO"] = f"{PATH}/"
+        environ["PATH_INFO"] = f"{SOCKET_IO_PATH}/"
         return engine(environ, start_response)
 
     return application

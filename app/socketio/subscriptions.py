@@ -1,4 +1,4 @@
-"""The Socket.IO events by which a browser says whose log it watches. The answer of each is `{"ok": true, ..}` or
+"""The Socket.IO events that subscribe to device logs. Each is acknowledged with `{"ok": true, ..}` or
 `{"ok": false, "error": .., "details"?: ..}`."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Answer = dict[str, Any]
 
 
 class LogSockets:
-    """Owns the feeds, by client, and the broadcast."""
+    """Owns the log feed of each client, and the log broadcast."""
 
     def __init__(
         self, server: SocketIO, logs: LogService, find: Callable[[str], Tracked | None], clients: Callable[[], int]
@@ -34,14 +34,14 @@ class LogSockets:
         server.on_event("unsubscribeLogs", self._unsubscribe)
 
     def left(self, sid: str) -> None:
-        """A client is gone: nobody looks for it any more."""
+        """End all subscriptions of a client that has disconnected."""
         if feed := self._feeds.pop(sid, None):
             for mac in feed.macs:
                 self._logs.hub.drop(mac, (sid,))
             feed.end()
 
     def _subscribe(self, *payload: Any) -> Answer:
-        """`{mac, epoch?, since?}` → what is known of the stream; the lines follow as `log_line`."""
+        """Handle `{mac, epoch?, since?}`: acknowledge with the state of the stream; lines follow as `log_line`."""
         sid = _sid()
         try:
             wanted = SubscribeSchema().load(_only(payload))

@@ -58,6 +58,12 @@ def test_reading_is_not_limited(service):
         assert {service.client.get(path).status_code for _ in range(220)} == {200}
 
 
+def test_engine_io_requests_do_not_count_as_writes(service):
+    burst(service)
+    path = "/socket/io/?EIO=4&transport=polling&sid=unknown"
+    assert {service.client.post(path, data=b"40").status_code for _ in range(20)} == {400}
+
+
 def test_two_writes_for_each_miner_that_is_imprinted_or_was_found(make_fleet, make_service, clock):
     """The frontend adds each with a request of its own, and restarts all at once."""
     fleet = make_fleet(*["2.12"] * 12, clock=clock.monotonic)

@@ -32,7 +32,7 @@ class Application:
     """Answers with what came; `large` with a body that nobody could keep. Its bodies have 0.4 s."""
 
     def __init__(self):
-        self.bodies = Bodies(lambda environ: environ["PATH_INFO"] == "/socket/io/", 0.4)
+        self.bodies = Bodies(0.4)
         self.served = 0
         self.extensions = {"guard": self}
 
@@ -40,7 +40,8 @@ class Application:
         return False
 
     def __call__(self, environ, start_response):
-        answer = self.bodies(environ)
+        is_socket = environ["PATH_INFO"] == "/socket/io/"
+        answer = self.bodies.read_packets(environ) if is_socket else self.bodies.read_json(environ)
         if answer is not None:
             return answer.give(environ, start_response)
         environ.pop(HEARD, lambda: None)()
@@ -399,7 +400,7 @@ def test_whoever_has_been_silent_for_longest_makes_room(server, call):
 
 def test_bodies_under_way_have_a_common_limit(application):
     """Each within its own limit, all together more than there is memory for."""
-    bodies = Bodies(lambda environ: False, 5.0)
+    bodies = Bodies(5.0)
 
     class Stream:
         def __init__(self):
@@ -416,7 +417,7 @@ def test_bodies_under_way_have_a_common_limit(application):
 
     def send():
         environ = {"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(MAX_BODY)}
-        return bodies(environ | {"wsgi.input": Stream()})
+        return bodies.read_json(environ | {"wsgi.input": Stream()})
 
     count = MAX_UNDER_WAY // MAX_BODY + 20
     sending = [gevent.spawn(send) for _ in range(count)]

@@ -4,14 +4,14 @@ from io import BytesIO
 
 import pytest
 
-from app.security.engine_io import MAX_SOCKETS, EngineRule, is_packet
+from app.security.engine_io import MAX_SOCKETS, EngineRule, is_engine_io, is_packet
 
 
 def judged(query="EIO=4&transport=polling", method="GET", body=b"", sockets=0, **headers):
     """The status of the refusal, None for a request that passes; and what is left of the body."""
-    environ = {"REQUEST_METHOD": method, "QUERY_STRING": query, "wsgi.input": BytesIO(body)}
+    environ = {"REQUEST_METHOD": method, "PATH_INFO": "/socket/io/", "QUERY_STRING": query, "wsgi.input": BytesIO(body)}
     environ |= {f"HTTP_{name.upper()}": value for name, value in headers.items()}
-    answer = EngineRule(lambda environ: True, lambda: sockets)(environ)
+    answer = EngineRule(lambda: sockets)(environ)
     return (None if answer is None else int(answer.status[:3])), environ["wsgi.input"].read()
 
 
@@ -49,8 +49,27 @@ def test_an_upgrade_that_the_server_did_not_make():
     assert judged(upgrade="websocket")[0] == judged(upgrade="WebSocket")[0] == 400
 
 
-def test_others_are_not_looked_at():
-    assert EngineRule(lambda environ: False, lambda: MAX_SOCKETS)({}) is None
+@pytest.mark.parametrize(
+    ("path", "query", "expected"),
+    [
+        ("/socket/io", "EIO=4&transport=polling", True),
+        ("/socket/io/", "transport=websocket&EIO=3&sid=x", True),
+        ("/socket/io", "EIO=4", False),
+        ("/socket/io", "EIO=&transport=polling", False),
+        ("/socket/io", "", False),
+        ("/socket/io/x", "EIO=4&transport=polling", False),
+        ("/", "EIO=4&transport=polling", False),
+    ],
+)
+def test_engine_io_requests_are_recognized_by_path_and_query(path, query, expected):
+    assert is_engine_io({"PATH_INFO": path, "QUERY_STRING": query}) is expected
+
+
+def test_the_decision_is_made_once_and_kept_in_the_environment():
+    environ = {"PATH_INFO": "/socket/io", "QUERY_STRING": "EIO=4&transport=polling"}
+    assert is_engine_io(environ)
+    environ |= {"PATH_INFO": "/", "QUERY_STRING": ""}
+    assert is_engine_io(environ)
 
 
 @pytest.mark.parametrize("message", ["2probe", "5", "40", b"", bytearray(b"x")])

@@ -66,7 +66,7 @@ def open_session(clock, ran):
             for event in [*EVENTS, "connect", "disconnect", "rogue"]:
                 server.on(event, lambda sid, *payload, event=event: ran.append((event, *payload[:1])))
             server.passed = noted(server.eio)
-            gate = Gate(Tokens(control, read), clock.monotonic, lambda environ: True, b"")
+            gate = Gate(Tokens(control, read), clock.monotonic, b"")
             EventGuard(server, gate, clock.monotonic)
         sessions.append(Session(server, {"REMOTE_ADDR": peer, **environ}))
         return sessions[-1]

@@ -63,8 +63,8 @@ def test_each_key_has_its_own_and_they_do_not_pile_up(clock):
     assert buckets.of("0").wait(5, 0.1) == 0
 
 
-def request(method="PUT", peer="192.168.1.9", path="/devices/listen"):
-    return {"REQUEST_METHOD": method, "REMOTE_ADDR": peer, "PATH_INFO": path}
+def request(method="PUT", peer="192.168.1.9"):
+    return {"REQUEST_METHOD": method, "REMOTE_ADDR": peer, "PATH_INFO": "/devices/listen"}
 
 
 def passed(limit, **options):
@@ -79,7 +79,7 @@ def passed(limit, **options):
     ("devices", "rate", "burst"), [(0, 10, WRITE_BURST), (100, 10, 200), (1000, 10, 2000), (3, 500, 1000)]
 )
 def test_somebody_may_do_something_to_each_device_twice(clock, devices, rate, burst):
-    count, answer = passed(WriteLimit(clock.monotonic, lambda: devices, rate, lambda environ: False))
+    count, answer = passed(WriteLimit(clock.monotonic, lambda: devices, rate))
     assert count == burst
     assert (answer.status[:3], dict(answer.headers)) == ("429", {"Retry-After": "1"})
 
@@ -87,17 +87,16 @@ def test_somebody_may_do_something_to_each_device_twice(clock, devices, rate, bu
 def test_devices_that_were_just_found_count_at_once(clock):
     """Somebody adds what the scan found: a request each."""
     known = [0]
-    limit = WriteLimit(clock.monotonic, lambda: known[0], 10, lambda environ: False)
+    limit = WriteLimit(clock.monotonic, lambda: known[0], 10)
     assert passed(limit)[0] == 200
     known[0] = 500
     assert passed(limit)[0] == 800
 
 
-def test_reads_and_what_engine_io_is_told_are_not_limited_and_each_peer_has_its_own(clock):
-    limit = WriteLimit(clock.monotonic, lambda: 0, 10, lambda environ: environ["PATH_INFO"] == "/socket/io/")
+def test_reads_are_not_limited_and_each_peer_has_its_own_limit(clock):
+    limit = WriteLimit(clock.monotonic, lambda: 0, 10)
     passed(limit)
     for method in ("GET", "HEAD", "OPTIONS"):
         assert limit(request(method)) is None
-    assert limit(request("POST", path="/socket/io/")) is None
     assert limit(request(peer="192.168.1.8")) is None
     assert limit(request("DELETE")) is not None

@@ -17,9 +17,7 @@ def clock():
 
 @pytest.fixture
 def gate(clock):
-    return Gate(
-        Tokens(CONTROL, READ), clock.monotonic, lambda environ: environ["PATH_INFO"].startswith("/socket/io"), PAGE
-    )
+    return Gate(Tokens(CONTROL, READ), clock.monotonic, PAGE)
 
 
 def asked(gate, authorization=None, method="GET", path="/devices/imprint", peer="192.168.1.9", **more):
@@ -27,7 +25,8 @@ def asked(gate, authorization=None, method="GET", path="/devices/imprint", peer=
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "REMOTE_ADDR": peer, **more}
     if authorization is not None:
         environ["HTTP_AUTHORIZATION"] = authorization
-    return gate(environ), environ
+    check = gate.check_engine_io if path.startswith("/socket/io") else gate.check_request
+    return check(environ), environ
 
 
 def status(gate, *args, **options):
@@ -132,7 +131,7 @@ def test_a_person_at_the_page_is_shown_where_to_put_it(gate):
 
 
 def test_where_no_token_is_set_everybody_may_do_everything_and_nobody_is_anybody(clock):
-    gate = Gate(Tokens(None, None), clock.monotonic, lambda environ: False, PAGE)
+    gate = Gate(Tokens(None, None), clock.monotonic, PAGE)
     assert not gate.closed
     for header in (None, "Bearer x", f"Bearer {CONTROL}", "Basic eDp5"):
         answer, environ = asked(gate, header, "DELETE")
@@ -141,14 +140,14 @@ def test_where_no_token_is_set_everybody_may_do_everything_and_nobody_is_anybody
 
 
 def test_with_a_read_token_alone_nobody_changes_anything(clock):
-    gate = Gate(Tokens(None, READ), clock.monotonic, lambda environ: False, PAGE)
+    gate = Gate(Tokens(None, READ), clock.monotonic, PAGE)
     assert status(gate, f"Bearer {READ}") is None
     assert status(gate, f"Bearer {READ}", "PUT") == 403
     assert status(gate, "Bearer ", "PUT") == 401
 
 
 def test_the_same_token_for_both_is_a_control_token(clock):
-    gate = Gate(Tokens(READ, READ), clock.monotonic, lambda environ: False, PAGE)
+    gate = Gate(Tokens(READ, READ), clock.monotonic, PAGE)
     assert status(gate, f"Bearer {READ}", "PUT") is None
 
 

@@ -1,5 +1,6 @@
-"""Logs: what the miners say, read while somebody wants it, kept in a ring per device, and followed by whoever looks.
+"""Device logs: read while there are listeners, kept in a ring buffer per device, and followed with cursors.
 
-A reader puts lines into its device's log; everybody else (Socket.IO clients, downloads, files) has a place in that log
-and takes what came since. The ring is the only buffer: who is too slow loses lines and is told how many.
+A reader appends lines to its device's log. Each consumer (Socket.IO client, download, file) has a cursor in that log
+and reads the lines after it. The ring is the only buffer: a consumer that is too slow loses lines and gets their
+number.
 """

@@ -1,4 +1,4 @@
-"""The miner's own log of the past (GET /api/system/logs, AxeOS ≥ 2.14), put where it belongs in ours."""
+"""Backfills a device's log from the log that the miner keeps (GET /api/system/logs, AxeOS ≥ 2.14)."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ RESTART_MARK = "--- SYSTEM RESTART ---"
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What of the fetched lines is not in the ring: before its first line, and after its last."""
+    """The fetched lines that the ring lacks: those before its first line, and those after its last."""
 
     before: list[LogLine]
     after: list[LogLine]
 
 
 def missing_from(heard: list[LogLine], fetched: list[LogLine], *, streaming: bool) -> Past:
-    """Pure. `heard`: the ring, without notes of ours. What lies between two streams is not put in: numbers are
-    consecutive, and have been given out. While the stream is open it brings what is newer."""
+    """Return the fetched lines that are missing from `known`, the ring without our notes. Pure.
+
+    Lines between two streams are not inserted: the numbers are consecutive and already in use. While a stream is open
+    it delivers newer lines itself.
+    """
     if not heard:
         return Past(fetched, [])
     first, last = _place_of(heard[0], fetched), _place_of(heard[-1], fetched)
@@ -45,14 +48,14 @@ def missing_from(heard: list[LogLine], fetched: list[LogLine], *, streaming: boo
 
 
 def _place_of(line: LogLine, fetched: list[LogLine]) -> int | None:
-    """Where it last stands; a line without a stamp could be any of its kind."""
+    """Return the last index of this line. None if it has no uptime stamp: equal lines cannot be told apart."""
     if line.uptime_ms is None:
         return None
     return next((at for at in range(len(fetched) - 1, -1, -1) if fetched[at].line == line.line), None)
 
 
 def _told_by_stamps(heard: list[LogLine], fetched: list[LogLine], *, streaming: bool) -> Past:
-    """The two have no line in common: one is wholly before the other, within one boot of the miner."""
+    """Compare logs without a common line by uptime: one is wholly before the other, within one boot of the miner."""
     stamps = [line.uptime_ms for line in heard if line.uptime_ms is not None]
     boot = this_boot(fetched)
     newest = next((line.uptime_ms for line in reversed(boot) if line.uptime_ms is not None), None)
@@ -65,13 +68,13 @@ def _told_by_stamps(heard: list[LogLine], fetched: list[LogLine], *, streaming: 
 
 
 def this_boot(fetched: list[LogLine]) -> list[LogLine]:
-    """What was said since the last restart mark."""
+    """Return the lines after the last restart mark."""
     marks = [at for at, line in enumerate(fetched) if line.line == RESTART_MARK]
     return fetched[marks[-1] + 1 :] if marks else fetched
 
 
 def ages(fetched: list[LogLine]) -> Callable[[LogLine], float | None]:
-    """How long ago (ms) a line was said, if the newest was just now. Of earlier boots nobody knows."""
+    """Return a function from a line to its age in ms, relative to the newest line; None for lines of earlier boots."""
     boot = this_boot(fetched)
     known = {id(line) for line in boot}
     newest = max((line.uptime_ms for line in boot if line.uptime_ms is not None), default=None)
@@ -84,7 +87,8 @@ def ages(fetched: list[LogLine]) -> Callable[[LogLine], float | None]:
 
 
 class PastLogs:
-    """Owns when each device was last asked for its past: on demand only, for the miner serves nobody else meanwhile."""
+    """Fetches miners' own logs. Owns the time of the last fetch per device. Only on demand: the miner serves no other
+    request meanwhile."""
 
     def __init__(self, fetch: Callable[[Tracked], bytes], is_streaming: Callable[[str], bool], clock: Clock) -> None:
         self._fetch = fetch
@@ -94,8 +98,8 @@ class PastLogs:
         self._busy: dict[str, BoundedSemaphore] = {}
 
     def fill(self, tracked: Tracked, device_log: DeviceLog) -> None:
-        """Adds what is missing, once per ring; again, a minute later at the earliest, while no stream brings what is
-        new. A miner that does not answer leaves the ring as it is."""
+        """Insert the missing lines, once per ring; without an open stream again, at most once a minute. If the fetch
+        fails the ring stays unchanged."""
         if not keeps_log(tracked.info) or not tracked.monitored:
             return
         with self._busy.setdefault(tracked.mac, BoundedSemaphore(1)):
@@ -116,7 +120,7 @@ class PastLogs:
         try:
             fetched = _lines(self._fetch(tracked))
         except PlutoError as error:
-            log.info("the miner gave no log of its past", extra={"mac": tracked.mac, "error": str(error)})
+            log.info("log backfill failed", extra={"mac": tracked.mac, "error": str(error)})
             return
         heard = [entry.line for entry in device_log.ring.all() if entry.line.tag != NOTE_TAG]
         past = missing_from(heard, fetched, streaming=self._is_streaming(tracked.mac))
@@ -125,7 +129,7 @@ class PastLogs:
 
 
 def _lines(body: bytes) -> list[LogLine]:
-    """The last lines of the body, as many as a ring holds. Yields to the event loop."""
+    """Parse the last lines of the body, as many as fit into a ring. Yields to the event loop."""
     tail = body[-MAX_BYTES:]
     if len(tail) < len(body):
         tail = tail.partition(b"\n")[2]

@@ -1,4 +1,4 @@
-"""A place in a device's log, from which somebody reads on."""
+"""A read position in a device's log."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from app.services.logs.ring import Entry
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What came since. `lost`: lines before `entries` that the ring no longer had; `lost_until`: the number of the last
-    of them."""
+    """The entries after a cursor. `lost_count`: the number of lines before them that the ring has dropped;
+    `lost_until`: the number of the last of these."""
 
     entries: list[Entry]
     lost: int
@@ -19,7 +19,7 @@ class Batch:
 
 
 class Cursor:
-    """`since`: the number of the last line that was read; None, or one of another epoch, for all that there is."""
+    """`since`: the number of the last line read. None, or a number of another epoch: start at the oldest line."""
 
     def __init__(self, log: DeviceLog, since: int | None = None, epoch: str | None = None) -> None:
         self.log = log
@@ -35,7 +35,7 @@ class Cursor:
         return self.seq < self.log.last
 
     def take(self, limit: int) -> Batch:
-        """The next lines, at most `limit`."""
+        """Return the next lines, at most `limit`, and move the cursor behind them."""
         oldest = self._oldest()
         lost = max(0, oldest - 1 - max(self.seq, self.log.lowest - 1))
         self.seq = max(self.seq, oldest - 1)

@@ -1,4 +1,4 @@
-"""What a miner is asked by HTTP for the sake of its log, over its one slot."""
+"""HTTP requests to a miner for its log, through the miner's lock."""
 
 from __future__ import annotations
 
@@ -7,19 +7,22 @@ from app.services.devices.fleet import Tracked
 
 
 class DeviceAccess:
-    """Owns nothing. Before a stream is opened the miner says who it is: addresses change hands faster than polls see,
-    and what another miner says is not this one's."""
+    """Verifies a miner's MAC before its log is read: its address may belong to another miner since the last poll, whose
+    lines must not enter this log."""
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
     def verify(self, tracked: Tracked) -> None:
-        """Raises PlutoError unless the device's own miner answers at its address."""
+        """Raise PlutoError unless the device's own miner answers at its address."""
         with self._commands.held(tracked, read_only=True) as miner:
             self._commands.verified(tracked, miner)
 
     def past(self, tracked: Tracked) -> bytes:
-        """Its own log of the past, as it is. Raises PlutoError."""
+        """Return the log that the miner keeps, unparsed.
+
+        Raises: PlutoError.
+        """
         with self._commands.held(tracked, read_only=True) as miner:
             self._commands.verified(tracked, miner)
             return miner.logs()

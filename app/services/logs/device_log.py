@@ -1,4 +1,4 @@
-"""What one device said: numbered, counted, kept in a ring, and told to whoever waits."""
+"""The log of one device: numbered lines in a ring buffer, counters, and notification of listeners."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from app.clock import Clock, iso
 from app.miners.log_lines import LogLine
 from app.services.logs.ring import MAX_LINES, Entry, Ring
 
-# What a miner told of its past goes in front of what was streamed; so there is room for a whole ring below.
+# Backfilled lines are numbered below the streamed ones, so a whole ring must fit below the first number.
 FIRST_SEQ = MAX_LINES + 1
 NOTE_TAG = "pluto"
 
 
 class DeviceLog:
-    """Owns the numbering. `epoch` changes with every start of the service: numbers of another epoch mean nothing here.
+    """Owns the lines and their numbers. `epoch` changes with each start of the service; numbers are valid in one epoch.
 
-    `lines`, `dropped` (old lines that made room) and `reconnects` only grow. `changed` holds the events that are set
-    when a line comes.
+    `lines`, `dropped` (old lines removed for new ones) and `reconnects` only grow. `changed` holds the events that are
+    set when a line is added.
     """
 
     def __init__(self, mac: str, clock: Clock, heard: Callable[[], Iterable[Event]] = tuple) -> None:
@@ -37,7 +37,7 @@ class DeviceLog:
 
     @property
     def last(self) -> int:
-        """The number of the newest line."""
+        """Return the number of the newest line."""
         return self._next - 1
 
     def add(self, lines: Iterable[LogLine], *, live: bool = True) -> None:
@@ -47,12 +47,12 @@ class DeviceLog:
         self.tell()
 
     def note(self, text: str) -> None:
-        """A line of ours, in its place among the miner's."""
+        """Add a line of this service among the miner's lines."""
         self.add([LogLine(text, "W", NOTE_TAG)])
 
     def place_before(self, lines: list[LogLine], age_ms: Callable[[LogLine], float | None]) -> None:
-        """Puts lines of the past in front, as many as there is room for. `age_ms`: how long ago, if that is known; an
-        estimate, so it never puts a line after one that was heard later."""
+        """Insert backfilled lines before the first, as many as fit. `age_ms` returns the estimated age of a line, or
+        None; the estimated time is at most that of the first line that has one."""
         heard = next((entry.at for entry in self.ring.all() if entry.at is not None), None)
         for line in reversed(lines):
             at = self._moment(age_ms(line))
@@ -63,13 +63,13 @@ class DeviceLog:
             self.lowest -= 1
 
     def place_after(self, lines: list[LogLine], age_ms: Callable[[LogLine], float | None]) -> None:
-        """Lines that the miner said while nobody listened, after those that were heard."""
+        """Append backfilled lines that the miner logged while no stream was open."""
         for line in lines:
             self._append(line, self._moment(age_ms(line)), live=False)
         self.tell()
 
     def tell(self) -> None:
-        """Wakes whoever waits for a line."""
+        """Set the events of all listeners."""
         for event in (*self.changed, *self._heard()):
             event.set()
 

@@ -1,4 +1,4 @@
-"""LOG_FILES: the log of each device in a file of its own, named by its MAC, that rotates."""
+"""LOG_FILES: writes the log of each device to a rotating file, named by its MAC."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from app.throttle import throttled
 
 log = logging.getLogger(__name__)
 
-# What a miner can say at its pace in this time fits into a ring.
+# The lines of a miner at the maximum rate during this time fit into a ring.
 WRITE_EVERY_SECONDS = 0.2
 # Files that could not be written are retried together, with a backoff: with 100 miners on a full disk, an attempt per
 # file and round doubled the service's CPU (issue 10).
@@ -33,12 +33,12 @@ RETRY = Backoff(first=1.0, longest=60.0)
 
 
 def file_stem(mac: str) -> str:
-    """`02:00:5e:00:00:1a` → `02005e00001a`. Never made of anything that a miner says."""
+    """`02:00:5e:00:00:1a` → `02005e00001a`. Uses the canonical MAC, never text from a miner."""
     return mac.replace(":", "")
 
 
 class LogFile(RotatingFileHandler):
-    """One open file, for our eyes only. Errors are the caller's to handle."""
+    """One log file, readable only by this user. Raises OSError instead of logging it."""
 
     def _open(self) -> TextIOWrapper:
         return open(self.baseFilename, "a", encoding="utf-8", opener=_private)  # noqa: PTH123, SIM115
@@ -48,7 +48,7 @@ class LogFile(RotatingFileHandler):
 
     @property
     def is_in_place(self) -> bool:
-        """Whether what is written can be found: its directory may have been removed or replaced."""
+        """Return False if the open file is no longer at its path: the directory may have been removed or replaced."""
         try:
             return self.stream is None or os.path.samestat(
                 os.fstat(self.stream.fileno()), Path(self.baseFilename).stat()
@@ -65,8 +65,8 @@ def _private(path: str, flags: int) -> int:
 
 
 class LogFiles:
-    """Owns the open files and the place in each log up to which it is written. Lines wait in the ring
-    while the disk takes none, and are written when it does again. `lost`: lines that the ring lost until then."""
+    """Owns the open files and a cursor per log. While the disk cannot be written, lines stay in the ring; they are
+    written later. `lost_lines`: the number of lines that the ring dropped meanwhile."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class LogFiles:
         self._greenlet = gevent.spawn(keep_running, self._run, self._clock, self._stop, self._crashed, loop="log_files")
 
     def stop(self) -> None:
-        """Everything that was heard is in the files when it returns."""
+        """Write all lines, then close the files."""
         if self._greenlet is None:
             return
         self._stop.set()
@@ -109,7 +109,7 @@ class LogFiles:
             self._close(mac)
 
     def write(self, *, retry: bool = False) -> None:
-        """Write the lines that came since, device by device. `retry`: those too whose retry is not due."""
+        """Write the new lines of each device. `retry`: also to failed files whose retry is not due."""
         retry = retry or self._clock.monotonic() >= self.next_retry
         failed: dict[str, OSError] = {}
         for device_log in throttled(self._logs()):
@@ -140,6 +140,7 @@ class LogFiles:
         (self.delete_files if self._delete_with_device else self.close_files)(event.mac)
 
     def close_files(self, mac: str) -> None:
+        """Close the file of a device. The file stays on disk."""
         self._cursors.pop(mac, None)
         self._failing.discard(mac)
         self._close(mac)
@@ -164,7 +165,7 @@ class LogFiles:
                 self._file(mac).write(text)
         except OSError:
             cursor.seq = began
-            self._close(mac)  # or it would write again what stands in its buffer
+            self._close(mac)  # or the lines in its buffer would be written twice
             raise
         self.lost += batch.lost
 
@@ -172,7 +173,7 @@ class LogFiles:
         if mac in self._open and not self._open[mac].is_in_place:
             self._close(mac)
         if mac not in self._open:
-            # Not its parents: a data directory that is gone is not made anew, where another file system was mounted.
+            # Not its parents: if the data directory is gone, its file system may not be mounted.
             make_private(self._directory)
             path = self._directory / f"{file_stem(mac)}.log"
             self._open[mac] = LogFile(

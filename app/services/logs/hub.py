@@ -1,4 +1,4 @@
-"""Who wants to hear which miner. A reader runs while somebody does, and a little longer."""
+"""Starts and stops log readers: one per device, while the device has listeners and for a linger time after."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ FILES = "LOG_FILES"
 
 
 class LogHub:
-    """Owns the log and the reader of each device, and who wants it read. A device has at most one reader, a reader at
-    most one connection. Only monitored devices are read: their polls say where the miner is."""
+    """Owns the log, the reader and the listeners of each device. A device has at most one reader, a reader at most one
+    connection. Only monitored devices are read: polls keep their address current."""
 
     def __init__(
         self,
@@ -56,14 +56,14 @@ class LogHub:
         return list(self._logs.values())
 
     def reader_of(self, mac: str) -> Reader | None:
-        """None when nobody wanted it since the start."""
+        """Return the reader of a device. None if it had no listener since the start."""
         return self._readers.get(mac)
 
     def states(self) -> Counter[State]:
         return Counter(reader.state for reader in self._readers.values())
 
     def want(self, tracked: Tracked, who: Hashable) -> DeviceLog:
-        """`who` wants to hear this device from now on. Somebody new ends the wait for a stream that was taken over."""
+        """Add a listener and return the log. A new listener makes a reader retry whose stream was taken over."""
         wants = self._wants.setdefault(tracked.mac, set())
         is_new = who not in wants
         wants.add(who)
@@ -76,7 +76,7 @@ class LogHub:
         return self.log_of(tracked)
 
     def drop(self, mac: str, who: Hashable) -> None:
-        """`who` no longer wants it. When it was the last one, the stream ends a little later."""
+        """Remove a listener. After the last one, the stream ends when the linger time is over."""
         wants = self._wants.get(mac, set())
         wants.discard(who)
         if mac in self._wants and not wants:
@@ -93,7 +93,7 @@ class LogHub:
             self.drop(tracked.mac, who)
 
     def trace(self, devices: Iterable[Tracked], on: bool) -> None:
-        """PUT /devices/listen with `traceLogs`."""
+        """Start or stop tracing these devices (PUT /devices/listen with `traceLogs`)."""
         for tracked in devices:
             if on:
                 self.want(tracked, TRACE)
@@ -101,7 +101,7 @@ class LogHub:
                 self.drop(tracked.mac, TRACE)
 
     def stop(self) -> None:
-        """Nothing is read when it returns. All at once, each with its goodbye; what does not end is killed."""
+        """Stop all readers at once, each with a close frame. Kill those that do not end in time."""
         self._stopped = True
         for leaving in self._leaving.values():
             leaving.set()
@@ -143,7 +143,7 @@ class LogHub:
         self._lost.discard(mac)
 
     def on_miner_missing(self, event: MinerMissing) -> None:
-        """Where another miner answers at the device's address, what is said there is not the device's."""
+        """Close the stream if another miner answers at the device's address: its lines are not the device's."""
         tracked, reader = self._fleet.find(event.mac), self._readers.get(event.mac)
         if reader and tracked and tracked.observation.reason == WrongMiner.reason:
             reader.drop_stream()
@@ -163,7 +163,8 @@ class LogHub:
             reader.stop()
 
     def on_device_deleted(self, event: DeviceDeleted) -> None:
-        """Wait until the reader has closed its connection: the same miner may be registered again at once."""
+        """Delete the log and stop the reader. Waits for the close frame: the miner may be registered again at once, and
+        allows one connection."""
         mac = event.mac
         self._wants.pop(mac, None)
         self._logs.pop(mac, None)

@@ -1,4 +1,4 @@
-"""How the reading of logs behaves over time. Pure: the states, and what follows when a stream is over."""
+"""The states of a log reader, and its backoff after a stream ends. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.miners.log_stream import StreamTimes
 
 
 class State(StrEnum):
-    """`waiting`: for the next attempt, or for somebody to look where the stream was taken over."""
+    """The state of a reader. `waiting`: for the next attempt, or, if the stream was taken over, for a new listener."""
 
     IDLE = "idle"
     CONNECTING = "connecting"
@@ -25,11 +25,14 @@ REFUSALS = (DeviceRefused, DeviceLocked, LogReadersFull)
 
 @dataclass(frozen=True, slots=True)
 class LogPolicy:
-    """Seconds. Attempts come after a random time up to `first`, doubled each time, at most `last`; after a refusal
-    between `refused` and twice that. A stream that lasted `steady` begins anew at `first`. `silence`: firmware with one
-    stream that answers pings but says nothing for so long gave it to somebody else. `linger`: how long a stream
-    outlives its last listener. `tick`: how often a reader looks up while a miner is silent. `pace`: lines per second at
-    which a miner is read at most."""
+    """Times of a reader, in seconds.
+
+    The backoff is random, up to `first_backoff`, doubled per failure up to `max_backoff`; after a refusal it is one to
+    two times `refused_backoff`. A stream of `backoff_reset_after` resets it. `takeover_silence`: firmware with one
+    stream that answers pings but sends no line for this long has given the stream to another client. `linger_seconds`:
+    how long a stream stays open without listeners. `read_timeout`: of one read, while a miner is silent.
+    `max_lines_per_second`: the rate limit on reading a miner.
+    """
 
     first: float = 1.0
     last: float = 30.0
@@ -44,15 +47,15 @@ class LogPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """What a reader does after a stream: be in `state` for `seconds`; None: until it is nudged."""
+    """How a reader waits after a stream: in `state`, for `seconds`; None: until `retry_now`."""
 
     state: State
     seconds: float | None
 
 
 def rest_after(error: PlutoError, attempt: int, policy: LogPolicy, chance: float) -> Rest:
-    """`attempt`: how many failed in a row before; `chance`: 0..1 (full jitter: a fleet that lost its network together
-    does not come back in step)."""
+    """Return the backoff after this error. `attempt`: the number of earlier failures in a row. `rng_value`: 0 to 1, for
+    full jitter, so that a fleet does not reconnect at once after a network failure."""
     if isinstance(error, LogStreamTaken):
         return Rest(State.WAITING, None)
     if isinstance(error, REFUSALS):

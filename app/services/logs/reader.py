@@ -1,4 +1,4 @@
-"""The reader of one miner's log: connected for as long as it is wanted, one attempt at a time."""
+"""Reads one miner's log stream while it is wanted, with one connection at a time."""
 
 from __future__ import annotations
 
@@ -23,10 +23,11 @@ log = logging.getLogger(__name__)
 
 GOODBYE_SECONDS = 0.5
 BREATH_LINES = 50
-# An entry that comes without its newline is delivered after this time.
+# A line without its newline is delivered after this time.
 FLUSH_AFTER_SECONDS = 1.0
-# A frame costs time by its lines and its bytes; this many count as one line. The longest pause after one frame.
+# The cost of a frame depends on its lines and its bytes: this many bytes count as one line.
 LINE_BYTES = 256
+# The longest pause after one frame.
 MAX_BREATH_SECONDS = 1.0
 RESTARTED = "--- the miner restarted ---"
 ONE_READER = (
@@ -35,8 +36,8 @@ ONE_READER = (
 
 
 class Reader:
-    """Owns the one connection to a miner's log, and its state. `start` and `stop` may be called at any time, in any
-    order; an end that was asked for is never followed by another attempt."""
+    """Owns the connection to a miner's log, and its state. `start` and `stop` may be called at any time and in any
+    order; after `stop` there is no further attempt."""
 
     def __init__(
         self,
@@ -80,24 +81,24 @@ class Reader:
             self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> gevent.Greenlet | None:
-        """No line is taken from now on. Returns the greenlet, which says goodbye to the miner and ends."""
+        """Store no more lines, and close the stream. Return the greenlet, which sends a close frame and ends."""
         self._wanted = False
         self._wake.set()
         self.drop_stream()
         return self._greenlet
 
     def drop_stream(self) -> None:
-        """Ends the stream that is open, if one is; while the reader is wanted it makes another."""
+        """Close the open stream, if any. While the reader is wanted it opens another."""
         if self._stream is not None:
             self._stream.say_goodbye()
             gevent.spawn_later(GOODBYE_SECONDS, self._stream.abort)
 
     def nudge(self) -> None:
-        """Somebody looks, or the miner is back: no longer wait for the next attempt."""
+        """End the wait for the next attempt: there is a new listener, or the miner is online again."""
         self._wake.set()
 
     def polled(self) -> None:
-        """The miner answered a poll. A restart ends every wait: nobody holds its log stream any more."""
+        """Handle a poll: a restart of the miner ends any wait, because its log stream is free again."""
         if self._tracked.restarts != self._restarts:
             self._restarts = self._tracked.restarts
             self.nudge()
@@ -113,7 +114,7 @@ class Reader:
         self._enter(State.IDLE)
 
     def _attempt(self) -> PlutoError | None:
-        """One connection, from the first question to its end; None when the end was asked for."""
+        """Verify the miner, connect, and read until the stream ends. Return the error, None after `stop`."""
         self._enter(State.CONNECTING)
         try:
             self._verify(self._tracked)
@@ -126,7 +127,7 @@ class Reader:
         except PlutoError as error:
             return error
         except Exception:
-            log.exception("a log reader went wrong in an unexpected way", extra={"mac": self._tracked.mac})
+            log.exception("log reader crashed", extra={"mac": self._tracked.mac})
             return DeviceError("Something went wrong here; the log says what")
         return None
 
@@ -162,7 +163,7 @@ class Reader:
         self._log.reconnects += self._opened > 0
         self._opened += 1
         self._heard = self._breath = self._clock.monotonic()
-        log.info("reading the miner's log", extra={"mac": self._tracked.mac, "ip": str(self._tracked.address)})
+        log.info("log stream opened", extra={"mac": self._tracked.mac, "ip": str(self._tracked.address)})
 
     def _take(self, lines: Iterable[LogLine]) -> None:
         for line in throttled(lines):
@@ -179,9 +180,8 @@ class Reader:
             self._log.note(RESTARTED)
 
     def _breathe(self, lines: int) -> None:
-        """Lets the others run: a miner whose lines are always there would keep the loop to itself. Faster than the pace
-        it is not read; what it has to say then waits in its own socket. A frame without a line, such as a ping, counts
-        as one."""
+        """Yield to the loop, and keep to the rate limit. Without it, a miner whose data is always ready would hold the
+        loop. Unread data stays in the socket. A frame without a line, such as a ping, counts as one."""
         self._unbreathed += lines
         if self._unbreathed >= BREATH_LINES:
             due = self._breath + self._unbreathed / self._policy.pace
@@ -190,7 +190,7 @@ class Reader:
 
     def _rest(self, rest: Rest, error: PlutoError) -> None:
         if self.error is None:
-            log.warning("the miner's log cannot be read", extra={"mac": self._tracked.mac, "error": str(error)})
+            log.warning("log stream failed", extra={"mac": self._tracked.mac, "error": str(error)})
         self._enter(rest.state, error, str(error) if isinstance(error, LogStreamTaken) else None)
         self._wake.clear()
         if rest.seconds is None:
@@ -199,7 +199,7 @@ class Reader:
             self._clock.wait(self._wake, rest.seconds)
 
     def _enter(self, state: State, error: PlutoError | None = None, warning: str | None = None) -> None:
-        """The error outlives the attempts that follow it, until one succeeds or nobody wants any."""
+        """Set the state. The error stays during later attempts, until one succeeds or the reader is idle."""
         self.state = state
         if state is not State.CONNECTING:
             self.error = error
@@ -207,5 +207,5 @@ class Reader:
 
 
 def _cost(frame: bytes) -> int:
-    """How much of the pace a frame takes, in lines: empty ones count too, for they cost time as well."""
+    """Return the cost of a frame in lines. Empty lines count too."""
     return max(1, frame.count(b"\n"), len(frame) // LINE_BYTES)

@@ -1,4 +1,4 @@
-"""The last lines of one device, bounded in number and in bytes."""
+"""A ring buffer of the last lines of one device, limited in lines and in bytes."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ MAX_BYTES = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line in a log. `at`: when it came, ISO-8601, None where nobody knows; `live`: it came over the stream, not from
-    the miner's own log of the past."""
+    """A line in a log. `at`: the time of arrival, ISO-8601, None if unknown; `live`: received from the stream, not by
+    backfill."""
 
     seq: int
     at: str | None
@@ -25,7 +25,7 @@ class Entry:
 
 
 class Ring:
-    """Entries with consecutive numbers, the oldest going first."""
+    """Entries with consecutive numbers. The oldest are dropped first."""
 
     def __init__(self, max_lines: int = MAX_LINES, max_bytes: int = MAX_BYTES) -> None:
         self._entries: deque[Entry] = deque()
@@ -41,7 +41,7 @@ class Ring:
         return self._entries[0] if self._entries else None
 
     def append(self, entry: Entry) -> int:
-        """Returns how many old entries had to go."""
+        """Append an entry. Return the number of old entries dropped for it."""
         self._entries.append(entry)
         self.bytes += _size(entry)
         gone = 0
@@ -51,11 +51,11 @@ class Ring:
         return gone
 
     def room(self) -> int:
-        """How many lines may still stand in front."""
+        """Return how many lines can still be prepended."""
         return self._max_lines - len(self._entries)
 
     def prepend(self, entry: Entry) -> bool:
-        """False when there is no room left."""
+        """Prepend an entry. Return False if it does not fit."""
         if not self.room() or self.bytes + _size(entry) > self._max_bytes:
             return False
         self._entries.appendleft(entry)
@@ -63,7 +63,7 @@ class Ring:
         return True
 
     def after(self, seq: int, limit: int = MAX_LINES) -> list[Entry]:
-        """The first `limit` entries with a number above `seq`."""
+        """Return the first `limit` entries with a number above `seq`."""
         if not self._entries:
             return []
         skip = max(0, seq + 1 - self._entries[0].seq)
@@ -74,5 +74,5 @@ class Ring:
 
 
 def _size(entry: Entry) -> int:
-    """UTF-8 needs at most as many bytes as this counts for ASCII, which logs nearly all are."""
+    """Return the size in UTF-8. ASCII, nearly all lines, needs no encoding for that."""
     return len(entry.line.line) if entry.line.line.isascii() else len(entry.line.line.encode())

@@ -1,4 +1,4 @@
-"""Logs as a user asks for them. One method per thing; reading is the hub's, the past is PastLogs'."""
+"""Access to device logs for the API: pages, subscriptions, and downloads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOLLOW_STALL_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """A new listener's place in a log, and what it is told at once."""
+    """The cursor of a new listener, and the fields of its acknowledgement."""
 
     cursor: Cursor
     about: dict[str, Any]
@@ -35,7 +35,7 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """A part of a device's log, and how its stream is doing."""
+    """Entries of a device's log, and the state of its stream."""
 
     log: DeviceLog
     state: State
@@ -44,7 +44,7 @@ class LogPage:
 
 
 class LogService:
-    """Owns nothing but the ways to ask."""
+    """Serves logs from the hub, after a backfill where that is possible."""
 
     def __init__(self, hub: LogHub, past: PastLogs, get: Callable[[str], Tracked], clock: Clock) -> None:
         self.hub = hub
@@ -53,7 +53,10 @@ class LogService:
         self._clock = clock
 
     def page(self, mac: str, wanted: Wanted) -> LogPage:
-        """What is known of the log; opens no stream. Raises DeviceNotFound."""
+        """Return the entries that pass the filter, and the stream's state. Opens no stream.
+
+        Raises: DeviceNotFound.
+        """
         tracked = self._get(mac)
         device_log = self.hub.log_of(tracked)
         self._past.fill(tracked, device_log)
@@ -67,7 +70,10 @@ class LogService:
         )
 
     def subscribe(self, mac: str, who: Hashable, since: int | None, epoch: str | None) -> Subscription:
-        """`who` hears the device from `since` on, until the hub is told otherwise. Raises DeviceNotFound."""
+        """Add a listener to the device's log, from `since` on, until `LogHub.remove_listener`.
+
+        Raises: DeviceNotFound.
+        """
         tracked = self._get(mac)
         device_log = self.hub.want(tracked, who)
         reader = self.hub.reader_of(tracked.mac)
@@ -81,23 +87,35 @@ class LogService:
         return Subscription(Cursor(device_log, since, epoch), about)
 
     def mac_of(self, mac: str) -> str:
-        """The one spelling of a known device's MAC. Raises DeviceNotFound."""
+        """Return the canonical MAC of a known device.
+
+        Raises: DeviceNotFound.
+        """
         return self._get(mac).mac
 
     def download(self, mac: str) -> tuple[str, Iterator[str]]:
-        """The device's MAC, and its log as text. Raises DeviceNotFound."""
+        """Return the device's MAC, and its log as text.
+
+        Raises: DeviceNotFound.
+        """
         page = self.page(mac, Wanted())
         return page.log.mac, iter(["".join(f"{as_text(entry)}\n" for entry in page.entries)])
 
     def follow(self, mac: str) -> tuple[str, Iterator[str]]:
-        """As `download`, and then each line as it comes, for as long as somebody takes them. Raises DeviceNotFound."""
+        """Return the device's MAC, and its log as text, followed by each new line while the client reads.
+
+        Raises: DeviceNotFound.
+        """
         tracked = self._get(mac)
         self._past.fill(tracked, self.hub.log_of(tracked))
         return tracked.mac, self._following(tracked)
 
     def _following(self, tracked: Tracked) -> Iterator[str]:
-        """Counts as somebody looking. Who takes nothing for 30 s no longer does: a peer that is gone without a word
-        must not keep a miner's stream open. A blank line is the sign of life by which such a peer is found."""
+        """Yield text of new lines, as a listener of the hub.
+
+        A client that reads nothing for 30 s is removed: a dead peer must not keep a miner's stream open. A blank line
+        every 15 s (keepalive) detects such peers.
+        """
         changed, me = Event(), object()
         with self.hub.wanted(tracked, me) as device_log:
             device_log.changed.add(changed)
@@ -105,7 +123,7 @@ class LogService:
                 cursor = Cursor(device_log)
                 while not self.hub.stopped:
                     stalled = gevent.spawn_later(FOLLOW_STALL_SECONDS, self.hub.drop, tracked.mac, me)
-                    yield_if_due()  # all who follow one device wake at once
+                    yield_if_due()  # all followers of one device wake at once
                     yield _following_text(cursor)
                     if stalled.ready():
                         return

@@ -1,4 +1,4 @@
-"""Lines as people read them, and which of them a reader wants. Pure."""
+"""Filters log entries, and formats them as text. Pure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ LEVELS = ("E", "W", "I", "D", "V")
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """`tail`: the last so many; `level`: this and worse (E, W, I, D, V); `tags`: one of these; `since`: with a number
-    above. None or empty for all."""
+    """Which entries to return. `tail`: only the last ones, at most so many; `level`: this and more severe (E, W, I, D,
+    V); `tags`: one of these; `since`: only numbers above. None or empty: all."""
 
     tail: int | None = None
     level: str | None = None
@@ -23,7 +23,7 @@ class Wanted:
 
 
 def chosen(entries: Iterable[Entry], wanted: Wanted) -> list[Entry]:
-    """A line without a level or tag of its own is left out where one is asked for."""
+    """Return the entries that match. A line without a level or tag does not match a filter on it."""
     levels = LEVELS[: LEVELS.index(wanted.level) + 1] if wanted.level else None
     found = [
         entry
@@ -34,7 +34,7 @@ def chosen(entries: Iterable[Entry], wanted: Wanted) -> list[Entry]:
 
 
 def as_text(entry: Entry) -> str:
-    """`2026-11-23T12:00:00.000Z I (12345) tag: text`; a dash for a time that nobody knows."""
+    """`2026-11-23T12:00:00.000Z I (12345) tag: text`; a dash for an unknown time."""
     return f"{entry.at or '-'} {entry.line.line}"
 
 
