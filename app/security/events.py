@@ -47,18 +47,16 @@ EVENTS: Mapping[str, EventRule] = {
 """Any other event is ignored, also `connect` and `disconnect`: python-socketio would run their handlers."""
 
 
+@dataclass(slots=True, eq=False)
 class _Client:
     """One Engine.IO session: its peer, scope, and rate limit."""
 
-    __slots__ = ("attachments", "bucket", "hello", "joined", "peer", "scope")
-
-    def __init__(self, peer: str, scope: Scope | None, bucket: Bucket, hello: gevent.Greenlet) -> None:
-        self.peer = peer
-        self.scope = scope
-        self.bucket = bucket
-        self.hello = hello
-        self.joined = False
-        self.attachments = 0
+    peer: str
+    scope: Scope | None
+    bucket: Bucket
+    hello: gevent.Greenlet
+    joined: bool = False
+    attachments: int = 0
 
 
 class EventGuard:
