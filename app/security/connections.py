@@ -225,7 +225,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         return not (asks_properly(handler.environ) and guard.may_upgrade(handler.environ))
 
 
-class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
+class GeventWorker(GeventPyWSGIWorker):  # type: ignore[misc]
     server_class = Server
     wsgi_handler = Handler
 

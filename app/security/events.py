@@ -89,7 +89,7 @@ class EventGuard:
     def _connected(self, eio_sid: str, environ: Environ) -> Any:
         hello = gevent.spawn_later(self._hello_seconds, self._cut_off, eio_sid)
         caller = environ.get(CALLER)
-        known = caller.scope if caller else None if self._gate.closed else Scope.CONTROL
+        known = caller.scope if caller else None if self._gate.is_token_required else Scope.CONTROL
         self._clients[eio_sid] = _Client(peer_of(environ), known, Bucket(self._clock), hello)
         if known is None:
             self._unauthenticated[eio_sid] = peer_of(environ)
