@@ -20,7 +20,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
         from gevent import monkey
 
         monkey.patch_all()
-        from app.security.connections import Worker as GeventWorker
+        from app.security.connections import GeventWorker
 
         self.__class__: Any = GeventWorker
         self.worker_connections = self.cfg.worker_connections

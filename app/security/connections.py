@@ -155,7 +155,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
             self.environ["wsgi.websocket"] = self.websocket
         return refused
 
-    def end(self) -> None:
+    def shut_down_socket(self) -> None:
         """Shut the socket down: pending reads return the end of the stream."""
         with suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
@@ -163,7 +163,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types
     def stop(self) -> None:
         """End the connection and kill its greenlet: a follow download would notice the closed socket only 15 s
         later."""
-        self.end()
+        self.shut_down_socket()
         self._greenlet.kill(block=False)
 
     def handle_error(self, kind: Any, value: Any, traceback: Any) -> None:
@@ -216,7 +216,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         evicted = self.places.evict(free)
         if evicted is not None:
             kind, handler = evicted
-            handler.end() if kind is Kind.WAITING else handler.stop()
+            handler.shut_down_socket() if kind is Kind.WAITING else handler.stop()
 
     def pre_start_hook(self, handler: Handler) -> bool:
         """Return True to open no websocket. gevent-websocket would open one at any path, before it calls the
@@ -225,7 +225,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         return not (asks_properly(handler.environ) and guard.may_upgrade(handler.environ))
 
 
-class Worker(GeventPyWSGIWorker):  # type: ignore[misc]
+class GeventWorker(GeventPyWSGIWorker):  # type: ignore[misc]
     server_class = Server
     wsgi_handler = Handler
 

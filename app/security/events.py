@@ -47,18 +47,16 @@ EVENTS: Mapping[str, EventRule] = {
 """Any other event is ignored, also `connect` and `disconnect`: python-socketio would run their handlers."""
 
 
+@dataclass(slots=True, eq=False)
 class _Client:
     """One Engine.IO session: its peer, scope, and rate limit."""
 
-    __slots__ = ("attachments", "bucket", "hello", "joined", "peer", "scope")
-
-    def __init__(self, peer: str, scope: Scope | None, bucket: Bucket, hello: gevent.Greenlet) -> None:
-        self.peer = peer
-        self.scope = scope
-        self.bucket = bucket
-        self.hello = hello
-        self.joined = False
-        self.attachments = 0
+    peer: str
+    scope: Scope | None
+    bucket: Bucket
+    hello: gevent.Greenlet
+    joined: bool = False
+    attachments: int = 0
 
 
 class EventGuard:
@@ -91,7 +89,7 @@ class EventGuard:
     def _connected(self, eio_sid: str, environ: Environ) -> Any:
         hello = gevent.spawn_later(self._hello_seconds, self._cut_off, eio_sid)
         caller = environ.get(CALLER)
-        known = caller.scope if caller else None if self._gate.closed else Scope.CONTROL
+        known = caller.scope if caller else None if self._gate.is_token_required else Scope.CONTROL
         self._clients[eio_sid] = _Client(peer_of(environ), known, Bucket(self._clock), hello)
         if known is None:
             self._unauthenticated[eio_sid] = peer_of(environ)

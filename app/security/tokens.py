@@ -64,7 +64,7 @@ class Gate:
         self._page = page
 
     @property
-    def closed(self) -> bool:
+    def is_token_required(self) -> bool:
         return bool(self._tokens)
 
     def check_request(self, environ: Environ) -> Answer | None:

@@ -64,4 +64,4 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has
     def close(self, code: int = 1000, message: bytes = b"") -> None:
         if not self.closed:
             super().close(code, message)
-            self.handler.end()
+            self.handler.shut_down_socket()

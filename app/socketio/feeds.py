@@ -105,12 +105,12 @@ class Broadcast:
         self._greenlet: gevent.Greenlet | None = None
 
     @property
-    def on(self) -> bool:
+    def is_on(self) -> bool:
         return self._greenlet is not None
 
     def switch(self, on: bool) -> None:
         """Switch the broadcast on or off. Opens no log stream."""
-        if on == self.on:
+        if on == self.is_on:
             return
         if on:
             self._cursors = {log.mac: Cursor.at_end(log) for log in self._hub.logs()}

@@ -62,7 +62,7 @@ class Sockets:
         self.server.on_event("disconnect", self._disconnected)
         self.server.on_event("enableLogsListening", lambda *_: self._switch_logs(True))
         self.server.on_event("disableLogsListening", lambda *_: self._switch_logs(False))
-        self.server.on_event("checkLogsListening", lambda *_: emit("logsListeningStatus", self._logs.broadcast.on))
+        self.server.on_event("checkLogsListening", lambda *_: emit("logsListeningStatus", self._logs.broadcast.is_on))
 
     def _connected(self, *_: Any) -> None:
         self._clients += 1

@@ -132,7 +132,7 @@ def test_a_person_at_the_page_is_shown_where_to_put_it(gate):
 
 def test_where_no_token_is_set_everybody_may_do_everything_and_nobody_is_anybody(clock):
     gate = Gate(Tokens(None, None), clock.monotonic, PAGE)
-    assert not gate.closed
+    assert not gate.is_token_required
     for header in (None, "Bearer x", f"Bearer {CONTROL}", "Basic eDp5"):
         answer, environ = asked(gate, header, "DELETE")
         assert answer is None
