@@ -15,7 +15,7 @@ from typing import Any
 
 import gevent
 from belief import NO_ANSWER, Belief, asking
-from processes import Miners, Service, wait_for
+from processes import ServiceProcess, SimulatorProcess, wait_for
 from soak import times
 
 LOOPS = times(20)
@@ -30,11 +30,11 @@ SETTINGS = {"POLL_INTERVAL": 1, "PERSIST_INTERVAL": 1}
 class World:
     """What callers did to the service, and what they may expect of it. A thing is changed by one caller at a time."""
 
-    def __init__(self, miners: Miners) -> None:
+    def __init__(self, miners: SimulatorProcess) -> None:
         self.miners = miners
-        able = [each for each in miners.all() if each["generation"] in ("2.10", "2.12", "2.15")]
+        able = [each for each in miners.list_miners() if each["generation"] in ("2.10", "2.12", "2.15")]
         self.in_jobs = [each["mac"] for each in able[:4]]
-        self.addresses = {each["mac"]: each["address"] for each in miners.all()}
+        self.addresses = {each["mac"]: each["address"] for each in miners.list_miners()}
         self.devices = {mac: Belief(ABSENT) for mac in self.addresses if mac not in self.in_jobs}
         self.presets: dict[str, Belief[bool]] = {}
         self.lost_presets: set[str] = set()
@@ -122,12 +122,12 @@ class World:
 
     # What must hold whenever it is there again.
 
-    def check(self, service: Service) -> None:
-        devices = {each["mac"]: name_of(each) for each in service.devices()}
+    def check(self, service: ServiceProcess) -> None:
+        devices = {each["mac"]: name_of(each) for each in service.list_devices()}
         assert set(self.in_jobs) <= set(devices)
         for mac, belief in self.devices.items():
             belief.seen(devices.get(mac, ABSENT))
-        presets = {each["uuid"]: each["name"] for each in service.call("GET", "/presets")["data"]}
+        presets = {each["uuid"]: each["name"] for each in service.call_api("GET", "/presets")["data"]}
         for uuid, belief in self.presets.items():
             belief.seen(uuid in presets)
         strangers = {uuid: name for uuid, name in presets.items() if uuid not in self.presets}
@@ -144,7 +144,7 @@ class World:
         return Counter(
             (mac, user)
             for mac in self.in_jobs
-            for method, path, body in self.miners.writes(mac)
+            for method, path, body in self.miners.list_writes(mac)
             for user in set(USER.findall(body))
             if (method, path) == ("PATCH", "/api/system")
         )
@@ -158,7 +158,7 @@ def user_of(job: Any) -> str:
     return str(job["request"]["settings"]["stratumUser"])
 
 
-def live(world: World, service: Service) -> None:
+def live(world: World, service: ServiceProcess) -> None:
     """Callers at work until it is killed."""
     ask = asking(service.url)
     macs = list(world.devices)
@@ -171,20 +171,22 @@ def live(world: World, service: Service) -> None:
     gevent.joinall(callers, timeout=30, raise_error=True)
 
 
-def test_kill_minus_9_loses_nothing(tmp_path: Path, miners: Miners, start: Callable[..., Service]) -> None:
+def test_kill_minus_9_loses_nothing(
+    tmp_path: Path, miners: SimulatorProcess, start_service: Callable[..., ServiceProcess]
+) -> None:
     world = World(miners)
-    service = start(**SETTINGS)
+    service = start_service(**SETTINGS)
     devices = [{"mac": mac, "ip": world.addresses[mac]} for mac in world.in_jobs]
-    service.call("PUT", "/devices/imprint", {"devices": devices})
+    service.call_api("PUT", "/devices/imprint", {"devices": devices})
     service.wait_until_online(len(devices))
     for _ in range(LOOPS):
         live(world, service)
         if random.random() < 0.25:  # again, before it is there
-            early = Service(tmp_path, service.settings)
+            early = ServiceProcess(tmp_path, service.settings)
             gevent.sleep(random.uniform(0.3, 1.2))
             os.killpg(early.pid, signal.SIGKILL)
             early.wait(5)
-        service = start(**SETTINGS)
+        service = start_service(**SETTINGS)
         world.check(service)
 
     wait_for("the jobs to be over", lambda: all(job["state"] in OVER for job in jobs(service)), 60)
@@ -193,9 +195,9 @@ def test_kill_minus_9_loses_nothing(tmp_path: Path, miners: Miners, start: Calla
     assert written, "no job wrote anything"
     assert max(written.values()) == 1, [each for each in written.items() if each[1] > 1]
     assert all(world.acknowledged[what] for what in ("imprint", "edit", "delete", "preset", "delete preset", "job"))
-    assert "Traceback" not in service.text()
+    assert "Traceback" not in service.read_output()
     print(f"{LOOPS} kills, {dict(world.acknowledged)} acknowledged, nothing lost")
 
 
-def jobs(service: Service) -> list[Any]:
-    return list(service.call("GET", "/jobs")["data"])
+def jobs(service: ServiceProcess) -> list[Any]:
+    return list(service.call_api("GET", "/jobs")["data"])

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from processes import Miners, Service
+from processes import ServiceProcess, SimulatorProcess
 from soak import times
 
 FUZZ = Path(__file__).parent / "fuzz"
@@ -19,7 +19,7 @@ SEED = os.environ.get("FUZZ_SEED", "1")
 CHECKS_OFF = ("not_a_server_error", "ignored_auth", "object_level_authorization")
 
 
-def fuzz(service: Service, macs: list[str], folder: Path) -> tuple[int, str]:
+def fuzz(service: ServiceProcess, macs: list[str], folder: Path) -> tuple[int, str]:
     """The exit status and what it said."""
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(FUZZ / "schemathesis.toml")]
     command += ["run", f"{service.url}/openapi.json", "--checks=all", f"--exclude-checks={','.join(CHECKS_OFF)}"]
@@ -32,10 +32,12 @@ def fuzz(service: Service, macs: list[str], folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-def test_the_service_does_as_its_document_says(start: Callable[..., Service], miners: Miners, tmp_path: Path) -> None:
-    service = start(PERSIST_INTERVAL=1)
-    devices = [{"mac": miner["mac"], "ip": miner["address"]} for miner in miners.all()]
-    service.call("PUT", "/devices/imprint", {"devices": devices})
+def test_the_service_does_as_its_document_says(
+    start_service: Callable[..., ServiceProcess], miners: SimulatorProcess, tmp_path: Path
+) -> None:
+    service = start_service(PERSIST_INTERVAL=1)
+    devices = [{"mac": miner["mac"], "ip": miner["address"]} for miner in miners.list_miners()]
+    service.call_api("PUT", "/devices/imprint", {"devices": devices})
     service.wait_until_online()
     status, said = fuzz(service, [device["mac"] for device in devices], tmp_path)
     assert status == 0, said
@@ -43,5 +45,5 @@ def test_the_service_does_as_its_document_says(start: Callable[..., Service], mi
     assert int(cases) > 500, said
     assert service.is_ready()
     assert service.stop() == 0
-    assert "Traceback" not in service.text()
+    assert "Traceback" not in service.read_output()
     print(f"{cases} requests made from the document, no 5xx but those of the table")

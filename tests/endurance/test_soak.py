@@ -18,7 +18,7 @@ from typing import Any
 import gevent
 import pytest
 import requests
-from processes import Miners, Service
+from processes import ServiceProcess, SimulatorProcess
 from prometheus_client.parser import text_string_to_metric_families
 from soak import times
 from websocket import WebSocketException, create_connection
@@ -55,9 +55,9 @@ class Sample:
 class Watch:
     """What the worker takes, from outside."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ServiceProcess) -> None:
         self._service = service
-        [self._pid] = service.workers()
+        [self._pid] = service.list_worker_pids()
 
     def sample(self) -> Sample:
         living = requests.get(f"{self._service.url}/soak", timeout=20).json()
@@ -86,27 +86,27 @@ class Watch:
 
 
 @contextmanager
-def mischief(miners: Miners) -> Iterator[None]:
+def mischief(miners: SimulatorProcess) -> Iterator[None]:
     """Each second other miners: one in a hundred resets, one in a hundred hangs."""
-    macs = [each["mac"] for each in miners.all()]
+    macs = [each["mac"] for each in miners.list_miners()]
     few = max(1, len(macs) // 100)
 
     def rotate() -> None:
         while True:
             chosen = random.sample(macs, 2 * few)
             for mac in chosen[:few]:
-                miners.tell(mac, "fault", fault="reset")
+                miners.send_command(mac, "fault", fault="reset")
             for mac in chosen[few:]:
-                miners.tell(mac, "fault", fault="hang")
+                miners.send_command(mac, "fault", fault="hang")
             gevent.sleep(TICK_SECONDS)
             for mac in chosen:
-                miners.heal(mac)
+                miners.clear_fault(mac)
 
     with running(rotate):
         yield
 
 
-def come_and_go(service: Service) -> None:
+def come_and_go(service: ServiceProcess) -> None:
     """One socket, again and again."""
     while True:
         gevent.sleep(random.uniform(5, 25))
@@ -114,7 +114,7 @@ def come_and_go(service: Service) -> None:
             come(service, politely=random.random() < 0.5)
 
 
-def come(service: Service, *, politely: bool) -> None:
+def come(service: ServiceProcess, *, politely: bool) -> None:
     """Looks at some events and leaves."""
     url = f"{service.url.replace('http', 'ws')}/socket/io/?EIO=4&transport=websocket"
     opened = create_connection(url, timeout=10, suppress_origin=True)
@@ -128,7 +128,7 @@ def come(service: Service, *, politely: bool) -> None:
         opened.shutdown()
 
 
-def look_on(service: Service, macs: list[str]) -> None:
+def look_on(service: ServiceProcess, macs: list[str]) -> None:
     """What a frontend and somebody who tidies up ask."""
     for number in range(10**9):
         requests.get(f"{service.url}/devices/imprint", timeout=20)
@@ -136,7 +136,7 @@ def look_on(service: Service, macs: list[str]) -> None:
         gevent.sleep(TICK_SECONDS)
 
 
-def edit(service: Service, mac: str, number: int) -> None:
+def edit(service: ServiceProcess, mac: str, number: int) -> None:
     edited = {"device": {"name": f"n{number % 100}", "tags": [f"t{number % 7}"]}}
     assert requests.patch(f"{service.url}/devices/imprint/{mac}", json=edited, timeout=20).ok
 
@@ -169,13 +169,13 @@ def growth(samples: list[Sample], of: str) -> float:
 
 
 @pytest.mark.timeout(60 + 4 * POLLS / MINERS)
-def test_nothing_grows(tmp_path: Path, stack: Any, start: Callable[..., Service]) -> None:
-    miners = Miners(tmp_path, MINERS, log_rate=0.0, name="many")
-    stack.callback(miners.stop)
+def test_nothing_grows(tmp_path: Path, exit_stack: Any, start_service: Callable[..., ServiceProcess]) -> None:
+    miners = SimulatorProcess(tmp_path, MINERS, log_rate=0.0, name="many")
+    exit_stack.callback(miners.stop)
     miners.wait_until_ready()
-    service = start(**miners.settings(), GUNICORN_CMD_ARGS=f"-c {CONF}", PERSIST_INTERVAL=10)
-    devices = [{"mac": each["mac"], "ip": each["address"]} for each in miners.all()]
-    service.call("PUT", "/devices/imprint", {"devices": devices})
+    service = start_service(**miners.settings(), GUNICORN_CMD_ARGS=f"-c {CONF}", PERSIST_INTERVAL=10)
+    devices = [{"mac": each["mac"], "ip": each["address"]} for each in miners.list_miners()]
+    service.call_api("PUT", "/devices/imprint", {"devices": devices})
     service.wait_until_online(MINERS)
     watch, macs = Watch(service), [device["mac"] for device in devices]
     for mac in macs:
@@ -201,5 +201,5 @@ def test_nothing_grows(tmp_path: Path, stack: Any, start: Callable[..., Service]
     assert after.within(before)
     assert memory <= GROWTH
     assert blocks <= BLOCKS
-    assert "Traceback" not in service.text()
+    assert "Traceback" not in service.read_output()
     assert service.stop() == 0

@@ -17,7 +17,7 @@ import plyvel
 import pytest
 import requests
 import socketio
-from processes import Miners, Service, wait_for
+from processes import ServiceProcess, SimulatorProcess, wait_for
 from soak import times
 
 LOOPS = times(3)
@@ -30,7 +30,7 @@ UNTAKEN, CUT_OFF = "untaken", "cut off"
 class Callers:
     """Who asks and writes while it stops. `names`: the last name that was acknowledged, by MAC."""
 
-    service: Service
+    service: ServiceProcess
     macs: list[str]
     answers: Counter[int | str] = field(default_factory=Counter)
     names: dict[str, str] = field(default_factory=dict)
@@ -60,13 +60,13 @@ class Callers:
 
 
 @contextmanager
-def idle(callers: Callers, miners: Miners) -> Iterator[None]:
+def idle(callers: Callers, miners: SimulatorProcess) -> Iterator[None]:
     """An idle worker leaves its loop within a second of the signal, sooner or later than we stop the service."""
     yield
 
 
 @contextmanager
-def load(callers: Callers, miners: Miners) -> Iterator[None]:
+def load(callers: Callers, miners: SimulatorProcess) -> Iterator[None]:
     """Readers, writers, and a Socket.IO client on each transport."""
     clients = [socketio.Client(reconnection=False), socketio.Client(reconnection=False)]
     for client, transport in zip(clients, ("websocket", "polling"), strict=True):
@@ -80,19 +80,19 @@ def load(callers: Callers, miners: Miners) -> Iterator[None]:
 
 
 @contextmanager
-def polls(callers: Callers, miners: Miners) -> Iterator[None]:
+def polls(callers: Callers, miners: SimulatorProcess) -> Iterator[None]:
     """Half of the miners take a request and say nothing."""
     for mac in callers.macs[:6]:
-        miners.tell(mac, "fault", fault="hang")
+        miners.send_command(mac, "fault", fault="hang")
     yield
 
 
 @contextmanager
-def patches(callers: Callers, miners: Miners) -> Iterator[None]:
+def patches(callers: Callers, miners: SimulatorProcess) -> Iterator[None]:
     """One miner takes its time over a write, one never answers it, a third is restarted."""
     slow, mute, third = callers.macs[:3]
-    miners.tell(slow, "fault", fault="slow", seconds=0.5, method="PATCH", path="/api/system")
-    miners.tell(mute, "fault", fault="hang", method="PATCH", path="/api/system")
+    miners.send_command(slow, "fault", fault="slow", seconds=0.5, method="PATCH", path="/api/system")
+    miners.send_command(mute, "fault", fault="hang", method="PATCH", path="/api/system")
     body = {"info": {"manualFanSpeed": 77, "autofanspeed": 0}}
     asked = [gevent.spawn(callers.ask, "PATCH", f"/devices/{mac}/system", body) for mac in (slow, mute)]
     asked.append(gevent.spawn(callers.ask, "POST", f"/devices/{third}/system/restart"))
@@ -105,19 +105,19 @@ def patches(callers: Callers, miners: Miners) -> Iterator[None]:
     assert all(written(miners, mac) == 1 for mac in (slow, mute))
 
 
-def written(miners: Miners, mac: str) -> int:
-    return int(miners.one(mac)["requests"].get("PATCH /api/system", 0))
+def written(miners: SimulatorProcess, mac: str) -> int:
+    return int(miners.get_miner(mac)["requests"].get("PATCH /api/system", 0))
 
 
 @pytest.mark.parametrize("loop", range(LOOPS))
 @pytest.mark.parametrize("doing", [idle, load, polls, patches])
 def test_sigterm_ends_it_in_order(
-    start: Callable[..., Service], miners: Miners, doing: Callable[..., Any], loop: int
+    start_service: Callable[..., ServiceProcess], miners: SimulatorProcess, doing: Callable[..., Any], loop: int
 ) -> None:
-    service = start()
-    macs = [miner["mac"] for miner in miners.all() if miner["generation"] in ("2.10", "2.12", "2.15")]
-    devices = [{"mac": miner["mac"], "ip": miner["address"]} for miner in miners.all()]
-    service.call("PUT", "/devices/imprint", {"devices": devices})
+    service = start_service()
+    macs = [miner["mac"] for miner in miners.list_miners() if miner["generation"] in ("2.10", "2.12", "2.15")]
+    devices = [{"mac": miner["mac"], "ip": miner["address"]} for miner in miners.list_miners()]
+    service.call_api("PUT", "/devices/imprint", {"devices": devices})
     service.wait_until_online()
     callers = Callers(service, macs)
 
@@ -126,16 +126,16 @@ def test_sigterm_ends_it_in_order(
         began = time.monotonic()
         assert service.stop() == 0
         took = time.monotonic() - began
-    assert took < 5, service.text()
+    assert took < 5, service.read_output()
     assert set(callers.answers) <= {200, 503, UNTAKEN}, callers.answers
-    assert "Traceback" not in service.text()
-    assert service.text().count('"message":"stopped"') == 1
+    assert "Traceback" not in service.read_output()
+    assert service.read_output().count('"message":"stopped"') == 1
     stored = reopened(service)
     assert set(stored) == {device["mac"] for device in devices}
     assert {mac: stored[mac].get("name") for mac in callers.names} == callers.names
 
 
-def reopened(service: Service) -> dict[str, dict[str, Any]]:
+def reopened(service: ServiceProcess) -> dict[str, dict[str, Any]]:
     """The records by MAC, from the store as it was left: nobody holds it, and every block is sound."""
     prefix = b"devices:imprinted:"
     database = plyvel.DB(str(service.data_dir / "pluto_core"), create_if_missing=False, paranoid_checks=True)

@@ -37,13 +37,13 @@ def outcome_of(database: Database, ever: dict[bytes, set[bytes]], cut_log: bool)
     return "nothing to do"
 
 
-def test_whatever_happens_to_a_file_nobody_is_left_in_the_dark(memory: Path) -> None:
-    past, found = make_past(memory), Counter[tuple[str, str]]()
+def test_whatever_happens_to_a_file_nobody_is_left_in_the_dark(memory_folder: Path) -> None:
+    past, found = make_past(memory_folder), Counter[tuple[str, str]]()
     for seed in range(SEEDS):
         random, kind = Random(seed), KINDS[seed % len(KINDS)]
         name = random.choice(list(DAMAGES))
         damage = partial(DAMAGES[name], random=random)
-        target = damaged(past, memory / str(seed) / "core", past.file(kind), damage)
+        target = damaged(past, memory_folder / str(seed) / "core", past.file(kind), damage)
         found[kind, outcome_of(Database(target), past.ever, (kind, name) == (".log", "cut"))] += 1
     outcomes = {outcome for _, outcome in found}
     assert {"repaired, all there", "repaired, some lost"} <= outcomes

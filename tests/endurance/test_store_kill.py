@@ -37,11 +37,11 @@ def ask() -> Iterator[Ask]:
         assert server.wait(10) == 0
 
 
-def test_nothing_acknowledged_is_lost_and_nothing_deleted_returns(ask: Ask, memory: Path) -> None:
+def test_nothing_acknowledged_is_lost_and_nothing_deleted_returns(ask: Ask, memory_folder: Path) -> None:
     random, possible, acknowledged, killed_at_work = Random(200), [Model()], 0, 0
     for seed in range(KILLS):
         delay = random.uniform(0, LONGEST_SECONDS)
-        said = ask(directory=str(memory / "core"), seed=seed, acts=10**6, telemetry=4000, delay=delay)
+        said = ask(directory=str(memory_folder / "core"), seed=seed, acts=10**6, telemetry=4000, delay=delay)
         if not said:
             continue  # it was killed before it had opened the store: whatever was possible still is
         (_, state, repaired), *acts = said

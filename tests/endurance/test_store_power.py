@@ -26,10 +26,14 @@ CUTS = times(200)
 RUNS = ((250, 3000), (120, 150_000))
 
 
-def recorded(shim: Path, folder: Path, script: Path, told: str) -> list[Event]:
+def recorded(disk_shim_library: Path, folder: Path, script: Path, told: str) -> list[Event]:
     """What a script, which is told something on stdin, did below `folder`/watched."""
     (folder / "watched").mkdir()
-    watch = {"SHIM_WATCH": str(folder / "watched"), "SHIM_TRACE": str(folder / "trace"), "LD_PRELOAD": str(shim)}
+    watch = {
+        "SHIM_WATCH": str(folder / "watched"),
+        "SHIM_TRACE": str(folder / "trace"),
+        "LD_PRELOAD": str(disk_shim_library),
+    }
     environ = {**os.environ, **watch, "ACKS": str(folder / "watched" / "acks")}
     run = subprocess.run(
         [sys.executable, str(script)], input=told, env=environ, capture_output=True, text=True, timeout=100, check=False
@@ -54,19 +58,23 @@ def cuts(events: list[Event], moments: list[int]) -> Iterator[tuple[Disk, Model,
 
 
 @pytest.mark.parametrize(("acts", "telemetry"), RUNS)
-def test_nothing_acknowledged_is_lost_to_a_power_cut(shim: Path, memory: Path, acts: int, telemetry: int) -> None:
-    told = [{"directory": str(memory / "watched" / "core"), "acts": acts // 2, "telemetry": telemetry, "delay": None}]
+def test_nothing_acknowledged_is_lost_to_a_power_cut(
+    disk_shim_library: Path, memory_folder: Path, acts: int, telemetry: int
+) -> None:
+    told = [
+        {"directory": str(memory_folder / "watched" / "core"), "acts": acts // 2, "telemetry": telemetry, "delay": None}
+    ]
     lines = "".join(json.dumps({**told[0], "seed": seed}) + "\n" for seed in range(2))
-    events = recorded(shim, memory, HERE / "store_child.py", lines)
+    events = recorded(disk_shim_library, memory_folder, HERE / "store_child.py", lines)
     random, found = Random(acts), Counter()
     moments = sorted(random.sample(range(len(events)), min(CUTS // len(RUNS), len(events))))
     for disk, model, under_way in cuts(events, moments):
-        left = memory / "left"
+        left = memory_folder / "left"
         shutil.rmtree(left, ignore_errors=True)
         (left / "core").mkdir(parents=True)
         orderly = random.random() < 0.5
         for path, data in disk.after_power_cut(random, orderly=orderly).items():
-            (left / path.relative_to(memory / "watched")).write_bytes(data)
+            (left / path.relative_to(memory_folder / "watched")).write_bytes(data)
         store = Store(left / "core")
         state = store.model().state()
         repaired = bool(store.database.repair)
@@ -79,10 +87,10 @@ def test_nothing_acknowledged_is_lost_to_a_power_cut(shim: Path, memory: Path, a
     print(f"{len(moments)} power cuts in {len(events)} events, 0 acts lost; {dict(found)}")
 
 
-def test_what_a_user_asks_for_is_synced_before_the_answer(shim: Path, memory: Path) -> None:
+def test_what_a_user_asks_for_is_synced_before_the_answer(disk_shim_library: Path, memory_folder: Path) -> None:
     """Each request that changes something: its bytes are in a log, the log is synced, and so is the log's name."""
-    data_dir = memory / "watched" / "data"
-    events = recorded(shim, memory, HERE / "requests_child.py", str(data_dir))
+    data_dir = memory_folder / "watched" / "data"
+    events = recorded(disk_shim_library, memory_folder, HERE / "requests_child.py", str(data_dir))
     answered, since = [], []
     for event in events:
         if event.path.name == "acks" and event.kind == "W":
