@@ -1,11 +1,11 @@
-/* Stands between a process and the files below SHIM_WATCH (LD_PRELOAD).
+/* LD_PRELOAD library that intercepts the file operations of a process below SHIM_WATCH.
  *
- * It notes in the file SHIM_TRACE, in order, what was written where, what was synced, which names came and went;
- * power_cut.py makes of it what a disk may hold after a power cut at any moment. A record: kind, lengths of path and data,
- * offset, then path and data.
+ * It appends each write, sync, creation, renaming and removal to the file SHIM_TRACE, in order; power_cut.py computes from
+ * it the possible content of a disk after a power cut. A record: kind, lengths of path and data, offset, then path and
+ * data.
  *
- * While there is a file SHIM_FAULT, the disk fails with the error whose number is in it: a write after half of its bytes;
- * with "sync" behind the number, only when something is to be synced.
+ * While the file SHIM_FAULT exists, operations fail with the errno in it: a write after half of its bytes; with "sync"
+ * after the number, only syncs fail.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -41,7 +41,7 @@ static int watched(const char *path) {
     return watch && path && strncmp(path, watch, strlen(watch)) == 0;
 }
 
-/* Sets errno to what the disk fails with now, if it does. */
+/* Returns whether the operation fails, with errno set. */
 static int fails(int syncing) {
     FILE *file = fault ? fopen(fault, "re") : NULL;
     int number = 0;
