@@ -73,7 +73,7 @@ def drip(part: bytes, head: bytes, seconds: float) -> Serve:
 
 
 def zip_zeros(megabytes: int) -> bytes:
-    """Return so many MB of zeros, compressed to a thousandth."""
+    """Return so many MB of zeros, compressed to a thousandth of that size."""
     return gzip.compress(bytes(megabytes * 1024 * 1024))
 
 
@@ -111,7 +111,7 @@ def miner(log: bytes = b"", head: bytes = SWITCHING, past: bytes = b"") -> Serve
     return serve
 
 
-# What costs the most to split, to clean, to parse and to redact.
+# The log lines that take the most time to split, clean, parse and redact.
 LOG_LINES = {
     "empty": b"\n" * 65000,
     "ansi": b"\x1b[0m\n" * 13000,
