@@ -45,7 +45,7 @@ ODD: list[Any] = [
     2**70,
     [], [1], {}, {"value": 1}, [[[]]], DEEP, "9" * 400, "1" * 25,
 ]  # fmt: skip
-GONE = "gone"  # marks a key that is removed
+GONE = "removed"  # marks a key that is removed
 
 
 def oracle(value: object) -> float | None:

@@ -97,7 +97,7 @@ def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
         port = options.pop("port", None) or free_port()
         first = options.pop("first", 1)
         options.setdefault("timings", QUICK)
-        fleet = Fleet([_spec(spec, first + at, port) for at, spec in enumerate(specs)], **options)
+        fleet = Fleet([_make_spec(spec, first + at, port) for at, spec in enumerate(specs)], **options)
         fleets.append(fleet)
         fleet.start()
         fleet.write_neighbour_table(tmp_path / "arp")
@@ -108,7 +108,8 @@ def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
         fleet.stop()
 
 
-def _spec(given: Any, number: int, port: int) -> MinerSpec:
+def _make_spec(fields_or_generation: Any, number: int, port: int) -> MinerSpec:
+    given = fields_or_generation
     fields = {"generation": given} if isinstance(given, str) else dict(given)
     boards = {
         "2.1": "0.11",
@@ -134,9 +135,9 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     services: list[Service] = []
 
     def make(
-        fleet: Any = (), *, clock: Any = None, start: bool = True, log_policy: Any = None, **given: Any
+        fleet: Any = (), *, clock: Any = None, start: bool = True, log_policy: Any = None, **settings: Any
     ) -> Service:
-        fields = {
+        defaults = {
             "data_dir": tmp_path / "data",
             "poll_interval": 0.5 if clock is None else 5.0,
             "allowed_device_networks": LOOPBACK,
@@ -145,7 +146,9 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
             "neighbour_table": tmp_path / "arp",
             "mdns": False,
         }
-        service = Service(Settings(**{**fields, **given}), clock, **({"log_policy": log_policy} if log_policy else {}))
+        service = Service(
+            Settings(**{**defaults, **settings}), clock, **({"log_policy": log_policy} if log_policy else {})
+        )
         services.append(service)
         return service.start() if start else service
 
@@ -177,11 +180,11 @@ def live_testbed(make_fleet: Callable[..., Fleet], make_service: Callable[..., S
     """`service, miners = live_testbed("2.12", "2.4")`: a service with miners of these generations, registered and
     online, in real time (firmware queues writes)."""
 
-    def build(*specs: Any, **given: Any) -> tuple[Service, Fleet]:
+    def build(*specs: Any, **settings: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*specs)
-        service = make_service(fleet, **given)
+        service = make_service(fleet, **settings)
         service.imprint(*fleet)
-        if given.get("auto_listen", True):
+        if settings.get("auto_listen", True):
             service.await_status("online", *fleet)
         return service, fleet
 

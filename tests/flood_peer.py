@@ -26,7 +26,7 @@ Serve = Callable[[socket.socket], None]
 
 
 def read_head(opened: socket.socket) -> bytes:
-    """Read one request up to its empty line; b"" when the caller has left."""
+    """Read one request up to its empty line; b"" at the end of the connection."""
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = opened.recv(65536)

@@ -46,12 +46,12 @@ def start_nginx(start_program: Callable[..., Process], folder: Path, upstream: s
     config.write_text(CONFIG.format(folder=folder, port=port, upstream=upstream))
     proxy = start_program("nginx", "-c", str(config), "-e", "stderr")
     url = f"http://127.0.0.1:{port}"
-    wait_for("nginx", lambda: proxy.popen.poll() is not None or responds(f"{url}/api/healthz"), 10)
+    wait_for("nginx", lambda: proxy.popen.poll() is not None or is_responding(f"{url}/api/healthz"), 10)
     assert proxy.popen.poll() is None, proxy.read_output()
     return url
 
 
-def responds(url: str) -> bool:
+def is_responding(url: str) -> bool:
     try:
         return requests.get(url, timeout=2).ok
     except requests.RequestException:

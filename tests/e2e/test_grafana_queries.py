@@ -314,12 +314,12 @@ def test_every_panel_query_returns_what_the_miners_report(scraped_service: Scrap
     check_removed_and_offline_miners(scraped_service)
 
 
-def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run_promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=60, cwd=PROMETHEUS)
 
 
 def test_promtool_accepts_the_configuration_and_its_rules() -> None:
-    completed = promtool("check", "config", "prometheus.yml")
+    completed = run_promtool("check", "config", "prometheus.yml")
     assert completed.returncode == 0, completed.stderr + completed.stdout
 
 
@@ -329,5 +329,5 @@ def test_every_alert_has_a_rule_test_that_passes() -> None:
     assert alerts == {path.name.removesuffix(".test.yml") for path in files}
     for path in files:
         assert f"alertname: {path.name.removesuffix('.test.yml')}" in path.read_text()
-    completed = promtool("test", "rules", *map(str, files))
+    completed = run_promtool("test", "rules", *map(str, files))
     assert completed.returncode == 0, completed.stdout + completed.stderr

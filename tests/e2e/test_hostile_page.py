@@ -143,12 +143,12 @@ def test_dns_rebinding_to_the_service_is_refused(
     browser.open_page(f"http://rebind.example:{service.port}/")
     assert "ALLOWED_HOSTS" in browser.evaluate("document.body.innerText")
     script = """(async () => {
-      const told = {};
+      const results = {};
       for (const [method, path, body] of %s) {
         const answer = await fetch(path, {method, headers: body ? {"Content-Type": "application/json"} : {}, body});
-        told[`${method} ${path}`] = [answer.status, (await answer.text()).includes("ALLOWED_HOSTS")];
+        results[`${method} ${path}`] = [answer.status, (await answer.text()).includes("ALLOWED_HOSTS")];
       }
-      return told;
+      return results;
     })()"""
     attempts = [
         ("GET", "/devices/imprint", None),

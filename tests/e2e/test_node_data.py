@@ -26,7 +26,7 @@ def run_node_backend_store(command: str, data: Path, records: Any = None) -> Any
     return json.loads(completed.stdout) if completed.stdout else None
 
 
-def device(mac: str, ip: str, hostname: str, **more: Any) -> dict[str, Any]:
+def make_record(mac: str, ip: str, hostname: str, **more: Any) -> dict[str, Any]:
     info = {
         "hostname": hostname,
         "power": 11.9,
@@ -53,8 +53,10 @@ def make_node_records(miners: SimulatorProcess) -> dict[str, Any]:
     other = {**preset, "uuid": "0195500e-7a1b-7c3d-8e4f-5a6b7c8d9e10", "name": "Ocean", "ofTheFuture": {"kept": True}}
     return {
         "devices:imprinted": [absent_mac, upper_mac],
-        f"devices:imprinted:{absent_mac}": device(absent_mac, "127.0.0.9", "left", presetUuid=PRESET, ofTheFuture=[1]),
-        f"devices:imprinted:{upper_mac}": device(upper_mac, online_miner["address"], "right"),
+        f"devices:imprinted:{absent_mac}": make_record(
+            absent_mac, "127.0.0.9", "absent", presetUuid=PRESET, ofTheFuture=[1]
+        ),
+        f"devices:imprinted:{upper_mac}": make_record(upper_mac, online_miner["address"], "online"),
         "presets": [PRESET, other["uuid"]],
         f"presets:{PRESET}": preset,
         f"presets:{other['uuid']}": other,

@@ -46,7 +46,7 @@ RAW_REQUESTS = {
     "a percent sign": b"GET /%s%n%zz%00%ff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "a method of its own": b"BREW /pot HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "many at once": METRICS * 20,
-    "Socket.IO and gone": POLLING,
+    "one Socket.IO poll": POLLING,
     "a websocket without a key": UPGRADE + b"\r\n",
     "a websocket with a bad key": UPGRADE + b"Sec-WebSocket-Key: !\r\n\r\n",
     "noise in a websocket": VALID_UPGRADE + bytes(random.Random(2).randbytes(4096)),
@@ -55,7 +55,7 @@ RAW_REQUESTS = {
 }
 
 
-def connect(service: ServiceProcess) -> socket.socket:
+def open_connection(service: ServiceProcess) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(service.port)), 10)
 
 
@@ -94,7 +94,7 @@ def send_invalid_frames(connection: WebSocket, number: int) -> None:
         "40",
         "42",
         "42[",
-        '42["nobody"]',
+        '42["unknown"]',
         "42{}",
         '42["__proto__",{}]',
         "45-1[",
@@ -112,7 +112,7 @@ def send_invalid_frames(connection: WebSocket, number: int) -> None:
 def test_every_log_line_is_json_without_errors_after_invalid_clients(service: ServiceProcess) -> None:
     for data in RAW_REQUESTS.values():
         for end_connection in ENDINGS.values():
-            with suppress(OSError), connect(service) as connection:
+            with suppress(OSError), open_connection(service) as connection:
                 connection.sendall(data)
                 end_connection(connection)
     for number in range(30):

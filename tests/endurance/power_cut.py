@@ -71,21 +71,21 @@ class Disk:
         self.changes: list[tuple[Path, DirectoryChange]] = []
 
     def apply_event(self, event: Event) -> None:
-        getattr(self, f"_{event.kind}")(event)
+        getattr(self, f"_apply_{event.kind}")(event)
 
-    def _C(self, event: Event) -> None:
+    def _apply_C(self, event: Event) -> None:
         if event.path not in self.names:
-            self._T(event)
+            self._apply_T(event)
 
-    def _T(self, event: Event) -> None:
+    def _apply_T(self, event: Event) -> None:
         """Truncate or create: LevelDB never truncates a file in use, only one that a compaction left behind."""
         made = File()
         self._change_names(event.path, lambda names: names.__setitem__(event.path, made))
 
-    def _W(self, event: Event) -> None:
+    def _apply_W(self, event: Event) -> None:
         self.names[event.path].writes.append((event.offset, event.data))
 
-    def _S(self, event: Event) -> None:
+    def _apply_S(self, event: Event) -> None:
         if event.path in self.names:
             self.names[event.path].sync()
             return
@@ -93,10 +93,10 @@ class Disk:
             change(self.synced_names)
         self.changes = [item for item in self.changes if item[0] != event.path]
 
-    def _U(self, event: Event) -> None:
+    def _apply_U(self, event: Event) -> None:
         self._change_names(event.path, lambda names: names.pop(event.path, None))
 
-    def _R(self, event: Event) -> None:
+    def _apply_R(self, event: Event) -> None:
         target, moved = Path(event.data.decode()), self.names[event.path]
 
         def rename(names: Directory) -> None:
@@ -105,7 +105,7 @@ class Disk:
 
         self._change_names(event.path, rename)
 
-    def _D(self, event: Event) -> None:
+    def _apply_D(self, event: Event) -> None:
         """Ignore a new directory: it counts as synced, because the store syncs its parent before it continues."""
 
     def _change_names(self, path: Path, change: DirectoryChange) -> None:

@@ -2,7 +2,7 @@
 
 A request: `directory`, `seed`, `acts` (the maximum number), `telemetry` (bytes) and `delay`, the seconds after which
 the child is killed, or null to let it finish. The child prints the state that it finds, `["state", ..]`, then
-`["will", act]` before and `["did", act]` after each act. When it has exited, `["gone"]` is printed.
+`["will", act]` before and `["did", act]` after each act. When it has exited, `["exited"]` is printed.
 
 A fork takes less time than a new process. It is safe because nothing here has opened a database or started a thread.
 """
@@ -74,8 +74,8 @@ class Store:
         self.presets.delete(uuid, lambda puts, deletes: self.repository.save(changed, puts, deletes))
         self.devices |= {each.mac: each for each in changed}
 
-    def _note(self, puts: dict[str, str], gone: list[str]) -> None:
-        self.notes.put_all({key: {"text": text} for key, text in puts.items()}, gone)
+    def _note(self, puts: dict[str, str], deleted: list[str]) -> None:
+        self.notes.put_all({key: {"text": text} for key, text in puts.items()}, deleted)
 
     def _telemetry(self, seed: int, size: int) -> None:
         noise = Random(seed).randbytes(size // 2).hex()
@@ -117,7 +117,7 @@ def main() -> None:
             time.sleep(request["delay"])
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        print_json("gone")
+        print_json("exited")
 
 
 if __name__ == "__main__":

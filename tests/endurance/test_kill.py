@@ -200,7 +200,7 @@ def test_no_acknowledged_change_is_lost_by_kill_9(
         expected.acknowledged[change] for change in ("imprint", "edit", "delete", "preset", "delete preset", "job")
     )
     assert "Traceback" not in service.read_output()
-    print(f"{KILLS} kills, {dict(expected.acknowledged)} acknowledged, nothing lost")
+    print(f"{KILLS} kills, {dict(expected.acknowledged)} acknowledged, no loss")
 
 
 def list_jobs(service: ServiceProcess) -> list[Any]:

@@ -62,10 +62,10 @@ class WorkerMonitor:
         [self._pid] = service.list_worker_pids()
 
     def take_sample(self) -> Sample:
-        living = requests.get(f"{self._service.url}/soak", timeout=20).json()
-        return Sample(time.monotonic(), self.count_polls(), self._memory(), self._files(), **living)
+        live_objects = requests.get(f"{self._service.url}/soak", timeout=20).json()
+        return Sample(time.monotonic(), self.count_polls(), self._read_memory(), self._count_files(), **live_objects)
 
-    def _memory(self) -> int:
+    def _read_memory(self) -> int:
         """Return the anonymous memory in bytes, without the files that LevelDB maps, which the system can reclaim."""
         [kibibytes] = re.findall(r"RssAnon:\s+(\d+) kB", Path(f"/proc/{self._pid}/status").read_text())
         return int(kibibytes) * 1024
@@ -75,7 +75,7 @@ class WorkerMonitor:
         families = {family.name: family for family in text_string_to_metric_families(text)}
         return int(sum(sample.value for sample in families["pluto_polls"].samples if sample.name.endswith("_total")))
 
-    def _files(self) -> int:
+    def _count_files(self) -> int:
         return len(list(Path(f"/proc/{self._pid}/fd").iterdir()))
 
     def sample_quiet(self, seconds: float, like: Sample | None = None) -> Sample:

@@ -50,7 +50,7 @@ class ServiceStateMachine(RuleBasedStateMachine):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="pluto-state-machine-"))
         self.port = free_port()
-        self.fleet = Fleet([self._spec(number, kind) for number, kind in enumerate(GENERATIONS)], timings=TIMINGS)
+        self.fleet = Fleet([self._make_spec(number, kind) for number, kind in enumerate(GENERATIONS)], timings=TIMINGS)
         self.fleet.start()
         self.clock, self.directory_numbers, self.name_numbers = FakeClock(), count(1), count(1)
         self.devices: dict[str, ExpectedDevice] = {}
@@ -60,7 +60,7 @@ class ServiceStateMachine(RuleBasedStateMachine):
         self.data = self.folder / "data-0"
         self.service = self._start_service()
 
-    def _spec(self, number: int, kind: str) -> MinerSpec:
+    def _make_spec(self, number: int, kind: str) -> MinerSpec:
         board = "204" if kind == "2.4" else "601"
         address = str(MINER_NETWORK[number + 1]), self.port
         return MinerSpec(kind, board, f"miner-{number}", mac_of(number + 1), address, log_rate=0.0)

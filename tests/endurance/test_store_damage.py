@@ -31,7 +31,7 @@ def open_damaged_store(database: Database, all_values: dict[bytes, set[bytes]], 
     assert not unknown_keys
     if database.repair:
         assert database.repair.kept.is_dir()
-        return "repaired, all there" if rows.keys() == all_values.keys() else "repaired, some lost"
+        return "repaired completely" if rows.keys() == all_values.keys() else "repaired with losses"
     # A truncated log cannot be distinguished from the log after any crash.
     assert rows.keys() == all_values.keys() or is_log_cut, "a row is missing without a report"
     return "nothing to do"
@@ -46,7 +46,7 @@ def test_damaged_file_is_repaired_or_reported(memory_folder: Path) -> None:
         target = damaged(past, memory_folder / str(seed) / "core", past.file(kind), damage)
         outcome_counts[kind, open_damaged_store(Database(target), past.ever, (kind, name) == (".log", "cut"))] += 1
     outcomes = {outcome for _, outcome in outcome_counts}
-    assert {"repaired, all there", "repaired, some lost"} <= outcomes
+    assert {"repaired completely", "repaired with losses"} <= outcomes
     assert "refused" not in outcomes, "one file was damaged: the others can be read"
     for (kind, outcome), count in sorted(outcome_counts.items()):
         print(f"{kind}: {outcome}: {count}")

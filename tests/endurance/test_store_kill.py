@@ -30,7 +30,7 @@ def run_store_child() -> Iterator[RunStoreChild]:
         def run(**request: Any) -> list[list[Any]]:
             server.stdin.write(json.dumps(request) + "\n")
             server.stdin.flush()
-            return list(iter(lambda: json.loads(server.stdout.readline()), ["gone"]))
+            return list(iter(lambda: json.loads(server.stdout.readline()), ["exited"]))
 
         yield run
         server.stdin.close()

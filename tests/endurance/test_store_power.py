@@ -75,7 +75,7 @@ def test_acknowledged_acts_survive_a_power_cut(
     random, outcome_counts = Random(acts), Counter()
     moments = sorted(random.sample(range(len(events)), min(CUTS // len(RUNS), len(events))))
     for disk, model, acts_in_progress in replay_until_cuts(events, moments):
-        remaining = memory_folder / "left"
+        remaining = memory_folder / "after-cut"
         shutil.rmtree(remaining, ignore_errors=True)
         (remaining / "core").mkdir(parents=True)
         ordered = random.random() < 0.5
