@@ -9,7 +9,7 @@ from flask import Flask
 from prometheus_flask_exporter import PrometheusMetrics
 
 from app.blueprints import admin, dashboards, devices, discovery, drift, jobs, logs, presets, system, web
-from app.blueprints.base import Api, OrjsonProvider
+from app.blueprints.base import Api, OrjsonProvider, url_rule
 from app.blueprints.errors import register_errors
 from app.clock import Clock
 from app.draining import Drain
@@ -46,7 +46,7 @@ def create_app(
     runtime = app.extensions["pluto"] = Runtime(
         settings, clock or Clock(), rng or random.random, log_policy or LogPolicy()
     )
-    PrometheusMetrics(app, path=None, group_by="url_rule", registry=runtime.registry)
+    PrometheusMetrics(app, path=None, group_by=url_rule, registry=runtime.registry)
     api = Api(app)
     for resource in (admin, dashboards, devices, discovery, drift, jobs, logs, presets, system):
         api.register_blueprint(resource.blueprint)

@@ -110,7 +110,7 @@ class Runtime:
         # Devices
         self.fleet = Fleet(DeviceRepository(self.database, clean_info), self.clock)
         self.rule = AddressRule(settings.allowed_device_networks, settings.discovery_ports)
-        self.miners = Miners(self.rule.check, self.clock)
+        self.miners = Miners(self.rule.check, self.clock, self._mac_at)
         self.neighbours = NeighbourTable(settings.neighbour_table, self.clock)
         identity = DeviceIdentity(self.fleet, self.neighbours, self.miners.probe)
         options = OptionsLoader(self.fleet, poll_deadline(settings.poll_interval))
@@ -248,6 +248,10 @@ class Runtime:
             if settings.gf_host
             else None
         )
+
+    def _mac_at(self, address: Address) -> str | None:
+        tracked = self.fleet.at(address)
+        return tracked.mac if tracked else None
 
     def _documents(self, kind: str) -> DeviceDocuments:
         return DeviceDocuments(self.database, kind, self.fleet.is_registered)

@@ -1,83 +1,44 @@
-"""`make demo`: twelve pretend miners and the service, on this machine only, until Ctrl-C.
+"""`make demo`: twelve simulated miners and the service, on this machine only, until Ctrl-C.
 
-Everything goes over loopback, as a user would do it: the service is gunicorn with the real configuration, and what is
-found and imprinted goes through its REST routes. Logs and data are in .demo/.
+All traffic stays on loopback and takes the same way as a user's: gunicorn runs the service with its real configuration,
+and the miners are discovered and registered (imprinted) through its REST routes. Logs and data are in .demo/.
 """
 
 from __future__ import annotations
 
 import os
-import signal
-import socket
-import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, NoReturn
-
-import requests
 
 from app.errors import SettingsError, StoreLocked
 from app.settings import VARIABLES, Settings
 from app.store.lock import DataDirLock
 
-ROOT = Path(__file__).resolve().parent.parent
+from .child_processes import (
+    PYTHON,
+    ROOT,
+    ManagedProcess,
+    ProcessFailed,
+    find_free_port,
+    install_stop_signals,
+    wait_until,
+)
+from .http_requests import fetch_json, is_ready
+
 DEMO = ROOT / ".demo"
 NEIGHBOURS = DEMO / "neighbours"
-LOG_TAIL = 12
 READY_SECONDS = 30.0
 POLLED_SECONDS = 15.0
+PORTS_TO_TRY = 100
 
 
-class DemoFailed(Exception):
-    """Says what went wrong, in words for the user."""
+def build_environment(port: int) -> dict[str, str]:
+    """Return the user's environment with the demo's settings, so that the demo is the same everywhere.
 
-
-class Part:
-    """One process of the demo and its log."""
-
-    def __init__(self, name: str, arguments: list[str], environ: Mapping[str, str]) -> None:
-        self.name = name
-        self.log = DEMO / f"{name}.log"
-        with self.log.open("wb") as log:
-            # A session of its own: Ctrl-C reaches only us, and we stop the parts in order.
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *arguments],
-                cwd=ROOT, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-
-    def check(self) -> None:
-        """Raises DemoFailed when the process has ended."""
-        if self.process.poll() is not None:
-            tail = self.log.read_text(errors="replace").splitlines()[-LOG_TAIL:]
-            lines = "\n".join(f"    {line}" for line in tail)
-            raise DemoFailed(f"the {self.name} ended with status {self.process.returncode}; its last words:\n{lines}")
-
-    def stop(self) -> None:
-        """Idempotent; a process that does not end by itself within 10 s is killed."""
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-@contextmanager
-def running(name: str, arguments: list[str], environ: Mapping[str, str]) -> Iterator[Part]:
-    part = Part(name, arguments, environ)
-    try:
-        yield part
-    finally:
-        part.stop()
-
-
-def environment(port: int) -> dict[str, str]:
-    """The user's, less what is set of ours: the demo is the same everywhere, and stays on loopback."""
-    ours = VARIABLES.keys() - {"LOG_LEVEL"}
-    return {name: value for name, value in os.environ.items() if name not in ours} | {
+    Of the user's own settings of the service only LOG_LEVEL is kept.
+    """
+    settings = VARIABLES.keys() - {"LOG_LEVEL"}
+    return {name: value for name, value in os.environ.items() if name not in settings} | {
         "PORT": str(port),
         "BIND": "127.0.0.1",
         "DATA_DIR": str(DEMO / "data"),
@@ -89,81 +50,42 @@ def environment(port: int) -> dict[str, str]:
     }
 
 
-def free_port() -> int:
-    """PORT (3000), or the next one that nobody listens on."""
+def choose_port() -> int:
+    """Return PORT (3000), or the next port that is free."""
     try:
         first = Settings.from_environ({"PORT": os.environ.get("PORT", "")}).port
     except SettingsError as error:
-        raise DemoFailed(str(error)) from None
-    for port in range(first, first + 100):
-        with socket.socket() as probe:
-            # As gunicorn binds: connections of a demo that just ended do not count.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise DemoFailed(f"no free port from {first} to {first + 99}")
+        raise ProcessFailed(str(error)) from None
+    port = find_free_port(range(first, first + PORTS_TO_TRY))
+    if port is None:
+        raise ProcessFailed(f"no free port from {first} to {first + PORTS_TO_TRY - 1}")
+    return port
 
 
-class Client:
-    """The service as a user sees it."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy between us and loopback
-
-    def call(self, method: str, path: str, body: Any = None) -> Any:
-        try:
-            answer = self._session.request(method, self.url + path, json=body, timeout=60)
-        except requests.RequestException as error:
-            raise DemoFailed(f"{method} {path} got no answer: {error}") from None
-        if not answer.ok:
-            raise DemoFailed(f"{method} {path} answered {answer.status_code}: {answer.text}")
-        return answer.json()
-
-    def is_ready(self) -> bool:
-        try:
-            return self._session.get(f"{self.url}/readyz", timeout=5).ok
-        except requests.RequestException:
-            return False
-
-    def imprint_all(self) -> None:
-        """Finds the miners and registers them."""
-        found = self.call("GET", "/devices/discover")
-        self.call("PUT", "/devices/imprint", {"macs": [device["mac"] for device in found if device["mac"]]})
-
-    def devices(self) -> list[dict[str, Any]]:
-        return list(self.call("GET", "/devices/imprint")["data"])
-
-    def all_polled(self) -> bool:
-        return all(device.get("tracing") and not device.get("stale") for device in self.devices())
+def register_discovered(server: str) -> None:
+    """Discover the miners and register (imprint) them."""
+    found = fetch_json(server, "/devices/discover")
+    fetch_json(server, "/devices/imprint", "PUT", {"macs": [device["mac"] for device in found if device["mac"]]})
 
 
-def wait(until: Callable[[], bool], seconds: float, parts: list[Part]) -> bool:
-    """Whether it came true in time. Raises DemoFailed when a part ends meanwhile."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        for part in parts:
-            part.check()
-        if until():
-            return True
-        time.sleep(0.2)
-    return False
+def list_devices(server: str) -> list[dict[str, Any]]:
+    return list(fetch_json(server, "/devices/imprint")["data"])
 
 
-def summary(devices: list[dict[str, Any]]) -> str:
+def are_all_polled(server: str) -> bool:
+    return all(device.get("tracing") and not device.get("stale") for device in list_devices(server))
+
+
+def format_summary(devices: list[dict[str, Any]]) -> str:
     versions = {device["info"].get("version") for device in devices}
     hashrate = sum(float(device["info"].get("hashRate") or 0) for device in devices) / 1000
     power = sum(device["info"]["power"] for device in devices)
     return f"{len(devices)} miners, {len(versions)} firmware versions, {hashrate:.2f} TH/s, {power:.0f} W"
 
 
-def where_to_look(url: str, devices: list[dict[str, Any]]) -> str:
+def format_overview(url: str, devices: list[dict[str, Any]]) -> str:
     return f"""
-  {summary(devices)}
+  {format_summary(devices)}
 
   page           {url}/
   devices        {url}/devices/imprint
@@ -176,45 +98,44 @@ def where_to_look(url: str, devices: list[dict[str, Any]]) -> str:
 """
 
 
-def demo() -> NoReturn:
-    """Runs until interrupted (KeyboardInterrupt), or a part fails (DemoFailed), or one runs already (StoreLocked)."""
-    lock = DataDirLock(DEMO)  # a second demo must not take away the first one's files
+def run_demo() -> NoReturn:
+    """Run the demo until it is interrupted.
+
+    Raises:
+        KeyboardInterrupt: at Ctrl-C.
+        ProcessFailed: when the simulator or the service ends.
+        StoreLocked: when another demo runs in this directory.
+    """
+    lock = DataDirLock(DEMO)  # A second demo must not delete the files of the first.
     lock.acquire()
     NEIGHBOURS.unlink(missing_ok=True)
-    port = free_port()
-    environ = environment(port)
-    client = Client(f"http://127.0.0.1:{port}")
+    port = choose_port()
+    environ = build_environment(port)
+    server = f"127.0.0.1:{port}"
+    simulated = [*PYTHON, "simulator", "--demo", "--neighbours", str(NEIGHBOURS)]
     with (
-        running("simulator", ["simulator", "--demo", "--neighbours", str(NEIGHBOURS)], environ) as simulator,
-        running("service", ["gunicorn"], environ) as service,
+        ManagedProcess("simulator", simulated, DEMO, environ, piped=False, stop_timeout=10) as simulator,
+        ManagedProcess("service", [*PYTHON, "gunicorn"], DEMO, environ, piped=False, stop_timeout=10) as service,
     ):
-        parts = [simulator, service]
+        processes = [simulator, service]
         # The simulator writes the neighbour table when its miners listen.
-        if not wait(lambda: NEIGHBOURS.exists() and client.is_ready(), READY_SECONDS, parts):
-            raise DemoFailed(f"not ready within {READY_SECONDS:.0f} s; see {simulator.log} and {service.log}")
-        client.imprint_all()
-        wait(client.all_polled, POLLED_SECONDS, parts)
-        print(where_to_look(client.url, client.devices()), flush=True)
+        if not wait_until(lambda: NEIGHBOURS.exists() and is_ready(server), READY_SECONDS, processes):
+            raise ProcessFailed(f"not ready within {READY_SECONDS:.0f} s; see {simulator.log} and {service.log}")
+        register_discovered(server)
+        wait_until(lambda: are_all_polled(server), POLLED_SECONDS, processes)
+        print(format_overview(f"http://{server}", list_devices(server)), flush=True)
         while True:
-            wait(lambda: False, 3600, parts)
-
-
-def interrupt(signum: int, frame: object) -> NoReturn:
-    """Once: whoever is impatient must not cut the stopping short and leave processes behind."""
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
+            wait_until(lambda: False, 3600, processes)
 
 
 def main() -> int:
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(each, interrupt)
+    install_stop_signals()
     try:
-        demo()
+        run_demo()
     except KeyboardInterrupt:
         print("\npluto demo: stopped", flush=True)
         return 0
-    except (DemoFailed, StoreLocked) as error:
+    except (ProcessFailed, StoreLocked) as error:
         print(f"pluto demo: {error}", file=sys.stderr)
         return 1
 

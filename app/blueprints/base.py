@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from functools import wraps
 from itertools import chain
@@ -9,12 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 import flask_smorest
 import orjson
-from flask import Response, current_app, request
+from flask import Flask, Request, Response, current_app, request
 from flask.json.provider import JSONProvider
 from webargs.core import missing
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
+from werkzeug.routing import BaseConverter
 
+from app.miners.mac import canonical_mac
 from app.schemas.base import ProblemSchema
 from app.schemas.device import BATCH
 from app.security.tokens import CALLER, Caller, Scope
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from app.services.devices.fleet import Tracked
 
 JSON = "application/json"
+_CONVERTER = re.compile(r"<mac:")
 
 
 def runtime() -> Runtime:
@@ -77,10 +81,27 @@ class RequestParser(FlaskParser):
             raise BadRequest(f"The body is not valid JSON: {error}") from None
 
 
+class MacConverter(BaseConverter):
+    """`<mac:name>` in a rule: the view gets the canonical MAC, or other text as it is, which no device has."""
+
+    def to_python(self, value: str) -> str:
+        return canonical_mac(value) or value
+
+
+def url_rule(asked: Request) -> str | None:
+    """Return the rule of a request without its converters, as the label of the HTTP metrics has it."""
+    return _CONVERTER.sub("<", str(asked.url_rule)) if asked.url_rule else None
+
+
 class Api(flask_smorest.Api):  # type: ignore[misc]
     """Documents our errors, not the library's."""
 
     ERROR_SCHEMA = ProblemSchema
+
+    def __init__(self, app: Flask) -> None:
+        app.url_map.converters["mac"] = MacConverter
+        super().__init__(app)
+        self.register_converter(MacConverter, lambda converter: {"type": "string", "minLength": 1})
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the library has no types

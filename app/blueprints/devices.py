@@ -49,14 +49,14 @@ def list_devices(query: dict[str, Any]) -> Response:
     return tagged("Devices retrieved successfully", runtime().devices.search(query["q"]))
 
 
-@blueprint.get("/imprint/<mac>")
+@blueprint.get("/imprint/<mac:mac>")
 @blueprint.response(200, DeviceEnvelope)
 @blueprint.alt(404, "Device not found")
 def get_device(mac: str) -> Response:
     return answer("Device retrieved successfully", runtime().devices.get(mac))
 
 
-@blueprint.patch("/imprint/<mac>")
+@blueprint.patch("/imprint/<mac:mac>")
 @blueprint.arguments(DevicePatchSchema)
 @blueprint.response(200, DeviceEnvelope)
 @blueprint.alt(404, "Device not found")
@@ -66,7 +66,7 @@ def patch_device(body: dict[str, Any], mac: str) -> Response:
     return answer("Device updated successfully", runtime().devices.edit(mac, Edit(fields, info)))
 
 
-@blueprint.delete("/imprint/<mac>")
+@blueprint.delete("/imprint/<mac:mac>")
 @blueprint.response(200, DeviceEnvelope, description="The device as it was")
 @blueprint.alt(404, "Device not found")
 def delete_device(mac: str) -> Response:

@@ -18,7 +18,7 @@ blueprint = Blueprint("logs", __name__, url_prefix="/devices", description="Logs
 TEXT = "text/plain; charset=utf-8"
 
 
-@blueprint.get("/<mac>/logs")
+@blueprint.get("/<mac:mac>/logs")
 @blueprint.arguments(LogQuerySchema, location="query")
 @blueprint.response(200, LogEnvelope, description="Lines of the ring, oldest first; text/plain by Accept or `format`")
 @blueprint.alt(404, "Device not found")
@@ -31,7 +31,7 @@ def get_logs(query: dict[str, Any], mac: str) -> ResponseReturnValue:
     return {"message": "Logs retrieved successfully", "data": _on_the_wire(page)}
 
 
-@blueprint.get("/<mac>/logs/download")
+@blueprint.get("/<mac:mac>/logs/download")
 @blueprint.arguments(DownloadSchema, location="query")
 @blueprint.response(200, content_type="text/plain", description="The ring; with `follow` each line as it comes, too")
 @blueprint.alt(404, "Device not found")

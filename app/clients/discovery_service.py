@@ -14,7 +14,7 @@ from app.clients.http import AnswerTooLarge, BoundedSession, ExchangeTimeout
 from app.clients.json_array import split_json_array
 from app.errors import DiscoveryFailed, PlutoError
 from app.miners.address import Address, AddressRule
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 from app.models import Found, MacSource
 from app.throttle import throttled
 
@@ -112,7 +112,7 @@ class DiscoveryServiceClient:
         """
         try:
             info = self._redact(row.get("info") or {})
-            mac = normalise_mac(info.get("macAddr")) or normalise_mac(row.get("mac"))
+            mac = canonical_mac(info.get("macAddr")) or canonical_mac(row.get("mac"))
             return Found(
                 mac=mac,
                 source=MacSource.ANSWER if mac else None,

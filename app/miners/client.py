@@ -28,10 +28,11 @@ from app.errors import (
 )
 from app.miners.address import Address
 from app.miners.dialects import dialect_of, is_miner
+from app.miners.exchange_log import LoggedConnection, MacAt
 from app.miners.fields import known_fields
-from app.miners.http import CONNECT_SECONDS, Connection, Reply
+from app.miners.http import CONNECT_SECONDS, Reply
 from app.miners.log_redaction import MAX_QUOTABLE, quotable
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 from app.miners.options import Board, board_from_asic
 from app.miners.redaction import clean_info, redact, secret_texts
 from app.models import Reading
@@ -65,10 +66,15 @@ class Miner:
     the MAC."""
 
     def __init__(
-        self, address: Address, check: Callable[[Address], object], clock: Clock, connect_seconds: float
+        self,
+        address: Address,
+        check: Callable[[Address], object],
+        clock: Clock,
+        connect_seconds: float,
+        mac_at: MacAt = lambda address: None,
     ) -> None:
         self.address = address
-        self._connection = Connection(address, check, connect_seconds)
+        self._connection = LoggedConnection(address, check, connect_seconds, mac_at)
         self._clock = clock
         self._slot = BoundedSemaphore(1)
         self._keep = False
@@ -153,16 +159,17 @@ class Miner:
 class Miners:
     """The one Miner of each address, for as long as somebody holds it: polls, commands and scans share its slot."""
 
-    def __init__(self, check: Callable[[Address], object], clock: Clock) -> None:
+    def __init__(self, check: Callable[[Address], object], clock: Clock, mac_at: MacAt = lambda address: None) -> None:
         self._check = check
         self._clock = clock
+        self._mac_at = mac_at
         self._by_address: WeakValueDictionary[Address, Miner] = WeakValueDictionary()
         self._probes: dict[Address, AsyncResult[Reading]] = {}
 
     def at(self, address: Address) -> Miner:
         miner = self._by_address.get(address)
         if miner is None:
-            miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_SECONDS)
+            miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_SECONDS, self._mac_at)
         miner.allow_connect_seconds(CONNECT_SECONDS)  # it may be a probe's, which allows less
         return miner
 
@@ -186,7 +193,7 @@ class Miners:
 
     def _probe(self, address: Address, connect_seconds: float, deadline: float) -> Reading:
         held = self._by_address.get(address)
-        miner = held or Miner(address, self._check, self._clock, connect_seconds)
+        miner = held or Miner(address, self._check, self._clock, connect_seconds, self._mac_at)
         self._by_address[address] = miner  # a command or a poll that comes meanwhile waits for the same slot
         with miner.slot(deadline) as free:
             if not free:
@@ -204,7 +211,7 @@ def _reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
     info = clean_info(known_fields(body) if only_known else body)
     if not is_miner(info):
         raise DeviceBadPayload("The answer is not a miner's")
-    return Reading(info, normalise_mac(info.get("macAddr")), clock.now(), clock.moment())
+    return Reading(info, canonical_mac(info.get("macAddr")), clock.now(), clock.moment())
 
 
 def parse_object(reply: Reply) -> Mapping[str, Any]:

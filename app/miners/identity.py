@@ -8,7 +8,7 @@ from typing import Any
 
 from app.errors import MacNotTold, WrongMiner
 from app.miners.address import Address
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 from app.models import MacSource, Reading, Status
 
 _HARDWARE = ("ASICModel", "boardVersion", "deviceModel")
@@ -75,7 +75,7 @@ def judge_sighting(
 
 def has_told_mac(info: Mapping[str, Any]) -> bool:
     """Whether the device's last answer told a MAC: then every later one must."""
-    return normalise_mac(info.get("macAddr")) is not None
+    return canonical_mac(info.get("macAddr")) is not None
 
 
 def is_same_hardware(last: Mapping[str, Any], info: Mapping[str, Any], *, with_hostname: bool) -> bool:

@@ -1,9 +1,11 @@
-"""A MAC address has one spelling inside: lower case, colons. It is a device's identity."""
+"""MAC addresses, which identify devices. The canonical form has lower-case digits and colons."""
 
 from __future__ import annotations
 
 import re
 from functools import lru_cache
+
+from app.errors import Invalid
 
 _HEX = re.compile(r"[0-9a-f]{12}")
 _SHAPES = re.compile(r"(?i)[0-9a-f]{12}|([0-9a-f]{2}[:-]){5}[0-9a-f]{2}|([0-9a-f]{4}\.){2}[0-9a-f]{4}")
@@ -20,12 +22,15 @@ def _normalise(text: str) -> str | None:
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
-def normalise_mac(value: object) -> str | None:
-    """`02:00:5E:00:00:1A`, `02-00-..`, `0200.5e00.001a` or `02005e00001a` → `02:00:5e:00:00:1a`; None for anything that
-    is no MAC of a device."""
+def canonical_mac(value: object) -> str | None:
+    """Return `02:00:5e:00:00:1a` for `02:00:5E:00:00:1A`, `02-00-..`, `0200.5e00.001a` or `02005e00001a`; None for
+    anything that is not the MAC of a device."""
     return _normalise(value) if isinstance(value, str) and len(value) <= 32 else None
 
 
-def spelled(text: str) -> str:
-    """The one spelling of a MAC that a caller names; what is no MAC is passed on as it is, and found nowhere."""
-    return normalise_mac(text) or text
+def parse_mac(text: str) -> str:
+    """Return the canonical MAC. Raises Invalid."""
+    mac = canonical_mac(text)
+    if mac is None:
+        raise Invalid(f"{text!r} is not a MAC address", {"mac": ["Not a MAC address."]})
+    return mac

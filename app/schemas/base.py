@@ -8,6 +8,8 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 
+from app.miners.mac import canonical_mac
+
 
 class BaseSchema(Schema):
     class Meta:
@@ -40,6 +42,14 @@ class StrictBoolean(fields.Boolean):
         if not isinstance(value, bool):
             raise ValidationError("Not a valid boolean.")
         return value
+
+
+class Mac(fields.String):
+    """A MAC address in any notation → its canonical form. Other text stays as it is, and no device has it."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        return canonical_mac(text) or text
 
 
 class Fields(fields.Dict):

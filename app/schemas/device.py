@@ -20,7 +20,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from app.miners.options import labelled, with_present
 from app.miners.telemetry import number, status_detail
 from app.models import Status
-from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, StrictBoolean, envelope
+from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.schemas.info import without_empty_texts
 from app.services.configuration.drift_rules import Cause
 from app.services.devices.fleet import Tracked
@@ -78,12 +78,12 @@ DevicesEnvelope = envelope(fields.List(fields.Nested(DeviceSchema)), "DevicesAns
 
 
 class HandImprintSchema(BaseSchema):
-    mac = fields.String(required=True, validate=validate.Length(1, 32), metadata=MAC)
+    mac = Mac(required=True, validate=validate.Length(1, 32), metadata=MAC)
     ip = fields.String(required=True, validate=validate.Length(1, 32), metadata=ADDRESS)
 
 
 class ImprintSchema(BaseSchema):
-    macs = fields.List(fields.String(validate=validate.Length(1, 64)), load_default=list)
+    macs = fields.List(Mac(validate=validate.Length(1, 64)), load_default=list)
     devices = fields.List(
         fields.Nested(HandImprintSchema),
         load_default=list,
@@ -97,13 +97,11 @@ class ImprintSchema(BaseSchema):
 
 
 class ImprintOneSchema(BaseSchema):
-    mac = fields.String(required=True, validate=validate.Length(1, 64))
+    mac = Mac(required=True, validate=validate.Length(1, 64))
 
 
 class ListenSchema(BaseSchema):
-    macs = fields.List(
-        fields.String(), required=True, metadata={"description": "This is the set to monitor; empty stops all"}
-    )
+    macs = fields.List(Mac(), required=True, metadata={"description": "This is the set to monitor; empty stops all"})
     traceLogs = StrictBoolean(metadata={"description": "Stream the miners' logs too; left out leaves that as it is"})
 
 

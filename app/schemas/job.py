@@ -9,8 +9,8 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate
 
-from app.miners.mac import normalise_mac
-from app.schemas.base import BaseSchema, Fields, StrictBoolean, envelope
+from app.miners.mac import canonical_mac
+from app.schemas.base import BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.services.jobs.model import (
     PARALLEL,
     PAUSE_SECONDS,
@@ -49,15 +49,13 @@ class Devices(fields.Field[Any]):
     """Whom a job concerns."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any) -> Any:
-        if value == "all" or (isinstance(value, list) and value and all(map(_is_mac, value))):
+        if value == "all":
             return value
+        if isinstance(value, list) and value and all(map(canonical_mac, value)):
+            return list(map(canonical_mac, value))
         if isinstance(value, dict) and value and all(_is_filter(*item) for item in value.items()):
             return value
         raise ValidationError(f"Must be {_DEVICES}.")
-
-
-def _is_mac(text: object) -> bool:
-    return isinstance(text, str) and normalise_mac(text) is not None
 
 
 def _is_filter(name: object, text: object) -> bool:
@@ -122,8 +120,12 @@ class JobRequestSchema(PaceSchema):
         return {"devices": data.pop("devices"), "dry_run": data.pop("dryRun"), "request": request_of(data)}
 
 
+def _is_mac(text: str) -> bool:
+    return canonical_mac(text) is not None
+
+
 class PresetApplySchema(PaceSchema):
-    macs = fields.List(fields.String(validate=_is_mac), required=True, validate=validate.Length(min=1))
+    macs = fields.List(Mac(validate=_is_mac), required=True, validate=validate.Length(min=1))
 
     @post_load
     def _request(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:

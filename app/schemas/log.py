@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from marshmallow import ValidationError, fields, post_load, validate
 
-from app.schemas.base import BaseSchema, CommaList, envelope
+from app.schemas.base import BaseSchema, CommaList, Mac, envelope
 from app.services.logs.cursor import Batch
 from app.services.logs.device_log import NOTE_TAG, DeviceLog
 from app.services.logs.ring import MAX_LINES, Entry
@@ -69,13 +69,13 @@ class DownloadSchema(BaseSchema):
 
 
 class SubscribeSchema(BaseSchema):
-    mac = fields.String(required=True, validate=validate.Length(1, 64))
+    mac = Mac(required=True, validate=validate.Length(1, 64))
     since = StrictInteger(allow_none=True, validate=validate.Range(0, MAX_SEQ))
     epoch = fields.String(allow_none=True, validate=validate.Length(max=64))
 
 
 class UnsubscribeSchema(BaseSchema):
-    mac = fields.String(required=True, validate=validate.Length(1, 64))
+    mac = Mac(required=True, validate=validate.Length(1, 64))
 
 
 class LogLineSchema(BaseSchema):

@@ -11,7 +11,7 @@ from app.miners.dialect_writes import with_pools
 from app.miners.limits import bands, is_unlocked
 from app.miners.options import with_present
 from app.miners.setting_changes import MAX_LISTED, WriteStatus
-from app.schemas.base import BaseSchema, Fields, StrictBoolean, envelope
+from app.schemas.base import BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.schemas.device import DeviceSchema, device_on_the_wire
 from app.schemas.info import without_empty_texts
 from app.services.configuration.results import Applied
@@ -30,7 +30,7 @@ class SystemPatchSchema(BaseSchema):
     """A whole device object is welcome: of its `info` only what differs from what the miner runs is taken, and
     readings never are."""
 
-    mac = fields.String(metadata={"description": "Whose object this is; another device's is refused"})
+    mac = Mac(metadata={"description": "Whose object this is; another device's is refused"})
     presetUuid = fields.String(allow_none=True, validate=validate.Length(max=64), attribute="preset_uuid")
     info = Fields(keys=fields.String(), metadata={"description": "Left out: the settings stay as they are"})
     restart = StrictBoolean(load_default=False, metadata=_RESTART)

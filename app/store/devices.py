@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from app.errors import DeviceBadPayload
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 from app.models import Device
 from app.store.database import Database
 from app.store.layout import DEVICE_KINDS, DEVICES, document_prefix, oldest_first
@@ -46,7 +46,7 @@ def from_record(
     mac: str, record: Mapping[str, Any], redact: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> Device | None:
     """The device stored under `mac`, whoever wrote it; None when that is no MAC."""
-    normal = normalise_mac(mac)
+    normal = canonical_mac(mac)
     if normal is None:
         return None
     texts = {attribute: record.get(name) for name, attribute in _FIELDS.items() if name not in ("mac", "info", "tags")}

@@ -12,7 +12,7 @@ from gevent.lock import RLock
 
 from app.errors import PlutoError
 from app.miners.fields import known_fields
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 from app.models import Found
 from app.store.database import Database
 from app.store.layout import DISCOVERED
@@ -35,7 +35,7 @@ def to_record(found: Found) -> dict[str, Any]:
 
 def from_record(mac: str, record: Any, redact: Redact) -> Found | None:
     """The entry of a stored record, whoever wrote it; None when it has no MAC or address."""
-    normal = normalise_mac(mac)
+    normal = canonical_mac(mac)
     if normal is None or not isinstance(record, dict) or not isinstance(record.get("ip"), str):
         return None
     texts = {key: value for key, value in record.items() if isinstance(value, str)}
@@ -141,7 +141,7 @@ class DiscoveredRepository:
 
     def _migrate(self, stored: Iterable[str], readable: Collection[str], as_stored: Collection[str]) -> None:
         """`as_stored`: those that are on disk in their normal form already."""
-        moved = {mac for mac in stored if mac not in self._entries and normalise_mac(mac) in readable}
+        moved = {mac for mac in stored if mac not in self._entries and canonical_mac(mac) in readable}
         changed = {mac: found for mac, found in self._entries.items() if mac not in as_stored}
         if moved or changed:
             self._write(self._entries, changed, moved)

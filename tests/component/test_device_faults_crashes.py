@@ -12,7 +12,6 @@ from app.services.devices.monitoring import Monitoring
 from app.services.devices.relocation import Relocation
 from app.services.devices.write_behind import WriteBehind
 from app.services.discovery.subnets import around
-from app.services.jobs.device_actions import Hands
 from app.services.jobs.model import Action, Request
 from app.services.jobs.service import Jobs
 from app.services.jobs.store import JobStore
@@ -253,10 +252,8 @@ class Disk:
 def test_a_job_that_could_not_even_note_its_end_goes_on(live_testbed):
     service, (miner, *_) = live_testbed
     runtime, disk = service.runtime, Disk(service.runtime.database)
-    hands = Hands(
-        runtime.fleet, runtime.commands, runtime.miner_settings, runtime.presets, runtime.intents, runtime.journal
-    )
-    jobs = Jobs(JobStore(Documents(disk, "jobs")), runtime.fleet, hands, runtime.events, service.clock)
+    actions = runtime.jobs.actions
+    jobs = Jobs(JobStore(Documents(disk, "jobs")), runtime.fleet, actions, runtime.events, service.clock)
     jobs.start()
     job = jobs.create(Request(Action.RESTART, pause_seconds=0.0, waves=()), [miner.mac], "a test")
     disk.full = True

@@ -62,7 +62,7 @@ def test_demo_names_the_process_that_was_killed(demo: Process, victim: str) -> N
     os.kill(processes[victim], signal.SIGKILL)
     assert demo.wait(20) != 0
     name = {"simulator": "simulator", "gunicorn": "service"}[victim]
-    assert f"pluto demo: the {name} ended with status -9; its last words:" in demo.read_output()
+    assert f"pluto demo: the {name} ended with status -9; end of its log:" in demo.read_output()
     assert not [each for each, pid in processes.items() if Path(f"/proc/{pid}").exists()]
 
 

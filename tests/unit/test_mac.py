@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 
 NORMAL = "02:00:5e:00:00:1a"
 
@@ -14,7 +14,7 @@ NORMAL = "02:00:5e:00:00:1a"
     [NORMAL, "02:00:5E:00:00:1A", "02-00-5e-00-00-1a", "02005E00001a", "0200.5e00.001A", "  02:00:5e:00:00:1A\n"],
 )
 def test_all_spellings_are_one_mac(text):
-    assert normalise_mac(text) == NORMAL
+    assert canonical_mac(text) == NORMAL
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_all_spellings_are_one_mac(text):
      ["02:00:5e:00:00:1a"], {}],
 )  # fmt: skip
 def test_what_is_no_mac_of_a_device_is_none(value):
-    assert normalise_mac(value) is None
+    assert canonical_mac(value) is None
 
 
 @given(
@@ -35,10 +35,10 @@ def test_what_is_no_mac_of_a_device_is_none(value):
 )
 def test_any_six_bytes_in_any_spelling(raw, separator, upper):
     text = raw.hex(separator) if separator else raw.hex()
-    assert normalise_mac(text.upper() if upper else text) == raw.hex(":")
+    assert canonical_mac(text.upper() if upper else text) == raw.hex(":")
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_a_mac_in_the_normal_form_or_none(text):
-    normal = normalise_mac(text)
-    assert normal is None or normalise_mac(normal) == normal
+    normal = canonical_mac(text)
+    assert normal is None or canonical_mac(normal) == normal

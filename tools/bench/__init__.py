@@ -1,4 +1,4 @@
-"""`make bench`: what the service costs and how late it is, beside a bare loop and a Prometheus on the same miners.
+"""`make bench`: cost and lateness of the service, beside a bare loop and a Prometheus on the same miners.
 
-docs/performance.md says how it measures and what each row means.
+docs/performance.md describes how it measures and the meaning of each row.
 """

@@ -1,15 +1,21 @@
-"""What the caller may choose, as NAME=VALUE: `make bench N=1000 SECONDS=60`."""
+"""Options of the benchmark, given as NAME=VALUE: `make bench N=1000 SECONDS=60`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 KEEP_ALIVE = "keep-alive"
-GENERATIONS = {KEEP_ALIVE: "2.12", "close": "2.7"}
+FIRMWARE_OF_MODE = {KEEP_ALIVE: "2.12", "close": "2.7"}
+# Below this number a request for /healthz each second would be a tenth of the cost of the miners.
 FEW_MINERS = 100
+LIMITS = {
+    "N": (1, 16000), "SECONDS": (2, 86400), "CLIENTS": (0, 1000), "WARMUP": (0.2, 86400), "INTERVAL": (1, 3600),
+    "READ_EVERY": (0.2, 86400), "DEAD": (0, 90), "HANG": (0, 90),
+}  # fmt: skip
+SWITCH = {"on": True, "off": False}
 
 
 @dataclass(frozen=True)
@@ -33,89 +39,57 @@ class Options:
     out: Path | None = None
 
     @property
-    def generation(self) -> str:
-        """The firmware whose connections are kept, or not."""
-        return GENERATIONS[self.mode]
+    def firmware(self) -> str:
+        """Return the firmware version that treats connections as `mode` says."""
+        return FIRMWARE_OF_MODE[self.mode]
 
     @property
-    def probe_every(self) -> float:
-        """How often /healthz is asked: once a second would be a tenth of what twelve miners cost."""
+    def health_check_every(self) -> float:
         return self.read_every if self.n < FEW_MINERS else min(1.0, self.read_every)
 
     @property
     def faults(self) -> dict[int, str]:
-        """Number of a miner → its fault. The sick are spread over the fleet."""
+        """Return the fault of each faulty miner by its number. Faulty miners are spread evenly over the fleet."""
         kinds = ["refuse"] * self.dead + ["hang"] * self.hang
-        sick = _spread(self.n, len(kinds))
-        return {miner: kinds[at * len(kinds) // len(sick)] for at, miner in enumerate(sick)}
+        percent = len(kinds)
+        faulty = [miner for miner in range(self.n) if (miner + 1) * percent // 100 > miner * percent // 100]
+        return {miner: kinds[index * percent // len(faulty)] for index, miner in enumerate(faulty)}
 
     @property
     def healthy(self) -> int:
         return self.n - len(self.faults)
 
 
-def _spread(count: int, percent: int) -> list[int]:
-    return [number for number in range(count) if (number + 1) * percent // 100 > number * percent // 100]
+DEFAULTS = {field.name.upper(): field.default for field in fields(Options)}
 
 
-def parse(arguments: Iterable[str]) -> Options:
-    """Raises ValueError in words."""
-    given = dict(_pair(argument) for argument in arguments)
-    options = Options(**{name.lower(): value for name, value in given.items()})
+def parse_options(arguments: Iterable[str]) -> Options:
+    """Return the options. Raises ValueError with a message for the user."""
+    given: dict[str, Any] = {}
+    for argument in arguments:
+        name, _, text = argument.partition("=")
+        if name not in DEFAULTS:
+            raise ValueError(f"{name} is not one of {', '.join(DEFAULTS)}")
+        try:
+            given[name.lower()] = parse_value(name, text)
+        except ValueError as error:
+            raise ValueError(f"{argument} is not valid: {error}") from None
+    options = Options(**given)
     if options.dead + options.hang > 90:
         raise ValueError("DEAD and HANG together leave fewer than a tenth of the miners")
     return options
 
 
-def _pair(argument: str) -> tuple[str, Any]:
-    name, _, text = argument.partition("=")
-    if name not in PARSERS:
-        raise ValueError(f"{name} is not one of {', '.join(PARSERS)}")
-    try:
-        return name, PARSERS[name](text)
-    except ValueError as error:
-        raise ValueError(f"{argument} cannot be used: {error}") from None
-
-
-def _within(kind: Callable[[str], Any], low: float, high: float) -> Callable[[str], Any]:
-    def parse(text: str) -> Any:
-        value = kind(text)
+def parse_value(name: str, text: str) -> Any:
+    if name == "OUT":
+        return Path(text)
+    if name in LIMITS:
+        low, high = LIMITS[name]
+        value = int(text) if isinstance(DEFAULTS[name], int) else float(text)
         if not low <= value <= high:
-            raise ValueError(f"{low:g} to {high:g} is possible")
+            raise ValueError(f"the value must be from {low:g} to {high:g}")
         return value
-
-    return parse
-
-
-def _mode(text: str) -> str:
-    if text not in GENERATIONS:
-        raise ValueError(f"one of {', '.join(GENERATIONS)} is needed")
-    return text
-
-
-def _switch(text: str) -> bool:
-    if text not in ("on", "off"):
-        raise ValueError("on or off is needed")
-    return text == "on"
-
-
-_SECONDS = _within(float, 0.2, 86400)
-PARSERS: dict[str, Callable[[str], Any]] = {
-    "N": _within(int, 1, 16000),
-    "SECONDS": _within(float, 2, 86400),
-    "CLIENTS": _within(int, 0, 1000),
-    "MODE": _mode,
-    "WARMUP": _SECONDS,
-    "INTERVAL": _within(float, 1, 3600),
-    "READ_EVERY": _SECONDS,
-    "DEAD": _within(int, 0, 90),
-    "HANG": _within(int, 0, 90),
-    "TICKER": _switch,
-    "DASHBOARDS": _switch,
-    "BARE": _switch,
-    "PROMETHEUS": _switch,
-    "RESTART": _switch,
-    "OUT": Path,
-}
-
-assert set(PARSERS) == {field.name.upper() for field in fields(Options)}  # noqa: S101
+    choices = {mode: mode for mode in FIRMWARE_OF_MODE} if name == "MODE" else SWITCH
+    if text not in choices:
+        raise ValueError(f"the value must be one of {', '.join(choices)}")
+    return choices[text]

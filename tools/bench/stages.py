@@ -1,57 +1,178 @@
-"""All stages of a run, one after the other on the same miners: the service, the bare loop, Prometheus."""
+"""The stages of a benchmark, one after the other on the same miners.
+
+The service is measured, then watched, then started again; then come the bare loop and Prometheus.
+"""
 
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
+import shutil
+import sys
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
+from tools.child_processes import PYTHON, ManagedProcess, ProcessFailed, find_free_port, wait_or_fail
+from tools.http_requests import fetch_json, is_ready, send_request
+
+from .measurements import compare_usage, read_rss_bytes, read_usage, summarize_samples
 from .miners import PORT, Miners
 from .options import Options
-from .processes import Part, python, say
-from .prometheus import Prometheus, installed
-from .served import Served
+from .probe import Probe
+from .service import DEFAULT_PERSIST_SECONDS, FakeGrafana, Service
+
+READY_SECONDS = 120.0
+PROMETHEUS_CONFIG = """
+scrape_configs:
+  - job_name: miners
+    scrape_interval: {interval:g}s
+    scrape_timeout: {interval:g}s
+    file_sd_configs: [{{files: ["{targets}"]}}]
+"""
 
 
-def run(options: Options, folder: Path) -> dict[str, Any]:
-    """The results by stage. Whatever was started has ended when it returns."""
-    with ExitStack() as stack:
-        say(f"{options.n} miners with AxeOS {options.generation}")
-        miners = Miners(options, folder)
-        stack.callback(miners.stop)
-        served = Served(options, folder, stack, miners)
-        results = {"service": served.run()}
-        if options.restart:
-            results["restart"] = served.restart()
-        if options.bare:
-            results["bare"] = _bare(options, miners, folder, stack)
-        if options.prometheus and installed():
-            results["prometheus"] = _prometheus(options, miners, folder, stack)
-        return results
+class Benchmark:
+    """Starts the miners and a Grafana; `stack` stops them and the service."""
+
+    def __init__(self, options: Options, folder: Path, stack: ExitStack) -> None:
+        self._options, self._folder, self._stack = options, folder, stack
+        self._poll_timeout = 60 + options.n / 20
+        report_progress(f"{options.n} miners with AxeOS {options.firmware}")
+        self._miners = Miners(options, folder, stack)
+        self._grafana = FakeGrafana()
+
+    def run_stages(self) -> dict[str, Any]:
+        """Return the results by stage."""
+        options = self._options
+        stages = {
+            "service": (self._measure_service, True),
+            "restart": (self._measure_restart, options.restart),
+            "bare": (self._measure_bare_loop, options.bare),
+            "prometheus": (self._measure_prometheus, options.prometheus and shutil.which("prometheus")),
+        }
+        return {name: measure() for name, (measure, is_wanted) in stages.items() if is_wanted}
+
+    def _measure_service(self) -> dict[str, Any]:
+        """Return the figures of the measured window, and the blocks of the loop in a second window."""
+        options = self._options
+        service = self._start_service(max(1.0, options.seconds / 2), watch=False)
+        started = time.monotonic()
+        service.register_miners(self._miners)
+        figures: dict[str, Any] = {"imprint_seconds": time.monotonic() - started}
+        self._wait_for_polls(service)
+        figures["boards_seconds"] = self._wait_for_dashboards(service) if options.dashboards else 0.0
+        probes = {
+            "metrics": Probe(service.server, "/metrics", options.read_every, 0.0),
+            "list": Probe(service.server, "/devices/imprint", options.read_every, 0.5),
+            "healthz": Probe(service.server, "/healthz", options.health_check_every, 0.75),
+        }
+        with self._start_subscribers(service, options.clients) as subscribers, ExitStack() as running:
+            subscribers.send_command("clear")  # The answer comes when all are connected.
+            for probe in probes.values():
+                running.enter_context(probe)
+            report_progress(f"warm-up, {options.warmup:g} s")
+            time.sleep(options.warmup)
+            report_progress(f"measuring, {options.seconds:g} s")
+            subscribers.send_command("clear")
+            for probe in probes.values():
+                probe.samples = []
+            figures |= service.measure_window([subscribers, *self._miners.processes])
+            received = subscribers.send_command("report")
+            if missing := options.clients - received["connected"]:
+                raise ProcessFailed(f"the service disconnected {missing} of {options.clients} subscribers")
+            ages, answers = received.pop("ages_ms"), {name: probe.report_samples() for name, probe in probes.items()}
+            figures |= {"stat_update_ms": summarize_samples(ages, 50, 95, 99), "clients": received, "probes": answers}
+            figures["gaps"] = self._watch_loop(service) if options.ticker else []
+        return {**figures, "exit_seconds": service.stop()}
+
+    def _measure_restart(self) -> dict[str, Any]:
+        """Return the figures of a start with known devices, until two intervals after all were polled."""
+        report_progress("restarting the service")
+        started = time.monotonic()
+        service = self._start_service(DEFAULT_PERSIST_SECONDS, watch=self._options.ticker)
+        ready_seconds = time.monotonic() - started
+        self._wait_for_polls(service)
+        with self._start_subscribers(service, 1) as subscriber:
+            time.sleep(2 * self._options.interval)
+            received = subscriber.send_command("report")
+        figures, faulty = service.fetch_json("/bench"), {self._miners.macs[number] for number in self._options.faults}
+        return {
+            "ready_seconds": ready_seconds,
+            "all_polled_seconds": service.fetch_json("/bench/fleet")["all_polled"],
+            "falsely_lost": len(set(figures["lost"]) - faulty),
+            "error_events": received["events"].get("error", 0),
+            "rss": read_rss_bytes(service.worker_pid),
+            "gaps": figures["gaps"],
+            "exit_seconds": service.stop(),
+        }
+
+    def _measure_bare_loop(self) -> Any:
+        report_progress("the bare loop")
+        options = self._options
+        numbers = [f"{number:g}" for number in (options.interval, options.warmup / 2, options.seconds, PORT)]
+        arguments = [*PYTHON, "tools.bench.bare_loop", options.mode, *numbers]
+        with ManagedProcess("bare", arguments, self._folder) as process:
+            process.send_input("\n".join(self._miners.healthy))
+            return json.loads(process.read_line())
+
+    def _measure_prometheus(self) -> dict[str, Any]:
+        """Return the figures of a Prometheus that scrapes the healthy miners as often and in the same mode."""
+        report_progress("Prometheus")
+        options, folder, server = self._options, self._folder, f"127.0.0.1:{find_free_port()}"
+        targets, config = folder / "targets.json", folder / "prometheus.yml"
+        targets.write_text(json.dumps([{"targets": [f"{ip}:{PORT}" for ip in self._miners.healthy]}]))
+        config.write_text(PROMETHEUS_CONFIG.format(interval=options.interval, targets=targets))
+        paths = [f"--config.file={config}", f"--storage.tsdb.path={folder / 'prometheus'}"]
+        with ManagedProcess("prometheus", ["prometheus", *paths, f"--web.listen-address={server}"], folder) as process:
+            timeout = READY_SECONDS + 2 * options.interval
+            wait_or_fail("scrape of all miners", lambda: count_targets_up(server) >= options.healthy, timeout, process)
+            # Prometheus counts intervals between scrapes, so it counts none before the second scrape of a target.
+            time.sleep(max(options.warmup, 2 * options.interval))
+            before, scrapes = read_usage(process.pid), count_scrapes(server)
+            time.sleep(options.seconds)
+            return compare_usage(before, read_usage(process.pid), count_scrapes(server) - scrapes)
+
+    def _start_service(self, persist_interval: float, *, watch: bool) -> Service:
+        service = Service(self._options, self._folder, self._grafana.url, persist_interval, watch=watch)
+        self._stack.enter_context(service)
+        wait_or_fail("answer 200 to /readyz", lambda: is_ready(service.server), READY_SECONDS, service)
+        return service
+
+    def _start_subscribers(self, service: Service, count: int) -> ManagedProcess:
+        arguments = [*PYTHON, "tools.bench.subscribers", str(service.port), str(count)]
+        return ManagedProcess("subscribers", arguments, self._folder)
+
+    def _wait_for_polls(self, service: Service) -> None:
+        wait_or_fail("poll of all miners", service.is_fleet_online, self._poll_timeout, service)
+
+    def _wait_for_dashboards(self, service: Service) -> float:
+        """Return the seconds until all dashboards are made: that work of the first day is not measured."""
+        wanted = self._options.healthy + 1
+        report_progress(f"waiting for {wanted} dashboards")
+        return wait_or_fail(
+            "complete dashboards", lambda: len(self._grafana.requested) >= wanted, 10 * self._poll_timeout, service
+        )
+
+    def _watch_loop(self, service: Service) -> Any:
+        report_progress(f"watching the loop, {self._options.seconds:g} s")
+        service.fetch_json("/bench?watch=on")
+        time.sleep(self._options.seconds)
+        return service.fetch_json("/bench")["gaps"]
 
 
-def _bare(options: Options, miners: Miners, folder: Path, stack: ExitStack) -> dict[str, Any]:
-    say("the bare loop")
-    numbers = (options.interval, options.warmup / 2, options.seconds, PORT)
-    part = Part("bare", python("tools.bench.bare", options.mode, *(f"{each:g}" for each in numbers)), folder)
-    stack.callback(part.stop)
-    part.give("\n".join(miners.healthy))
-    return _per_poll(json.loads(part.line()))
+def count_targets_up(server: str) -> int:
+    with suppress(ProcessFailed):  # Prometheus is starting.
+        for row in fetch_json(server, "/api/v1/query?query=sum(up)")["data"]["result"]:
+            return int(row["value"][1])
+    return 0
 
 
-def _prometheus(options: Options, miners: Miners, folder: Path, stack: ExitStack) -> dict[str, Any]:
-    say("Prometheus")
-    prometheus = Prometheus(options, miners, folder)
-    stack.callback(prometheus.stop)
-    return _per_poll(prometheus.measure())
+def count_scrapes(server: str) -> int:
+    lines = send_request(server, "/metrics")[1].decode().splitlines()
+    series = "prometheus_target_interval_length_seconds_count{"
+    return int(sum(float(line.split()[-1]) for line in lines if line.startswith(series)))
 
 
-def _per_poll(told: dict[str, Any]) -> dict[str, Any]:
-    polls, seconds = told["polls"], told["seconds"]
-    return {
-        **told,
-        "cpu_per_1000": 1000 * told["cpu"] / polls if polls else None,
-        "core_percent": 100 * told["cpu"] / seconds,
-        "polls_per_s": polls / seconds,
-    }
+def report_progress(text: str) -> None:
+    print(f"bench: {text}", file=sys.stderr, flush=True)

@@ -1,7 +1,8 @@
-"""Socket.IO clients over real websockets, in a process of their own: how old is a reading when a client has it?
+"""Socket.IO clients over real websockets, in a process of their own, that measure the age of each reading on arrival.
 
-`python -m tools.bench.subscribers PORT COUNT`, then lines on stdin: `mark` begins anew, `report` tells as JSON. Lean,
-because a client's work must not be what is measured: frames are cut by hand, and of a message only the stamp is read.
+`python -m tools.bench.subscribers PORT COUNT` connects, then answers each line on stdin: `clear` with `{}`, `report`
+with the figures as JSON; both clear them. It splits frames itself and parses only the stamp of a message, so that its
+own CPU time does not distort the figures.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import websocket
 
@@ -22,126 +22,98 @@ from simulator.handlers import STAMP
 PATH = "/socket/io/?EIO=4&transport=websocket"
 _STAMP = b'"' + STAMP + b'":'
 _EVENT = b'42["'
-_RECEIVE = 256 * 1024
 _TEXT = 1
 _CLOSE = 8
 
 
-class Frames:
-    """Cuts a server's byte stream into (opcode, payload); server frames are not masked."""
-
-    def __init__(self) -> None:
-        self._buffer = b""
-
-    def feed(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        buffer = self._buffer + data if self._buffer else data
-        at = 0
-        while (cut := _cut(buffer, at)) is not None:
-            start, end = cut
-            yield buffer[at] & 15, buffer[start:end]
-            at = end
-        self._buffer = buffer[at:]
-
-
-def _cut(buffer: bytes, at: int) -> tuple[int, int] | None:
-    """Where the payload of the frame at `at` begins and ends; None while it is not whole."""
-    if len(buffer) < at + 2:
-        return None
-    size, start = buffer[at + 1] & 127, at + 2
-    if size >= 126:
-        wide = 2 if size == 126 else 8
-        size, start = int.from_bytes(buffer[start : start + wide], "big"), start + wide
-    return (start, start + size) if start + size <= len(buffer) else None
+def split_frames(stream: bytes) -> tuple[list[tuple[int, bytes]], bytes]:
+    """Return (opcode, payload) of each complete frame of a server, which masks none, and the incomplete rest."""
+    frames, at = [], 0
+    while len(stream) >= at + 2:
+        size, start = stream[at + 1] & 127, at + 2
+        if size >= 126:
+            start += 2 if size == 126 else 8
+            size = int.from_bytes(stream[at + 2 : start], "big")
+        if len(stream) < start + size:
+            break
+        frames.append((stream[at] & 15, stream[start : start + size]))
+        at = start + size
+    return frames, stream[at:]
 
 
-def text_frame(text: bytes) -> bytes:
-    """A client's short text frame, masked with zeros."""
+def encode_text_frame(text: bytes) -> bytes:
+    """Return a short text frame of a client, masked with zeros."""
     return bytes((0x80 | _TEXT, 0x80 | len(text), 0, 0, 0, 0)) + text
 
 
-def stamp_of(message: bytes) -> int | None:
-    """When the miner wrote the reading that this message carries, ns."""
+def parse_stamp(message: bytes) -> int | None:
+    """Return the time at which the miner wrote the reading in this message, in ns of the monotonic clock."""
     at = message.find(_STAMP)
-    if at < 0:
-        return None
-    at += len(_STAMP)
-    return int(message[at : message.index(b",", at)])
+    return None if at < 0 else int(message[at + len(_STAMP) : message.index(b",", at)])
 
 
-class Clients:
-    """Owns the sockets and what was measured since the last `mark`."""
+class Subscribers:
+    """Connects all clients and collects figures until they are reported."""
 
-    def __init__(self, port: int, count: int) -> None:
+    def __init__(self, port: str, count: int) -> None:
         self._selector = selectors.DefaultSelector()
-        self._frames: dict[socket.socket, Frames] = {}
-        self.mark()
+        self._incomplete: dict[socket.socket, bytes] = {}
+        self._clear_figures()
         for _ in range(count):
-            opened = websocket.create_connection(f"ws://127.0.0.1:{port}{PATH}", timeout=30).sock
-            assert opened  # noqa: S101
-            opened.setblocking(False)
-            self._frames[opened] = Frames()
-            self._selector.register(opened, selectors.EVENT_READ)
+            connection = websocket.create_connection(f"ws://127.0.0.1:{port}{PATH}", timeout=30).sock
+            assert connection  # noqa: S101
+            self._incomplete[connection] = b""
+            self._selector.register(connection, selectors.EVENT_READ)
         self._selector.register(sys.stdin, selectors.EVENT_READ)
 
-    def mark(self) -> None:
-        self._ages: list[int] = []
+    def _clear_figures(self) -> None:
+        self._ages: list[float] = []
         self._events: Counter[str] = Counter()
         self._bytes = 0
 
-    def report(self) -> dict[str, object]:
-        """`ages_ms` of all readings, events by name, bytes, and how many clients are still there."""
-        ages = [age / 1e6 for age in self._ages]
-        return {"ages_ms": ages, "events": self._events, "bytes": self._bytes, "connected": len(self._frames)}
-
-    def run(self) -> None:
-        """Until stdin ends."""
+    def run_until_stdin_ends(self) -> None:
         while True:
             for key, _ in self._selector.select():
-                if key.fileobj is sys.stdin:
-                    if not self._command(os.read(0, 4096).decode()):
-                        return
-                elif isinstance(key.fileobj, socket.socket):
-                    self._receive(key.fileobj)
+                if isinstance(key.fileobj, socket.socket):
+                    self._receive_frames(key.fileobj)
+                elif not self._answer_commands(os.read(0, 4096).decode()):
+                    return
 
-    def _command(self, text: str) -> bool:
-        for line in text.split():
-            told = self.report() if line == "report" else {}
-            self.mark()
-            print(json.dumps(told), flush=True)
+    def _answer_commands(self, text: str) -> bool:
+        for command in text.split():
+            figures = {"ages_ms": self._ages, "events": self._events, "bytes": self._bytes}
+            report = {**figures, "connected": len(self._incomplete)} if command == "report" else {}
+            print(json.dumps(report), flush=True)
+            self._clear_figures()
         return bool(text)
 
-    def _receive(self, opened: socket.socket) -> None:
+    def _receive_frames(self, connection: socket.socket) -> None:
         try:
-            data = opened.recv(_RECEIVE)
-        except BlockingIOError:
-            return
+            data = connection.recv(256 * 1024)
         except OSError:
             data = b""
         now = time.monotonic_ns()
         self._bytes += len(data)
-        for opcode, payload in self._frames[opened].feed(data):
-            if opcode == _CLOSE:
-                data = b""
-            elif opcode == _TEXT:
-                self._take(opened, payload, now)
-        if not data:
-            self._selector.unregister(opened)
-            del self._frames[opened]
-            opened.close()
+        frames, self._incomplete[connection] = split_frames(self._incomplete[connection] + data)
+        for opcode, payload in frames:
+            if opcode == _TEXT:
+                self._handle_message(connection, payload, now)
+        if not data or any(opcode == _CLOSE for opcode, _ in frames):
+            self._selector.unregister(connection)
+            del self._incomplete[connection]
+            connection.close()
 
-    def _take(self, opened: socket.socket, message: bytes, now: int) -> None:
+    def _handle_message(self, connection: socket.socket, message: bytes, now: int) -> None:
         if message.startswith(_EVENT):
-            self._events[message[len(_EVENT) : message.index(b'"', len(_EVENT))].decode()] += 1
-            stamp = stamp_of(message) if message.startswith(b"stat_update", len(_EVENT)) else None
-            if stamp is not None:
-                self._ages.append(now - stamp)
-        elif message.startswith(b"0"):
-            opened.send(text_frame(b"40"))
-        elif message == b"2":
-            opened.send(text_frame(b"3"))
+            event = message[len(_EVENT) : message.index(b'"', len(_EVENT))].decode()
+            self._events[event] += 1
+            if event == "stat_update" and (stamp := parse_stamp(message)) is not None:
+                self._ages.append((now - stamp) / 1e6)
+        elif message.startswith(b"0"):  # Engine.IO is open: connect to the namespace.
+            connection.send(encode_text_frame(b"40"))
+        elif message == b"2":  # A ping.
+            connection.send(encode_text_frame(b"3"))
 
 
 if __name__ == "__main__":
-    clients = Clients(int(sys.argv[1]), int(sys.argv[2]))
-    print("{}", flush=True)
-    clients.run()
+    Subscribers(sys.argv[1], int(sys.argv[2])).run_until_stdin_ends()

@@ -114,7 +114,17 @@ class MinerSettings:
             self._judge(tracked, wish, found, reading.info)
             if self._fleet.find(tracked.mac) is not tracked:
                 raise DeviceNotFound(tracked.mac)
+            began = self._clock.monotonic()
             applied = self._applied(tracked, miner, wish, found, reading, origin)
+            log.debug(
+                "settings written",
+                extra={
+                    "mac": tracked.mac,
+                    "operation": "write settings",
+                    "duration_ms": round((self._clock.monotonic() - began) * 1000, 1),
+                    "outcome": {each.key: str(each.status) for each in applied.outcomes},
+                },
+            )
         if {outcome.status for outcome in applied.outcomes} in ({WriteStatus.REFUSED}, NOT_TAKEN):
             raise MinerTookNothing(tracked.mac, {each.key: [each.reason or ""] for each in applied.outcomes})
         return applied

@@ -58,7 +58,11 @@ class Poller:
                 return
             began = self._clock.monotonic()
             outcome = self._ask(tracked, miner)
-            self._health.polled(outcome, self._clock.monotonic() - began)
+            seconds = self._clock.monotonic() - began
+            self._health.polled(outcome, seconds)
+        if isinstance(outcome, DeviceError) and log.isEnabledFor(logging.DEBUG):
+            fields = {"mac": tracked.mac, "operation": "poll", "duration_ms": round(seconds * 1000, 1)}
+            log.debug("poll failed", extra={**fields, "outcome": outcome.reason, "error": str(outcome)})
         self._take(tracked, outcome)
 
     def _ask(self, tracked: Tracked, miner: Miner) -> Reading | DeviceError:

@@ -10,7 +10,7 @@ from app.clock import Clock, iso
 from app.errors import DeviceBadPayload, Invalid, NothingToImprint
 from app.events import DeviceDeleted, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
-from app.miners.mac import normalise_mac, spelled
+from app.miners.mac import parse_mac
 from app.miners.readings import ADDED_FIELDS
 from app.miners.redaction import redact
 from app.miners.telemetry import MEASURED_FIELDS
@@ -66,7 +66,7 @@ class DeviceService:
         return sorted(devices, key=lambda tracked: tracked.device.created_at, reverse=True)
 
     def get(self, mac: str) -> Tracked:
-        return self._fleet.get(spelled(mac))
+        return self._fleet.get(mac)
 
     def by_preset(self, preset_uuid: str) -> list[Tracked]:
         return [tracked for tracked in self._fleet.all() if tracked.device.preset_uuid == preset_uuid]
@@ -79,8 +79,8 @@ class DeviceService:
         where discovery saw it is a hint to look there. Naming a device that is in conflict ends the conflict, and the
         address named by hand then counts. Raises NothingToImprint, AddressForbidden, Invalid.
         """
-        wanted = [mac for mac in map(normalise_mac, macs) if mac]
-        named = [Found(_valid_mac(mac), str(self._rule.check_given(Address.parse(ip))), {}) for mac, ip in by_hand]
+        wanted = list(macs)
+        named = [Found(parse_mac(mac), str(self._rule.check_given(Address.parse(ip))), {}) for mac, ip in by_hand]
         seen = self._lookup(wanted)
         found = {each.mac: each for each in [*seen, *named] if each.mac}
         known = {mac: tracked.device for mac in wanted if mac not in found and (tracked := self._fleet.find(mac))}
@@ -117,7 +117,6 @@ class DeviceService:
         `ip` moves the device by hand, unless the miner answers with its MAC where the record says. Raises
         DeviceNotFound, Invalid.
         """
-        mac = spelled(mac)
         tracked = self._fleet.get(mac)
         fields = dict(edit.fields)
         info = _editable(edit.info)
@@ -140,24 +139,17 @@ class DeviceService:
     def delete(self, mac: str) -> Tracked:
         """Forgets the record, then ends the monitoring; in this order nobody can watch it again in between. Returns the
         device as it was."""
-        tracked = self._fleet.remove(spelled(mac))
+        tracked = self._fleet.remove(mac)
         self._monitoring.unwatch([tracked])
         self._events.publish(DeviceDeleted(tracked.mac))
         return tracked
 
     def listen(self, macs: Iterable[str]) -> list[Tracked]:
         """These, and only these, are monitored until the next start; MACs that are not imprinted are passed over."""
-        wanted = {mac for mac in map(normalise_mac, macs) if mac}
+        wanted = set(macs)
         self._monitoring.unwatch([tracked for tracked in self._fleet.monitored() if tracked.mac not in wanted])
         self._monitoring.watch([tracked for tracked in self._fleet.all() if tracked.mac in wanted])
         return self._fleet.monitored()
-
-
-def _valid_mac(text: str) -> str:
-    mac = normalise_mac(text)
-    if mac is None:
-        raise Invalid(f"{text!r} is not a MAC address", {"mac": ["Not a MAC address."]})
-    return mac
 
 
 def _mentions(tracked: Tracked, query: str) -> bool:

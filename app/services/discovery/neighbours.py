@@ -6,7 +6,7 @@ import logging
 from pathlib import Path
 
 from app.clock import Clock
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac
 
 log = logging.getLogger(__name__)
 
@@ -17,7 +17,7 @@ _COMPLETE = 0x2  # ATF_COM of <net/if_arp.h>: the kernel has an answer, not only
 def parse_neighbours(text: str) -> dict[str, str]:
     """IPv4 → normalised MAC from the format of /proc/net/arp, without incomplete entries, zero MACs and junk lines."""
     rows = (line.split() for line in text.splitlines()[1:])
-    pairs = ((row[0], normalise_mac(row[3])) for row in rows if len(row) >= 4 and _is_complete(row[2]))
+    pairs = ((row[0], canonical_mac(row[3])) for row in rows if len(row) >= 4 and _is_complete(row[2]))
     return {ip: mac for ip, mac in pairs if mac}
 
 

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable, Sequence
 from ipaddress import IPv4Network
 from typing import Protocol
 
-from app.errors import Invalid
 from app.events import DeviceDeleted
 from app.miners.address import Address
-from app.miners.mac import normalise_mac
+from app.miners.mac import canonical_mac, parse_mac
 from app.models import Found
 from app.services.discovery.filters import Query
 from app.services.discovery.locator import Locator
@@ -69,7 +68,7 @@ class DiscoveryService:
         not contacted, DiscoveryFailed.
         """
         address = self._resolve(ip) if ip and ip.strip() else None
-        return self._source.discover(address, _given_mac(mac) if mac and mac.strip() else None)
+        return self._source.discover(address, parse_mac(mac) if mac and mac.strip() else None)
 
     def discovered(self, query: Query) -> list[Found]:
         """What was seen within DISCOVERY_TTL and passes the filters. Raises DiscoveryFailed."""
@@ -77,7 +76,7 @@ class DiscoveryService:
 
     def lookup(self, macs: Iterable[str]) -> list[Found]:
         """The remembered miners with exactly these MACs, in any spelling, in this order. Raises DiscoveryFailed."""
-        wanted = [mac for mac in dict.fromkeys(normalise_mac(mac) for mac in macs) if mac is not None]
+        wanted = [mac for mac in dict.fromkeys(canonical_mac(mac) for mac in macs) if mac is not None]
         return self._source.lookup(wanted) if wanted else []  # a service may take a minute to say nothing
 
     def forget(self, mac: str) -> None:
@@ -97,10 +96,3 @@ class DiscoveryService:
 
     def stop(self) -> None:
         self._source.stop()
-
-
-def _given_mac(text: str) -> str:
-    mac = normalise_mac(text)
-    if mac is None:
-        raise Invalid(f"{text!r} is not a MAC address", {"mac": ["Not a MAC address."]})
-    return mac

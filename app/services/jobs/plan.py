@@ -10,7 +10,6 @@ from typing import Any
 from app.errors import Invalid
 from app.miners.dialect_kinds import normal_somewhere
 from app.miners.dialects import NERDOS, dialect_of
-from app.miners.mac import normalise_mac
 from app.miners.settings import SETTINGS, Change
 from app.services.devices.fleet import Tracked
 from app.services.jobs.model import IN_DOUBT, Action, Job, JobState, Request, Step, StepState
@@ -37,8 +36,8 @@ def select(devices: Sequence[Tracked], selector: Selector) -> list[Tracked]:
 
 def _named(devices: Sequence[Tracked], macs: Iterable[str]) -> list[Tracked]:
     known = {tracked.mac: tracked for tracked in devices}
-    wanted = {normalise_mac(mac) or mac: mac for mac in macs}
-    unknown = [text for mac, text in wanted.items() if mac not in known]
+    wanted = list(dict.fromkeys(macs))
+    unknown = [mac for mac in wanted if mac not in known]
     if unknown:
         raise Invalid("Some devices are not imprinted", {"devices": [f"{mac}: Device not found" for mac in unknown]})
     return [known[mac] for mac in wanted]

@@ -41,7 +41,7 @@ class Reverter:
         self._cool_down(tracked)
         step = self._course.put(step, StepState.REVERTING)
         try:
-            applied = self._steps.patiently(lambda: self._hands.put_back(tracked, step, self._steps.origin))
+            applied = self._steps.patiently(step.mac, lambda: self._hands.put_back(tracked, step, self._steps.origin))
         except PlutoError as error:
             why = f"{reason}; it could not be put back: {sentence(error)}"
             self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)

@@ -38,7 +38,7 @@ class Jobs:
         self,
         store: JobStore,
         fleet: Fleet,
-        hands: DeviceActions,
+        actions: DeviceActions,
         events: EventBus,
         clock: Clock,
         patience: Patience | None = None,
@@ -46,7 +46,7 @@ class Jobs:
     ) -> None:
         self._store = store
         self._fleet = fleet
-        self._hands = hands
+        self.actions = actions
         self._events = events
         self._clock = clock
         self._patience = patience or Patience()
@@ -104,7 +104,7 @@ class Jobs:
         job_id = uuid7_after(max(self._jobs, default=None), self._clock.now(), self._random(8))
         job = Job(job_id, request, actor, at, at, {}, tick=stamp["tick"])
         if request.action is Action.APPLY_PRESET:
-            job.preset = self._hands.preset(request.preset_uuid or "")
+            job.preset = self.actions.preset(request.preset_uuid or "")
         planned = {tracked.mac: self._planned(job, tracked) for tracked in chosen}
         _require_some(list(planned.values()))
         job.steps = _in_waves(chosen, planned, request)
@@ -143,7 +143,7 @@ class Jobs:
         runner = Runner(
             job,
             self._store,
-            self._hands,
+            self.actions,
             self._fleet.find,
             self._budget,
             self._events,
@@ -161,7 +161,7 @@ class Jobs:
         if job.request.action not in WRITING:
             return step
         try:
-            changes = self._hands.plan(tracked, self._hands.wish(job, tracked))
+            changes = self.actions.plan(tracked, self.actions.wish(job, tracked))
         except Invalid as error:
             return replace(step, state=StepState.FAILED, reason=sentence(error))
         return replace(step, changes=rows(changes))

@@ -85,7 +85,7 @@ class Steps:
         return self._course.put(self.job.steps.get(step.mac, step), StepState.FAILED, reason=reason, failed=True)
 
     def _begin(self, step: Step, tracked: Tracked) -> Step:
-        self.patiently(lambda: self._hands.read(tracked))
+        self.patiently(step.mac, lambda: self._hands.read(tracked))
         action = self.job.request.action
         if action in WRITING:
             return self._write(step, tracked)
@@ -93,7 +93,7 @@ class Steps:
         if action is Action.RESTART:
             return self._course.put(step, StepState.WRITTEN, captured=captured)
         step = self._course.put(step, StepState.ACTING, captured=captured)
-        self.patiently(lambda: self._hands.command(step.mac, str(action)))
+        self.patiently(step.mac, lambda: self._hands.command(step.mac, str(action)))
         return self._course.put(step, StepState.ACTED)
 
     def _write(self, step: Step, tracked: Tracked) -> Step:
@@ -101,7 +101,7 @@ class Steps:
         changes = self._hands.plan(tracked, wish)
         captured = self._hands.capture(tracked, changes)
         step = self._course.put(step, StepState.ACTING, changes=rows(changes), captured=captured)
-        applied = self.patiently(lambda: self._hands.apply(tracked, wish, self.origin))
+        applied = self.patiently(step.mac, lambda: self._hands.apply(tracked, wish, self.origin))
         refused = [outcome for outcome in applied.outcomes if outcome.status is WriteStatus.REFUSED]
         sent = {change.key for change in changes}
         if any(outcome.key in sent for outcome in refused):
@@ -133,18 +133,19 @@ class Steps:
     def restart(self, mac: str) -> None:
         """Restart a device for which `afford` was asked. What certainly did not restart is given back to the budget."""
         try:
-            self.patiently(lambda: self._hands.restart(mac))
+            self.patiently(mac, lambda: self._hands.restart(mac))
         except PlutoError as error:
             if not isinstance(error, DeviceError) or error.rejected:
                 self._budget.give_back()
             raise
 
-    def patiently(self, act: Callable[[], T]) -> T:
+    def patiently(self, mac: str, act: Callable[[], T]) -> T:
         """Tries again what was not even begun, because the miner was busy or had just been restarted."""
         for _ in range(BUSY_TRIES):
             try:
                 return act()
             except TooSoon as error:
+                log.debug("device busy, retry", extra={"mac": mac, "job": self.job.id, "delay": error.retry_after})
                 if not self._course.wait(error.retry_after):
                     raise
         return act()

@@ -1,0 +1,49 @@
+"""One DEBUG line per exchange with a device: `mac`, `address`, `operation`, `duration_ms`, `outcome`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from app.errors import DeviceError
+from app.miners.address import Address
+from app.miners.http import MAX_BODY, Connection, Reply
+
+log = logging.getLogger(__name__)
+
+MacAt = Callable[[Address], str | None]
+
+
+class LoggedConnection(Connection):
+    """A connection that logs its exchanges, at no cost while the level is off. `mac_at` names the registered device at
+    an address, None where there is none."""
+
+    def __init__(
+        self, address: Address, check: Callable[[Address], object], connect_seconds: float, mac_at: MacAt
+    ) -> None:
+        super().__init__(address, check, connect_seconds)
+        self._mac_at = mac_at
+
+    def request(
+        self, method: str, path: str, body: bytes | None = None, *, deadline: float, keep: bool, limit: int = MAX_BODY
+    ) -> Reply:
+        if not log.isEnabledFor(logging.DEBUG):
+            return super().request(method, path, body, deadline=deadline, keep=keep, limit=limit)
+        began, outcome = time.monotonic(), "aborted"
+        try:
+            reply = super().request(method, path, body, deadline=deadline, keep=keep, limit=limit)
+            outcome = f"status {reply.status}"
+            return reply
+        except DeviceError as error:
+            outcome = error.reason
+            raise
+        finally:
+            fields = {
+                "mac": self._mac_at(self.address),
+                "address": str(self.address),
+                "operation": f"{method} {path}",
+                "duration_ms": round((time.monotonic() - began) * 1000, 1),
+                "outcome": outcome,
+            }
+            log.debug("device exchange", extra=fields)
