@@ -44,7 +44,7 @@ def list_bench_folders() -> set[Path]:
 @pytest.mark.parametrize(("mode", "faulty"), [("keep-alive", 0), ("close", 4)])
 @pytest.mark.timeout(200)
 def test_bench_measures_every_part(start_bench: Callable[..., Process], tmp_path: Path, mode: str, faulty: int) -> None:
-    """`faulty`: a quarter of the twelve refuses, some hang."""
+    """`faulty`: the number of the twelve miners that refuse connections or hang."""
     folders_before, out = list_bench_folders(), tmp_path / "result.json"
     faults = ("DEAD=25", "HANG=9") if faulty else ()
     process = start_bench(*SMALL, "CLIENTS=3", f"MODE={mode}", f"OUT={out}", *faults)

@@ -230,7 +230,7 @@ def test_sigpipe_and_reset_connections_do_not_disturb_the_service(service: Servi
 
 
 def test_every_log_line_is_json_after_malformed_requests(service: ServiceProcess) -> None:
-    """The lines of the libraries too."""
+    """The lines of the libraries are JSON too."""
     for path in ("/socket/io/?EIO=4&transport=websocket", "/socket/io/?EIO=3&transport=polling", "/%ff%00", "/?%0a%0d"):
         requests.get(service.url + path, timeout=5, headers={"User-Agent": "a\x7fb %s"})
     with socket.create_connection(("127.0.0.1", int(service.port))) as client:
