@@ -73,8 +73,8 @@ class FakeGrafana:
 
     `dashboards`, `rows` (by the dashboard's uid) and `sources` are its database. `calls` counts the requests as
     `METHOD kind`, except those for its health and data sources, which `lookups` counts. Outside of `base_path` it
-    answers with `outside` (301: serve_from_sub_path, 404: a proxy in front). `may_list_sources`: the account has the
-    permission `datasources:read`. `fault`: a key of FAULTS, or "racing".
+    answers with `outside` (301: serve_from_sub_path, 404: a proxy in front). `may_list_sources`: the account has
+    the permission `datasources:read`. `fault`: a key of FAULTS, or "racing".
     """
 
     def __init__(self, base_path: str = "", token: str = "glsa_fake", password: str = "secret") -> None:

@@ -95,7 +95,7 @@ def rotating_faults(miners: SimulatorProcess) -> Iterator[None]:
 
     def rotate() -> None:
         while True:
-            chosen = random.take_sample(macs, 2 * share)
+            chosen = random.sample(macs, 2 * share)
             for mac in chosen[:share]:
                 miners.send_command(mac, "fault", fault="reset")
             for mac in chosen[share:]:
