@@ -21,8 +21,8 @@ ASKED = [
     ("GET", "/api/system/info"), ("GET", "/api/system/asic"), ("GET", "/api/system/logs"), ("PATCH", "/api/system"),
     *(("POST", f"/api/system/{command}") for command in ("restart", "identify", "pause", "resume")),
 ]  # fmt: skip
-COMMAND = "/devices/<mac>/system/<any(identify, pause, resume):command>"
-SYSTEM, RESTART, LOGS = "/devices/<mac>/system", "/devices/<mac>/system/restart", "/devices/<mac>/logs"
+COMMAND = "/devices/<mac:mac>/system/<any(identify, pause, resume):command>"
+SYSTEM, RESTART, LOGS = "/devices/<mac:mac>/system", "/devices/<mac:mac>/system/restart", "/devices/<mac:mac>/logs"
 
 
 class Watcher:
@@ -125,8 +125,8 @@ def routes(driver: Driver) -> dict[tuple[str, str], list[dict[str, Any]]]:
         ("PUT", "/devices/imprint"): [{"body": {"macs": [ONE, OTHER]}}, {"body": invalid}],
         ("PATCH", "/devices/imprint"): [{"body": {"mac": ONE}}],
         ("GET", "/devices/imprint"): [{}, {"query": {"q": "told"}}],
-        ("GET", "/devices/imprint/<mac>"): [{}, {"mac": "nothing"}],
-        ("PATCH", "/devices/imprint/<mac>"): [{"body": {"device": device}}],
+        ("GET", "/devices/imprint/<mac:mac>"): [{}, {"mac": "nothing"}],
+        ("PATCH", "/devices/imprint/<mac:mac>"): [{"body": {"device": device}}],
         ("PUT", "/devices/listen"): [{"body": {"macs": [ONE, OTHER], "traceLogs": True}}],
         ("POST", "/presets"): [{"body": preset}, {"body": twin}, {"body": odd}],
         ("GET", "/presets"): [{}],
@@ -146,20 +146,20 @@ def routes(driver: Driver) -> dict[tuple[str, str], list[dict[str, Any]]]:
         ("GET", "/jobs/<job_id>"): [{}],
         ("POST", "/presets/<preset_uuid>/apply"): [{"body": {"macs": [OTHER], **NOW}}],
         ("DELETE", "/jobs/<job_id>"): [{}],
-        ("GET", "/devices/<mac>/options"): [{}],
-        ("GET", "/devices/<mac>/journal"): [{}, {"mac": OTHER}],
-        ("POST", "/devices/<mac>/journal/<entry_id>/revert"): [{"body": {}}],
-        ("POST", "/devices/<mac>/drift/accept"): [{}],
-        ("POST", "/devices/<mac>/drift/repair"): [{"body": {}}],
+        ("GET", "/devices/<mac:mac>/options"): [{}],
+        ("GET", "/devices/<mac:mac>/journal"): [{}, {"mac": OTHER}],
+        ("POST", "/devices/<mac:mac>/journal/<entry_id>/revert"): [{"body": {}}],
+        ("POST", "/devices/<mac:mac>/drift/accept"): [{}],
+        ("POST", "/devices/<mac:mac>/drift/repair"): [{"body": {}}],
         ("POST", COMMAND): [{"command": name} for name in ("identify", "pause", "resume")],
         ("GET", LOGS): [{}, {"mac": OTHER}, {"query": {"format": "text"}}],
-        ("GET", "/devices/<mac>/logs/download"): [{}],
+        ("GET", "/devices/<mac:mac>/logs/download"): [{}],
         # Of the miner that never fails: for a minute after a restart, missed polls would not count.
         ("POST", RESTART): [{"mac": OTHER}],
         ("GET", "/admin/backup"): [{}],
         ("GET", "/admin/store"): [{}],
         ("DELETE", "/presets/<uuid>"): [{"uuid": ids["twin"]}],
-        ("DELETE", "/devices/imprint/<mac>"): [{"mac": "02:00:5e:00:00:99"}],
+        ("DELETE", "/devices/imprint/<mac:mac>"): [{"mac": "02:00:5e:00:00:99"}],
     }  # fmt: skip
 
 
