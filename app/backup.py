@@ -1,7 +1,7 @@
-"""Backups by hand, while the service is stopped: `python -m app.backup save FILE`, `python -m app.backup restore FILE`.
+"""Backup command for a stopped service: `python -m app.backup save FILE`, `python -m app.backup restore FILE`.
 
-Exit status: 0 done, 1 the file is not right, 2 wrong arguments or settings, 3 the data directory is in use, 4 the store
-cannot be opened or written.
+Exit status: 0 success, 1 error of the backup file, 2 invalid options or settings, 3 the data directory is in use, 4
+the store cannot be opened or written.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from app.clock import Clock
 from app.errors import BackupUnusable, PlutoError, SettingsError, StoreError, StoreLocked
 from app.services.backup import Backups
 from app.settings import Settings
-from app.store.directories import beside, sync
+from app.store.directories import beside, fsync_directory
 from app.store.lock import DataDirLock
 from app.store.restoring import restore
 from app.store.stores import CORE, DISCOVERY, Stores
@@ -32,40 +32,40 @@ EXITS: tuple[tuple[type[PlutoError], int], ...] = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    given = _parser().parse_args(arguments)
+    options = _parser().parse_args(arguments)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a preset's name may not be in the terminal's encoding
     try:
         settings = Settings.from_environ()
-        _run(given, given.data_dir or settings.data_dir, settings)
+        _run(options, options.data_dir or settings.data_dir, settings)
     except PlutoError as error:
         print(f"pluto: {error}", file=sys.stderr)
         return next((status for kind, status in EXITS if isinstance(error, kind)), 1)
     except OSError as error:
-        print(f"pluto: {error.filename or given.file}: {error.strerror}", file=sys.stderr)
+        print(f"pluto: {error.filename or options.file}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
 
-def _run(given: argparse.Namespace, data_dir: Path, settings: Settings) -> None:
-    if given.act == "save" and not (data_dir / CORE).is_dir():
-        raise BackupUnusable(f"{data_dir} holds no store: name the right one with --data-dir or DATA_DIR")
+def _run(options: argparse.Namespace, data_dir: Path, settings: Settings) -> None:
+    if options.command == "save" and not (data_dir / CORE).is_dir():
+        raise BackupUnusable(f"{data_dir} contains no store: set --data-dir or DATA_DIR to the right directory")
     lock = DataDirLock(data_dir)
     lock.acquire()
     try:
-        if given.act == "save":
+        if options.command == "save":
             builtin = not settings.discovery_service_host and (data_dir / DISCOVERY).is_dir()
-            _save(given.file, Stores(data_dir, discovery=builtin), secrets=given.secrets)
+            _save(options.file, Stores(data_dir, discovery=builtin), secrets=options.secrets)
         else:
-            _restore(given.file, data_dir)
+            _restore(options.file, data_dir)
     finally:
         lock.release()
 
 
 def _save(file: Path, stores: Stores, *, secrets: bool) -> None:
-    """For its owner only, and there when it is whole."""
+    """Write the backup to `file`, readable for its owner only. A partial file never has this name."""
     if file.exists():
-        raise BackupUnusable(f"{file} is there already: choose another name")
+        raise BackupUnusable(f"{file} already exists: choose another name")
     clock = Clock()
     stores.open(clock)
     partial = beside(file, "partial")
@@ -76,7 +76,7 @@ def _save(file: Path, stores: Stores, *, secrets: bool) -> None:
             out.flush()
             os.fsync(out.fileno())
         partial.rename(file)
-        sync(file.parent)
+        fsync_directory(file.parent)
     finally:
         stores.close()
         with suppress(FileNotFoundError):
@@ -89,20 +89,22 @@ def _restore(file: Path, data_dir: Path) -> None:
     for name, entries in done.entries.items():
         print(f"{data_dir / name}: {entries} keys")
     for kept in done.kept:
-        print(f"what was there is kept in {kept}")
-    for sentence in done.lacking:
-        print(sentence)
+        print(f"the former database is kept in {kept}")
+    for message in done.lacking:
+        print(message)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m app.backup", description="Backups, while the service is stopped.")
-    acts = parser.add_subparsers(dest="act", required=True)
-    save = acts.add_parser("save", help="write everything to FILE")
-    save.add_argument("--secrets", action="store_true", help="with passwords: keep the file as safe as them")
-    back = acts.add_parser("restore", help="put FILE in the place of what is there, which is kept beside")
-    for each in (save, back):
+    parser = argparse.ArgumentParser(
+        prog="python -m app.backup", description="Save or restore a backup while the service is stopped."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    saving = commands.add_parser("save", help="write a backup to FILE")
+    saving.add_argument("--secrets", action="store_true", help="include passwords: protect the file accordingly")
+    restoring = commands.add_parser("restore", help="replace the store by FILE; the former one is kept")
+    for each in (saving, restoring):
         each.add_argument("file", type=Path, metavar="FILE")
-        each.add_argument("--data-dir", type=Path, help="instead of the one that DATA_DIR names")
+        each.add_argument("--data-dir", type=Path, help="data directory (default: DATA_DIR)")
     return parser
 
 

@@ -17,9 +17,9 @@ from app.clients.names import NameResolver
 from app.clock import Clock
 from app.events import EventBus, Stopping
 from app.miners.address import NOWHERE, Address, AddressRule
+from app.miners.cleaning import clean_info
 from app.miners.client import Miners
 from app.miners.log_stream import LogStream
-from app.miners.redaction import clean_info
 from app.models import Reading, Status
 from app.schemas.device import DeviceEncoder
 from app.services.backup import Backups

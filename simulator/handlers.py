@@ -1,119 +1,131 @@
-"""The handlers that read or act: info, asic, restart, identify, pause, resume, logs and the page."""
+"""The handlers of info, asic, restart, identify, pause, resume, logs, statistics, OTP sessions and the page."""
 
 from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING
 
 import gevent
 
-from .boards import asic_document
-from .http import CORS, HTML, TEXT, Reply, Request
-
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .miner import Miner
+from .asic_boards import describe_asic
+from .cjson import print_json
+from .connection import Connection
+from .context import HandlerContext
+from .device_state import ResetReason
+from .http_messages import CORS, HTML, TEXT, Reply, Request
 
 IDENTIFY_SECONDS = 30.0
 STAMP = b"simulatorWroteNs"
 PAGE = b"<!DOCTYPE html><html><head><title>AxeOS</title></head><body><app-root></app-root></body></html>"
 
 
-def page(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """The web interface."""
+def get_page(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """Return the page of the web interface."""
     return Reply(body=PAGE, content_type=HTML)
 
 
-def system_info(miner: Miner, request: Request, connection: Connection) -> Reply:
+def get_info(context: HandlerContext, request: Request, connection: Connection) -> Reply:
     """GET /api/system/info."""
-    body = miner.reported_info()
-    return Reply(body=stamped(body, time.monotonic_ns()) if miner.spec.stamp else body)
+    body = context.report_info()
+    return Reply(body=add_stamp(body, time.monotonic_ns()) if context.state.spec.stamp else body)
 
 
-def stamped(body: bytes, now: int) -> bytes:
-    """A JSON object with `now` (CLOCK_MONOTONIC in ns, which all processes of a machine share) as its first member."""
+def add_stamp(body: bytes, now: int) -> bytes:
+    """Insert `now` as the first member of a JSON object.
+
+    `now` is CLOCK_MONOTONIC in ns, which all processes of a computer share.
+    """
     return b'{"%s":%d,%s' % (STAMP, now, body[1:])
 
 
-def asic(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """GET /api/system/asic: names and defaults since AxeOS 2.9, hash domains since 2.15."""
-    generation = miner.generation
-    if miner.spec.asic_body is not None:
-        return Reply(body=miner.spec.asic_body)
-    document = asic_document(
-        miner.board,
-        names=generation.nerd or generation.since(2, 9),
-        domains=generation.since(2, 15),
+def get_asic(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """GET /api/system/asic: with names and defaults since AxeOS 2.9, with hash domains since 2.15."""
+    state = context.state
+    if state.spec.asic_body is not None:
+        return Reply(body=state.spec.asic_body)
+    generation = state.generation
+    document = describe_asic(
+        state.board,
+        names=generation.nerd or generation.is_at_least(2, 9),
+        domains=generation.is_at_least(2, 15),
         nerd=generation.nerd,
     )
-    return Reply(body=generation.printed(document).encode())
+    return Reply(body=print_json(document).encode())
 
 
-def restart(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """POST /api/system/restart: text up to 2.12 and on NerdOS, JSON from 2.13 on. The handler sends, sleeps
-    and resets the chip; nobody else is served in between."""
+def restart_miner(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """POST /api/system/restart: the answer is text up to AxeOS 2.12 and on NerdOS, JSON since 2.13.
 
-    def go() -> None:
-        gevent.sleep(miner.timings.before_restart)
-        miner.restart()
+    The firmware sends the answer, sleeps and then resets the chip. It serves no other request in between.
+    """
 
-    reply = _message(miner, "System will restart shortly.")
-    reply.after = go
+    def restart_after_delay() -> None:
+        gevent.sleep(context.state.timings.before_restart)
+        context.restart(ResetReason.SOFTWARE)
+
+    reply = _make_message(context, "System will restart shortly.")
+    reply.after = restart_after_delay
     return reply
 
 
-def identify(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """POST /api/system/identify toggles: a second call within 30 s turns it off."""
-    miner.identify_until = 0.0 if miner.identifying else miner.now() + IDENTIFY_SECONDS
-    if miner.identifying:
-        return _message(miner, 'The device says "Hi!" for 30 seconds.')
-    return _message(miner, 'The device no longer says "Hi!".')
+def toggle_identify(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """POST /api/system/identify: a second call within 30 s turns it off."""
+    state = context.state
+    state.identify_until = 0.0 if state.is_identifying else state.clock() + IDENTIFY_SECONDS
+    if state.is_identifying:
+        return _make_message(context, 'The device says "Hi!" for 30 seconds.')
+    return _make_message(context, 'The device no longer says "Hi!".')
 
 
-def pause(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """POST /api/system/pause: in RAM only, idempotent."""
-    miner.machine.paused = True
-    miner.machine.replan(miner.now())
-    return _message(miner, "Mining paused")
+def pause_mining(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """POST /api/system/pause: kept in RAM only; idempotent."""
+    machine = context.state.machine
+    machine.paused = True
+    machine.update_plan(context.state.clock())
+    return _make_message(context, "Mining paused")
 
 
-def resume(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """POST /api/system/resume: winding the frequency up takes seconds."""
-    if miner.machine.paused:
-        miner.machine.paused = False
-        miner.machine.halt(miner.now(), miner.timings.resume)
-    return _message(miner, "Mining resumed")
+def resume_mining(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """POST /api/system/resume: raising the frequency takes seconds."""
+    state = context.state
+    if state.machine.paused:
+        state.machine.paused = False
+        state.machine.stop_hashing(state.clock(), state.timings.resume)
+    return _make_message(context, "Mining resumed")
 
 
-def _message(miner: Miner, text: str) -> Reply:
-    """Plain text as text/html up to 2.12, `{"message": …}` from 2.13 on."""
-    if miner.generation.since(2, 13):
-        return Reply(body=miner.generation.printed({"message": text}).encode())
-    return Reply(body=text.encode(), content_type=TEXT if miner.generation.nerd else HTML)
+def _make_message(context: HandlerContext, text: str) -> Reply:
+    """Return plain text as text/html up to AxeOS 2.12, `{"message": …}` since 2.13."""
+    generation = context.state.generation
+    if generation.is_at_least(2, 13):
+        return Reply(body=print_json({"message": text}).encode())
+    return Reply(body=text.encode(), content_type=TEXT if generation.nerd else HTML)
 
 
-def logs(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """GET /api/system/logs: the whole ring, chunked."""
-    named = ("Content-Disposition", 'attachment; filename="bitaxe-logs.txt"')
-    return Reply(body=miner.log.ring_bytes(miner.now()), content_type=TEXT, chunked=True, headers=(named, *CORS))
+def get_logs(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """GET /api/system/logs: the whole ring buffer, chunked."""
+    name = ("Content-Disposition", 'attachment; filename="bitaxe-logs.txt"')
+    body = context.log.read_ring(context.state.clock())
+    return Reply(body=body, content_type=TEXT, chunked=True, headers=(name, *CORS))
 
 
-def scoreboard(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """GET /api/system/scoreboard: nothing worth a place yet."""
+def get_scoreboard(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """GET /api/system/scoreboard: always empty."""
     return Reply(body=b"[]")
 
 
-def statistics(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """GET /api/system/statistics: no samples, as with statsFrequency 0. Times are ms since boot."""
-    stamp = int((miner.now() - miner.machine.booted_at) * 1000)
-    return Reply(body=miner.generation.printed({"currentTimestamp": stamp, "labels": [], "statistics": []}).encode())
+def get_statistics(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """GET /api/system/statistics: no samples, as with statsFrequency 0. Times are in ms since boot."""
+    state = context.state
+    uptime = int((state.clock() - state.machine.booted_at) * 1000)
+    document = {"currentTimestamp": uptime, "labels": [], "statistics": []}
+    return Reply(body=print_json(document).encode())
 
 
-def otp_session(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """POST /api/v2/otp/session: a token for a right code (NerdOS)."""
-    if not miner.otp.code_is_right(request.headers.get("x-totp", "")):
-        return miner.otp.refusal(miner.now())
+def create_otp_session(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """POST /api/v2/otp/session: a session token for a correct code (NerdOS)."""
+    if not context.otp.is_code_correct(request.headers.get("x-totp", "")):
+        return context.otp.refuse_request(context.state.clock())
     token = secrets.token_hex(16)
-    miner.otp.sessions.add(token)
-    return Reply(body=miner.generation.printed({"token": token, "ttlMs": 86_400_000}).encode())
+    context.otp.sessions.add(token)
+    return Reply(body=print_json({"token": token, "ttlMs": 86_400_000}).encode())

@@ -1,14 +1,13 @@
-"""One pretend miner: its parts put together, its power switch, its address and its faults.
+"""One simulated miner: builds its parts from a spec, and switches its power, its address and its faults.
 
-Owns the life of its parts. Knows no firmware differences: those are in `Generation` and the tables that go
-by it.
+Differences between firmware generations are in `Generation` and in the tables that use it, not here.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 from typing import Any
 
@@ -17,262 +16,260 @@ import orjson
 from gevent import lock
 
 from . import routes
-from .boards import BOARDS
+from .asic_boards import BOARDS
 from .connection import Connection
-from .door import Door
-from .faults import FaultSwitch
+from .context import HandlerContext
+from .device_state import Clock, DeviceState, ResetReason
 from .generations import GENERATIONS
-from .http import Request
-from .info import InfoPrinter
-from .ledger import Ledger
+from .http_messages import Reply, Request
+from .info_printer import InfoPrinter
 from .listener import Address
-from .log_socket import Audience
-from .logs import Log
 from .machine import Machine
+from .miner_faults import FaultSwitch
+from .miner_log import MinerLog
+from .miner_server import HttpServer
 from .otp import OneTimePasswords
-from .overheat import OVERHEAT
-from .readings import Subject
-from .settings import Settings
-from .spec import MinerSpec, Timings, first_settings, normal_mac
+from .overheat import OVERHEAT_REACTIONS
+from .request_log import RequestLog
+from .settings_store import MinerSettings
+from .spec import MinerSpec, Timings, canonical_mac, make_first_settings
+from .websocket_clients import WebSocketClients
 
-Clock = Callable[[], float]
-SOFTWARE_RESET = "Software reset via esp_restart"
-POWER_ON_RESET = "Power on reset"
+
+def make_state(spec: MinerSpec, rng: Random, clock: Clock, timings: Timings) -> DeviceState:
+    """Return the state of a miner that has been running for some time."""
+    generation, board = GENERATIONS[spec.generation], BOARDS[spec.board]
+    settings = MinerSettings(make_first_settings(spec))
+    return DeviceState(
+        spec=spec,
+        generation=generation,
+        board=board,
+        timings=timings,
+        clock=clock,
+        settings=settings,
+        machine=Machine(board, settings.active, rng, clock()),
+        mac=canonical_mac(spec.mac),
+        host=spec.address[0],
+        now=clock(),
+    )
 
 
 class Miner:
-    """A miner that is off until `power_on`. `now` is its clock, in seconds; `boots` counts its reboots."""
+    """A miner that is off until `power_on`. `now` is its clock, in seconds; `boots` counts its restarts."""
 
-    def __init__(self, spec: MinerSpec, random: Random, clock: Clock = time.monotonic, timings: Timings | None = None):
-        self.spec = spec
-        self.generation = GENERATIONS[spec.generation]
-        self.board = BOARDS[spec.board]
-        self.timings = timings or Timings()
+    def __init__(self, spec: MinerSpec, rng: Random, clock: Clock = time.monotonic, timings: Timings | None = None):
         self.now = clock
-        self.powered = False
         self.boots = 0
-        self.ledger = Ledger()
-        self.settings = Settings(first_settings(spec))
-        self.machine = Machine(self.board, self.settings.active, random, clock())
-        self.machine.on_overheat = lambda now: OVERHEAT[self.generation.overheat](self, now)
-        self.subject = self._subject(spec)
-        self.printer = InfoPrinter(self.subject)
-        self.otp = OneTimePasswords(spec.otp, spec.otp_code)
-        self.identify_until = 0.0
-        self.log = Log(self, random, spec.log_rate)
-        self.audience = Audience(self)
-        self.busy = lock.BoundedSemaphore(1)
-        self.door = Door(self, spec.address, limit=self.generation.sockets, purge=self.generation.purge)
-        self.subject.host = self.door.address[0]
-        self.faults = FaultSwitch(self)
-        self._life: gevent.Greenlet | None = None
-
-    def _subject(self, spec: MinerSpec) -> Subject:
-        return Subject(
-            generation=self.generation,
-            board=self.board,
-            settings=self.settings,
-            machine=self.machine,
-            mac=normal_mac(spec.mac),
-            host=spec.address[0],
-            version=self.generation.version,
-            now=self.now(),
-            otp=spec.otp,
+        self.request_log = RequestLog()
+        self._state = state = make_state(spec, rng, clock, timings or Timings())
+        self.spec = spec
+        self.generation = state.generation
+        self.board = state.board
+        self.settings = state.settings
+        self.machine = state.machine
+        self.machine.on_overheat = self._react_to_overheat
+        self.log = MinerLog(state, rng, spec.log_rate)
+        self._printer = InfoPrinter(state)
+        self._request_lock = lock.BoundedSemaphore(1)
+        self.websockets = WebSocketClients(state, self.log, self._printer, self._request_lock)
+        self.server = HttpServer(spec.address, self.generation, self._answer_request)
+        state.host = self.server.address[0]
+        self._faults = FaultSwitch(state)
+        self._context = HandlerContext(
+            state=state,
+            printer=self._printer,
+            log=self.log,
+            websockets=self.websockets,
+            otp=OneTimePasswords(spec.otp, spec.otp_code),
+            report_info=self._report_info,
+            restart=self._restart_for_reason,
         )
+        self._restarting: gevent.Greenlet | None = None
 
-    # What others read.
+    # State for tests and the control API.
+
+    @property
+    def powered(self) -> bool:
+        """True while the power is on."""
+        return self._state.powered
 
     @property
     def mac(self) -> str:
-        """Lower case with colons."""
-        return self.subject.mac
+        """The canonical MAC: lower case with colons."""
+        return self._state.mac
+
+    @property
+    def host(self) -> str:
+        """The IP address."""
+        return self._state.host
 
     @property
     def address(self) -> str:
-        """`ip:port`, the port resolved."""
-        host, port = self.door.address
+        """`ip:port`; port 0 is resolved."""
+        host, port = self.server.address
         return f"{host}:{port}"
 
     @property
     def requests(self) -> Counter[tuple[str, str]]:
-        """How often (method, path) was asked."""
-        return self.ledger.requests
+        """Number of requests by method and path."""
+        return self.request_log.requests
 
     @property
     def writes(self) -> list[bytes]:
-        """Bodies of the writing requests, as received, the newest last (`ledger.writes` has their paths)."""
-        return [write.body for write in self.ledger.writes]
+        """Bodies of the write requests, the newest last. `request_log.writes` has their paths."""
+        return [write.body for write in self.request_log.writes]
 
     @property
     def connections_open(self) -> int:
-        """Sockets now in use."""
-        return len(self.door.connections)
+        """Number of open connections."""
+        return len(self.server.connections)
 
     @property
     def connections_accepted(self) -> int:
-        """Sockets ever accepted."""
-        return self.door.accepted
+        """Number of connections accepted so far."""
+        return self.server.accepted
 
     @property
     def max_in_flight(self) -> int:
-        """The most requests that ever waited for an answer at one time."""
-        return self.ledger.max_in_flight
+        """Highest number of requests in flight at the same time."""
+        return self.request_log.max_in_flight
 
     @property
     def stored(self) -> Mapping[str, Any]:
-        """What its settings store holds now, in the newest firmware's names."""
-        self.look()
+        """The stored settings, under the names of the newest firmware."""
+        self.update_state()
         return self.settings.stored
 
     @property
     def running(self) -> Mapping[str, Any]:
-        """What it runs now; differs from `stored` for keys that wait for a restart."""
-        self.look()
+        """The active settings; they differ from `stored` for keys that are pending until a restart."""
+        self.update_state()
         return self.settings.active
 
     @property
     def identifying(self) -> bool:
-        """Whether it says "Hi!" on its screen."""
-        return self.now() < self.identify_until
+        """True while the screen shows "Hi!"."""
+        return self._state.is_identifying
 
-    def info(self) -> dict[str, Any]:
-        """What it would answer now if it were well: the truth, whatever the fault."""
-        self.look()
-        answer: dict[str, Any] = orjson.loads(self._true_info())
+    def read_info(self) -> dict[str, Any]:
+        """Return the answer to GET /api/system/info without the active fault."""
+        self.update_state()
+        answer: dict[str, Any] = orjson.loads(self._printer.print_info())
         return answer
 
-    def _true_info(self) -> bytes:
-        return self.spec.body if self.spec.body is not None else self.printer.body()
+    def update_state(self) -> None:
+        """Apply due writes, heat and shares up to the present."""
+        self._state.update_to_now()
 
-    def reported_info(self) -> bytes:
-        """The body of /api/system/info, with the changes of the fault that is on."""
-        mangle = self.faults.mangles()
-        if mangle is None:
-            return self._true_info()
-        values = self.printer.values() if self.spec.body is None else orjson.loads(self.spec.body)
-        return self.printer.print(mangle(values))
-
-    # State.
-
-    def look(self) -> None:
-        """Bring the state up to now: due writes, heat, shares."""
-        now = self.now()
-        self.subject.now = now
-        if self.settings.settle(now):
-            self.machine.replan(now)
-        self.machine.advance(now)
-
-    def store(self, changes: Mapping[str, Any]) -> None:
-        """The firmware writes a setting of its own accord, past the queue."""
-        self.settings.store(changes, self.generation.live)
-        self.machine.replan(self.now())
-
-    def write(self, changes: Mapping[str, Any]) -> None:
-        """A caller's write: queued where the firmware queues."""
-        delay = self.timings.queue if self.generation.queued_writes else 0.0
-        self.settings.write(changes, self.generation.live, self.now() + delay)
-        self.look()
+    def store_settings(self, changes: Mapping[str, Any]) -> None:
+        """Store settings at once, past the write queue, as the firmware does for its own changes."""
+        self._state.store_settings(changes)
 
     # Requests.
 
-    def answer(self, connection: Connection, request: Request) -> None:
-        """Serve one request. Strictly one at a time: the firmware has one task for all sockets."""
-        self.ledger.begin()
+    def _answer_request(self, connection: Connection, request: Request) -> None:
+        """Answer one request at a time, because the firmware has one task for all sockets."""
+        self.request_log.begin_request()
         try:
-            with self.busy:
-                self.ledger.note(request)
-                if self.timings.latency:
-                    gevent.sleep(self.timings.latency)
-                self._deliver(connection, request)
+            with self._request_lock:
+                self.request_log.record_request(request)
+                if self._state.timings.latency:
+                    gevent.sleep(self._state.timings.latency)
+                self._deliver_answer(connection, request)
         finally:
-            self.ledger.end()
+            self.request_log.end_request()
 
-    def _deliver(self, connection: Connection, request: Request) -> None:
-        self.look()
-        if self.faults.takes(connection, request, lambda: routes.reply(self, request, connection)):
+    def _deliver_answer(self, connection: Connection, request: Request) -> None:
+        def make_reply() -> Reply | None:
+            return routes.make_reply(self._context, request, connection)
+
+        self.update_state()
+        if self._faults.deliver_fault(connection, request, make_reply):
             return
-        reply = routes.reply(self, request, connection)
+        reply = make_reply()
         if reply is not None:
             connection.send_reply(reply, request)
 
+    def _report_info(self) -> bytes:
+        return self._printer.print_info(self._faults.select_info_change())
+
+    def _react_to_overheat(self, now: float) -> None:
+        react = OVERHEAT_REACTIONS[self.generation.overheat]
+        react(self._state, now, self._restart_for_reason)
+
     # Power.
 
-    def power_on(self, reason: str = POWER_ON_RESET, *, fresh: bool = True) -> None:
-        """Listen. `fresh`: it boots (uptime 0, counters 0, stored settings in force); else it ran before."""
+    def power_on(self, reason: str = ResetReason.POWER_ON, *, fresh: bool = True) -> None:
+        """Listen. With `fresh` the miner boots; without it the miner has been running before."""
         if self.powered:
             return
-        self.powered = True
+        self._state.powered = True
         if fresh:
-            self._boot(reason)
-        self._open_door()
+            self.boots += 1
+            self._state.boot(reason)
+            self.log.write_boot_lines()
+        self._open_server()
 
-    def _boot(self, reason: str) -> None:
-        self.boots += 1
-        self.settings.boot()
-        self.machine.boot(self.now(), self.timings.mining)
-        self.subject.reset_reason = reason
-        self.subject.revision += 1
-        self.identify_until = 0.0
-        self.log.boot()
-
-    def _open_door(self) -> None:
-        if self.powered and self.faults.listening:
-            self.door.open()
+    def _open_server(self) -> None:
+        if self.powered and self._faults.allows_listening:
+            self.server.open()
 
     def power_off(self, *, silent: bool = False) -> None:
-        """Gone at once: refuses, and its sockets are reset. `silent`: they just say nothing any more."""
-        self._end_life()
-        self._go_dark(silent)
+        """Refuse connections and reset all sockets; `silent` leaves the sockets open without an answer."""
+        self._cancel_restart()
+        self._switch_off(silent)
 
-    def _go_dark(self, silent: bool) -> None:
-        self.powered = False
-        self.door.shut(silent=silent)
+    def _switch_off(self, silent: bool) -> None:
+        self._state.powered = False
+        self.server.close(silent=silent)
 
-    def restart(self, *, reason: str = SOFTWARE_RESET, silent: bool = False) -> None:
-        """Away for the boot time, then back. Returns at once."""
-        self._end_life()
-        self._life = gevent.spawn(self._reboot, reason, silent)
+    def restart(self, *, reason: str = ResetReason.SOFTWARE, silent: bool = False) -> None:
+        """Switch off for the boot time, then on again. Returns at once."""
+        self._cancel_restart()
+        self._restarting = gevent.spawn(self._run_restart, reason, silent)
 
-    def _reboot(self, reason: str, silent: bool) -> None:
-        self._go_dark(silent)
-        gevent.sleep(self.timings.boot)
+    def _restart_for_reason(self, reason: str) -> None:
+        self.restart(reason=reason)
+
+    def _run_restart(self, reason: str, silent: bool) -> None:
+        self._switch_off(silent)
+        gevent.sleep(self._state.timings.boot)
         self.power_on(reason)
 
-    def _end_life(self) -> None:
-        life, self._life = self._life, None
-        if life is not None and life is not gevent.getcurrent():
-            life.kill()
+    def _cancel_restart(self) -> None:
+        greenlet, self._restarting = self._restarting, None
+        if greenlet is not None and greenlet is not gevent.getcurrent():
+            greenlet.kill()
 
     def stop(self) -> None:
-        """Off for good: sockets closed, greenlets dead, port given back. Idempotent."""
-        self._end_life()
-        self.powered = False
-        self.door.demolish()
+        """Switch off for good: close the sockets, end the greenlets, release the port. Idempotent."""
+        self._cancel_restart()
+        self._state.powered = False
+        self.server.stop()
 
     # Address.
 
     def move(self, address: Address) -> None:
-        """A new lease: gone from the old address, there at the new one, with its state."""
-        self.leave()
-        self.arrive(address)
+        """Move to another address with the same state, as after a new DHCP lease."""
+        self.release_address()
+        self.assign_address(address)
 
-    def leave(self) -> Address:
-        """Give up the address; returns it."""
-        return self.door.leave()
+    def release_address(self) -> Address:
+        """Stop listening and release the address. Return the address."""
+        return self.server.release_address()
 
-    def arrive(self, address: Address) -> None:
-        """Take an address."""
-        self.door.settle(address)
-        self.subject.host = self.door.address[0]
-        self.subject.revision += 1
-        self._open_door()
+    def assign_address(self, address: Address) -> None:
+        """Listen at another address."""
+        self.server.assign_address(address)
+        self._state.set_host(self.server.address[0])
+        self._open_server()
 
     # Faults.
 
     @property
     def fault(self) -> str | None:
-        """The name of the fault that is on. Assign a name to switch it on, None to be well."""
-        return self.faults.name
+        """Name of the active fault. Assign a name to switch a fault on, None to switch it off."""
+        return self._faults.name
 
     @fault.setter
     def fault(self, name: str | None) -> None:
@@ -282,14 +279,14 @@ class Miner:
             self.set_fault(name)
 
     def set_fault(self, name: str, **options: Any) -> None:
-        """Switch a fault on, in place of the one that is on. ValueError for an unknown name."""
-        self.faults.switch_on(name, options)
-        if self.faults.listening:
-            self._open_door()
+        """Switch a fault on in place of the active one. Raises: ValueError for an unknown name."""
+        self._faults.switch_on(name, options)
+        if self._faults.allows_listening:
+            self._open_server()
         else:
-            self.door.shut()
+            self.server.close()
 
     def clear_fault(self) -> None:
-        """Well again."""
-        self.faults.switch_off()
-        self._open_door()
+        """Switch the active fault off."""
+        self._faults.switch_off()
+        self._open_server()

@@ -1,5 +1,7 @@
-"""The `Origin` check that nearly every handler does since AxeOS 2.5.1. The caller's own address is not
-judged here: on a real device 127/8 would be refused, and everything here is loopback."""
+"""The `Origin` check of nearly every handler since AxeOS 2.5.1.
+
+The address of the client is not checked: a real device would refuse 127/8, and the simulator runs on loopback.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,18 @@ import re
 from ipaddress import IPv4Address, ip_network
 
 from .generations import Generation
-from .http import Request
+from .http_messages import Request
 
 PRIVATE = tuple(ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 ADDRESS = re.compile(r"\d+(\.\d+){3}")
 
 
-def origin_allowed(generation: Generation, request: Request) -> bool:
-    """≤ 2.14: exactly `http://<private IPv4>`. ≥ 2.15: names without a dot and `*.local` too, their port
-    stripped, but an address with a port is still refused. NerdOS strips the port first."""
+def is_origin_allowed(generation: Generation, request: Request) -> bool:
+    """Return True if the firmware accepts the `Origin` header.
+
+    AxeOS ≤ 2.14 accepts exactly `http://<private IPv4>`. AxeOS ≥ 2.15 also accepts names without a dot and `*.local`,
+    with or without a port, but still refuses an address with a port. NerdOS removes the port first.
+    """
     origin = request.headers.get("origin")
     if origin is None or not generation.address_gate:
         return True
@@ -24,13 +29,13 @@ def origin_allowed(generation: Generation, request: Request) -> bool:
         return False
     name = host.partition(":")[0]
     if generation.nerd:
-        return _private(name) or name == "localhost" or name.endswith(".local")
-    if generation.since(2, 15) and not ADDRESS.fullmatch(name):
+        return _is_private(name) or name == "localhost" or name.endswith(".local")
+    if generation.is_at_least(2, 15) and not ADDRESS.fullmatch(name):
         return "." not in name or name.endswith(".local")
-    return _private(host)
+    return _is_private(host)
 
 
-def _private(host: str) -> bool:
+def _is_private(host: str) -> bool:
     try:
         address = IPv4Address(host)
     except ValueError:

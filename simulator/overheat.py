@@ -1,49 +1,51 @@
-"""What each firmware does when a chip is too hot: one function per way, chosen by `Generation.overheat`."""
+"""The reaction of each firmware to a chip that is too hot: one function per kind of `Generation.overheat`."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .miner import Miner
+from .device_state import DeviceState, ResetReason
+from .generations import OverheatReaction
 
-STEP = 100  # MHz and mV that AxeOS ≥ 2.12 gives up for good
-FLOOR_MHZ, FLOOR_MV = 50, 1000
+STEP = 100  # MHz and mV by which AxeOS ≥ 2.12 lowers its settings for good
+MIN_MHZ, MIN_MV = 50, 1000
+RestartMiner = Callable[[str], None]
 
 
-def latch(miner: Miner, now: float) -> None:
-    """AxeOS ≤ 2.10: crawl at 50 MHz with the fan at full speed, reboot, stay so until somebody clears
-    overheat_mode."""
+def latch_overheat_mode(state: DeviceState, now: float, restart: RestartMiner) -> None:
+    """Run at 50 MHz with the fan at full speed and restart (AxeOS ≤ 2.10).
+
+    The miner stays so until a client clears overheat_mode.
+    """
     fan = {"autofanspeed": 0, "manualFanSpeed": 100}
-    miner.store({"frequency": FLOOR_MHZ, "coreVoltage": FLOOR_MV, "overheat_mode": 1} | fan)
-    miner.machine.temperature = miner.machine.ambient + 40
-    miner.restart(reason="Software reset via esp_restart")
+    state.store_settings({"frequency": MIN_MHZ, "coreVoltage": MIN_MV, "overheat_mode": 1} | fan)
+    state.machine.temperature = state.machine.ambient + 40
+    restart(ResetReason.SOFTWARE)
 
 
-def recover(miner: Miner, now: float) -> None:
-    """AxeOS ≥ 2.12: stop, cool, come back with less. The new settings stay; the flag clears itself."""
-    stored = miner.settings.stored
+def recover_with_lower_settings(state: DeviceState, now: float, restart: RestartMiner) -> None:
+    """Stop, cool down and continue with lower settings (AxeOS ≥ 2.12). The flag clears itself."""
+    stored = state.stored
     reduced = {
-        "frequency": max(FLOOR_MHZ, stored["frequency"] - STEP),
-        "coreVoltage": max(FLOOR_MV, stored["coreVoltage"] - STEP),
+        "frequency": max(MIN_MHZ, stored["frequency"] - STEP),
+        "coreVoltage": max(MIN_MV, stored["coreVoltage"] - STEP),
         "autofanspeed": 0,
         "manualFanSpeed": 100,
     }
-    miner.store({"overheat_mode": 1})
-    seconds = miner.timings.cooling
-    miner.settings.write(reduced | {"overheat_mode": 0}, miner.generation.live, now + seconds)
-    miner.machine.temperature = miner.machine.ambient + 40
-    miner.machine.halt(now, seconds)
+    state.store_settings({"overheat_mode": 1})
+    seconds = state.timings.cooling
+    state.settings.queue_write(reduced | {"overheat_mode": 0}, state.generation.live, now + seconds)
+    state.machine.temperature = state.machine.ambient + 40
+    state.machine.stop_hashing(now, seconds)
 
 
-def shutdown(miner: Miner, now: float) -> None:
-    """NerdOS: the chips lose power until the next boot (inferred)."""
-    miner.machine.halt(now)
+def cut_chip_power(state: DeviceState, now: float, restart: RestartMiner) -> None:
+    """Cut the power of the chips until the next boot (NerdOS, inferred)."""
+    state.machine.stop_hashing(now)
 
 
-OVERHEAT: dict[str, Callable[[Miner, float], None]] = {
-    "latch": latch,
-    "recover": recover,
-    "shutdown": shutdown,
+OVERHEAT_REACTIONS: dict[OverheatReaction, Callable[[DeviceState, float, RestartMiner], None]] = {
+    OverheatReaction.LATCH: latch_overheat_mode,
+    OverheatReaction.RECOVER: recover_with_lower_settings,
+    OverheatReaction.SHUTDOWN: cut_chip_power,
 }

@@ -1,22 +1,20 @@
-"""Pool slots of AxeOS ≥ 2.15: what a pool object must hold, and PUT and DELETE /api/system/pools/{0..7}.
+"""Pool slots of AxeOS ≥ 2.15: the rules for a pool object, and PUT and DELETE /api/system/pools/{0..7}.
 
-A slot is always replaced whole: members left out go back to their defaults, and the password to `x`; the
-mask `*****`, which GET returns, keeps the stored one.
+A request replaces a slot as a whole. Members that it omits return to their defaults, the password to `x`. The mask
+`*****`, which GET returns, keeps the stored password.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from .http import HTML, Reply, Request
-from .settings import DEFAULT_POOL
-
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .miner import Miner
+from .connection import Connection
+from .context import HandlerContext
+from .http_messages import HTML, Reply, Request
+from .settings_store import DEFAULT_POOL
 
 MASK = "*****"
 MAX_PORT = 65535
@@ -25,12 +23,12 @@ WRONG_INPUT = b"Wrong API input"
 Slots = dict[int, dict[str, Any]]
 
 
-def whole_pool(given: Any, before: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """The slot that `given` makes, or None if it is not acceptable. `before`: what the slot held."""
-    if not isinstance(given, dict) or not _required(given):
+def read_pool(value: Any, before: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return the slot that `value` describes, or None if it is not valid. `before`: the stored slot."""
+    if not isinstance(value, dict) or not _has_required_members(value):
         return None
-    known = {key: given[key] for key in DEFAULT_POOL if key in given}
-    if any(_kind(value) is not _kind(DEFAULT_POOL[key]) for key, value in known.items()):
+    known = {key: value[key] for key in DEFAULT_POOL if key in value}
+    if any(_select_type(item) is not _select_type(DEFAULT_POOL[key]) for key, item in known.items()):
         return None
     pool = {**DEFAULT_POOL, **known}
     if pool["stratumPassword"] == MASK:
@@ -38,52 +36,56 @@ def whole_pool(given: Any, before: Mapping[str, Any] | None) -> dict[str, Any] |
     return pool
 
 
-def _kind(value: object) -> type:
+def _select_type(value: object) -> type:
     return int if isinstance(value, float) and value.is_integer() else type(value)
 
 
-def _required(given: Mapping[str, Any]) -> bool:
-    url, user, port = (given.get(key) for key in ("stratumURL", "stratumUser", "stratumPort"))
+def _has_required_members(value: Mapping[str, Any]) -> bool:
+    url, user, port = (value.get(key) for key in ("stratumURL", "stratumUser", "stratumPort"))
     texts = all(isinstance(text, str) and text for text in (url, user))
     return texts and isinstance(port, int) and not isinstance(port, bool) and 1 <= port <= MAX_PORT
 
 
-def merge_slots(given: Any, slots: Slots) -> Slots | None:
-    """`slots` with the objects of a `pools` array written into them; None if one is bad."""
-    if not isinstance(given, list):
+def merge_pools(value: Any, slots: Slots) -> Slots | None:
+    """Return `slots` with the objects of a `pools` array written into them; None if one object is not valid."""
+    if not isinstance(value, list):
         return None
     merged = dict(slots)
-    for item in given:
+    for item in value:
         slot = item.get("id") if isinstance(item, dict) else None
         if not isinstance(slot, int) or isinstance(slot, bool) or not 0 <= slot <= 7:
             return None
-        pool = whole_pool(item, merged.get(slot))
+        pool = read_pool(item, merged.get(slot))
         if pool is None:
             return None
         merged[slot] = pool
     return merged
 
 
-def put_pool(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """PUT /api/system/pools/{i}: one pool object."""
-    slot = int(request.path.rsplit("/", 1)[1])
+def put_pool(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """PUT /api/system/pools/{i}: the body is one pool object."""
+    slot = _parse_slot(request)
     try:
-        given = orjson.loads(request.body)
+        document = orjson.loads(request.body)
     except orjson.JSONDecodeError:
         return Reply(400, b"Invalid JSON", HTML, headers=())
-    slots: Slots = miner.settings.latest("pools")
-    pool = whole_pool(given, slots.get(slot))
+    slots: Slots = context.state.settings.read_latest("pools")
+    pool = read_pool(document, slots.get(slot))
     if pool is None:
         return Reply(400, WRONG_INPUT, HTML, headers=())
-    miner.write({"pools": {**slots, slot: pool}})
+    context.state.write_settings({"pools": {**slots, slot: pool}})
     return Reply(body=b'{"message":"Pool updated successfully"}')
 
 
-def delete_pool(miner: Miner, request: Request, connection: Connection) -> Reply:
-    """DELETE /api/system/pools/{i}: not the primary nor the secondary."""
-    slot = int(request.path.rsplit("/", 1)[1])
-    if slot in (miner.settings.latest("primaryPoolIndex"), miner.settings.latest("secondaryPoolIndex")):
+def delete_pool(context: HandlerContext, request: Request, connection: Connection) -> Reply:
+    """DELETE /api/system/pools/{i}: refused for the primary and the secondary pool."""
+    slot, settings = _parse_slot(request), context.state.settings
+    if slot in (settings.read_latest("primaryPoolIndex"), settings.read_latest("secondaryPoolIndex")):
         return Reply(400, WRONG_INPUT, HTML, headers=())
-    slots: Slots = miner.settings.latest("pools")
-    miner.write({"pools": {key: pool for key, pool in slots.items() if key != slot}})
+    slots: Slots = settings.read_latest("pools")
+    context.state.write_settings({"pools": {key: pool for key, pool in slots.items() if key != slot}})
     return Reply(body=b'{"message":"Pool cleared successfully"}')
+
+
+def _parse_slot(request: Request) -> int:
+    return int(request.path.rsplit("/", 1)[1])

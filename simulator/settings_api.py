@@ -1,71 +1,71 @@
-"""PATCH /api/system: a JSON object of settings, read by the rules of this firmware.
+"""PATCH /api/system: a JSON object of settings, read by the rules of the firmware.
 
-Unknown keys are ignored with 200 everywhere; from AxeOS 2.11 on one bad value makes the whole request 400
-and nothing is saved. No firmware knows a safety limit: 65535 MHz is accepted.
+Every firmware ignores unknown keys with 200. Since AxeOS 2.11 one bad value refuses the whole request with 400 and
+stores nothing. No firmware has a safety limit: 65535 MHz is accepted.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from .fans_api import fan_changes
-from .http import HTML, Reply, Request
-from .patch_readers import IGNORED, Crash, Refused
+from .cjson import print_json
+from .connection import Connection
+from .context import HandlerContext
+from .device_state import DeviceState, ResetReason
+from .fans_api import read_fan_changes
+from .http_messages import HTML, Reply, Request
+from .patch_readers import IGNORED, FirmwareCrashError, ValueRefusedError
 from .patch_rules import RULES
-from .pools_api import WRONG_INPUT, merge_slots
-
-if TYPE_CHECKING:
-    from .connection import Connection
-    from .miner import Miner
+from .pools_api import WRONG_INPUT, merge_pools
 
 
-def patch_system(miner: Miner, request: Request, connection: Connection) -> Reply | None:
-    """200 with an empty chunked text/html body, however much or little was saved."""
-    refusal = miner.otp.check(request, miner.now())
+def patch_system(context: HandlerContext, request: Request, connection: Connection) -> Reply | None:
+    """PATCH /api/system: 200 with an empty chunked text/html body, even if no setting changed."""
+    refusal = context.otp.check_request(request, context.state.clock())
     if refusal is not None:
         return refusal
     try:
-        given = orjson.loads(request.body)
-        changes = changes_of(miner, given if isinstance(given, dict) else {})
+        document = orjson.loads(request.body)
+        changes = read_changes(context.state, document if isinstance(document, dict) else {})
     except orjson.JSONDecodeError:
         return Reply(400, b"Invalid JSON", HTML)
-    except Refused:
+    except ValueRefusedError:
         return Reply(400, WRONG_INPUT, HTML)
-    except Crash:
-        # AxeOS ≤ 2.4 follows the NULL `valuestring` of what is no text, and resets without an answer.
-        miner.restart(reason="Software reset due to exception/panic")
+    except FirmwareCrashError:
+        # AxeOS ≤ 2.4 dereferences the NULL `valuestring` of a value that is no text, and resets without an answer.
+        context.restart(ResetReason.PANIC)
         return None
-    return _saved(miner, changes)
+    return _save_changes(context.state, changes)
 
 
-def changes_of(miner: Miner, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What a request changes in the settings store."""
-    rules = RULES[miner.generation.name]
-    read = ((rules[key].target, rules[key].reader(value)) for key, value in given.items() if key in rules)
+def read_changes(state: DeviceState, document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the changes of the stored settings that a request asks for. Raises: ValueRefusedError."""
+    rules = RULES[state.generation.name]
+    read = ((rules[key].target, rules[key].reader(value)) for key, value in document.items() if key in rules)
     changes = {target: value for target, value in read if value is not IGNORED}
-    if miner.generation.slots and "pools" in given:
-        slots = merge_slots(given["pools"], miner.settings.latest("pools"))
+    if state.generation.has_pool_slots and "pools" in document:
+        slots = merge_pools(document["pools"], state.settings.read_latest("pools"))
         if slots is None:
-            raise Refused
+            raise ValueRefusedError
         changes["pools"] = slots
-    if miner.generation.nerd and "fans" in given:
-        changes |= fan_changes(given["fans"], miner.settings.latest("fans"))
+    if state.generation.nerd and "fans" in document:
+        changes |= read_fan_changes(document["fans"], state.settings.read_latest("fans"))
     return changes
 
 
-def _saved(miner: Miner, changes: Mapping[str, Any]) -> Reply:
-    renamed = "hostname" in changes and changes["hostname"] != miner.settings.latest("hostname")
+def _save_changes(state: DeviceState, changes: Mapping[str, Any]) -> Reply:
+    renamed = "hostname" in changes and changes["hostname"] != state.settings.read_latest("hostname")
     if changes:
-        miner.write(changes)
-    if renamed and miner.generation.since(2, 15):
-        return Reply(body=miner.generation.printed(_renamed(changes["hostname"])).encode())
+        state.write_settings(changes)
+    if renamed and state.generation.is_at_least(2, 15):
+        return Reply(body=print_json(_describe_redirect(changes["hostname"])).encode())
     return Reply(200, b"", HTML, chunked=True)
 
 
-def _renamed(hostname: str) -> dict[str, Any]:
-    """≥ 2.15: the one PATCH that answers JSON, since the page's own address changes."""
+def _describe_redirect(hostname: str) -> dict[str, Any]:
+    """Return the JSON answer of AxeOS ≥ 2.15 to a new hostname, which changes the address of the page."""
     redirect = {"url": f"http://{hostname}.local", "delay": 2000, "message": "Hostname changed, redirecting"}
     return {"status": "success", "redirect": redirect}

@@ -1,4 +1,4 @@
-"""What a miner is made from, and how long things take it."""
+"""The spec of a miner and the durations of its operations."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .boards import BOARDS
+from .asic_boards import BOARDS
 from .generations import GENERATIONS
 from .listener import Address
-from .settings import factory_pools, factory_settings
+from .settings_store import make_factory_pools, make_factory_settings
 
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds that things take.
+    """Durations in seconds.
 
-    `boot`: unreachable; `before_restart`: from the answer to the reset (1 s in the firmware); `mining`:
-    from boot to the first hash; `queue`: how long a queued NVS write waits; `cooling`: safe mode after
-    overheating; `resume`: winding the frequency up; `latency`: before each answer.
+    `boot`: unreachable during a boot; `before_restart`: from the answer to the reset (1 s in the firmware);
+    `mining`: from the boot to the first hash; `queue`: delay of a queued NVS write; `cooling`: safe mode after
+    overheating; `resume`: raising the frequency; `latency`: before each answer.
     """
 
     boot: float = 2.0
@@ -30,17 +30,17 @@ class Timings:
     latency: float = 0.0
 
 
-# As on the desk: what the demo shows.
+# Durations of real devices, for the demo.
 LIFELIKE = Timings(boot=5.0, before_restart=1.0, mining=8.0, cooling=30.0)
 
 
 @dataclass(frozen=True)
 class MinerSpec:
-    """One miner. Port 0 takes any free port. `body`: a recorded /info, served as it is, `asic_body` a recorded /asic.
+    """The spec of one miner. Port 0 selects any free port.
 
-    `otp`: NerdOS asks for `otp_code` on writes. `log_rate`: lines per second. `settings` override what is
-    stored at first start. For the benchmark: `stamp` puts the time of writing into /info, `exposition`
-    (keep-alive or close) adds a /metrics.
+    `body`: a recorded /info, served unchanged; `asic_body`: a recorded /asic. `otp`: NerdOS requires `otp_code` for
+    writes. `log_rate`: lines per second. `settings` override the factory settings. For the benchmark: `stamp` adds the
+    time of printing to /info, `exposition` (keep-alive or close) adds GET /metrics.
     """
 
     generation: str = "2.12"
@@ -58,17 +58,17 @@ class MinerSpec:
     exposition: str = ""
 
 
-def normal_mac(mac: str) -> str:
-    """Lower case, colons."""
+def canonical_mac(mac: str) -> str:
+    """Return the canonical MAC: lower case with colons. Raises: ValueError."""
     digits = "".join(letter for letter in mac.lower() if letter in "0123456789abcdef")
     if len(digits) != 12:
         raise ValueError(f"not a MAC: {mac!r}")
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
 
-def first_settings(spec: MinerSpec) -> dict[str, Any]:
-    """What is stored before anybody changed anything."""
+def make_first_settings(spec: MinerSpec) -> dict[str, Any]:
+    """Return the settings that are stored at the first start."""
     generation = GENERATIONS[spec.generation]
-    pools = factory_pools(spec.hostname.replace(" ", "_"), "public-pool.io", slots=generation.slots)
+    pools = make_factory_pools(spec.hostname.replace(" ", "_"), "public-pool.io", slots=generation.has_pool_slots)
     own = {"autofanspeed": 2, "temptarget": 55} if generation.nerd else {}
-    return factory_settings(BOARDS[spec.board], spec.hostname) | pools | own | dict(spec.settings or {})
+    return make_factory_settings(BOARDS[spec.board], spec.hostname) | pools | own | dict(spec.settings or {})

@@ -24,7 +24,7 @@ def _of_generation(name: str) -> dict[str, Any]:
         "nerd1.1": "nerdqaxe+",
     }.get(name, "601")
     miner = Miner(MinerSpec(generation=name, board=board, mac="02:00:5e:00:00:77"), Random(1), clock=lambda: 1000.0)
-    return miner.info()
+    return miner.read_info()
 
 
 RECORDED: dict[str, dict[str, Any]] = {

@@ -60,7 +60,7 @@ def reasons(job: Any) -> dict[str, str]:
 
 def patches(miner: Miner) -> int:
     """Return how often the settings of the miner were written."""
-    return sum(write.method == "PATCH" for write in miner.ledger.writes)
+    return sum(write.method == "PATCH" for write in miner.request_log.writes)
 
 
 def posts(miner: Miner, command: str = "restart") -> int:

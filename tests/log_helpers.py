@@ -110,7 +110,7 @@ def await_state(service: Service, state: str, *miners: Miner, within: float = 8.
 
 def await_audience(miner: Miner, size: int, within: float = 8.0) -> None:
     """Wait until the miner has so many websockets, each attached to its log."""
-    eventually(lambda: len(miner.audience) == size and len(miner.log.sinks) == size, within)
+    eventually(lambda: len(miner.websockets) == size and len(miner.log.subscribers) == size, within)
 
 
 def numbers(texts: Iterable[str]) -> list[int]:

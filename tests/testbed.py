@@ -141,4 +141,4 @@ class Service:
 
 
 def ports_of(miners: Iterable[Miner]) -> tuple[int, ...]:
-    return tuple(dict.fromkeys(miner.door.address[1] for miner in miners)) or (80,)
+    return tuple(dict.fromkeys(miner.server.address[1] for miner in miners)) or (80,)

@@ -32,7 +32,7 @@ def rows(response: TestResponse) -> dict[str, tuple[Any, Any, str]]:
 
 def patches(miner: Miner) -> list[dict[str, Any]]:
     """Return the parsed bodies of the PATCH requests that the miner received."""
-    return [json.loads(write.body) for write in miner.ledger.writes if write.method == "PATCH"]
+    return [json.loads(write.body) for write in miner.request_log.writes if write.method == "PATCH"]
 
 
 def pool_of(stored: Mapping[str, Any]) -> Mapping[str, Any]:

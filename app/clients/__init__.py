@@ -1,1 +1,1 @@
-"""The other services that this one talks to: discovery and Grafana. Foreign errors become ours at this edge."""
+"""Clients of other services: the discovery service and Grafana. They convert library errors into `app.errors`."""

@@ -1,16 +1,14 @@
-"""The original's discovery service, where DISCOVERY_SERVICE_HOST names one. Nothing it says is taken on trust."""
+"""Client of the Node backend's discovery service (DISCOVERY_SERVICE_HOST). Every response is validated."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
-from urllib.parse import urlsplit
 
 import orjson
-import requests
 
-from app.clients.http import AnswerTooLarge, BoundedSession, ExchangeTimeout
+from app.clients.http import BoundedSession, FetchError
 from app.clients.json_array import split_json_array
 from app.errors import DiscoveryFailed, PlutoError
 from app.miners.address import Address, AddressRule
@@ -21,10 +19,10 @@ from app.throttle import throttled
 log = logging.getLogger(__name__)
 
 MAX_BODY = 8 * 1024 * 1024
-# orjson parses this much at once within 10 ms, whatever it is. Longer answers are parsed row by row.
+# orjson parses any JSON of this size within 10 ms. Longer responses are parsed row by row.
 MAX_PARSED_AT_ONCE = 512 * 1024
 MAX_ROWS = 4096
-# The longest known answer of a miner has 4 KiB.
+# The longest known `/api/system/info` response has 4 KiB.
 MAX_ROW = 64 * 1024
 MAX_TYPE = 64
 
@@ -32,26 +30,25 @@ Redact = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 class DiscoveryServiceClient:
-    """Speaks `GET {base_url}/discover` and `/discovered` (contract §5). Every failure is DiscoveryFailed, a sentence.
+    """Requests `GET {base_url}/discover` and `/discovered` (contract §5). Raises DiscoveryFailed for every failure.
 
-    `rule` drops rows outside the networks in which devices may be contacted; `redact` takes secrets out of a row's
+    `rule` drops rows outside the networks in which devices may be contacted; `redact` removes secrets from a row's
     `info`. `deadline`, in seconds, is for a whole call: the service may scan for a minute.
     """
 
     def __init__(self, base_url: str, rule: AddressRule, redact: Redact, deadline: float = 60.0) -> None:
         self._base_url = base_url.rstrip("/")
-        self._name = f"The discovery service at {urlsplit(base_url).netloc.rpartition('@')[2]}"
         self._rule = rule
         self._redact = redact
-        self._deadline = deadline
-        self._session = BoundedSession(MAX_BODY, deadline)
+        self._session = BoundedSession("The discovery service", base_url, max_body=MAX_BODY, deadline=deadline)
+        self._name = self._session.name
 
     def discover(self, ip: str | None, mac: str | None) -> list[Found]:
-        """Has the service scan now, or look at one address."""
+        """Let the service scan the network, or probe one address, and return the miners found."""
         return self._found("discover", {name: value for name, value in (("ip", ip), ("mac", mac)) if value})
 
     def discovered(self, params: Mapping[str, str]) -> list[Found]:
-        """What it has seen; `params` are the filters under the contract's names."""
+        """Return the miners that the service remembers. `params`: filters, under the contract's names."""
         return self._found("discovered", params)
 
     def close(self) -> None:
@@ -66,27 +63,20 @@ class DiscoveryServiceClient:
                 found.append(device)
         dropped = rows - len(found)
         if dropped:
-            log.warning("the discovery service named what is no miner", extra={"rows": rows, "dropped": dropped})
+            log.warning("dropped invalid rows of the discovery service", extra={"rows": rows, "dropped": dropped})
         return found
 
     def _body(self, path: str, params: Mapping[str, str]) -> bytearray:
         try:
             status, body = self._session.fetch("GET", f"{self._base_url}/{path}", params=params, only_200=True)
-        except ExchangeTimeout:
-            raise DiscoveryFailed(f"{self._name} gave no whole answer within {self._deadline:g} s") from None
-        except AnswerTooLarge:
-            limit = f"{MAX_BODY // 1024 // 1024} MiB"
-            raise DiscoveryFailed(f"{self._name} answered with more than {limit}, or with endless headers") from None
-        except requests.ConnectionError:
-            raise DiscoveryFailed(f"{self._name} cannot be reached, or it dropped the connection") from None
-        except requests.RequestException as error:
-            raise DiscoveryFailed(f"{self._name} gave no usable answer ({type(error).__name__})") from None
+        except FetchError as error:
+            raise DiscoveryFailed(str(error)) from None
         if status != 200:
-            raise DiscoveryFailed(f"{self._name} answered with {_status(status)}")
+            raise DiscoveryFailed(f"{self._name} returned {_status(status)}")
         return body
 
     def _rows(self, body: bytearray) -> Iterator[Any]:
-        """Yield the parsed rows; None for one that is too long. Raises DiscoveryFailed, also on the way."""
+        """Yield the parsed rows; None for one longer than MAX_ROW. Raises DiscoveryFailed, possibly after some rows."""
         try:
             if len(body) <= MAX_PARSED_AT_ONCE:
                 rows = orjson.loads(body)
@@ -100,15 +90,15 @@ class DiscoveryServiceClient:
                     orjson.loads(row) if len(row) <= MAX_ROW else None for row in split_json_array(memoryview(body))
                 )
         except ValueError:
-            raise DiscoveryFailed(f"{self._name} did not answer with JSON; is this its address?") from None
+            raise DiscoveryFailed(f"{self._name} did not return JSON: check DISCOVERY_SERVICE_HOST") from None
 
     def _no_list(self, kind: str) -> DiscoveryFailed:
-        return DiscoveryFailed(f"{self._name} answered with {kind} where a list of devices is expected")
+        return DiscoveryFailed(f"{self._name} returned {kind} where a list of devices is expected")
 
     def _row(self, row: Any) -> Found | None:
-        """None for a row that is no device's, or whose address is no miner's.
+        """Return the miner in a row; None if the row is invalid or its address is not allowed.
 
-        The firmware's own MAC wins over the scan's: the original files devices found by address under `unknown`.
+        The MAC in `info` takes precedence: the Node backend stores `unknown` for a device that it found by address.
         """
         try:
             info = self._redact(row.get("info") or {})

@@ -1,6 +1,6 @@
-"""Grafana's HTTP API, as far as dashboards and their public links need it. Nothing it says is taken on trust.
+"""Client of Grafana's HTTP API for dashboards and their public links. Every response is validated.
 
-Grafana 13 calls `/api/*` deprecated and names no successor for public dashboards, so all of it stands in this one file.
+Grafana 13 calls `/api/*` deprecated and names no successor for public dashboards, so all use of it is in this file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import orjson
-import requests
 from requests.auth import AuthBase
 
 from app.clients.grafana_answers import (
@@ -29,7 +28,7 @@ from app.clients.grafana_answers import (
     Finding,
     Readings,
 )
-from app.clients.http import AnswerTooLarge, BoundedSession, ExchangeTimeout
+from app.clients.http import BoundedSession, FetchError
 from app.errors import GrafanaDown, GrafanaRefused
 
 log = logging.getLogger(__name__)
@@ -38,7 +37,7 @@ DEADLINE_SECONDS = 5.0
 MAX_BODY = 1024 * 1024
 SUBPATH = "/grafana"
 
-# Of a public row: the link works, and its viewers may choose the time range.
+# Fields of a public dashboard: the link works, and viewers may choose the time range.
 VISIBLE = {"isEnabled": True, "timeSelectionEnabled": True}
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -46,7 +45,7 @@ _TOKEN = re.compile(r"[0-9a-f]{32}")
 
 
 class TokenAuth(AuthBase):
-    """A service account's token; the account needs the role Admin, an Editor may not publish."""
+    """Authenticates with a service account's token. The account needs the role Admin: an Editor may not publish."""
 
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}".encode()
@@ -57,7 +56,8 @@ class TokenAuth(AuthBase):
 
 
 class ProxyUserAuth(AuthBase):
-    """The original's way: Grafana's auth proxy takes a header's word for who asks, from listed addresses only."""
+    """Authenticates with Grafana's auth proxy header, as the Node backend does. Grafana trusts it from listed addresses
+    only."""
 
     def __init__(self, user: str) -> None:
         self._user = user.encode()
@@ -68,8 +68,10 @@ class ProxyUserAuth(AuthBase):
 
 
 def authentication(token: str | None, user: str | None, password: str | None) -> Any:
-    """The safest that is configured: token, then user and password, then the proxy's header. The user is `admin` unless
-    named."""
+    """Return the safest authentication that is configured: the token, else user and password, else the proxy header.
+
+    The user defaults to `admin`.
+    """
     user = user or "admin"
     if token:
         return TokenAuth(token)
@@ -77,25 +79,26 @@ def authentication(token: str | None, user: str | None, password: str | None) ->
 
 
 class GrafanaClient:
-    """Each call answers with a Finding, or raises GrafanaDown (later it may work) or GrafanaRefused (somebody must
-    change the configuration). A request takes at most `deadline` seconds as a whole.
+    """Creates, publishes and deletes dashboards in one Grafana. A request takes at most `deadline` seconds in total.
 
-    The API is looked for at `base_url`, then below `/grafana`, as the Node backend appended that to GF_HOST. Owns which
-    of the two answered; both are asked again only after an answer that is not the API's.
+    Each method returns a CallResult in an Answer, or raises GrafanaDown (a retry may succeed) or GrafanaRefused (a
+    retry needs a configuration change).
+
+    The client searches for the API at `base_url`, then below `/grafana`, which the Node backend appended to GF_HOST. It
+    remembers which of the two responded, and searches again only after a response that is not the API's.
     """
 
     def __init__(self, base_url: str, auth: Any, deadline: float = DEADLINE_SECONDS) -> None:
-        given = base_url.rstrip("/")
-        has_subpath = urlsplit(given).path.endswith(SUBPATH)
-        self._candidates = (given,) if has_subpath else (given, given + SUBPATH)
-        self._found: str | None = None
-        self._logged: str | None = None
-        self._name = f"Grafana at {urlsplit(base_url).netloc.rpartition('@')[2]}"
-        self._deadline = deadline
-        self._session = BoundedSession(MAX_BODY, deadline, auth)
+        url = base_url.rstrip("/")
+        has_subpath = urlsplit(url).path.endswith(SUBPATH)
+        self._candidates = (url,) if has_subpath else (url, url + SUBPATH)
+        self._api_url: str | None = None
+        self._logged_url: str | None = None
+        self._session = BoundedSession("Grafana", base_url, max_body=MAX_BODY, deadline=deadline, auth=auth)
+        self._name = self._session.name
 
     def save(self, dashboard: Mapping[str, Any]) -> Answer:
-        """Creates the dashboard, or replaces the one with its `uid`."""
+        """Create the dashboard, or replace the one with its `uid`."""
         body = {"dashboard": {**dashboard, "id": None}, "message": "Renewed by Pluto", "overwrite": True}
         return self._call(SAVE, "POST", "api/dashboards/db", body, uid=dashboard["uid"])
 
@@ -103,32 +106,34 @@ class GrafanaClient:
         return self._call(CHECK, "GET", f"api/dashboards/uid/{quote(uid)}")
 
     def remove(self, uid: str) -> Answer:
-        """Its public row goes with it."""
+        """Delete the dashboard and, with it, its public dashboard."""
         return self._call(REMOVE, "DELETE", f"api/dashboards/uid/{quote(uid)}")
 
     def look(self, uid: str) -> Answer:
-        """Its public row. PRIVATE also when the dashboard itself is not there: Grafana does not look."""
+        """Return the public dashboard of `uid`. PRIVATE also if the dashboard is absent: Grafana does not check."""
         answer = self._call(LOOK, "GET", self._public(uid), uid=uid)
-        fixed = answer.finding is Finding.PUBLIC and answer.row and answer.row.get("timeSelectionEnabled") is False
-        return Answer(Finding.RANGE_FIXED, answer.row) if fixed else answer
+        is_range_fixed = (
+            answer.finding is Finding.PUBLIC and answer.row and answer.row.get("timeSelectionEnabled") is False
+        )
+        return Answer(Finding.RANGE_FIXED, answer.row) if is_range_fixed else answer
 
     def publish(self, uid: str, public_uid: str, access_token: str) -> Answer:
         body = {**VISIBLE, "uid": public_uid, "accessToken": access_token}
         return self._call(PUBLISH, "POST", self._public(uid), body, uid=uid)
 
     def resume(self, uid: str, public_uid: str) -> Answer:
-        """Publish it again, with the time picker; other fields keep what they have."""
+        """Enable the public dashboard and its time picker; other fields are unchanged."""
         return self._change(uid, public_uid, VISIBLE)
 
     def pause(self, uid: str, public_uid: str) -> Answer:
         return self._change(uid, public_uid, {"isEnabled": False})
 
     def view(self, access_token: str) -> Answer:
-        """Whether anybody's public dashboard has this token: PRIVATE when nobody's."""
+        """Return whether any public dashboard uses this access token: PRIVATE if none does."""
         return self._call(VIEW, "GET", f"api/public/dashboards/{quote(access_token)}")
 
     def data_sources(self) -> list[Any] | None:
-        """Return the data sources as Grafana lists them; None when the account may not see them."""
+        """Return the data sources in Grafana's order; None if the account may not list them."""
         status, raw = self._request("GET", "api/datasources")
         if status == 403:
             return None
@@ -150,16 +155,16 @@ class GrafanaClient:
     def _call(self, readings: Readings, method: str, path: str, body: Any = None, uid: str = "") -> Answer:
         status, raw = self._request(method, path, None if body is None else orjson.dumps(body))
         parsed = _parsed(raw)
-        if not isinstance(parsed, dict) or not parsed:  # every answer of Grafana's own to these calls is an object
+        if not isinstance(parsed, dict) or not parsed:  # Grafana itself answers these calls with objects only
             raise self._refusal(status)
         key = status, str(parsed.get("messageId", ""))
         key = key if key in readings else (status, ANY)
         if key not in readings:
             raise self._refusal(status)
-        finding = readings[key]
-        if finding is Finding.SAVED and parsed.get("uid") != uid:
+        result = readings[key]
+        if result is Finding.SAVED and parsed.get("uid") != uid:
             raise self._nonsense()
-        return Answer(finding) if finding is not None else self._row(parsed, uid)
+        return Answer(result) if result is not None else self._row(parsed, uid)
 
     def _row(self, row: Mapping[str, Any], uid: str) -> Answer:
         known = (
@@ -173,54 +178,49 @@ class GrafanaClient:
         return Answer(Finding.PUBLIC if row["isEnabled"] else Finding.PAUSED, row)
 
     def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytearray]:
-        if self._found is None:
-            self._found = self._find_api()
-        return self._exchange(method, f"{self._found or self._candidates[0]}/{path}", body)
+        if self._api_url is None:
+            self._api_url = self._find_api()
+        return self._exchange(method, f"{self._api_url or self._candidates[0]}/{path}", body)
 
     def _find_api(self) -> str | None:
-        """Return the first candidate whose health check answers as Grafana's; None if none does."""
+        """Return the first candidate URL at which Grafana's health check responds; None if there is none."""
         if len(self._candidates) == 1:
             return self._candidates[0]
         for base in self._candidates:
             health = _parsed(self._exchange("GET", f"{base}/api/health")[1])
             if isinstance(health, dict) and "database" in health:
-                if base != self._logged:
-                    self._logged = base
-                    log.info("Grafana's API answers", extra={"path": urlsplit(base).path or "/"})
+                if base != self._logged_url:
+                    self._logged_url = base
+                    log.info("found the Grafana API", extra={"path": urlsplit(base).path or "/"})
                 return base
         return None
 
     def _exchange(self, method: str, url: str, body: bytes | None = None) -> tuple[int, bytearray]:
         try:
             return self._session.fetch(method, url, body=body)
-        except ExchangeTimeout:
-            raise GrafanaDown("deadline", f"{self._name} gave no whole answer within {self._deadline:g} s") from None
-        except AnswerTooLarge:
-            limit = f"{MAX_BODY // 1024} KiB"
-            problem = f"{self._name} answered with more than {limit}, or with endless headers"
-            raise GrafanaDown("too_large", problem) from None
-        except requests.ConnectionError:
-            raise GrafanaDown("unreachable", f"{self._name} cannot be reached, or dropped the connection") from None
-        except requests.RequestException as error:
-            raise GrafanaDown("broken", f"{self._name} gave no usable answer ({type(error).__name__})") from None
+        except FetchError as error:
+            raise GrafanaDown(error.reason, str(error)) from None
 
     def _refusal(self, status: int) -> GrafanaDown | GrafanaRefused:
-        """What an answer means that is none of the call's own. The API is looked for again if it was not the API's."""
+        """Return the error for a status that the call does not expect.
+
+        Forget the API's URL if the response may not come from the API.
+        """
         if status in (200, 404) or 300 <= status < 400:
-            self._found = None
+            self._api_url = None
         for first, last, reason, sentence in REFUSALS:
             if first <= status <= last:
                 return GrafanaRefused(reason, f"{self._name} {sentence}")
         if status == 200:
             return self._nonsense()
-        return GrafanaDown("status", f"{self._name} answered with status {status}")
+        return GrafanaDown("status", f"{self._name} returned status {status}")
 
     def _nonsense(self) -> GrafanaDown:
-        return GrafanaDown("nonsense", f"{self._name} does not answer as Grafana does; is this its address?")
+        return GrafanaDown("nonsense", f"{self._name} does not respond like Grafana: check GF_HOST")
 
 
 def _parsed(raw: bytearray) -> Any:
-    """None of what is no JSON."""
+    """Return the parsed JSON; None if it is invalid."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:

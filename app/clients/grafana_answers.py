@@ -1,4 +1,4 @@
-"""What Grafana's answers mean, as tables: the status and the messageId of each call, and nothing else, decide."""
+"""Tables that map Grafana's responses to call results, by HTTP status and messageId alone."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from typing import Any
 
 
 class Finding(StrEnum):
-    """What Grafana says of one dashboard, or of its public row."""
+    """The result of a Grafana call on a dashboard or its public dashboard."""
 
-    SAVED = "saved"  # it took the dashboard
-    REJECTED = "rejected"  # it will not take this dashboard, or not from us (it is provisioned from a file)
-    PRESENT = "present"  # the dashboard is there
-    ABSENT = "absent"  # the dashboard is not
-    PRIVATE = "private"  # the dashboard, if there is one, has no public row
-    PAUSED = "paused"  # it has one, switched off
-    PUBLIC = "public"  # it has one, switched on
-    RANGE_FIXED = "range_fixed"  # it has one, switched on, whose viewers cannot choose the time range
-    RACED = "raced"  # somebody made or changed the public row meanwhile
-    TAKEN = "taken"  # another row has this uid or access token
+    SAVED = "saved"  # Grafana stored the dashboard
+    REJECTED = "rejected"  # Grafana rejects this dashboard, or any API change to it (it is provisioned from a file)
+    PRESENT = "present"  # the dashboard exists
+    ABSENT = "absent"  # the dashboard does not exist
+    PRIVATE = "private"  # the dashboard, if it exists, has no public dashboard
+    PAUSED = "paused"  # its public dashboard is disabled
+    PUBLIC = "public"  # its public dashboard is enabled
+    RANGE_FIXED = "range_fixed"  # its public dashboard is enabled, but viewers cannot choose the time range
+    RACED = "raced"  # another client created or changed the public dashboard at the same time
+    TAKEN = "taken"  # another public dashboard has this uid or access token
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`row`: Grafana's PublicDashboard, its `uid`, `accessToken`, `dashboardUid` and `isEnabled` checked."""
+    """A call's result. `row`: Grafana's PublicDashboard with validated `uid`, `accessToken`, `dashboardUid` and
+    `isEnabled`."""
 
     finding: Finding
     row: Mapping[str, Any] | None = None
@@ -35,8 +36,9 @@ ANY = ""
 ROW = None
 Readings = Mapping[tuple[int, str], Finding | None]
 
-# What (status, messageId) of an answer means, by call; a messageId that is not named is ANY. `ROW`: the body tells.
-# Texts are never read: proxies and the CSRF filter write their own. What stands in no table is judged by REFUSALS.
+# One table per call: (status, messageId) → result. ANY matches every messageId without an entry of its own. `ROW`: the
+# result depends on the body. Message texts are not used: proxies and the CSRF filter write their own. `_status_error`
+# handles each status that is in no table.
 SAVE: Readings = {
     (200, ANY): Finding.SAVED,
     (400, ANY): Finding.REJECTED,
@@ -55,7 +57,7 @@ PUBLISH: Readings = {
     (400, "publicdashboards.dashboardIsPublic"): Finding.RACED,
     (400, ANY): Finding.TAKEN,
     (404, "publicdashboards.dashboardNotFound"): Finding.ABSENT,
-    # A uid or token that is in use ends as a failed insert.
+    # Grafana reports a duplicate uid or token as a failed insert.
     (500, "publicdashboards.internalServerError"): Finding.TAKEN,
 }
 SWITCH: Readings = {
@@ -66,11 +68,10 @@ SWITCH: Readings = {
 }
 VIEW: Readings = {(200, ANY): Finding.PUBLIC, (403, ANY): Finding.PAUSED, (404, ANY): Finding.PRIVATE}
 
-
-# Statuses that waiting does not mend: first, last, reason, sentence.
+# Statuses that need a configuration change: first, last, reason, message.
 REFUSALS: tuple[tuple[int, int, str, str], ...] = (
-    (300, 399, "redirect", "redirects, which is not followed; set GF_HOST to where it leads, path included"),
-    (401, 401, "unauthorised", "refuses our login: check GRAFANA_TOKEN, or GRAFANA_USER and GRAFANA_PASSWORD"),
-    (403, 403, "forbidden", "forbids it: the account needs the role Admin"),
-    (404, 404, "no_api", "has no such API: is the path in GF_HOST right, and are public dashboards enabled?"),
+    (300, 399, "redirect", "redirects, which is not followed: set GF_HOST to the redirect target, including its path"),
+    (401, 401, "unauthorised", "rejected the credentials: check GRAFANA_TOKEN, or GRAFANA_USER and GRAFANA_PASSWORD"),
+    (403, 403, "forbidden", "denied the request: the account needs the role Admin"),
+    (404, 404, "no_api", "has no such API: check the path in GF_HOST, and that public dashboards are enabled"),
 )

@@ -1,8 +1,8 @@
-"""HTTP exchanges with another service (Grafana, the discovery service), bounded in time, bytes and reads.
+"""HTTP client for other services (Grafana, the discovery service), bounded in time, bytes and reads.
 
-http.client skips `100 Continue` answers and urllib3 skips chunk trailers in loops without a bound. While the peer keeps
-the socket full, gevent's `recv` returns at once, so no other greenlet runs and no gevent.Timeout fires. Here each read
-from the socket is counted and yields to the event loop.
+http.client skips `100 Continue` responses and urllib3 skips chunk trailers in loops without a bound. While the peer
+keeps the socket full, gevent's `recv` returns at once, so no other greenlet runs and no gevent.Timeout fires. Here each
+read from the socket is counted and yields to the event loop.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from functools import partial
 from http.client import HTTPResponse
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import gevent
 import requests
@@ -22,36 +23,47 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from app.throttle import InputLimit
 
 CONNECT_SECONDS = 3.0
-# The status line and headers, those of skipped 1xx answers included.
+# Bytes of the status line and headers, including those of skipped 1xx responses.
 MAX_HEAD = 64 * 1024
-# What chunk sizes, chunk extensions and trailers may take besides the body.
+# Bytes of chunk sizes, chunk extensions and trailers, besides the body.
 MAX_FRAMING = 256 * 1024
 MAX_READS = 65_536
 CHUNK = 16 * 1024
 
 
-class ExchangeTimeout(Exception):
-    """The deadline passed. No OSError: urllib3 would take it for a failure of its socket."""
+class FetchError(Exception):
+    """The service sent no usable response. `reason` is one word: unreachable, deadline, too_large or broken."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
-class AnswerTooLarge(Exception):
-    """The answer has more bytes or pieces than the bound. No OSError, for the same reason."""
+# These two are not OSErrors, which urllib3 would convert to errors of its own.
+class _DeadlineExceeded(Exception):
+    """The deadline passed before the end of the response."""
+
+
+class _ResponseTooLarge(Exception):
+    """The response exceeds a limit on its bytes or reads."""
 
 
 class BoundedSession:
     """Sends requests to one service without following redirects, keeping cookies or using the environment's proxies.
 
-    An exchange takes at most `deadline` seconds and its body, decoded, has at most `max_body` bytes.
+    `service` names it in messages: "Grafana". A fetch takes at most `deadline` seconds, and the decoded body has at
+    most `max_body` bytes.
     """
 
-    def __init__(self, max_body: int, deadline: float, auth: Any = None) -> None:
+    def __init__(self, service: str, base_url: str, *, max_body: int, deadline: float, auth: Any = None) -> None:
+        self.name = f"{service} at {urlsplit(base_url).netloc.rpartition('@')[2]}"  # without credentials
         self._max_body = max_body
         self._deadline = deadline
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.auth = auth
         self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        # Calls are rare: a kept connection would mostly be found dead.
+        # Requests are rare: the service would have closed a persistent connection before the next one.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity", "Connection": "close"}
         self._session.headers.update(headers)
         for scheme in ("http://", "https://"):
@@ -68,10 +80,21 @@ class BoundedSession:
     ) -> tuple[int, bytearray]:
         """Return the status and the body. With `only_200` the body of another status is not read.
 
-        Raises ExchangeTimeout, AnswerTooLarge or requests.RequestException.
+        Raises FetchError.
         """
-        with gevent.Timeout(self._deadline, ExchangeTimeout):
-            return self._fetch(method, url, params, body, only_200)
+        try:
+            with gevent.Timeout(self._deadline, _DeadlineExceeded):
+                return self._fetch(method, url, params, body, only_200)
+        except _DeadlineExceeded:
+            problem = f"sent no complete response within {self._deadline:g} s"
+            raise FetchError("deadline", f"{self.name} {problem}") from None
+        except _ResponseTooLarge:
+            problem = f"sent more than {self._max_body // 1024**2} MiB, or too many headers"
+            raise FetchError("too_large", f"{self.name} {problem}") from None
+        except requests.ConnectionError:
+            raise FetchError("unreachable", f"{self.name} cannot be reached, or it closed the connection") from None
+        except requests.RequestException as error:
+            raise FetchError("broken", f"{self.name} sent an invalid response ({type(error).__name__})") from None
 
     def close(self) -> None:
         self._session.close()
@@ -86,8 +109,8 @@ class BoundedSession:
         ) as response:
             received = bytearray()
             if response.status_code == 200 or not only_200:
-                # Decoded bytes: a compressed answer, which was not asked for, may be a thousand times as long.
-                decoded = InputLimit(self._max_body, self._max_body, AnswerTooLarge)
+                # Decoded bytes: a server may compress its response unasked, and a bomb grows a thousandfold.
+                decoded = InputLimit(self._max_body, self._max_body, _ResponseTooLarge)
                 for chunk in response.iter_content(CHUNK):
                     decoded.count(len(chunk))
                     received += chunk
@@ -95,7 +118,7 @@ class BoundedSession:
 
 
 class _BoundedAdapter(HTTPAdapter):
-    """Makes urllib3 read answers with `_BoundedResponse`; `max_bytes` of each may follow its head."""
+    """Makes urllib3 read responses with `_BoundedResponse`, which allows `max_bytes` after the head."""
 
     def __init__(self, max_bytes: int) -> None:
         self._response_class = partial(_BoundedResponse, max_bytes)
@@ -110,27 +133,27 @@ class _BoundedAdapter(HTTPAdapter):
 
 
 def _bounded(pool: Any, response_class: Any) -> Any:
-    """Return a subclass of the pool whose connections read their answers with `response_class`."""
+    """Return a subclass of the pool whose connections read responses with `response_class`."""
     connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": response_class})
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
 
 
 class _BoundedResponse(HTTPResponse):
-    """http.client's response with every read counted, for its head and for what follows."""
+    """An http.client response that counts every read; the head and the rest have separate limits."""
 
     def __init__(self, max_bytes: int, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._max_bytes = max_bytes
-        self._reader = _CountedReader(self.fp.detach(), InputLimit(MAX_HEAD, MAX_READS, AnswerTooLarge))
+        self._reader = _CountedReader(self.fp.detach(), InputLimit(MAX_HEAD, MAX_READS, _ResponseTooLarge))
         self.fp = io.BufferedReader(self._reader)
 
     def begin(self) -> None:
         super().begin()
-        self._reader.limit = InputLimit(self._max_bytes, MAX_READS, AnswerTooLarge)
+        self._reader.limit = InputLimit(self._max_bytes, MAX_READS, _ResponseTooLarge)
 
 
 class _CountedReader(io.RawIOBase):
-    """Reads from `raw`, counts against `limit`, and yields to the event loop when that is due."""
+    """Reads from `raw`, counts each read against `limit`, and yields to the event loop when that is due."""
 
     def __init__(self, raw: io.RawIOBase, limit: InputLimit) -> None:
         self._raw = raw

@@ -1,4 +1,4 @@
-"""Split a long JSON array without parsing it as a whole."""
+"""Splits a long JSON array into its elements without parsing all of it at once."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from collections.abc import Iterator
 
 from app.throttle import throttled
 
-# A string may be cut off: if it had to have its end, each quote in a text without one would be searched from anew. The
-# bound on its parts keeps one match, during which nothing else runs, below 50 ms.
+# The closing quote is optional: otherwise the search would restart at each quote of an unterminated string (quadratic
+# time). The repetition limit keeps one match, which blocks the event loop, below 50 ms.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.){0,65536}+("?)|[\[\]{},]', re.DOTALL)
 
 
 def split_json_array(text: memoryview) -> Iterator[memoryview]:
-    """Yield each element of a JSON array as text; yield to the event loop on the way.
+    """Yield each element of a JSON array as text, and yield to the event loop in between.
 
-    Only the brackets, the strings and the commas are looked at: parsing an element tells whether it is JSON. Raises
-    ValueError when the text is no array, or no whole one.
+    Only brackets, strings and commas are checked; the caller parses and so validates the elements. Raises ValueError if
+    the text is not one complete array.
     """
     depth = start = end = 0
     first = True
     for match in throttled(_TOKEN.finditer(text)):
         token = match[0]
         if match[1] == b"":
-            raise ValueError("a string has no end")
+            raise ValueError("a string is not terminated")
         if end or (depth == 0 and token != b"["):
             raise ValueError("this is no array alone")
         if depth == 0:
@@ -41,7 +41,7 @@ def split_json_array(text: memoryview) -> Iterator[memoryview]:
         elif token in (b"]", b"}"):
             depth -= 1
     if not end:
-        raise ValueError("the array has no end")
+        raise ValueError("the array is not terminated")
     _expect_blank(text[end:])
 
 

@@ -1,4 +1,4 @@
-"""Resolves the host names that callers give, without blocking the event loop."""
+"""Resolves host names in requests without blocking the event loop."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from app.errors import Invalid, TooSoon
 from app.miners.address import Address, AddressRule
 
 DEADLINE_SECONDS = 3.0
-# The system's resolver may keep a thread for half a minute. Its own pool: the store and others use the shared one.
+# The system's resolver may occupy a thread for 30 s, so it has its own pool: the store and others use the shared one.
 MAX_THREADS = 2
 MAX_LENGTH = 253
 
 _LABEL = "[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME = re.compile(rf"({_LABEL}\.)*{_LABEL}\.?")
-# The last label of what libc takes for an address in another form: `127.1`, `0x7f000001`.
+# Names that libc parses as an IPv4 address in another notation: `127.1`, `0x7f000001`.
 _NUMERIC = re.compile(r"(.*\.)?(0x[0-9a-f]*|[0-9]+)\.?")
 
 _getaddrinfo = monkey.get_original("socket", "getaddrinfo")
 
 
 class NameResolver:
-    """Owns the threads that resolve. Only for what a caller names: a poll never resolves anything."""
+    """Owns the resolver threads. For addresses in requests only: a poll never resolves a name."""
 
     def __init__(self, rule: AddressRule) -> None:
         self._rule = rule
@@ -33,26 +33,26 @@ class NameResolver:
         self._pool: ThreadPool | None = None
 
     def resolve(self, text: str) -> Address:
-        """Return the address that `text` names: an IPv4 address or a host name, with a port or without.
+        """Return the address of `text`: an IPv4 address or a host name, with or without a port.
 
-        A name is resolved once, and the first of its addresses that is allowed is the one that is connected to, so it
-        does not matter what the name means a moment later. Raises Invalid, AddressForbidden, TooSoon.
+        A name is resolved once and its first allowed address is returned, so that a DNS change between check and
+        connection (DNS rebinding) has no effect. Raises Invalid, AddressForbidden, TooSoon.
         """
         host, colon, port = text.strip().lower().partition(":")
         if len(host) > MAX_LENGTH or not _NAME.fullmatch(host) or _NUMERIC.fullmatch(host):
             return self._rule.check_given(Address.parse(text))
-        Address.parse(f"127.0.0.1{colon}{port}")  # a bad port is refused before anything is asked
+        Address.parse(f"127.0.0.1{colon}{port}")  # an invalid port is rejected before the lookup
         found = [Address.parse(f"{ip}{colon}{port}") for ip in self._addresses(host)]
         allowed = [address for address in found if self._rule.allows(address.host)]
         return self._rule.check_given((allowed or found)[0])
 
     def _addresses(self, host: str) -> list[str]:
-        """IPv4 addresses, never none. Raises Invalid, TooSoon."""
+        """Return the IPv4 addresses of `host`, at least one. Raises Invalid, TooSoon."""
         if not self._free.acquire(timeout=DEADLINE_SECONDS):
             raise TooSoon("Other names are still being resolved; try again, or give the IP address", DEADLINE_SECONDS)
         self._pool = self._pool or ThreadPool(MAX_THREADS)
         lookup = self._pool.spawn(_look_up, host)
-        lookup.rawlink(lambda _: self._free.release())  # when the thread is done, which may be long after the deadline
+        lookup.rawlink(lambda _: self._free.release())  # the thread may end long after the deadline
         lookup.wait(DEADLINE_SECONDS)
         if not lookup.value:
             raise Invalid(
@@ -63,7 +63,7 @@ class NameResolver:
 
 
 def _look_up(host: str) -> list[str]:
-    """Runs in a thread. An exception there would be a traceback on stderr."""
+    """Return the IPv4 addresses of `host`; none on errors: gevent prints the traceback of an exception in a thread."""
     try:
         rows = _getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)
     except (OSError, UnicodeError):

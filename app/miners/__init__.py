@@ -1,1 +1,1 @@
-"""Everything that knows firmware: talking to a miner, its dialects, its numbers, what must not leave it."""
+"""Code that depends on firmware: exchanges with a miner, dialects, settings, measurements and logs."""

@@ -1,4 +1,4 @@
-"""Where a miner may be: parsed addresses, and the rule that says which of them are contacted at all."""
+"""Parsed addresses of miners, and the rule for the addresses that may be contacted."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """`192.168.1.5` or `192.168.1.5:8101`. Raises Invalid for anything else.
+        """Parse `192.168.1.5` or `192.168.1.5:8101`. Raises Invalid for anything else.
 
-        Only what `ipaddress` accepts: libc would also take `127.1` or `0x7f000001`, past any rule about networks.
+        `ipaddress` decides: libc would also accept `127.1` or `0x7f000001`, which evades rules about networks.
         """
         host, colon, port = text.strip().partition(":")
         try:
@@ -40,11 +40,11 @@ class Address:
 
 
 NOWHERE = Address("0.0.0.0")
-"""The address of a device whose record names none that can be used. No rule ever allows it."""
+"""The address of a device whose record has no valid one. No AddressRule allows it."""
 
 
 def address_of_record(text: str) -> Address:
-    """What a stored record names, or NOWHERE: a record that cannot be reached is still a device."""
+    """Return the address in a stored record, or UNUSABLE_ADDRESS: a device without a valid address is still loaded."""
     try:
         return Address.parse(text)
     except Invalid:
@@ -52,20 +52,19 @@ def address_of_record(text: str) -> Address:
 
 
 class AddressRule:
-    """Which addresses devices may have. Owns ALLOWED_DEVICE_NETWORKS and DISCOVERY_PORTS; asked again at every
-    connect."""
+    """The addresses that devices may have: ALLOWED_DEVICE_NETWORKS and DISCOVERY_PORTS. Checked at every connect."""
 
     def __init__(self, networks: Iterable[IPv4Network], ports: Iterable[int] = ()) -> None:
         self._networks = tuple(networks)
         self._ports = frozenset(ports) | {DEFAULT_PORT}
 
     def allows(self, host: str) -> bool:
-        """Multicast and 0.0.0.0 are refused even inside a named network."""
+        """Return True if `host` is in an allowed network. Multicast addresses and 0.0.0.0 never are."""
         ip = IPv4Address(host)
         return not (ip.is_multicast or ip.is_unspecified) and any(ip in network for network in self._networks)
 
     def check(self, address: Address) -> Address:
-        """Returns the address, or raises AddressForbidden."""
+        """Return the address. Raises AddressForbidden."""
         if not self.allows(address.host):
             raise AddressForbidden(
                 f"{address.host} is outside the networks of miners; add it to ALLOWED_DEVICE_NETWORKS",
@@ -74,7 +73,7 @@ class AddressRule:
         return address
 
     def check_given(self, address: Address) -> Address:
-        """The rule for an address that a caller names: its port, too, must be one we scan."""
+        """Return an address from a request, whose port must be a scanned one too. Raises AddressForbidden."""
         if address.port not in self._ports:
             raise AddressForbidden(
                 f"port {address.port} is not one where miners are looked for; add it to DISCOVERY_PORTS",

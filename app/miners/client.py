@@ -1,4 +1,4 @@
-"""A miner as seen over the network: its answers as our types, foreign errors as ours."""
+"""Requests to one miner. Answers become our types, and failures become DeviceError."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ from app.errors import (
     DeviceTimeout,
 )
 from app.miners.address import Address
+from app.miners.cleaning import clean_info
 from app.miners.dialects import dialect_of, is_miner
 from app.miners.exchange_log import LoggedConnection, MacAt
 from app.miners.fields import known_fields
 from app.miners.http import CONNECT_SECONDS, Reply
-from app.miners.log_redaction import MAX_QUOTABLE, quotable
 from app.miners.mac import canonical_mac
 from app.miners.options import Board, board_from_asic
-from app.miners.redaction import clean_info, redact, secret_texts
 from app.models import Reading
+from app.redaction.json_objects import redact, secret_texts
+from app.redaction.miner_text import MAX_QUOTABLE, quotable, redact_texts
 from app.throttle import yield_if_due
 
 INFO = "/api/system/info"
@@ -50,20 +51,19 @@ LOGS_SECONDS = 20.0
 MAX_LOGS = 640 * 1024
 MAX_WRITE = 10240
 # A string, also one without an end, or a number that JSON cannot express. The possessive quantifiers and the
-# alternative for the missing end keep it linear: the body comes from a stranger.
+# alternative for the missing end keep it linear: the body is untrusted.
 _STRING_OR_NON_FINITE = re.compile(
     r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|(?<![\w.+-])[+-]?(?:nan|inf(?:inity)?)(?![\w.+-])',
     re.DOTALL | re.IGNORECASE,
 )
-# What a miner answers to a command: a JSON value or a text.
+# A miner's answer to a command: a JSON value or a text.
 Answer = Any
-# Commands without a body, and the AxeOS that brought them. NerdOS has none of them.
+# Commands without a body, and the AxeOS release that introduced each. NerdOS has none of them.
 COMMANDS = {"identify": "2.12", "pause": "2.14", "resume": "2.14"}
 
 
 class Miner:
-    """One address, one connection, one call at a time. It does not know which device it should be; whoever asks checks
-    the MAC."""
+    """One address with one connection, for one call at a time. The caller verifies the MAC in the answer."""
 
     def __init__(
         self,
@@ -81,39 +81,46 @@ class Miner:
 
     @contextmanager
     def slot(self, patience: float | None = None) -> Iterator[bool]:
-        """The right to talk to the miner; False when somebody else still has it after `patience` seconds (0: ask
-        once)."""
-        taken = self._slot.acquire(blocking=patience != 0, timeout=patience)
+        """Lock the miner. Yields False if another greenlet still has the lock after `timeout` seconds (0: no wait)."""
+        acquired = self._slot.acquire(blocking=patience != 0, timeout=patience)
         try:
-            yield taken
+            yield acquired
         finally:
-            if taken:
+            if acquired:
                 self._slot.release()
 
     def info(self, deadline: float, *, keep: bool = False, only_known: bool = False) -> Reading:
-        """Return the miner's present answer. `keep` holds the connection open for a command that follows at once;
-        `only_known` drops what means nothing to us. Raises DeviceError."""
+        """Return the miner's answer to GET /api/system/info.
+
+        `keep_open`: leave the connection open for a command that follows at once. `only_known`: drop the fields that
+        this service does not use. Raises DeviceError.
+        """
         reply = self._connection.request("GET", INFO, deadline=deadline, keep=keep or self._keep)
         reading = _reading(reply, self._clock, only_known=only_known)
         self._keep = dialect_of(reading.info).keep_alive
         return reading
 
     def asic(self, deadline: float) -> Board:
-        """Return model, chip count and options of /api/system/asic. Raises DeviceError where the path is unknown."""
+        """Return model, chip count and options of /api/system/asic. Raises DeviceError, also if the path is unknown."""
         return board_from_asic(parse_object(self._connection.request("GET", ASIC, deadline=deadline, keep=self._keep)))
 
     def restart(self) -> Answer:
-        """Return what the miner answered. It answers, sleeps a second and resets, so a connection that dies once the
-        request is out is success."""
+        """Restart the miner and return its answer.
+
+        The firmware answers, sleeps a second and resets, so a connection that ends after the request was sent is
+        success. Raises DeviceError.
+        """
         try:
             return _answer(self._connection.request("POST", RESTART, deadline=COMMAND_SECONDS, keep=False))
         except DeviceDropped:
             return ""
 
     def write(self, body: Mapping[str, Any]) -> None:
-        """PATCH /api/system, on the connection on which `info` was just read. The answer (an empty text/html 200) says
-        nothing; only reading back does. Raises DeviceError: DeviceNeedsCode where NerdOS asks for its one-time code,
-        DeviceRejected for a 400."""
+        """Send PATCH /api/system on the connection that `fetch_info` left open.
+
+        The answer (an empty text/html 200) does not prove that the values were applied; only a later reading does.
+        Raises DeviceError: DeviceNeedsCode if NerdOS requires its one-time code, DeviceRejected for a 400.
+        """
         secrets = secret_texts(body)
         message = orjson.dumps(body)
         reply = self._connection.request("PATCH", SYSTEM, message, deadline=COMMAND_SECONDS, keep=True)
@@ -124,8 +131,11 @@ class Miner:
         _require_success(reply, secrets)
 
     def command(self, name: str) -> Answer:
-        """POST /api/system/<name>, one of COMMANDS. Return what the miner answered. Raises DeviceError: DeviceCannot
-        for firmware that does not know it, which answers 404 (AxeOS ≥ 2.15), 405, or sends to its page."""
+        """Send POST /api/system/<name>, one of COMMANDS, and return the miner's answer.
+
+        Raises DeviceError: DeviceCannot for firmware without this command, which answers 404 (AxeOS ≥ 2.15) or 405, or
+        redirects to its page.
+        """
         try:
             return _answer(
                 self._connection.request("POST", f"{SYSTEM}/{name}", deadline=COMMAND_SECONDS, keep=self._keep)
@@ -138,7 +148,7 @@ class Miner:
             raise
 
     def logs(self) -> bytes:
-        """Its log of the past (AxeOS ≥ 2.14: a ring of 512 KB that survives a restart), secrets and all."""
+        """Return the miner's past log, unredacted (AxeOS ≥ 2.14: a ring of 512 KB that survives a restart)."""
         reply = self._connection.request("GET", LOGS, deadline=LOGS_SECONDS, keep=True, limit=MAX_LOGS)
         _require_success(reply)
         return reply.body
@@ -147,17 +157,20 @@ class Miner:
         self._connection.connect_seconds = seconds
 
     def settle(self) -> None:
-        """After a command: firmware that purges no sockets (AxeOS before 2.10) must not be left holding ours."""
+        """Close the connection after a command, unless the dialect allows keep-alive.
+
+        AxeOS before 2.10 purges no idle sockets and has only a few.
+        """
         if not self._keep:
             self.close()
 
     def close(self) -> None:
-        """Ends the connection and whatever waits on it. The next call opens another."""
+        """Close the connection; a pending call then fails. The next call opens another."""
         self._connection.close()
 
 
 class Miners:
-    """The one Miner of each address, for as long as somebody holds it: polls, commands and scans share its slot."""
+    """One Miner per address while it is referenced, so that polls, commands and scans share its lock."""
 
     def __init__(self, check: Callable[[Address], object], clock: Clock, mac_at: MacAt = lambda address: None) -> None:
         self._check = check
@@ -170,12 +183,14 @@ class Miners:
         miner = self._by_address.get(address)
         if miner is None:
             miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_SECONDS, self._mac_at)
-        miner.allow_connect_seconds(CONNECT_SECONDS)  # it may be a probe's, which allows less
+        miner.allow_connect_seconds(CONNECT_SECONDS)  # a probe may have set a shorter one
         return miner
 
     def probe(self, address: Address, *, connect_seconds: float = 1.0, deadline: float = 3.0) -> Reading:
-        """Ask an address once whether it is a miner; leave no connection behind. Those who ask at the same time share
-        one request and its answer. Raises DeviceError when it is none."""
+        """Request the info of an address once, and close the connection. Concurrent calls share one request.
+
+        Raises DeviceError, also if the peer is not a miner.
+        """
         shared = self._probes.get(address)
         if shared is None:
             shared = self._probes[address] = AsyncResult()
@@ -192,16 +207,16 @@ class Miners:
         return reading
 
     def _probe(self, address: Address, connect_seconds: float, deadline: float) -> Reading:
-        held = self._by_address.get(address)
-        miner = held or Miner(address, self._check, self._clock, connect_seconds, self._mac_at)
-        self._by_address[address] = miner  # a command or a poll that comes meanwhile waits for the same slot
+        existing = self._by_address.get(address)
+        miner = existing or Miner(address, self._check, self._clock, connect_seconds, self._mac_at)
+        self._by_address[address] = miner  # a concurrent command or poll then waits for the same lock
         with miner.slot(deadline) as free:
             if not free:
                 raise DeviceTimeout(f"{address} is busy")
             try:
                 return miner.info(deadline, only_known=True)
             finally:
-                if held is None:
+                if existing is None:
                     miner.close()
 
 
@@ -215,7 +230,10 @@ def _reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
 
 
 def parse_object(reply: Reply) -> Mapping[str, Any]:
-    """The JSON object of a successful answer. The content type is not judged: old firmware says text/html."""
+    """Return the JSON object of a successful answer. The content type is ignored: old firmware sends text/html.
+
+    Raises DeviceError.
+    """
     _require_success(reply)
     raw = reply.body.removeprefix(b"\xef\xbb\xbf")
     try:
@@ -228,7 +246,7 @@ def parse_object(reply: Reply) -> Mapping[str, Any]:
 
 
 def _parse_tolerantly(raw: bytes) -> Any:
-    """Parse an answer with invalid UTF-8 or bare `nan` and `inf`, which become null. Raises DeviceBadPayload."""
+    """Parse JSON with invalid UTF-8 or bare `nan` and `inf`, which become null. Raises DeviceBadPayload."""
     try:
         return orjson.loads(_STRING_OR_NON_FINITE.sub(_null_unless_string, raw.decode(errors="replace")))
     except orjson.JSONDecodeError:
@@ -249,14 +267,14 @@ def _require_success(reply: Reply, secrets: Sequence[str] = ()) -> None:
 
 
 def _retry_after(reply: Reply) -> float:
-    """Seconds; 0 where it names none. A date is passed over: a miner does not know the time."""
-    stated = reply.headers.get("retry-after", "") if reply.status in (429, 503) else ""
-    return float(stated) if stated.isdecimal() and len(stated) < 10 else 0.0
+    """Return the seconds in Retry-After, or 0. A date is ignored: a miner does not know the time."""
+    header = reply.headers.get("retry-after", "") if reply.status in (429, 503) else ""
+    return float(header) if header.isdecimal() and len(header) < 10 else 0.0
 
 
 def _answer(reply: Reply) -> Answer:
-    """Return a command's answer without secrets: the text of `message` (AxeOS since 2.13), else the JSON value as it
-    is, else plain text (AxeOS before 2.13, NerdOS)."""
+    """Return a command's answer, redacted: the text of `message` (AxeOS since 2.13), else the JSON value, else plain
+    text (AxeOS before 2.13, NerdOS)."""
     _require_success(reply)
     if len(reply.body) > MAX_QUOTABLE:
         return _text(reply)
@@ -264,20 +282,11 @@ def _answer(reply: Reply) -> Answer:
         body = orjson.loads(reply.body)
         if isinstance(body, dict) and isinstance(body.get("message"), str):
             return quotable(body["message"])
-        return _without_secrets(redact({"answer": body})["answer"])
+        return redact_texts(redact({"answer": body})["answer"])
     except (orjson.JSONDecodeError, DeviceBadPayload):
         return _text(reply)
 
 
-def _without_secrets(value: Any) -> Any:
-    """Redact the texts of a JSON value, whose secret keys are gone already."""
-    if isinstance(value, dict):
-        return {quotable(key): _without_secrets(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_without_secrets(each) for each in value]
-    return quotable(value) if isinstance(value, str) else value
-
-
 def _text(reply: Reply, secrets: Sequence[str] = ()) -> str:
-    """`secrets`: what the request held, which the miner may quote."""
+    """Return the redacted beginning of an answer. `secrets`: values of the request, which the miner may quote."""
     return quotable(reply.body[:MAX_QUOTABLE].decode(errors="replace"), secrets)

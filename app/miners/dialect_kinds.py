@@ -1,7 +1,7 @@
-"""Which values a firmware takes for a setting, where the row of the setting says something else: a table per dialect.
+"""The values that a firmware accepts for a setting, where they differ from the row of the setting: a table per dialect.
 
-Sources: handler_system.cpp and stratum_manager.cpp of NerdOS, whose ArduinoJson passes over a value of another JSON
-type in silence; its page for the temperatures.
+Sources: handler_system.cpp and stratum_manager.cpp of NerdOS, whose ArduinoJson silently ignores a value of another
+JSON type; its page for the temperatures.
 """
 
 from __future__ import annotations
@@ -10,27 +10,27 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from app.miners import setting_kinds as kinds
+from app.miners import setting_kinds as parsers
 from app.miners.dialects import AXEOS_2_7, AXEOS_2_10, AXEOS_2_15, AXEOS_BEFORE_2_7, NERDOS, Dialect
 from app.miners.setting_kinds import Kind, Value
 from app.miners.settings import Setting
 
-_AXEOS: Mapping[str, Kind] = {"autofanspeed": kinds.axeos_fan_mode}
-# 2.8 and 2.9 are told as 2.7 here.
-_AXEOS_BEFORE_2_10: Mapping[str, Kind] = {**_AXEOS, "frequency": kinds.whole_frequency}
+_AXEOS: Mapping[str, Kind] = {"autofanspeed": parsers.axeos_fan_mode}
+# AxeOS 2.8 and 2.9 are detected as AXEOS_2_7.
+_AXEOS_BEFORE_2_10: Mapping[str, Kind] = {**_AXEOS, "frequency": parsers.whole_frequency}
 _NERDOS: Mapping[str, Kind] = {
-    "frequency": kinds.whole_frequency,
-    "autofanspeed": kinds.nerdos_fan_mode,
-    "temptarget": kinds.whole(30, 80),
-    "stratumSuggestedDifficulty": kinds.whole(0, 2**32 - 1),
-    "stratumTLS": kinds.switch,
-    "fallbackStratumTLS": kinds.switch,
-    "stratumProtocol": kinds.protocol_number,
-    "fallbackStratumProtocol": kinds.protocol_number,
-    "stratumV2ChannelType": kinds.whole(0, 1),
-    "fallbackStratumV2ChannelType": kinds.whole(0, 1),
+    "frequency": parsers.whole_frequency,
+    "autofanspeed": parsers.nerdos_fan_mode,
+    "temptarget": parsers.whole(30, 80),
+    "stratumSuggestedDifficulty": parsers.whole(0, 2**32 - 1),
+    "stratumTLS": parsers.switch,
+    "fallbackStratumTLS": parsers.switch,
+    "stratumProtocol": parsers.protocol_number,
+    "fallbackStratumProtocol": parsers.protocol_number,
+    "stratumV2ChannelType": parsers.whole(0, 1),
+    "fallbackStratumV2ChannelType": parsers.whole(0, 1),
 }
-_KINDS: Mapping[Dialect, Mapping[str, Kind]] = {
+_PARSERS: Mapping[Dialect, Mapping[str, Kind]] = {
     AXEOS_BEFORE_2_7: _AXEOS_BEFORE_2_10,
     AXEOS_2_7: _AXEOS_BEFORE_2_10,
     AXEOS_2_10: _AXEOS,
@@ -40,19 +40,19 @@ _KINDS: Mapping[Dialect, Mapping[str, Kind]] = {
 
 
 def normal(setting: Setting, value: Any, dialect: Dialect) -> Value:
-    """Return the value as this generation of firmware wants it. Raises ValueError with what would be right."""
-    return _KINDS[dialect].get(setting.key, setting.kind)(value)
+    """Return the value in the form that this firmware accepts. Raises ValueError with the accepted values."""
+    return _PARSERS[dialect].get(setting.key, setting.kind)(value)
 
 
 def normal_somewhere(setting: Setting, value: Any) -> Value:
-    """Return the value as the row of the setting wants it, else as some firmware does: for settings of many miners.
+    """Return the value in the form of the setting's row, else in the form of any firmware that accepts it.
 
-    Raises ValueError with what the row wants.
+    For settings that are meant for many miners. Raises ValueError with the values that the row accepts.
     """
     try:
         return setting.kind(value)
     except ValueError:
-        for table in _KINDS.values():
+        for table in _PARSERS.values():
             if setting.key in table:
                 with suppress(ValueError):
                     return table[setting.key](value)

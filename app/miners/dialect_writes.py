@@ -1,4 +1,4 @@
-"""How a change is said to each generation of firmware: one body for PATCH /api/system, and what acts at once."""
+"""Build the body of PATCH /api/system for each dialect, and tell which changes act without a restart."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from app.miners.settings import (
     pool_in_slot,
     slot_of,
 )
-from app.miners.telemetry import number
+from app.miners.values import number
 
 _POOLS = frozenset((*POOL_KEYS, *FALLBACK_KEYS))
 # A pool object of AxeOS ≥ 2.15 without these is refused.
 _REQUIRED = ("stratumURL", "stratumPort", "stratumUser")
-# (the setting that says which slot is theirs, keys of the pool in it)
+# (setting with the number of the pool's slot, keys of the pool in it)
 _INDEXED = (("primaryPoolIndex", frozenset(POOL_KEYS)), ("secondaryPoolIndex", frozenset(FALLBACK_KEYS)))
 
 
 def body_of(changes: Sequence[Change], info: Info, dialect: Dialect) -> dict[str, Any]:
-    """The PATCH body that makes `changes`. A key that a firmware does not know is ignored with a 200.
+    """Return the PATCH body that makes `changes`. A firmware ignores a key that it does not know, with a 200.
 
-    AxeOS ≥ 2.15 dropped the flat stratum keys (fe58ce0e): whole pool objects go there, with the mask for a password
-    that stays, which the firmware keeps only then; a member left out goes back to its default.
+    AxeOS ≥ 2.15 dropped the flat stratum keys (fe58ce0e) and takes whole pool objects. It keeps the stored password
+    only if the object has the mask as its password, and resets a missing member to its default.
     """
     slots = _slots(changes, info, dialect)
     body: dict[str, Any] = {}
@@ -43,7 +43,7 @@ def body_of(changes: Sequence[Change], info: Info, dialect: Dialect) -> dict[str
 
 
 def slot_problems(changes: Sequence[Change], info: Info, dialect: Dialect) -> dict[str, list[str]]:
-    """What AxeOS ≥ 2.15 would refuse, or would not mine with, by key."""
+    """Return the pool changes that AxeOS ≥ 2.15 would refuse, or could not mine with, as sentences by key."""
     slots = _slots(changes, info, dialect)
     keys = {change.key for change in changes}
     found: dict[str, list[str]] = {}
@@ -51,10 +51,10 @@ def slot_problems(changes: Sequence[Change], info: Info, dialect: Dialect) -> di
         moved = next((change for change in changes if change.key == index), None)
         if moved is None or dialect is not AXEOS_2_15:
             continue
-        to = int(moved.value)
+        new_slot = int(moved.value)
         if keys & own:
             found[index] = ["Change either the slot or the pool in it, one after the other."]
-        elif to not in slots and not pool_in_slot(info, to):
+        elif new_slot not in slots and not pool_in_slot(info, new_slot):
             found[index] = ["There is no pool in this slot."]
     for slot, members in slots.items():
         pool = _whole_pool(info, slot, members)
@@ -69,15 +69,17 @@ def slot_problems(changes: Sequence[Change], info: Info, dialect: Dialect) -> di
 
 
 def acts_live(change: Change, dialect: Dialect) -> bool:
-    """Whether it acts without a restart. NerdOS reconnects to a new pool at once; AxeOS ≥ 2.15 takes a hostname live,
-    too."""
+    """Return True if the change acts without a restart.
+
+    NerdOS reconnects to a new pool at once; AxeOS ≥ 2.15 also applies a hostname at once.
+    """
     if change.key in _POOLS:
         return dialect is NERDOS
     return change.setting.live or (change.key == "hostname" and dialect is AXEOS_2_15)
 
 
 def with_pools(info: Info, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the answer with the pools among `values` in it, in its flat keys and in its list of slots."""
+    """Return a copy of the answer with the pool settings of `values`, in its flat keys and in its list of slots."""
     shown = {**info, **{key: value for key, value in values.items() if key in POOL_KEYS}}
     listed = info.get("pools")
     if not isinstance(listed, list):
@@ -92,19 +94,19 @@ def with_pools(info: Info, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _flat(change: Change, dialect: Dialect) -> dict[str, Any]:
-    """NerdOS passes over 0 and 1 where it wants a JSON boolean, AxeOS takes both."""
+    """Return the change as flat keys. NerdOS ignores 0 and 1 in place of a JSON boolean; AxeOS accepts both."""
     value: Any = change.value
     if dialect is NERDOS:
         return {NERD_NAMES.get(change.key, change.key): value}
     if isinstance(value, bool):
         value = int(value)
-    # Before AxeOS 2.11 it is `fanspeed`; the name that a firmware does not know is ignored, so both go.
+    # Before AxeOS 2.11 the key is `fanspeed`; a firmware ignores a key that it does not know, so both are sent.
     also = {"fanspeed": value} if change.key == "manualFanSpeed" else {}
     return {change.key: value, **also}
 
 
 def _fans(changes: Sequence[Change]) -> dict[str, Any]:
-    """NerdOS counts fans by their position, and keeps what an object does not name."""
+    """Return `fans` for NerdOS, which identifies a fan by its position and keeps members that are missing."""
     fans: list[dict[str, Any]] = []
     for change in changes:
         place = change.setting.place
@@ -120,7 +122,7 @@ def _fans(changes: Sequence[Change]) -> dict[str, Any]:
 
 
 def _slots(changes: Sequence[Change], info: Info, dialect: Dialect) -> dict[int, dict[str, Any]]:
-    """What changes in each slot of AxeOS ≥ 2.15; empty for other firmware."""
+    """Return the changed members of each pool slot of AxeOS ≥ 2.15; empty for other firmware."""
     slots: dict[int, dict[str, Any]] = {}
     for change in changes if dialect is AXEOS_2_15 else ():
         if place := slot_of(change.key, info):
@@ -129,14 +131,17 @@ def _slots(changes: Sequence[Change], info: Info, dialect: Dialect) -> dict[int,
 
 
 def _whole_pool(info: Info, slot: int, members: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole slot: what it holds, over it what changes. Null is how firmware prints what it does not know."""
-    held = {key: value for key, value in pool_in_slot(info, slot).items() if value is not None and key != "id"}
-    password = {"stratumPassword": MASK} if held else {}
-    return {"id": slot, **held, **password, **members}
+    """Return the whole pool object of a slot: its present members, updated with `members`.
+
+    The firmware reports null for a member that it does not know.
+    """
+    present = {key: value for key, value in pool_in_slot(info, slot).items() if value is not None and key != "id"}
+    password = {"stratumPassword": MASK} if present else {}
+    return {"id": slot, **present, **password, **members}
 
 
 def _name_of(slot: int, member: str, changes: Sequence[Change], info: Info) -> str:
-    """The key under which a request that changes this slot would have named the member."""
+    """Return the key that the request used, or would use, for this member of this slot."""
     placed = placed_key("pools", slot, member)
     if any(change.setting.place and change.setting.place.number == slot for change in changes):
         return placed

@@ -1,6 +1,6 @@
-"""Which generation of firmware a miner runs, and what follows from it.
+"""Detect a miner's firmware dialect, model and chip count, and the features that follow from the dialect.
 
-Decided by the fields of its answer: forks number their versions themselves.
+The fields of the answer decide, not its version: forks have version numbers of their own.
 """
 
 from __future__ import annotations
@@ -12,24 +12,24 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """`keep_alive`: one kept connection is safe."""
+    """A generation of firmware. `keep_alive`: the firmware tolerates a connection that stays open."""
 
     name: str
     keep_alive: bool
 
 
-# Source: firmware tags v2.0.0..v2.15.0. Before 2.10 the HTTP server has 7 to 10 sockets and purges none: ten idle keep-
-# alive sockets and it stops accepting. From 2.10 on it has 20 and purges the least recently used. NerdOS closes after
-# every reply.
+# Source: firmware tags v2.0.0..v2.15.0. Before 2.10 the HTTP server has 7 to 10 sockets and purges none: with ten idle
+# keep-alive sockets it stops accepting. Since 2.10 it has 20 and purges the least recently used. NerdOS closes the
+# connection after every reply.
 AXEOS_BEFORE_2_7 = Dialect("axeos<2.7", keep_alive=False)
 AXEOS_2_7 = Dialect("axeos>=2.7", keep_alive=False)
 AXEOS_2_10 = Dialect("axeos>=2.10", keep_alive=True)
 AXEOS_2_15 = Dialect("axeos>=2.15", keep_alive=True)
 NERDOS = Dialect("nerdos", keep_alive=False)
 
-# Fields that came with a release and stayed, the newest release first (reference: tags v2.0.0 to v2.15.0). LVXX has the
-# code of 2.10 with 2.12's number, Bonanza that of 2.14 with the number 0.1.0. `manualFanSpeed` (2.11) is no sign of
-# a server that purges sockets: forge-os has it on older code.
+# Fields that a release introduced and later ones have too, newest release first (source: tags v2.0.0 to v2.15.0). LVXX
+# has the code of 2.10 and the version 2.12, Bonanza the code of 2.14 and the version 0.1.0. `manualFanSpeed` (2.11)
+# does not prove a server that purges sockets: forge-os has it on older code.
 _BY_FIELDS = (
     (frozenset({"pools"}), AXEOS_2_15),
     (frozenset({"miningPaused", "minFanSpeed", "hashrateMonitor"}), AXEOS_2_10),
@@ -45,31 +45,34 @@ _NERDOS_MARKS = frozenset({"deviceModel", "asicTemps", "jobInterval", "hostip"})
 
 
 def is_miner(info: Mapping[str, Any]) -> bool:
-    """Whether this is a miner's answer. Other devices (Hue bridges, ESPs) answer /api/system/info too: `ASICModel` is
-    required (PR#1990)."""
+    """Return True for a miner's answer. Other devices (Hue bridges, ESPs) answer /api/system/info too, so `ASICModel`
+    is required (PR#1990)."""
     return isinstance(info.get("ASICModel"), str) and ("hashRate" in info or "version" in info)
 
 
 def dialect_of(info: Mapping[str, Any]) -> Dialect:
-    """Return the newest generation that a field of the answer proves, else the most cautious one."""
+    """Return the newest dialect that a field of the answer proves, else the oldest, which is the safest assumption."""
     if not _NERDOS_MARKS.isdisjoint(info):
         return NERDOS
     return next((dialect for fields, dialect in _BY_FIELDS if not fields.isdisjoint(info)), AXEOS_BEFORE_2_7)
 
 
 def serves_one_log_reader(info: Mapping[str, Any]) -> bool:
-    """AxeOS before 2.10 and NerdOS have one log stream, and the newest reader gets it; later ones have ten."""
+    """Return True if the miner has one log stream, which its newest reader gets: AxeOS before 2.10 and NerdOS.
+
+    Later firmware has ten.
+    """
     return dialect_of(info) in (AXEOS_BEFORE_2_7, AXEOS_2_7, NERDOS)
 
 
 def keeps_log(info: Mapping[str, Any]) -> bool:
-    """Return True if the miner serves its past log: GET /api/system/logs came with `miningPaused` in AxeOS 2.14."""
+    """Return True if the miner serves its past log. GET /api/system/logs and `miningPaused` are new in AxeOS 2.14."""
     dialect = dialect_of(info)
     return dialect is AXEOS_2_15 or (dialect is AXEOS_2_10 and "miningPaused" in info)
 
 
 def recovers_from_overheating(info: Mapping[str, Any]) -> bool:
-    """Return True if the firmware leaves its overheat mode by itself, as AxeOS does since 2.11 (`errorPercentage`)."""
+    """Return True if the firmware leaves overheat mode by itself, as AxeOS does since 2.11 (`errorPercentage`)."""
     return dialect_of(info) is not NERDOS and not {"errorPercentage", "miningPaused", "pools"}.isdisjoint(info)
 
 
@@ -93,7 +96,7 @@ _MAX_CHIPS = 100_000
 
 
 def stated_model(body: Mapping[str, Any], fields: tuple[str, ...] = _STATED_MODEL) -> str | None:
-    """Return the model that the firmware names, None where it names none."""
+    """Return the model that the firmware reports, or None."""
     for field in fields:
         value = body.get(field)
         if isinstance(value, str) and (model := value.strip()):
@@ -102,7 +105,7 @@ def stated_model(body: Mapping[str, Any], fields: tuple[str, ...] = _STATED_MODE
 
 
 def model_of(info: Mapping[str, Any]) -> str:
-    """Return the model that the answer names, else that of its `boardVersion`, else the name of its ASIC."""
+    """Return the reported model, else the model of `boardVersion`, else the name of the ASIC."""
     return stated_model(info) or _model_of_board(info) or str(info.get("ASICModel") or "unknown")
 
 
@@ -113,16 +116,16 @@ def _model_of_board(info: Mapping[str, Any]) -> str | None:
 
 
 def chip_count(value: object) -> int | None:
-    """Return a plausible number of ASICs, None for anything else."""
+    """Return the number of ASICs if it is plausible, else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_CHIPS:
         return None
     return int(value) or None
 
 
 def chips_of(info: Mapping[str, Any]) -> int | None:
-    """Return the number of ASICs: `asicCount` (NerdOS, AxeOS 2.1.9 to 2.8, forks), else by the board table.
+    """Return the number of ASICs: `asicCount` (NerdOS, AxeOS 2.1.9 to 2.8, forks), else the board table's.
 
-    None where neither knows, which counts as one chip for the sensors.
+    None if neither has it; the sensors then count as those of one chip.
     """
     if (stated := chip_count(info.get("asicCount"))) is not None:
         return stated

@@ -16,8 +16,8 @@ MacAt = Callable[[Address], str | None]
 
 
 class LoggedConnection(Connection):
-    """A connection that logs its exchanges, at no cost while the level is off. `mac_at` names the registered device at
-    an address, None where there is none."""
+    """A connection that logs its exchanges if the level is DEBUG. `mac_at` returns the MAC of the device that is
+    registered at an address, or None."""
 
     def __init__(
         self, address: Address, check: Callable[[Address], object], connect_seconds: float, mac_at: MacAt

@@ -1,17 +1,17 @@
-"""The fields of a miner's answer that mean something to this service."""
+"""The fields of a miner's answer that this service uses."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from app.miners.measures import MEASURED_FIELDS
 from app.miners.settings import SETTINGS
-from app.miners.telemetry import MEASURED_FIELDS
 
 MAX_TOTAL = 4096
 MAX_TEXT = 256
 
-# What says which miner it is comes first: where an answer is too long, the rest goes.
+# Fields that identify the miner come first: if an answer is too long, the last fields are dropped.
 _DESCRIPTION = (
     *("hostname", "macAddr", "ASICModel", "boardVersion", "deviceModel", "minerModel", "family", "version"),
     *("axeOSVersion", "asicCount", "smallCoreCount", "hashRate", "hostip", "ipv4", "ssid", "wifiStatus"),
@@ -24,9 +24,9 @@ KNOWN_FIELDS = tuple(dict.fromkeys((*_DESCRIPTION, *sorted(MEASURED_FIELDS), *_S
 
 
 def known_fields(info: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the single values of the known fields, at most 4 KiB of them: what discovery keeps of a miner.
+    """Return the scalar values of the known fields, at most 4 KiB, which is all that discovery stores of a miner.
 
-    100 addresses that answered 256 KiB each took 1.3 GB of memory (issue 10, 10).
+    Without this limit, 100 addresses that answered 256 KiB each took 1.3 GB of memory (issue 10, 10).
     """
     kept: dict[str, Any] = {}
     left = MAX_TOTAL

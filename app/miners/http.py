@@ -1,8 +1,8 @@
-"""One HTTP/1.1 exchange with a miner, over a connection that is kept or not.
+"""HTTP/1.1 client for one miner, with or without keep-alive.
 
-It connects to a parsed IP (no resolver), follows nothing, caps what it reads and ends at a whole deadline: a body that
-drips one byte at a time never ends a per-read timeout. httptools (llhttp) parses; requests or urllib3 here would cost
-three to eight times the CPU per poll.
+It connects to an IP address (no resolver), follows no redirect, limits the size of the answer, and has one deadline for
+the whole exchange: a body that arrives one byte at a time never triggers a per-read timeout. The parser is httptools
+(llhttp); requests or urllib3 would cost three to eight times the CPU per poll.
 """
 
 from __future__ import annotations
@@ -16,26 +16,24 @@ import httptools
 from gevent import socket
 
 from app.errors import (
-    AddressForbidden,
     DeviceBadPayload,
     DeviceDropped,
-    DeviceForbidden,
     DeviceTimeout,
     DeviceTooLarge,
-    DeviceUnreachable,
 )
 from app.miners.address import Address
+from app.miners.tcp import describe_os_error, open_connection
 
 MAX_BODY = 256 * 1024
 CONNECT_SECONDS = 2.0
 _CHUNK = 64 * 1024
-# The headers that somebody here reads. The rest is not kept: 256 KiB of short ones would be 10 MiB as objects.
-_KEPT = frozenset({b"content-length", b"transfer-encoding", b"www-authenticate", b"retry-after"})
+# The headers that are used. Others are dropped: 256 KiB of short ones would take 10 MiB as objects.
+_USED_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"www-authenticate", b"retry-after"})
 
 
 @dataclass(slots=True)
 class Reply:
-    """A complete answer. `headers`: those that matter here, their names in lower case."""
+    """A complete answer. `headers`: only the used ones, with names in lower case."""
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
@@ -44,7 +42,7 @@ class Reply:
 
 
 class _Parse:
-    """Collects one response from httptools' callbacks. 1xx answers are passed over."""
+    """Collects one response from httptools' callbacks. It ignores 1xx responses."""
 
     def __init__(self, limit: int) -> None:
         self.parser = httptools.HttpResponseParser(self)
@@ -65,14 +63,17 @@ class _Parse:
             raise DeviceBadPayload("The answer is not HTTP") from error
 
     def end(self) -> None:
-        """The peer closed: that ends an answer which named no length, and breaks any other."""
+        """Finish the response when the peer has closed the connection.
+
+        Raises DeviceDropped if the response has a length, since it is then incomplete.
+        """
         headers = self.reply.headers
         if not self.reply.status or "content-length" in headers or "transfer-encoding" in headers:
             raise DeviceDropped("The connection ended before the answer was complete")
         self._finish(keep_alive=False)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if (lower := name.lower()) in _KEPT:
+        if (lower := name.lower()) in _USED_HEADERS:
             self.reply.headers[lower.decode()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
@@ -98,7 +99,7 @@ class _Stale(Exception):
 
 
 class Connection:
-    """At most one socket to one address. Not for use by two greenlets at once: its owner holds the device's slot."""
+    """At most one socket to one address. For one greenlet at a time: the caller holds the lock of the miner."""
 
     def __init__(
         self, address: Address, check: Callable[[Address], object], connect_seconds: float = CONNECT_SECONDS
@@ -111,9 +112,12 @@ class Connection:
     def request(
         self, method: str, path: str, body: bytes | None = None, *, deadline: float, keep: bool, limit: int = MAX_BODY
     ) -> Reply:
-        """One exchange within `deadline` seconds. A GET over a kept socket that turns out dead is tried once more on a
-        fresh one; anything else never is, for it may have been carried out. Raises DeviceError; the socket is then
-        closed."""
+        """Send one request and return the answer within `deadline` seconds.
+
+        `keep_open`: leave the connection open. `limit`: bytes of the whole answer. A GET on a kept connection that the
+        peer has closed is retried once on a new one; other methods are not, since the miner may have executed them.
+        Raises DeviceError; the connection is then closed.
+        """
         message = self._message(method, path, body, keep)
         try:
             with gevent.Timeout(deadline, DeviceTimeout(f"No complete answer within {deadline:g} s")):
@@ -126,7 +130,7 @@ class Connection:
         return reply
 
     def close(self) -> None:
-        """Safe from any greenlet: whoever is reading wakes with an error."""
+        """Close the connection. Safe from any greenlet: a pending read fails."""
         if self._socket is not None:
             opened, self._socket = self._socket, None
             with suppress(OSError):
@@ -139,49 +143,32 @@ class Connection:
             try:
                 return self._over(kept, message, limit)
             except _Stale as stale:
-                if self._socket is not kept:  # close() from another greenlet: somebody wants this to end
+                if self._socket is not kept:  # close() from another greenlet cancels the request
                     raise DeviceDropped("The connection was closed") from stale
                 self.close()
                 if not may_retry:
                     raise DeviceDropped("The kept connection was dead") from stale
-        self._socket = self._connect()
+        self._socket = open_connection(self.address, self._check, self.connect_seconds)
         try:
             return self._over(self._socket, message, limit)
         except _Stale as stale:
             raise DeviceDropped("The connection ended without an answer") from stale
 
-    def _connect(self) -> socket.socket:
-        try:
-            self._check(self.address)
-        except AddressForbidden as error:
-            raise DeviceForbidden(str(error)) from None
-        opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        try:
-            opened.settimeout(self.connect_seconds)
-            opened.connect((self.address.host, self.address.port))
-            opened.settimeout(None)
-            opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            opened.close()
-            raise DeviceUnreachable(f"{self.address} cannot be reached: {_why(error)}") from error
-        except BaseException:
-            opened.close()
-            raise
-        return opened
-
     def _over(self, opened: socket.socket, message: bytes, limit: int) -> Reply:
-        """Raises _Stale when the connection dies before the first byte of the answer."""
+        """Send the message and read the answer. Raises _Stale if the connection ends before the first byte of it."""
         parse = _Parse(limit)
         try:
-            sent = opened.send(message)  # sendall costs 4 % of a poll more
+            sent = opened.send(message)  # sendall costs 4 % more CPU per poll
             if sent < len(message):
                 opened.sendall(message[sent:])
             while not parse.done and (data := opened.recv(_CHUNK)):
                 parse.feed(data)
         except OSError as error:
-            raise (DeviceDropped(f"The connection broke: {_why(error)}") if parse.begun else _Stale()) from error
+            raise (
+                DeviceDropped(f"The connection broke: {describe_os_error(error)}") if parse.begun else _Stale()
+            ) from error
         finally:
-            del parse.parser  # each holds the other, and so the answer, until the collector comes by
+            del parse.parser  # a reference cycle that would keep the answer in memory until the garbage collector runs
         if not parse.begun:
             raise _Stale
         if not parse.done:
@@ -197,7 +184,3 @@ class Connection:
         elif method != "GET":
             lines.append("Content-Length: 0")
         return "\r\n".join([*lines, "", ""]).encode() + (body or b"")
-
-
-def _why(error: OSError) -> str:
-    return "timed out" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()

@@ -1,4 +1,4 @@
-"""Decide whether the miner that answered is the device that was meant, and whether a sighting moves a record. Pure."""
+"""Decide whether the miner that answered is the expected device, and whether a sighting moves a device. Pure."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ _HARDWARE = ("ASICModel", "boardVersion", "deviceModel")
 
 
 class Identity(StrEnum):
-    """Whose answer it is. `UNPROVEN`: it may be the device's, but the device used to tell its MAC and this answer has
-    none."""
+    """The sender of an answer: the device or another. `UNPROVEN`: the answer has no MAC, but earlier ones of the device
+    had one."""
 
     SAME = "same"
     OTHER = "other"
@@ -24,8 +24,7 @@ class Identity(StrEnum):
 
 
 class OldAddress(StrEnum):
-    """What answers at the address of the record: the device, another miner, something that may be the device, or
-    nothing that could be."""
+    """The peer at the device's stored address: the device, another miner, possibly the device, or no miner."""
 
     DEVICE = "device"
     OTHER_MINER = "other_miner"
@@ -34,7 +33,7 @@ class OldAddress(StrEnum):
 
 
 class Verdict(StrEnum):
-    """What a sighting of a device's MAC at another address means. `WAIT`: it is judged again after the next polls."""
+    """The consequence of a sighting of a device's MAC at another address. `WAIT`: decide again after the next polls."""
 
     MOVE = "move"
     CONFLICT = "conflict"
@@ -51,11 +50,11 @@ def judge_sighting(
     is_claimed: bool,
     tells_mac: bool,
 ) -> Verdict:
-    """Decide what a sighting of a device's MAC at another address does to its record.
+    """Decide the consequence of a sighting of a device's MAC at another address.
 
-    `source`: where that MAC came from. `old_address`: what answered at the record's address just now, after the
-    sighting. `status` and `is_restarting`: what the polls know. `is_claimed`: the device is in a conflict about its
-    MAC already. `tells_mac`: it has told its MAC before, so only an answer that tells it is the device's.
+    `source`: origin of that MAC. `old_address`: the peer at the stored address, probed after the sighting. `status` and
+    `is_restarting`: from the polls. `is_claimed`: the device already has a conflict about its MAC. `reports_mac`: the
+    device has reported its MAC before, so only an answer with a MAC can be the device's.
     """
     allowed = (MacSource.ANSWER,) if tells_mac else (MacSource.ANSWER, MacSource.NEIGHBOURS)
     if source not in allowed:
@@ -74,12 +73,12 @@ def judge_sighting(
 
 
 def has_told_mac(info: Mapping[str, Any]) -> bool:
-    """Whether the device's last answer told a MAC: then every later one must."""
+    """Return True if the answer has a MAC. If the last answer of a device had one, every later one must have it."""
     return canonical_mac(info.get("macAddr")) is not None
 
 
 def is_same_hardware(last: Mapping[str, Any], info: Mapping[str, Any], *, with_hostname: bool) -> bool:
-    """Whether an answer fits the last one. True where there is none to compare with."""
+    """Return True if the hardware in two answers is the same, or if there is no last answer."""
     fields = (*_HARDWARE, "hostname") if with_hostname else _HARDWARE
     return not last or all(last.get(key) == info.get(key) for key in fields)
 
@@ -87,14 +86,14 @@ def is_same_hardware(last: Mapping[str, Any], info: Mapping[str, Any], *, with_h
 def identify(
     mac: str, reading: Reading, last: Mapping[str, Any], neighbour: str | None, *, strict: bool = False
 ) -> Identity:
-    """Compare an answer with the device `mac`.
+    """Decide whether an answer comes from the device `mac`.
 
-    By the MAC that it tells; else by the `neighbour` table's MAC for its address (AxeOS before 2.3); else by what it
-    does report against the `last` answer: the hardware, and with `strict` (before a write) the hostname too, which a
-    user may change between two polls.
+    The MAC in the answer decides; else the MAC of its address in the neighbour table (AxeOS before 2.3); else the
+    hardware in the `last` answer. With `strict` (before a write) the hostname must match too; it is not compared
+    otherwise, since a user may change it between two polls.
     """
-    told = reading.mac or neighbour
-    if told is not None and told != mac:
+    reported = reading.mac or neighbour
+    if reported is not None and reported != mac:
         return Identity.OTHER
     if reading.mac is not None:
         return Identity.SAME
@@ -115,9 +114,9 @@ def require_same(
     *,
     strict: bool = False,
 ) -> None:
-    """Raise WrongMiner unless `identify` finds the device; MacNotTold where the answer lacks the MAC it used to have.
+    """Raise WrongMiner if an answer comes from another miner, MacNotTold if it lacks the MAC that earlier ones had.
 
-    A sample is never attributed, and nothing is written, to another miner.
+    It is called before a reading is attributed to a device and before every write.
     """
     identity = identify(mac, reading, last, neighbour, strict=strict)
     if identity is Identity.UNPROVEN:

@@ -1,4 +1,7 @@
-"""What a miner may be set to: the vendor's options, with overclocking a band round them. Nothing is clamped."""
+"""Limits of frequency and core voltage: the vendor's options, or with overclocking a range around them.
+
+A value outside is refused, never clamped.
+"""
 
 from __future__ import annotations
 
@@ -7,49 +10,49 @@ from typing import Any
 
 from app.miners.options import Options
 from app.miners.settings import Change
-from app.miners.telemetry import flag
+from app.miners.values import flag
 
 Band = tuple[float, float]
 
-# With overclocking: from half the smallest frequency to 1.5 times the largest; core voltages 150 mV beyond either end.
+# With overclocking: from half the smallest frequency to 1.5 times the largest; core voltages 150 mV beyond both ends.
 LOWEST_FREQUENCY, HIGHEST_FREQUENCY = 0.5, 1.5
 VOLTAGE_MARGIN_MV = 150
 
-_NO_OPTIONS = "This miner names no options and its chip is in no table, so nothing can be set safely."
+_NO_OPTIONS = "This miner reports no options and its chip is in no table, so no value is known to be safe."
 
 
 def problems(
     changes: Sequence[Change], info: Mapping[str, Any], options: Options, *, allow_overclock: bool
 ) -> dict[str, list[str]]:
-    """What is wrong with the frequency and core voltage asked for, by key; empty when nothing is."""
+    """Return one sentence for each requested frequency or core voltage outside its limits, by key."""
     unlocked = allow_overclock and is_unlocked(info)
     listed = {"frequency": (options.frequencies, "MHz"), "coreVoltage": (options.voltages, "mV")}
     found = {}
     for change in changes:
         if change.key in listed:
             band = bands(options)[change.key] if unlocked else None
-            sentence = _judge(float(change.value), *listed[change.key], band)
-            if sentence:
-                found[change.key] = [sentence]
+            problem = _judge(float(change.value), *listed[change.key], band)
+            if problem:
+                found[change.key] = [problem]
     return found
 
 
 def is_unlocked(info: Mapping[str, Any]) -> bool:
-    """Whether the miner itself has overclocking unlocked."""
+    """Return True if overclocking is unlocked on the miner."""
     return flag(info.get("overclockEnabled")) == 1.0
 
 
 def bands(options: Options) -> dict[str, Band | None]:
-    """The hard limits that hold with overclocking; None where there are no options to draw them round."""
+    """Return the hard limits under overclocking by key; None if there are no options to derive them from."""
     frequencies, voltages = options.frequencies, options.voltages
     return {
         "frequency": _capped(
-            LOWEST_FREQUENCY * min(frequencies), HIGHEST_FREQUENCY * max(frequencies), options.most_frequency
+            LOWEST_FREQUENCY * min(frequencies), HIGHEST_FREQUENCY * max(frequencies), options.max_frequency
         )
         if frequencies
         else None,
         "coreVoltage": _capped(
-            min(voltages) - VOLTAGE_MARGIN_MV, max(voltages) + VOLTAGE_MARGIN_MV, options.most_voltage
+            min(voltages) - VOLTAGE_MARGIN_MV, max(voltages) + VOLTAGE_MARGIN_MV, options.max_voltage
         )
         if voltages
         else None,

@@ -1,8 +1,8 @@
-"""The websocket on which a miner says its log: GET /api/ws, text frames, from the miner to us only.
+"""The websocket of a miner's log: GET /api/ws, text frames, from the miner to this service only.
 
-websocket-client does the protocol; what it leaves open is closed here: it connects to a parsed IP (no resolver, no
-proxy, no redirect), without `Origin` (the firmware refuses most), reads end at a whole deadline, and frames have a
-size. The miner never pings and notices a reader that is gone only when a send fails, so we ping, and say goodbye.
+websocket-client implements the protocol. This module adds: a connection to an IP address (no resolver, no proxy, no
+redirect), no `Origin` header (the firmware refuses most), a deadline for reads, and a size limit for frames. The miner
+sends no pings and notices a disconnected reader only when a send fails, so this side sends pings and a close frame.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from websocket import ABNF, WebSocket, WebSocketException, WebSocketTimeoutExcep
 from app.clock import Clock
 from app.errors import DeviceDropped, DeviceError, DeviceTimeout
 from app.miners.address import Address
-from app.miners.log_redaction import quotable
-from app.miners.log_transport import Frames, Transport, connect
+from app.miners.log_transport import Frames, Transport
+from app.miners.tcp import open_connection
+from app.redaction.miner_text import quotable
 
 PATH = "/api/ws"
 _PAYLOADS = frozenset({ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_CONT})
@@ -26,7 +27,7 @@ _PAYLOADS = frozenset({ABNF.OPCODE_TEXT, ABNF.OPCODE_BINARY, ABNF.OPCODE_CONT})
 
 @dataclass(frozen=True, slots=True)
 class StreamTimes:
-    """Seconds. A ping goes out every `ping` ± `jitter`; nothing within `pong` of it, and the miner counts as gone."""
+    """Times in seconds. A ping is sent every `ping` ± `jitter`; without any frame within `pong` the stream fails."""
 
     connect: float = 2.0
     handshake: float = 4.0
@@ -36,7 +37,7 @@ class StreamTimes:
 
 
 class LogStream:
-    """One open stream. Read by one greenlet; `say_goodbye` and `abort` may come from another."""
+    """One open stream. One greenlet reads it; others may call `send_close` and `abort`."""
 
     def __init__(
         self,
@@ -46,15 +47,16 @@ class LogStream:
         times: StreamTimes,
         chance: Callable[[], float],
     ) -> None:
-        """Connects. Raises DeviceError: DeviceRefused, DeviceLocked or LogReadersFull where the miner says so."""
+        """Connect. Raises DeviceError, such as DeviceRefused, DeviceLocked or LogReadersFull by the miner's answer."""
         self.address = address
         self._clock = clock
         self._times = times
         self._chance = chance
-        self._transport = Transport(connect(address, check, times.connect), clock, clock.monotonic() + times.handshake)
-        # fire_cont_frame: each piece of a fragmented message comes alone, so that nothing piles up.
+        opened = open_connection(address, check, times.connect)
+        self._transport = Transport(opened, clock, clock.monotonic() + times.handshake)
+        # fire_cont_frame: each fragment of a message is returned separately, so that none is buffered.
         self._websocket = WebSocket(skip_utf8_validation=True, fire_cont_frame=True)
-        self._websocket.frame_buffer = Frames(self._websocket._recv, True)
+        self._websocket.frame_buffer = Frames(self._websocket.frame_buffer.recv, skip_utf8_validation=True)
         try:
             self._shake_hands()
         except BaseException:
@@ -64,8 +66,10 @@ class LogStream:
         self._ping_due = self._next_ping()
 
     def read(self, seconds: float) -> bytes | None:
-        """The payload of the next frame; None when a control frame or nothing came within `seconds`. Raises DeviceError
-        when the stream is over."""
+        """Return the payload of the next frame, or None for a control frame or if none arrives within `seconds`.
+
+        Raises DeviceError when the stream has ended.
+        """
         now = self._clock.monotonic()
         self._transport.deadline = min(now + seconds, self._pong_due or self._ping_due)
         try:
@@ -82,17 +86,17 @@ class LogStream:
         return bytes(frame.data) if opcode in _PAYLOADS else None
 
     def say_goodbye(self) -> None:
-        """Asks for the end: the miner answers, and whoever reads wakes with DeviceDropped."""
+        """Send a close frame. The miner answers it, and the pending read raises DeviceDropped."""
         with suppress(WebSocketException, OSError):
             self._websocket.send_close()
 
     def abort(self) -> None:
-        """Whoever reads wakes now."""
+        """Shut the connection down; a pending read fails at once."""
         with suppress(OSError):
             self._transport.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Says goodbye if nobody did, and lets go of the socket."""
+        """Send a close frame unless that was done, and close the socket."""
         if self._websocket.connected:
             self.say_goodbye()
         self._transport.close()
@@ -113,7 +117,7 @@ class LogStream:
     def _keep_alive(self) -> None:
         now = self._clock.monotonic()
         if self._pong_due is not None and now >= self._pong_due:
-            raise DeviceTimeout(f"The log stream gave no sign of life for {self._times.pong:g} s")
+            raise DeviceTimeout(f"No answer to a ping of the log stream within {self._times.pong:g} s")
         if self._pong_due is None and now >= self._ping_due:
             try:
                 self._websocket.ping()
@@ -125,6 +129,6 @@ class LogStream:
 def _lost(error: Exception) -> DeviceError:
     if isinstance(error, WebSocketTimeoutException):
         return DeviceTimeout("The log stream stalled")
-    if isinstance(error, ValueError):  # it quotes what the miner said
+    if isinstance(error, ValueError):  # its text quotes the miner
         return DeviceDropped("The miner does not speak websocket")
     return DeviceDropped(f"The log stream broke: {quotable(str(error))}" if str(error) else "The log stream broke")

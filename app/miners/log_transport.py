@@ -1,48 +1,57 @@
-"""What lies under a log's websocket: a connection that reads within a deadline, and frames that have a size."""
+"""The transport of a log's websocket: a connection with a read deadline, and a frame parser with a size limit."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 from gevent import socket
-from websocket._abnf import frame_buffer
+from websocket import frame_buffer
 
 from app.clock import Clock
 from app.errors import (
-    AddressForbidden,
     DeviceBadPayload,
     DeviceDropped,
     DeviceError,
-    DeviceForbidden,
     DeviceLocked,
     DeviceRedirected,
     DeviceRefused,
     DeviceStatus,
     DeviceTooLarge,
-    DeviceUnreachable,
     LogReadersFull,
 )
-from app.miners.address import Address
 from app.throttle import InputLimit, yield_if_due
 
 MAX_FRAME = 64 * 1024
+# What websocket-client exports or sets without documenting it, and we use: methods of `frame_buffer` and their
+# parameters, attributes of its instances, and the attribute of `WebSocket` that holds one. None begins with an
+# underscore. tests/unit/test_log_transport.py fails when a release changes one of them.
+FRAME_BUFFER_METHODS = {
+    "__init__": ("recv_fn", "skip_utf8_validation"),
+    "recv_header": (),
+    "recv_length": (),
+    "recv_strict": ("bufsize",),
+}
+FRAME_BUFFER_ATTRIBUTES = ("recv", "recv_buffer", "length")
+WEBSOCKET_ATTRIBUTES = ("frame_buffer", "connected")
 _CHUNK = 64 * 1024
 _SHORTEST_WAIT = 0.001
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})")
-# Of the answer to the handshake. Real ones have six lines and 200 bytes.
+# Limits of the handshake's response. Real ones have six lines and 200 bytes.
 MAX_HEAD = 8 * 1024
 MAX_HEAD_LINES = 64
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
-# What websocket-client needs of the head. It would keep cookies of all miners in one jar for ever.
-_NEEDED = (b"upgrade:", b"connection:", b"sec-websocket-accept:")
+# The headers that websocket-client needs. Others are dropped: it would keep the cookies of all miners in one jar for
+# ever.
+_NEEDED_HEADERS = (b"upgrade:", b"connection:", b"sec-websocket-accept:")
 
 
 class Transport:
-    """The TCP connection as websocket-client sees it. It reads byte by byte, so reads come from a buffer; and all reads
-    until `deadline` is moved end there, for a frame that drips never ends a timeout per read. The head of the
-    handshake's answer is read here first, within bounds, and anything but a 101 raises DeviceError."""
+    """The socket that websocket-client gets.
+
+    websocket-client reads byte by byte, so reads come from a buffer. They fail after `deadline` (monotonic seconds),
+    which the owner moves: a frame that arrives byte by byte never triggers a per-read timeout. The first read reads the
+    head of the handshake's response within limits; any status but 101 raises DeviceError.
+    """
 
     def __init__(self, opened: socket.socket, clock: Clock, deadline: float) -> None:
         self.deadline = deadline
@@ -51,6 +60,7 @@ class Transport:
         self._buffer = memoryview(b"")
         self._closed = False
         self._is_open = False
+        opened.settimeout(max(deadline - clock.monotonic(), _SHORTEST_WAIT))  # for sending the handshake
 
     def recv(self, size: int) -> bytes:
         """Return up to `size` bytes. Yields to the event loop."""
@@ -68,19 +78,19 @@ class Transport:
         return bytes(self._opened.recv(_CHUNK))
 
     def _read_head(self) -> bytes:
-        """Return the accepted handshake's answer, and what came after it."""
+        """Return the head of an accepted handshake with the needed headers only, and the bytes received after it."""
         head, limit = b"", InputLimit(MAX_HEAD, MAX_HEAD_LINES, _too_long)
         while not (end := _HEAD_END.search(head)):
             if not (data := self._receive()):
                 raise DeviceDropped("The miner closed the connection within the websocket's handshake")
-            # What follows the head in the same piece is not part of it.
+            # Bytes after the head do not count for its limits.
             ending = _HEAD_END.search(head[-3:] + data)
             counted = data if ending is None else data[: ending.end()]
             limit.count(len(counted), counted.count(b"\n"))
             head += data
         first, *fields = head[: end.start()].splitlines()
         _require_accepted(_STATUS_LINE.match(first), fields)
-        needed = [line for line in fields if line.lower().startswith(_NEEDED)]
+        needed = [line for line in fields if line.lower().startswith(_NEEDED_HEADERS)]
         return b"\r\n".join([b"HTTP/1.1 101 Switching Protocols", *needed, b"", b""]) + head[end.end() :]
 
     def send(self, data: bytes) -> int:
@@ -90,7 +100,7 @@ class Transport:
         return self._opened.gettimeout()  # type: ignore[no-any-return]  # gevent has no types
 
     def settimeout(self, seconds: float | None) -> None:
-        """websocket-client's own timeouts are per read; `deadline` stands instead."""
+        """Ignore the timeout of websocket-client, which is per read; `deadline` replaces it."""
 
     def shutdown(self, how: int) -> None:
         self._opened.shutdown(how)
@@ -101,13 +111,15 @@ class Transport:
 
 
 class Frames(frame_buffer):
-    """websocket-client's frame parser, with a largest frame, and told from an HTTP answer: AxeOS 2.10 to 2.14 answer
-    101 and then write `HTTP/1.1 429 ..` or 401 into the open websocket."""
+    """websocket-client's frame parser with a size limit, which also recognizes an HTTP response in place of a frame.
+
+    AxeOS 2.10 to 2.14 answer the handshake with 101 and then write `HTTP/1.1 429 ..` or 401 into the open websocket.
+    """
 
     def recv_header(self) -> None:
         first = self.recv_strict(2)
         self.recv_buffer.insert(0, first)
-        if first == b"HT":  # no frame: its reserved bits would be set
+        if first == b"HT":  # not a frame: its reserved bits would be set
             status = _STATUS_LINE.match(self.recv_strict(12))
             raise refusal(int(status[1]) if status else 0, challenged=False)
         super().recv_header()
@@ -118,31 +130,12 @@ class Frames(frame_buffer):
             raise DeviceTooLarge("A frame of the log is larger than any miner's")
 
 
-def connect(address: Address, check: Callable[[Address], object], seconds: float) -> socket.socket:
-    try:
-        check(address)
-    except AddressForbidden as error:
-        raise DeviceForbidden(str(error)) from None
-    opened: Any = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        opened.settimeout(seconds)
-        opened.connect((address.host, address.port))
-        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except OSError as error:
-        opened.close()
-        raise DeviceUnreachable(f"{address} cannot be reached: {error.strerror or 'timed out'}".lower()) from error
-    except BaseException:
-        opened.close()
-        raise
-    return opened
-
-
 def _too_long() -> DeviceError:
     return DeviceTooLarge("The answer to the websocket's handshake is longer than any miner's")
 
 
 def _require_accepted(status_line: re.Match[bytes] | None, fields: list[bytes]) -> None:
-    """The miner's own words are not quoted: they may be long, and hold anything."""
+    """Raise DeviceError unless the status is 101. The error never quotes the status line, which is untrusted."""
     status = int(status_line[1]) if status_line else 0
     if 300 <= status < 400:
         raise DeviceRedirected("This firmware has no log stream at /api/ws")
@@ -151,6 +144,7 @@ def _require_accepted(status_line: re.Match[bytes] | None, fields: list[bytes]) 
 
 
 def refusal(status: int, *, challenged: bool) -> DeviceError:
+    """Return the error for an HTTP status in place of a websocket; 0: no valid status line."""
     if status == 401:
         return DeviceLocked() if challenged else DeviceRefused()
     if status == 429:

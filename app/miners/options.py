@@ -1,5 +1,4 @@
-"""Which frequencies and core voltages the vendor lists for a miner: what it says itself on /api/system/asic, else by
-chip."""
+"""The frequencies and core voltages that the vendor lists: the miner's own lists in /api/system/asic, else a table."""
 
 from __future__ import annotations
 
@@ -8,24 +7,23 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from app.miners.dialects import chip_count, stated_model
-from app.miners.telemetry import number
+from app.miners.values import number
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Frequencies in MHz, core voltages in mV. `source`: "device" or "table". `most_*`: absolute limits that NerdOS
-    names."""
+    """Frequencies in MHz and core voltages in mV. `source`: "device" or "table". `max_*`: NerdOS' absolute limits."""
 
     frequencies: tuple[float, ...]
     voltages: tuple[float, ...]
     source: str = "table"
-    most_frequency: float | None = None
-    most_voltage: float | None = None
+    max_frequency: float | None = None
+    max_voltage: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """What a miner states of its hardware on /api/system/asic; None for what it does not state."""
+    """A miner's hardware according to /api/system/asic. None: the answer lacks the value."""
 
     model: str | None = None
     chips: int | None = None
@@ -34,7 +32,7 @@ class Board:
 
 NO_BOARD = Board()
 NONE = Options((), ())
-_LIMITS = {"most_frequency": "absMaxFrequency", "most_voltage": "absMaxVoltage"}
+_LIMITS = {"max_frequency": "absMaxFrequency", "max_voltage": "absMaxVoltage"}
 _BM1370_VOLTAGES = (1000, 1060, 1100, 1150, 1200, 1250)
 
 # Source: device_config.h of AxeOS v2.15, with 575 for BM1370 (issue 10, section 8); BM1372/73 from master.
@@ -51,21 +49,21 @@ _BY_BOARD: dict[str, Options] = {"650": Options((350, 375, 380, 400, 410), _BM13
 
 
 def options_from_table(info: Mapping[str, Any]) -> Options:
-    """By board, else by chip; empty for a chip nobody listed."""
+    """Return the options of the board, else of the chip; empty if neither is in a table."""
     return _BY_BOARD.get(str(info.get("boardVersion"))) or _BY_CHIP.get(str(info.get("ASICModel")), NONE)
 
 
 def board_from_asic(body: Mapping[str, Any]) -> Board:
-    """Return model, chip count and options of an answer of /api/system/asic."""
+    """Return model, chip count and options from an answer of /api/system/asic."""
     return Board(stated_model(body, ("deviceModel",)), chip_count(body.get("asicCount")), options_from_asic(body))
 
 
 def options_from_asic(body: Mapping[str, Any]) -> Options | None:
-    """The device's own lists; None when it gives none (AxeOS ≥ 2.7, NerdOS ≥ 1.0.33 do)."""
+    """Return the device's own lists, or None if it has none (AxeOS ≥ 2.7 and NerdOS ≥ 1.0.33 have them)."""
     frequencies, voltages = (_numbers(body.get(key)) for key in ("frequencyOptions", "voltageOptions"))
     if not frequencies or not voltages:
         return None
-    # 0 is NerdOS' word for no limit.
+    # NerdOS reports 0 for "no limit".
     most = {field: _positive(body.get(key)) for field, key in _LIMITS.items()}
     return Options(frequencies, voltages, "device", **most)
 
@@ -83,9 +81,9 @@ def _numbers(values: object) -> tuple[float, ...]:
 
 
 def with_present(options: Options, info: Mapping[str, Any]) -> Options:
-    """Return the options with what the miner runs now among them, which a form has to show.
+    """Return the options plus the present frequency and core voltage, which a form has to show.
 
-    For answers only: the present value of one setting is no limit of what may be set.
+    For responses only: a present value does not extend the limits of later writes.
     """
     return replace(
         options,
@@ -98,10 +96,10 @@ def _with(listed: tuple[float, ...], present: object) -> tuple[float, ...]:
     value = number(present)
     if value is None or value <= 0 or value in listed:
         return listed
-    is_whole = value.is_integer() and value < 2**53  # JSON has no larger integers that all readers take
+    is_whole = value.is_integer() and value < 2**53  # larger integers are not exact in every JSON parser
     return tuple(sorted((*listed, int(value) if is_whole else value)))
 
 
 def labelled(values: tuple[float, ...]) -> list[dict[str, Any]]:
-    """The form that the frontend's select boxes take: `[{"label": "400", "value": 400}]`."""
+    """Return the values as the frontend's select boxes need them: `[{"label": "400", "value": 400}]`."""
     return [{"label": str(value), "value": value} for value in values]

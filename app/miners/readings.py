@@ -1,14 +1,14 @@
-"""Names of fields that miners report and that cannot be set, beside those that telemetry.MEASURES reads.
+"""Names of fields that miners report and that cannot be set, in addition to those of measures.MEASURES.
 
-Clients send whole device objects back. Its readings are old by then, so a difference says nothing about them. A field
-that is missing here is told as a reading as long as the miner reports it.
+Clients send whole device objects back. The readings in them are outdated by then, so a difference is no request to
+change them. A field that is missing here counts as a reading as long as the miner reports it.
 """
 
 from __future__ import annotations
 
-from app.miners.telemetry import MEASURED_FIELDS
+from app.miners.measures import MEASURED_FIELDS
 
-# What this service adds to `info`.
+# Added to `info` by this service.
 ADDED_FIELDS = frozenset({"frequencyOptions", "coreVoltageOptions"})
 _DESCRIPTIONS = """ASICModel asicCount asicModel smallCoreCount boardVersion deviceModel minerModel family psuModel
     version axeOSVersion idfVersion runningPartition partitions resetReason lastResetReason macAddr ethMac hostip ipv4
@@ -23,9 +23,9 @@ _STATES = """asicTemps boardtemp1 boardtemp2 chiptemp1 chiptemp2 cpuTemp vrTempI
     responseShareBatch processTime workReceived currentWorkAgeSeconds showNewBlock recentpingloss totalFoundBlocks
     totalHashes totalLog2Work totalUptimeSeconds systemUptimeSecs freeHeapSpiram heapInfo maxAllocHeap minFreeHeap"""
 READINGS = frozenset({*MEASURED_FIELDS, *ADDED_FIELDS, *_DESCRIPTIONS.split(), *_STATES.split()})
-# Members of a list of settings that are readings, or say where the others belong.
+# Members of a list of settings that are readings, or identify the list's item.
 LIST_READINGS = frozenset({"id", "label", "rpm", "speedPerc"})
-# What some firmware lets its own page set, and this service does not. Reported, but no reading.
+# Settings that some firmware offers on its own page, and this service does not write. Reported, but no readings.
 SET_ELSEWHERE = frozenset(
     {"autofanpolarity", "displayAutoscroll", "displayBackend", "displayOffset", "logLevel", "pidD", "pidI", "pidP"}
     | {"poolBalance", "stratum_keep", "useCustomWWW", "vrFrequency"}

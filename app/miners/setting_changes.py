@@ -1,7 +1,7 @@
-"""What of a wish differs from what a miner runs. Pure: no miner is asked.
+"""Compare requested settings with those that a miner reports. Pure: it contacts no miner.
 
-A wish has two parts. `values` were asked for one by one. An `echo` is a whole device object that a client read, edited
-and sent back, so of it only what differs counts, and what is also a reading never does.
+A request has two parts. `values` are settings that it names one by one. `client_info` is a whole device object that a
+client read, edited and sent back: only the settings in it that differ count, and never a field that is also a reading.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any
 from app.miners.dialect_kinds import normal
 from app.miners.dialects import AXEOS_2_15, NERDOS, Dialect, dialect_of
 from app.miners.readings import READINGS, SET_ELSEWHERE
-from app.miners.redaction import is_secret
 from app.miners.setting_kinds import MASK, Value
 from app.miners.setting_lists import Flat, is_unset, without_lists
 from app.miners.settings import (
@@ -35,24 +34,27 @@ from app.miners.settings import (
     same,
     slot_of,
 )
-from app.miners.telemetry import flag
+from app.miners.values import flag
+from app.redaction.secret_words import is_secret
 
 POOLS = frozenset((*POOL_KEYS, *FALLBACK_KEYS))
-# What overheating changes. A client's object from before it would undo that.
+# Settings that the firmware changes after overheating. A client's older copy of the info would undo that.
 _HEAT = frozenset({"frequency", "coreVoltage", "autofanspeed", "manualFanSpeed"})
 
-WIFI = "Wi-Fi is not changed from here, where a typo would lose the miner: change it on the miner's own page"
+WIFI = "Wi-Fi cannot be changed here, since a typo would disconnect the miner: change it on the miner's own page"
 UNKNOWN_HERE = "This firmware reports no such setting, so it was not sent"
-FAN_IS_AUTOMATIC = "Not used while the fan regulates itself, so it was not sent"
+FAN_IS_AUTOMATIC = "Not used while the fan is in automatic mode, so it was not sent"
 NOT_SUPPORTED = "There is no such setting, so it was not sent"
 # Keys of one request that are listed as unsupported.
 MAX_LISTED = 256
-COOLED = "The miner overheated after this was loaded, and changed it: load the device again"
+COOLED = "The miner overheated after this copy was loaded, and changed the setting: load the device again"
 
 
 class WriteStatus(StrEnum):
-    """What became of one setting of a request. `refused`: the miner did not accept it. `unsupported`: it cannot be set
-    from here."""
+    """The result of a request for one setting.
+
+    `refused`: the miner did not accept it. `unsupported`: this service cannot set it.
+    """
 
     APPLIED = "applied"
     PENDING_RESTART = "pending_restart"
@@ -63,9 +65,13 @@ class WriteStatus(StrEnum):
 
 @dataclass(slots=True)
 class Difference:
-    """`changes`: to be written. `problems`: sentences by key; if there is one, nothing is to be written. `unchanged`:
-    what was asked for and runs already. `unsent`: key → status, value and why it is not sent to this miner.
-    `only_unsupported`: the request names nothing else. `named`: the settings that were asked for one by one."""
+    """The result of a comparison.
+
+    `changes`: the settings to write. `problems`: sentences by key; if there is one, nothing is written. `unchanged`:
+    requested values that the miner has already. `unsent`: status, value and reason by key of what is not sent to this
+    miner. `only_unsupported`: the request has only unsupported keys. `named_keys`: the settings that were requested one
+    by one.
+    """
 
     changes: list[Change] = field(default_factory=list)
     problems: dict[str, list[str]] = field(default_factory=dict)
@@ -76,56 +82,66 @@ class Difference:
 
 
 def difference(values: Mapping[str, Any], echo: Mapping[str, Any], info: Info) -> Difference:
-    """`values` and `echo` against the miner's own word. Where both name a setting, the echo's wins if it differs from
-    what the miner runs, for then somebody edited it; but of a pool the values win.
+    """Compare a request with the miner's answer `info`.
 
-    A value equal to the present one is not judged: clients send odd values back that the miner itself had.
+    If both parts have a setting, the one in `client_info` counts if it differs from the miner's, since the client has
+    then edited it; for a pool's settings `values` count. A value equal to the present one is not validated: clients
+    send unusual values back that the miner itself reported.
     """
     found = Difference()
     dialect = dialect_of(info)
-    flat, echoed = without_lists(values, info), without_lists(echo, info)
-    asked = _named(flat.values)
-    found.named = frozenset(asked)
-    edited = {key: value for key, value in _echoed(echoed.values, info).items() if key not in asked or key not in POOLS}
+    flat, client_flat = without_lists(values, info), without_lists(echo, info)
+    requested = _named(flat.values)
+    found.named = frozenset(requested)
+    edited = {
+        key: value
+        for key, value in _echoed(client_flat.values, info).items()
+        if key not in requested or key not in POOLS
+    }
     edited = {key: value for key, value in edited.items() if not is_present(SETTINGS[key], value, info)}
-    wanted = {**asked, **edited}
-    by_hand = same(wanted.get("autofanspeed", info.get("autofanspeed")), 0)
+    wanted = {**requested, **edited}
+    fan_is_manual = same(wanted.get("autofanspeed", info.get("autofanspeed")), 0)
     for key, value in wanted.items():
         if key in edited and key in _HEAT and _overheated_since(echo, info):
             found.problems[key] = [COOLED]
         else:
-            _weigh(found, SETTINGS[key], value, info, dialect, by_hand=by_hand)
-    found.problems |= {key: why for key, why in echoed.problems.items() if key not in asked} | flat.problems
+            _weigh(found, SETTINGS[key], value, info, dialect, fan_is_manual=fan_is_manual)
+    found.problems |= {key: why for key, why in client_flat.problems.items() if key not in requested} | flat.problems
     _refuse_wifi(found, {**echo, **values}, info)
-    _note_unsupported(found, flat, echoed, info)
+    _note_unsupported(found, flat, client_flat, info)
     return found
 
 
-def _note_unsupported(found: Difference, flat: Flat, echoed: Flat, info: Info) -> None:
-    """Note what is neither a setting nor a reading. A single value that the miner reports as it is, is a reading; of an
-    echo, whose readings have moved on, everything is that the miner reports, unless its own page sets it."""
+def _note_unsupported(found: Difference, flat: Flat, client_flat: Flat, info: Info) -> None:
+    """Add the keys that are neither a setting nor a reading.
+
+    A single value counts as a reading if the miner reports the same. In `client_info`, whose readings are outdated,
+    every field that the miner reports counts as a reading, except those that only the miner's own page sets.
+    """
     single = {key: value for key, value in flat.values.items() if key not in info or not same(value, info[key])}
     edited = {
         key: value
-        for key, value in echoed.values.items()
+        for key, value in client_flat.values.items()
         if key not in info or (key in SET_ELSEWHERE and not same(value, info[key]))
     }
     unknown = {key: (value, NOT_SUPPORTED) for key, value in {**edited, **single}.items() if not _is_known(key)}
-    unsupported = {**unknown, **echoed.unsupported, **flat.unsupported}
+    unsupported = {**unknown, **client_flat.unsupported, **flat.unsupported}
     for key, (value, reason) in islice(unsupported.items(), MAX_LISTED):
         found.unsent[key] = (
             WriteStatus.UNSUPPORTED,
             None if is_secret(key) or isinstance(value, dict | list) else value,
             reason,
         )
-    found.only_unsupported = bool(unsupported) and not {*flat.values, *echoed.values} - unknown.keys()
+    found.only_unsupported = bool(unsupported) and not {*flat.values, *client_flat.values} - unknown.keys()
 
 
 def _is_known(key: str) -> bool:
     return key in SETTINGS or key in ALIASES or key in WIFI_KEYS or key in READINGS
 
 
-def _weigh(found: Difference, setting: Setting, value: Any, info: Info, dialect: Dialect, *, by_hand: bool) -> None:
+def _weigh(
+    found: Difference, setting: Setting, value: Any, info: Info, dialect: Dialect, *, fan_is_manual: bool
+) -> None:
     if is_unset(setting, value):
         return
     if is_present(setting, value, info):
@@ -137,7 +153,7 @@ def _weigh(found: Difference, setting: Setting, value: Any, info: Info, dialect:
         found.problems[setting.key] = [str(error)]
         return
     actual = present(setting, info)
-    if (why := _unsendable(setting, info, dialect, by_hand=by_hand)) is not None:
+    if (why := _unsendable(setting, info, dialect, fan_is_manual=fan_is_manual)) is not None:
         status, reason = why
         found.unsent[setting.key] = (status, None if setting.secret else wanted, reason)
     elif not setting.secret and (runs(setting, wanted, info) or (wanted == "" and actual is None)):
@@ -147,16 +163,18 @@ def _weigh(found: Difference, setting: Setting, value: Any, info: Info, dialect:
 
 
 def _named(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings among `values`, by our names for them."""
+    """Return the settings among `values`; an alias becomes the setting's key."""
     known = {key: value for key, value in values.items() if key in SETTINGS}
     other = {key: value for alias, key in ALIASES.items() if (value := values.get(alias)) is not None}
     return {**other, **known}
 
 
 def _echoed(echo: Mapping[str, Any], info: Info) -> dict[str, Any]:
-    """The settings among what a client sent back. null is how firmware says that it does not know, and "" how we fill
-    `stratumUser` in; `overheat_mode` is a reading there, and so is `fanspeed`, unless it is all there is for a fan that
-    is set by hand."""
+    """Return the settings in a client's copy of the info.
+
+    Not settings there: null, which firmware reports for "unknown"; an empty `stratumUser`, which this service fills in;
+    `overheat_mode`; and `fanspeed`, unless it is the only field for a fan in manual mode.
+    """
     chosen = {key: value for key, value in _named(echo).items() if value is not None}
     chosen.pop("overheat_mode", None)
     if "manualFanSpeed" not in echo and not _fan_by_hand(echo, info):
@@ -167,7 +185,8 @@ def _echoed(echo: Mapping[str, Any], info: Info) -> dict[str, Any]:
 
 
 def _may_be_edited(setting: Setting, info: Info) -> bool:
-    """A pool may be new in its slot, and a password is never reported."""
+    """Return True if a client can have edited the setting. A pool may be new in its slot, and a password is never
+    reported."""
     return is_reported(setting, info) or setting.secret or setting.place is not None
 
 
@@ -175,19 +194,26 @@ def _fan_by_hand(echo: Mapping[str, Any], info: Info) -> bool:
     return "manualFanSpeed" not in info and same(echo.get("autofanspeed", info.get("autofanspeed")), 0)
 
 
-def _unsendable(setting: Setting, info: Info, dialect: Dialect, *, by_hand: bool) -> tuple[WriteStatus, str] | None:
-    """Status and reason for a setting that this miner is not asked for. What a firmware does not report cannot be read
-    back, and most likely it has no such setting."""
+def _unsendable(
+    setting: Setting, info: Info, dialect: Dialect, *, fan_is_manual: bool
+) -> tuple[WriteStatus, str] | None:
+    """Return status and reason if the setting is not sent to this miner, else None.
+
+    A setting that firmware does not report cannot be verified, and most likely it does not exist there.
+    """
     if setting.key == "manualFanSpeed" and fan_is_a_reading(setting, info):
-        return None if by_hand else (WriteStatus.UNCHANGED, FAN_IS_AUTOMATIC)
+        return None if fan_is_manual else (WriteStatus.UNCHANGED, FAN_IS_AUTOMATIC)
     if is_reported(setting, info) or _taken_unreported(setting, info, dialect):
         return None
     return WriteStatus.REFUSED, UNKNOWN_HERE
 
 
 def _taken_unreported(setting: Setting, info: Info, dialect: Dialect) -> bool:
-    """Pools since 2.15 (an empty slot is not listed), passwords beside a pool that is, and `useFallbackStratum` from
-    2.11 (which brought `manualFanSpeed`) to 2.14."""
+    """Return True if the firmware accepts the setting although it does not report it.
+
+    That is: pools since AxeOS 2.15 (it does not list an empty slot), the password of a reported pool, and
+    `useFallbackStratum` from 2.11 (which introduced `manualFanSpeed`) to 2.14.
+    """
     if dialect is AXEOS_2_15 and slot_of(setting.key, info):
         return True
     if setting.secret:

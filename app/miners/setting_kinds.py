@@ -1,7 +1,7 @@
-"""What a value of a setting may look like. A kind checks one value and brings it to its normal form; it raises
-ValueError with a sentence that says what would be right, and never repeats the value, which may be a password.
+"""Parsers of setting values. Each checks one value and returns it in its normal form.
 
-Sources: the PATCH table of AxeOS v2.0 to v2.15 and NerdOS' type-strict handler.
+They raise ValueError with the accepted values, never with the value itself, which may be a password. Sources: the PATCH
+table of AxeOS v2.0 to v2.15 and NerdOS' type-strict handler.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from app.miners.telemetry import flag, number
+from app.miners.values import flag, number
 
 Value = str | int | float | bool
 Kind = Callable[[Any], Value]
 
-# How firmware and this service show a password that is there.
+# Shown in place of a password, by firmware and by this service.
 MASK = "*****"
 MAX_PASSWORD_BYTES = 128
 
@@ -27,27 +27,27 @@ _PEM = re.compile(r"[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f<>]*")
 
 
 def whole(low: int, high: int) -> Kind:
-    def kind(value: Any) -> int:
+    def parse_value(value: Any) -> int:
         parsed = number(value)
         if parsed is None or not parsed.is_integer() or not low <= parsed <= high:
             raise ValueError(f"Must be a whole number from {low} to {high}.")
         return int(parsed)
 
-    return kind
+    return parse_value
 
 
 def decimal(low: float, high: float) -> Kind:
-    def kind(value: Any) -> float | int:
+    def parse_value(value: Any) -> float | int:
         parsed = number(value)
         if parsed is None or not low <= parsed <= high:
             raise ValueError(f"Must be a number from {low:g} to {high:g}.")
         return int(parsed) if parsed.is_integer() else parsed
 
-    return kind
+    return parse_value
 
 
 def frequency(value: Any) -> float | int:
-    """MHz; AxeOS takes fractions since 2.10. What a chip bears is another question: see limits."""
+    """Return MHz. AxeOS accepts fractions since 2.10. The limits of a chip are in limits.py."""
     parsed = number(value)
     if parsed is None or not 1 <= parsed <= 65535:
         raise ValueError("Must be a number of MHz from 1 to 65535.")
@@ -55,7 +55,7 @@ def frequency(value: Any) -> float | int:
 
 
 def whole_frequency(value: Any) -> int:
-    """MHz of firmware that has whole ones: a C int on AxeOS up to 2.9, ArduinoJson's is<uint16_t> on NerdOS."""
+    """Return whole MHz, for firmware with a C int (AxeOS up to 2.9) or ArduinoJson's is<uint16_t> (NerdOS)."""
     parsed = frequency(value)
     if not isinstance(parsed, int):
         raise ValueError("Must be a whole number of MHz on this firmware.")
@@ -70,7 +70,7 @@ def switch(value: Any) -> bool:
 
 
 def fan_mode(value: Any) -> bool | int:
-    """`true` is "automatic", whatever number a firmware has for that; NerdOS: 0 by hand, 1 curve, 2 PID."""
+    """Return a boolean (True is "automatic" in any firmware) or NerdOS' number: 0 manual, 1 curve, 2 PID."""
     if isinstance(value, bool):
         return value
     parsed = number(value)
@@ -84,13 +84,13 @@ def axeos_fan_mode(value: Any) -> int:
 
 
 def nerdos_fan_mode(value: Any) -> int:
-    """ "Automatic" is the PID mode there; 1 is an older curve that has to be asked for by its number."""
+    """Return NerdOS' number. "Automatic" is its PID mode; the older curve needs an explicit 1."""
     parsed = fan_mode(value)
     return (2 if parsed else 0) if isinstance(parsed, bool) else parsed
 
 
 def protocol_number(value: Any) -> int:
-    """NerdOS' numbers for the protocols, by which AxeOS calls them."""
+    """Return NerdOS' number of a stratum protocol, also for its name in AxeOS."""
     named = {"SV1": 0, "SV2": 1}.get(value) if isinstance(value, str) else None
     parsed = number(value) if named is None else named
     if parsed not in (0, 1):
@@ -99,27 +99,27 @@ def protocol_number(value: Any) -> int:
 
 
 def one_of(*values: Value) -> Kind:
-    def kind(value: Any) -> Value:
+    def parse_value(value: Any) -> Value:
         parsed = number(value) if isinstance(values[0], int) else value
         found = [known for known in values if known == parsed]
         if not found:
             raise ValueError(f"Must be one of {', '.join(map(str, values))}.")
         return found[0]
 
-    return kind
+    return parse_value
 
 
-def text(most: int, allowed: re.Pattern[str] = _PRINTABLE, least: int = 0) -> Kind:
-    def kind(value: Any) -> str:
-        if not isinstance(value, str) or not least <= len(value.encode()) <= most or not allowed.fullmatch(value):
-            raise ValueError(f"Must be text of {least} to {most} bytes without control characters or markup.")
+def text(max_bytes: int, allowed: re.Pattern[str] = _PRINTABLE, min_bytes: int = 0) -> Kind:
+    def parse_value(value: Any) -> str:
+        if not (isinstance(value, str) and min_bytes <= len(value.encode()) <= max_bytes and allowed.fullmatch(value)):
+            raise ValueError(f"Must be text of {min_bytes} to {max_bytes} bytes without control characters or markup.")
         return value
 
-    return kind
+    return parse_value
 
 
 def certificate(value: Any) -> str:
-    """PEM, with its line ends; firmware keeps 3000 bytes."""
+    """Return a PEM text including its line ends. Firmware stores 3000 bytes."""
     return str(text(3000, _PEM)(value))
 
 
@@ -130,7 +130,7 @@ def hostname(value: Any) -> str:
 
 
 def pool_host(value: Any) -> str:
-    """A bare host: the firmware strips no scheme, so we do."""
+    """Return a host without scheme. The firmware would not remove the scheme."""
     host = _SCHEME.sub("", value.strip()) if isinstance(value, str) else ""
     if not _HOST.fullmatch(host):
         raise ValueError("Must be the host of a pool, without path and port.")
@@ -143,5 +143,5 @@ def optional_pool_host(value: Any) -> str:
 
 def password(value: Any) -> str:
     if value == MASK:
-        raise ValueError(f"{MASK} is how a password is hidden, not a password.")
+        raise ValueError(f"{MASK} is the mask of a hidden password, not a password.")
     return str(text(MAX_PASSWORD_BYTES)(value))

@@ -1,8 +1,8 @@
 """Settings that clients and firmware write as lists: the pools of AxeOS ≥ 2.15 by `id`, the fans of NerdOS by position.
 
-A list is taken apart into single settings, so that each member is checked, written, read back and put back by itself. A
-member that is left out stays as it is. A pool that is in use goes by its flat keys (`stratumURL`,
-`fallbackStratumURL`), under which every firmware reports it; another one by `pools[3].stratumURL`.
+A list is flattened into single settings, so that each member is checked, written, verified and reverted separately. A
+missing member stays unchanged. A pool in use gets its flat keys (`stratumURL`, `fallbackStratumURL`), under which every
+firmware reports it; any other pool gets keys such as `pools[3].stratumURL`.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from app.miners.settings import (
     pool_in_slot,
     same,
 )
-from app.miners.telemetry import number
+from app.miners.values import number
 
 NO_LIST = "This firmware reports no such list, so it was not sent: name the settings one by one"
 NO_MEMBER = "There is no such setting of a pool or fan, so it was not sent"
 NO_FAN = "This miner has no such fan, or lets it not be set"
-TWICE = "Is asked for twice, with two values."
-_NO_POOLS = f'Must be a list of pools, each with an "id" from 0 to {POOL_SLOTS - 1}, none of them twice.'
+TWICE = "The request has two different values for this setting."
+_NO_POOLS = f'Must be a list of pools, each with its own "id" from 0 to {POOL_SLOTS - 1}.'
 _NO_FANS = "Must be a list of the miner's fans, in its order."
-# The one object inside of a fan.
+# The nested object of a fan.
 PID = "pid"
 MAX_FANS, MAX_MEMBERS = 8, 64
-_MOVING = ("primaryPoolIndex", "secondaryPoolIndex")
+_SLOT_SETTINGS = ("primaryPoolIndex", "secondaryPoolIndex")
 
 
 @dataclass(slots=True)
@@ -50,20 +50,20 @@ class Flat:
 
 
 def without_lists(given: Mapping[str, Any], info: Info) -> Flat:
-    """Return a request's settings one by one. A list that the miner does not report is unsupported."""
+    """Return a request with its lists flattened. A list that the miner does not report is unsupported."""
     flat = Flat({key: value for key, value in given.items() if key not in LISTS})
-    for name, take in LISTS.items():
+    for name, flatten in LISTS.items():
         if given.get(name) is None:
             continue
         if name in info:
-            take(flat, given[name], info)
+            flatten(flat, given[name], info)
         else:
             flat.unsupported[name] = (None, NO_LIST)
     return flat
 
 
 def is_unset(setting: Setting, value: Any) -> bool:
-    """Return True if the value says nothing: the mask of a password, or none."""
+    """Return True if the value means "unchanged": the mask of a password, or no password."""
     return setting.secret and value in (None, "", MASK)
 
 
@@ -72,17 +72,17 @@ def _take_pools(flat: Flat, pools: Any, info: Info) -> None:
     if -1 in slots or len(set(slots)) < len(slots) or not all(map(_is_small, pools)):
         flat.problems["pools"] = [_NO_POOLS]
         return
-    moving = any(name in flat.values and not same(flat.values[name], info.get(name)) for name in _MOVING)
+    slot_changes = any(name in flat.values and not same(flat.values[name], info.get(name)) for name in _SLOT_SETTINGS)
     for slot, pool in zip(slots, pools, strict=True):
-        held = pool_in_slot(info, slot)
+        present = pool_in_slot(info, slot)
         for member, value in _members(pool):
-            # With another slot in use from now on, a flat key would say two things.
-            usual = None if moving else flat_key(slot, member, info)
-            _take(flat, placed_key("pools", slot, member), usual, value, held.get(member), info)
+            # If the request also changes the slot in use, a flat key would be ambiguous.
+            flat_name = None if slot_changes else flat_key(slot, member, info)
+            _take(flat, placed_key("pools", slot, member), flat_name, value, present.get(member), info)
 
 
 def _slot(pool: Any) -> int:
-    """-1 for what is no slot."""
+    """Return the slot in the pool's `id`, or -1 if it has no valid one."""
     stated = number(pool.get("id")) if isinstance(pool, dict) else None
     return int(stated) if stated is not None and stated in range(POOL_SLOTS) else -1
 
@@ -92,11 +92,11 @@ def _take_fans(flat: Flat, fans: Any, info: Info) -> None:
         flat.problems["fans"] = [_NO_FANS]
         return
     for at, fan in enumerate(fans):
-        held = fan_at(info, at)
-        if held and at < FANS:
+        present = fan_at(info, at)
+        if present and at < FANS:
             for member, value in _members(fan):
-                _take(flat, placed_key("fans", at, member), None, value, dict(_members(held)).get(member), info)
-        elif any(value != dict(_members(held)).get(member) for member, value in _members(fan)):
+                _take(flat, placed_key("fans", at, member), None, value, dict(_members(present)).get(member), info)
+        elif any(value != dict(_members(present)).get(member) for member, value in _members(fan)):
             flat.unsupported[f"fans[{at}]"] = (None, NO_FAN)
 
 
@@ -104,7 +104,7 @@ LISTS: Mapping[str, Callable[[Flat, Any, Info], None]] = {"pools": _take_pools, 
 
 
 def _is_small(item: Any) -> bool:
-    """Return True for an object of a size that firmware reads: no loop over a hostile one holds the event loop."""
+    """Return True for an object of at most MAX_MEMBERS members, so that a loop over it cannot block the event loop."""
     return isinstance(item, dict) and len(item) + len(_inner(item)) <= MAX_MEMBERS
 
 
@@ -114,7 +114,7 @@ def _inner(item: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _members(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The members that are no readings, those of an object inside with a dotted name."""
+    """Yield the members that are no readings; those of the nested object have a dotted name."""
     for name, value in item.items():
         if name == PID and isinstance(value, dict):
             yield from ((f"{name}.{inner}", each) for inner, each in value.items() if each is not None)
@@ -122,12 +122,12 @@ def _members(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _take(flat: Flat, key: str, usual: str | None, value: Any, held: Any, info: Info) -> None:
+def _take(flat: Flat, key: str, flat_name: str | None, value: Any, present: Any, info: Info) -> None:
     if key not in SETTINGS:
-        if value != held:
+        if value != present:
             flat.unsupported[key] = (value, NO_MEMBER)
         return
-    name = usual or key
+    name = flat_name or key
     setting = SETTINGS[name]
     other = flat.values.get(name)
     if other is None or is_unset(setting, other) or is_present(setting, other, info):

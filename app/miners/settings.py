@@ -1,7 +1,7 @@
-"""What can be set on a miner from here: an allow-list. A setting is a row; everything else a client sends is telemetry,
-or is not supported.
+"""The settings that this service writes to miners: an allow-list with one row per setting.
 
-Wi-Fi is left out on purpose: a typo there loses the miner.
+Any other key of a request is a reading or unsupported. Wi-Fi is not in the list on purpose: a typo there disconnects
+the miner.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.miners import setting_kinds as kinds
+from app.miners import setting_kinds as parsers
 from app.miners.setting_kinds import Kind
 from app.miners.setting_kinds import Value as Value
-from app.miners.telemetry import flag, number
+from app.miners.values import flag, number
 
 Info = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a setting is within a list of the answer: a pool by its `id`, a fan by its position."""
+    """The list and the item that a setting belongs to: a pool by its `id`, a fan by its position."""
 
     name: str
     number: int
@@ -29,9 +29,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """`fields`: where firmware reports it, AxeOS' newest name first; with dots, inside of an object. `live`: acts
-    without a restart on AxeOS. `secret`: never reported or shown. `preset`: may be part of a preset, which is for many
-    miners. `place`: the member of a list that has the fields."""
+    """One setting.
+
+    `fields`: the fields in which firmware reports it, AxeOS' newest name first; dots separate the steps into nested
+    objects. `live`: takes effect without a restart on AxeOS. `secret`: never reported or shown. `preset`: may be part
+    of a preset, which is for many miners. `list_item`: the list item that has the fields, if any.
+    """
 
     key: str
     kind: Kind
@@ -44,7 +47,7 @@ class Setting:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One setting that is to differ: what was asked for, and what the miner runs (None where it does not say)."""
+    """One setting to write: the requested value, and the present one (None if the miner does not report it)."""
 
     setting: Setting
     value: Value
@@ -59,22 +62,22 @@ def _setting(key: str, kind: Kind, *also: str, live: bool = False, preset: bool 
     return Setting(key, kind, (key, *also), live, key.endswith("tratumPassword"), preset)
 
 
-_POOL_KINDS: dict[str, Kind] = {
-    "stratumURL": kinds.pool_host,
-    "stratumPort": kinds.whole(1, 65535),
-    "stratumUser": kinds.text(255, least=1),
-    "stratumPassword": kinds.password,
-    "stratumSuggestedDifficulty": kinds.whole(0, 65535),
-    "stratumExtranonceSubscribe": kinds.switch,
-    "stratumTLS": kinds.whole(0, 3),
-    "stratumCert": kinds.certificate,
-    "stratumDecodeCoinbase": kinds.switch,
-    "stratumProtocol": kinds.one_of("SV1", "SV2"),
-    "stratumV2ChannelType": kinds.text(32),
-    "stratumV2AuthorityPubkey": kinds.text(128),
+_POOL_PARSERS: dict[str, Kind] = {
+    "stratumURL": parsers.pool_host,
+    "stratumPort": parsers.whole(1, 65535),
+    "stratumUser": parsers.text(255, min_bytes=1),
+    "stratumPassword": parsers.password,
+    "stratumSuggestedDifficulty": parsers.whole(0, 65535),
+    "stratumExtranonceSubscribe": parsers.switch,
+    "stratumTLS": parsers.whole(0, 3),
+    "stratumCert": parsers.certificate,
+    "stratumDecodeCoinbase": parsers.switch,
+    "stratumProtocol": parsers.one_of("SV1", "SV2"),
+    "stratumV2ChannelType": parsers.text(32),
+    "stratumV2AuthorityPubkey": parsers.text(128),
 }
-POOL_KEYS = tuple(_POOL_KINDS)
-# NerdOS' own names (handler_system.cpp, stratum_manager.cpp). It has one difficulty for both pools.
+POOL_KEYS = tuple(_POOL_PARSERS)
+# The keys of NerdOS (handler_system.cpp, stratum_manager.cpp). It has one difficulty for both pools.
 NERD_NAMES = {
     "stratumSuggestedDifficulty": "stratumDifficulty",
     "stratumExtranonceSubscribe": "stratumEnonceSubscribe",
@@ -88,27 +91,27 @@ NERD_NAMES = {
 
 
 def fallback_key(key: str) -> str:
-    """`stratumURL` → `fallbackStratumURL`."""
+    """Return `fallbackStratumURL` for `stratumURL`."""
     return f"fallback{key[0].upper()}{key[1:]}"
 
 
 FALLBACK_KEYS = tuple(map(fallback_key, POOL_KEYS))
-# A fallback may be empty, the primary may not.
-_FALLBACK_KINDS = _POOL_KINDS | {"stratumURL": kinds.optional_pool_host, "stratumUser": kinds.text(255)}
+# The fallback pool may be empty, the primary may not.
+_FALLBACK_PARSERS = _POOL_PARSERS | {"stratumURL": parsers.optional_pool_host, "stratumUser": parsers.text(255)}
 
-# AxeOS from 2.15 on has so many slots for pools; NerdOS reads so many fans of a request.
+# The number of pool slots in AxeOS ≥ 2.15, and of fans that NerdOS reads from a request.
 POOL_SLOTS, FANS = 8, 2
-_FAN_KINDS: dict[str, Kind] = {
-    "mode": kinds.whole(0, 2),
-    "manualSpeed": kinds.whole(0, 100),
-    "overheatTemp": kinds.whole(40, 90),
-    "pid.targetTemp": kinds.whole(30, 80),
-    **dict.fromkeys(("pid.p", "pid.i", "pid.d"), kinds.decimal(0, 655.35)),
+_FAN_PARSERS: dict[str, Kind] = {
+    "mode": parsers.whole(0, 2),
+    "manualSpeed": parsers.whole(0, 100),
+    "overheatTemp": parsers.whole(40, 90),
+    "pid.targetTemp": parsers.whole(30, 80),
+    **dict.fromkeys(("pid.p", "pid.i", "pid.d"), parsers.decimal(0, 655.35)),
 }
 
 
 def placed_key(name: str, number: int, field: str) -> str:
-    """`pools[3].stratumURL`, `fans[0].pid.targetTemp`."""
+    """Return a key such as `pools[3].stratumURL` or `fans[0].pid.targetTemp`."""
     return f"{name}[{number}].{field}"
 
 
@@ -122,44 +125,44 @@ def _nerd_name(key: str) -> tuple[str, ...]:
 
 
 _ROWS = (
-    _setting("frequency", kinds.frequency, live=True),
-    _setting("coreVoltage", kinds.whole(1, 65535), live=True),
-    _setting("autofanspeed", kinds.fan_mode, live=True),
-    # Before 2.11 the setting is called `fanspeed`, which later (and on NerdOS) is a reading.
-    _setting("manualFanSpeed", kinds.whole(0, 100), "fanspeed", live=True),
-    _setting("minFanSpeed", kinds.whole(0, 99), live=True),
-    _setting("temptarget", kinds.whole(35, 66), NERD_NAMES["temptarget"], live=True),
-    _setting("overheat_mode", kinds.one_of(0), live=True, preset=False),
-    _setting("overclockEnabled", kinds.switch, live=True, preset=False),
-    _setting("statsFrequency", kinds.whole(0, 65535), live=True),
-    _setting("displayTimeout", kinds.whole(-1, 65535), live=True),
-    _setting("hostname", kinds.hostname, preset=False),
-    _setting("display", kinds.text(64, least=1)),
-    _setting("rotation", kinds.one_of(0, 90, 180, 270)),
-    _setting("invertscreen", kinds.switch),
-    _setting("flipscreen", kinds.switch),
-    _setting("invertfanpolarity", kinds.switch, preset=False),
-    _setting("autoscreenoff", kinds.switch),
-    # These are NerdOS'. The bounds of temperatures are those of its page.
-    _setting("overheat_temp", kinds.whole(40, 90), live=True),
-    _setting("jobInterval", kinds.whole(1, 65535), live=True),
-    _setting("poolMode", kinds.one_of(0, 1), "stratum.poolMode"),
-    _setting("useFallbackStratum", kinds.switch),
-    _setting("primaryPoolIndex", kinds.whole(0, 7), preset=False),
-    _setting("secondaryPoolIndex", kinds.whole(0, 7), preset=False),
-    *(_setting(key, kind, *_nerd_name(key)) for key, kind in _POOL_KINDS.items()),
-    *(_setting(fallback_key(key), kind, *_nerd_name(fallback_key(key))) for key, kind in _FALLBACK_KINDS.items()),
-    *(_placed(Place("pools", slot), key, kind) for slot in range(POOL_SLOTS) for key, kind in _POOL_KINDS.items()),
-    *(_placed(Place("fans", at), key, kind, live=True) for at in range(FANS) for key, kind in _FAN_KINDS.items()),
+    _setting("frequency", parsers.frequency, live=True),
+    _setting("coreVoltage", parsers.whole(1, 65535), live=True),
+    _setting("autofanspeed", parsers.fan_mode, live=True),
+    # Before AxeOS 2.11 the setting is called `fanspeed`, which later (and on NerdOS) is a reading.
+    _setting("manualFanSpeed", parsers.whole(0, 100), "fanspeed", live=True),
+    _setting("minFanSpeed", parsers.whole(0, 99), live=True),
+    _setting("temptarget", parsers.whole(35, 66), NERD_NAMES["temptarget"], live=True),
+    _setting("overheat_mode", parsers.one_of(0), live=True, preset=False),
+    _setting("overclockEnabled", parsers.switch, live=True, preset=False),
+    _setting("statsFrequency", parsers.whole(0, 65535), live=True),
+    _setting("displayTimeout", parsers.whole(-1, 65535), live=True),
+    _setting("hostname", parsers.hostname, preset=False),
+    _setting("display", parsers.text(64, min_bytes=1)),
+    _setting("rotation", parsers.one_of(0, 90, 180, 270)),
+    _setting("invertscreen", parsers.switch),
+    _setting("flipscreen", parsers.switch),
+    _setting("invertfanpolarity", parsers.switch, preset=False),
+    _setting("autoscreenoff", parsers.switch),
+    # NerdOS only. The ranges of temperatures are those of its page.
+    _setting("overheat_temp", parsers.whole(40, 90), live=True),
+    _setting("jobInterval", parsers.whole(1, 65535), live=True),
+    _setting("poolMode", parsers.one_of(0, 1), "stratum.poolMode"),
+    _setting("useFallbackStratum", parsers.switch),
+    _setting("primaryPoolIndex", parsers.whole(0, 7), preset=False),
+    _setting("secondaryPoolIndex", parsers.whole(0, 7), preset=False),
+    *(_setting(key, kind, *_nerd_name(key)) for key, kind in _POOL_PARSERS.items()),
+    *(_setting(fallback_key(key), kind, *_nerd_name(fallback_key(key))) for key, kind in _FALLBACK_PARSERS.items()),
+    *(_placed(Place("pools", slot), key, kind) for slot in range(POOL_SLOTS) for key, kind in _POOL_PARSERS.items()),
+    *(_placed(Place("fans", at), key, kind, live=True) for at in range(FANS) for key, kind in _FAN_PARSERS.items()),
 )
 SETTINGS: dict[str, Setting] = {row.key: row for row in _ROWS}
-# Other names under which clients may ask for a setting.
+# Other keys under which clients may request a setting.
 ALIASES = {name: key for key, name in NERD_NAMES.items()} | {"fanspeed": "manualFanSpeed"}
 WIFI_KEYS = ("ssid", "wifiPass")
 
 
 def present(setting: Setting, info: Info) -> Any:
-    """What the miner says it runs; None where it does not say."""
+    """Return the value that the miner reports, or None."""
     if fan_is_a_reading(setting, info) and not same(info.get("autofanspeed"), 0):
         return None
     source = _source(setting, info)
@@ -167,7 +170,7 @@ def present(setting: Setting, info: Info) -> Any:
 
 
 def is_present(setting: Setting, value: Any, info: Info) -> bool:
-    """Return True if the value is what the miner reports now, before any check of the value."""
+    """Return True if the miner reports this value, which may be one that we would not accept."""
     return not setting.secret and present(setting, info) is not None and runs(setting, value, info)
 
 
@@ -196,52 +199,55 @@ def _member(source: Any, field: str) -> Any:
 
 
 def pool_in_slot(info: Info, slot: int) -> Info:
-    """What a slot of AxeOS ≥ 2.15 holds; empty for one that is not configured: only the others are listed, by `id`."""
+    """Return the pool in a slot of AxeOS ≥ 2.15, which lists configured pools by `id`; empty for an unused slot."""
     pools = info.get("pools")
     listed = pools if isinstance(pools, list) else []
     return next((pool for pool in listed if isinstance(pool, dict) and number(pool.get("id")) == slot), {})
 
 
 def fan_at(info: Info, at: int) -> Info:
-    """What the miner reports of a fan; empty for one that it does not have."""
+    """Return the fan that the miner reports at this position; empty if it has none."""
     fans = info.get("fans")
     fan = fans[at] if isinstance(fans, list) and at < len(fans) else None
     return fan if isinstance(fan, dict) else {}
 
 
 def slot_of(key: str, info: Info) -> tuple[int, str] | None:
-    """Return the slot (AxeOS ≥ 2.15) and the member of the pool that a setting stands for; None for other settings."""
+    """Return the slot (AxeOS ≥ 2.15) and the member of the pool that a setting refers to; None for other settings."""
     if key in _OWN_NAMES:
-        index, usual = _INDEXES[key not in POOL_KEYS]
-        return pool_index(info, index, usual), _OWN_NAMES[key]
+        index, default_slot = _INDEXES[key not in POOL_KEYS]
+        return pool_index(info, index, default_slot), _OWN_NAMES[key]
     place = SETTINGS[key].place
     return (place.number, SETTINGS[key].fields[0]) if place and place.name == "pools" else None
 
 
-def pool_index(info: Info, name: str, usual: int) -> int:
+def pool_index(info: Info, name: str, default_slot: int) -> int:
     index = number(info.get(name))
-    return usual if index is None else int(index)
+    return default_slot if index is None else int(index)
 
 
 def flat_key(slot: int, member: str, info: Info) -> str | None:
     """Return the flat key of a pool that is in use, as the primary or the fallback; None for another slot."""
-    primary, secondary = (pool_index(info, name, usual) for name, usual in _INDEXES)
+    primary, secondary = (pool_index(info, name, default_slot) for name, default_slot in _INDEXES)
     return member if slot == primary else fallback_key(member) if slot == secondary else None
 
 
 _OWN_NAMES = {**{fallback_key(key): key for key in POOL_KEYS}, **{key: key for key in POOL_KEYS}}
-# The settings that say which slot is the primary's and the fallback's, and the slot if the miner does not say.
+# The settings with the slot of the primary and of the fallback, and the slot if the miner does not report it.
 _INDEXES = (("primaryPoolIndex", 0), ("secondaryPoolIndex", 1))
 
 
 def fan_is_a_reading(setting: Setting, info: Info) -> bool:
-    """Whether `fanspeed` is all that this firmware says of the manual fan speed. It is the setting itself up to AxeOS
-    2.1.8 (which has `fanSpeed` for the tachometer), and where the fan is set by hand it is near it."""
+    """Return True if this firmware reports the manual fan speed only as the reading `fanspeed`.
+
+    Up to AxeOS 2.1.8 (which reports the tachometer as `fanSpeed`) `fanspeed` is the setting itself. In later firmware
+    it is close to the setting while the fan is in manual mode.
+    """
     return setting.key == "manualFanSpeed" and "manualFanSpeed" not in info and "fanSpeed" not in info
 
 
 def runs(setting: Setting, value: Any, info: Info) -> bool:
-    """Whether the miner says that it runs `value`; a reading in place of the setting may be 1 % off."""
+    """Return True if the miner reports `value`. A reading in place of the setting may differ by 1 %."""
     actual = present(setting, info)
     if fan_is_a_reading(setting, info):
         wanted, measured = number(value), number(actual)
@@ -250,12 +256,13 @@ def runs(setting: Setting, value: Any, info: Info) -> bool:
 
 
 def runs_otherwise(setting: Setting, value: Any, info: Info) -> bool:
-    """Whether the miner says that it runs something else; what it does not report cannot differ."""
+    """Return True if the miner reports a value other than `value`. An unreported setting does not differ."""
     return present(setting, info) is not None and not runs(setting, value, info)
 
 
 def same(wanted: Any, actual: Any) -> bool:
-    """Numbers by value, whatever their type or quotes (firmware keeps 32-bit floats); true is 1; texts as they are."""
+    """Return True if two values are equal. As in firmware, numbers may be quoted and have 32-bit precision, and true
+    is 1."""
     if isinstance(wanted, str) and isinstance(actual, str):
         return wanted == actual
     left, right = (flag(each) if isinstance(each, bool) else number(each) for each in (wanted, actual))

@@ -18,7 +18,8 @@ import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
 from app.miners.options import labelled, with_present
-from app.miners.telemetry import number, status_detail
+from app.miners.telemetry import status_detail
+from app.miners.values import number
 from app.models import Status
 from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.schemas.info import without_empty_texts

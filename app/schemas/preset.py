@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from app.miners.redaction import redact
-from app.miners.telemetry import number
+from app.miners.values import number
+from app.redaction.json_objects import redact
 from app.schemas.base import BaseSchema, Fields, envelope
 from app.services.configuration.presets import Preset
 from app.store.depth import MAX_DEPTH, is_too_deep

@@ -1,20 +1,20 @@
-"""Backups of everything that is stored, taken while the service goes on."""
+"""Creates backups of all databases while the service runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
 from app.clock import Clock, iso
+from app.redaction.stored_values import without_secrets
 from app.store.archive import Entry, packed
 from app.store.database import Database
 from app.store.schema import KEY, version_of
 from app.store.stores import Stores
-from app.store.withheld import without_secrets
 from app.version import VERSION
 
 
 class Backups:
-    """Owns nothing."""
+    """Creates backups of the open databases."""
 
     def __init__(self, stores: Stores, clock: Clock) -> None:
         self._stores = stores
@@ -25,9 +25,11 @@ class Backups:
         return f"pluto-backup-{self._clock.now():%Y%m%dT%H%M%SZ}.jsonl.gz"
 
     def take(self, *, secrets: bool) -> Iterator[bytes]:
-        """The file in pieces, as everything is at the moment of the call. The iterator raises StoreClosed when the
-        service stops meanwhile: what came until then is no backup, and restoring refuses it. `secrets`: with the
-        passwords of presets and unfinished jobs."""
+        """Return the backup file in pieces, from a snapshot at the time of the call.
+
+        `secrets`: include the passwords of presets and unfinished jobs. The iterator raises StoreClosed if the service
+        stops in the meantime; a restore rejects the incomplete file.
+        """
         header = {
             "schema": version_of(self._stores.core.get(KEY)),
             "service": VERSION,
@@ -42,5 +44,5 @@ class Backups:
 def _entries(rows: Iterable[tuple[Database, Iterator[tuple[bytes, bytes]]]], secrets: bool) -> Iterator[Entry]:
     for database, each in rows:
         for key, value in each:
-            shown, withheld = (value, ()) if secrets else without_secrets(key, value)
-            yield Entry(database.path.name, key, shown, withheld)
+            kept, removed_paths = (value, ()) if secrets else without_secrets(key, value)
+            yield Entry(database.path.name, key, kept, removed_paths)

@@ -1,2 +1,1 @@
-"""What survives a restart: LevelDB, laid out as the original keeps it (contract: keys and list keys under
-`pluto_core`)."""
+"""Persistent storage in LevelDB, with the Node backend's key layout (contract: keys and list keys in `pluto_core`)."""

@@ -1,9 +1,9 @@
-"""A backup as a file: gzipped JSON lines, so that it can be read without this program (`zcat FILE | head`).
+"""Reads and writes backup files: gzipped JSON lines, readable without this program (`zcat FILE | head`).
 
-The first line says what it is: `format`, `version`, `schema` (of what is stored), `service`, `created`, `secrets`,
-`databases`. Then a line per key: `db`, `key` and `value`, the stored bytes as text (`key64`, `value64` where they are
-none), and in `withheld` the paths of what was left out. The last line proves it whole: `entries`, and `sha256` of all
-before it.
+The first line is the header: `format`, `version`, `schema` (of the store), `service`, `created`, `secrets`,
+`databases`. Then follows one line per key: `db`, `key` and `value`, the stored bytes as text (`key64` and `value64` in
+base64 if they are not UTF-8), and in `withheld` the paths of removed secrets. The last line verifies the file: the
+number of `entries`, and the `sha256` of all lines before it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from app.throttle import InputLimit, yield_if_due
 FORMAT = "pluto-backup"
 VERSION = 1
 PIECE = 64 * 1024
-# What a file that somebody hands us may take of memory and time. The largest line of our own is a job's or a list's.
+# Limits on the memory and time that a hostile file may use. The longest valid lines are jobs and list keys.
 MAX_HEADER = 64 * 1024
 MAX_LINE = 64 * 1024 * 1024
 MAX_BYTES, MAX_LINES = 64 * 1024**3, 100_000_000
@@ -33,7 +33,7 @@ MAX_BYTES, MAX_LINES = 64 * 1024**3, 100_000_000
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One key of one database. `value` is None where all of it was withheld."""
+    """One key of one database. `value` is None if all of it was removed; `removed_paths`: see `withheld` above."""
 
     database: str
     key: bytes
@@ -42,16 +42,16 @@ class Entry:
 
 
 def packed(header: Mapping[str, Any], entries: Iterable[Entry]) -> Iterator[bytes]:
-    """The file, in pieces of about 64 KiB."""
-    squeeze, held = zlib.compressobj(wbits=31), bytearray()
+    """Yield the backup file in pieces of about 64 KiB."""
+    compressor, buffer = zlib.compressobj(wbits=31), bytearray()
     for line in _lines({"format": FORMAT, "version": VERSION, **header}, entries):
-        for start in range(0, len(line), PIECE):  # a job's line is megabytes: 30 ms for each
-            held += squeeze.compress(line[start : start + PIECE])
+        for start in range(0, len(line), PIECE):  # a job's line has megabytes, at 30 ms each
+            buffer += compressor.compress(line[start : start + PIECE])
             yield_if_due()
-        if len(held) >= PIECE:
-            yield bytes(held)
-            held.clear()
-    yield bytes(held) + squeeze.flush()
+        if len(buffer) >= PIECE:
+            yield bytes(buffer)
+            buffer.clear()
+    yield bytes(buffer) + compressor.flush()
 
 
 def _lines(header: Mapping[str, Any], entries: Iterable[Entry]) -> Iterator[bytes]:
@@ -68,22 +68,22 @@ def _lines(header: Mapping[str, Any], entries: Iterable[Entry]) -> Iterator[byte
 
 
 class Archive:
-    """A backup that is read. Raises BackupUnusable when it is none, or of a newer version."""
+    """Reads a backup file. The constructor raises BackupUnusable if it is no backup, or of a newer version."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.header = self._read_header()
 
     def entries(self) -> Iterator[Entry]:
-        """Raises BackupUnusable at whatever is wrong; what came before that is not to be used either."""
+        """Yield the entries. Raises BackupUnusable at the first error: do not use the entries before it, either."""
         try:
             yield from self._entries()
         except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, _TooLarge) as error:
-            raise BackupUnusable(f"{self._path} is damaged or not whole ({_said(error)})") from None
+            raise BackupUnusable(f"{self._path} is damaged or incomplete ({_said(error)})") from None
 
     def _read_header(self) -> dict[str, Any]:
         if self._path.exists() and not self._path.is_file():
-            raise BackupUnusable(f"{self._path} is no file")
+            raise BackupUnusable(f"{self._path} is not a file")
         try:
             with gzip.open(self._path) as file:
                 header = orjson.loads(file.readline(MAX_HEADER))
@@ -92,12 +92,12 @@ class Archive:
         except (EOFError, zlib.error, ValueError):
             header = None
         if not isinstance(header, dict) or header.get("format") != FORMAT:
-            raise BackupUnusable(f"{self._path} is not a backup of this service, or damaged at its beginning")
+            raise BackupUnusable(f"{self._path} is not a backup of this service, or its beginning is damaged")
         version = header.get("version")
         if type(version) is not int or version < VERSION:
-            raise BackupUnusable(f"{self._path} is damaged at its beginning: its version is no version")
+            raise BackupUnusable(f"{self._path} is damaged: the version in its header is invalid")
         if version > VERSION:
-            raise BackupUnusable(f"{self._path} was made by a newer version of this service: use that one")
+            raise BackupUnusable(f"{self._path} was made by a newer version of this service: use that version")
         return header
 
     def _entries(self) -> Iterator[Entry]:
@@ -114,14 +114,14 @@ class Archive:
                     yield _from_line(parsed)
         end = orjson.loads(before)
         if (end.get("entries"), end.get("sha256")) != (count, digest.hexdigest()):
-            raise ValueError("its checksum is wrong" if "sha256" in end else "its end is missing")
+            raise ValueError("the checksum is wrong" if "sha256" in end else "the last line is missing")
 
 
 class _TooLarge(Exception):
-    """The file is larger than any store."""
+    """The file is larger than any valid backup."""
 
     def __init__(self) -> None:
-        super().__init__("it is larger than any backup")
+        super().__init__("it is larger than any valid backup")
 
 
 def _to_line(entry: Entry) -> dict[str, Any]:
@@ -137,7 +137,7 @@ def _from_line(line: Mapping[str, Any]) -> Entry:
         raise ValueError("a line without a key")
     withheld = line.get("withheld", [])
     if not isinstance(withheld, list) or not all(isinstance(text, str) for text in (line["db"], *withheld)):
-        raise ValueError("a line of something else")
+        raise ValueError("a line has wrong types")
     return Entry(line["db"], key, _bytes_of("value", line), tuple(withheld))
 
 
@@ -151,7 +151,7 @@ def _named(name: str, raw: bytes) -> dict[str, str]:
 def _bytes_of(name: str, line: Mapping[str, Any]) -> bytes | None:
     text, coded = line.get(name), line.get(f"{name}64")
     if not isinstance(text, str | None) or not isinstance(coded, str | None):
-        raise ValueError(f"a {name} that is no text")
+        raise ValueError(f"a {name} is not text")
     if text is not None:
         return text.encode()
     return None if coded is None else base64.b64decode(coded, validate=True)

@@ -1,4 +1,4 @@
-"""One LevelDB directory: opened once per process, after fork, and written from one thread."""
+"""One LevelDB database: opened once per process, after the fork, and written from one thread."""
 
 from __future__ import annotations
 
@@ -33,12 +33,11 @@ LAST = "\U0010ffff"
 
 
 class Database:
-    """Keys are text, values JSON. Reads are inline; every write goes through one thread, in the order in which it was
-    asked for.
+    """Stores JSON values under text keys. Reads run in the caller; all writes run in one thread, in the order of calls.
 
-    A write that is still queued when a later one is asked for reaches the disk first: a telemetry batch can never undo
-    a delete. A write that fails was never made. After one the database is opened anew before the next: LevelDB appends
-    to the torn record that a full disk left in its log, and what it acknowledges there is gone when it is opened again.
+    The order guarantees that a queued telemetry batch never undoes a later delete. A failed write has no effect. After
+    a failed write the database is reopened before the next one: LevelDB would append to the torn record that a full
+    disk left in its log, and would lose the acknowledged writes behind it at the next open.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,26 +47,28 @@ class Database:
         self.failure: StoreError | None = None
         self._db: plyvel.DB | None = None
         self._writer: Writer | None = None
-        self._before: dict[bytes, bytes | None] = {}
-        self._said = False
-        self._directory = -1
+        self._values_before: dict[bytes, bytes | None] = {}
+        self._failure_logged = False
+        self._directory_fd = -1
         self._identity: Identity | None = None
-        # A lock of the system's, not gevent's: the writing thread opens anew what others read.
-        self._handle = get_original("_thread", "allocate_lock")()
+        # An OS lock, not a gevent one: the writer thread reopens the database while greenlets read it.
+        self._handle_lock = get_original("_thread", "allocate_lock")()
 
     @property
     def is_open(self) -> bool:
         return self._writer is not None
 
     def open(self, clock: Clock) -> None:
-        """Opens it, or makes it; what is damaged is repaired first (`repair` says how), which may take its time: in the
-        writing thread. Raises StoreError, StoreLocked when somebody else has it open for more than 10 s."""
+        """Open or create the database. A damaged one is repaired first, in the writer thread; `repair` has the result.
+
+        Raises StoreError, and StoreLocked if another process keeps it open for more than 10 s.
+        """
         os.umask(0o077)
         try:
             directories.finish(self.path)
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             directories.make_private(self.path)
-            directories.sync(self.path.parent)
+            directories.fsync_directory(self.path.parent)
             wait_until_free(self.path, clock)
         except OSError as error:
             raise fault(error, self.path) from None
@@ -80,36 +81,35 @@ class Database:
         self._writer = writer
         if self.repair:
             log.error(
-                "a damaged store was repaired; the damaged one is kept",
+                "a damaged store was repaired; the damaged directory is kept",
                 extra={"path": str(self.path)} | asdict(self.repair),
             )
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the files that are open are those in the directory. Costs two `stat`s."""
+        """True if the directory still holds the files that are open. Costs two `stat` calls."""
         return self._identity is not None and identity_of(self.path) == self._identity
 
     def close(self) -> None:
-        """Finishes what is queued, then closes. Idempotent."""
+        """Finish the queued writes, then close the database. Idempotent."""
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
         if self._db:
             self._db.close()
             self._db = None
-        if self._directory >= 0:
-            os.close(self._directory)
-            self._directory = -1
+        if self._directory_fd >= 0:
+            os.close(self._directory_fd)
+            self._directory_fd = -1
 
     def get(self, key: str) -> Any | None:
-        """The parsed value; None when there is none or it is no JSON (logged)."""
+        """Return the parsed value; None if there is none, or if it is invalid JSON (logged)."""
         with self._reading() as db:
             raw = db.get(key.encode(), verify_checksums=True)
         return None if raw is None else self._parsed(key, raw)
 
     def scan(self, prefix: str) -> Iterator[tuple[str, Any]]:
-        """Every key below `prefix` with its parsed value, in key order; values that are no JSON are left out
-        (logged)."""
+        """Yield each key with this prefix and its parsed value, in key order; invalid JSON is skipped (logged)."""
         with self._reading() as db:
             rows = list(db.iterator(prefix=prefix.encode(), verify_checksums=True))
         for raw_key, raw in rows:
@@ -118,20 +118,22 @@ class Database:
             if value is not None:
                 yield key, value
 
-    def keys(self, prefix: str) -> list[str]:
+    def list_keys(self, prefix: str) -> list[str]:
         with self._reading() as db:
             return [key.decode() for key in db.iterator(prefix=prefix.encode(), include_value=False)]
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """Everything as it is now, whatever is written while it is read. The iterator raises StoreClosed when the
-        database is closed, or opened anew, meanwhile."""
+        """Return an iterator over a snapshot of all rows: it does not see later writes.
+
+        The iterator raises StoreClosed if the database is closed or reopened in the meantime.
+        """
         with self._reading() as db:
-            iterator = db.iterator(verify_checksums=True, fill_cache=False)  # of LevelDB's: sees no later write
+            iterator = db.iterator(verify_checksums=True, fill_cache=False)  # LevelDB iterators are snapshots
         return self._rest(iterator)
 
     def _rest(self, iterator: Any) -> Iterator[tuple[bytes, bytes]]:
         while True:
-            with self._handle:
+            with self._handle_lock:
                 try:
                     part = list(islice(iterator, ROWS_AT_ONCE))
                 except (plyvel.Error, RuntimeError):
@@ -148,26 +150,28 @@ class Database:
         delete_prefixes: Iterable[str] = (),
         sync: bool = True,
     ) -> None:
-        """Write one atomic batch and return when it is written; `sync` waits for the disk.
+        """Write one atomic batch. Values are JSON-serialisable objects or encoded bytes; `sync` waits for the disk.
 
-        Values may be JSON-able objects or ready bytes. `delete_prefixes`: every key below them is deleted that the
-        writes before this one have written. Raises StoreError.
+        `delete_prefixes`: every key below them is deleted that the writes before this one have written. Raises
+        StoreError if the batch was not written.
         """
         encoded = {
             key.encode(): value if isinstance(value, bytes) else orjson.dumps(value) for key, value in puts.items()
         }
-        gone = [key.encode() for key in deletes]
+        deleted = [key.encode() for key in deletes]
         prefixes = [prefix.encode() for prefix in delete_prefixes]
-        self._in_writer(self._write, encoded, gone, sync, prefixes)
+        self._in_writer(self._write, encoded, deleted, sync, prefixes)
         self.writes += 1
 
     def compact(self, prefix: str) -> None:
-        """Rewrites what stands below `prefix`: until LevelDB does so by itself, its files hold overwritten values as
-        well. Not while it cannot be written."""
+        """Remove overwritten and deleted values below `prefix` from LevelDB's files.
+
+        LevelDB alone keeps them until its next compaction. Does nothing while the database cannot be written.
+        """
         self._in_writer(self._compact, prefix.encode(), f"{prefix}{LAST}".encode())
 
     def retry(self) -> bool:
-        """Whether it can be written; tries, where a write failed."""
+        """Return whether the database can be written; after a failed write, try to reopen it."""
         if self.is_open and not (self.failure is None and self.is_in_place):
             try:
                 self._in_writer(self._mend)
@@ -175,7 +179,7 @@ class Database:
                 return False
         return True
 
-    # In the writing thread.
+    # The methods below run in the writer thread.
 
     def _opened(self, clock: Clock) -> plyvel.DB:
         try:
@@ -184,8 +188,8 @@ class Database:
             except Damage as damage:
                 self.repair = repair(self.path, str(damage), clock.now())
                 db = open_whole(self.path)
-            self._directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            os.fsync(self._directory)
+            self._directory_fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            directories.fsync_directory(self._directory_fd)
         except (plyvel.Error, OSError) as error:
             raise fault(error, self.path) from None
         self._identity = identity_of(self.path)
@@ -194,7 +198,7 @@ class Database:
     def _write(
         self, puts: Mapping[bytes, bytes], keys: list[bytes], sync: bool, prefixes: Sequence[bytes] = ()
     ) -> None:
-        """Write one batch; try twice, since the obstacle may be gone by now."""
+        """Write the batch; on failure reopen the database and try once more, as the cause may be temporary."""
         for _ in range(2):
             self._mend()
             deletes = [*keys, *self._keys_below(prefixes)]
@@ -205,15 +209,18 @@ class Database:
                 self._apply(puts, deletes, sync)
                 return
             except (plyvel.Error, OSError) as error:
-                self.failure, self._before = fault(error, self.path), before
+                self.failure, self._values_before = fault(error, self.path), before
         raise self.failure or StoreClosed(str(self.path))
 
     def _keys_below(self, prefixes: Iterable[bytes]) -> list[bytes]:
         return [key for prefix in prefixes for key in self._open_db().iterator(prefix=prefix, include_value=False)]
 
     def _require_in_place(self) -> None:
-        """Raises StoreGone. LevelDB would go on writing to files that have no name any more. What is in another's place
-        is not opened: memory knows nothing of it."""
+        """Raise StoreGone if the directory was removed or replaced.
+
+        LevelDB would keep writing to the deleted files. A directory in its place is not opened: its content does not
+        match the state in memory.
+        """
         if not self.is_in_place:
             self.failure = StoreGone(str(self.path))
             raise self.failure
@@ -225,25 +232,27 @@ class Database:
             for key in deletes:
                 batch.delete(key)
         if sync:
-            # LevelDB syncs a new log's bytes, but not that there is such a file.
-            os.fsync(self._directory)
+            # LevelDB syncs the content of a new log file, but not its directory entry.
+            directories.fsync_directory(self._directory_fd)
 
     def _mend(self) -> None:
-        """After a failed write: opens anew, and takes back what the failed one may have left. Raises StoreError, before
-        any write StoreGone where the directory is not the one that was opened."""
+        """After a failed write: reopen the database and restore the values that the failed write may have changed.
+
+        Raises StoreError; StoreGone if the directory was removed or replaced.
+        """
         self._require_in_place()
         if self.failure is None:
             return
         try:
             probe(self.path)
-            with self._handle:
+            with self._handle_lock:
                 self._open_anew()
-            kept = {key: value for key, value in self._before.items() if value is not None}
-            self._apply(kept, self._before.keys() - kept.keys(), sync=True)
+            kept = {key: value for key, value in self._values_before.items() if value is not None}
+            self._apply(kept, self._values_before.keys() - kept.keys(), sync=True)
         except (plyvel.Error, OSError) as error:
             self.failure = fault(error, self.path)
             raise self.failure from None
-        self.failure, self._before = None, {}
+        self.failure, self._values_before = None, {}
 
     def _open_anew(self) -> None:
         if self._db is not None:
@@ -252,21 +261,24 @@ class Database:
         self._db = open_leveldb(self.path)
 
     def _compact(self, start: bytes, stop: bytes) -> None:
-        """Twice. The first time LevelDB makes a table of what is in memory, overwritten values and all, and may put it
-        at the bottom, which it never merges with itself. So something is written at both ends of the range: what comes
-        to lie above a table is merged into it."""
+        """Compact a range twice.
+
+        The first pass writes LevelDB's memory to a table, including overwritten values, possibly at the lowest level,
+        which LevelDB never merges with itself. So values are then written at both ends of the range: they end up in a
+        higher level, and the second pass merges them into that table.
+        """
         if self.failure is not None or not self.is_in_place:
             return
         self._open_db().compact_range(start=start, stop=stop)
         ends = {end: self._open_db().get(end) for end in (start, stop)}
         missing = [end for end, value in ends.items() if value is None]
-        with suppress(StoreError):  # it is said, and the next write begins with it
-            # A tombstone would not do: it is dropped on the way down.
+        with suppress(StoreError):  # the failure is logged, and the next write starts with the recovery
+            # A tombstone has no effect: LevelDB drops it before it reaches that level.
             self._write({end: value or NOTHING for end, value in ends.items()}, [], False)
             self._open_db().compact_range(start=start, stop=stop)
             self._write({}, missing, False)
 
-    # Wherever.
+    # The methods below run in any thread.
 
     def _in_writer(self, act: Callable[..., None], *arguments: Any) -> None:
         if self._writer is None:
@@ -277,19 +289,18 @@ class Database:
             self._say()
 
     def _say(self) -> None:
-        """Once when writing begins to fail, once when it works again. Not in the thread: logging's locks are
-        gevent's."""
-        if (self.failure is not None) == self._said:
+        """Log when writes start to fail and when they succeed again. Not in the writer thread: logging uses gevent."""
+        if (self.failure is not None) == self._failure_logged:
             return
-        self._said = not self._said
+        self._failure_logged = not self._failure_logged
         if self.failure is not None:
             log.error("the store cannot be written", extra={"path": str(self.path), "reason": str(self.failure)})
         else:
-            log.info("the store is written again", extra={"path": str(self.path)})
+            log.info("the store can be written again", extra={"path": str(self.path)})
 
     @contextmanager
     def _reading(self) -> Iterator[plyvel.DB]:
-        with self._handle:
+        with self._handle_lock:
             try:
                 yield self._open_db()
             except plyvel.Error as error:
@@ -305,9 +316,9 @@ class Database:
         try:
             value = orjson.loads(raw)
         except orjson.JSONDecodeError:
-            log.error("a stored value is no JSON and was left alone", extra={"key": key})
+            log.error("a stored value is invalid JSON and was ignored", extra={"key": key})
             return None
         if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_too_deep(value):
-            log.error("a stored value is nested too deeply and is read without those parts", extra={"key": key})
+            log.error("a stored value is nested too deeply and was read without those parts", extra={"key": key})
             value = without_deep_parts(value)
         return value

@@ -1,5 +1,8 @@
-"""How deeply a stored value may be nested. No firmware and no client of ours needs more; orjson writes 254 levels, and
-Python's own recursion ends at 1,000, so a deeper value could be read and never be written or shown again."""
+"""Limits the nesting of stored values.
+
+No firmware or client needs more. orjson writes at most 254 levels and Python recurses 1,000 deep: a value beyond these
+could be read, but not written or returned.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ MAX_DEPTH = 32
 
 
 def is_too_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
-    """Whether objects and lists are nested more than `levels` deep. Looks no deeper than that."""
+    """Return whether objects and lists are nested more than `levels` deep. Recurses no deeper than that."""
     if not isinstance(value, dict | list):
         return False
     children = value.values() if isinstance(value, dict) else value
@@ -17,7 +20,7 @@ def is_too_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
 
 
 def without_deep_parts(value: Any, levels: int = MAX_DEPTH) -> Any:
-    """A copy that lacks what is nested more than `levels` deep."""
+    """Return a copy without the objects and lists that are nested more than `levels` deep."""
     if isinstance(value, dict):
         return {key: without_deep_parts(each, levels - 1) for key, each in value.items() if _is_kept(each, levels)}
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Device records on disk: `devices:imprinted:<mac>` and the list key `devices:imprinted`, both changed in one batch."""
+"""Stores device records: `devices:imprinted:<mac>` and the list key `devices:imprinted`, changed in one batch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 LIST_KEY = DEVICES
 
-# record field of the original → attribute of Device
+# Field of the Node backend's record → attribute of Device.
 _FIELDS = {
     "ip": "ip",
     "mac": "mac",
@@ -31,12 +31,12 @@ _FIELDS = {
     "updatedAt": "updated_at",
     "lastSeen": "last_seen",
 }
-# What clients get beside the record, or an older version stored: never kept.
+# Computed for clients, and stored by older versions: removed when a record is read.
 _NEVER_STORED = ("frequencyOptions", "coreVoltageOptions")
 
 
 def to_record(device: Device) -> dict[str, Any]:
-    """The record as it is stored; absent values have no key."""
+    """Return the record as it is stored; absent values have no key."""
     values = {name: getattr(device, attribute) for name, attribute in _FIELDS.items()}
     present = {name: value for name, value in values.items() if value not in (None, ())}
     return {**device.extra, **present}
@@ -45,7 +45,7 @@ def to_record(device: Device) -> dict[str, Any]:
 def from_record(
     mac: str, record: Mapping[str, Any], redact: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> Device | None:
-    """The device stored under `mac`, whoever wrote it; None when that is no MAC."""
+    """Return the device of a record, which the Node backend may have written; None if `mac` is invalid."""
     normal = canonical_mac(mac)
     if normal is None:
         return None
@@ -63,8 +63,8 @@ def from_record(
 
 
 class DeviceRepository:
-    """Owns the list of imprinted MACs, in insertion order. Records live in the fleet's memory, which also serialises
-    the calls."""
+    """Owns the list of registered ("imprinted") MACs, in insertion order. The fleet keeps the records in memory and
+    serialises the calls."""
 
     def __init__(self, db: Database, redact: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
         self._db = db
@@ -72,28 +72,32 @@ class DeviceRepository:
         self._macs: list[str] = []
 
     def load(self) -> list[Device]:
-        """Every device of the list key, in its order. Once, it moves upper-case MACs to the normal spelling and wipes
-        stored secrets."""
-        spelled = self._listed()
-        raw = {mac: self._db.get(_key(mac)) for mac in spelled}
+        """Return the devices in the order of the list key.
+
+        Records with non-canonical MACs or with secrets, from other versions, are migrated once.
+        """
+        listed = self._listed()
+        raw = {mac: self._db.get(_key(mac)) for mac in listed}
         readable = {mac: device for mac, record in raw.items() if (device := self._read(mac, record))}
         devices: dict[str, Device] = {}
         for device in readable.values():
             if device.mac not in devices or device.updated_at > devices[device.mac].updated_at:
                 devices[device.mac] = device
-        self._macs = list(dict.fromkeys(readable[mac].mac if mac in readable else mac for mac in spelled))
+        self._macs = list(dict.fromkeys(readable[mac].mac if mac in readable else mac for mac in listed))
         self._migrate(raw, readable, devices)
         return list(devices.values())
 
     def _listed(self) -> list[str]:
-        """The MACs of the list key, in its order; where that cannot be read, those of all records, oldest first: the
-        next write must not forget them."""
+        """Return the MACs of the list key; if it cannot be read, those of all records, oldest first.
+
+        Otherwise the next write would lose these devices.
+        """
         listed = self._db.get(LIST_KEY)
         if isinstance(listed, list):
             return [mac for mac in listed if isinstance(mac, str)]
         macs = oldest_first({key.removeprefix(f"{LIST_KEY}:"): each for key, each in self._db.scan(f"{LIST_KEY}:")})
         if macs:
-            log.error("the list of devices cannot be read; made anew from their records", extra={"devices": macs})
+            log.error("the list of devices cannot be read; rebuilt from their records", extra={"devices": macs})
         return macs
 
     def _read(self, mac: str, record: Any) -> Device | None:
@@ -102,7 +106,7 @@ class DeviceRepository:
         except DeviceBadPayload:
             device = None
         if device is None:
-            log.error("a stored device cannot be read and was left alone", extra={"mac": mac})
+            log.error("a stored device cannot be read and was ignored", extra={"mac": mac})
         return device
 
     def _migrate(self, raw: Mapping[str, Any], readable: Mapping[str, Device], devices: Mapping[str, Device]) -> None:
@@ -111,24 +115,24 @@ class DeviceRepository:
         if moved or changed:
             puts: dict[str, Any] = {_key(mac): to_record(device) for mac, device in changed.items()}
             self._db.write({**puts, LIST_KEY: self._macs}, [_key(mac) for mac in moved])
-            self._db.compact(f"{LIST_KEY}:")  # secrets that were wiped leave the files, too
-            log.info("stored devices were brought to their normal form", extra={"devices": sorted(changed)})
+            self._db.compact(f"{LIST_KEY}:")  # removes the secrets from LevelDB's files
+            log.info("stored devices were migrated", extra={"devices": sorted(changed)})
 
     def save(
         self, devices: Iterable[Device], puts: Mapping[str, Any] = MappingProxyType({}), deletes: Iterable[str] = ()
     ) -> None:
-        """What a user asked for: on disk when this returns, together with `puts` and `deletes` of other kinds."""
+        """Write devices, and other `puts` and `deletes`, in one batch that is on disk when this returns."""
         records = {device.mac: to_record(device) for device in devices}
         macs = list(dict.fromkeys([*self._macs, *records]))
         self._db.write({**puts, LIST_KEY: macs, **{_key(mac): record for mac, record in records.items()}}, deletes)
         self._macs = macs
 
     def save_telemetry(self, devices: Iterable[Device]) -> None:
-        """The last readings, in one unsynced batch: they can be read from the miners again within seconds."""
+        """Write the last readings in one unsynced batch: if lost, they are polled again within seconds."""
         self._db.write({_key(device.mac): to_record(device) for device in devices}, sync=False)
 
     def delete(self, mac: str) -> None:
-        """Delete the device's record and all its documents in one batch."""
+        """Delete a device and all its documents in one batch, so that a crash leaves no key without its device."""
         macs = [each for each in self._macs if each != mac]
         documents = [f"{document_prefix(kind)}{mac}" for kind in DEVICE_KINDS]
         self._db.write({LIST_KEY: macs}, [_key(mac)], delete_prefixes=documents)

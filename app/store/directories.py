@@ -1,4 +1,4 @@
-"""Putting one directory in the place of another, so that a crash at any moment leaves one of the two."""
+"""Replaces a directory by another one, so that a crash at any moment leaves one of the two."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def beside(path: Path, what: str) -> Path:
 
 
 def fresh(path: Path) -> Path:
-    """A place to build in; what an interrupted attempt left there is gone, and so is a link that leads elsewhere."""
+    """Remove a directory, file or symbolic link that an earlier attempt left at `path`, and return `path`."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     shutil.rmtree(path, ignore_errors=True)
@@ -26,35 +26,39 @@ def fresh(path: Path) -> Path:
 
 
 def make_private(path: Path) -> None:
-    """Makes a directory of our own for its owner only, or an existing one private. The directory that holds it must
-    exist and keeps its mode: others may use it, too. Raises OSError."""
+    """Create a directory with mode 0700, or set that mode on an existing one. Raises OSError.
+
+    The parent directory must exist and keeps its mode: other programs may use it, too.
+    """
     path.mkdir(mode=0o700, exist_ok=True)
     if path.stat().st_mode & 0o077:
         try:
             path.chmod(0o700)
         except PermissionError:
-            log.warning("others may read what is stored: the directory is not ours to close", extra={"path": str(path)})
+            log.warning("other users may read the store: its directory has another owner", extra={"path": str(path)})
 
 
 def put_in_place(built: Path, path: Path, reason: str, now: datetime) -> Path | None:
-    """`built`, which is complete, becomes `path`. Returns where the former `path` is kept now: `<path>.<reason>-<UTC>`;
-    None where there was none. `finish` does the rest after a crash."""
+    """Move the complete directory `built` to `path`. Return the new path of the former directory, or None.
+
+    The former directory is kept as `<path>.<reason>-<UTC>`. After a crash, `finish_replacement` completes the move.
+    """
     new = fresh(beside(path, "new"))
-    sync(built)
+    fsync_directory(built)
     built.rename(new)
-    sync(path.parent)
+    fsync_directory(path.parent)
     kept = None
     if path.exists():
         kept = _unused(beside(path, f"{reason}-{now:%Y%m%dT%H%M%SZ}"))
         path.rename(kept)
-        sync(path.parent)
+        fsync_directory(path.parent)
     new.rename(path)
-    sync(path.parent)
+    fsync_directory(path.parent)
     return kept
 
 
 def finish(path: Path) -> None:
-    """After a crash in `put_in_place`: goes on where the former directory was out of its place already."""
+    """Complete a `replace_directory` that a crash interrupted, or undo it if the former directory was not yet moved."""
     new = beside(path, "new")
     if not new.exists():
         return
@@ -62,12 +66,18 @@ def finish(path: Path) -> None:
         shutil.rmtree(new)
     else:
         new.rename(path)
-    sync(path.parent)
+    fsync_directory(path.parent)
 
 
-def sync(path: Path) -> None:
-    """Which files a directory has is on disk when it returns."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+def fsync_directory(directory: Path | int) -> None:
+    """Write a directory's entries (new, renamed and deleted files) to disk. `directory`: its path or open descriptor.
+
+    Raises OSError.
+    """
+    if isinstance(directory, int):
+        os.fsync(directory)
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:

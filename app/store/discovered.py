@@ -1,4 +1,4 @@
-"""What discovery has seen, on disk as the original's service keeps it: `devices:discovered:<mac>` and the list key."""
+"""Stores discovered miners like the Node backend: `devices:discovered:<mac>` and the list key `devices:discovered`."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ Redact = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
 def to_record(found: Found) -> dict[str, Any]:
-    """`createdAt` and `updatedAt` are what the original knows of first and last seen."""
+    """Return the stored record. The Node backend reads first and last seen from `createdAt` and `updatedAt`."""
     first, last = found.first_seen, found.last_seen
     times = {"firstSeen": first, "lastSeen": last, "createdAt": first, "updatedAt": last}
     return {"ip": found.ip, "mac": found.mac, "type": found.type, "info": dict(found.info), **times}
 
 
 def from_record(mac: str, record: Any, redact: Redact) -> Found | None:
-    """The entry of a stored record, whoever wrote it; None when it has no MAC or address."""
+    """Return the entry of a record, which the Node backend may have written; None without a MAC or address."""
     normal = canonical_mac(mac)
     if normal is None or not isinstance(record, dict) or not isinstance(record.get("ip"), str):
         return None
@@ -57,9 +57,10 @@ def _clean(info: Any, redact: Redact) -> dict[str, Any]:
 
 
 class DiscoveredRepository:
-    """Owns the remembered miners, one per MAC, in memory and on disk, which change together. `db` is open by then.
+    """Owns the discovered miners, one per MAC, in memory and on disk. `db` must be open when a method is called.
 
-    A miner whose MAC nobody knows is not kept. An address is the last miner's that was seen there: an older entry goes.
+    A miner without a known MAC is not stored. An address belongs to the miner last seen there: older entries with the
+    same address are deleted.
     """
 
     def __init__(self, db: Database, redact: Redact) -> None:
@@ -69,13 +70,13 @@ class DiscoveredRepository:
         self._lock = RLock()
 
     def load(self) -> None:
-        """Reads everything, in the list key's order. Once, upper-case MACs get the normal spelling and secrets go."""
+        """Read all entries in the order of the list key, and migrate non-canonical MACs and stored secrets once."""
         with self._lock:
-            stored = {key.removeprefix(f"{LIST_KEY}:"): None for key in self._db.keys(f"{LIST_KEY}:")}
+            stored = {key.removeprefix(f"{LIST_KEY}:"): None for key in self._db.list_keys(f"{LIST_KEY}:")}
             order = dict.fromkeys([*(mac for mac in _texts(self._db.get(LIST_KEY)) if mac in stored), *stored])
             latest: dict[str, Found] = {}
             as_stored: set[str] = set()
-            for mac in throttled(order):  # one at a time: another version stored answers of 256 KiB
+            for mac in throttled(order):  # one at a time: another version stored responses of 256 KiB
                 record = self._db.get(f"{LIST_KEY}:{mac}")
                 found = from_record(mac, record, self._redact)
                 if found is None:
@@ -97,33 +98,33 @@ class DiscoveredRepository:
         return list(self._entries.values())
 
     def seen_since(self, since: datetime) -> list[Found]:
-        """Return the entries last seen at that moment or later; one without a readable time counts as never seen."""
+        """Return the entries last seen at or after `since`. One with an invalid time counts as never seen."""
         return [found for found in self._entries.values() if _moment(found.last_seen) >= since]
 
     def get(self, mac: str) -> Found | None:
-        """The entry of a normalised MAC."""
+        """Return the entry of a canonical MAC."""
         return self._entries.get(mac)
 
     def save(self, found: Iterable[Found]) -> list[Found]:
-        """Remembers what a scan met, in one batch; returns it with what was known before: first seen, vendor."""
+        """Store the miners of a scan in one batch. Return them with first seen and vendor from earlier scans."""
         with self._lock:
             merged = [self._merged(replace(each, info=known_fields(each.info))) for each in found]
-            named = {each.mac: each for each in merged if each.mac is not None}
-            if named:
-                taken = {each.ip for each in named.values()}
-                gone = {mac for mac, each in self._entries.items() if each.ip in taken and mac not in named}
-                left = {mac: each for mac, each in (self._entries | named).items() if mac not in gone}
+            identified = {each.mac: each for each in merged if each.mac is not None}
+            if identified:
+                ips = {each.ip for each in identified.values()}
+                deleted = {mac for mac, each in self._entries.items() if each.ip in ips and mac not in identified}
+                left = {mac: each for mac, each in (self._entries | identified).items() if mac not in deleted}
                 kept = _newest(left)
-                gone |= (self._entries.keys() | named.keys()) - kept.keys()
-                self._write(kept, {mac: each for mac, each in named.items() if mac in kept}, gone)
+                deleted |= (self._entries.keys() | identified.keys()) - kept.keys()
+                self._write(kept, {mac: each for mac, each in identified.items() if mac in kept}, deleted)
             return merged
 
     def forget(self, mac: str) -> None:
-        """Does nothing for a MAC that is not remembered."""
+        """Delete the entry of a MAC, if there is one."""
         self._drop(lambda found: found.mac == mac)
 
     def expire(self, before: datetime) -> None:
-        """Forgets what was not seen since `before`; an entry without a readable time counts as never seen."""
+        """Delete the entries last seen before `before`. One with an invalid time counts as never seen."""
         self._drop(lambda found: _moment(found.last_seen) < before)
 
     def _merged(self, found: Found) -> Found:
@@ -135,27 +136,27 @@ class DiscoveredRepository:
 
     def _drop(self, unwanted: Callable[[Found], bool]) -> None:
         with self._lock:
-            gone = {mac for mac, found in self._entries.items() if unwanted(found)}
-            if gone:
-                self._write({mac: found for mac, found in self._entries.items() if mac not in gone}, {}, gone)
+            deleted = {mac for mac, found in self._entries.items() if unwanted(found)}
+            if deleted:
+                self._write({mac: found for mac, found in self._entries.items() if mac not in deleted}, {}, deleted)
 
     def _migrate(self, stored: Iterable[str], readable: Collection[str], as_stored: Collection[str]) -> None:
-        """`as_stored`: those that are on disk in their normal form already."""
+        """Write the entries that differ from the disk. `as_stored`: MACs of those that do not."""
         moved = {mac for mac in stored if mac not in self._entries and canonical_mac(mac) in readable}
         changed = {mac: found for mac, found in self._entries.items() if mac not in as_stored}
         if moved or changed:
             self._write(self._entries, changed, moved)
-            self._db.compact(f"{LIST_KEY}:")  # secrets that were wiped leave the files, too
-            log.info("remembered miners were brought to their normal form", extra={"miners": len(changed)})
+            self._db.compact(f"{LIST_KEY}:")  # removes the secrets from LevelDB's files
+            log.info("stored discovered miners were migrated", extra={"miners": len(changed)})
 
-    def _write(self, entries: dict[str, Found], changed: Mapping[str, Found], gone: Iterable[str]) -> None:
+    def _write(self, entries: dict[str, Found], changed: Mapping[str, Found], deleted: Iterable[str]) -> None:
         puts = {f"{LIST_KEY}:{mac}": to_record(found) for mac, found in changed.items()}
-        self._db.write({LIST_KEY: list(entries), **puts}, [f"{LIST_KEY}:{mac}" for mac in gone])
+        self._db.write({LIST_KEY: list(entries), **puts}, [f"{LIST_KEY}:{mac}" for mac in deleted])
         self._entries = entries
 
 
 def _newest(entries: dict[str, Found]) -> dict[str, Found]:
-    """At most MAX_ENTRIES, those seen last, in their order."""
+    """Return at most MAX_ENTRIES, those last seen most recently, in their present order."""
     if len(entries) <= MAX_ENTRIES:
         return entries
     last = sorted(entries, key=lambda mac: entries[mac].last_seen)[-MAX_ENTRIES:]

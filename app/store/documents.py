@@ -1,4 +1,4 @@
-"""Our own keys: `pluto:<kind>:<id>` in `pluto_core`, JSON objects the original knows nothing of and leaves alone."""
+"""Stores JSON objects under keys of our own, `pluto:<kind>:<id>` in `pluto_core`, which the Node backend ignores."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAC_LENGTH = 17
 
 
 class Documents:
-    """The documents of one kind. Owns no state; every write is on disk when it returns."""
+    """Reads and writes the documents of one kind. Each write is on disk when the method returns."""
 
     def __init__(self, db: Database, kind: str) -> None:
         self._db = db
@@ -23,21 +23,21 @@ class Documents:
         return value if isinstance(value, dict) else None
 
     def all(self, below: str = "") -> list[tuple[str, dict[str, Any]]]:
-        """Every document whose id starts with `below`, by id."""
+        """Return each id that starts with `id_prefix` and its document, in the order of ids."""
         start = len(self._prefix)
         return [(key[start:], value) for key, value in self._db.scan(self._prefix + below) if isinstance(value, dict)]
 
     def put(self, key: str, value: Mapping[str, Any], gone: Iterable[str] = ()) -> None:
-        """Writes one and drops others, in one batch."""
+        """Write one document and delete those whose ids are in `deletes`, in one batch."""
         self._db.write({self._prefix + key: dict(value)}, [self._prefix + each for each in gone])
 
     def put_all(self, values: Mapping[str, Mapping[str, Any]], gone: Iterable[str] = ()) -> None:
-        """Writes several and drops others, in one batch."""
+        """Write several documents and delete those whose ids are in `deletes`, in one batch."""
         puts = {self._prefix + key: dict(value) for key, value in values.items()}
         self._db.write(puts, [self._prefix + key for key in gone])
 
     def compact(self) -> None:
-        """What was overwritten or deleted leaves the files, too."""
+        """Remove overwritten and deleted documents from LevelDB's files."""
         self._db.compact(self._prefix)
 
     def delete(self, *keys: str) -> None:

@@ -1,4 +1,4 @@
-"""What LevelDB and the disk say, in our own errors; and whether the disk takes something again."""
+"""Converts errors of LevelDB and the disk into `app.errors`, and probes whether the disk can be written."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import plyvel
 
 from app.errors import StoreDamaged, StoreError, StoreFull, StoreUnwritable
 
-# EFBIG is what a limit on the size of files says.
+# EFBIG: the process's limit on file sizes is reached.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 ROOM = 256 * 1024
 
 
 def fault(error: Exception, path: Path) -> StoreError:
-    """LevelDB gives no number, only the C library's sentence."""
-    said = sentence(error).replace(f"{path}/", "")
+    """Return the StoreError for an error of plyvel or the OS. LevelDB gives the C library's message, but no errno."""
+    message = sentence(error).replace(f"{path}/", "")
     if is_damage(error):
-        return StoreDamaged(str(path), said)
-    if getattr(error, "errno", None) in _FULL or any(os.strerror(number) in said for number in _FULL):
+        return StoreDamaged(str(path), message)
+    if getattr(error, "errno", None) in _FULL or any(os.strerror(number) in message for number in _FULL):
         return StoreFull(str(path))
-    return StoreUnwritable(str(path), said.rsplit(": ", 1)[-1])
+    return StoreUnwritable(str(path), message.rsplit(": ", 1)[-1])
 
 
 def is_damage(error: Exception) -> bool:
-    """A read behind the end of a file that was cut short is an invalid argument to LevelDB."""
+    """Return whether the data is corrupt. LevelDB reports a truncated file as an invalid argument."""
     return isinstance(error, plyvel.CorruptionError) or (
         isinstance(error, plyvel.Error) and os.strerror(errno.EINVAL) in sentence(error)
     )
 
 
 def probe(path: Path) -> None:
-    """Writes and removes what opening the database anew would need. Raises OSError."""
+    """Write and remove a file as large as the space that reopening the database needs. Raises OSError."""
     size = ROOM + sum(log.stat().st_size for log in path.glob("*.log"))
     file = path / "probe"
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
@@ -47,7 +47,7 @@ def probe(path: Path) -> None:
 
 
 def sentence(error: Exception) -> str:
-    """plyvel's errors hold bytes."""
+    """Return an error's message as text: plyvel's messages are bytes."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     first = error.args[0] if error.args else ""

@@ -1,4 +1,4 @@
-"""Whether a LevelDB directory is still the one that was opened."""
+"""Identifies a LevelDB directory, to detect that it was replaced or removed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ Identity = tuple[int, int]
 
 
 def identity_of(path: Path) -> Identity | None:
-    """Device and inode of LOCK, which LevelDB makes once and keeps open; None where it, or CURRENT, is not there."""
+    """Return device and inode of LOCK, which LevelDB creates once and keeps open; None without LOCK or CURRENT."""
     try:
         (path / "CURRENT").stat()
         lock = (path / "LOCK").stat()

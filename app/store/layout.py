@@ -1,4 +1,4 @@
-"""Which keys there are: those of the original, and ours below `pluto:`."""
+"""The key layout of the store: the Node backend's keys, and this service's own below `pluto:`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 DEVICES = "devices:imprinted"
 PRESETS = "presets"
 DISCOVERED = "devices:discovered"
-# Each names the ids of the records `<list key>:<id>`, in order; only what it names is there.
+# Each list key holds the ids of the records `<list key>:<id>`, in order. A record that is not in the list is ignored.
 LISTS = (DEVICES, PRESETS, DISCOVERED)
 
 OURS = "pluto:"
@@ -21,7 +21,7 @@ def document_prefix(kind: str) -> str:
 
 
 def oldest_first(records: Mapping[str, Any]) -> list[str]:
-    """The ids of records by their `createdAt`: the best order there is when a list key cannot be read."""
+    """Return the ids of records in the order of `createdAt`: the fallback order if a list key cannot be read."""
     return sorted(records, key=lambda each: str(_created(records[each])))
 
 

@@ -1,4 +1,4 @@
-"""How LevelDB is opened to be worked with."""
+"""Opens LevelDB with this service's options."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import plyvel
 
-# Of its own it takes 2 x 4 MiB for what is not yet in a table, and 8 MiB for what was read last. Every record lives in
-# memory as an object anyway, and is read from here at the start only.
+# LevelDB's defaults are 2 x 4 MiB of write buffers and an 8 MiB read cache. Less is enough: records are read at startup
+# only and then kept in memory as objects.
 WRITE_BUFFER = 1024 * 1024
 READ_CACHE = 512 * 1024
-# The value of what is no row: `Database.compact` writes it where it needs something to be, and takes it away again.
+# The value of temporary keys, which `Database.compact_prefix` writes and deletes again. They do not count as rows.
 NOTHING = b"null"
 
 
 def open_leveldb(path: Path, *, create: bool = False) -> plyvel.DB:
-    """Raises plyvel.Error; also for a directory without a database, unless it may `create` one."""
+    """Return the open database. Raises plyvel.Error, also if there is no database and `create` is false."""
     return plyvel.DB(
         str(path),
         create_if_missing=create,

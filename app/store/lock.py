@@ -1,4 +1,4 @@
-"""Who may use a data directory, and a LevelDB in it."""
+"""Locks that keep two processes from using the same data directory or LevelDB."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 from app.clock import Clock
 from app.errors import StoreLocked
 
-PATIENCE_SECONDS = 10.0
+LOCK_TIMEOUT_SECONDS = 10.0
 
 
 class DataDirLock:
-    """The right to use a data directory, held by an flock of our own.
+    """An exclusive flock on a data directory.
 
-    LevelDB's own lock is POSIX fcntl: a second open in the same process fails and thereby drops it, so it cannot be the
-    one that counts.
+    LevelDB's own lock is not enough: it is a POSIX fcntl lock, which is released when a second open in the same process
+    fails.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -24,8 +24,10 @@ class DataDirLock:
         self._file: Any = None
 
     def acquire(self) -> None:
-        """Raises StoreLocked when another process holds it. Makes the directory, for its owner only; one that is there
-        may be shared with others and keeps its mode."""
+        """Acquire the lock. Creates a missing directory with mode 0700; an existing one keeps its mode.
+
+        Raises StoreLocked if another process holds the lock.
+        """
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = self._path.open("a")
         try:
@@ -42,19 +44,21 @@ class DataDirLock:
 
 
 def wait_until_free(path: Path, clock: Clock) -> None:
-    """Waits up to 10 s for a predecessor (a gunicorn worker being replaced) to let go of LevelDB's lock on `path`.
-    Raises StoreLocked. Never while this process has it open: looking would drop the lock."""
-    import gevent  # gunicorn's master, which holds the lock of the data directory, does without
+    """Wait up to 10 s until another process (a gunicorn worker being replaced) releases LevelDB's lock on `path`.
 
-    until = clock.monotonic() + PATIENCE_SECONDS
+    Do not call it while this process has the database open: the check would release the lock. Raises StoreLocked.
+    """
+    import gevent  # here, because gunicorn's master imports this module for DataDirLock and does not use gevent
+
+    deadline = clock.monotonic() + LOCK_TIMEOUT_SECONDS
     while not is_free(path):
-        if clock.monotonic() > until:
+        if clock.monotonic() > deadline:
             raise StoreLocked(str(path))
         gevent.sleep(0.25)
 
 
 def is_free(path: Path) -> bool:
-    """Whether nobody has this LevelDB open, the original included."""
+    """Return whether no process, such as the Node backend, has this LevelDB open."""
     with (path / "LOCK").open("a") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

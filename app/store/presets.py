@@ -1,5 +1,4 @@
-"""Preset records on disk: `presets:<uuid>` and the list key `presets`, as the original keeps them, passwords and
-all."""
+"""Stores preset records like the Node backend, including passwords: `presets:<uuid>` and the list key `presets`."""
 
 from __future__ import annotations
 
@@ -18,8 +17,8 @@ LIST_KEY = PRESETS
 
 
 class PresetRepository:
-    """Owns the presets in memory, in insertion order, as the records that are on disk. One change at a time: each
-    writes the list key anew."""
+    """Owns the preset records, in memory and on disk, in insertion order. A lock serialises changes, because each one
+    rewrites the list key."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -34,16 +33,19 @@ class PresetRepository:
             if isinstance(record, dict):
                 self._records[uuid] = {**record, "uuid": uuid}
             else:
-                log.error("a stored preset cannot be read and was left alone", extra={"uuid": uuid})
+                log.error("a stored preset cannot be read and was ignored", extra={"uuid": uuid})
 
     def _listed(self) -> list[str]:
-        """The list key; where that cannot be read, the uuids of all records: the next write must not forget them."""
+        """Return the uuids of the list key; if it cannot be read, those of all records, oldest first.
+
+        Otherwise the next write would lose these presets.
+        """
         listed = self._db.get(LIST_KEY)
         if isinstance(listed, list):
             return [uuid for uuid in listed if isinstance(uuid, str)]
         uuids = oldest_first({key.removeprefix(f"{LIST_KEY}:"): each for key, each in self._db.scan(f"{LIST_KEY}:")})
         if uuids:
-            log.error("the list of presets cannot be read; made anew from their records", extra={"presets": uuids})
+            log.error("the list of presets cannot be read; rebuilt from their records", extra={"presets": uuids})
         return uuids
 
     def all(self) -> list[dict[str, Any]]:
@@ -53,7 +55,7 @@ class PresetRepository:
         return self._records.get(uuid)
 
     def save(self, record: Mapping[str, Any]) -> None:
-        """On disk when it returns."""
+        """Write a preset. It is on disk when this returns."""
         with self._writing:
             uuid = record["uuid"]
             uuids = list(dict.fromkeys([*self._uuids, uuid]))
@@ -61,8 +63,10 @@ class PresetRepository:
             self._uuids, self._records[uuid] = uuids, dict(record)
 
     def edit(self, uuid: str, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> bool:
-        """Replaces a record by `change` of it; False when there is none. A password that it replaced leaves the files,
-        too."""
+        """Replace a record by the result of `change`, and remove the former password from LevelDB's files.
+
+        Return False if there is no such preset.
+        """
         with self._writing:
             record = self._records.get(uuid)
             if record is None:
@@ -72,7 +76,7 @@ class PresetRepository:
             return True
 
     def delete(self, uuid: str, write: Callable[[Mapping[str, Any], Iterable[str]], object]) -> None:
-        """Deletes a preset through `write(puts, deletes)`, whose batch can hold what must change with it."""
+        """Delete a preset through `write(puts, deletes)`, which can add changes to the same batch."""
         with self._writing:
             uuids = [each for each in self._uuids if each != uuid]
             write({LIST_KEY: uuids}, [_key(uuid)])

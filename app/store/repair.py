@@ -1,6 +1,7 @@
-"""Whether a LevelDB directory is whole, and what is made of one that is not. No start is empty, or shorter, in silence.
+"""Verifies a LevelDB directory at startup and repairs a damaged one, so that no data is lost without a message.
 
-LevelDB alone would do both: without CURRENT it begins anew, and what a damaged log held it leaves out.
+LevelDB alone would lose data silently: without CURRENT it starts with an empty database, and it skips the records of a
+damaged log.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ BATCH = 1000
 
 
 class Damage(Exception):
-    """What is wrong with a directory."""
+    """The directory is damaged; the message describes the damage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """What was done. `kept`: where the damaged directory is now, untouched. `recovered`: keys. `unreadable`: places in
-    logs and tables of which nothing could be read. `listed`: ids that their list no longer named."""
+    """The result of a repair. `kept`: new path of the damaged directory, unchanged. `recovered`: number of keys.
+    `unreadable`: number of unreadable places in logs and tables. `listed`: ids added to list keys that lacked them."""
 
     damage: str
     kept: Path
@@ -43,7 +44,7 @@ class Repair:
 
 
 def open_whole(path: Path) -> plyvel.DB:
-    """Opens a directory, or makes one, after every block in it was read and found right. Raises Damage."""
+    """Open a database, or create one, and verify the checksum of every block. Raises Damage."""
     _look(path)
     try:
         db = open_leveldb(path, create=not holds_data(path))
@@ -61,13 +62,15 @@ def open_whole(path: Path) -> plyvel.DB:
 
 
 def holds_data(path: Path) -> bool:
-    """Whether anything was ever written here. A crash in the first moment of all leaves files with nothing in them."""
+    """Return whether the directory has data. A crash during the first open leaves empty files."""
     return any(file.suffix in (".ldb", ".sst", ".log") and file.stat().st_size for file in path.iterdir())
 
 
 def repair(path: Path, damage: str, now: datetime) -> Repair:
-    """Puts what can be read of a damaged directory into a new one, which takes its place. Raises StoreBeyondRepair; the
-    directory is then as it was."""
+    """Copy the readable rows of a damaged directory to a new one and replace it by that.
+
+    Raises StoreBeyondRepair; the directory is then unchanged.
+    """
     built = fresh(beside(path, "building"))
     try:
         recovered, unreadable, listed = _rebuild(path, built)
@@ -83,7 +86,7 @@ def repair(path: Path, damage: str, now: datetime) -> Repair:
 
 
 def _look(path: Path) -> None:
-    """For what LevelDB does not see. Raises Damage."""
+    """Check for damage that LevelDB does not detect. Raises Damage."""
     if holds_data(path) and not (path / "CURRENT").exists():
         raise Damage("CURRENT is missing")
     for file in [*path.glob("*.log"), *path.glob("MANIFEST-*")]:
@@ -92,16 +95,16 @@ def _look(path: Path) -> None:
 
 
 def _rebuild(path: Path, built: Path) -> tuple[int, int, tuple[str, ...]]:
-    """How many keys `built` has, how many places could not be read, and what was added to lists."""
+    """Build a new database in `built`. Return the number of keys and of unreadable places, and the listed ids."""
     work = fresh(beside(path, "repairing"))
     try:
         shutil.copytree(path, work, ignore=shutil.ignore_patterns("LOCK"))
         damaged = _clean_logs(work)
         source, target = _opened(work), plyvel.DB(str(built), create_if_missing=True)
         try:
-            complaints = _copy(source, target)
+            errors = _copy(source, target)
             listed = tuple(each for key in LISTS for each in _complete_list(target, key))
-            return sum(1 for _ in target.iterator(include_value=False)), damaged + complaints, listed
+            return sum(1 for _ in target.iterator(include_value=False)), damaged + errors, listed
         finally:
             source.close()
             target.close()
@@ -110,7 +113,7 @@ def _rebuild(path: Path, built: Path) -> tuple[int, int, tuple[str, ...]]:
 
 
 def _clean_logs(work: Path) -> int:
-    """Leaves in the logs only what is right; returns at how many places there was something else."""
+    """Remove damaged records from the logs. Return the number of damaged places."""
     damaged = 0
     for file in work.glob("*.log"):
         salvage = wal.salvage(file.read_bytes())
@@ -120,7 +123,7 @@ def _clean_logs(work: Path) -> int:
 
 
 def _opened(work: Path) -> plyvel.DB:
-    """LevelDB's own repair is a last resort: it guesses which of two values is the newer, by the number of the file."""
+    """Open the copy, with LevelDB's own repair as a last resort: it guesses which value is newer by the file number."""
     manifests = list(work.glob("MANIFEST-*"))
     if not any(wal.overlooks(file.read_bytes()) for file in manifests):
         try:
@@ -132,26 +135,26 @@ def _opened(work: Path) -> plyvel.DB:
 
 
 def _copy(source: plyvel.DB, target: plyvel.DB) -> int:
-    """Every row in a block whose checksum is right. Returns 1 when there were others, else 0."""
-    complaints: list[str] = []
-    rows = _rows(source, complaints)
+    """Copy the rows of all blocks with a valid checksum. Return 1 if there were invalid blocks, else 0."""
+    errors: list[str] = []
+    rows = _rows(source, errors)
     while part := list(islice(rows, BATCH)):
         with target.write_batch(sync=True) as batch:
             for key, value in part:
                 if value != NOTHING:
                     batch.put(key, value)
-    return int(bool(complaints))
+    return int(bool(errors))
 
 
-def _rows(source: plyvel.DB, complaints: list[str]) -> Iterator[tuple[bytes, bytes]]:
-    """LevelDB passes over a bad block, and complains about it at each step from there on."""
+def _rows(source: plyvel.DB, errors: list[str]) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the rows. LevelDB skips an invalid block, and then reports it again at each further step."""
     iterator = source.raw_iterator(verify_checksums=True, fill_cache=False)
     step = iterator.seek_to_first
     while True:
         try:
             step()
         except plyvel.Error as error:
-            complaints[:] = [str(error)]
+            errors[:] = [str(error)]
         if not iterator.valid():
             break
         yield iterator.key(), iterator.value()
@@ -159,7 +162,7 @@ def _rows(source: plyvel.DB, complaints: list[str]) -> Iterator[tuple[bytes, byt
 
 
 def _complete_list(db: plyvel.DB, key: str) -> list[str]:
-    """A record that its list no longer names would be forgotten. Returns whose was added."""
+    """Add records that are missing in their list key, as they would be ignored. Return the added ids."""
     start = f"{key}:".encode()
     records = {raw[len(start) :].decode(errors="replace"): _parsed(value) for raw, value in db.iterator(prefix=start)}
     listed = _parsed(db.get(key.encode()))

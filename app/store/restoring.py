@@ -1,4 +1,4 @@
-"""A backup put in the place of a data directory's databases, which are kept beside."""
+"""Restores a backup: replaces the databases of a data directory and keeps the former ones."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ BATCH = 1000
 
 @dataclass(slots=True)
 class Restored:
-    """`entries`: keys by database. `kept`: where the former databases are now. `lacking`: sentences about what the
-    backup was made without."""
+    """The result of a restore. `entries`: number of keys by database. `kept`: paths of the former databases. `lacking`:
+    messages about secrets that the backup does not contain."""
 
     entries: dict[str, int] = field(default_factory=dict)
     kept: list[Path] = field(default_factory=list)
@@ -35,7 +35,10 @@ class Restored:
 
 
 def restore(file: Path, data_dir: Path, now: datetime) -> Restored:
-    """The caller holds the directory's lock. Raises BackupUnusable, StoreLocked, StoreError: then all is as it was."""
+    """Replace the databases in `data_dir` by those in the backup. The caller holds the directory's lock.
+
+    Raises BackupUnusable, StoreLocked and StoreError; the databases are then unchanged.
+    """
     os.umask(0o077)
     archive = Archive(file)
     names = _checked(archive, file)
@@ -58,7 +61,7 @@ def restore(file: Path, data_dir: Path, now: datetime) -> Restored:
 
 
 def _checked(archive: Archive, file: Path) -> list[str]:
-    """Reads all of it before anything is touched. Returns the names of the databases, the one that counts last."""
+    """Validate the whole file before any change. Return the names of the databases, the core database last."""
     names, version = archive.header.get("databases"), archive.header.get("schema")
     if names not in ([CORE], [CORE, DISCOVERY], [DISCOVERY, CORE]):
         raise BackupUnusable(f"{file} holds databases that this service does not know")
@@ -72,17 +75,18 @@ def _checked(archive: Archive, file: Path) -> list[str]:
 
 
 def _require_known(version: object, file: Path) -> None:
-    """The next start would refuse a store of another schema."""
+    """Raise BackupUnusable for a schema version that the next startup would reject."""
     if type(version) is not int or version < schema.FIRST:
-        raise BackupUnusable(f"{file} is damaged: it does not say of which schema it is")
-    if version > schema.known():
+        raise BackupUnusable(f"{file} is damaged: its schema version is missing or invalid")
+    known = schema.known()
+    if version > known:
         raise BackupUnusable(
-            f"{file} was made by a newer version of this service (schema {version}, this one knows {schema.known()})"
+            f"{file} was made by a newer version of this service (schema {version}, this one knows {known})"
         )
 
 
 def _parsed(value: bytes | None) -> Any:
-    """None for what is no JSON: the service leaves such a value alone."""
+    """Return the parsed value; None if it is invalid JSON, which the service ignores."""
     try:
         return None if value is None else orjson.loads(value)
     except orjson.JSONDecodeError:
@@ -126,5 +130,5 @@ def _lack(entry: Entry) -> str:
 
 
 def _printable(text: str) -> str:
-    """A terminal obeys control characters."""
+    """Return the text with control characters escaped, which a terminal would interpret."""
     return text if text.isprintable() else repr(text)

@@ -1,4 +1,4 @@
-"""The version of what is stored: written at the first open, and never guessed at when it is newer than this code."""
+"""Reads, writes and migrates the schema version of the store."""
 
 from __future__ import annotations
 
@@ -12,30 +12,32 @@ from app.store.database import Database
 log = logging.getLogger(__name__)
 
 KEY = "pluto:schema:version"
-# A directory without the key, the original's or one of before there was a key, has this version.
+# The version of a directory without the key: the Node backend's, or one of this service's first versions.
 FIRST = 1
 
 Migration = Callable[[Database], tuple[Mapping[str, Any], Iterable[str]]]
 
-# From each version to the next: what to put and what to delete, written in one batch with the new version.
+# By version: the migration to the next one. It returns puts and deletes, written in one batch with the new version.
 MIGRATIONS: Mapping[int, Migration] = {}
 
 
 def known(migrations: Mapping[int, Migration] = MIGRATIONS) -> int:
-    """The version that this code writes."""
+    """Return the version that this code writes."""
     return max(migrations, default=FIRST - 1) + 1
 
 
 def version_of(value: object) -> object:
-    """The version that the key's value names; FIRST where there is none."""
+    """Return the version in the key's value; FIRST_VERSION if there is none. It may have any type."""
     if value is None:
         return FIRST
     return value.get("version") if isinstance(value, dict) else value
 
 
 def bring_up_to_date(database: Database, migrations: Mapping[int, Migration] = MIGRATIONS) -> None:
-    """Writes the version where there is none, and migrates what is older. Raises StoreTooNew, having written nothing,
-    for a version that this code does not know."""
+    """Migrate an older store to the latest version, and write the version if it is missing.
+
+    Raises StoreTooNew, before any write, for a version that this code does not know.
+    """
     stored = database.get(KEY)
     version = version_of(stored)
     if type(version) is not int or not FIRST <= version <= known(migrations):

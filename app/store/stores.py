@@ -1,4 +1,4 @@
-"""All databases of a data directory, opened and closed together."""
+"""Opens and closes all databases of a data directory together."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DISCOVERY = "pluto_discovery"
 
 
 class Stores:
-    """Owns the databases. `discovery` is None where another service keeps it: its lock is on the directory."""
+    """Owns the databases. `discovery` is None if an external discovery service has that directory open."""
 
     def __init__(self, data_dir: Path, *, discovery: bool) -> None:
         self.core = Database(data_dir / CORE)
@@ -27,7 +27,10 @@ class Stores:
             yield self.discovery
 
     def open(self, clock: Clock) -> None:
-        """All or none. After fork only: LevelDB's threads do not survive one. Raises StoreError, StoreLocked."""
+        """Open all databases, or none. Only after the fork, which LevelDB's threads do not survive.
+
+        Raises StoreError, StoreLocked.
+        """
         try:
             for database in self:
                 database.open(clock)
@@ -41,7 +44,7 @@ class Stores:
             database.close()
 
     def retry(self) -> bool:
-        """Whether all can be written; tries those where a write failed."""
+        """Return whether all databases can be written; reopen those in which a write failed."""
         return [database for database in self if not database.retry()] == []
 
     @property
@@ -50,7 +53,7 @@ class Stores:
 
     @property
     def is_in_place(self) -> bool:
-        """Whether the directories are still those that were opened; one that was removed takes its data with it."""
+        """True if no directory was removed or replaced since it was opened. Data in a removed one is lost."""
         return all(database.is_in_place for database in self)
 
     @property
@@ -59,10 +62,10 @@ class Stores:
 
     @property
     def writes(self) -> int:
-        """Batches since the start."""
+        """Number of batches written since startup."""
         return sum(database.writes for database in self)
 
     @property
     def repairs(self) -> list[Repair]:
-        """What this start had to repair."""
+        """Repairs made at this startup."""
         return [database.repair for database in self if database.repair]

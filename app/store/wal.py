@@ -1,7 +1,7 @@
-"""LevelDB's log format, in which its logs and its MANIFEST are written: what can still be read of a damaged file.
+"""Reads and writes LevelDB's log format (its logs and its MANIFEST), to salvage the records of a damaged file.
 
-LevelDB cannot be asked. A record whose length is wrong looks to it like one that was cut off by a crash, so it says
-nothing and leaves out all that follows in the last 32 KiB; and its repair reads logs without their checksums.
+LevelDB itself does not: it takes a record with a wrong length for one that a crash cut off, and silently skips the rest
+of the last 32 KiB; and its repair reads logs without verifying checksums.
 Source: doc/log_format.md and db/log_reader.cc of LevelDB 1.22.
 """
 
@@ -30,7 +30,7 @@ _TABLE = _crc_table()
 
 
 def _crcs(data: Iterable[int]) -> Iterator[int]:
-    """The CRC-32C after each byte, masked as LevelDB stores it."""
+    """Yield the CRC-32C after each byte, masked as LevelDB stores it."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
@@ -47,8 +47,7 @@ def _crc(data: bytes) -> int:
 
 
 class Salvage(NamedTuple):
-    """`records`: every record whose checksum is right, in order. `damaged`: at how many places before the last of them
-    there was something else."""
+    """`records`: the records with a valid checksum, in order. `damaged`: number of damaged places before the last."""
 
     records: list[bytes]
     damaged: int
@@ -61,7 +60,7 @@ class _Fragment(NamedTuple):
 
 
 def salvage(data: bytes) -> Salvage:
-    """Costs 0.2 µs a byte: for files that are known to be damaged."""
+    """Return the readable records. Takes 0.2 µs per byte, so use it for damaged files only."""
     records: list[bytes] = []
     damaged = at = 0
     parts: list[bytes] | None = None
@@ -70,7 +69,7 @@ def salvage(data: bytes) -> Salvage:
             damaged, parts = damaged + 1, None
         if fragment.kind in (_FULL, _FIRST):
             parts = []
-        if parts is not None:  # else its beginning was not readable
+        if parts is not None:  # otherwise the start of the record was not readable
             parts.append(data[fragment.start + _HEADER.size : fragment.end])
             if fragment.kind in (_FULL, _LAST):
                 records.append(b"".join(parts))
@@ -80,13 +79,15 @@ def salvage(data: bytes) -> Salvage:
 
 
 def overlooks(data: bytes) -> bool:
-    """Whether LevelDB would pass over readable records of this file without a word. What it does notice (checksums,
-    where paranoid_checks are on) is left to it. Costs next to nothing where the file is whole."""
+    """Return whether LevelDB would silently skip readable records of this file. Cheap if the file is undamaged.
+
+    Damage that LevelDB reports itself (wrong checksums, with paranoid_checks) is not considered.
+    """
     return any(next(_fragments(data, gap), None) is not None for gap in _silent_gaps(data))
 
 
 def framed(records: Iterable[bytes]) -> bytes:
-    """A file that holds these records."""
+    """Return the content of a log file with these records."""
     out = bytearray()
     for record in records:
         rest, first = record, True
@@ -103,7 +104,8 @@ def framed(records: Iterable[bytes]) -> bytes:
 
 
 def _silent_gaps(data: bytes) -> Iterator[int]:
-    """Where LevelDB takes what follows in a block for nothing: a record that would end outside, and an empty header."""
+    """Yield each position at which LevelDB ignores the rest of a block: a record that would end outside of the block,
+    or an empty header."""
     at = 0
     while at + _HEADER.size <= len(data):
         block_end = _block_end(data, at)
@@ -119,7 +121,7 @@ def _silent_gaps(data: bytes) -> Iterator[int]:
 
 
 def _fragments(data: bytes, at: int) -> Iterator[_Fragment]:
-    """The fragments from `at` to the end of its block, whatever is between them."""
+    """Yield the valid fragments from `at` to the end of its block; damaged bytes between them are skipped."""
     block_end, expected = _block_end(data, at), True
     while at + _HEADER.size <= block_end:
         end = _end_of(data, at, block_end)
@@ -134,7 +136,7 @@ def _fragments(data: bytes, at: int) -> Iterator[_Fragment]:
 
 
 def _end_of(data: bytes, at: int, block_end: int) -> int | None:
-    """Where the fragment that begins here ends; None where none does: its checksum proves it."""
+    """Return the end of the fragment at `at`; None if there is none with a valid checksum."""
     crc: int
     crc, length, kind = _HEADER.unpack_from(data, at)
     if not _FULL <= kind <= _LAST:
@@ -144,7 +146,7 @@ def _end_of(data: bytes, at: int, block_end: int) -> int | None:
 
 
 def _true_end_of(data: bytes, at: int, block_end: int) -> int | None:
-    """Where it ends if only the length is wrong: where the checksum is right."""
+    """Return the end of a fragment whose length is wrong: the position at which its checksum is valid."""
     crc = _HEADER.unpack_from(data, at)[0]
     lengths = enumerate(_crcs(memoryview(data)[at + _HEADER.size - 1 : block_end]), at + _HEADER.size)
     return next((end for end, each in lengths if each == crc), None)
@@ -155,5 +157,5 @@ def _block_end(data: bytes, at: int) -> int:
 
 
 def _is_filling(data: bytes, start: int, end: int) -> bool:
-    """The end of a block that has no room for a header."""
+    """Return whether this is the padding of a block that has no space for another header."""
     return end - start < _HEADER.size and end % BLOCK == 0 and not any(data[start:end])

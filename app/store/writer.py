@@ -1,4 +1,4 @@
-"""The thread in which LevelDB is written."""
+"""Runs LevelDB writes in one thread."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from gevent.threadpool import ThreadPool
 
 
 class Writer:
-    """Carries out one thing after the other, in the order in which they were asked for."""
+    """Runs functions in one thread, one at a time, in the order of the calls."""
 
     def __init__(self) -> None:
         self._pool = ThreadPool(1)
         self._waiting = 0
 
     def run(self, act: Callable[..., Any], *arguments: Any) -> Any:
-        """What `act` returns or raises, when its turn has come."""
+        """Run `act` after the queued calls; return its value or raise its exception."""
         self._waiting += 1
         try:
             value, error = self._pool.spawn(_outcome, act, *arguments).get()
@@ -28,7 +28,7 @@ class Writer:
         return value
 
     def close(self) -> None:
-        """Everybody who waits is served first. Nobody may ask any more when it is called."""
+        """Finish all queued calls, then stop the thread. There must be no new calls once this is called."""
         while self._waiting:
             self._pool.join()
             gevent.sleep(0)
@@ -36,7 +36,7 @@ class Writer:
 
 
 def _outcome(act: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
-    """gevent prints what a thread raises, although it is raised again where it is waited for."""
+    """Return the value and None, or None and the exception: gevent would print the traceback of one that is raised."""
     try:
         return act(*arguments), None
     except Exception as error:

@@ -85,7 +85,7 @@ def test_stale_readings_that_come_back_do_not_overwrite_newer_ones(testbed):
     service.round()
     patch(service, **(old | {"info": old["info"] | {"power": 1, "hashRate": 1, "uptimeSeconds": 1}}))
     info = service.device(A)["info"]
-    truth = miner.info()
+    truth = miner.read_info()
     assert (info["power"], info["hashRate"], info["uptimeSeconds"]) == (
         truth["power"],
         truth["hashRate"],
@@ -148,7 +148,7 @@ class TestAddress:
         miner.power_off()
         service.round(4)
         assert service.status(A) == "offline"
-        miner.move((str(MINER_NETWORK[21]), miner.door.address[1]))
+        miner.move((str(MINER_NETWORK[21]), miner.server.address[1]))
         miner.power_on()
         assert patch(service, ip=miner.address).status_code == 200
         assert eventually(lambda: service.status(A) == "online")

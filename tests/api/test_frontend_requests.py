@@ -40,7 +40,7 @@ def test_adding_one_device_from_a_form(testbed, separator):
 
 def test_a_form_with_an_address_where_nobody_is(testbed):
     service, fleet = testbed
-    port = fleet[0].door.address[1]
+    port = fleet[0].server.address[1]
     assert service.ok(service.client.get(f"/devices/discover?ip=127.80.0.25:{port}&mac=")) == []
 
 
@@ -129,8 +129,8 @@ def test_no_answer_has_an_empty_text_in_info_but_for_the_user(testbed):
     """It refuses to save a device that has one, such as `stratumCert` of AxeOS 2.15."""
     service, fleet = testbed
     miner = fleet[1]
-    assert "" in texts(miner.info()["pools"])
-    assert miner.info()["stratumCert"] == ""
+    assert "" in texts(miner.read_info()["pools"])
+    assert miner.read_info()["stratumCert"] == ""
     found = service.ok(service.client.get("/devices/discover"))
     for device in found:
         add(service, device)

@@ -182,7 +182,7 @@ def test_the_short_way_to_apply_a_preset(live_testbed):
     assert (over["action"], over["counts"]) == ("apply-preset", {"done": 2})
     assert "hush" not in f"{answer.get_data(as_text=True)}{over}"
     assert service.device(fleet[0].mac)["presetUuid"] == uuid
-    assert fleet[2].info()["stratumURL"] == "pool.example"
+    assert fleet[2].read_info()["stratumURL"] == "pool.example"
     # A second time there is nothing to do, and the password is not written again.
     again = service.client.post(path, json={"macs": [fleet[0].mac], "pauseSeconds": 0})
     assert finished(service, again.get_json()["data"]["id"])["counts"] == {"unchanged": 1}
@@ -245,7 +245,7 @@ def test_drift_goes_out_on_change_only(make_fleet, make_service, serve, clock):
         clock.advance(31)
         service.round(2)
         assert heard == []
-        fleet[0].store({"frequency": 400})
+        fleet[0].store_settings({"frequency": 400})
         service.round(3)
         (event,) = eventually(lambda: heard)
         (row,) = event["drift"]

@@ -29,7 +29,7 @@ def told(testbed):
     service.runtime.log_hub.want(service.runtime.fleet.get(miner.mac), "a test")
     await_audience(miner, 1)
     for level, tag in zip("EWIDV", ("a", "b", "a", "c", "b"), strict=True):
-        miner.log.say(f"{level} said", level=level, tag=tag)
+        miner.log.write_line(f"{level} said", level=level, tag=tag)
     eventually(lambda: len(lines_of(service, miner.mac)) == 5)
     return service, miner
 
@@ -142,8 +142,8 @@ def test_asking_opens_no_stream(testbed):
 def test_the_past_comes_from_the_miner_once_without_secrets(testbed):
     service, (miner,) = testbed({"generation": "2.15"})
     for number in range(50):
-        miner.log.say(f"past {number} °")
-    miner.log.boot()
+        miner.log.write_line(f"past {number} °")
+    miner.log.write_boot_lines()
     data = service.ok(service.client.get(f"/devices/{miner.mac}/logs"))
     assert [line["text"] for line in data["lines"]][:50] == [f"past {number} °" for number in range(50)]
     said = "\n".join(line["text"] for line in data["lines"])
@@ -159,12 +159,12 @@ def test_the_past_comes_from_the_miner_once_without_secrets(testbed):
 def test_the_past_stands_before_what_is_streamed_and_nothing_comes_twice(testbed):
     service, (miner,) = testbed("2.15")
     for number in range(30):
-        miner.log.say(f"past {number}")
+        miner.log.write_line(f"past {number}")
         gevent.sleep(0.002)
     service.runtime.log_hub.want(service.runtime.fleet.get(miner.mac), "a test")
     await_audience(miner, 1)
     for number in range(30):
-        miner.log.say(f"now {number}")
+        miner.log.write_line(f"now {number}")
         gevent.sleep(0.002)
     eventually(lambda: len(service.runtime.log_hub.logs()[0].ring) == 30)
     expected = [f"past {number}" for number in range(30)] + [f"now {number}" for number in range(30)]
@@ -172,7 +172,7 @@ def test_the_past_stands_before_what_is_streamed_and_nothing_comes_twice(testbed
     assert [line["text"] for line in lines] == expected
     assert [line["seq"] for line in lines] == list(range(lines[0]["seq"], lines[0]["seq"] + 60))
     assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
-    miner.log.say("later")
+    miner.log.write_line("later")
     eventually(lambda: lines_of(service, miner.mac)[-1]["text"] == "later")
     assert len(lines_of(service, miner.mac)) == 61
 
@@ -180,7 +180,7 @@ def test_the_past_stands_before_what_is_streamed_and_nothing_comes_twice(testbed
 def test_a_large_past_is_bounded(testbed):
     service, (miner,) = testbed("2.15")
     for number in range(8000):
-        miner.log.say(f"past {number} " + "x" * 60)
+        miner.log.write_line(f"past {number} " + "x" * 60)
     lines = lines_of(service, miner.mac)
     assert len(lines) == 1000
     assert lines[-1]["text"].startswith("past 7999")
@@ -198,7 +198,7 @@ def test_a_miner_that_gives_no_past_is_no_error(testbed, fault):
 
 def test_the_past_of_another_miner_at_the_address_is_not_taken(testbed):
     service, (miner,) = testbed("2.15")
-    miner.log.say("mine")
+    miner.log.write_line("mine")
     miner.set_fault("other_mac")
     assert lines_of(service, miner.mac) == []
 
@@ -221,13 +221,13 @@ def test_following_streams_each_line_and_counts_as_looking(testbed, serve, query
         lines = (line.decode() for line in answer.iter_lines() if line)
         await_audience(miner, 1)
         for number in range(100):
-            miner.log.say(f"line {number}")
+            miner.log.write_line(f"line {number}")
         assert [next(lines).split(": ")[1] for _ in range(100)] == [f"line {number}" for number in range(100)]
         gevent.sleep(0.4)
-        assert len(miner.audience) == 1
-    miner.log.say("nobody hears this")  # writing is how the server learns that the client is gone
+        assert len(miner.websockets) == 1
+    miner.log.write_line("nobody hears this")  # writing is how the server learns that the client is gone
     gevent.sleep(0.3)
-    miner.log.say("nor this")
+    miner.log.write_line("nor this")
     await_audience(miner, 0, within=10)
     await_state(service, "idle", miner)
 

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from app.miners.redaction import redact
-from app.miners.telemetry import MEASURED_FIELDS
+from app.miners.measures import MEASURED_FIELDS
 from app.models import Observation, Reading, Status
+from app.redaction.json_objects import redact
 from simulator import GENERATIONS
 
 OVERVIEW = ["total_hardware", "hardware_online", "hardware_offline", "total_hashrate", "average_hashrate",
@@ -49,7 +49,7 @@ def test_it_parses_whoever_is_there(testbed, count):
 def test_the_fleet_in_figures(testbed):
     """Defects 43, 44, 46, 47 and 50 of the original."""
     service, fleet = testbed("2.12", "2.15", "2.4", "nerd", "2.1")
-    infos = [miner.info() for miner in fleet]
+    infos = [miner.read_info() for miner in fleet]
     hashrate, power = (sum(info[key] for info in infos) for key in ("hashRate", "power"))
     scrape = service.scrape()
     expected = [5, 5, 0, hashrate, hashrate / 5, power, hashrate / power, power / (hashrate / 1000)]
@@ -122,7 +122,7 @@ def test_labels_of_a_hostile_miner_break_no_line(testbed):
     (labels,) = scrape.labels_of("pluto_device_info")
     assert labels["hostname"].startswith('a"} 1up{x="\\ ')
     assert not [letter for letter in scrape.text if ord(letter) < 32 and letter != "\n"]
-    assert scrape.get_one("pluto_device_power_watts", mac=miner.mac) == miner.info()["power"]
+    assert scrape.get_one("pluto_device_power_watts", mac=miner.mac) == miner.read_info()["power"]
 
 
 def test_the_services_own_figures(testbed):

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.identifiers import uuid7
-from app.miners.redaction import is_secret
 from app.models import Device
+from app.redaction.secret_words import is_secret
 from app.services.configuration import preset_rules as rules
 
 POOL = {"stratumURL": "pool.example", "stratumPort": "3333", "stratumUser": "bc1q", "stratumPassword": "hunter2"}

@@ -95,7 +95,7 @@ def test_no_secret_goes_out(testbed, browse):
     browser = browse()
     service.imprint(*fleet)
     browser.await_one("stat_update")
-    assert "stratumPassword" in str(fleet[0].info())
+    assert "stratumPassword" in str(fleet[0].read_info())
     assert "assword" not in str(browser.heard)
 
 

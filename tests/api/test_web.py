@@ -23,7 +23,7 @@ def test_the_page_shows_totals_and_devices(testbed):
     assert "attic" in page
     assert "cellar" in page
     assert "1 of 2" in page
-    assert f"{one.info()['hashRate']:,.0f} GH/s" in page
+    assert f"{one.read_info()['hashRate']:,.0f} GH/s" in page
     assert "cannot be reached" in page
     for link in ("openapi.json", "metrics", "readyz"):
         assert f'href="{link}"' in page

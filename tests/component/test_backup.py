@@ -516,7 +516,7 @@ def test_saving_by_hand(saved, cli, tmp_path):
     assert {entry.key: entry.value for entry in Archive(with_secrets).entries()} == rows_of(saved / "pluto_core")
     assert with_secrets.stat().st_mode & 0o777 == 0o600
     again = cli("save", plain, data_dir=saved)
-    assert (again.status, "there already" in again.err) == (1, True)
+    assert (again.status, "already exists" in again.err) == (1, True)
     nowhere = cli("save", tmp_path / "three.gz", data_dir=tmp_path / "nowhere")
     assert (nowhere.status, (tmp_path / "nowhere").exists()) == (1, False)
 

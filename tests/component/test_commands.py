@@ -17,7 +17,7 @@ def tell(service, miner, command):
 def test_firmware_that_cannot_says_so_in_a_sentence(testbed, generation, command):
     service, (miner,) = testbed(generation)
     response = tell(service, miner, command)
-    if miner.generation.since(*COMMANDS[command]):
+    if miner.generation.is_at_least(*COMMANDS[command]):
         assert response.status_code == 200
         assert response.get_json()["data"]
         assert miner.requests["POST", f"/api/system/{command}"] == 1
@@ -73,7 +73,7 @@ def test_the_mac_is_read_right_before_on_the_same_connection(testbed):
     service, (miner,) = testbed("2.15")
     connections = miner.connections_accepted
     tell(service, miner, "identify")
-    assert [(each.method, each.path) for each in list(miner.ledger.recent)[-2:]] == [
+    assert [(each.method, each.path) for each in list(miner.request_log.recent)[-2:]] == [
         ("GET", "/api/system/info"),
         ("POST", "/api/system/identify"),
     ]

@@ -308,7 +308,7 @@ def test_a_failing_grafana_is_asked_rarely_and_keeps_its_links(
     assert 5 <= asked <= 25
     assert grafana.lookups["health"] <= 2 * asked
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [message for message in warnings if "Grafana" in message] == ["Grafana fails"]
+    assert [message for message in warnings if "Grafana" in message] == ["Grafana is unavailable"]
     grafana.fault = None
     grafana.wipe()
     wait(service, 200, step=5)
@@ -581,7 +581,7 @@ def test_a_folder_that_cannot_be_written_is_said_once(
     folder.write_text("a file where the folder should be")
     service, fleet = by_file()
     wait(service, 300, step=5)
-    said = [record for record in caplog.records if record.getMessage() == "Grafana fails"]
+    said = [record for record in caplog.records if record.getMessage() == "Grafana is unavailable"]
     assert [record.reason for record in said] == ["folder"] and "GRAFANA_DASHBOARDS_DIR" in said[0].error
     folder.unlink()
     wait(service, 120, step=5)
@@ -598,7 +598,7 @@ def test_a_dashboard_that_a_file_holds_is_published_all_the_same(
     service, _ = testbed()
     wait(service, 2 * RECHECK)
     assert "overview" in links(service)
-    assert len([record for record in caplog.records if "does not take" in record.getMessage()]) == 1
+    assert len([record for record in caplog.records if "rejected a dashboard" in record.getMessage()]) == 1
 
 
 def test_hostnames_never_reach_a_path(by_file: Any, folder: Path) -> None:

@@ -18,7 +18,7 @@ from app.clock import Clock
 from app.errors import DeviceError
 from app.miners.address import Address, AddressRule
 from app.miners.client import Miners
-from app.miners.telemetry import MEASURES
+from app.miners.measures import MEASURES
 from app.models import Device
 
 MAC = "02:00:5e:00:00:77"

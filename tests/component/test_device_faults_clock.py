@@ -89,7 +89,7 @@ def test_a_change_by_somebody_else_is_noticed_all_the_same(testbed, clock, jump)
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
     service.round(8)
     clock.step_wall(jump)
-    miner.store({"frequency": 400})
+    miner.store_settings({"frequency": 400})
     service.round(8)
     (row,) = service.device(miner.mac)["drift"]
     assert (row["key"], row["actual"]) == ("frequency", 400)
@@ -103,7 +103,7 @@ def test_a_scan_is_as_long_as_ever(testbed, clock):
 
 
 def repaired_again(service, miner):
-    miner.store({"frequency": 400})
+    miner.store_settings({"frequency": 400})
     service.round(12)
     eventually(lambda: service.round() or all(job.over for job in service.runtime.jobs.all()), 15)
     return miner.settings.stored["frequency"] == 550
@@ -124,7 +124,7 @@ def test_a_device_is_repaired_by_itself_once_an_hour_whatever_the_time_of_day(te
     service, miner = drifting(testbed)
     clock.step_wall(jump)
     assert not repaired_again(service, miner)
-    miner.store({"frequency": 550})
+    miner.store_settings({"frequency": 550})
     service.round(8)
     clock.advance(3600)
     service.settle()

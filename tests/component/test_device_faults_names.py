@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markupsafe import escape
 
 from app.logging import JsonFormatter
-from app.miners.redaction import clean_hostname
+from app.miners.cleaning import clean_hostname
 from app.models import Device
 from app.services.metrics.text_format import plain
 from simulator import swap
@@ -187,7 +187,7 @@ def test_hostnames_that_are_alike_or_change_hands_mix_no_series(make_fleet, make
 
     def own_numbers():
         scrape = service.scrape()
-        return all(scrape.of_device(miner.mac)["power_watts"] == miner.info()["power"] for miner in fleet)
+        return all(scrape.of_device(miner.mac)["power_watts"] == miner.read_info()["power"] for miner in fleet)
 
     assert own_numbers()
     for miner, name in zip(fleet, (other, one), strict=True):

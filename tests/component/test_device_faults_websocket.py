@@ -41,7 +41,9 @@ def listen(make_fleet, make_service):
         entered.append(strange)
         strange.__enter__()
         fleet = make_fleet("2.12")
-        service = make_service(fleet, log_policy=FAST, discovery_ports=(strange.port, fleet.miners[0].door.address[1]))
+        service = make_service(
+            fleet, log_policy=FAST, discovery_ports=(strange.port, fleet.miners[0].server.address[1])
+        )
         service.imprint(*fleet)
         by_hand = {"devices": [{"mac": MAC, "ip": strange.address}]}
         service.ok(service.client.put("/devices/imprint", json=by_hand))

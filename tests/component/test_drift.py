@@ -51,7 +51,7 @@ def warnings(caplog):
 def test_only_devices_on_which_something_was_set_are_compared(live_testbed):
     service, fleet = live_testbed("2.12", "2.12")
     intend(service, fleet[0], frequency=490)
-    fleet[1].store({"frequency": 400})
+    fleet[1].store_settings({"frequency": 400})
     service.round()
     assert (drift(service, fleet[0]), drift(service, fleet[1])) == ({}, None)
     assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 0
@@ -80,13 +80,13 @@ def test_what_we_set_is_no_drift_on_any_firmware(live_testbed, generation):
 def test_frequency_changed_elsewhere(live_testbed):
     service, fleet = live_testbed("2.12")
     intend(service, fleet[0], frequency=490)
-    fleet[0].store({"frequency": 400})
+    fleet[0].store_settings({"frequency": 400})
     service.round(3)
     assert drift(service, fleet[0]) == {"frequency": (490, 400, "changed_elsewhere")}
     assert service.told == [(fleet[0].mac, ["frequency"], 1)]
     assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 1
     assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 0
-    fleet[0].store({"frequency": 490})
+    fleet[0].store_settings({"frequency": 490})
     service.round()
     assert drift(service, fleet[0]) == {}
     assert service.told[1:] == [(fleet[0].mac, [], 0)]
@@ -95,7 +95,7 @@ def test_frequency_changed_elsewhere(live_testbed):
 def test_of_a_lost_miner_nothing_is_counted(live_testbed):
     service, fleet = live_testbed("2.12")
     intend(service, fleet[0], frequency=490)
-    fleet[0].store({"frequency": 400})
+    fleet[0].store_settings({"frequency": 400})
     service.round(3)
     fleet[0].set_fault("refuse")
     service.round(4)
@@ -110,7 +110,7 @@ def test_of_a_lost_miner_nothing_is_counted(live_testbed):
 def test_a_pool_changed_by_someone_else_is_a_warning_once_and_a_metric(live_testbed, caplog):
     service, fleet = live_testbed("2.12")
     intend(service, fleet[0], stratumUser="mine.w")
-    fleet[0].store({"stratumUser": "theirs.w"})
+    fleet[0].store_settings({"stratumUser": "theirs.w"})
     service.round(4)
     assert drift(service, fleet[0]) == {"stratumUser": ("mine.w", "theirs.w", "pool_changed")}
     assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 1
@@ -139,7 +139,7 @@ def test_overheating_and_its_repair(live_testbed, generation):
     assert answer.status_code == 202
     assert finished(service, answer.get_json()["data"]["id"])["counts"] == {"done": 1}
     service.round()
-    assert (fleet[0].info()["frequency"], fleet[0].info()["overheat_mode"]) == (550, 0)
+    assert (fleet[0].read_info()["frequency"], fleet[0].read_info()["overheat_mode"]) == (550, 0)
     assert drift(service, fleet[0]) == {}
 
 
@@ -147,7 +147,9 @@ def test_factory_reset(live_testbed):
     service, fleet = live_testbed({"generation": "2.12", "hostname": "bitaxe"})
     intend(service, fleet[0], frequency=550, coreVoltage=1200, stratumURL="pool.example")
     chip = fleet[0].board.chip
-    fleet[0].store({"frequency": chip.default_mhz, "coreVoltage": chip.default_mv, "stratumURL": "public-pool.io"})
+    fleet[0].store_settings(
+        {"frequency": chip.default_mhz, "coreVoltage": chip.default_mv, "stratumURL": "public-pool.io"}
+    )
     service.round()
     assert {cause for _, _, cause in drift(service, fleet[0]).values()} == {"factory_reset"}
     assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 1
@@ -156,7 +158,7 @@ def test_factory_reset(live_testbed):
 def test_a_change_that_waits_for_its_restart(live_testbed):
     """The miner reports what is stored, and runs what was there when it booted."""
     service, fleet = live_testbed("2.12")
-    old = fleet[0].info()["stratumUser"]
+    old = fleet[0].read_info()["stratumUser"]
     run(service, settings={"stratumUser": "mine.w"})
     service.round()
     assert drift(service, fleet[0]) == {}
@@ -175,13 +177,13 @@ def test_a_change_that_waits_for_its_restart(live_testbed):
 def test_accepted_drift_is_what_it_should_run_from_now_on(live_testbed):
     service, fleet = live_testbed("2.12")
     intend(service, fleet[0], frequency=490)
-    fleet[0].store({"frequency": 400})
+    fleet[0].store_settings({"frequency": 400})
     service.round()
     accepted = service.ok(service.client.post(f"/devices/{fleet[0].mac}/drift/accept"))
     assert accepted["drift"] == []
     service.round(2)
     assert drift(service, fleet[0]) == {}
-    fleet[0].store({"frequency": 490})
+    fleet[0].store_settings({"frequency": 490})
     service.round()
     assert drift(service, fleet[0]) == {"frequency": (400, 490, "changed_elsewhere")}
     assert patches(fleet[0]) == 1
@@ -192,7 +194,7 @@ def test_repair_writes_what_drifted_and_the_presets_password(live_testbed):
     configuration = {"stratumURL": "pool.example", "stratumUser": "mine", "stratumPassword": "hush", "frequency": 490}
     preset = service.ok(service.client.post("/presets", json={"name": "p", "configuration": configuration}))
     run(service, "apply-preset", presetUuid=preset["uuid"], restart=True)
-    fleet[0].store({"stratumUser": "theirs", "stratumPassword": "theirs", "temptarget": 50})
+    fleet[0].store_settings({"stratumUser": "theirs", "stratumPassword": "theirs", "temptarget": 50})
     service.clock.advance(OWN_CHANGE_SECONDS)
     service.round(2)
     answer = service.client.post(f"/devices/{fleet[0].mac}/drift/repair", json={"restart": True})
@@ -206,7 +208,7 @@ def test_repair_writes_what_drifted_and_the_presets_password(live_testbed):
 def test_nothing_is_repaired_by_itself_unless_asked(live_testbed):
     service, fleet = live_testbed("2.12")
     intend(service, fleet[0], stratumUser="mine.w")
-    fleet[0].store({"stratumUser": "theirs.w"})
+    fleet[0].store_settings({"stratumUser": "theirs.w"})
     service.round(10)
     assert patches(fleet[0]) == 1
     assert len(service.ok(service.client.get("/jobs"))) == 1
@@ -217,7 +219,7 @@ def test_auto_repair_is_once_per_drift_and_not_again_within_the_hour(live_testbe
     intend(service, fleet[0], stratumUser="mine.w")
 
     def changed():
-        fleet[0].store({"stratumUser": "theirs.w"})
+        fleet[0].store_settings({"stratumUser": "theirs.w"})
         service.round(3)
 
     def until_over():
@@ -230,13 +232,13 @@ def test_auto_repair_is_once_per_drift_and_not_again_within_the_hour(live_testbe
     changed()
     over = until_over()
     assert (over["actor"], over["counts"]) == ("auto-repair", {"done": 1})
-    assert (fleet[0].info()["stratumUser"], fleet[0].running["stratumUser"]) == ("mine.w", "mine.w")
+    assert (fleet[0].read_info()["stratumUser"], fleet[0].running["stratumUser"]) == ("mine.w", "mine.w")
     assert (patches(fleet[0]), posts(fleet[0])) == (2, 1)
     changed()
     assert patches(fleet[0]) == 2
     assert "left alone" in caplog.text
-    assert fleet[0].info()["stratumUser"] == "theirs.w"
-    fleet[0].store({"stratumUser": "mine.w"})
+    assert fleet[0].read_info()["stratumUser"] == "theirs.w"
+    fleet[0].store_settings({"stratumUser": "mine.w"})
     service.clock.advance(3600)
     service.round(2)
     changed()
@@ -247,7 +249,7 @@ def test_auto_repair_is_once_per_drift_and_not_again_within_the_hour(live_testbe
 def test_drift_is_no_news_after_a_restart_of_the_service(live_testbed, make_service, caplog):
     service, fleet = live_testbed("2.12")
     intend(service, fleet[0], stratumUser="mine.w")
-    fleet[0].store({"stratumUser": "theirs.w"})
+    fleet[0].store_settings({"stratumUser": "theirs.w"})
     service.round()
     (row,) = service.device(fleet[0].mac)["drift"]
     service.stop()
@@ -273,7 +275,7 @@ def test_a_write_of_our_own_is_never_taken_for_drift(live_testbed, caplog):
 def test_a_deleted_device_leaves_no_drift(live_testbed):
     service, fleet = live_testbed("2.12")
     intend(service, fleet[0], frequency=490)
-    fleet[0].store({"frequency": 400})
+    fleet[0].store_settings({"frequency": 400})
     service.round()
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.imprint(fleet[0])

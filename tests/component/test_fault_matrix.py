@@ -147,7 +147,7 @@ def test_a_miner_that_stops_hashing_has_a_hashrate_of_zero(testbed):
     miner.fault = "pools_down"
     service.round()
     exported = service.scrape().of_device(miner.mac)
-    assert miner.info()["hashRate"] == 0
+    assert miner.read_info()["hashRate"] == 0
     assert exported["hashrate_ghs"] == 0
     assert "efficiency" not in exported
     assert "temperature_celsius" not in exported

@@ -55,7 +55,7 @@ def poll_one(make_fleet, make_service, clock):
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_its_numbers_are_exported_in_base_units(poll_one, generation):
     service, miner = poll_one(generation)
-    truth, exported = miner.info(), service.scrape().of_device(miner.mac)
+    truth, exported = miner.read_info(), service.scrape().of_device(miner.mac)
     expected = {suffix: truth[field] / unit for suffix, (field, unit) in NUMBERS.items() if field in truth}
     assert len(expected) > 12
     assert {suffix: exported.get(suffix) for suffix in expected} == pytest.approx(expected, rel=1e-9)
@@ -69,7 +69,7 @@ def test_its_numbers_are_exported_in_base_units(poll_one, generation):
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_fields_that_changed_their_name_or_type(poll_one, generation):
     service, miner = poll_one(generation)
-    truth, exported = miner.info(), service.scrape().of_device(miner.mac)
+    truth, exported = miner.read_info(), service.scrape().of_device(miner.mac)
     assert exported["fanspeed_rpm"] == truth["fanSpeed" if generation == "2.1" else "fanrpm"]
     assert exported["best_difficulty"] == pytest.approx(_difficulty(truth["bestDiff"]))
     if "stratumDiff" in truth or "poolDifficulty" in truth:
@@ -87,7 +87,7 @@ def _difficulty(value):
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_the_device_on_the_wire_is_what_the_firmware_said(poll_one, generation):
     service, miner = poll_one(generation)
-    device, truth = service.device(miner.mac), miner.info()
+    device, truth = service.device(miner.mac), miner.read_info()
     assert (device["mac"], device["ip"], device["type"]) == (miner.mac, miner.address, "unknown")
     assert (device["tracing"], device["stale"], device["status"]) == (True, False, "online")
     added = {"frequencyOptions", "coreVoltageOptions"}
@@ -153,6 +153,6 @@ def test_the_second_chip_and_the_regulator_sensor_are_absent_where_there_is_none
     """temp2 is -1 without a second chip, vrTemp 0 on boards with an INA260."""
     service, miner = poll_one(generation, board=board)
     exported = service.scrape().of_device(miner.mac)
-    assert miner.info()["temp2"] == -1
+    assert miner.read_info()["temp2"] == -1
     assert "temperature2_celsius" not in exported
     assert ("vr_temperature_celsius" in exported) == (not miner.board.ina260)

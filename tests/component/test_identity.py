@@ -14,7 +14,7 @@ from simulator import Timings, swap
 def uptimes_match(service, *miners):
     """Each record holds its own miner's numbers (uptimes differ by far)."""
     exported = {miner.mac: service.scrape().of_device(miner.mac).get("uptime_seconds") for miner in miners}
-    return exported == {miner.mac: miner.info()["uptimeSeconds"] for miner in miners}
+    return exported == {miner.mac: miner.read_info()["uptimeSeconds"] for miner in miners}
 
 
 def test_two_miners_with_one_hostname(testbed):
@@ -23,8 +23,8 @@ def test_two_miners_with_one_hostname(testbed):
     assert [device["status"] for device in service.devices()] == ["online", "online"]
     assert uptimes_match(service, one, other)
     scrape = service.scrape()
-    assert scrape.get_one("bitaxe_power_watts") == one.info()["power"]
-    assert scrape.get_one(f"bitaxe_{other.mac[-5:].replace(':', '')}_power_watts") == other.info()["power"]
+    assert scrape.get_one("bitaxe_power_watts") == one.read_info()["power"]
+    assert scrape.get_one(f"bitaxe_{other.mac[-5:].replace(':', '')}_power_watts") == other.read_info()["power"]
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_two_miners_with_one_hostname(testbed):
 def test_hostnames_that_are_no_metric_names(testbed, hostname):
     """Defect 3: a leading digit, an empty or missing hostname threw."""
     service, (miner,) = testbed({"hostname": hostname, "generation": "2.7"})
-    assert service.scrape().of_device(miner.mac)["power_watts"] == miner.info()["power"]
+    assert service.scrape().of_device(miner.mac)["power_watts"] == miner.read_info()["power"]
     assert service.device(miner.mac)["info"].get("hostname", "") == hostname[:64]
 
 
@@ -43,16 +43,18 @@ def test_a_renamed_miner_keeps_its_series_under_its_new_name(testbed):
     service.round()
     scrape = service.scrape()
     (labels,) = scrape.labels_of("pluto_device_power_watts")
-    assert labels["hostname"] == miner.info()["hostname"] != "miner-1"
+    assert labels["hostname"] == miner.read_info()["hostname"] != "miner-1"
     assert not [name for name in scrape.names() if name.startswith("miner__1_power")]
-    assert scrape.get_one(f"{miner.info()['hostname'].replace('-', '__')}_power_watts") == miner.info()["power"]
+    assert (
+        scrape.get_one(f"{miner.read_info()['hostname'].replace('-', '__')}_power_watts") == miner.read_info()["power"]
+    )
 
 
 def test_a_miner_that_moves_is_found_and_followed(testbed):
     """Defect 11: the original was keyed by IP, polled whoever sat there, and never looked for the miner."""
     service, (miner,) = testbed("2.12")
     before = service.device(miner.mac)
-    miner.move((str(MINER_NETWORK[9]), miner.door.address[1]))
+    miner.move((str(MINER_NETWORK[9]), miner.server.address[1]))
     service.round(8)
     device = service.device(miner.mac)
     assert (device["ip"], device["status"]) == (miner.address, "online")
@@ -93,7 +95,7 @@ def test_another_miner_at_the_address_is_a_miss_and_a_conflict(testbed):
 def test_an_impostor_elsewhere_is_a_conflict_and_is_not_followed(testbed, make_fleet):
     """Two miners that claim one MAC: the one that was known stays, and the user is told until the claim is gone."""
     service, (miner,) = testbed("2.12")
-    port = miner.door.address[1]
+    port = miner.server.address[1]
     (impostor,) = make_fleet({"mac": miner.mac, "address": (str(MINER_NETWORK[7]), port)})
     service.ok(service.client.get(f"/devices/discover?ip={impostor.address}"))
     service.round(3)
@@ -105,7 +107,7 @@ def test_an_impostor_elsewhere_is_a_conflict_and_is_not_followed(testbed, make_f
 
 def test_old_firmware_without_a_mac_is_known_by_the_neighbour_table(testbed):
     service, (old, other) = testbed("2.1", "2.12")
-    assert "macAddr" not in old.info()
+    assert "macAddr" not in old.read_info()
     assert uptimes_match(service, old, other)
 
 
@@ -190,7 +192,7 @@ def test_a_get_that_names_a_mac_moves_nothing(testbed, make_fleet, lost):
             "generation": "2.1",
             "hostname": "miner-1",
             "mac": "02:00:5e:00:0e:0e",
-            "address": (str(MINER_NETWORK[7]), miner.door.address[1]),
+            "address": (str(MINER_NETWORK[7]), miner.server.address[1]),
         }
     )
     if lost == "hang":
@@ -210,7 +212,7 @@ def test_a_get_that_names_a_mac_moves_nothing(testbed, make_fleet, lost):
 def test_a_mac_that_a_caller_names_still_registers_a_miner_that_tells_none(testbed, make_fleet, tmp_path):
     service, (miner,) = testbed("2.12", neighbour_table=tmp_path / "none")
     given = "02:00:5e:00:0c:0c"
-    (old,) = make_fleet({"generation": "2.1", "address": (str(MINER_NETWORK[7]), miner.door.address[1])})
+    (old,) = make_fleet({"generation": "2.1", "address": (str(MINER_NETWORK[7]), miner.server.address[1])})
     discover(service, ip=old.address, mac=given)
     imprinted = service.ok(service.client.patch("/devices/imprint", json={"mac": given}))
     assert {each["mac"]: each["ip"] for each in imprinted} == {miner.mac: miner.address, given: old.address}
@@ -218,7 +220,7 @@ def test_a_mac_that_a_caller_names_still_registers_a_miner_that_tells_none(testb
 
 def test_a_device_is_not_moved_by_registering_it_again(testbed, make_fleet):
     service, (miner,) = testbed("2.12")
-    (lookalike,) = make_fleet({"generation": "2.1", "address": (str(MINER_NETWORK[7]), miner.door.address[1])})
+    (lookalike,) = make_fleet({"generation": "2.1", "address": (str(MINER_NETWORK[7]), miner.server.address[1])})
     before = kept(service, miner.mac)
     miner.power_off()
     service.round(5)
@@ -232,7 +234,7 @@ def test_a_device_is_not_moved_by_registering_it_again(testbed, make_fleet):
 def doubled(testbed, make_fleet):
     """`service, miner, impostor`: the impostor tells the miner's MAC, and nobody has seen it yet."""
     service, (miner,) = testbed("2.12", timings=Timings(boot=15.0, before_restart=0.05, mining=0.0))
-    where = (str(MINER_NETWORK[7]), miner.door.address[1])
+    where = (str(MINER_NETWORK[7]), miner.server.address[1])
     (impostor,) = make_fleet({"mac": miner.mac, "address": where, "hostname": "miner-1"})
     return service, miner, impostor
 
@@ -333,7 +335,7 @@ def test_a_miner_that_moves_during_a_scan_is_not_moved_back(testbed, make_fleet)
     service.round(4)
     scan = gevent.spawn(discover, service)
     eventually(lambda: hanging.connections_open > 0)
-    miner.move((str(MINER_NETWORK[9]), miner.door.address[1]))
+    miner.move((str(MINER_NETWORK[9]), miner.server.address[1]))
     service.round(6)
     scan.get(timeout=10)
     service.round(12)
@@ -346,7 +348,7 @@ def test_a_miner_is_found_in_another_scanned_network(testbed):
     """The search covered the /24 around the record only."""
     far = IPv4Network("127.80.9.0/28")
     service, (miner,) = testbed("2.12", discovery_subnets=(MINER_NETWORK, far))
-    miner.move((str(far[3]), miner.door.address[1]))
+    miner.move((str(far[3]), miner.server.address[1]))
     service.round(10)
     assert (service.device(miner.mac)["ip"], service.status(miner.mac)) == (miner.address, "online")
 
@@ -358,7 +360,7 @@ def test_a_remembered_address_that_is_none_does_not_end_the_search(testbed, junk
     record = {"ip": junk, "mac": miner.mac, "info": {}, "lastSeen": "2026-01-02T03:04:05.000Z"}
     discovered.write({f"devices:discovered:{miner.mac}": record, "devices:discovered": [miner.mac]})
     service.runtime.discovery.start()
-    miner.move((str(MINER_NETWORK[9]), miner.door.address[1]))
+    miner.move((str(MINER_NETWORK[9]), miner.server.address[1]))
     service.round(10)
     assert (service.device(miner.mac)["ip"], service.status(miner.mac)) == (miner.address, "online")
 
@@ -388,7 +390,7 @@ def test_sixty_probes_of_one_address_are_one_connection(testbed, make_fleet):
     """Issue 10, 9: each made one of its own; ten are enough to keep AxeOS 2.5 from accepting any."""
     service, (watched,) = testbed("2.12")
     (miner,) = make_fleet(
-        {"address": (str(MINER_NETWORK[7]), watched.door.address[1]), "mac": "02:00:5e:00:0d:0d"},
+        {"address": (str(MINER_NETWORK[7]), watched.server.address[1]), "mac": "02:00:5e:00:0d:0d"},
         timings=Timings(latency=0.2),
     )
     asked = [gevent.spawn(discover, service, ip=miner.address) for _ in range(60)]

@@ -58,7 +58,7 @@ def test_a_preset_on_200_miners_of_which_five_fail_in_different_ways(many, make_
     service.await_status("online", *many, within=30)
     broken = {many[13 + 30 * at].mac: (name, options) for at, (name, options) in enumerate(BROKEN.items())}
     for mac, (name, options) in broken.items():
-        many.by_mac(mac).set_fault(name, **options)
+        many.find_miner(mac).set_fault(name, **options)
     uuid = preset(service, stratumURL="pool.example", stratumUser="bc1q", workerTemplate="{hostname}", frequency=400)
     seen = updates(service)
     done = run(service, "apply-preset", within=110, presetUuid=uuid, waves=[1, "10%"], maxFailures=5, parallel=16)
@@ -68,7 +68,7 @@ def test_a_preset_on_200_miners_of_which_five_fail_in_different_ways(many, make_
     for miner in many:
         fault = broken.get(miner.mac, ("",))[0]
         assert patches(miner) == (0 if fault in ("refuse", "hang", "other_mac") else 1), miner.mac
-        runs = miner.info()["frequency"], miner.info()["stratumURL"]
+        runs = miner.read_info()["frequency"], miner.read_info()["stratumURL"]
         assert (runs == (400, "pool.example")) == (not fault), miner.mac
         assert posts(miner) == 0
     said = {broken[mac][0]: reason for mac, reason in reasons(done).items() if mac in broken}
@@ -88,7 +88,7 @@ def test_a_preset_on_200_miners_of_which_five_fail_in_different_ways(many, make_
 def test_a_canary_that_overheats_gets_its_settings_back_and_the_rest_is_untouched(live_testbed, generation):
     """AxeOS ≥ 2.12 cools down and writes lower values by itself, ≤ 2.10 latches: both end on what they had."""
     service, fleet = live_testbed(*[{"generation": generation, "board": "601"}] * 3)
-    before = {key: fleet[0].info()[key] for key in ("frequency", "coreVoltage", "autofanspeed")}
+    before = {key: fleet[0].read_info()[key] for key in ("frequency", "coreVoltage", "autofanspeed")}
     body = {"settings": {"frequency": 625}, "waves": [1], "pauseSeconds": 3, "revert": True}
     job_id = start(service, **body)
     eventually(lambda: written(service, fleet[0]))
@@ -98,8 +98,8 @@ def test_a_canary_that_overheats_gets_its_settings_back_and_the_rest_is_untouche
     assert over["state"] == "stopped"
     assert states(over) == {fleet[0].mac: "reverted", fleet[1].mac: "skipped", fleet[2].mac: "skipped"}
     assert "overheated" in reasons(over)[fleet[0].mac]
-    eventually(lambda: {key: fleet[0].info()[key] for key in before} == before)
-    assert fleet[0].info()["overheat_mode"] == 0
+    eventually(lambda: {key: fleet[0].read_info()[key] for key in before} == before)
+    assert fleet[0].read_info()["overheat_mode"] == 0
     assert [patches(miner) for miner in fleet] == [2, 0, 0]
     # What was not this service's business before the job is not its business now.
     eventually(lambda: "drift" not in service.device(fleet[0].mac))
@@ -107,16 +107,16 @@ def test_a_canary_that_overheats_gets_its_settings_back_and_the_rest_is_untouche
 
 def test_what_failed_is_put_back_and_so_is_the_canary_when_the_job_stops(live_testbed):
     service, fleet = live_testbed("2.12", "2.12", "2.15", "2.12")
-    old = {miner.mac: miner.info()["frequency"] for miner in fleet}
+    old = {miner.mac: miner.read_info()["frequency"] for miner in fleet}
     job_id = start(service, settings={"frequency": 490}, waves=[1, 2], pauseSeconds=1.5, revert=True)
     eventually(lambda: written(service, fleet[1]) and written(service, fleet[2]))
     fleet[2].set_fault("power_fault")
     over = finished(service, job_id)
     assert over["state"] == "stopped"
     assert list(states(over).values()) == ["reverted", "done", "reverted", "skipped"]
-    eventually(lambda: fleet[0].info()["frequency"] == old[fleet[0].mac])
-    assert fleet[2].info()["frequency"] == old[fleet[2].mac]
-    assert fleet[1].info()["frequency"] == 490
+    eventually(lambda: fleet[0].read_info()["frequency"] == old[fleet[0].mac])
+    assert fleet[2].read_info()["frequency"] == old[fleet[2].mac]
+    assert fleet[1].read_info()["frequency"] == 490
     assert patches(fleet[3]) == 0
 
 
@@ -180,7 +180,7 @@ def test_cancel_finishes_the_devices_under_way_and_skips_the_rest(live_testbed):
     assert over["state"] == "cancelled"
     assert over["counts"] == {"done": 2, "skipped": 4}
     for miner in fleet:
-        assert (miner.info()["frequency"] == 490) == (states(over)[miner.mac] == "done")
+        assert (miner.read_info()["frequency"] == 490) == (states(over)[miner.mac] == "done")
     assert sum(map(patches, fleet)) == 2
     assert service.ok(service.client.delete(f"/jobs/{job_id}"))["state"] == "cancelled"
 

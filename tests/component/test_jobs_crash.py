@@ -52,7 +52,7 @@ def told(tmp_path):
             "data_dir": str(tmp_path / "data"),
             "neighbour_table": str(tmp_path / "arp"),
             "poll_interval": 0.5,
-            "discovery_ports": [fleet[0].door.address[1]],
+            "discovery_ports": [fleet[0].server.address[1]],
         }
         given = {"devices": "all", "waves": [1, 3], "pauseSeconds": 0.2, "parallel": 3, "maxFailures": 99}
         return {
@@ -79,7 +79,7 @@ def test_killed_in_the_middle(make_fleet, told, delay):
     assert over["state"] == "done"
     for miner in fleet:
         state, reason = states(over)[miner.mac], reasons(over).get(miner.mac, "")
-        runs = miner.info()["frequency"] == 400 and miner.info()["stratumUser"] == "mine.w"
+        runs = miner.read_info()["frequency"] == 400 and miner.read_info()["stratumUser"] == "mine.w"
         in_force = miner.running["frequency"] == 400
         assert patches(miner) <= 1 and posts(miner) <= 1, (miner.mac, state)
         assert state in ("done", "failed"), (miner.mac, state)
@@ -103,7 +103,7 @@ def test_killed_again_and_again(make_fleet, told):
     over = Child(body).job()
     assert all(patches(miner) <= 1 for miner in fleet)
     for miner in fleet:
-        assert (states(over)[miner.mac] == "done") == (miner.info()["frequency"] == 400)
+        assert (states(over)[miner.mac] == "done") == (miner.read_info()["frequency"] == 400)
 
 
 def test_stopped_in_the_middle_it_goes_on_at_the_next_start(make_fleet, make_service):
@@ -183,7 +183,7 @@ def test_a_write_that_was_never_sent_is_sent(left):
     """The journal has a write before the miner does."""
     service, miner = left(StepState.ACTING, changes=FREQUENCY, captured=TOUCHED)
     assert settled(service) == ("done", "")
-    assert (patches(miner), miner.info()["frequency"]) == (1, 490)
+    assert (patches(miner), miner.read_info()["frequency"]) == (1, 490)
 
 
 def test_a_write_that_the_miner_took_is_done(left):
@@ -192,7 +192,7 @@ def test_a_write_that_the_miner_took_is_done(left):
         changes=FREQUENCY,
         entries=1,
         captured=TOUCHED,
-        before=lambda miner: miner.store({"frequency": 490}),
+        before=lambda miner: miner.store_settings({"frequency": 490}),
     )
     assert settled(service) == ("done", "")
     assert patches(miner) == 0
@@ -228,7 +228,7 @@ def test_a_pool_that_the_miner_took_is_restarted(left):
 
     def take(miner):
         miner.settings.stored["pools"][0]["stratumUser"] = "mine.w"
-        miner.store({})
+        miner.store_settings({})
 
     service, miner = left(StepState.ACTING, changes=user, entries=1, captured=TOUCHED, restart=True, before=take)
     assert settled(service) == ("done", "")
@@ -259,7 +259,7 @@ def test_commands_in_doubt(left, action, paused, outcome):
 
     def set_paused(miner):
         miner.machine.paused = paused
-        miner.machine.replan(miner.now())
+        miner.machine.update_plan(miner.now())
 
     service, miner = left(StepState.ACTING, action=action, captured=TOUCHED, before=set_paused)
     assert settled(service)[0] == outcome
@@ -275,7 +275,7 @@ def test_putting_back_in_doubt(left, entries, frequency, outcome, written):
     service, miner = left(
         StepState.REVERTING, changes=FREQUENCY, entries=entries, revert=True, failed=True, reason="It overheated",
         captured=replace(TOUCHED, settings={"frequency": 525}),
-        before=lambda miner: miner.store({"frequency": frequency}),
+        before=lambda miner: miner.store_settings({"frequency": frequency}),
     )  # fmt: skip
     state, reason = settled(service)
     assert (state, patches(miner)) == (outcome, written)

@@ -234,7 +234,7 @@ def test_what_can_be_put_back_beside_a_latch_is_and_the_rest_is_told(live_testbe
     response = revert(service, miner)
     assert response.status_code == 400  # 50 MHz, where the firmware had put it, are no option
     patch(service, miner, info={"hostname": "cooler", "overheat_mode": 0})
-    miner.store({"overheat_mode": 1})
+    miner.store_settings({"overheat_mode": 1})
     patch(service, miner, info={"hostname": "coolest", "overheat_mode": 0})
     assert rows(revert(service, miner, "3")) == {
         "hostname": ("cooler", "cooler", "pending_restart"),

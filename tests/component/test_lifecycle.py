@@ -45,7 +45,7 @@ def test_after_stop_nothing_is_asked_written_or_published(make_fleet, make_servi
     assert time.monotonic() - begun < 4
     told, requests = len(service.events), [miner.requests.total() for miner in fleet]
     writes = service.runtime.database.writes
-    fleet[2].move(("127.80.0.20", fleet[2].door.address[1]))
+    fleet[2].move(("127.80.0.20", fleet[2].server.address[1]))
     gevent.sleep(1.2)
     assert [miner.requests.total() for miner in fleet] == requests
     assert len(service.events) == told

@@ -67,8 +67,8 @@ def test_a_stale_miner_keeps_its_series_an_offline_one_only_up(testbed):
     assert offline.of_device(miner.mac) == {"up": 0}
     assert not [name for name in offline.names() if name.startswith("miner__1_")]
     assert (offline.get_one("hardware_online"), offline.get_one("hardware_offline")) == (1, 1)
-    assert offline.get_one("total_hashrate") == offline.get_one("average_hashrate") == other.info()["hashRate"]
-    assert offline.get_one("total_power_watts") == other.info()["power"]
+    assert offline.get_one("total_hashrate") == offline.get_one("average_hashrate") == other.read_info()["hashRate"]
+    assert offline.get_one("total_power_watts") == other.read_info()["power"]
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_an_overheated_miner_is_online_and_says_so(testbed):
     service.round()
     eventually(lambda: miner.powered)
     service.round(2)
-    truth, exported = miner.info(), service.scrape().of_device(miner.mac)
+    truth, exported = miner.read_info(), service.scrape().of_device(miner.mac)
     assert exported["up"] == 1
     assert exported["overheat"] == truth["overheat_mode"] == 1
     assert exported["frequency_mhz"] == truth["frequency"]

@@ -36,7 +36,7 @@ def browse():
 
 def say(miner, *numbers):
     for number in numbers:
-        miner.log.say(f"line {number}", tag="count")
+        miner.log.write_line(f"line {number}", tag="count")
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"]])
@@ -227,9 +227,9 @@ def test_secrets_leave_by_no_event(testbed, browse):
     listener.io.emit("enableLogsListening")
     listener.subscribe(miner.mac)
     await_audience(miner, 1)
-    miner.log.boot()
-    miner.log.say('tx: {"id":3,"method":"mining.authorize","params":["CANARY.rig","CANARY"]}')
-    miner.log.say('{"stratumPassword":"CANARY"}')
+    miner.log.write_boot_lines()
+    miner.log.write_line('tx: {"id":3,"method":"mining.authorize","params":["CANARY.rig","CANARY"]}')
+    miner.log.write_line('{"stratumPassword":"CANARY"}')
     say(miner, 1)
     listener.await_text("line 1")
     eventually(lambda: listener.payloads("logs_update"))

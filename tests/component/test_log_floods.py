@@ -23,7 +23,7 @@ def flooded(make_fleet, make_service):
 
     def build(port, **settings):
         fleet = make_fleet("2.12")
-        ports = (port, fleet.miners[0].door.address[1])
+        ports = (port, fleet.miners[0].server.address[1])
         service = make_service(fleet, log_policy=FAST, discovery_ports=ports, **settings)
         service.imprint(*fleet)
         by_hand = {"devices": [{"mac": MAC, "ip": f"127.0.0.1:{port}"}]}

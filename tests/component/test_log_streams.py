@@ -58,9 +58,9 @@ def test_lines_of_every_generation_come_whole_in_order_and_without_secrets(testb
     want(service, miner)
     await_audience(miner, 1)
     for number in range(200):
-        miner.log.say(f"line {number}")
-    miner.log.boot()
-    miner.log.say("end ° →", level="W", tag="tag")
+        miner.log.write_line(f"line {number}")
+    miner.log.write_boot_lines()
+    miner.log.write_line("end ° →", level="W", tag="tag")
     eventually(lambda: "end ° →" in texts(service, miner))
     assert numbers(texts(service, miner)) == list(range(200))
     last = service.runtime.log_hub.logs()[0].ring.after(0)[-1].line
@@ -120,7 +120,7 @@ def test_two_who_look_make_one_connection_which_outlives_them_for_the_linger(tes
     await_audience(miner, 1)
     hub.drop(miner.mac, "other")
     gevent.sleep(0.1)
-    assert len(miner.audience) == 1
+    assert len(miner.websockets) == 1
     await_audience(miner, 0)
     await_state(service, "idle", miner)
     assert miner.requests["GET", "/api/ws"] == 1
@@ -156,7 +156,7 @@ def test_trace_logs_left_out_leaves_logs_as_they_are_and_false_ends_them(testbed
     await_audience(other, 1)
     listen(service, one, other)
     gevent.sleep(0.5)
-    assert len(one.audience) == len(other.audience) == 1
+    assert len(one.websockets) == len(other.websockets) == 1
     listen(service, one, other, traceLogs=False)
     await_audience(one, 0)
     await_audience(other, 0)
@@ -195,12 +195,12 @@ def test_a_restart_is_followed_and_noted(testbed, want):
     service.clock.sleep(3)  # so that stamps have far enough to fall
     want(service, miner)
     await_audience(miner, 1)
-    miner.log.say("before")
+    miner.log.write_line("before")
     eventually(lambda: "before" in texts(service, miner))
     miner.restart()
     eventually(lambda: not miner.powered)
     await_audience(miner, 1)
-    miner.log.say("after")
+    miner.log.write_line("after")
     eventually(lambda: "after" in texts(service, miner))
     assert texts(service, miner) == ["before", "--- the miner restarted ---", "after"]
     assert service.scrape().get_one("pluto_device_log_reconnects_total", mac=miner.mac) == 1
@@ -217,7 +217,7 @@ def test_a_miner_that_falls_silent_is_noticed_by_pings_and_found_again(testbed, 
     assert state_of(service, miner.mac) in ("waiting", "connecting")
     miner.power_on()
     await_audience(miner, 1)
-    miner.log.say("back")
+    miner.log.write_line("back")
     eventually(lambda: "back" in texts(service, miner))
 
 
@@ -239,9 +239,9 @@ def test_a_stream_that_the_miner_purged_is_opened_again(testbed, want):
     want(service, miner)
     for number in range(3):
         await_audience(miner, 1)
-        miner.log.say(f"line {number}")
+        miner.log.write_line(f"line {number}")
         eventually(lambda number=number: numbers(texts(service, miner))[-1:] == [number])
-        for connection in list(miner.door.connections):
+        for connection in list(miner.server.connections):
             connection.reset()
     await_audience(miner, 1)
 
@@ -255,12 +255,12 @@ def test_it_follows_a_miner_that_moves(testbed, want):
     service.ok(service.client.get("/devices/discover"))
     await_audience(miner, 1)
     assert service.device(miner.mac)["ip"] == miner.address != old
-    miner.log.say("here")
+    miner.log.write_line("here")
     eventually(lambda: "here" in texts(service, miner))
 
 
 def test_what_another_miner_says_at_the_device_s_address_is_not_the_device_s(testbed, want):
-    from simulator.fleet import swap
+    from simulator.miner_fleet import swap
 
     service, (one, other) = testbed("2.12", "2.12")
     want(service, one)
@@ -269,11 +269,11 @@ def test_what_another_miner_says_at_the_device_s_address_is_not_the_device_s(tes
     await_audience(other, 1)
     swap(one, other)
     for number in range(200):
-        one.log.say(f"one {number}")
-        other.log.say(f"other {number}")
+        one.log.write_line(f"one {number}")
+        other.log.write_line(f"other {number}")
         gevent.sleep(0.02)
     service.ok(service.client.get("/devices/discover"))
-    eventually(lambda: len(one.audience) == len(other.audience) == 1)
+    eventually(lambda: len(one.websockets) == len(other.websockets) == 1)
     assert not [text for text in texts(service, one) if text.startswith("other")]
     assert not [text for text in texts(service, other) if text.startswith("one")]
 
@@ -381,7 +381,7 @@ def test_a_stream_that_was_taken_over_is_not_stolen_back(testbed, want, generati
     assert miner.requests["GET", "/api/ws"] == 2
     want(service, miner, "somebody new")
     await_state(service, "streaming", miner)
-    miner.log.say("ours again")
+    miner.log.write_line("ours again")
     eventually(lambda: "ours again" in texts(service, miner))
     theirs.close()
     for who in ("a test", "somebody new"):
@@ -420,7 +420,7 @@ def test_a_miner_that_floods_loses_old_lines_and_delays_nobody(testbed, want):
     said, until = 0, service.clock.monotonic() + 3
     while service.clock.monotonic() < until:
         for _ in range(20):
-            flooding.log.say(f"line {said}")
+            flooding.log.write_line(f"line {said}")
             said += 1
         gevent.sleep(0.01)
     eventually(lambda: numbers(texts(service, flooding))[-1:] == [said - 1])
@@ -442,7 +442,7 @@ def test_what_a_miner_says_faster_than_the_pace_waits_in_its_socket(testbed, wan
     want(service, miner)
     await_audience(miner, 1)
     for number in range(1000):
-        miner.log.say(f"line {number}")
+        miner.log.write_line(f"line {number}")
     gevent.sleep(1)
     assert 300 <= len(numbers(texts(service, miner))) <= 700
     eventually(lambda: numbers(texts(service, miner)) == list(range(1000)))
@@ -459,7 +459,7 @@ def test_many_streams_end_in_less_than_two_seconds(testbed, want):
     began = time.monotonic()
     service.stop()
     assert time.monotonic() - began < 2
-    eventually(lambda: all(not miner.audience for miner in fleet if miner.powered))
+    eventually(lambda: all(not miner.websockets for miner in fleet if miner.powered))
 
 
 def test_the_readers_count_by_state(testbed, want):
@@ -476,7 +476,7 @@ def test_log_files_reads_every_monitored_miner(testbed, tmp_path):
     service, fleet = testbed("2.12", "nerd", log_files=True)
     for miner in fleet:
         await_audience(miner, 1)
-        miner.log.say("for the file °")
+        miner.log.write_line("for the file °")
     for miner in fleet:
         path = tmp_path / "data" / "logs" / f"{miner.mac.replace(':', '')}.log"
         eventually(lambda path=path: path.exists() and "for the file °" in path.read_text())

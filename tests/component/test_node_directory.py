@@ -117,7 +117,7 @@ def test_the_original_finds_its_directory_as_it_was_after_we_worked_in_it(direct
         PRESET,
         CREATED,
     )
-    assert first["info"]["uptimeSeconds"] == fleet[0].info()["uptimeSeconds"]
+    assert first["info"]["uptimeSeconds"] == fleet[0].read_info()["uptimeSeconds"]
     moved = orjson.loads(raw["devices:imprinted:02:00:5e:00:00:0b"])
     assert (moved["mac"], moved["ip"]) == ("02:00:5e:00:00:0b", "192.168.1.20")
     assert all(

@@ -43,7 +43,7 @@ def test_stopping_leaves_the_last_readings_on_disk(testbed):
     service, (miner,) = testbed("2.12")
     service.clock.advance(3600)
     service.round()
-    truth = miner.info()
+    truth = miner.read_info()
     service.stop()
     record = on_disk(service)[f"devices:imprinted:{miner.mac}"]
     assert record["info"]["uptimeSeconds"] == truth["uptimeSeconds"]
@@ -53,7 +53,7 @@ def test_stopping_leaves_the_last_readings_on_disk(testbed):
 
 def test_no_secret_of_a_miner_reaches_the_disk(testbed):
     service, (miner,) = testbed({"generation": "2.15"})
-    assert "stratumPassword" in str(miner.info())
+    assert "stratumPassword" in str(miner.read_info())
     service.stop()
     assert "assword" not in str(on_disk(service))
 
@@ -99,7 +99,7 @@ def test_an_edit_during_a_flush_and_a_poll_is_not_undone(testbed):
     service.stop()
     record = on_disk(service)[f"devices:imprinted:{miner.mac}"]
     assert [record[key] for key in ("type", "name", "notes", "presetUuid")] == ["Bitaxe", "A", "N", "p"]
-    assert record["info"]["uptimeSeconds"] == miner.info()["uptimeSeconds"]
+    assert record["info"]["uptimeSeconds"] == miner.read_info()["uptimeSeconds"]
 
 
 def test_a_failing_flush_is_told_and_tried_again(testbed, caplog):

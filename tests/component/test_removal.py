@@ -141,7 +141,7 @@ def test_a_deleted_device_takes_its_metrics_along_and_nobody_elses(testbed):
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.ok(service.client.delete(f"/devices/imprint/{fleet[2].mac}"))
     scrape = service.scrape()
-    assert scrape.get_one("bitaxe__2_power_watts") == fleet[1].info()["power"]
-    assert scrape.get_one("bitaxe_power_power_watts") == fleet[3].info()["power"]
+    assert scrape.get_one("bitaxe__2_power_watts") == fleet[1].read_info()["power"]
+    assert scrape.get_one("bitaxe_power_power_watts") == fleet[3].read_info()["power"]
     assert {"total_hashrate", "total_power_watts", "total_efficiency"} <= scrape.names()
     assert not {"bitaxe_power_watts", "total_frequency_mhz"} & scrape.names()

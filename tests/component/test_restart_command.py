@@ -57,7 +57,7 @@ def test_old_firmware_is_checked_by_what_it_does_report(testbed, make_fleet, tmp
     service, (miner,) = testbed("2.1", neighbour_table=tmp_path / "none")
     assert restart(service, miner).status_code == 200
     service.clock.advance(20)
-    where = miner.leave()
+    where = miner.release_address()
     generation = "2.4" if "hostname" in changed else "2.1"
     (other,) = make_fleet({"generation": generation, "mac": "02:00:5e:00:0d:0d", "address": where, **changed})
     assert restart(service, miner).status_code == 409

@@ -63,7 +63,7 @@ def use(service: Service, fleet: Fleet) -> None:
     service.ok(service.client.patch(f"/devices/imprint/{mac}", json={"device": edit}))
     run(service, "settings", devices=[mac], settings={"frequency": 490})
     service.clock.advance(OWN_CHANGE_SECONDS)
-    fleet[0].store({"frequency": 400})  # by somebody else
+    fleet[0].store_settings({"frequency": 400})  # by somebody else
     service.round(2)
     assert service.device(mac)["drift"]
 

@@ -9,8 +9,8 @@ import gevent
 from prometheus_client import CollectorRegistry
 
 from app.clock import Clock
-from app.miners.redaction import redact
 from app.models import Device, Observation, Reading, Status
+from app.redaction.json_objects import redact
 from app.services.devices.fleet import Fleet
 from app.services.metrics.exporter import Metrics
 from app.store.database import Database

@@ -106,7 +106,7 @@ def test_a_client_that_does_not_read_its_logs_costs_no_memory_and_the_other_hear
     await_audience(miner, 1)
     depths = []
     for number in range(2400):
-        miner.log.say(f"line {number}")
+        miner.log.write_line(f"line {number}")
         if number % 20 == 0:
             depths.append(max(opened.queue.qsize() for opened in sockets(server)))
             gevent.sleep(0.03)
@@ -122,7 +122,7 @@ def test_a_client_that_reads_slowly_gets_a_marker_in_the_place_of_what_it_lost(t
     staller = Staller(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]')
     await_audience(miner, 1)
     for number in range(3000):
-        miner.log.say(f"line {number} " + "x" * 400)
+        miner.log.write_line(f"line {number} " + "x" * 400)
         if number % 20 == 0:
             gevent.sleep(0.01)
     got = []

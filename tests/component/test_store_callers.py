@@ -59,10 +59,10 @@ def drifting(testbed):
 def test_drift_shows_although_it_cannot_be_kept(drifting):
     service, miner = drifting
     with full_disk():
-        miner.store({"frequency": 400})
+        miner.store_settings({"frequency": 400})
         service.round(2)
         assert [row["key"] for row in service.device(miner.mac)["drift"]] == ["frequency"]
-        miner.store({"frequency": 490})
+        miner.store_settings({"frequency": 490})
         service.round(2)
         assert service.device(miner.mac)["drift"] == []
         assert service.observed(miner.mac) > 4
@@ -70,7 +70,7 @@ def test_drift_shows_although_it_cannot_be_kept(drifting):
 
 def test_accepting_drift_that_cannot_be_kept_changes_nothing(drifting):
     service, miner = drifting
-    miner.store({"frequency": 400})
+    miner.store_settings({"frequency": 400})
     service.round()
     with full_disk():
         assert refused(service.client.post(f"/devices/{miner.mac}/drift/accept"))
@@ -93,9 +93,10 @@ def test_what_discovery_saw_long_ago_is_not_listed_and_a_scan_still_answers(test
 def test_dashboards_wait_for_the_disk(testbed, caplog):
     service, (miner,) = testbed("2.12", gf_host="http://127.0.0.1:9")
     with full_disk():
-        miner.store({"hostname": "another-name"})
+        miner.store_settings({"hostname": "another-name"})
         service.round(2)
-        assert eventually(lambda: "the dashboards wait for the disk" in [each.getMessage() for each in caplog.records])
+        message = "dashboard update postponed: the store cannot be written"
+        assert eventually(lambda: message in [each.getMessage() for each in caplog.records])
 
 
 def test_a_listener_that_cannot_write_hurts_nobody(caplog):
@@ -177,7 +178,7 @@ def of_every_kind(testbed):
     run(service, "identify")
     run(service, "settings", settings={"coreVoltage": 1250})
     service.round(8)
-    miner.store({"frequency": 400})
+    miner.store_settings({"frequency": 400})
     eventually(lambda: service.round() or service.device(miner.mac)["drift"])
     service.stop()
     return service, miner, {name: dict(rows_of(service.settings.data_dir / name)) for name in STORES}

@@ -11,7 +11,7 @@ from store_helpers import DAMAGES, LISTS, bytes_of, damaged, mac_of, make_past
 
 from app.clock import Clock
 from app.errors import StoreBeyondRepair, StoreDamaged
-from app.miners.redaction import redact
+from app.redaction.json_objects import redact
 from app.store import directories
 from app.store.database import Database
 from app.store.devices import DeviceRepository
@@ -63,7 +63,10 @@ def test_what_can_be_read_is_there_and_the_damaged_directory_is_kept(past, broke
     assert (database.repair.kept / past.file(kind)).read_bytes() == before
     assert database.repair.recovered == len(rows)
     (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert (line.getMessage(), line.recovered) == ("a damaged store was repaired; the damaged one is kept", len(rows))
+    assert (line.getMessage(), line.recovered) == (
+        "a damaged store was repaired; the damaged directory is kept",
+        len(rows),
+    )
     assert sorted(each.name for each in database.path.parent.iterdir()) == ["core", database.repair.kept.name]
 
 

@@ -241,7 +241,7 @@ def test_firmware_without_a_mac_is_checked_by_what_it_does_report(live_testbed, 
     """AxeOS 2.1 reports no MAC: another board at the address, and no neighbour table to tell."""
     service, (miner,) = live_testbed("2.1", neighbour_table=tmp_path / "none")
     assert rows(patch(service, miner, info={"frequency": 400}))["frequency"][2] == "applied"
-    where = miner.leave()
+    where = miner.release_address()
     (other,) = make_fleet({"generation": "2.1", "board": "102", "address": where}, first=9)
     assert patch(service, miner, info={"frequency": 485}).status_code == 409
     assert not other.writes
@@ -374,7 +374,7 @@ def test_a_key_that_is_no_setting_is_named(live_testbed, generation):
 def test_each_field_that_the_miner_reports_may_be_sent_back_alone(live_testbed, generation):
     """Telemetry, and what is as it is, are no unsupported settings."""
     service, (miner,) = live_testbed(generation)
-    for key, value in miner.info().items():
+    for key, value in miner.read_info().items():
         if key != "fanspeed":  # a wish for a fan that is set by hand
             response = patch(service, miner, info={key: value})
             assert response.status_code == 200, (key, response.get_json())
@@ -384,7 +384,7 @@ def test_each_field_that_the_miner_reports_may_be_sent_back_alone(live_testbed, 
 
 def test_a_setting_of_the_miners_own_page_is_named_once_it_differs(live_testbed):
     service, (miner,) = live_testbed("nerd1.1")
-    pid = miner.info()["pidP"]
+    pid = miner.read_info()["pidP"]
     assert rows(patch(service, miner, info={"pidP": pid})) == {}
     assert rows(save(service, miner, pidP=pid + 1)) == {"pidP": (pid + 1, pid, "unsupported")}
     assert patch(service, miner, info={"pidP": pid + 1}).status_code == 400
@@ -660,7 +660,7 @@ def test_a_queue_that_is_slow_is_waited_for_but_not_for_ever(live_testbed, make_
     assert rows(patch(service, slow[0], info={"frequency": 400}))["frequency"][2] == "applied"
     assert 1.0 < time.monotonic() - began < 3
     stuck = make_fleet(
-        {"generation": "2.12"}, timings=Timings(queue=60, mining=0.0), first=5, port=slow[0].door.address[1]
+        {"generation": "2.12"}, timings=Timings(queue=60, mining=0.0), first=5, port=slow[0].server.address[1]
     )
     service.imprint(*stuck)
     service.await_status("online", *stuck)

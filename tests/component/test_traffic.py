@@ -88,7 +88,7 @@ def test_a_kept_connection_that_the_miner_purged_is_no_miss(make_fleet, make_ser
     service.imprint(fleet[0])
     service.round(3)
     accepted, polls = fleet[0].connections_accepted, service.observed(fleet[0].mac)
-    for connection in list(fleet[0].door.connections):
+    for connection in list(fleet[0].server.connections):
         connection.close()
     service.round()
     assert service.observed(fleet[0].mac) == polls + 1

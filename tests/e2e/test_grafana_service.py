@@ -76,7 +76,7 @@ def test_slow_grafana_delays_neither_start_nor_shutdown(
     service.imprint_all_miners()
     service.wait_until_online()
     wait_for("a call", lambda: sum(grafana.calls.values()), 10)
-    wait_for("the failure", lambda: "Grafana fails" in service.read_output(), 10)
+    wait_for("the failure", lambda: "Grafana is unavailable" in service.read_output(), 10)
     assert list_public_links(service) == {}
     grafana.calls.clear()
     wait_for("another call", lambda: sum(grafana.calls.values()), 15)

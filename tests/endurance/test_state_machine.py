@@ -24,7 +24,7 @@ from testbed import LOOPBACK, MINER_NETWORK, Service
 
 from app.settings import Settings
 from simulator import Fleet, MinerSpec, Timings, mac_of
-from simulator.fleet import swap
+from simulator.miner_fleet import swap
 
 GENERATIONS = ("2.12", "2.10", "2.15", "2.7", "2.4")
 TIMINGS = Timings(boot=0.05, before_restart=0.02, mining=0.0, queue=0.02, cooling=0.5, resume=0.1)
@@ -177,7 +177,7 @@ class ServiceStateMachine(RuleBasedStateMachine):
     @rule(index=MINER_INDEXES, to=st.integers(8, 20), rounds=ROUND_COUNTS)
     def move_miner(self, index: int, to: int, rounds: int) -> None:
         address = str(MINER_NETWORK[to])
-        if self.fleet[index].powered and all(miner.door.address[0] != address for miner in self.fleet):
+        if self.fleet[index].powered and all(miner.server.address[0] != address for miner in self.fleet):
             self.fleet[index].move((address, self.port))
             self._let_rounds_pass("moved", rounds)
 
@@ -253,7 +253,7 @@ class ServiceStateMachine(RuleBasedStateMachine):
     @invariant()
     def check_writes_to_miners(self) -> None:
         for miner in self.fleet:
-            for write in miner.ledger.writes:
+            for write in miner.request_log.writes:
                 for user in USER.findall(write.body):
                     assert miner.mac in self.allowed_macs[user.decode()], (miner.mac, write)
 

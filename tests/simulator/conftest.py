@@ -1,4 +1,4 @@
-"""Pretend miners on real loopback sockets, and a clock that only moves when it is told to."""
+"""Fixtures: simulated miners on real loopback sockets, an HTTP session and a fake clock."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from collections.abc import Iterator
 
 import pytest
 import requests
-from sim_helpers import BOARDS, QUICK, FakeClock, Start
+from sim_helpers import BOARDS, FAST_TIMINGS, FakeClock, StartMiner
 
 from simulator import Fleet, Miner, MinerSpec, Timings, mac_of
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """`start("2.12", fault options…)` → a running miner; all are stopped at the end."""
+def start_miner() -> Iterator[StartMiner]:
+    """Return a function that starts a miner: `start_miner("2.12", hostname=…)`. All miners are stopped at the end."""
     fleets: list[Fleet] = []
 
-    def begin(generation: str = "2.12", *, timings: Timings = QUICK, **fields: object) -> Miner:
+    def create_miner(generation: str = "2.12", *, timings: Timings = FAST_TIMINGS, **fields: object) -> Miner:
         fields.setdefault("board", BOARDS.get(generation, "601"))
         fields.setdefault("mac", mac_of(len(fleets)))
         fields.setdefault("log_rate", 0.0)
@@ -27,13 +27,13 @@ def start() -> Iterator[Start]:
         fleet.start()
         return fleet[0]
 
-    yield begin
+    yield create_miner
     for fleet in fleets:
         fleet.stop()
 
 
 @pytest.fixture
-def http() -> Iterator[requests.Session]:
+def session() -> Iterator[requests.Session]:
     with requests.Session() as session:
         session.trust_env = False
         session.headers.clear()

@@ -1,4 +1,4 @@
-"""Helpers of the simulator's tests. Not in conftest: there are several modules of that name."""
+"""Helpers for the tests of the simulator. They are not in conftest, because several modules have that name."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import gevent
 
 from simulator import Miner, Timings
 
-QUICK = Timings(boot=0.15, before_restart=0.02, mining=0.1, queue=0.1, cooling=0.3, resume=0.1)
+FAST_TIMINGS = Timings(boot=0.15, before_restart=0.02, mining=0.1, queue=0.1, cooling=0.3, resume=0.1)
 BOARDS = {"nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+", "nerd1.1": "nerdqaxe+", "2.1": "0.11", "2.4": "204"}
-Start = Callable[..., Miner]
+StartMiner = Callable[..., Miner]
 
 
 class FakeClock:
-    """Seconds that pass when a test says so."""
+    """A clock that advances only on request."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.now = now
@@ -22,22 +22,22 @@ class FakeClock:
     def __call__(self) -> float:
         return self.now
 
-    def tick(self, seconds: float) -> None:
+    def advance(self, seconds: float) -> None:
         self.now += seconds
 
 
-def url(miner: Miner, path: str = "/api/system/info") -> str:
+def make_url(miner: Miner, path: str = "/api/system/info") -> str:
     return f"http://{miner.address}{path}"
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 3.0) -> None:
-    """Until `condition()` is true."""
+def wait_until(condition: Callable[[], object], seconds: float = 3.0) -> None:
+    """Wait until `condition()` is true. Raises: AssertionError after `seconds`."""
     with gevent.Timeout(seconds, AssertionError(f"not within {seconds} s")):
         while not condition():
             gevent.sleep(0.005)
 
 
-def endpoint(miner: Miner) -> tuple[str, int]:
-    """Host and port, for a socket."""
+def parse_endpoint(miner: Miner) -> tuple[str, int]:
+    """Return host and port of a miner for a socket."""
     host, port = miner.address.split(":")
     return host, int(port)

@@ -1,4 +1,4 @@
-"""PATCH /api/system: what each firmware makes of a request."""
+"""Tests of PATCH /api/system and of the pool routes per firmware."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import Any
 import orjson
 import pytest
 import requests
-from sim_helpers import Start, url, wait_for
+from sim_helpers import StartMiner, make_url, wait_until
 
 from simulator import Miner
 
 
-def patch(http: requests.Session, miner: Miner, body: Any, **headers: str) -> requests.Response:
+def send_patch(session: requests.Session, miner: Miner, body: Any, **headers: str) -> requests.Response:
     data = body if isinstance(body, bytes) else orjson.dumps(body)
-    return http.patch(url(miner, "/api/system"), data=data, headers=headers)
+    return session.patch(make_url(miner, "/api/system"), data=data, headers=headers)
 
 
 @pytest.mark.parametrize("generation", ["2.1", "2.4", "2.7", "2.10", "2.12", "2.15", "nerd"])
-def test_success_is_an_empty_chunked_page(start: Start, http: requests.Session, generation: str) -> None:
-    miner = start(generation)
-    reply = patch(http, miner, {"frequency": 500, "nonsense": {"a": 1}})
+def test_patch_answers_empty_chunked_page(start_miner: StartMiner, session: requests.Session, generation: str) -> None:
+    miner = start_miner(generation)
+    reply = send_patch(session, miner, {"frequency": 500, "nonsense": {"a": 1}})
     assert (reply.status_code, reply.content) == (200, b"")
     assert reply.headers["Content-Type"] == "text/html"
     assert reply.headers["Transfer-Encoding"] == "chunked"
     assert miner.writes == [b'{"frequency":500,"nonsense":{"a":1}}']
-    wait_for(lambda: miner.info()["frequency"] == 500)
+    wait_until(lambda: miner.read_info()["frequency"] == 500)
     assert miner.running["frequency"] == 500
 
 
-# generation, body, status, what is stored afterwards (None: unchanged)
+# (generation, body, status, stored settings afterwards)
 TABLE: list[tuple[str, dict[str, Any], int, dict[str, Any]]] = [
     ("2.7", {"fanspeed": 70}, 200, {"manualFanSpeed": 70}),
     ("2.7", {"manualFanSpeed": 70}, 200, {"manualFanSpeed": 100}),
@@ -68,56 +68,56 @@ TABLE: list[tuple[str, dict[str, Any], int, dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("generation", "body", "status", "stored"), TABLE)
-def test_values(
-    start: Start,
-    http: requests.Session,
+def test_patch_stores_or_refuses_value(
+    start_miner: StartMiner,
+    session: requests.Session,
     generation: str,
     body: dict[str, Any],
     status: int,
     stored: dict[str, Any],
 ) -> None:
-    miner = start(generation, board="nerdqaxe+" if generation == "nerd" else "601")
-    reply = patch(http, miner, body)
+    miner = start_miner(generation, board="nerdqaxe+" if generation == "nerd" else "601")
+    reply = send_patch(session, miner, body)
     assert reply.status_code == status
     if status == 400:
         assert (reply.text, reply.headers["Content-Type"]) == ("Wrong API input", "text/html")
-    miner.settings.settle(miner.now() + 10)  # the write queue, without waiting
+    miner.settings.apply_due_writes(miner.now() + 10)  # applies the pending write without waiting
     assert {key: miner.stored[key] for key in stored} == stored
 
 
 @pytest.mark.parametrize("generation", ["2.7", "2.12"])
-def test_no_json(start: Start, http: requests.Session, generation: str) -> None:
-    reply = patch(http, start(generation), b'{"frequency": ')
+def test_invalid_json_answers_400(start_miner: StartMiner, session: requests.Session, generation: str) -> None:
+    reply = send_patch(session, start_miner(generation), b'{"frequency": ')
     assert (reply.status_code, reply.text) == (400, "Invalid JSON")
 
 
-def test_too_long(start: Start, http: requests.Session) -> None:
-    reply = patch(http, start("2.12"), {"x": "y" * 10240})
+def test_long_body_answers_500(start_miner: StartMiner, session: requests.Session) -> None:
+    reply = send_patch(session, start_miner("2.12"), {"x": "y" * 10240})
     assert (reply.status_code, reply.text) == (500, "content too long")
 
 
-def test_queued_writes_show_later(start: Start, http: requests.Session, clock: Any) -> None:
-    """≥ 2.11: what is read right after the PATCH is still the old value."""
-    miner = start("2.12", clock=clock)
-    patch(http, miner, {"frequency": 600})
-    assert miner.info()["frequency"] == 525
-    clock.tick(0.2)
-    assert miner.info()["frequency"] == 600
+def test_queued_write_is_visible_later(start_miner: StartMiner, session: requests.Session, clock: Any) -> None:
+    """Since 2.11 a read directly after the PATCH returns the old value."""
+    miner = start_miner("2.12", clock=clock)
+    send_patch(session, miner, {"frequency": 600})
+    assert miner.read_info()["frequency"] == 525
+    clock.advance(0.2)
+    assert miner.read_info()["frequency"] == 600
 
 
-def test_unqueued_writes_show_at_once(start: Start, http: requests.Session, clock: Any) -> None:
-    miner = start("2.10", clock=clock)
-    patch(http, miner, {"frequency": 600})
-    assert miner.info()["frequency"] == 600
+def test_unqueued_write_is_visible_at_once(start_miner: StartMiner, session: requests.Session, clock: Any) -> None:
+    miner = start_miner("2.10", clock=clock)
+    send_patch(session, miner, {"frequency": 600})
+    assert miner.read_info()["frequency"] == 600
 
 
 @pytest.mark.parametrize(("generation", "live"), [("2.12", False), ("2.15", True), ("nerd", False)])
-def test_hostname_is_reported_at_once_but_in_force_later(
-    start: Start, http: requests.Session, generation: str, live: bool
+def test_hostname_is_reported_before_it_is_active(
+    start_miner: StartMiner, session: requests.Session, generation: str, live: bool
 ) -> None:
-    miner = start(generation)
-    reply = patch(http, miner, {"hostname": "new"})
-    wait_for(lambda: miner.info()["hostname"] == "new")
+    miner = start_miner(generation)
+    reply = send_patch(session, miner, {"hostname": "new"})
+    wait_until(lambda: miner.read_info()["hostname"] == "new")
     assert (miner.running["hostname"] == "new") is live
     if generation == "2.15":
         assert reply.json()["redirect"]["url"] == "http://new.local"
@@ -125,56 +125,56 @@ def test_hostname_is_reported_at_once_but_in_force_later(
         assert reply.content == b""
 
 
-def test_pool_waits_for_the_restart(start: Start, http: requests.Session) -> None:
-    miner = start("2.12")
-    patch(http, miner, {"stratumURL": "pool.example"})
-    wait_for(lambda: miner.stored["stratumURL"] == "pool.example")
+def test_pool_change_is_pending_until_restart(start_miner: StartMiner, session: requests.Session) -> None:
+    miner = start_miner("2.12")
+    send_patch(session, miner, {"stratumURL": "pool.example"})
+    wait_until(lambda: miner.stored["stratumURL"] == "pool.example")
     assert miner.running["stratumURL"] == "public-pool.io"
-    http.post(url(miner, "/api/system/restart"))
-    wait_for(lambda: miner.boots == 1)
+    session.post(make_url(miner, "/api/system/restart"))
+    wait_until(lambda: miner.boots == 1)
     assert miner.running["stratumURL"] == "pool.example"
 
 
-def test_nerd_pool_is_live(start: Start, http: requests.Session) -> None:
-    miner = start("nerd")
-    patch(http, miner, {"stratumURL": "pool.example"})
+def test_nerdos_pool_change_is_active_at_once(start_miner: StartMiner, session: requests.Session) -> None:
+    miner = start_miner("nerd")
+    send_patch(session, miner, {"stratumURL": "pool.example"})
     assert miner.running["stratumURL"] == "pool.example"
 
 
-def test_flat_stratum_keys_do_nothing_from_2_15_on(start: Start, http: requests.Session) -> None:
-    miner = start("2.15")
-    assert patch(http, miner, {"stratumURL": "pool.example", "frequency": 600}).status_code == 200
-    wait_for(lambda: miner.info()["frequency"] == 600)
-    assert miner.info()["stratumURL"] == "public-pool.io"
+def test_flat_stratum_keys_are_ignored_since_2_15(start_miner: StartMiner, session: requests.Session) -> None:
+    miner = start_miner("2.15")
+    assert send_patch(session, miner, {"stratumURL": "pool.example", "frequency": 600}).status_code == 200
+    wait_until(lambda: miner.read_info()["frequency"] == 600)
+    assert miner.read_info()["stratumURL"] == "public-pool.io"
 
 
-def test_old_firmware_dies_of_a_non_string(start: Start, http: requests.Session) -> None:
-    miner = start("2.4")
+def test_old_firmware_restarts_after_non_string(start_miner: StartMiner, session: requests.Session) -> None:
+    miner = start_miner("2.4")
     with pytest.raises(requests.ConnectionError):
-        patch(http, miner, {"stratumUser": 5})
-    wait_for(lambda: miner.powered)
-    assert miner.info()["uptimeSeconds"] == 0
+        send_patch(session, miner, {"stratumUser": 5})
+    wait_until(lambda: miner.powered)
+    assert miner.read_info()["uptimeSeconds"] == 0
 
 
 POOL = {"id": 0, "stratumURL": "pool.example", "stratumPort": 3334, "stratumUser": "me.rig"}
 
 
-def slot(miner: Miner, number: int = 0) -> dict[str, Any]:
-    miner.settings.settle(miner.now() + 10)
+def read_slot(miner: Miner, number: int = 0) -> dict[str, Any]:
+    miner.settings.apply_due_writes(miner.now() + 10)
     pools: dict[int, dict[str, Any]] = miner.settings.stored["pools"]
     return pools[number]
 
 
-def test_a_pool_replaces_the_whole_slot(start: Start, http: requests.Session) -> None:
-    miner = start("2.15")
-    patch(http, miner, {"pools": [POOL | {"stratumPassword": "secret", "stratumSuggestedDifficulty": 77}]})
-    assert slot(miner)["stratumPassword"] == "secret"
-    patch(http, miner, {"pools": [POOL | {"stratumPassword": "*****"}]})
-    assert (slot(miner)["stratumPassword"], slot(miner)["stratumSuggestedDifficulty"]) == ("secret", 1000)
-    patch(http, miner, {"pools": [POOL]})
-    assert slot(miner)["stratumPassword"] == "x"
-    assert slot(miner, 1)["stratumURL"] == "solo.ckpool.org"
-    info = miner.info()
+def test_pool_object_replaces_whole_slot(start_miner: StartMiner, session: requests.Session) -> None:
+    miner = start_miner("2.15")
+    send_patch(session, miner, {"pools": [POOL | {"stratumPassword": "secret", "stratumSuggestedDifficulty": 77}]})
+    assert read_slot(miner)["stratumPassword"] == "secret"
+    send_patch(session, miner, {"pools": [POOL | {"stratumPassword": "*****"}]})
+    assert (read_slot(miner)["stratumPassword"], read_slot(miner)["stratumSuggestedDifficulty"]) == ("secret", 1000)
+    send_patch(session, miner, {"pools": [POOL]})
+    assert read_slot(miner)["stratumPassword"] == "x"
+    assert read_slot(miner, 1)["stratumURL"] == "solo.ckpool.org"
+    info = miner.read_info()
     assert info["stratumURL"] == info["pools"][0]["stratumURL"] == "pool.example"
     assert info["pools"][0]["stratumPassword"] == "*****"
 
@@ -192,34 +192,36 @@ def test_a_pool_replaces_the_whole_slot(start: Start, http: requests.Session) ->
         POOL,
     ],
 )
-def test_a_bad_pool_saves_nothing(start: Start, http: requests.Session, pools: Any) -> None:
-    miner = start("2.15")
-    assert patch(http, miner, {"frequency": 600, "pools": pools}).status_code == 400
-    assert slot(miner)["stratumURL"] == "public-pool.io"
+def test_invalid_pool_stores_nothing(start_miner: StartMiner, session: requests.Session, pools: Any) -> None:
+    miner = start_miner("2.15")
+    assert send_patch(session, miner, {"frequency": 600, "pools": pools}).status_code == 400
+    assert read_slot(miner)["stratumURL"] == "public-pool.io"
     assert miner.stored["frequency"] == 525
 
 
-def test_pool_routes(start: Start, http: requests.Session) -> None:
-    miner = start("2.15")
-    put = http.put(url(miner, "/api/system/pools/3"), data=orjson.dumps(POOL))
+def test_pool_routes_put_and_delete(start_miner: StartMiner, session: requests.Session) -> None:
+    miner = start_miner("2.15")
+    put = session.put(make_url(miner, "/api/system/pools/3"), data=orjson.dumps(POOL))
     assert put.json() == {"message": "Pool updated successfully"}
-    wait_for(lambda: [pool["id"] for pool in miner.info()["pools"]] == [0, 1, 3])
-    assert http.delete(url(miner, "/api/system/pools/0")).status_code == 400
-    assert http.delete(url(miner, "/api/system/pools/3")).json() == {"message": "Pool cleared successfully"}
-    wait_for(lambda: [pool["id"] for pool in miner.info()["pools"]] == [0, 1])
-    old = http.put(url(start("2.12"), "/api/system/pools/3"), data=orjson.dumps(POOL))
+    wait_until(lambda: [pool["id"] for pool in miner.read_info()["pools"]] == [0, 1, 3])
+    assert session.delete(make_url(miner, "/api/system/pools/0")).status_code == 400
+    assert session.delete(make_url(miner, "/api/system/pools/3")).json() == {"message": "Pool cleared successfully"}
+    wait_until(lambda: [pool["id"] for pool in miner.read_info()["pools"]] == [0, 1])
+    old = session.put(make_url(start_miner("2.12"), "/api/system/pools/3"), data=orjson.dumps(POOL))
     assert old.status_code == 405
 
 
-def test_one_time_passwords(start: Start, http: requests.Session) -> None:
-    miner = start("nerd", otp=True)
-    assert miner.info()["otp"] is True
-    assert patch(http, miner, {"frequency": 500}).text == "OTP/Session required"
-    assert patch(http, miner, {"frequency": 500}, **{"X-TOTP": "123456"}).status_code == 200
-    token = http.post(url(miner, "/api/v2/otp/session"), headers={"X-TOTP": "123456"}).json()["token"]
-    assert patch(http, miner, {"frequency": 510}, **{"X-OTP-Session": token}).status_code == 200
+def test_one_time_password_is_required_and_blocked_after_failures(
+    start_miner: StartMiner, session: requests.Session
+) -> None:
+    miner = start_miner("nerd", otp=True)
+    assert miner.read_info()["otp"] is True
+    assert send_patch(session, miner, {"frequency": 500}).text == "OTP/Session required"
+    assert send_patch(session, miner, {"frequency": 500}, **{"X-TOTP": "123456"}).status_code == 200
+    token = session.post(make_url(miner, "/api/v2/otp/session"), headers={"X-TOTP": "123456"}).json()["token"]
+    assert send_patch(session, miner, {"frequency": 510}, **{"X-OTP-Session": token}).status_code == 200
     for _ in range(5):
-        refused = patch(http, miner, {"frequency": 520}, **{"X-TOTP": "000000"})
+        refused = send_patch(session, miner, {"frequency": 520}, **{"X-TOTP": "000000"})
     assert (refused.status_code, refused.text) == (401, "blocked for 5 minutes")
     assert miner.running["frequency"] == 510
-    assert http.post(url(miner, "/api/system/restart")).status_code == 200
+    assert session.post(make_url(miner, "/api/system/restart")).status_code == 200

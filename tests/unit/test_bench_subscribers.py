@@ -6,8 +6,8 @@ import struct
 
 import pytest
 
-from simulator.handlers import STAMP, stamped
-from simulator.websocket import text_frame as server_frame
+from simulator.handlers import STAMP, add_stamp
+from simulator.websocket import encode_text_frame as server_frame
 from tools.bench.subscribers import encode_text_frame, parse_stamp, split_frames
 
 PAYLOADS = [b"2", b"x" * 125, b"y" * 126, b"z" * 70_000, b""]
@@ -33,7 +33,7 @@ def test_client_frames_are_masked() -> None:
 
 
 def test_stamp_is_parsed_from_an_event() -> None:
-    info = stamped(b'{"power":1}', 123_456_789_012_345)
+    info = add_stamp(b'{"power":1}', 123_456_789_012_345)
     assert parse_stamp(b'42["stat_update",{"mac":"x","info":' + info + b"}]") == 123_456_789_012_345
     assert parse_stamp(b'42["stat_update",{"mac":"x","info":{}}]') is None
     assert STAMP in info

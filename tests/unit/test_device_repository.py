@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.clock import Clock
 from app.errors import StoreClosed
-from app.miners.redaction import redact
 from app.models import Device
+from app.redaction.json_objects import redact
 from app.store.database import Database
 from app.store.devices import DeviceRepository, from_record, to_record
 

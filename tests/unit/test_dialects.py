@@ -13,7 +13,7 @@ from app.miners.dialects import (
     serves_one_log_reader,
 )
 from app.miners.options import labelled, options_from_asic, options_from_table
-from simulator.boards import BOARDS
+from simulator.asic_boards import BOARDS
 
 
 @pytest.mark.parametrize(

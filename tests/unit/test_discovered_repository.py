@@ -7,8 +7,8 @@ import pytest
 from floods import probed_loop
 
 from app.clock import Clock
-from app.miners.redaction import redact
 from app.models import Found
+from app.redaction.json_objects import redact
 from app.store.database import Database
 from app.store.discovered import LIST_KEY, DiscoveredRepository
 
@@ -181,5 +181,5 @@ def test_the_latest_4096_are_kept(db):
     memory.save(many)
     memory.save([found(A, "192.168.1.5", T3)])
     assert memory.count == 4096 and memory.get(A)
-    assert len(db.get(LIST_KEY)) == 4096 == len(db.keys(f"{LIST_KEY}:"))
+    assert len(db.get(LIST_KEY)) == 4096 == len(db.list_keys(f"{LIST_KEY}:"))
     assert repository(db).count == 4096

@@ -18,8 +18,8 @@ from app.errors import AddressForbidden, DiscoveryFailed, Invalid, TooSoon
 from app.events import EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.client import Miners
-from app.miners.redaction import redact
 from app.models import Found, Reading
+from app.redaction.json_objects import redact
 from app.services.discovery.builtin import BuiltinDiscovery
 from app.services.discovery.external import ExternalDiscovery
 from app.services.discovery.filters import Partial, Query
@@ -94,7 +94,7 @@ class DiscoveryTestbed:
         kinds = [(kind, board(kind), "bitaxe", mac) for _, mac, kind in specs]
         self.fleet = Fleet([MinerSpec(*kind, place) for kind, place in zip(kinds, places, strict=True)])
         self.fleet.start()
-        return [self.fleet.by_mac(mac) for _, mac, _ in specs]
+        return [self.fleet.find_miner(mac) for _, mac, _ in specs]
 
     def host(self, at):
         return f"127.62.0.{at}"

@@ -16,7 +16,7 @@ from app.clients import discovery_service
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.errors import DiscoveryFailed
 from app.miners.address import AddressRule
-from app.miners.redaction import clean_info
+from app.miners.cleaning import clean_info
 
 RULE = AddressRule([Net("192.168.0.0/16"), Net("127.0.0.0/8")])
 ROW = {
@@ -174,7 +174,7 @@ def test_a_status_is_told(service, client, status):
 
 def test_html_is_no_answer(service, client):
     service.bytes(b"<html>nginx</html>", "text/html")
-    fails(client, "did not answer with JSON")
+    fails(client, "did not return JSON")
 
 
 @pytest.mark.parametrize("value", [{"data": []}, "text", 5, None])
@@ -288,7 +288,7 @@ def test_a_long_list_is_read_row_by_row(service, client, caplog):
 @pytest.mark.parametrize("spoil", [lambda text: text[:-1], lambda text: text + b"x", lambda text: text[:-3] + b"]"])
 def test_a_long_list_that_is_not_whole_is_no_answer(service, client, spoil):
     service.bytes(spoil(orjson.dumps(long_list())), "application/json")
-    fails(client, "did not answer with JSON")
+    fails(client, "did not return JSON")
 
 
 def test_a_long_answer_of_another_shape_is_no_answer(service, client):

@@ -16,8 +16,8 @@ from app.services.configuration.drift_rules import (
     factory_settings,
     is_foreign_pool,
 )
-from simulator.boards import BOARDS
-from simulator.settings import factory_settings as simulated_factory
+from simulator.asic_boards import BOARDS
+from simulator.settings_store import make_factory_settings as simulated_factory
 
 DAY = 86400.0
 NOW = Moment(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), "this boot", 500_000.0)

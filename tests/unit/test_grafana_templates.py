@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.miners.telemetry import MEASURES
+from app.miners.measures import MEASURES
 from app.services.dashboards.boards import UIDS, Board, device_uid, new_board, titles
 from app.services.dashboards.templates import FOLDER, Templates, encoded, fingerprint
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from app.miners.telemetry import MEASURES
+from app.miners.measures import MEASURES
 from app.models import Device
 from app.services.devices.fleet import Tracked
 from app.services.metrics.families import BY_LABEL, OVERVIEW

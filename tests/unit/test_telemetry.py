@@ -8,7 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from app.miners.telemetry import MEASURED_FIELDS, MEASURES, number, output_of, pool_in_use, pool_shares, telemetry
+from app.miners.measures import MEASURED_FIELDS, MEASURES
+from app.miners.pools import pool_in_use, pool_shares
+from app.miners.telemetry import telemetry
+from app.miners.totals import output_of
+from app.miners.values import number
 
 GAMMA = {"ASICModel": "BM1370", "boardVersion": "601", "version": "v2.12.2"}
 TURBO = GAMMA | {"boardVersion": "801"}

@@ -12,7 +12,7 @@ from app.clock import iso, stored_moment
 from app.errors import StoreError
 from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
 from app.miners.setting_changes import WriteStatus
-from app.miners.telemetry import number
+from app.miners.values import number
 from app.models import Reading
 from app.services.configuration.desired_state import Intent, Intents
 from app.services.configuration.drift_rules import Cause, Drift, Written, drifted, is_foreign_pool

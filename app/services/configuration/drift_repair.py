@@ -12,7 +12,7 @@ import gevent
 from app.clock import Clock, stored_moment
 from app.errors import Invalid, PlutoError
 from app.events import DriftChanged
-from app.miners.telemetry import flag
+from app.miners.values import flag
 from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.desired_state import Intents
 from app.services.configuration.drift import DriftService

@@ -9,7 +9,7 @@ from typing import Any
 
 from app.clock import Moment
 from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, present, runs_otherwise, same
-from app.miners.telemetry import flag, number
+from app.miners.values import flag, number
 
 # The firmware's write queue, a poll interval and a reading that was on its way while we wrote.
 OWN_CHANGE_SECONDS = 30.0

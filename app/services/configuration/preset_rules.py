@@ -26,7 +26,7 @@ USER = "stratumUser"
 
 
 def worker_template(value: Any) -> str:
-    template = str(kinds.text(128, least=1)(value))
+    template = str(kinds.text(128, min_bytes=1)(value))
     rest = _PLACEHOLDER.sub("", template)
     if "{" in rest or "}" in rest or set(_PLACEHOLDER.findall(template)) - {"hostname", "mac"}:
         raise ValueError("May name {hostname} and {mac}, and nothing else in braces.")

@@ -8,9 +8,9 @@ from typing import Any
 
 from app.miners.dialect_writes import acts_live
 from app.miners.dialects import dialect_of
-from app.miners.log_redaction import quotable
 from app.miners.setting_changes import Difference, WriteStatus
 from app.miners.settings import SETTINGS, Change, present, runs
+from app.redaction.miner_text import quotable
 from app.services.configuration.journal import EntryChange, EntryOutcome
 from app.services.devices.fleet import Tracked
 

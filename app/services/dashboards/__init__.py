@@ -1,1 +1,1 @@
-"""One Grafana dashboard per device and one of the fleet: what should be there, and how it gets there."""
+"""Creates and publishes Grafana dashboards: one per device and one for the fleet."""

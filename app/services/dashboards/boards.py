@@ -1,4 +1,4 @@
-"""The noun: a board, what is known of it and what it is called. Pure."""
+"""The Board record, its ids and its title. Pure functions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from app.miners.redaction import clean_hostname
+from app.miners.cleaning import clean_hostname
 
 OVERVIEW_UID = "pluto-overview"
 OVERVIEW_NAME = "overview"
 OVERVIEW_TITLE = "Pluto fleet"
 
 UIDS = re.compile(r"pluto-(overview|[0-9a-f]{12})")
-_TOLD_APART = re.compile(r" \(([0-9a-f]{2}:){5}[0-9a-f]{2}\)$")
+_MAC_SUFFIX = re.compile(r" \(([0-9a-f]{2}:){5}[0-9a-f]{2}\)$")
 
-# Grafana's PublicDashboard, less what it does not say in all versions.
+# Fields of Grafana's PublicDashboard that all its versions return.
 ROW_FIELDS = (
     "uid",
     "dashboardUid",
@@ -36,11 +36,11 @@ ROW_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """One dashboard. `mac` is "" for the overview, `name` the hostname as the miner says it.
+    """One dashboard. `mac` is "" for the overview; `name` is the hostname that the miner reports.
 
-    `public_uid` and `access_token` are ours, made once and stored, so that a public link outlives Grafana's database; a
-    row that was there before us is adopted. `delivered`: fingerprint of what Grafana last took. `row`: Grafana's public
-    row as last seen. `gone`: to be taken away.
+    `public_uid` and `access_token` are generated here once and stored, so that a public link survives the loss of
+    Grafana's database; those of an existing public dashboard replace them. `delivered`: fingerprint of the dashboard
+    that Grafana last accepted. `row`: Grafana's PublicDashboard as last read. `gone`: to be deleted.
     """
 
     uid: str
@@ -57,7 +57,7 @@ class Board:
         return bool(self.row and self.row.get("isEnabled"))
 
     def adopt(self, row: Mapping[str, Any]) -> Board:
-        """With Grafana's public row, whoever made it."""
+        """Return a copy with the uid, token and fields of Grafana's public dashboard, which may not be ours."""
         kept = {name: row[name] for name in ROW_FIELDS if name in row}
         return replace(self, row=kept, public_uid=row["uid"], access_token=row["accessToken"])
 
@@ -75,7 +75,8 @@ def device_uid(mac: str) -> str:
 
 
 def new_board(name: str, mac: str = "") -> Board:
-    """With names of its own for the public row. The token is what keeps a link private: random, never from the MAC."""
+    """Return a board with a new public uid and access token. The token protects the link: it is random, not derived
+    from the MAC."""
     uid = device_uid(mac) if mac else OVERVIEW_UID
     return Board(uid, name, mac, new_public_uid(), new_access_token())
 
@@ -89,13 +90,16 @@ def new_access_token() -> str:
 
 
 def titles(boards: Iterable[Board]) -> dict[str, str]:
-    """uid → title: the hostname, with the MAC where another board has the same one (factory-new miners are all
-    `bitaxe`), or where it looks as if it had a MAC: so no two are alike, which older Grafanas refuse."""
+    """Return the title of each board by uid: the hostname, with the MAC appended where that is needed to be unique.
+
+    That is where another board has the same hostname (factory-new miners are all `bitaxe`), and where the hostname ends
+    like a MAC suffix. Older Grafana versions reject equal titles.
+    """
     present = list(boards)
     shared = Counter(_plain(board).casefold() for board in present)
     return {
         board.uid: f"{plain} ({board.mac})"
-        if board.mac and (shared[plain.casefold()] > 1 or _TOLD_APART.search(plain))
+        if board.mac and (shared[plain.casefold()] > 1 or _MAC_SUFFIX.search(plain))
         else plain
         for board in present
         for plain in (_plain(board),)

@@ -1,4 +1,4 @@
-"""Which of Grafana's data sources the dashboards use. Pure."""
+"""Chooses the Grafana data source of the dashboards. Pure functions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-# That of our provisioning, and of dashboards that are delivered as files.
+# The uid in our provisioning files, and in dashboards that are delivered as files.
 DATA_SOURCE_UID = "pluto-prometheus"
-# Grafana makes it from the name "Prometheus"; the Node project's data source has it.
+# The uid of the Node backend's data source: Grafana derives it from the name "Prometheus".
 NODE_DATA_SOURCE_UID = "PBFA97CFB590B2093"
 
 _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
@@ -17,7 +17,7 @@ _UID = re.compile(r"[A-Za-z0-9_-]{1,40}")
 def choose_data_source(listed: Iterable[Any]) -> str | None:
     """Return the uid of the Prometheus data source to use; None when Grafana has none.
 
-    Ours, else the Node project's, else the default one, else the first.
+    The order of preference is: ours, the Node backend's, the default one, the first.
     """
     ranked = sorted(filter(_is_usable, listed), key=_rank)
     return str(ranked[0]["uid"]) if ranked else None

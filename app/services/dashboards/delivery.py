@@ -1,5 +1,4 @@
-"""Two ways of getting a dashboard into Grafana, with the same result: through its API, or as a file that its
-provisioning reads."""
+"""Delivers dashboards to Grafana, either through its API or as files that its provisioning reads."""
 
 from __future__ import annotations
 
@@ -17,6 +16,7 @@ from app.errors import DashboardUnsettled, GrafanaDown
 from app.services.dashboards.boards import UIDS, Board
 from app.services.dashboards.data_sources import DATA_SOURCE_UID, choose_data_source
 from app.services.dashboards.templates import Dashboard, encoded, fingerprint
+from app.store.directories import fsync_directory
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,10 @@ DATA_SOURCE_SECONDS = 300.0
 
 
 class Delivery(Protocol):
-    """Raises GrafanaError. `ahead`: needs no answer from Grafana, so it need not wait for one either."""
+    """A way to deliver dashboards. Its methods raise GrafanaError.
+
+    `is_offline`: delivery does not use Grafana's API, so that it also works while Grafana is down.
+    """
 
     ahead: bool
 
@@ -33,17 +36,17 @@ class Delivery(Protocol):
         ...
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
-        """What there is to do before Grafana can be asked about the board; cheap when it has this very dashboard."""
+        """Deliver the dashboard if Grafana does not have this version; otherwise cheap."""
         ...
 
     def again(self, board: Board, dashboard: Dashboard) -> Finding:
-        """Grafana says that it does not have it."""
+        """Deliver a dashboard that Grafana reports as absent."""
         ...
 
     def withdraw(self, uid: str) -> None: ...
 
     def sweep(self, uids: Iterable[str]) -> None:
-        """Takes away what is left of boards other than these."""
+        """Delete leftover dashboards whose uid is not in `uids`."""
         ...
 
     def close(self) -> None: ...
@@ -59,19 +62,19 @@ class ApiDelivery:
         self._data_source_due = 0.0
 
     def data_source(self) -> str:
-        """Ask Grafana at most every five minutes: one may be added, or replaced. Without an answer it is our own."""
+        """Read the list from Grafana at most every 5 minutes, as it may change. The default is our own data source."""
         if self._monotonic() >= self._data_source_due:
             listed = self._grafana.data_sources()
             found = choose_data_source(listed or ())
             if (used := found or DATA_SOURCE_UID) != self._data_source:
                 self._data_source = used
-                reason = "found" if found else "this account may not list them" if listed is None else "there is none"
-                log.info("the dashboards use a data source", extra={"data_source": used, "reason": reason})
+                reason = "found" if found else "this account may not list them" if listed is None else "none found"
+                log.info("selected the data source of the dashboards", extra={"data_source": used, "reason": reason})
             self._data_source_due = self._monotonic() + DATA_SOURCE_SECONDS
         return self._data_source
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
-        """Each save is a version in Grafana's history, so only what differs is sent."""
+        """Save the dashboard if it has changed: each save adds a version to Grafana's history."""
         return Finding.SAVED if board.delivered == fingerprint(dashboard) else self.again(board, dashboard)
 
     def again(self, board: Board, dashboard: Dashboard) -> Finding:
@@ -81,18 +84,18 @@ class ApiDelivery:
         self._grafana.remove(uid)
 
     def sweep(self, uids: Iterable[str]) -> None:
-        """Nothing: boards that are to go are known by name, and other people's look like ours."""
+        """Do nothing: boards to delete are known by uid, and dashboards of other users may look like ours."""
 
     def close(self) -> None:
         pass
 
 
 class FileDelivery:
-    """Owns the files `pluto-*.json` in one folder; other files there are other people's.
+    """Owns the files `pluto-*.json` in one folder; it leaves other files alone.
 
-    A name comes from the MAC alone. Files are replaced whole, and readable for Grafana, which runs as another user.
-    Grafana looks at the folder every 10 s, so that a new dashboard is not there at once. The disk is waited for in a
-    thread: an SD card's fsync must not hold up a poll.
+    A file name depends on the MAC only. Files are replaced atomically and are readable for Grafana, which runs as
+    another user. Grafana scans the folder every 10 s, so a new dashboard appears with a delay. Writes run in a thread:
+    an SD card's fsync must not delay a poll.
     """
 
     ahead = True
@@ -102,7 +105,7 @@ class FileDelivery:
         self._disk: Any = None
 
     def data_source(self) -> str:
-        """Files are written before Grafana answers, so it is not asked; docs/grafana.md says how to use another."""
+        """Return our own uid, as files are written without a call to Grafana. To use another: docs/grafana.md."""
         return DATA_SOURCE_UID
 
     def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
@@ -119,7 +122,7 @@ class FileDelivery:
         self._on_disk(_sweep, self._folder, frozenset(uids))
 
     def close(self) -> None:
-        """What is being written is finished first."""
+        """Finish the current write, then stop the thread."""
         if self._disk is not None:
             self._disk.join()
             self._disk.kill()
@@ -130,7 +133,7 @@ class FileDelivery:
         return self._folder / f"{uid}.json"
 
     def _on_disk(self, work: Any, *arguments: Any) -> None:
-        if self._disk is None:  # and not its truth: a pool without work is false
+        if self._disk is None:  # not `if not self._disk`: a ThreadPool without tasks is false
             self._disk = ThreadPool(1)  # after fork
         try:
             self._disk.apply(work, arguments)
@@ -140,34 +143,25 @@ class FileDelivery:
 
 
 def _write(folder: Path, path: Path, content: bytes) -> None:
-    """Nothing, when the file says so already. The temporary name has no `.json` at its end: Grafana reads what has."""
+    """Write the file, unless it has this content. The temporary name does not end in `.json`: Grafana would read it."""
     _make(folder)
     if path.is_file() and path.read_bytes() == content:
         return
     temporary = path.with_name(f"{path.name}.tmp")
     with temporary.open("wb") as file:
-        os.fchmod(file.fileno(), 0o644)  # the store keeps the process's umask at 077
+        os.fchmod(file.fileno(), 0o644)  # the store sets the process's umask to 077
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)
-    _sync(folder)
+    fsync_directory(folder)  # else the rename may be lost in a power cut
 
 
 def _make(folder: Path) -> None:
     if not folder.is_dir():
         _make(folder.parent)
         folder.mkdir()
-        folder.chmod(0o755)  # as the files
-
-
-def _sync(folder: Path) -> None:
-    """A rename is on disk when its folder is."""
-    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)
+        folder.chmod(0o755)  # readable for Grafana, like the files
 
 
 def _sweep(folder: Path, uids: frozenset[str]) -> None:

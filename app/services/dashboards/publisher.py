@@ -1,4 +1,4 @@
-"""Brings one board to what it should be, one step at a time, by the tables of steps.py."""
+"""Brings one board to its desired state, step by step, by the tables of steps.py."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from app.services.dashboards.templates import Dashboard, Templates, fingerprint
 
 log = logging.getLogger(__name__)
 
-# The longest honest way: save, look, publish, absent, save, look, publish, taken, rename, publish.
+# The longest valid sequence: save, look, publish (absent), save, look, publish (taken), rename, publish.
 MAX_STEPS = 10
 
 
 class Publisher:
-    """Owns which boards Grafana would not take, so that this is said once, and whether what an earlier run left behind
-    was swept. Every step that taught something is on disk before the next."""
+    """Owns the set of boards that Grafana rejected, so that each is logged once, and whether orphans were deleted.
+
+    The result of each step is on disk before the next step.
+    """
 
     def __init__(
         self, grafana: GrafanaClient, delivery: Delivery, templates: Templates, boards: Boards, *, publish: bool
@@ -34,39 +36,41 @@ class Publisher:
         self._boards = boards
         self._publish = publish
         self._rejected: set[str] = set()
-        self._swept = False
+        self._orphans_deleted = False
 
     def prepare(self, uids: Iterable[str]) -> None:
-        """Writes the files of these boards, and takes away those of boards that are gone, where files are the way;
-        Grafana need not answer for that. Raises GrafanaError."""
+        """Write the files of these boards and delete those of other boards, if dashboards are delivered as files.
+
+        This does not use Grafana's API. Raises GrafanaError.
+        """
         if not self._delivery.ahead:
             return
         titles, wanted = self._boards.titles(), set(uids)
         for uid in titles.keys() & wanted:
             board = self._board(uid)
             self._delivery.deliver(board, self._made(board, titles[uid]))
-        if not (self._swept and wanted <= titles.keys()):
+        if not (self._orphans_deleted and wanted <= titles.keys()):
             self._delivery.sweep(titles)
-            self._swept = True
+            self._orphans_deleted = True
 
     def settle(self, uid: str, title: str) -> None:
-        """Returns when the board is as it should be. Raises GrafanaError."""
+        """Run the steps that bring the board to its desired state. Raises GrafanaError."""
         board = self._board(uid)
         dashboard = self._made(board, title)
-        acts = self._acts(uid, dashboard)
-        following = NEXT[wish(self._publish, board.is_public)]
-        finding = self._noted(uid, dashboard, self._delivery.deliver(board, dashboard))
+        actions = self._acts(uid, dashboard)
+        next_steps = NEXT[wish(self._publish, board.is_public)]
+        result = self._noted(uid, dashboard, self._delivery.deliver(board, dashboard))
         for _ in range(MAX_STEPS):
-            act = following.get(finding)
-            if act is None:
+            step = next_steps.get(result)
+            if step is None:
                 break
-            if act is Act.DONE:
+            if step is Act.DONE:
                 return
-            finding = acts[act]()
-        raise DashboardUnsettled("contradiction", f"Grafana contradicts itself about {uid}; last it was {finding}")
+            result = actions[step]()
+        raise DashboardUnsettled("contradiction", f"Grafana's answers about {uid} are contradictory, at last {result}")
 
     def withdraw(self, uid: str) -> None:
-        """The board is nowhere any more, and forgotten."""
+        """Delete the board from Grafana, or its file, and then its record."""
         self._delivery.withdraw(uid)
         self._boards.drop(uid)
 
@@ -101,17 +105,17 @@ class Publisher:
         board = self._board(uid)
         return board.public_uid, board.access_token
 
-    def _noted(self, uid: str, dashboard: Dashboard, finding: Finding) -> Finding:
-        if finding is Finding.SAVED:
+    def _noted(self, uid: str, dashboard: Dashboard, result: Finding) -> Finding:
+        if result is Finding.SAVED:
             self._rejected.discard(uid)
             self._boards.put(replace(self._board(uid), delivered=fingerprint(dashboard)))
-        if finding is Finding.REJECTED and uid not in self._rejected:
+        if result is Finding.REJECTED and uid not in self._rejected:
             self._rejected.add(uid)
-            log.warning("Grafana does not take a dashboard; is it provisioned from a file?", extra={"uid": uid})
-        return finding
+            log.warning("Grafana rejected a dashboard; is it provisioned from a file?", extra={"uid": uid})
+        return result
 
     def _learnt(self, uid: str, answer: Answer) -> Finding:
-        """A row that somebody else made is adopted: its link is out in the world."""
+        """Store the public dashboard in the answer. One that another client made is kept: its link may be in use."""
         if answer.row is not None:
             self._boards.put(self._board(uid).adopt(answer.row))
         elif answer.finding is Finding.PRIVATE and not self._publish:
@@ -119,7 +123,10 @@ class Publisher:
         return answer.finding
 
     def _rename(self, uid: str) -> Finding:
-        """The uid of a public row is in no link; the token is, and is given up only if it is another board's."""
+        """Generate a new public uid, and a new access token only if another dashboard has the present one.
+
+        The links contain the token, not the uid.
+        """
         board = replace(self._board(uid), public_uid=new_public_uid())
         if self._grafana.view(board.access_token).finding is not Finding.PRIVATE:
             board = replace(board, access_token=new_access_token())

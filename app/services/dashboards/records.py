@@ -1,4 +1,4 @@
-"""What is known of each board: in memory to be asked at once, on disk to outlive both processes."""
+"""Stores the boards, in memory and on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.store.documents import Documents
 
 
 class Boards:
-    """Owns the boards, by uid. What is put is on disk when `put` returns."""
+    """Owns the boards, by uid. `save_board` returns when the board is on disk."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
@@ -17,7 +17,7 @@ class Boards:
         self._titles: Mapping[str, str] | None = None
 
     def load(self) -> None:
-        """What is no board's document is left alone."""
+        """Read the boards. Documents with an invalid uid are ignored and stay on disk."""
         found = (from_document(document) for _, document in self._documents.all())
         self._boards = {board.uid: board for board in found if UIDS.fullmatch(board.uid)}
         self._titles = None
@@ -42,7 +42,7 @@ class Boards:
         self._titles = None
 
     def titles(self) -> Mapping[str, str]:
-        """Of those that stay; worked out anew when a name or the set of boards changed."""
+        """Return the title of each board that is not to be deleted, by uid. Cached until a name or the set changes."""
         if self._titles is None:
             self._titles = titles(board for board in self._boards.values() if not board.gone)
         return self._titles

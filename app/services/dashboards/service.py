@@ -1,5 +1,4 @@
-"""Keeps Grafana's dashboards as they should be, in a greenlet of its own: a dead, slow or lying Grafana delays
-nobody."""
+"""Schedules the updates of Grafana's dashboards, in a separate greenlet: a failing Grafana delays nothing else."""
 
 from __future__ import annotations
 
@@ -24,25 +23,25 @@ from app.services.health import Health
 
 log = logging.getLogger(__name__)
 
-# A file is read within 10 s; a dashboard that is still missing at the sixth look, half a minute later, is worth a line.
-PATIENCE = 6
+# Grafana reads a file within 10 s. A dashboard still missing at the sixth check, half a minute later, is logged.
+WARN_AFTER = 6
 STOP_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A miner answered, for the first time or under a new hostname."""
+    """A miner responded for the first time or with a new hostname."""
 
     mac: str
     hostname: str
 
 
 class Dashboards:
-    """Owns when which board is attended to. What should be is what the fleet's events say; what is, `Boards` knows.
+    """Owns the schedule of board updates. The fleet's events define the desired boards.
 
-    A board is made when its device is first seen online, and looked after every 5 minutes or so from then on: what was
-    deleted, unpublished or paused in Grafana, or lost with its database, is there again under the same link. It is
-    taken away with its device when `delete_with_device`.
+    A board is created when its device is first seen online, and checked about every 5 minutes: a dashboard that was
+    deleted, unpublished or paused in Grafana, or lost with Grafana's database, is restored with the same link. It is
+    deleted with its device if `delete_with_device`.
     """
 
     def __init__(
@@ -58,37 +57,37 @@ class Dashboards:
     ) -> None:
         self._boards = boards
         self._publisher = publisher
-        self._imprinted = imprinted
+        self._is_registered = imprinted
         self._health = health
         self._clock = clock
-        self._chance = chance
+        self._rng = chance
         self._delete_with_device = delete_with_device
         self._circuit = Circuit()
         self._changes: deque[Seen | DeviceDeleted] = deque()
         self._hostnames: dict[str, str] = {}
-        self._agenda = Agenda(chance)
+        self._due_queue = Agenda(chance)
         self._unprepared: set[str] = set()
         self._wake = Event()
-        self._stopping = False
+        self._is_stopping = False
         self._greenlet: gevent.Greenlet | None = None
         health.watch_grafana(lambda: self.available)
 
     @property
     def available(self) -> bool:
-        """Whether the last call went well; True before the first."""
+        """True if the last call to Grafana succeeded, or none was made yet."""
         return self._circuit.error is None
 
     def published(self) -> list[Board]:
-        """The boards with a public link, as last seen; the overview first. Asks nobody."""
+        """Return the boards with a public link, the overview first, without a call to Grafana."""
         public = [board for board in self._boards if board.is_public and not board.gone]
         return sorted(public, key=lambda board: (board.uid != OVERVIEW_UID, board.name, board.uid))
 
     def start(self) -> None:
-        """Reads what is known; the rest happens in the greenlet."""
+        """Load the boards and start the greenlet."""
         self._boards.load()
         self._hostnames = {board.mac: board.name for board in self._boards if board.mac and not board.gone}
         for mac in self._hostnames.keys() if self._delete_with_device else ():
-            if not self._imprinted(mac):  # it was deleted while nobody looked
+            if not self._is_registered(mac):  # deleted while the service was stopping or stopped
                 self._tell(DeviceDeleted(mac))
         if self._boards.get(OVERVIEW_UID) is None:
             self._boards.put(new_board(OVERVIEW_NAME))
@@ -96,8 +95,8 @@ class Dashboards:
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
-        """Nothing is asked of Grafana or written after this."""
-        self._stopping = True
+        """Stop the greenlet. No call to Grafana and no write happens after this returns."""
+        self._is_stopping = True
         self._wake.set()
         if self._greenlet is not None:
             self._greenlet.join(STOP_SECONDS)
@@ -106,7 +105,7 @@ class Dashboards:
         self._publisher.close()
 
     def on_device_observed(self, event: DeviceObserved) -> None:
-        """In the poll's greenlet: two dictionary look-ups, unless there is news."""
+        """Queue a change of hostname. Runs in the poll's greenlet; costs two dictionary look-ups without a change."""
         mac, hostname = event.tracked.mac, event.tracked.hostname
         if self._hostnames.get(mac) != hostname:
             self._hostnames[mac] = hostname
@@ -122,35 +121,38 @@ class Dashboards:
         self._wake.set()
 
     def _run(self) -> None:
-        pause = 0.0
-        while not self._stopping:
-            self._clock.wait(self._wake, pause)
+        delay = 0.0
+        while not self._is_stopping:
+            self._clock.wait(self._wake, delay)
             self._wake.clear()
-            pause = 0.0 if self._stopping else self._step()
+            delay = 0.0 if self._is_stopping else self._step()
 
     def _step(self) -> float:
         try:
             return self._turn()
         except StoreError as error:
-            log.warning("the dashboards wait for the disk", extra={"reason": str(error)})
+            log.warning("dashboard update postponed: the store cannot be written", extra={"reason": str(error)})
             return SLOWEST_SECONDS
         except Exception:
-            log.exception("the dashboards met an unexpected error")
+            log.exception("unhandled exception in the dashboard update")
             return SLOWEST_SECONDS
 
     def _turn(self) -> float:
-        """Takes what happened, then attends to one board; returns the seconds until there is something to do again."""
+        """Apply queued changes, then update one board if it is due. Return the seconds until the next run."""
         self._take_changes()
         now = self._clock.monotonic()
-        if (closed := self._circuit.wait(now)) > 0:
-            return closed
-        uid, due = self._agenda.next()
+        if (delay := self._circuit.wait(now)) > 0:
+            return delay
+        uid, due = self._due_queue.peek_first()
         if due <= now:
             self._attend(uid)
         return max(0.0, due - now)
 
     def _take_changes(self) -> None:
-        """A hostname that comes or goes may change the titles of others that have it too."""
+        """Apply queued changes and schedule each board whose title changes.
+
+        A new or removed hostname may change the titles of other boards with the same hostname.
+        """
         if not (self._changes or self._unprepared):
             return
         before = self._boards.titles()
@@ -160,7 +162,7 @@ class Dashboards:
         after = self._boards.titles()
         changed = {uid for uid in {*before, *after} if before.get(uid) != after.get(uid)} | self._unprepared
         if changed:
-            self._agenda.add(changed, self._clock.monotonic())
+            self._due_queue.add(changed, self._clock.monotonic())
             self._unprepared = changed
             self._prepare()
 
@@ -173,7 +175,7 @@ class Dashboards:
             self._boards.put(replace(known, gone=True))
 
     def _prepare(self) -> None:
-        """What can be done without asking Grafana."""
+        """Deliver the boards for which Grafana's API is not needed."""
         try:
             self._publisher.prepare(self._unprepared)
             self._unprepared = set()
@@ -185,31 +187,31 @@ class Dashboards:
             self._bring_about(uid)
         except DashboardUnsettled as error:
             self._answered()
-            if self._agenda.unsettled(uid, self._clock.monotonic()) == PATIENCE:
-                log.warning("a dashboard is not as it should be", extra={"uid": uid, "error": str(error)})
+            if self._due_queue.unsettled(uid, self._clock.monotonic()) == WARN_AFTER:
+                log.warning("a dashboard is not in its desired state", extra={"uid": uid, "error": str(error)})
         except GrafanaError as error:
             self._failed(error)
         except Exception:
-            self._agenda.settled(uid, self._clock.monotonic())  # the others are not to wait for it
+            self._due_queue.settled(uid, self._clock.monotonic())  # otherwise this board would block the others
             raise
 
     def _bring_about(self, uid: str) -> None:
         board = self._boards.get(uid)
         if board is None or board.gone:
             self._publisher.withdraw(uid)
-            self._agenda.drop(uid)
+            self._due_queue.drop(uid)
         else:
             self._publisher.settle(uid, self._boards.titles()[uid])
             self._answered()
-            self._agenda.settled(uid, self._clock.monotonic())
+            self._due_queue.settled(uid, self._clock.monotonic())
 
     def _failed(self, error: GrafanaError) -> None:
         self._health.grafana_failed(error.reason)
-        if self._circuit.failed(error, self._clock.monotonic(), self._chance()):
-            log.warning("Grafana fails", extra={"reason": error.reason, "error": str(error)})
+        if self._circuit.failed(error, self._clock.monotonic(), self._rng()):
+            log.warning("Grafana is unavailable", extra={"reason": error.reason, "error": str(error)})
 
     def _answered(self) -> None:
-        """Whoever was down may have lost its database meanwhile."""
+        """Close the circuit; if it was open, check every board: Grafana may have lost its database."""
         if self._circuit.succeeded():
-            log.info("Grafana is back")
-            self._agenda.add_all(self._clock.monotonic())
+            log.info("Grafana is available again")
+            self._due_queue.add_all(self._clock.monotonic())

@@ -1,4 +1,4 @@
-"""What to do about a board, given what was found: Grafana's idempotent order as tables. Pure."""
+"""Tables with the next step for a board, by desired visibility and last call result. Every step is idempotent."""
 
 from __future__ import annotations
 
@@ -9,20 +9,24 @@ from app.clients.grafana_answers import Finding
 
 
 class Act(StrEnum):
+    """One step of a board's update."""
+
     SAVE = "save"  # deliver the dashboard, or wait until Grafana has read its file
-    CHECK = "check"  # is the dashboard there?
-    LOOK = "look"  # what of its public row?
+    CHECK = "check"  # check whether the dashboard exists
+    LOOK = "look"  # get its public dashboard
     PUBLISH = "publish"
-    RESUME = "resume"  # switch the link on, and the time picker
-    PAUSE = "pause"
-    RENAME = "rename"  # other names for the public row
+    RESUME = "resume"  # enable the link and the time picker
+    PAUSE = "pause"  # disable the link
+    RENAME = "rename"  # generate new ids for the public dashboard
     DONE = "done"
 
 
 class Wish(StrEnum):
+    """The desired visibility of a board."""
+
     PUBLIC = "public"
-    HIDDEN = "hidden"  # we published it once, and should not have it public any more
-    PRIVATE = "private"  # never published by us; what a person shares by hand is not ours to take back
+    HIDDEN = "hidden"  # published by this service before, but no longer to be public
+    PRIVATE = "private"  # never published by this service; a link that a user created by hand is left alone
 
 
 _DELIVER = {Finding.ABSENT: Act.SAVE}

@@ -1,7 +1,7 @@
-"""The dashboards as data: templates from `grafana_templates/`, filled by walking the parsed object.
+"""Fills the dashboard templates of `grafana_templates/` by walking the parsed JSON.
 
-A value is put into a string of the finished tree, once, and is never looked at again: it can neither break out of the
-JSON nor bring a placeholder of its own.
+Values are inserted into strings of the parsed tree, in one pass: a value can neither break out of the JSON nor add a
+placeholder.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ FOLDER = Path(__file__).resolve().parents[3] / "grafana_templates"
 
 _PLACEHOLDER = re.compile(r"@@(\w+)@@")
 _MAC = re.compile(r"([0-9a-f]{2}:){5}[0-9a-f]{2}")
-# Grafana interpolates `$name`, `${name}` and `[[name]]` in titles; to these look-alikes it does nothing.
-_LOOKALIKES = str.maketrans({"$": "\uff04", "[": "\uff3b", "]": "\uff3d"})
+# Grafana interpolates `$name`, `${name}` and `[[name]]` in titles, but not these full-width forms.
+_FULL_WIDTH = str.maketrans({"$": "\uff04", "[": "\uff3b", "]": "\uff3d"})
 
 Dashboard = dict[str, Any]
 
 
 class Templates:
-    """Owns the two parsed templates. What it makes is new with each call."""
+    """Owns the two parsed templates. Each call returns a new dashboard."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._device = orjson.loads((folder / "device.json").read_bytes())
         self._overview = orjson.loads((folder / "overview.json").read_bytes())
 
     def device(self, uid: str, title: str, mac: str, data_source: str = DATA_SOURCE_UID) -> Dashboard:
-        """Raises ValueError when `mac` is not one: it goes into queries."""
+        """Return a device's dashboard. Raises ValueError if `mac`, which is inserted into queries, is not a MAC."""
         if not _MAC.fullmatch(mac):
             raise ValueError(f"not a MAC: {mac!r}")
         return self._made(self._device, _values(uid, title, data_source) | {"mac": mac})
@@ -61,15 +61,15 @@ def _filled(node: Any, values: dict[str, str]) -> Any:
 
 
 def harmless(title: str) -> str:
-    """A title that Grafana shows as it reads, with nothing in it that it would interpolate."""
-    return title.translate(_LOOKALIKES)
+    """Return the title with all characters replaced that start an interpolation in Grafana."""
+    return title.translate(_FULL_WIDTH)
 
 
 def encoded(dashboard: Dashboard) -> bytes:
-    """The file's content; equal dashboards are equal bytes."""
+    """Return the dashboard as JSON for a file. Equal dashboards give equal bytes."""
     return orjson.dumps(dashboard, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
 
 def fingerprint(dashboard: Dashboard) -> str:
-    """Changes when the template, the title or anything else in it does."""
+    """Return the SHA-256 of the dashboard, in hex."""
     return hashlib.sha256(encoded(dashboard)).hexdigest()

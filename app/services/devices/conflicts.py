@@ -1,4 +1,4 @@
-"""Devices whose MAC or address another miner claims."""
+"""Conflicts: devices whose MAC or address another miner claims."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MAX_CLAIMANTS = 8
 
 @dataclass(slots=True)
 class Agreement:
-    """Observations in a row in which only the device itself answered, and when the last one was (monotonic)."""
+    """Consecutive observations in which only the device itself answered; `at`: the last one (monotonic)."""
 
     count: int = 0
     at: float = 0.0
 
     def add(self, now: float, seconds_apart: float) -> bool:
-        """Count an observation; True when they are enough."""
+        """Count an observation; return True when there are enough."""
         if self.count == 0 or now - self.at >= seconds_apart:
             self.count, self.at = self.count + 1, now
         return self.count >= OBSERVATIONS_NEEDED
@@ -38,7 +38,8 @@ class Agreement:
 
 @dataclass(slots=True)
 class Doubt:
-    """Another miner answered at the device's address. `is_unproven`: it may be the device, without its MAC."""
+    """Another miner answered at the device's address. `is_unproven`: it may be the device, which no longer reports its
+    MAC."""
 
     sentence: str
     is_unproven: bool
@@ -54,8 +55,8 @@ class Claim:
 
 
 class Conflicts:
-    """Owns every conflict. One ends by a person, or by two observations in a row that find the device alone; claims to
-    a MAC are on disk, so that a restart of the service ends none."""
+    """Owns every conflict. A conflict ends by a person, or after two consecutive observations that find only the
+    device. Claims to a MAC are on disk, so that a restart of the service ends none."""
 
     def __init__(self, fleet: Fleet, documents: Documents, clock: Clock) -> None:
         self._fleet = fleet
@@ -65,7 +66,7 @@ class Conflicts:
         self._claims: dict[str, Claim] = {}
 
     def load(self) -> None:
-        """Read what was on disk. After the fleet."""
+        """Read the claims from the store. Call it after the fleet is loaded."""
         self._claims = {}
         for mac, record in self._documents.all():
             listed = record.get("addresses")
@@ -79,12 +80,12 @@ class Conflicts:
         return list(self._claims)
 
     def claimants(self, mac: str) -> list[Address]:
-        """Return the other addresses where the MAC was told."""
+        """Return the other addresses that report the MAC."""
         claim = self._claims.get(mac)
         return list(claim.addresses) if claim else []
 
     def add_claim(self, tracked: Tracked, address: Address) -> None:
-        """`address` reports the MAC while the device answers, or may answer, at its own."""
+        """Record that `address` reports the MAC while the device answers, or may answer, at its own address."""
         claim = self._claims.setdefault(tracked.mac, Claim([], Agreement()))
         claim.agreement = Agreement()
         if address not in claim.addresses and len(claim.addresses) < MAX_CLAIMANTS:
@@ -94,7 +95,7 @@ class Conflicts:
         self._show(tracked)
 
     def review_claim(self, tracked: Tracked, *, is_alone: bool) -> None:
-        """Take one look at all claimants: `is_alone` if the device answered at its address and none of them did."""
+        """Record one check of all claimants. `is_alone`: the device answered at its address and no claimant did."""
         claim = self._claims.get(tracked.mac)
         if claim is None:
             return
@@ -105,24 +106,25 @@ class Conflicts:
         self._show(tracked)
 
     def add_wrong_answer(self, tracked: Tracked, error: WrongMiner) -> None:
-        """A poll found another miner at the device's address."""
+        """Record that a poll found another miner at the device's address."""
         sentence = f"{error.address} is answered by {error.actual}"
         self._doubts[tracked.mac] = Doubt(sentence, isinstance(error, MacNotTold), Agreement())
         self._show(tracked)
 
     def add_good_answer(self, tracked: Tracked) -> None:
-        """A poll found the device at its address."""
+        """Record that a poll found the device at its address."""
         doubt = self._doubts.get(tracked.mac)
         if doubt is not None and doubt.agreement.add(self._clock.monotonic(), POLL_SECONDS):
             self.end_doubt(tracked)
 
     def end_doubt(self, tracked: Tracked) -> None:
-        """The device is known to be elsewhere, so who answers at its former address no longer matters."""
+        """End the conflict about the device's former address: the device is known to be elsewhere."""
         if self._doubts.pop(tracked.mac, None):
             self._show(tracked)
 
     def end(self, tracked: Tracked) -> None:
-        """A person says which miner it is. One that no longer tells its MAC need not tell it from now on."""
+        """End both conflicts, because a person decided which miner it is. A device that no longer reports its MAC need
+        not report it from now on."""
         doubt = self._doubts.pop(tracked.mac, None)
         if doubt is not None and doubt.is_unproven:
             self._fleet.forget_told_mac(tracked.mac)

@@ -1,5 +1,4 @@
-"""The fleet: every imprinted device, what is known of it now, and what is on disk. One owner, so that the three never
-disagree."""
+"""The fleet: every registered device, its current state, and its record on disk. One owner keeps the three consistent."""
 
 from __future__ import annotations
 
@@ -15,20 +14,20 @@ from app.errors import DeviceNotFound, StoreError
 from app.miners.address import Address, address_of_record
 from app.miners.dialects import chips_of, model_of
 from app.miners.options import NO_BOARD, Board, Options, options_from_table
-from app.miners.telemetry import is_implausible_hashrate
+from app.miners.totals import is_implausible_hashrate
 from app.models import UP, Device, Observation, Reading, Status, is_reboot
 from app.services.configuration.drift_rules import Drift
 from app.store.devices import DeviceRepository
 
 FLUSH_BATCH = 100
-# Clients read these without looking whether they are there, so the last known value outlives an answer without them.
+# Clients read these without a check, so the last known value is kept when an answer lacks them.
 ALWAYS_SHOWN = ("power", "stratumUser")
 
 
 class Tracked:
-    """A device in memory: its record, what the last poll said, and whether it is monitored. Only the Fleet changes it.
+    """A device in memory: its record, the last observation, and whether it is monitored. Only the Fleet changes it.
 
-    `version` grows with every change that a client could see, so that what is derived from a device can be cached.
+    `version` increases with every change that a client can see, so that values derived from a device can be cached.
     """
 
     __slots__ = (
@@ -75,7 +74,7 @@ class Tracked:
 
     @property
     def info(self) -> Mapping[str, Any]:
-        """The last answer: of this process, else the one that was persisted."""
+        """Return the last answer: of this process, else the persisted one."""
         return self.reading.info if self.reading else self.device.info
 
     @property
@@ -84,7 +83,7 @@ class Tracked:
 
     @property
     def up(self) -> bool:
-        """Whether its numbers count: monitored, and answering or stale."""
+        """Return True if the device is monitored and answers or is stale, so that its values count in totals."""
         return self.monitored and self.observation.status in UP
 
     @property
@@ -104,7 +103,7 @@ class Tracked:
         return self.options or options_from_table(self.info)
 
     def record(self) -> Device:
-        """The record with the last reading in it."""
+        """Return the record with the last reading in it."""
         if self.reading is None:
             return self.device
         seen = iso(self.reading.at)
@@ -114,8 +113,8 @@ class Tracked:
 
 
 class Fleet:
-    """Changes that a user asked for are on disk before they are in memory; readings are in memory and reach the disk
-    with `flush`."""
+    """Owns the devices. Changes requested by a user are on disk before they are in memory; readings are in memory first
+    and reach the disk with `flush_readings`."""
 
     def __init__(self, repository: DeviceRepository, clock: Clock) -> None:
         self._repository = repository
@@ -135,7 +134,7 @@ class Fleet:
         return len(self._tracked)
 
     def all(self) -> list[Tracked]:
-        """In the order in which they were imprinted."""
+        """Return the devices in order of registration."""
         return list(self._tracked.values())
 
     def monitored(self) -> list[Tracked]:
@@ -152,30 +151,31 @@ class Fleet:
         return tracked
 
     def at(self, address: Address) -> Tracked | None:
-        """The device whose record names this address (the latest, where two do)."""
+        """Return the device whose record has this address (the latest if there are two)."""
         return self.find(self._by_address.get(address))
 
     def is_alone(self, address: Address) -> bool:
-        """Whether no second device shares the host, so that the neighbour table's MAC for it can only be this one's."""
+        """Return True if no other device shares the host, so that the neighbour table's MAC for it can only be this
+        device's."""
         return self._hosts[address.host] <= 1
 
     def keep(self, devices: Iterable[Device]) -> list[Tracked]:
-        """Adds devices, or replaces the records of known ones; all or none, on disk when it returns. An iterator is
-        read under the lock, so that what it makes of present records undoes no edit."""
+        """Add devices, or replace the records of known ones: all or none, on disk when this returns. An iterator is
+        consumed under the lock, so that records built from current ones undo no concurrent edit."""
         with self._writing:
             kept = list(devices)
             self._repository.save(kept)
             return [self._remember(device) for device in kept]
 
     def edit(self, mac: str, change: Callable[[Device], Device]) -> Tracked:
-        """Replaces a record by `change` of it, on disk when it returns. `updatedAt` is set. Raises DeviceNotFound."""
+        """Replace a record by `change` of it, on disk when this returns; `updatedAt` is set. Raises DeviceNotFound."""
         with self._writing:
             changed = replace(change(self.get(mac).record()), updated_at=iso(self._clock.now()))
             return self.keep([changed])[0]
 
     def move(self, mac: str, ip: str) -> Tracked:
-        """The miner is at another address. Where that cannot be written now, it is in memory all the same, and reaches
-        the disk with `flush`: who asks at the old one reaches nobody. Raises DeviceNotFound."""
+        """Set the device's address. If that cannot be written now, it is changed in memory and written by a later
+        `flush_readings`: the old address no longer reaches the miner. Raises DeviceNotFound."""
         try:
             return self.edit(mac, lambda device: replace(device, ip=ip))
         except StoreError:
@@ -190,7 +190,7 @@ class Fleet:
         puts: Mapping[str, Any],
         deletes: Iterable[str],
     ) -> None:
-        """`edit` of all that `which` fits, in one write with `puts` and `deletes` of other kinds."""
+        """Edit every device that `which` selects, in one write with `puts` and `deletes` of other records."""
         with self._writing:
             now = iso(self._clock.now())
             chosen = [tracked for tracked in self._tracked.values() if which(tracked.device)]
@@ -219,8 +219,8 @@ class Fleet:
             return tracked
 
     def observe(self, tracked: Tracked, observation: Observation) -> bool:
-        """Takes what a poll found. False, and nothing is taken, when the device was deleted or un-listened
-        meanwhile."""
+        """Record the observation of a poll. Return False, and record nothing, if the device was deleted or is no longer
+        monitored."""
         if self._tracked.get(tracked.mac) is not tracked or not tracked.monitored:
             return False
         before, after = tracked.reading, observation.reading
@@ -238,14 +238,14 @@ class Fleet:
         return True
 
     def set_monitored(self, tracked: Tracked, monitored: bool) -> None:
-        """A device that is no longer monitored keeps its last answer, as a record, and has no state."""
+        """Start or stop monitoring. The last answer is kept in the record, and the observation is reset."""
         tracked.device = tracked.record()
         tracked.monitored = monitored
         tracked.observation = Observation()
         tracked.version += 1
 
     def expect_restart(self, tracked: Tracked, until: float) -> None:
-        """It was told to restart, or seems to: that it is silent is no news before this (monotonic) moment."""
+        """A restart was sent, or seems to happen: silence is expected until this (monotonic) moment."""
         tracked.restarting_until = until
 
     def set_options(self, tracked: Tracked, options: Options | None) -> None:
@@ -253,18 +253,18 @@ class Fleet:
         tracked.version += 1
 
     def set_board(self, tracked: Tracked, board: Board) -> None:
-        """`board`: what the miner's last answer of /api/system/asic states."""
+        """`board`: from the miner's last answer of /api/system/asic."""
         tracked.board = board
         tracked.version += 1
 
     def set_conflict(self, tracked: Tracked, conflict: str | None) -> None:
-        """`conflict`: a sentence that names who else claims its MAC or address."""
+        """`conflict`: a sentence that names the other claimant of its MAC or address."""
         if tracked.conflict != conflict:
             tracked.conflict = conflict
             tracked.version += 1
 
     def forget_told_mac(self, mac: str) -> None:
-        """A person says that the device need not tell its MAC any more. On disk when it returns."""
+        """Accept that the device no longer reports its MAC. On disk when this returns."""
 
         def without(info: Mapping[str, Any]) -> dict[str, Any]:
             return {key: value for key, value in info.items() if key != "macAddr"}
@@ -276,26 +276,26 @@ class Fleet:
                 tracked.observation = replace(tracked.observation, reading=reading)
 
     def set_drift(self, tracked: Tracked, drift: tuple[Drift, ...] | None) -> None:
-        """`drift`: what is not as it should be; None for a device of which nobody asked anything."""
+        """`drift`: settings that differ from the desired state; None for a device without a desired state."""
         if tracked.drift != drift:
             tracked.drift = drift
             tracked.version += 1
 
     def set_log_warning(self, tracked: Tracked, warning: str | None) -> None:
-        """`warning`: a sentence for the user about who reads its log."""
+        """`warning`: a sentence for the user about other readers of the device's log."""
         if tracked.log_warning != warning:
             tracked.log_warning = warning
             tracked.version += 1
 
     def overlay(self, tracked: Tracked, info: Mapping[str, Any]) -> None:
-        """Shows `info` over the last answer until the miner answers again."""
+        """Show `info` over the last answer until the miner answers again."""
         if tracked.reading is not None:
             reading = replace(tracked.reading, info={**tracked.reading.info, **info})
             tracked.observation = replace(tracked.observation, reading=reading)
             tracked.version += 1
 
     def refresh(self, tracked: Tracked, reading: Reading) -> None:
-        """Takes a reading that a command made, between two polls."""
+        """Record a reading that a command took between two polls."""
         if tracked.monitored:
             self.observe(tracked, Observation(Status.ONLINE, reading))
         else:
@@ -303,8 +303,8 @@ class Fleet:
             tracked.version += 1
 
     def flush(self) -> None:
-        """Writes the readings that came since the last flush. Records are composed under the same lock as edits, so
-        none is undone."""
+        """Write the readings that arrived since the last flush. Records are composed under the same lock as edits, so
+        that no edit is undone."""
         while self._dirty:
             with self._writing:
                 macs = [self._dirty.pop() for _ in range(min(FLUSH_BATCH, len(self._dirty)))]
@@ -341,6 +341,6 @@ def _note_known(tracked: Tracked, source: Device | Reading | None) -> None:
 
 
 def _let_go_of_the_older(tracked: Tracked) -> None:
-    """Of two answers; nobody would ask for it, and it takes about 5 KB."""
+    """Drop the persisted answer once there is a newer one: it takes about 5 KB and is never read again."""
     if tracked.reading is not None and tracked.device.info:
         tracked.device = replace(tracked.device, info={})

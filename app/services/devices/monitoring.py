@@ -1,4 +1,4 @@
-"""Which devices are watched, each by a greenlet of its own."""
+"""Monitoring: one greenlet per monitored device, which polls it in its slot."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STOP_SECONDS = 1.0
 
 
 class Monitor:
-    """The loop of one device. After `stop` returns it asks, writes and publishes nothing more."""
+    """The polling loop of one device. After `request_stop` and its end it polls, writes and publishes nothing."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Monitor:
             )
 
     def poll_by(self, moment: float) -> None:
-        """Does not wait for the slot if that comes later. A poll that is under way is followed by another."""
+        """Poll at this moment if the slot is later. A poll in progress is followed by another one."""
         self._wanted = min(self._wanted, moment)
         self._wake.set()
 
@@ -73,11 +73,12 @@ class Monitor:
         self.poll_by(self._clock.monotonic())
 
     def poll_soon(self) -> None:
-        """Somebody saw the miner, and maybe a thousand others at once: they are not all asked in the same moment."""
+        """Poll within five seconds. Discovery may have seen a thousand miners at once, so they are spread over that
+        time."""
         self.poll_by(self._clock.monotonic() + soon(self._phase, self._interval))
 
     def ask_to_stop(self) -> gevent.Greenlet | None:
-        """Ends a wait or an exchange that is under way; returns the greenlet to join."""
+        """End a wait or an exchange in progress; return the greenlet to join."""
         self._stop.set()
         self._wake.set()
         self._miner.close()

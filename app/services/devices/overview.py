@@ -1,11 +1,13 @@
-"""The fleet as a person reads it: a few totals, and a line per device."""
+"""The fleet for the web page: a few totals, and one row per device."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.miners.telemetry import fleet_totals, output_of, ratio, telemetry
+from app.miners.telemetry import telemetry
+from app.miners.totals import fleet_totals, output_of
+from app.miners.values import ratio
 from app.services.devices.fleet import Tracked
 
 ABSENT = "–"
@@ -13,8 +15,8 @@ ABSENT = "–"
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """`hashrate` in TH/s, `power` in W, of the devices that answer; `efficiency` in J/TH, None while nothing is
-    hashed."""
+    """Totals of the devices that answer: `hashrate` in TH/s, `power` in W, `efficiency` in J/TH (None without a
+    hashrate)."""
 
     monitored: int
     online: int
@@ -25,8 +27,7 @@ class Overview:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One device, ready to print. Numbers are those of the last answer, and absent for a device that does not
-    answer."""
+    """One device, formatted. Values are those of the last answer, and a dash for a device that does not answer."""
 
     mac: str
     title: str

@@ -1,4 +1,4 @@
-"""One poll of one device, from the question to what follows from the answer."""
+"""One poll of one device, from the request to its consequences."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def poll_deadline(interval: float) -> float:
 
 
 class Poller:
-    """Owns nothing but the policy: deadline, and how many misses make a device offline."""
+    """Polls a device and records the result; owns the deadline and the number of misses that make a device offline."""
 
     def __init__(
         self,
@@ -50,8 +50,7 @@ class Poller:
         self._offline_after = offline_after
 
     def poll(self, tracked: Tracked, miner: Miner) -> None:
-        """Asks the miner once and takes what it says, or that it said nothing. A miner that is busy with a command is
-        left alone."""
+        """Send one request and record its result. A miner that is busy with a command is skipped."""
         with miner.slot(0) as free:
             if not free:
                 self._health.poll_skipped()
@@ -94,7 +93,7 @@ class Poller:
 
 
 def _log_transition(tracked: Tracked, before: Observation, now: Observation) -> None:
-    """One line at loss, one at recovery; nothing while a state lasts."""
+    """Log one line when a device stops answering and one when it answers again; none while a state lasts."""
     where = {"mac": tracked.mac, "ip": tracked.device.ip, "hostname": tracked.hostname}
     if now.status in LOST and now.status is not before.status:
         log.warning("miner lost", extra={**where, "status": now.status, "reason": now.reason, "error": now.error})

@@ -1,6 +1,7 @@
-"""Finds devices that are not where their record says, and moves records. Nothing else moves one by itself.
+"""Relocation of devices that are no longer at the address of their record. Nothing else moves a record automatically.
 
-A sighting is only a hint, however it came about: this loop asks the new address and then the old one before it moves.
+A sighting is only a hint, whatever its source: this loop probes the new address and then the old one before it moves
+the record.
 """
 
 from __future__ import annotations
@@ -30,11 +31,11 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-# Seconds before each further search for the same device. Rare in the end: a miner that is off would otherwise have its
-# neighbours asked for ever.
+# Backoff: seconds before each further search for the same device. A miner that is switched off must not cause endless
+# scans of its network.
 SEARCH_AFTER = (60.0, 120.0, 300.0, 900.0, 3600.0)
 SCAN_EVERY_SECONDS = 60.0
-# A network of this size is scanned every minute at most, a larger one the more rarely.
+# A network of this size is scanned at most once per minute, a larger one proportionally less often.
 SCAN_ADDRESSES = 1024
 MAX_SIGHTINGS = 8
 JUDGED_AT_ONCE = 32
@@ -42,17 +43,17 @@ JUDGED_AT_ONCE = 32
 
 @dataclass(slots=True)
 class Search:
-    """A device that is looked for: how often so far, and when next."""
+    """A search for a missing device: the attempts so far, and when the next one is due."""
 
     attempts: int
     due: float
 
 
 class Relocation:
-    """Owns the searches and the sightings that are still to be judged.
+    """Owns the searches and the sightings that are not checked yet.
 
-    `locate` asks where a device may be, then scans the given networks; what it meets comes back as MinerSeen.
-    `subnets_for` names the networks in which a miner that left an address is looked for.
+    `locate` probes likely addresses of a device, then scans the given networks; every miner found is published as
+    MinerSeen. `subnets_for` returns the networks in which a miner that left an address is searched.
     """
 
     def __init__(
@@ -153,7 +154,7 @@ class Relocation:
                 self._judge(tracked, address)
 
     def _judge(self, tracked: Tracked, address: Address) -> None:
-        """Ask the new address before the old one: a miner that moves in between is not taken for two."""
+        """Probe the new address before the old one, so that a miner that moves in between is not taken for two."""
         before = tracked.address
         if address == before or address in self._conflicts.claimants(tracked.mac):
             return
@@ -214,7 +215,8 @@ class Relocation:
     # Searches
 
     def _search(self) -> None:
-        """Look first where the miner may be, which asks it alone; then scan the networks in which one is missing."""
+        """Probe the likely addresses first, which contacts only the miner itself; then scan the networks of those still
+        missing."""
         now = self._clock.monotonic()
         due = [mac for mac, search in self._searches.items() if search.due <= now]
         for mac in due:
@@ -226,7 +228,7 @@ class Relocation:
             self._put_off(mac)
 
     def _still_lost(self, mac: str) -> Tracked | None:
-        """Return None, and no longer look, if the device was deleted or un-listened; None if it was found."""
+        """Return the device if it is still missing; end the search if it was deleted or is no longer monitored."""
         tracked = self._fleet.find(mac)
         if tracked is None or not tracked.monitored:
             self._searches.pop(mac, None)
@@ -234,7 +236,7 @@ class Relocation:
         return tracked if mac in self._searches else None
 
     def _scan_for(self, lost: Sequence[Tracked]) -> None:
-        """Scan, at once, every network in which one of them may be and that was not scanned a moment ago."""
+        """Scan every network in which one of them may be and that was not scanned recently, all in one scan."""
         now = self._clock.monotonic()
         self._scanned = {subnet: until for subnet, until in self._scanned.items() if until > now}
         wanted = dict.fromkeys(subnet for tracked in lost for subnet in self._subnets_for(tracked.address))
@@ -257,7 +259,8 @@ class Relocation:
 
 
 def _at_once(act: Callable[[T], None], items: Iterable[T]) -> None:
-    """Each waits for two addresses, which may be dead; after a power cut there are hundreds."""
+    """Run `act` for all items in parallel: each waits for up to two silent addresses, and after a power cut there are
+    hundreds."""
     pool = Pool(JUDGED_AT_ONCE)
     try:
         pool.map(act, items)

@@ -1,4 +1,4 @@
-"""When a device is polled. Pure: time and randomness are arguments."""
+"""The poll schedule. Pure: time and randomness are arguments."""
 
 from __future__ import annotations
 
@@ -15,24 +15,26 @@ SOON_SECONDS = 5.0
 
 
 def phase(mac: str, interval: float) -> float:
-    """The device's place within the interval, in seconds: a hash of the MAC, so that a fleet never polls in step."""
+    """Return the device's offset within the interval in seconds: a hash of the MAC, so that polls are spread evenly."""
     return zlib.crc32(mac.encode()) / 2**32 * interval
 
 
 def next_slot(now: float, phase: float, interval: float) -> float:
-    """The first moment after `now` on the device's own grid. Slots that were missed meanwhile are skipped, never caught
-    up."""
+    """Return the first moment after `now` on the device's own grid. Missed slots are skipped, never caught up."""
     return phase + (math.floor((now - phase) / interval) + 1) * interval
 
 
 def soon(phase: float, interval: float) -> float:
-    """Seconds within which a device is asked that somebody saw: at most 5, and spread as the slots are."""
+    """Return the delay of an early poll after a sighting: at most 5 s, spread as the slots are."""
     return phase * min(1.0, SOON_SECONDS / interval)
 
 
 def pause(observation: Observation, interval: float, random: float) -> float:
-    """Seconds until the next poll. After 12 misses it doubles up to a minute, ±20 % by `random` (0..1); a miner that
-    answers 401 is asked once a minute. One that names a time itself is given it, a minute at most."""
+    """Return the seconds until the next poll: the interval, or a backoff after failed polls.
+
+    From the 13th consecutive failure on, the delay doubles up to one minute, ±20 % by `random` (0..1). A miner that
+    answers 401 is polled once per minute. A Retry-After is obeyed, up to one minute.
+    """
     if observation.status in (Status.LOCKED, Status.REFUSED):
         return max(interval, SLOWEST_SECONDS)
     doublings = observation.failures - LONG_DEAD

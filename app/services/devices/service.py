@@ -1,4 +1,4 @@
-"""What can be done with imprinted devices. Each method is one thing that a user asks for."""
+"""Operations on registered devices. Each method is one user action."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from app.errors import DeviceBadPayload, Invalid, NothingToImprint
 from app.events import DeviceDeleted, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.mac import parse_mac
+from app.miners.measures import MEASURED_FIELDS
 from app.miners.readings import ADDED_FIELDS
-from app.miners.redaction import redact
-from app.miners.telemetry import MEASURED_FIELDS
 from app.models import Device, Found, MacSource
+from app.redaction.json_objects import redact
 from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.monitoring import Monitoring
 
-# Not kept of what a client sends back: what we add, and what only the miner itself may say.
+# Fields of a returned device object that are not stored: those that we add, and the MAC, which only the miner reports.
 _UNSTORED = ADDED_FIELDS | {"macAddr"}
 
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What a user may change in a record. A field that is not in `fields` stays as it is."""
+    """Changes to a record. A field that is not in `fields` stays as it is."""
 
     fields: Mapping[str, Any]
     info: Mapping[str, Any]
 
 
 class DeviceService:
-    """Owns nothing; devices belong to the fleet and the monitoring."""
+    """Owns no state; devices belong to the fleet and the monitoring."""
 
     def __init__(
         self,
@@ -56,12 +56,13 @@ class DeviceService:
         self._auto_listen = auto_listen
 
     def start(self) -> None:
-        """With AUTO_LISTEN every imprinted device is monitored from the start."""
+        """Start monitoring every registered device if AUTO_LISTEN is set."""
         if self._auto_listen:
             self._monitoring.watch(self._fleet.all())
 
     def search(self, query: str = "") -> list[Tracked]:
-        """Newest first. `query` is looked for in address, hostname, name and MAC, case-blind."""
+        """Return the devices that match, newest first. `query` is searched in address, hostname, name and MAC, ignoring
+        case."""
         devices = [tracked for tracked in self._fleet.all() if not query or _mentions(tracked, query.strip().lower())]
         return sorted(devices, key=lambda tracked: tracked.device.created_at, reverse=True)
 
@@ -72,12 +73,11 @@ class DeviceService:
         return [tracked for tracked in self._fleet.all() if tracked.device.preset_uuid == preset_uuid]
 
     def imprint(self, macs: Iterable[str], by_hand: Iterable[tuple[str, str]] = ()) -> list[Tracked]:
-        """Registers what discovery knows under these MACs (whole, case-blind), and devices named by hand with MAC and
-        address.
+        """Register (imprint) the discovered miners with these MACs, and devices given with MAC and address.
 
-        Adds only. A known device stays where its record says, unless it does not answer there and was named by hand;
-        where discovery saw it is a hint to look there. Naming a device that is in conflict ends the conflict, and the
-        address named by hand then counts. Raises NothingToImprint, AddressForbidden, Invalid.
+        Nothing is removed. A known device stays at the address of its record, unless it does not answer there and an
+        address was given for it; where discovery saw it is a hint for relocation. Registering a device in conflict ends
+        the conflict, and a given address then counts. Raises NothingToRegister, AddressForbidden, Invalid.
         """
         wanted = list(macs)
         named = [Found(parse_mac(mac), str(self._rule.check_given(Address.parse(ip))), {}) for mac, ip in by_hand]
@@ -99,7 +99,7 @@ class DeviceService:
         return devices
 
     def _imprinted(self, found: Found, addresses: Mapping[str | None, str]) -> Device:
-        """`addresses`: those named by hand."""
+        """`addresses`: given by the caller."""
         assert found.mac  # noqa: S101
         now = iso(self._clock.now())
         tracked = self._fleet.find(found.mac)
@@ -111,10 +111,9 @@ class DeviceService:
         return replace(tracked.record(), ip=ip, type=kind, info=tracked.info or found.info, updated_at=now)
 
     def edit(self, mac: str, edit: Edit) -> Tracked:
-        """Changes the record only. What the telemetry table knows is ignored in `info`: clients send stale readings
-        back.
+        """Change the record only. Measured fields in `info` are ignored: clients send stale readings back.
 
-        `ip` moves the device by hand, unless the miner answers with its MAC where the record says. Raises
+        `ip` moves the device, unless the miner answers with its MAC at the address of the record. Raises
         DeviceNotFound, Invalid.
         """
         tracked = self._fleet.get(mac)
@@ -137,7 +136,7 @@ class DeviceService:
         return str(self._rule.check_given(address))
 
     def delete(self, mac: str) -> Tracked:
-        """Forgets the record, then ends the monitoring; in this order nobody can watch it again in between. Returns the
+        """Delete the record, then stop monitoring; in this order it cannot be monitored again in between. Return the
         device as it was."""
         tracked = self._fleet.remove(mac)
         self._monitoring.unwatch([tracked])
@@ -145,7 +144,7 @@ class DeviceService:
         return tracked
 
     def listen(self, macs: Iterable[str]) -> list[Tracked]:
-        """These, and only these, are monitored until the next start; MACs that are not imprinted are passed over."""
+        """Monitor these devices and no others until the next start; unregistered MACs are ignored."""
         wanted = set(macs)
         self._monitoring.unwatch([tracked for tracked in self._fleet.monitored() if tracked.mac not in wanted])
         self._monitoring.watch([tracked for tracked in self._fleet.all() if tracked.mac in wanted])

@@ -1,5 +1,5 @@
-"""The readings' way to disk: every PERSIST_INTERVAL, and at the end. Rare, because a miner tells them again and SD
-cards wear out."""
+"""Write-behind of readings: to disk every PERSIST_INTERVAL and at shutdown. Rare, because miners report them again and
+SD cards wear out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RETRY_SECONDS = 10.0
 
 
 class WriteBehind:
-    """Looks every 10 s whether a store that could not be written can be again; readings then go there at once."""
+    """Every 10 s, retries a store that could not be written; readings are flushed as soon as it can."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class WriteBehind:
         )
 
     def stop(self) -> None:
-        """Returns when the last readings are written."""
+        """Return when the last readings are written."""
         self._stop.set()
         if self._greenlet is not None:
             self._greenlet.join()

@@ -1,4 +1,4 @@
-"""Discovery by ourselves: scans, announcements, and what both have met."""
+"""Built-in discovery: network scans, mDNS announcements, and the miners that both have seen."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ MAX_ANNOUNCED = 1024
 
 
 class BuiltinDiscovery:
-    """Owns the browser for announcements and the scanner's end.
+    """Owns the mDNS browser and stops the scanner.
 
-    `subnets` is asked at each scan, since the host's networks may change. `ttl`: seconds until a miner that was not
-    seen again is forgotten. `browse` makes the browser for a callback; None: no mDNS.
+    `subnets` is called at each scan, since the host's networks may change. `ttl`: seconds until a miner that was not
+    seen again is forgotten. `browse` creates the browser for a callback; None: no mDNS.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class BuiltinDiscovery:
         return self._repository.count
 
     def discover(self, address: Address | None, mac: str | None) -> list[Found]:
-        """One address, or a scan of all subnets that `mac` then filters."""
+        """Probe one address, or scan all subnets and filter by `mac`."""
         if address is not None:
             return self._sightings.take(self._scanner.probe_each([address]), mac)
         subnets = tuple(self._subnets())
@@ -71,18 +71,18 @@ class BuiltinDiscovery:
         return [each for each in found if mac in (None, each.mac)]
 
     def discovered(self, query: Query) -> list[Found]:
-        """Return what is not too old; what is leaves the store at the next start, not here: this serves a GET."""
+        """Return the entries within the TTL. Older ones are deleted at the next start, not here: this serves a GET."""
         return [found for found in self._repository.seen_since(self._oldest_shown()) if matches(found, query)]
 
     def _oldest_shown(self) -> datetime:
-        """Return the present less the TTL. The present is at most the start plus the time elapsed since, so a clock
-        that is set ahead while the service runs hides no miner."""
+        """Return the present less the TTL. The present is at most the start plus the time elapsed since, so that a
+        clock that is set ahead while the service runs hides no miner."""
         day, seconds = self._began
         return min(self._clock.now(), day + timedelta(seconds=self._clock.monotonic() - seconds)) - self._ttl
 
     def _expire(self) -> None:
-        """Delete what is too old, unless that is everything: a clock that is years ahead at the start, which is soon
-        corrected, then costs no record."""
+        """Delete entries older than the TTL, unless all of them are: a clock that is years ahead at the start, and soon
+        corrected, must not cost any record."""
         if self._repository.seen_since(self._oldest_shown()):
             with suppress(StoreError):
                 self._repository.expire(self._oldest_shown())
@@ -100,7 +100,7 @@ class BuiltinDiscovery:
         self._repository.forget(mac)
 
     def announced(self, address: Address) -> None:
-        """Looks at a miner that announces itself, but not at each repetition. Raises AddressForbidden."""
+        """Probe a miner that announces itself, but not at each repetition. Raises AddressForbidden."""
         self._rule.check_given(address)
         now = self._clock.monotonic()
         if now - self._announced.get(address, -math.inf) < ANNOUNCED_AGAIN_SECONDS:
@@ -111,7 +111,7 @@ class BuiltinDiscovery:
         self._sightings.take(self._scanner.probe_each([address]))
 
     def start(self) -> None:
-        """Reads what was remembered (the database is open by then) and listens for announcements. Scans nothing."""
+        """Load the stored entries (the database is open by then) and listen for announcements. No scan is started."""
         self._repository.load()
         self._expire()
         if self._mdns:

@@ -1,4 +1,4 @@
-"""Discovery by the original's service, where one is configured."""
+"""Discovery by the Node stack's discovery service, where one is configured."""
 
 from __future__ import annotations
 
@@ -17,9 +17,11 @@ MAX_SEEN = 4096
 
 
 class ExternalDiscovery:
-    """The service keeps the memory; this owns what it said last of each miner, in case it is down at an imprint.
+    """The service has the records; this class keeps its last answer about each miner, in case it is down when a device
+    is registered.
 
-    Filters are sent along and applied again here: the original's compares spellings, another may ignore them.
+    Filters are sent along and applied again here: the Node stack's service compares MACs as text, and another one may
+    ignore filters.
     """
 
     def __init__(self, client: DiscoveryServiceClient, scanner: Scanner, sightings: Sightings) -> None:
@@ -33,7 +35,8 @@ class ExternalDiscovery:
         return len(self._seen)
 
     def discover(self, address: Address | None, mac: str | None) -> list[Found]:
-        """`mac` names the miner at `address` where neither firmware nor service does; without an address it filters."""
+        """`mac` names the miner at `address` if neither its firmware nor the service does; without an address it is a
+        filter."""
         found = self._noted(self._client.discover(str(address) if address else None, mac))
         if address is not None and mac is not None and len(found) == 1 and found[0].mac is None:
             found = [replace(found[0], mac=mac, source=MacSource.CALLER)]
@@ -46,7 +49,8 @@ class ExternalDiscovery:
         return [each for each in found if matches(each, query)]
 
     def lookup(self, macs: Sequence[str]) -> list[Found]:
-        """Asks for everything, as the service compares letter by letter. DiscoveryFailed where memory does not do."""
+        """Request the whole list, since the service compares MACs as text. Raises DiscoveryFailed if the last answers
+        do not suffice either."""
         try:
             self._noted(self._client.discovered({}))
         except DiscoveryFailed:
@@ -58,18 +62,19 @@ class ExternalDiscovery:
         return [Address.parse(self._seen[mac].ip)] if mac in self._seen else []
 
     def forget(self, mac: str) -> None:
-        """The service cannot be told to forget; we do."""
+        """Forget the miner here; the service has no way to delete an entry."""
         self._seen.pop(mac, None)
 
     def start(self) -> None:
-        """Nothing runs in the background here."""
+        """Do nothing: there is no background task."""
 
     def stop(self) -> None:
         self._scanner.stop()
         self._client.close()
 
     def _noted(self, rows: list[Found]) -> list[Found]:
-        """One entry per miner: a service on a host with two interfaces names each twice, or once without its MAC."""
+        """Remember one entry per miner: a service on a host with two interfaces lists each twice, or once without its
+        MAC."""
         found = without_doubles(rows, lambda mac: self._seen[mac].ip if mac in self._seen else None)
         for each in found:
             if each.mac is not None:

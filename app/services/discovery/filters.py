@@ -1,8 +1,8 @@
 """The filters of GET /devices/discovered. Pure.
 
-What the original's clients expect: a list that is not given filters nothing; a device passes when, for every list
-that is given, at least one of its values fits (lists are ANDed, values ORed). Its frontend asks with whole MACs as it
-was shown them; people type pieces in any spelling, so letter case never matters, nor do a MAC's separators.
+The Node backend's clients expect this: a list that is not given filters nothing; a device passes if for every given
+list at least one value matches (lists are ANDed, values ORed). The frontend sends whole MACs; people type parts in any
+notation, so that neither letter case nor a MAC's separators matter.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from app.models import Found
 
 
 class Partial(StrEnum):
-    """Where more may stand beside the text: `left` means to its left, so the value ends with it. `none`: nowhere."""
+    """Where further text may stand beside the value: `left` means to its left, so that the device's text ends with it;
+    `none`: nowhere."""
 
     LEFT = "left"
     RIGHT = "right"
@@ -35,7 +36,8 @@ class Query:
     partial_hostnames: Partial = Partial.BOTH
 
     def params(self) -> dict[str, str]:
-        """The same query for the discovery service. MACs go in the spelling in which a scan by ARP stores them."""
+        """Return the query parameters for the discovery service. MACs are sent in the notation in which its ARP scan
+        stores them."""
         lists = {"Macs": [_mac_text(mac) for mac in self.macs], "Ips": self.ips, "Hostnames": self.hostnames}
         partial = {"Macs": self.partial_macs, "Ips": self.partial_ips, "Hostnames": self.partial_hostnames}
         given = {name: ",".join(values) for name, values in lists.items() if values}
@@ -43,7 +45,7 @@ class Query:
         return params | {f"partial{name}": partial[name].value for name in given}
 
 
-# A text that is asked for, and what the device has, in the same form.
+# A text of the query, and the device's values in the same form.
 Compared = tuple[str, tuple[str, ...]]
 
 _FITS: dict[Partial, Callable[[str, str], bool]] = {
@@ -63,7 +65,7 @@ def matches(found: Found, query: Query) -> bool:
 
 
 def _any_fits(texts: Iterable[str], partial: Partial, compared: Callable[[str], Compared]) -> bool:
-    """`compared` puts the text and the device's values into one form. Blank texts are not asked for."""
+    """`compared` converts a text and the device's values to the same form. Blank texts are ignored."""
     asked = [text.strip() for text in texts if text.strip()]
     pairs = (compared(text) for text in asked)
     return not asked or any(_FITS[partial](value, text) for text, values in pairs for value in values)
@@ -74,7 +76,7 @@ def _mac_text(text: str) -> str:
 
 
 def _mac_values(mac: str | None, text: str) -> Compared:
-    """With separators in the text whole bytes are compared: `25:e0` is not in `02:5e:00`. Else just the digits."""
+    """Compare whole bytes if the text has separators (`25:e0` is not in `02:5e:00`), else only the digits."""
     text = _mac_text(text)
     if ":" in text:
         return text, (mac,) if mac else ()
@@ -82,7 +84,7 @@ def _mac_values(mac: str | None, text: str) -> Compared:
 
 
 def _ip_values(ip: str) -> tuple[str, ...]:
-    """A device on another port than 80 is found by its address with and without the port."""
+    """Return the address with and without its port, so that a device on another port than 80 is found by either."""
     return tuple(dict.fromkeys((ip, ip.partition(":")[0])))
 
 

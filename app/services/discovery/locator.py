@@ -1,4 +1,4 @@
-"""Where a device went: the search for a MAC whose miner is no longer at its address."""
+"""Search for a device by MAC when its miner is no longer at the known address."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from app.services.discovery.sightings import Sightings
 
 
 class Locator:
-    """Owns nothing. The neighbour table and `remembered`, which asks no network, give hints; only an answer counts."""
+    """Owns no state. The neighbour table and `remembered`, which cause no traffic, give likely addresses; only an
+    answer counts."""
 
     def __init__(
         self,
@@ -29,9 +30,10 @@ class Locator:
         self._ports = tuple(ports)
 
     def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
-        """Where a miner now says it is `mac` (or the neighbour table does, for firmware without `macAddr`), or None.
+        """Return the address where a miner reports `mac` (or the neighbour table does, for firmware without `macAddr`),
+        or None.
 
-        Every miner met on the way is remembered and announced: after a power cut, one scan finds all that moved.
+        Every miner found on the way is stored and published: after a power cut, one scan finds all that moved.
         """
         near = self._where(mac, self._scanner.probe_each(self._hints(mac)))
         if near is not None or not subnets:

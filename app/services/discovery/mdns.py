@@ -1,12 +1,13 @@
-"""Miners that announce themselves: AxeOS ≥ 2.15 (PR#1240) and NerdOS with the same subtype (NQ PR#613).
+"""mDNS discovery: miners announce themselves since AxeOS 2.15 (PR#1240), and NerdOS with the same subtype (NQ PR#613).
 
-python-zeroconf is asyncio. Its own thread would be a greenlet here, on the same OS thread, where its blocking calls
-refuse to work; so the loop runs in a greenlet of ours, and everything in it is its asyncio API. One such loop per
-process is possible: asyncio notes the running loop per OS thread.
+python-zeroconf is based on asyncio. Its own thread would be a greenlet here, on the same OS thread, where its blocking
+calls fail; so the asyncio loop runs in a greenlet of this module, and only zeroconf's asyncio API is used. One such
+loop per process is possible: asyncio stores the running loop per OS thread.
 
-Browsing a subtype (`_axeos._sub._http._tcp.local.`) asks for its PTR records, which name instances of
-`_http._tcp.local.`. The browser of python-zeroconf 0.154 tells of a new PTR, but never of a new SRV or A record behind
-it, since it matches those by the instance's type. The browser therefore only asks; a record listener hears.
+Browsing a subtype (`_axeos._sub._http._tcp.local.`) queries its PTR records, which name instances of
+`_http._tcp.local.`. The browser of python-zeroconf 0.154 reports a new PTR, but never a new SRV or A record behind it,
+since it matches those by the instance's type. So the browser only sends the queries, and a record listener receives the
+answers.
 """
 
 from __future__ import annotations
@@ -32,19 +33,20 @@ SUBTYPE = "_axeos._sub._http._tcp.local."
 RESOLVE_MILLISECONDS = 3000
 CLOSE_SECONDS = 3.0
 AGAIN_AFTER_SECONDS = 60.0
-# New records that one zeroconf instance may keep before it is replaced by a fresh one: it forgets none before it
-# expires, and 1.4 million names of a flood were 451 MB. A home has some dozens.
+# New records after which a zeroconf instance is replaced: it deletes none before it expires, and a flood of 1.4 million
+# names took 451 MB. A usual network has some dozens.
 MAX_RECORDS = 2048
 WORKERS = 4
 MAX_PENDING = 256
-# Each caller receives every record that arrives meanwhile.
+# Each running resolution receives every record that arrives meanwhile.
 MAX_RESOLVING = 32
 STOPPED = None
 _PTR, _A, _SRV, _IN = 12, 1, 33, 1
 
 
 class _Resolver(RecordUpdateListener):
-    """Turns records into addresses, within zeroconf's loop. Each sight of a PTR counts: the miner may have rebooted."""
+    """Resolves records to addresses, within zeroconf's loop. Every PTR counts, also a repeated one: the miner may have
+    rebooted."""
 
     def __init__(self, zeroconf: Zeroconf, found: Callable[[Address], None], flooded: Callable[[], object]) -> None:
         """`flooded` is called once there are more than MAX_RECORDS records."""
@@ -79,7 +81,7 @@ class _Resolver(RecordUpdateListener):
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _resolve(self, zc: Zeroconf, name: str) -> None:
-        """From the cache where the answer brought everything, as AxeOS's do; else by asking."""
+        """Resolve from the cache if the answer contained everything, as AxeOS's does; else by a query."""
         yield_if_due()  # hundreds of these run in one iteration of asyncio's loop
         try:
             info = AsyncServiceInfo(SUBTYPE, name)
@@ -91,12 +93,12 @@ class _Resolver(RecordUpdateListener):
 
 
 def _is_news(update: RecordUpdate) -> bool:
-    """SRV and A records are repeated with every answer to anybody; only new ones say something."""
+    """Return False for repeated SRV and A records, which come with every answer to any host."""
     return update.new.type == _PTR or update.old is None
 
 
 def _names(zc: Zeroconf, record: Any, known: set[str]) -> set[str]:
-    """The miners' instances that `record` is about; none for anything else in the house."""
+    """Return the miners' instances that `record` is about; none for other devices on the network."""
     if record.type == _PTR:
         return {record.alias} if record.name.lower() == SUBTYPE else set()
     if record.type == _A:
@@ -105,12 +107,12 @@ def _names(zc: Zeroconf, record: Any, known: set[str]) -> set[str]:
 
 
 class MdnsBrowser:
-    """Owns the browsing greenlet. Calls `found` in greenlets of its own, so it may take its time; what it raises is
+    """Owns the browsing greenlet. Calls `found` in greenlets of its own, so that it may block; its exceptions are
     logged.
 
-    `interfaces` gives the IPv4 addresses of this host; nothing is sent or heard elsewhere. It is asked every minute:
-    when the addresses change, the sockets are opened anew. Where it cannot start (no network yet, no multicast, port
-    taken) it says so in one line and tries again each minute; discovery goes on without it.
+    `interfaces` returns the IPv4 addresses of this host; nothing is sent or received elsewhere. It is called every
+    minute, and the sockets are opened again when the addresses change. If mDNS cannot start (no network yet, no
+    multicast, port in use), one line is logged and it is retried every minute; discovery works without it.
     """
 
     def __init__(
@@ -119,7 +121,7 @@ class MdnsBrowser:
         interfaces: Callable[[], Sequence[str]],
         again_after: float = AGAIN_AFTER_SECONDS,
     ) -> None:
-        """`again_after`: seconds between two attempts, and between two looks at the host's addresses."""
+        """`again_after`: seconds between two attempts, and between two checks of the host's addresses."""
         self._found = found
         self._interfaces = interfaces
         self._again_after = again_after
@@ -130,13 +132,13 @@ class MdnsBrowser:
         self.listening = Event()
 
     def start(self) -> None:
-        """Returns at once; `listening` is set when the sockets are open."""
+        """Return at once; `listening` is set when the sockets are open."""
         if self._greenlets:
             return
         self._greenlets = [gevent.spawn(self._browse), *(gevent.spawn(self._hand_over) for _ in range(WORKERS))]
 
     def stop(self) -> None:
-        """Closes the sockets; `found` is not called any more when this returns. Idempotent."""
+        """Close the sockets; `found` is not called after this returns. Idempotent."""
         if self._loop is not None and self._done is not None:
             self._loop.call_soon_threadsafe(self._done.set)
             gevent.joinall(self._greenlets[:1], timeout=CLOSE_SECONDS)
@@ -156,7 +158,7 @@ class MdnsBrowser:
                 log.info("this host's addresses changed, mDNS listens on the new ones")
 
     def _browse_once(self) -> str | None:
-        """Browse until it is stopped (STOPPED), the addresses change (""), or something goes wrong (a sentence)."""
+        """Browse until stopped (STOPPED), until the addresses change (""), or until an error (its description)."""
         interfaces = list(self._interfaces())
         if not interfaces:
             return "this host has no address on a private network; see MDNS_INTERFACES"
@@ -199,7 +201,8 @@ class MdnsBrowser:
         return STOPPED if done.is_set() else "more names are announced than a home has"
 
     def _met(self, address: Address) -> None:
-        """Called by the loop, which must not wait: in a flood the surplus is dropped, until it is announced again."""
+        """Queue an address for the workers. zeroconf's loop must not block: in a flood the surplus is dropped, until it
+        is announced again."""
         try:
             self._queue.put_nowait(address)
         except Full:

@@ -1,4 +1,4 @@
-"""The system's neighbour table: which MAC the kernel last saw behind an IPv4 address of its own networks."""
+"""The system's neighbour table: the MAC that the kernel last saw at an IPv4 address of its own networks."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from app.miners.mac import canonical_mac
 log = logging.getLogger(__name__)
 
 FRESH_SECONDS = 2.0
-_COMPLETE = 0x2  # ATF_COM of <net/if_arp.h>: the kernel has an answer, not only a question
+_COMPLETE = 0x2  # ATF_COM of <net/if_arp.h>: the entry is resolved
 
 
 def parse_neighbours(text: str) -> dict[str, str]:
-    """IPv4 → normalised MAC from the format of /proc/net/arp, without incomplete entries, zero MACs and junk lines."""
+    """Return IPv4 → canonical MAC from the format of /proc/net/arp, without incomplete entries, zero MACs and invalid
+    lines."""
     rows = (line.split() for line in text.splitlines()[1:])
     pairs = ((row[0], canonical_mac(row[3])) for row in rows if len(row) >= 4 and _is_complete(row[2]))
     return {ip: mac for ip, mac in pairs if mac}
@@ -29,9 +30,9 @@ def _is_complete(flags: str) -> bool:
 
 
 class NeighbourTable:
-    """Owns the last reading of the file at `path`, which is read again once it is older than 2 s. Asks no network.
+    """Owns the content of the file at `path`, which is read again after 2 s. Causes no traffic.
 
-    A file that is missing or unreadable is an empty table: some containers have none, and discovery works without.
+    A missing or unreadable file counts as an empty table: some containers have none, and discovery works without it.
     """
 
     def __init__(self, path: Path, clock: Clock) -> None:
@@ -42,11 +43,12 @@ class NeighbourTable:
         self._complained = False
 
     def mac_of(self, ip: str) -> str | None:
-        """The normalised MAC behind a bare IPv4 address, None where the kernel knows none."""
+        """Return the canonical MAC of an IPv4 address without port, None if the kernel has none."""
         return self._current().get(ip)
 
     def addresses_of(self, mac: str) -> list[str]:
-        """Bare IPv4 addresses of a normalised MAC. Several where a miner moved and its old entry has not aged out."""
+        """Return the IPv4 addresses of a canonical MAC. There are several if a miner moved and its old entry has not
+        expired."""
         return [ip for ip, each in self._current().items() if each == mac]
 
     def _current(self) -> dict[str, str]:

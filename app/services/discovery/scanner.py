@@ -1,7 +1,7 @@
-"""Asking many addresses at once whether a miner is there.
+"""Network scans: probes of many addresses in parallel.
 
-The scanner makes no connection of its own: `probe` connects by IP with a deadline of a second and asks on the same
-connection, so that a miner sees one connection per scan, and none at all while the fleet polls it.
+The scanner opens no connection itself: `probe` connects with a timeout of a second and sends the request on the same
+connection, so that a miner gets one connection per scan, and none while the fleet polls it.
 """
 
 from __future__ import annotations
@@ -28,28 +28,29 @@ Job = tuple[tuple[IPv4Network, ...], tuple[int, ...]]
 
 
 def targets(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> Iterator[Address]:
-    """Every address of a scan, lazily, without network and broadcast; interleaved, so that no subnet waits long."""
+    """Yield every address of a scan, lazily, without network and broadcast; interleaved, so that no subnet waits long."""
     for port in ports:
         rows = zip_longest(*(net.hosts() for net in _apart(subnets)))
         yield from (Address(str(host), port) for host in chain.from_iterable(rows) if host is not None)
 
 
 def size(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> int:
-    """How many addresses `targets` will yield."""
+    """Return the number of addresses that `scan_targets` yields."""
     return len(ports) * sum(net.num_addresses - (2 if net.prefixlen < 31 else 0) for net in _apart(subnets))
 
 
 def _apart(subnets: Sequence[IPv4Network]) -> list[IPv4Network]:
-    """Without repetitions, and without those that lie inside another."""
+    """Return the networks without duplicates and without those that lie inside another."""
     each_once = dict.fromkeys(subnets)
     return [net for net in each_once if not any(net != other and net.subnet_of(other) for other in each_once)]
 
 
 class Scanner:
-    """Owns the running scans: one at a time, and whoever asks for the same one meanwhile shares it.
+    """Owns the running scans: one at a time. Callers that request a scan that is already running or queued share its
+    result.
 
-    `probe` raises DeviceError where no miner is. `known` gives the fleet's latest reading of a monitored online miner
-    at an address; it is taken instead of a probe.
+    `probe` raises DeviceError where there is no miner. `known` returns the fleet's latest reading of a monitored online
+    miner at an address; it replaces a probe.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Scanner:
         self._notable: dict[str, int] = {}
 
     def scan(self, subnets: Sequence[IPv4Network], ports: Sequence[int]) -> list[Hit]:
-        """The miners of these subnets, by address: what it has when `deadline` seconds have passed, [] after stop()."""
+        """Return the miners of these subnets, by address: those found within `deadline` seconds, [] after stop()."""
         job = (tuple(subnets), tuple(ports))
         running = self._running.get(job)
         if running is None:
@@ -82,11 +83,12 @@ class Scanner:
         return list(hits) if isinstance(hits, list) else []  # a killed greenlet's result is its GreenletExit
 
     def probe_each(self, addresses: Sequence[Address]) -> list[Hit]:
-        """The miners among a few addresses, at once; for what a user names or mDNS tells. No turn is waited for."""
+        """Return the miners among a few addresses, all probed at once: those that a user or mDNS names. Does not wait
+        for a running scan."""
         return self._probe_all(addresses, Counter())
 
     def stop(self) -> None:
-        """Ends the running scans: no probe of theirs is under way when this returns. Idempotent."""
+        """End the running scans: none of their probes is in progress when this returns. Idempotent."""
         gevent.killall(list(self._running.values()))
 
     def _in_turn(self, job: Job) -> list[Hit]:
@@ -126,8 +128,8 @@ class Scanner:
         outcomes["finished"] += 1
 
     def _report(self, outcomes: Counter[str], miners: int, seconds: float) -> None:
-        """Worth a line, when it differs from the scan before: addresses that were not reached in time, or that answered
-        401 (`locked`, `refused`), the usual reason why nothing is found."""
+        """Log the outcomes when they differ from those of the scan before: addresses not reached in time, or that
+        answered 401 (`locked`, `refused`), which is the usual reason for finding nothing."""
         notable = {
             name: outcomes[name] for name in ("left", DeviceLocked.reason, DeviceRefused.reason) if outcomes[name]
         }

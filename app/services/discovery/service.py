@@ -1,4 +1,4 @@
-"""Finding miners: the use-cases, whoever does the looking."""
+"""Discovery of miners: the operations, whatever the source."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from app.services.discovery.locator import Locator
 
 
 class DiscoverySource(Protocol):
-    """Who looks: BuiltinDiscovery or ExternalDiscovery. MACs come normalised, addresses checked.
+    """A source of discovered miners: BuiltinDiscovery or ExternalDiscovery. MACs are canonical, addresses checked.
 
-    Each sighting with a MAC is published as MinerSeen. Raises DiscoveryFailed. `count`: how many miners it remembers.
+    Each sighting with a MAC is published as MinerSeen. Raises DiscoveryFailed. `count`: the number of remembered
+    miners.
     """
 
     @property
@@ -39,7 +40,7 @@ class DiscoverySource(Protocol):
 
 
 class DiscoveryService:
-    """Judges what callers ask, and has `source` or `locator` do it. Owns nothing."""
+    """Validates requests and delegates them to `source` or `locator`. Owns no state."""
 
     def __init__(
         self,
@@ -57,30 +58,30 @@ class DiscoveryService:
 
     @property
     def count(self) -> int:
-        """How many miners were seen, as far as that is known without asking anybody."""
+        """Return the number of miners seen, as far as known without a request."""
         return self._source.count
 
     def discover(self, ip: str | None = None, mac: str | None = None) -> list[Found]:
-        """Looks now: at one address (nobody there: []), else at all subnets. Blank means not given.
+        """Probe one address ([] if there is no miner), else scan all subnets. Blank values count as not given.
 
-        With `ip`, `mac` names a miner that does not report its own; if it does, its own counts. Alone, `mac` filters.
-        `ip` may be a host name. Raises Invalid for what is no address, name or MAC, AddressForbidden where miners are
-        not contacted, DiscoveryFailed.
+        With `ip`, `mac` names a miner that does not report its own; if it does, its own counts. Alone, `mac` is a
+        filter. `ip` may be a host name. Raises Invalid for an invalid address, name or MAC, AddressForbidden outside
+        the allowed networks, DiscoveryFailed.
         """
         address = self._resolve(ip) if ip and ip.strip() else None
         return self._source.discover(address, parse_mac(mac) if mac and mac.strip() else None)
 
     def discovered(self, query: Query) -> list[Found]:
-        """What was seen within DISCOVERY_TTL and passes the filters. Raises DiscoveryFailed."""
+        """Return the miners seen within DISCOVERY_TTL that pass the filters. Raises DiscoveryFailed."""
         return self._source.discovered(query)
 
     def lookup(self, macs: Iterable[str]) -> list[Found]:
-        """The remembered miners with exactly these MACs, in any spelling, in this order. Raises DiscoveryFailed."""
+        """Return the remembered miners with exactly these MACs, in any notation, in this order. Raises DiscoveryFailed."""
         wanted = [mac for mac in dict.fromkeys(canonical_mac(mac) for mac in macs) if mac is not None]
         return self._source.lookup(wanted) if wanted else []  # a service may take a minute to say nothing
 
     def forget(self, mac: str) -> None:
-        """Does nothing for a MAC that is not remembered."""
+        """Forget a miner; an unknown MAC is ignored."""
         self._source.forget(mac)
 
     def on_device_deleted(self, event: DeviceDeleted) -> None:
@@ -88,7 +89,7 @@ class DiscoveryService:
             self.forget(event.mac)
 
     def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
-        """Where the miner `mac` (normalised) answers now; None when it is nowhere. May take a scan of `subnets`."""
+        """Return the address where the miner `mac` (canonical) answers now, None if nowhere. This may scan `subnets`."""
         return self._locator.locate(mac, subnets)
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What becomes of a miner that was met: whose it is, what is remembered of it, who is told."""
+"""Sightings: identification, storage and publication of the miners that a scan or probe found."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ MAX_GIVEN = 256
 
 
 def identified(hits: Sequence[Hit], neighbour: Callable[[str], str | None], given: str | None = None) -> list[Found]:
-    """Each hit with its MAC: the one it reports, else the `given` one, else its neighbour entry's, else None.
+    """Return each hit with its MAC: the one it reports, else the `given` one, else its neighbour entry's, else None.
 
-    A neighbour entry is about a host, so it only names a miner on port 80 or alone on its address. One that two hits
-    share, or that another miner reports as its own, is a range extender's or a router's: it names nobody.
+    A neighbour entry is about a host, so it names a miner only if that is on port 80 or alone on its address. An entry
+    shared by two hits, or reported by another miner as its own, belongs to a range extender or router and names no
+    miner.
     """
     hosts = Counter(address.host for address, _ in hits)
     alone = {address for address, _ in hits if address.port == DEFAULT_PORT or hosts[address.host] == 1}
@@ -36,7 +37,7 @@ def identified(hits: Sequence[Hit], neighbour: Callable[[str], str | None], give
 
 
 def _found(hit: Hit, mac: str | None, *, is_given: bool) -> Found:
-    """`is_given`: a MAC that it does not tell itself is from the caller, not from the neighbour table."""
+    """`is_given`: a MAC that the miner does not report itself comes from the caller, not from the neighbour table."""
     address, reading = hit
     source = None
     if mac is not None:
@@ -69,9 +70,9 @@ def _is_better(new: Found, old: Found, known_ip: str | None) -> bool:
 
 
 class Sightings:
-    """Takes what the scanner met. Owns the MACs that callers gave, and the memory of which doubles were logged.
+    """Owns the MACs given by callers, and which duplicates were logged.
 
-    `repository` is None where a discovery service keeps the memory (its lock is on the same directory).
+    `repository` is None where a discovery service has the records (it holds the lock on the same directory).
     """
 
     def __init__(self, neighbours: NeighbourTable, repository: DiscoveredRepository | None, events: EventBus) -> None:
@@ -86,7 +87,7 @@ class Sightings:
         return self._given.get(mac)
 
     def note_given(self, found: Iterable[Found]) -> None:
-        """Keep, in memory only, the miners that have their MAC from a caller: it serves to register one, no more."""
+        """Remember, in memory only, the miners whose MAC a caller gave, so that they can be registered."""
         for each in found:
             if each.mac is not None and each.source is MacSource.CALLER:
                 self._given.pop(each.mac, None)
@@ -95,9 +96,10 @@ class Sightings:
             del self._given[mac]
 
     def take(self, hits: Sequence[Hit], given: str | None = None) -> list[Found]:
-        """The hits as found miners, remembered and announced. `given` is the MAC a user named for a single hit.
+        """Return the hits as discovered miners, after they were stored and published. `given`: the MAC that a user
+        named for a single hit.
 
-        Doubles are announced too, so that a conflict shows, but before the one that stays: the last word is its.
+        Duplicates are published too, so that a conflict shows, but before the entry that stays: the last event wins.
         """
         met = identified(hits, self._neighbours.mac_of, given)
         found = self._remembered(without_doubles(met, self._known_ip))
@@ -108,7 +110,7 @@ class Sightings:
         return found
 
     def announce(self, found: Iterable[Found]) -> None:
-        """Publish those that were really seen: not what a caller named, nor what the last poll said."""
+        """Publish the miners that answered just now: not those that a caller named, nor those from the last poll."""
         for each in found:
             if each.mac is not None and each.source in CONFIRMED:
                 self._events.publish(MinerSeen(each.mac, each.ip))
@@ -130,11 +132,11 @@ class Sightings:
             return first
 
     def _is_where_known(self, found: Found) -> bool:
-        """A cached reading renews an entry, but does not bring one back to an address that the miner has left."""
+        """Return False for a cached reading at an address that the miner has left: it renews an entry, and moves none."""
         return found.source is MacSource.CACHE and self._known_ip(str(found.mac)) in (None, found.ip)
 
     def _log_doubles(self, met: list[Found]) -> None:
-        """Two miners that claim one MAC: once per MAC."""
+        """Log once per MAC that two miners claim it."""
         counts = Counter(each.mac for each in met if each.mac is not None)
         for mac in {mac for mac, count in counts.items() if count > 1} - self._doubles:
             self._doubles.add(mac)

@@ -1,4 +1,4 @@
-"""Where a scan looks when nobody says: the networks this host itself is on."""
+"""The default subnets of a scan: the networks of this host."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.settings import PRIVATE_NETWORKS
 WIDEST_PREFIX = 22
 USUAL_PREFIX = 24
 
-# Interfaces behind which no miner sits: containers, virtual machines and tunnels.
+# Interfaces without miners: containers, virtual machines and tunnels.
 _VIRTUAL = ("lo", "docker*", "br-*", "veth*", "virbr*", "podman*", "cni*", "flannel*")
 _TUNNELS = ("tun*", "tap*", "wg*", "tailscale*", "zt*")
 _PRIVATE = tuple(IPv4Network(network) for network in PRIVATE_NETWORKS)
@@ -22,7 +22,7 @@ Interfaces = Callable[[], Iterable[ifaddr.Adapter]]
 
 
 def own_addresses(interfaces: Interfaces | None = None) -> tuple[IPv4Interface, ...]:
-    """The host's own RFC 1918 addresses with their prefixes, virtual interfaces left out, each once."""
+    """Return the host's own RFC 1918 addresses with their prefixes, each once, without virtual interfaces."""
     adapters = (interfaces or ifaddr.get_adapters)()
     real = (adapter for adapter in adapters if not _is_virtual(adapter.name))
     own = (IPv4Interface((str(ip.ip), ip.network_prefix)) for adapter in real for ip in adapter.ips if ip.is_IPv4)
@@ -30,12 +30,12 @@ def own_addresses(interfaces: Interfaces | None = None) -> tuple[IPv4Interface, 
 
 
 def default_subnets(interfaces: Interfaces | None = None) -> tuple[IPv4Network, ...]:
-    """The network of each own address as far as it is a /22 or smaller, else the /24 round the address; none twice."""
+    """Return the network of each own address if it is a /22 or smaller, else the /24 around the address; each once."""
     return tuple(dict.fromkeys(_scanned(address) for address in own_addresses(interfaces)))
 
 
 def around(ip: str) -> IPv4Network:
-    """The /24 in which a miner that left `ip` is most likely found again."""
+    """Return the /24 in which a miner that left `ip` is most likely found again."""
     return IPv4Network((IPv4Address(ip), USUAL_PREFIX), strict=False)
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from app.clock import Moment
 from app.miners.settings import SETTINGS, Value, fan_is_a_reading, present, runs_otherwise
-from app.miners.telemetry import number, telemetry
+from app.miners.telemetry import telemetry
+from app.miners.values import number
 from app.models import Reading
 from app.services.configuration.drift_rules import has_restarted, overheated, uptime_of
 from app.services.jobs.model import Captured

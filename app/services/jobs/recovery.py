@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from app.clock import Clock
 from app.errors import DeviceError, TooSoon
 from app.miners.settings import SETTINGS, runs
-from app.miners.telemetry import flag
+from app.miners.values import flag
 from app.models import Reading
 from app.services.configuration.writer import READ_BACK_EVERY_SECONDS, READ_BACK_SECONDS
 from app.services.jobs.device_actions import DeviceActions

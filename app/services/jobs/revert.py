@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from app.clock import Clock
 from app.errors import PlutoError
 from app.miners.setting_changes import WriteStatus
-from app.miners.telemetry import flag
+from app.miners.values import flag
 from app.services.configuration.results import Applied
 from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.model import Patience, Step, StepState

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
-from app.miners.telemetry import fleet_totals, ratio
+from app.miners.totals import fleet_totals
+from app.miners.values import ratio
 from app.services.configuration.drift_rules import Drift, is_foreign_pool
 from app.services.metrics.series import FAMILIES, Series
 from app.services.metrics.text_format import family, header, labels, number

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from operator import itemgetter
 
-from app.miners.telemetry import MEASURES
+from app.miners.measures import MEASURES
 from app.services.devices.fleet import Tracked
 from app.services.metrics.text_format import header, legacy_name, number
 

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.miners.telemetry import MEASURES, Output, pool_in_use, pool_shares, telemetry_and_output
+from app.miners.measures import MEASURES
+from app.miners.pools import pool_in_use, pool_shares
+from app.miners.telemetry import telemetry_and_output
+from app.miners.totals import Output
 from app.models import Reading
 from app.services.devices.fleet import Tracked
 from app.services.metrics.legacy_names import legacy_lines

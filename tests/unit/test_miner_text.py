@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.miners.log_lines import LineAssembler
-from app.miners.log_redaction import Redactor, quotable, without_values
+from app.redaction.miner_text import Redactor, quotable, without_values
 
 USER, PASSWORD = "bc1qCANARYUSER.worker", "CANARY pass\\word"
 

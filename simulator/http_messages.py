@@ -1,7 +1,4 @@
-"""HTTP messages as esp_http_server reads and writes them. Pure: no sockets.
-
-`RequestReader` is fed bytes and yields requests; `Reply` becomes bytes.
-"""
+"""HTTP messages as esp_http_server reads and writes them. No sockets."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ REASONS = {
     101: "Switching Protocols",
     200: "OK",
     204: "No Content",
-    302: "Temporary Redirect",  # the firmware's own wording
+    302: "Temporary Redirect",  # the wording of the firmware
     400: "Bad Request",
     401: "Unauthorized",
     404: "Not Found",
@@ -36,7 +33,7 @@ CORS = (
 
 @dataclass(slots=True)
 class Request:
-    """One request; header names in lower case, `path` without the query."""
+    """One request. Header names are in lower case; `path` has no query."""
 
     method: str
     path: str
@@ -47,14 +44,14 @@ class Request:
 
     @property
     def wants_websocket(self) -> bool:
-        """Whether this is a websocket handshake."""
+        """True if this is a websocket handshake."""
         return self.headers.get("upgrade", "").lower() == "websocket"
 
 
 @dataclass(slots=True)
 class Reply:
-    """One answer. `chunked` sends it without a length; `after` runs when it is on its way (a restart).
-    `close`: the connection ends with it."""
+    """One answer. `chunked`: sent without a length; `after`: called after sending (a restart); `close`: ends the
+    connection."""
 
     status: int = 200
     body: bytes = b""
@@ -64,13 +61,15 @@ class Reply:
     after: Callable[[], None] | None = None
     close: bool = False
 
-    def head(self, *, close: bool = False) -> bytes:
-        """Status line and headers, with the blank line."""
+    def encode_head(self, *, close: bool = False) -> bytes:
+        """Return status line and headers with the blank line."""
         length = "Transfer-Encoding: chunked" if self.chunked else f"Content-Length: {len(self.body)}"
-        return (_status_line(self.status, self.content_type) + length + _rest(self.headers, close)).encode()
+        return (
+            _format_status_line(self.status, self.content_type) + length + _format_headers(self.headers, close)
+        ).encode()
 
-    def payload(self) -> bytes:
-        """The body as it is framed on the wire."""
+    def encode_body(self) -> bytes:
+        """Return the body as it is sent: plain or in chunks."""
         if not self.chunked:
             return self.body
         pieces = [self.body[at : at + 4096] for at in range(0, len(self.body), 4096)]
@@ -78,18 +77,18 @@ class Reply:
 
 
 @cache
-def _status_line(status: int, content_type: str) -> str:
+def _format_status_line(status: int, content_type: str) -> str:
     return f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}\r\nContent-Type: {content_type}\r\n"
 
 
 @lru_cache(maxsize=64)
-def _rest(headers: tuple[tuple[str, str], ...], close: bool) -> str:
+def _format_headers(headers: tuple[tuple[str, str], ...], close: bool) -> str:
     lines = [f"{name}: {value}" for name, value in headers] + (["Connection: close"] if close else [])
     return "".join(f"\r\n{line}" for line in lines) + "\r\n\r\n"
 
 
 class RequestReader:
-    """Collects requests from bytes. Raises `httptools.HttpParserError` on what is no HTTP."""
+    """Collects requests from received bytes."""
 
     __slots__ = ("_ready", "_ended", "_parser", "_request", "_url", "_body")
 
@@ -101,16 +100,16 @@ class RequestReader:
         self._request = Request("", "")
         self._body: list[bytes] = []
 
-    def feed(self, data: bytes) -> list[Request]:
-        """The requests that are complete with `data`."""
+    def read_requests(self, data: bytes) -> list[Request]:
+        """Return the requests that `data` completes. Raises: httptools.HttpParserError if the bytes are no HTTP."""
         if self._ended:
-            # AxeOS ignores `Connection: close` and serves what comes after it; the parser would drop it.
+            # AxeOS ignores `Connection: close` and answers later requests; the parser would drop them.
             self._parser = httptools.HttpRequestParser(self)
             self._ended = False
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._finish()
+            self._finish_request()
         done, self._ready = self._ready, []
         return done
 
@@ -131,9 +130,9 @@ class RequestReader:
 
     def on_message_complete(self) -> None:
         if not self._parser.should_upgrade():
-            self._finish()
+            self._finish_request()
 
-    def _finish(self) -> None:
+    def _finish_request(self) -> None:
         request = self._request
         request.path, _, request.query = self._url.decode("latin-1").partition("?")
         request.method = self._parser.get_method().decode("ascii")

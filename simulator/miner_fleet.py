@@ -1,4 +1,4 @@
-"""A fleet of pretend miners: makes them from specs and a seed, starts and stops them together."""
+"""A fleet of simulated miners: creates them from specs and a seed, starts and stops them together."""
 
 from __future__ import annotations
 
@@ -10,17 +10,16 @@ from pathlib import Path
 from random import Random
 from types import TracebackType
 
-from .miner import Clock, Miner
-from .neighbours import neighbour_table
-from .spec import MinerSpec, Timings, normal_mac
+from .device_state import Clock
+from .miner import Miner
+from .neighbour_table import format_neighbour_table
+from .spec import MinerSpec, Timings, canonical_mac
 
 
 class Fleet:
-    """Owns its miners. Nothing starts in the constructor; `stop` is a promise: sockets closed, greenlets
-    dead.
+    """Owns its miners. The constructor starts nothing; after `stop` all sockets are closed and all greenlets ended.
 
-    The same specs, seed and clock give the same fleet: each miner draws from its own source, made of seed
-    and MAC.
+    The same specs, seed and clock give the same fleet: each miner has its own rng, seeded with seed and MAC.
     """
 
     def __init__(
@@ -31,15 +30,15 @@ class Fleet:
         timings: Timings | None = None,
     ) -> None:
         self.miners = [
-            Miner(spec, Random(f"{seed}/{normal_mac(spec.mac)}"), clock, timings or Timings()) for spec in specs
+            Miner(spec, Random(f"{seed}/{canonical_mac(spec.mac)}"), clock, timings or Timings()) for spec in specs
         ]
         self._by_mac = {miner.mac: miner for miner in self.miners}
         if len(self._by_mac) != len(self.miners):
             raise ValueError("two miners with the same MAC")
 
     def start(self) -> None:
-        """Power on all miners as if they had been running for long. Idempotent."""
-        allow_sockets(len(self.miners) * 4)
+        """Switch all miners on, as if they had been running before. Idempotent."""
+        raise_file_limit(len(self.miners) * 4)
         for miner in self.miners:
             miner.power_on(fresh=False)
 
@@ -66,29 +65,29 @@ class Fleet:
     def __getitem__(self, index: int) -> Miner:
         return self.miners[index]
 
-    def by_mac(self, mac: str) -> Miner:
-        """The miner with this MAC, however it is written; KeyError."""
-        return self._by_mac[normal_mac(mac)]
+    def find_miner(self, mac: str) -> Miner:
+        """Return the miner with this MAC, in any notation. Raises: KeyError."""
+        return self._by_mac[canonical_mac(mac)]
 
-    def neighbours(self) -> list[tuple[str, str]]:
-        """(ip, mac) of the miners that have an address of their own: what a neighbour table can tell."""
-        hosts = Counter(miner.subject.host for miner in self.miners)
-        return [(miner.subject.host, miner.mac) for miner in self.miners if hosts[miner.subject.host] == 1]
+    def list_neighbours(self) -> list[tuple[str, str]]:
+        """Return (ip, mac) of the miners that share their address with no other miner."""
+        hosts = Counter(miner.host for miner in self.miners)
+        return [(miner.host, miner.mac) for miner in self.miners if hosts[miner.host] == 1]
 
     def write_neighbour_table(self, path: str | Path) -> None:
-        """Write `neighbours` in the format of /proc/net/arp."""
-        Path(path).write_text(neighbour_table(self.neighbours()), encoding="ascii")
+        """Write the neighbour table in the format of /proc/net/arp."""
+        Path(path).write_text(format_neighbour_table(self.list_neighbours()), encoding="ascii")
 
 
 def swap(one: Miner, other: Miner) -> None:
-    """Two miners exchange their addresses, as after a router's restart."""
-    first, second = one.leave(), other.leave()
-    one.arrive(second)
-    other.arrive(first)
+    """Exchange the addresses of two miners, as after a restart of the router."""
+    first, second = one.release_address(), other.release_address()
+    one.assign_address(second)
+    other.assign_address(first)
 
 
-def allow_sockets(count: int) -> None:
-    """Raise the soft limit of open files as far as needed and allowed."""
+def raise_file_limit(count: int) -> None:
+    """Raise the soft limit of open files for `count` sockets, as far as the hard limit allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = count + 256
     if soft != resource.RLIM_INFINITY and soft < wanted:

@@ -1,4 +1,4 @@
-"""Ready-made fleets: the demo's twelve, and any number of miners on loopback addresses."""
+"""Specs of fleets: the twelve miners of the demo, and any number of miners on loopback addresses."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import orjson
 
 from .generations import GENERATIONS
 from .listener import Address
-from .spec import MinerSpec, normal_mac
+from .spec import MinerSpec, canonical_mac
 
 DEMO_PORT = 8101
 MAC = re.compile(r"([0-9A-Fa-f]{2}[:-]?){5}[0-9A-Fa-f]{2}")
 
-# (generation, board, hostname); two have the factory hostname, as two new miners in one house do.
+# (generation, board, hostname). Two miners have the factory hostname, as new miners have.
 DEMO = (
     ("2.12", "601", "bitaxe"),
     ("2.15", "602", "bitaxe"),
@@ -33,23 +33,26 @@ DEMO = (
     ("2.12", "204", "ultra-office"),
 )
 
-# What a mixed fleet is made of; the order is the order of the miners, over and over.
+# (generation, board) of a mixed fleet; it repeats this sequence.
 MIX = tuple((generation, board) for generation, board, _ in DEMO)
 BOARD_OF = {"nerd": "nerdqaxe+", "nerd1.0.36": "nerdqaxe+", "nerd1.1": "nerdqaxe+", "2.1": "0.11", "2.4": "204"}
 
 
 def demo_fleet(host: str = "127.0.0.1", port: int = DEMO_PORT) -> list[MinerSpec]:
-    """Twelve miners on twelve ports. The one whose firmware does not report its MAC has an address of its
-    own, without which nobody could tell who it is: 127.0.0.2, same port."""
+    """Return the specs of twelve miners on twelve ports.
+
+    The miner whose firmware does not report its MAC has the address 127.0.0.2. Only the neighbour table identifies
+    it, and a neighbour table has one MAC per address.
+    """
     return [
-        MinerSpec(generation, board, hostname, mac_of(index), _demo_address(generation, host, port + index))
+        MinerSpec(generation, board, hostname, mac_of(index), _choose_demo_address(generation, host, port + index))
         for index, (generation, board, hostname) in enumerate(DEMO)
     ]
 
 
-def _demo_address(generation: str, host: str, port: int) -> Address:
-    own = not GENERATIONS[generation].reports_mac
-    return (str(IPv4Address(host) + 1) if own else host, port)
+def _choose_demo_address(generation: str, host: str, port: int) -> Address:
+    reports_mac = GENERATIONS[generation].reports_mac
+    return (host if reports_mac else str(IPv4Address(host) + 1), port)
 
 
 def make_specs(
@@ -61,22 +64,26 @@ def make_specs(
     per_address: bool = True,
     first: int = 0,
 ) -> list[MinerSpec]:
-    """`count` miners. `per_address`: each its own address from `base` on, all on `port`; else all on
-    `base`, from `port` on. Port 0: any free one. `first`: the number of the first, in its MAC and hostname."""
-    kinds = islice(cycle(_kinds(generation)), count)
+    """Return the specs of `count` miners.
+
+    With `per_address` each miner has its own address from `base` on, all with the same port; without it all miners
+    have the address `base` and consecutive ports from `port` on. Port 0 selects any free port. `first` is the number
+    of the first miner in MACs and hostnames.
+    """
+    kinds = islice(cycle(_select_kinds(generation)), count)
     return [
         MinerSpec(
             generation=kind,
             board=board,
             hostname=f"miner-{first + index:04d}",
             mac=mac_of(first + index),
-            address=_address(base, port, index, per_address),
+            address=_choose_address(base, port, index, per_address),
         )
         for index, (kind, board) in enumerate(kinds)
     ]
 
 
-def _kinds(generation: str) -> tuple[tuple[str, str], ...]:
+def _select_kinds(generation: str) -> tuple[tuple[str, str], ...]:
     if generation == "mix":
         return MIX
     if generation not in GENERATIONS:
@@ -84,33 +91,36 @@ def _kinds(generation: str) -> tuple[tuple[str, str], ...]:
     return ((generation, BOARD_OF.get(generation, "601")),)
 
 
-def _address(base: str, port: int, index: int, per_address: bool) -> Address:
+def _choose_address(base: str, port: int, index: int, per_address: bool) -> Address:
     if per_address:
         return str(IPv4Address(base) + index), port
     return base, port + index if port else 0
 
 
 def mac_of(index: int) -> str:
-    """A locally administered MAC that nobody owns."""
+    """Return the locally administered MAC of the miner with this number."""
     return f"02:00:5e:{index >> 16 & 255:02x}:{index >> 8 & 255:02x}:{index & 255:02x}"
 
 
-def with_body(body: bytes, address: Address) -> MinerSpec:
-    """A miner that serves a recorded /info: its firmware guessed from the version, its MAC taken from it. A
-    body that is no JSON object is served as it is, by a 2.12."""
+def make_recorded_spec(body: bytes, address: Address) -> MinerSpec:
+    """Return the spec of a miner that serves a recorded /info.
+
+    The generation is guessed from the recorded version; the MAC is the recorded one. A body that is no JSON object
+    is served unchanged by a miner of generation 2.12.
+    """
     try:
         recorded = orjson.loads(body)
     except orjson.JSONDecodeError:
         recorded = None
     values = recorded if isinstance(recorded, dict) else {}
-    generation = _generation_like(values)
+    generation = _guess_generation(values)
     spec = MinerSpec(generation, BOARD_OF.get(generation, "601"), address=address, body=body)
     mac = str(values.get("macAddr", ""))
-    return replace(spec, mac=normal_mac(mac)) if MAC.fullmatch(mac) else spec
+    return replace(spec, mac=canonical_mac(mac)) if MAC.fullmatch(mac) else spec
 
 
-def _generation_like(values: dict[str, Any]) -> str:
-    """The newest generation that is not newer than the recorded version."""
+def _guess_generation(values: dict[str, Any]) -> str:
+    """Return the newest generation that is not newer than the recorded version."""
     if "deviceModel" in values:
         return "nerd"
     found = re.match(r"v?(\d+)\.(\d+)", str(values.get("version", "")))

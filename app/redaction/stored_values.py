@@ -1,4 +1,4 @@
-"""What a backup without secrets leaves out."""
+"""Redaction of stored records, for a backup without secrets."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from typing import Any
 
 import orjson
 
-from app.miners.redaction import is_secret
+from app.redaction.secret_words import is_secret
 from app.throttle import yield_if_due
 
-# Written without secrets; what looks like one there is the name of a setting, or a published dashboard's link.
+# Records that have no secrets. A key in them that looks like one is the name of a setting or a dashboard's link.
 HARMLESS = (b"pluto:journal:", b"pluto:dashboards:")
 ALL = ("",)
 
 
 def without_secrets(key: bytes, value: bytes) -> tuple[bytes | None, tuple[str, ...]]:
-    """The value less its secrets, and the paths of what was left out, such as `configuration.stratumPassword`. A value
-    that is no JSON could hold anything, so nothing of it stays: None and a path that is empty."""
+    """Return a stored value without its secrets, and the paths removed, such as `configuration.stratumPassword`.
+
+    A value that is not JSON may contain anything and is removed as a whole: the result is None and one empty path.
+    """
     if key.startswith(HARMLESS):
         return value, ()
     try:

@@ -1,7 +1,7 @@
-"""Redaction of a miner's text: log lines, and what it answers.
+"""Redaction of a miner's text: log lines, and the text of its answers.
 
-A log line is no JSON document: it may be cut, hold several documents, or one that is escaped or goes on in the next
-line. So where the shape is not plainly the usual one, the rest of the line is redacted, not just the value.
+A log line is not a JSON document: it may be truncated, contain several documents, or one that is escaped or continues
+in the next line. If a line does not have a known shape, its rest is redacted, not only the value.
 """
 
 from __future__ import annotations
@@ -10,46 +10,36 @@ import html
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import Any
 from urllib.parse import quote, quote_plus
 
+from app.redaction.secret_words import LINE_HINTS, SECRET_WORD_IN_TEXT
 from app.throttle import throttled
 
 REDACTED = "[redacted]"
 MAX_OPEN_LINES = 16
 MAX_QUOTABLE = 4096
 MAX_QUOTED = 200
-# A part of a written secret of this many characters is redacted like the whole.
+# A part of a known secret with this many characters is redacted like the whole secret.
 PART_LENGTH = 4
-# The longest part of a secret's word that can stand at the end of a line and go on in the next.
+# The longest part of a secret's word that can be at the end of a line and continue in the next.
 WORD_LENGTH = 64
 
-# Most lines hold none of these; looking for words costs a twentieth of looking for the patterns.
-_HINTS = (
-    *("mining.", "params", "pass", "pwd", "psk", "secret", "token", "otp", "key", "auth", "@", "//"),
-    *("credential", "user", "worker", "$bap"),
-)
 _REQUEST = re.compile(r"(?i)mining\.(authorize|submit)")
 _PARAMS = re.compile(r"(?i)params\\*[\"']?\s*[:=]\s*")
 _QUOTED_PARAMS = re.compile(r"(?i)params\\*[\"']")
 _FLAT_LIST = re.compile(r'\[((?:[^\[\]"]|"(?:[^"\\]|\\.)*")*)\]')
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 _NO_VALUE = re.compile(r"[\s,]*")
-_SECRET_WORD = (
-    r"(?:(?<!by)(?<!com)(?<!sur)pass(?:word|wd|phrase|code|key)?|pwd"
-    # The security mode in the wifi library's lines (`security: WPA2-PSK, phy: bgn`) is no key.
-    r"|psk(?!\s*(?:,\s*(?:phy|cipher|rssi|ch|bssid)|/(?:wpa|sae|psk)|[)\]]|$))"
-    r"|secret|token|otp|(?:api|secret|private|wifi|wpa\d?|network)[ _-]?key|authorization|credential)s?"
-    r"(?:value|hash|code|str|text|data)?\d*"
-)
-# Whatever stands between the word and the value: only letters, digits and `_` go on with the word, and after `_` only
+# Any characters may separate word and value, except letters, digits and `_`, which continue the word. After `_` only
 # `:` and `=` are separators.
 _KEY = re.compile(
-    rf"(?i){_SECRET_WORD}(?:(\\*[\"']?)\s*[:=]\s*|_\w{{1,32}}(\\*[\"']?)\s*[:=]\s*|(?![A-Za-z0-9_])[\s,]*)"
+    rf"(?i){SECRET_WORD_IN_TEXT}(?:(\\*[\"']?)\s*[:=]\s*|_\w{{1,32}}(\\*[\"']?)\s*[:=]\s*|(?![A-Za-z0-9_])[\s,]*)"
     # Stratum V2: `Opening extended mining channel (user=..)`.
     r"|(?:user|worker)(?:[ _-]?(?:name|identity|id))?s?\d*(\\*[\"']?)\s*[:=]\s*"
 )
-_WORD = re.compile(f"(?i){_SECRET_WORD}")
-# The accessory display's protocol, `$BAP,SET,password,hunter22*4F`: what is not known to be harmless is redacted.
+_WORD = re.compile(f"(?i){SECRET_WORD_IN_TEXT}")
+# The accessory display's protocol, `$BAP,SET,password,hunter22*4F`: parameters outside this allow-list are redacted.
 _BAP = re.compile(
     r"(?i)\$BAP\s*,[^,]*,\s*(?!(?:frequency|asic_voltage|fan_speed|auto_fan|hashrate|temperature|vr_temperature"
     r"|chipTemp|vrTemp|power|voltage|current|shares|block_height|best_difficulty|systemInfo|deviceModel|asicModel"
@@ -58,9 +48,9 @@ _BAP = re.compile(
 )
 _BAP_PARAMETER = re.compile(r"(?i)\$BAP\s*,[^,]*,")
 _BAP_END = re.compile(r"\*[0-9A-Fa-f]{2}\s*$")
-# Between a word and its value at the end of a line, when the value stands in the next.
+# Separators at the end of a line whose value is in the next line.
 _SEPARATORS = " \t:=,;>|'\"\\-"
-# A remainder of only these words is a sentence about the secret and not the secret: `Authorization failed`.
+# If only these words follow, the text is a sentence about the secret and not the secret: `Authorization failed`.
 _ORDINARY_WORDS = (
     "a accepted all and are authentication authorization been by changed check cleared contains correct deleted denied"
     " do does empty error expired fail failed fails failure for found from granted handshake has incorrect invalid is"
@@ -80,15 +70,26 @@ _NEW_ENTRY = re.compile(r"[EWIDV] \(\d{1,10}\) ")
 
 
 def quotable(text: str, written: Iterable[str] = ()) -> str:
-    """Return the beginning of a miner's text without secrets, `written` (the secrets that it was sent) among them."""
+    """Return the beginning of a miner's text, redacted. `written`: secrets that were sent to the miner."""
     redactor = Redactor()
     lines = [redactor.line(line) for line in throttled(without_values(text[:MAX_QUOTABLE], written).splitlines())]
     return "\n".join(lines).strip()[:MAX_QUOTED]
 
 
+def redact_texts(value: Any) -> Any:
+    """Return a parsed JSON value with every string and key redacted. `redact_object` has removed its secret keys."""
+    if isinstance(value, dict):
+        return {quotable(key): redact_texts(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [redact_texts(each) for each in value]
+    return quotable(value) if isinstance(value, str) else value
+
+
 def without_values(text: str, secrets: Iterable[str]) -> str:
-    """Replace the secrets in every encoding, and each part of PART_LENGTH characters or more: a miner may cut what it
-    quotes, and so do we."""
+    """Replace the secrets in every encoding, and each part of PART_LENGTH characters or more.
+
+    The miner may truncate the text that it quotes, and this service truncates the quotation.
+    """
     covered = bytearray(len(text))
     for form in throttled({form for secret in secrets for form in _encodings(secret)}):
         size = min(PART_LENGTH, len(form))
@@ -96,13 +97,13 @@ def without_values(text: str, secrets: Iterable[str]) -> str:
         for at in throttled(range(len(text) - size + 1)):
             if text[at : at + size] in parts:
                 covered[at : at + size] = b"\x01" * size
-    # Of each covered run one mark remains.
+    # One mark replaces each covered run.
     marked = (REDACTED if at == 0 or not covered[at - 1] else "" for at in range(len(text)))
     return "".join(mark if hidden else each for each, mark, hidden in zip(text, marked, covered, strict=True))
 
 
 def _encodings(secret: str) -> Iterator[str]:
-    """Return the ways in which software writes a text: raw, JSON (also twice), URL, HTML, a literal."""
+    """Yield the encodings of a text: raw, JSON (also twice), a Python and a C literal, HTML, URL."""
     if not secret:
         return
     for once in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
@@ -118,33 +119,33 @@ def _encodings(secret: str) -> Iterator[str]:
 
 
 class Redactor:
-    """Removes the secrets from lines that follow each other. Owns whether the previous line goes on in the next."""
+    """Redacts consecutive lines. Owns the state of a secret or a list that continues in the next line."""
 
     def __init__(self) -> None:
-        self._open = 0
-        self._end = ""
+        self._open_lines = 0
+        self._previous_end = ""
 
     def line(self, text: str, *, cut: bool = False) -> str:
-        """Return `text` without secrets. `cut`: it went on, but too far."""
-        end, self._end = self._end, _without_separators(text[-2 * WORD_LENGTH :])[-WORD_LENGTH:]
+        """Return one line without secrets. `cut`: the line was longer and has been truncated."""
+        end, self._previous_end = self._previous_end, _without_separators(text[-2 * WORD_LENGTH :])[-WORD_LENGTH:]
         if _NEW_ENTRY.match(text):
-            self._open = 0
-        elif self._open:
-            self._open = 0 if "]" in text else self._open - 1
+            self._open_lines = 0
+        elif self._open_lines:
+            self._open_lines = 0 if "]" in text else self._open_lines - 1
             return REDACTED
         elif end and any(found.end() >= len(end) > found.start() for found in _WORD.finditer(end + text[:WORD_LENGTH])):
-            return REDACTED  # the previous line ended with a secret's word, or within one
+            return REDACTED  # the previous line ended with a secret's word or a part of it
         lowered = text.lower()
-        if not any(hint in lowered for hint in _HINTS):
+        if not any(hint in lowered for hint in LINE_HINTS):
             return text
         if found := _BAP.search(text):
-            self._open = 0 if _BAP_END.search(text) else 1
+            self._open_lines = 0 if _BAP_END.search(text) else 1
             named = _BAP_PARAMETER.match(text, found.start())
-            keep = found.end() if text[: found.end()].endswith(",") else named.end() if named else found.start()
-            text, lowered = text[:keep] + REDACTED, lowered[:keep]
-        still_open = self._open
-        text, goes_on = _without_parameters(text, lowered)
-        self._open = MAX_OPEN_LINES if goes_on and not cut else still_open
+            kept_end = found.end() if text[: found.end()].endswith(",") else named.end() if named else found.start()
+            text, lowered = text[:kept_end] + REDACTED, lowered[:kept_end]
+        still_open = self._open_lines
+        text, continues = _without_parameters(text, lowered)
+        self._open_lines = MAX_OPEN_LINES if continues and not cut else still_open
         text = _CREDENTIALS.sub(f"//{REDACTED}@", _QUERY.sub(rf"\1{REDACTED}", _without_keyed_values(text)))
         return _CUT_CREDENTIALS.sub(f"//{REDACTED}", text) if cut else text
 
@@ -155,8 +156,11 @@ def _without_separators(text: str) -> str:
 
 
 def _without_parameters(text: str, lowered: str) -> tuple[str, bool]:
-    """Without user and password of `mining.authorize`, the user of `mining.submit`, and every parameter of a request
-    whose method is not in the line. Also whether the list goes on in the next line."""
+    """Redact the parameters of stratum requests. Return also whether the list continues in the next line.
+
+    Redacted are user and password of `mining.authorize`, the user of `mining.submit`, and all parameters of a request
+    whose method is not in the line.
+    """
     request = _REQUEST.search(text)
     if request is None and ("method" in lowered or not _QUOTED_PARAMS.search(text)):
         return text, False
@@ -175,7 +179,7 @@ def _without_parameters(text: str, lowered: str) -> tuple[str, bool]:
 
 
 def _list_without(inner: str, *, only_first: bool) -> str:
-    """The inside of a list; all of it where it holds anything but strings that we can tell apart."""
+    """Redact the strings in a list; the whole list if it has anything but plain strings."""
     if only_first:
         first = _STRING.match(inner, len(inner) - len(inner.lstrip()))
         return f'"{REDACTED}"{inner[first.end() :]}' if first else REDACTED
@@ -196,7 +200,7 @@ def _without_keyed_values(text: str) -> str:
 
 
 def _is_ordinary(text: str, before: int, at: int) -> bool:
-    """True if only ordinary words follow: nothing that anybody would choose as a secret."""
+    """Return True if only ordinary words follow, none of which is a likely secret."""
     rest = text[at:]
     if text[before] == "," or not _ORDINARY_SHAPE.fullmatch(rest):
         return not rest.strip()
@@ -204,8 +208,10 @@ def _is_ordinary(text: str, before: int, at: int) -> bool:
 
 
 def _value(text: str, at: int, *, quoted_key: bool) -> tuple[str, int]:
-    """Return what replaces the value at `at`, and where the value ends. A password in plain text may hold blanks and
-    quotes: then it reaches to the end."""
+    """Return the replacement of the value at `at`, and the value's end.
+
+    A password in plain text may contain spaces and quotes, so it extends to the end of the line.
+    """
     if (string := _STRING.match(text, at)) and _ENDS_VALUE.match(text, string.end()):
         return f'"{REDACTED}"', string.end()
     if quoted_key and (bare := _BARE.match(text, at)) and bare[0][0] not in "\\[{":

@@ -1,4 +1,4 @@
-"""The hardware: ASIC chips with their vendor options, and the boards that carry them.
+"""The hardware: ASIC chips with their vendor options, and the boards with these chips.
 
 Frequencies in MHz, core voltages in mV, powers in W. Options and defaults are those of AxeOS 2.15's
 `device_config.h`; watts per chip are typical readings, not vendor figures.
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Chip:
-    """One ASIC type. `watts` is what one chip draws at its default frequency and voltage."""
+    """One ASIC type. `watts`: power of one chip at its default frequency and voltage."""
 
     name: str
     small_cores: int
@@ -25,8 +25,11 @@ class Chip:
 
 @dataclass(frozen=True)
 class Board:
-    """One board version. `ina260`: measured *input* current and no regulator sensor; else a TPS546 (output
-    current)."""
+    """One board version.
+
+    `ina260`: the board measures its input current and has no regulator sensor; otherwise a TPS546 measures the output
+    current.
+    """
 
     version: str
     model: str
@@ -40,12 +43,8 @@ class Board:
 
     @property
     def expected_cores(self) -> int:
-        """Small cores of all chips: GH/s = MHz × this / 1000."""
+        """Number of small cores of all chips: GH/s = MHz × cores / 1000."""
         return self.chip.small_cores * self.chips
-
-    def nominal_watts(self) -> float:
-        """Power at the chip's default settings, conversion losses included."""
-        return self.chip.watts * self.chips + self.overhead_watts
 
 
 _BM1370_MV = (1000, 1060, 1100, 1150, 1200, 1250)
@@ -81,8 +80,7 @@ BM1368 = Chip(
     13.0,
 )
 BM1370 = Chip("BM1370", 2040, 525, 1150, (400, 490, 525, 550, 600, 625), _BM1370_MV, 4, 13.5)
-# The duo's chips are BM1370 that run slower; /info names them BM1370, the XP stands in the options table
-# only.
+# The chips of the Duo are BM1370 that run slower. /info names them BM1370; only the options table says XP.
 BM1370XP = Chip("BM1370", 2040, 400, 1150, (350, 375, 380, 400, 410), _BM1370_MV, 4, 10.5)
 
 BOARDS: dict[str, Board] = {
@@ -99,14 +97,17 @@ BOARDS: dict[str, Board] = {
         Board("650", "GammaDuo", BM1370XP, 2, 40, 5, "green"),
         Board("701", "SupraHex", BM1368, 6, 120, 12, "blue", overhead_watts=12.0),
         Board("801", "GammaTurbo", BM1370, 2, 60, 12, "green", overhead_watts=8.0),
-        # NerdOS reports no boardVersion; this key is the simulator's own.
+        # NerdOS reports no boardVersion; only the simulator uses this key.
         Board("nerdqaxe+", "NerdQAxe+", BM1368, 4, 70, 12, "#11d51e", ina260=True, overhead_watts=8.0),
     )
 }
 
 
-def asic_document(board: Board, *, names: bool, domains: bool, nerd: bool) -> dict[str, object]:
-    """GET /api/system/asic. `names`: deviceModel, defaults (AxeOS ≥ 2.9); `domains`: hashDomains (≥ 2.15)."""
+def describe_asic(board: Board, *, names: bool, domains: bool, nerd: bool) -> dict[str, object]:
+    """Return the body of GET /api/system/asic.
+
+    `names`: with deviceModel and defaults (AxeOS ≥ 2.9); `domains`: with hashDomains (≥ 2.15).
+    """
     chip = board.chip
     rows: list[tuple[str, object, bool]] = [
         ("ASICModel", chip.name, True),

@@ -1,9 +1,8 @@
-"""The settings store (NVS) of one miner: what is stored, what is in force, and what still waits in the
-write queue.
+"""The settings (NVS) of one miner: stored, active, and pending in the write queue.
 
-`stored` is what /api/system/info reports; `active` is what the miner runs, which differs for keys that take
-effect at the next boot. From AxeOS 2.11 on writes go through a queue, so that a read right after a PATCH
-still shows the old value: `pending` holds them until they are due.
+/api/system/info reports the `stored` settings. The miner runs the `active` ones, which differ for keys that take
+effect at the next boot. Since AxeOS 2.11 writes go through a queue, so that a read directly after a PATCH still shows
+the old value: `pending` holds the writes until they are due.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from .boards import Board
+from .asic_boards import Board
 
 DEFAULT_POOL: Mapping[str, Any] = {
     "stratumProtocol": "SV1",
@@ -35,8 +34,8 @@ FACTORY_WALLET = "bc1qexampleexampleexampleexampleexample0q"
 
 
 @dataclass
-class Settings:
-    """`version` grows with every change of what is stored: renderers cache by it."""
+class MinerSettings:
+    """Settings of one miner. `version` increases with every change of the stored settings, for caches."""
 
     stored: dict[str, Any]
     active: dict[str, Any] = field(default_factory=dict)
@@ -46,71 +45,71 @@ class Settings:
     def __post_init__(self) -> None:
         self.active.update(self.stored)
 
-    def write(self, changes: Mapping[str, Any], live: frozenset[str], due: float) -> None:
-        """Queue `changes`; those in `live` come into force with the write, the others at the next boot."""
+    def queue_write(self, changes: Mapping[str, Any], live: frozenset[str], due: float) -> None:
+        """Queue `changes`. Keys in `live` become active with the write, the others at the next boot."""
         self.pending.append((due, dict(changes), live))
 
-    def settle(self, now: float) -> bool:
-        """Carry out the writes that are due; True when one of them changed what is in force."""
+    def apply_due_writes(self, now: float) -> bool:
+        """Apply the writes that are due. Return True if one of them changed an active setting."""
         if not self.pending:
             return False
-        ripe = sorted((write for write in self.pending if write[0] <= now), key=lambda write: write[0])
+        due = sorted((write for write in self.pending if write[0] <= now), key=lambda write: write[0])
         self.pending = [write for write in self.pending if write[0] > now]
-        stored = [self.store(changes, live) for _, changes, live in ripe]
+        stored = [self.store_changes(changes, live) for _, changes, live in due]
         return any(stored)
 
-    def store(self, changes: Mapping[str, Any], live: frozenset[str]) -> bool:
-        """Write at once; True when something in force changed."""
+    def store_changes(self, changes: Mapping[str, Any], live: frozenset[str]) -> bool:
+        """Write at once. Return True if an active setting changed."""
         self.stored.update(changes)
         self.version += 1
-        in_force = {key: value for key, value in changes.items() if key in live}
-        self.active.update(in_force)
-        return bool(in_force)
+        activated = {key: value for key, value in changes.items() if key in live}
+        self.active.update(activated)
+        return bool(activated)
 
-    def latest(self, key: str) -> Any:
-        """The value that counts for the next write: queued ones included, as in the firmware's cache."""
+    def read_latest(self, key: str) -> Any:
+        """Return the newest value of a setting, pending writes included, as in the cache of the firmware."""
         queued = [changes[key] for _, changes, _ in self.pending if key in changes]
         return queued[-1] if queued else self.stored[key]
 
-    def boot(self) -> None:
-        """The queue is flushed before a reboot, and everything stored comes into force."""
-        self.settle(float("inf"))
+    def activate_stored(self) -> None:
+        """Apply all pending writes and activate all stored settings."""
+        self.apply_due_writes(float("inf"))
         self.active.clear()
         self.active.update(self.stored)
         self.version += 1
 
 
 @cache
-def fallback_name(key: str) -> str:
-    """`stratumURL` → `fallbackStratumURL`."""
+def name_fallback_key(key: str) -> str:
+    """Return the name of a fallback key: `stratumURL` → `fallbackStratumURL`."""
     return "fallback" + key[0].upper() + key[1:]
 
 
-def flat_pools(primary: Mapping[str, Any], fallback: Mapping[str, Any]) -> dict[str, Any]:
-    """Two pools as the flat keys of AxeOS ≤ 2.14 and NerdOS."""
-    return dict(primary) | {fallback_name(key): value for key, value in fallback.items()}
+def flatten_pools(primary: Mapping[str, Any], fallback: Mapping[str, Any]) -> dict[str, Any]:
+    """Return two pools as the flat keys of AxeOS ≤ 2.14 and NerdOS."""
+    return dict(primary) | {name_fallback_key(key): value for key, value in fallback.items()}
 
 
-def factory_pools(worker: str, host: str, *, slots: bool) -> dict[str, Any]:
-    """Pool settings of a miner set up for `worker`: as slots by id (AxeOS ≥ 2.15) or as flat keys."""
+def make_factory_pools(worker: str, host: str, *, slots: bool) -> dict[str, Any]:
+    """Return the pool settings for `worker`: as slots by id (AxeOS ≥ 2.15) or as flat keys."""
     user = f"{FACTORY_WALLET}.{worker}"
     primary = {**DEFAULT_POOL, "stratumURL": host, "stratumUser": user}
     fallback = {**DEFAULT_POOL, "stratumURL": "solo.ckpool.org", "stratumUser": user}
     if slots:
         return {"pools": {0: primary, 1: fallback}, "primaryPoolIndex": 0, "secondaryPoolIndex": 1}
-    return flat_pools(primary, fallback)
+    return flatten_pools(primary, fallback)
 
 
-def pool_in_force(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The primary pool's keys, whichever way the firmware stores them."""
+def select_active_pool(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the primary pool from slots or from flat keys."""
     if "pools" not in settings:
         return settings
     slots: Mapping[int, Mapping[str, Any]] = settings["pools"]
     return slots.get(settings["primaryPoolIndex"], DEFAULT_POOL)
 
 
-def factory_settings(board: Board, hostname: str) -> dict[str, Any]:
-    """What a miner has stored at first start, pools aside."""
+def make_factory_settings(board: Board, hostname: str) -> dict[str, Any]:
+    """Return the stored settings of a new miner, without pools."""
     return {
         "hostname": hostname,
         "ssid": "FakeNet-24",
@@ -136,11 +135,11 @@ def factory_settings(board: Board, hostname: str) -> dict[str, Any]:
         "jobInterval": 1200,
         "overheat_temp": 70,
         "poolMode": 0,
-        "fans": factory_fans(),
+        "fans": make_factory_fans(),
     }
 
 
-def factory_fans() -> list[dict[str, Any]]:
-    """Two fans of NerdOS, whose first one the flat keys repeat."""
+def make_factory_fans() -> list[dict[str, Any]]:
+    """Return the two fans of NerdOS. The flat keys repeat the first one."""
     pid = {"targetTemp": 55, "p": 6.0, "i": 0.1, "d": 10.0}
     return [{"mode": 2, "manualSpeed": 100, "overheatTemp": 70, "pid": dict(pid)} for _ in range(2)]
