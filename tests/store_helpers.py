@@ -34,7 +34,7 @@ def device(number: int, name: str = "") -> dict[str, Any]:
 class Past:
     """A store as a crash leaves it, with a table and a log.
 
-    `directory`: its database. `ever`: all values that were ever stored, by key. `files`: the files with data.
+    `directory`: its database. `ever`: all values ever stored, by key. `files`: the files with data.
     """
 
     directory: Path
