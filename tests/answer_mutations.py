@@ -1,4 +1,4 @@
-"""What miners say, mutated: as values, for hypothesis and for promtool; and as bytes."""
+"""Answers of miners with mutated fields, for hypothesis and for promtool."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ DEEP: Any = 1
 for _ in range(40):
     DEEP = {"a": [DEEP]}
 
-# In a number's place. NaN and the infinities are no JSON; texts that are numbers are those numbers.
+# Values in the place of a number. NaN and the infinities are not JSON; a numeric text counts as its number.
 ODD: list[Any] = [
     None, True, False, "", "x", "12.3", "-5", "1e3", " 7 ", "1e999", "0x10", "١٢", "NaN", "Infinity", "1,5", "12 W",
     0, -1, -5, -90, 0.0, -0.0, 5e-324, 1e308, -1e308, 1.7976931348623157e308, 2**31, 2**53 + 1, 2**63 - 1, 2**64 - 1,
     2**70,
     [], [1], {}, {"value": 1}, [[[]]], DEEP, "9" * 400, "1" * 25,
 ]  # fmt: skip
-GONE = "gone"  # a key that is taken out
+GONE = "removed"  # marks a key that is removed
 
 
 def oracle(value: object) -> float | None:
-    """What a number's field says, by other means than the service's: a finite number, or a text that spells one."""
+    """Return the expected number of a field, computed independently of the service; None if it has none."""
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
-        spelled = value.strip()
-        if not spelled.isascii() or not set(spelled) <= set("0123456789+-.eE"):
+        text = value.strip()
+        if not text.isascii() or not set(text) <= set("0123456789+-.eE"):
             return None
         try:
-            value = float(spelled)
+            value = float(text)
         except ValueError:
             return None
     if not isinstance(value, (int, float)):
@@ -70,7 +70,7 @@ def mutated(body: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 def changes_of(body: dict[str, Any], most: int = 6) -> st.SearchStrategy[dict[str, Any]]:
-    """Changes to some of its fields, or to fields of other firmware."""
+    """Return a strategy of changes to fields of the body or of other firmware."""
     fields = sorted({key for each in BODIES.values() for key in each} - {"macAddr"})
     known = sorted(body.keys() - {"macAddr"})
     key = st.sampled_from(known) | st.sampled_from(fields) | st.text(max_size=8)
@@ -84,7 +84,7 @@ BODY_AND_CHANGES = st.sampled_from(sorted(BODIES)).flatmap(
 
 
 def scrambled(count: int, seed: int) -> list[dict[str, Any]]:
-    """So many bodies with a few odd values each, always the same."""
+    """Return `count` bodies with twelve invalid values each; the same for the same seed."""
     random = Random(seed)
     names = sorted(BODIES)
     made = []

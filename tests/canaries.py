@@ -1,4 +1,4 @@
-"""Canaries: texts that stand where passwords do, and a miner that tells them at every occasion."""
+"""Canaries: unique texts in the place of passwords, and a miner that has them in all its answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WORD = re.compile(r"cnry\d{4}[0-9a-f]{8}")
 
 
 class Canaries:
-    """Makes them, and says which of them stand in a text and what place they were made for."""
+    """Creates canaries, each for a named place, and finds the places of those in a text."""
 
     def __init__(self) -> None:
         self._places: dict[str, str] = {}
@@ -31,19 +31,19 @@ class Canaries:
         return word
 
     def number(self, place: str) -> int:
-        """One that is a number."""
+        """Create a canary that is a number."""
         number = 7 * 10**17 + secrets.randbelow(10**17)
         self._places[str(number)] = place
         return number
 
     def within(self, text: str | bytes) -> set[str]:
-        """The places of those that stand in it."""
+        """Return the places of the canaries in the text."""
         raw = text if isinstance(text, bytes) else text.encode(errors="replace")
         return {place for word, place in self._places.items() if word.encode() in raw}
 
 
 def bodies_of(data: bytes) -> Iterable[bytes]:
-    """What a response or a file holds, as it is and unpacked."""
+    """Yield the data of a response or a file, and its unpacked content if it is compressed."""
     yield data
     if data[:2] == b"\x1f\x8b":
         yield gzip.decompress(data)
@@ -56,8 +56,10 @@ def files_below(folder: Path) -> Iterable[tuple[Path, bytes]]:
 
 
 class SecretEchoMiner(Peer):
-    """A miner that answers everything, with a secret in each place where one could be. `like`: whose fields and
-    settings it has. What it is told to set it sets. `failing`: what it answers instead, by (method, path)."""
+    """A miner whose answers hold a secret in each place where one could be; it applies all settings.
+
+    `like`: the recorded answer whose fields it has. `failing`: answers that replace its own, by (method, path).
+    """
 
     def __init__(self, mac: str, canaries: Canaries, like: str = "AxeOS 2.12", version: str = "v2.14.2") -> None:
         super().__init__(self._talk)
@@ -103,7 +105,7 @@ class SecretEchoMiner(Peer):
         return {**self._info, **self.settings}
 
     def log_lines(self, where: str) -> list[str]:
-        """As ESP-Miner prints them, and as others might."""
+        """Return log lines with secrets, as ESP-Miner prints them and as other firmware might."""
         new = self.said.new
         user, password = new(f"{where}: the user of authorize"), new(f"{where}: the password of authorize")
         submitter = new(f"{where}: the user of submit")
@@ -119,7 +121,7 @@ class SecretEchoMiner(Peer):
         ]
 
     def quoting(self, where: str) -> bytes:
-        """What a careless firmware says of what went wrong."""
+        """Return an error body with secrets, as careless firmware might send it."""
         deep = {"token": self.said.new(where), "otp": self.said.new(where)}
         return orjson.dumps({"error": "bad", "wifiPass": self.said.new(where), "deep": deep})
 

@@ -1,4 +1,4 @@
-"""Patches first: everything under test runs on gevent, as it does under gunicorn."""
+"""Fixtures of all tests. gevent patches first: the code under test runs on gevent, as under gunicorn."""
 
 from gevent import monkey
 
@@ -7,6 +7,7 @@ monkey.patch_all()
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import gevent
 import hypothesis
 import pytest
 from fakes import FakeClock, free_port
+from processes import SimulatorProcess
 from testbed import LOOPBACK, MINER_NETWORK, Service, ports_of
 
 from app.clock import Clock
@@ -22,7 +24,7 @@ from app.settings import Settings
 from app.store.database import Database
 from simulator import Fleet, MinerSpec, Timings, mac_of
 
-# How long hypothesis looks: `HYPOTHESIS_PROFILE=soak` for longer. No deadline per example: the machine may be busy.
+# `HYPOTHESIS_PROFILE=soak` tries more examples. No deadline per example: the machine may be busy.
 hypothesis.settings.register_profile("usual", deadline=None)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
@@ -37,7 +39,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    """Open and empty."""
+    """An open, empty database."""
     database = Database(tmp_path / "core")
     database.open(Clock())
     yield database
@@ -46,32 +48,56 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def turns() -> Iterator[list[int]]:
-    """One for each time that others had their turn."""
+    """A list that grows by one item each time that another greenlet gets to run."""
     counted: list[int] = []
 
-    def others() -> None:
+    def count_yields() -> None:
         while True:
             gevent.sleep(0)
             counted.append(1)
 
-    spawned = gevent.spawn(others)
+    spawned = gevent.spawn(count_yields)
     gevent.sleep(0)
     yield counted
     spawned.kill()
 
 
 @pytest.fixture
+def exit_stack() -> Iterator[ExitStack]:
+    """Closes at the end of a test the processes and files that it registered, last first."""
+    with ExitStack() as entered:
+        yield entered
+
+
+@pytest.fixture
+def miner_log_rate() -> float:
+    """Log lines per second of each of the `miners`."""
+    return 2.0
+
+
+@pytest.fixture
+def miners(tmp_path: Path, exit_stack: ExitStack, miner_log_rate: float) -> SimulatorProcess:
+    """Twelve miners that are on, in a process of their own."""
+    miners = SimulatorProcess(tmp_path, log_rate=miner_log_rate)
+    exit_stack.callback(miners.stop)
+    miners.wait_until_ready()
+    return miners
+
+
+@pytest.fixture
 def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
-    """Miners at 127.80.0.1, .2, ..., all on one port; each argument is one's fields (a generation's name will do).
-    They are
-    in the neighbour table of `make_service`."""
+    """Start miners at 127.80.0.1, .2, ..., all on one port.
+
+    Each argument holds the fields of one miner, or is the name of its generation. The neighbour table of `make_service`
+    lists them.
+    """
     fleets: list[Fleet] = []
 
     def make(*specs: Any, **options: Any) -> Fleet:
         port = options.pop("port", None) or free_port()
         first = options.pop("first", 1)
         options.setdefault("timings", QUICK)
-        fleet = Fleet([_spec(spec, first + at, port) for at, spec in enumerate(specs)], **options)
+        fleet = Fleet([_make_spec(spec, first + at, port) for at, spec in enumerate(specs)], **options)
         fleets.append(fleet)
         fleet.start()
         fleet.write_neighbour_table(tmp_path / "arp")
@@ -82,7 +108,8 @@ def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
         fleet.stop()
 
 
-def _spec(given: Any, number: int, port: int) -> MinerSpec:
+def _make_spec(fields_or_generation: Any, number: int, port: int) -> MinerSpec:
+    given = fields_or_generation
     fields = {"generation": given} if isinstance(given, str) else dict(given)
     boards = {
         "2.1": "0.11",
@@ -101,15 +128,16 @@ def _spec(given: Any, number: int, port: int) -> MinerSpec:
 
 @pytest.fixture
 def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """`make_service(fleet)`: started, on a data directory of this test, with nothing imprinted; options are settings.
-    `clock=` for
-    fake time."""
+    """`make_service(fleet)`: start the service on the test's data directory, without registered devices.
+
+    Options are settings; `clock=` sets a fake time.
+    """
     services: list[Service] = []
 
     def make(
-        fleet: Any = (), *, clock: Any = None, start: bool = True, log_policy: Any = None, **given: Any
+        fleet: Any = (), *, clock: Any = None, start: bool = True, log_policy: Any = None, **settings: Any
     ) -> Service:
-        fields = {
+        defaults = {
             "data_dir": tmp_path / "data",
             "poll_interval": 0.5 if clock is None else 5.0,
             "allowed_device_networks": LOOPBACK,
@@ -118,7 +146,9 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
             "neighbour_table": tmp_path / "arp",
             "mdns": False,
         }
-        service = Service(Settings(**{**fields, **given}), clock, **({"log_policy": log_policy} if log_policy else {}))
+        service = Service(
+            Settings(**{**defaults, **settings}), clock, **({"log_policy": log_policy} if log_policy else {})
+        )
         services.append(service)
         return service.start() if start else service
 
@@ -131,7 +161,8 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
 def testbed(
     make_fleet: Callable[..., Fleet], make_service: Callable[..., Service], clock: FakeClock
 ) -> Callable[..., Any]:
-    """`service, miners = testbed("2.12", "2.4")`: these miners, registered by address and polled twice in fake time."""
+    """`service, miners = testbed("2.12", "2.4")`: a service with miners of these generations, registered by address and
+    polled twice in fake time."""
 
     def build(*specs: Any, rounds: float = 2, timings: Timings = QUICK, **settings: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*specs, clock=clock.monotonic, timings=timings)
@@ -146,13 +177,14 @@ def testbed(
 
 @pytest.fixture
 def live_testbed(make_fleet: Callable[..., Fleet], make_service: Callable[..., Service]) -> Callable[..., Any]:
-    """`service, miners = live_testbed("2.12", "2.4")`: registered and online, in real time (firmware queues writes)."""
+    """`service, miners = live_testbed("2.12", "2.4")`: a service with miners of these generations, registered and
+    online, in real time (firmware queues writes)."""
 
-    def build(*specs: Any, **given: Any) -> tuple[Service, Fleet]:
+    def build(*specs: Any, **settings: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*specs)
-        service = make_service(fleet, **given)
+        service = make_service(fleet, **settings)
         service.imprint(*fleet)
-        if given.get("auto_listen", True):
+        if settings.get("auto_listen", True):
             service.await_status("online", *fleet)
         return service, fleet
 
@@ -161,7 +193,7 @@ def live_testbed(make_fleet: Callable[..., Fleet], make_service: Callable[..., S
 
 @pytest.fixture
 def service(make_service: Callable[..., Service]) -> Service:
-    """With no miners and real time."""
+    """A service without miners, in real time."""
     return make_service()
 
 
@@ -172,7 +204,7 @@ def client(service: Service) -> Any:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Service], str]]:
-    """`serve(service)` → the base URL of a real HTTP and websocket server round it."""
+    """`serve(service)`: start a real HTTP and websocket server for the service; returns its base URL."""
     servers: list[Server] = []
 
     def start(service: Service) -> str:
@@ -188,11 +220,10 @@ def serve() -> Iterator[Callable[[Service], str]]:
 
 @pytest.fixture(autouse=True)
 def no_tracebacks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a test does to the service, it never makes it log a traceback, unless the test takes the records
-    away."""
+    """Fail a test in which the service logged a traceback, unless the test clears the records."""
     caplog.set_level(logging.INFO)
     yield
-    broken = [record for when in ("setup", "call") for record in caplog.get_records(when) if record.exc_info]
-    assert not broken, [
-        f"{record.name}: {record.getMessage()} {record.exc_info[1]!r}" for record in broken if record.exc_info
+    with_traceback = [record for when in ("setup", "call") for record in caplog.get_records(when) if record.exc_info]
+    assert not with_traceback, [
+        f"{record.name}: {record.getMessage()} {record.exc_info[1]!r}" for record in with_traceback if record.exc_info
     ]

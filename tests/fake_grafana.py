@@ -1,5 +1,7 @@
-"""A Grafana on loopback that keeps to tests/grafana_contract.py: dashboards, their public rows, three ways to log in,
-and faults."""
+"""A fake Grafana on loopback that follows tests/grafana_contract.py.
+
+It has dashboards, their public rows, three ways to authenticate, and faults.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,12 @@ PHRASES = {
 }
 
 
-# Of a public row; absent ones are false when it is made, and stay as they are when it is changed.
+# Flags of a public row; absent ones are false when it is created and unchanged when it is updated.
 SWITCHES = ("isEnabled", "timeSelectionEnabled", "annotationsEnabled")
 
 
 def data_source(uid: str, name: str = "Prometheus", **more: Any) -> dict[str, Any]:
-    """As `GET /api/datasources` lists it: dtos.DataSourceListItemDTO."""
+    """Return a data source as `GET /api/datasources` lists it: dtos.DataSourceListItemDTO."""
     return {
         "id": 1,
         "uid": uid,
@@ -62,16 +64,18 @@ def data_source(uid: str, name: str = "Prometheus", **more: Any) -> dict[str, An
 
 
 def problem(status: int, message_id: str) -> Reply:
-    """errutil.PublicError."""
+    """Return an error reply: errutil.PublicError."""
     return status, {"statusCode": status, "messageId": message_id, "message": message_id, "traceID": ""}
 
 
 class FakeGrafana:
-    """`dashboards`, `rows` (by the dashboard's uid) and `sources` are its database. `calls` counts what it was asked,
-    as `METHOD kind`, but for `lookups` (of its health and data sources). Outside of `base_path` it answers with
-    `outside` (301: serve_from_sub_path, 404: a proxy in front). `may_list_sources`: the account has the permission
-    `datasources:read`. `fault` decides how it misbehaves, see FAULTS. It listens from `start` to `stop`, and may be
-    started again on the same port."""
+    """A fake Grafana that listens from `start` to `stop`; it may be started again on the same port.
+
+    `dashboards`, `rows` (by the dashboard's uid) and `sources` are its database. `calls` counts the requests as
+    `METHOD kind`, except those for its health and data sources, which `lookups` counts. Outside of `base_path` it
+    answers with `outside` (301: serve_from_sub_path, 404: a proxy in front). `may_list_sources`: the account has
+    the permission `datasources:read`. `fault`: a key of FAULTS, or "racing".
+    """
 
     def __init__(self, base_path: str = "", token: str = "glsa_fake", password: str = "secret") -> None:
         self.base_path = base_path
@@ -106,14 +110,14 @@ class FakeGrafana:
             self._server = None
 
     def wipe(self) -> None:
-        """A new database."""
+        """Start with an empty database."""
         self.dashboards: dict[str, dict[str, Any]] = {}
         self.rows: dict[str, dict[str, Any]] = {}
         self.files: set[str] = set()
         self.sources: list[Any] = [data_source("pluto-prometheus", isDefault=True)]
 
     def tick(self) -> None:
-        """Provisioning looks at its folder: `*.json` only, whole files, deleted files delete."""
+        """Load the provisioning folder: `*.json` only, whole files; dashboards of deleted files are deleted."""
         assert self.provisions
         found = {}
         for path in sorted(self.provisions.glob("*.json")):
@@ -125,7 +129,7 @@ class FakeGrafana:
         self.files = set(found)
 
     def public_links(self) -> dict[str, str]:
-        """Of those that anybody can open: dashboard uid → token."""
+        """Return the tokens of the enabled public dashboards, by uid."""
         return {uid: row["accessToken"] for uid, row in self.rows.items() if row["isEnabled"]}
 
     def _application(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
@@ -181,7 +185,7 @@ class FakeGrafana:
         return None
 
     def _race(self, path: str) -> None:
-        """Somebody publishes by hand between our look and our POST."""
+        """Let a user publish the dashboard between the service's GET and its POST."""
         match = re.fullmatch(r"api/dashboards/uid/([^/]+)/public-dashboards", path)
         if match and self.calls["POST publication"] and match[1] in self.dashboards:
             self.rows.setdefault(
@@ -317,7 +321,7 @@ def send(
 
 
 def _slowly(start_response: Start) -> Iterable[bytes]:
-    """A byte now and then: no timeout of a socket ever ends this."""
+    """Send a byte every 0.1 s, which no socket timeout ends."""
     start_response("200 OK", [("Content-Type", "application/json")])
 
     def drip() -> Iterable[bytes]:
@@ -333,7 +337,7 @@ def _endless(start_response: Start) -> Iterable[bytes]:
     return (b" " * 65536 for _ in range(1000))
 
 
-# How it misbehaves, whatever it is asked.
+# Faulty answers to any request.
 FAULTS: dict[str | None, Callable[[Start], Iterable[bytes]]] = {
     "401": lambda start: send(start, 401, b'{"message":"Unauthorized"}'),
     "403": lambda start: send(start, 403, b"origin not allowed", "text/plain"),

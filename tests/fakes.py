@@ -1,5 +1,4 @@
-"""What the tests use in place of the world: time that a test moves, and a peer that says on a raw socket whatever it
-is told."""
+"""Clocks that a test moves, a TCP server with scripted answers, and checks for leaked files and greenlets."""
 
 from __future__ import annotations
 
@@ -23,16 +22,16 @@ T = TypeVar("T")
 
 
 def eventually(probe: Callable[[], T], within: float = 5.0) -> T:
-    """The first true value of `probe`; fails when there is none within so many (real) seconds."""
+    """Return the first true value of `probe`. Fail when there is none within `within` seconds of real time."""
     until = time.monotonic() + within
     while not (value := probe()):
-        assert time.monotonic() < until, f"this did not come true within {within:g} s"
+        assert time.monotonic() < until, f"not true within {within:g} s"
         gevent.sleep(0.005)
     return value
 
 
 class FakeClock(Clock):
-    """Time stands still until `advance`. Whoever waits is woken when its moment has come, or its event is set."""
+    """A clock that stands still until `advance`. A waiting greenlet wakes when it is due or its event is set."""
 
     def __init__(self) -> None:
         self._begin = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -50,41 +49,41 @@ class FakeClock(Clock):
         return self._seconds
 
     def step_wall(self, by: timedelta) -> None:
-        """Somebody sets the time of day; no time passes."""
+        """Set the time of day forward or back; the monotonic time stays."""
         self._begin += by
 
     def reboot_host(self) -> None:
-        """Between two services: monotonic seconds of before mean nothing any more."""
+        """Start a new boot of the host, between two services: earlier monotonic seconds are invalid afterwards."""
         self.boot = uuid4().hex
 
     def wait(self, event: Event, seconds: float) -> bool:
-        me, due = gevent.getcurrent(), self._seconds + max(seconds, 0.0)
-        self._known.add(me)
+        current, due = gevent.getcurrent(), self._seconds + max(seconds, 0.0)
+        self._known.add(current)
         try:
             while not event.is_set() and self._seconds < due:
-                self._waiting[me], self._awaited[me] = due, event
+                self._waiting[current], self._awaited[current] = due, event
                 gevent.wait([event, self._moved], count=1)
         finally:
-            self._waiting.pop(me, None)
-            self._awaited.pop(me, None)
+            self._waiting.pop(current, None)
+            self._awaited.pop(current, None)
         return event.is_set()
 
     def advance(self, seconds: float) -> None:
-        """Moves time; returns before those whose moment has come have done anything."""
+        """Move time forward; return before the greenlets that are due have run."""
         self._seconds += seconds
-        self._waiting = {who: due for who, due in self._waiting.items() if due > self._seconds}
+        self._waiting = {greenlet: due for greenlet, due in self._waiting.items() if due > self._seconds}
         moved, self._moved = self._moved, Event()
         moved.set()
 
     @property
     def idle(self) -> bool:
-        """Everybody who ever waited waits again, for what has not happened yet, or has ended."""
-        self._known = {who for who in self._known if not who.dead}
-        return all(who in self._waiting and not self._awaited[who].is_set() for who in self._known)
+        """True if each greenlet that ever waited has ended or waits again for a time or an event in the future."""
+        self._known = {greenlet for greenlet in self._known if not greenlet.dead}
+        return all(each in self._waiting and not self._awaited[each].is_set() for each in self._known)
 
 
 class SetClock(Clock):
-    """Real time, but somebody sets the time of day."""
+    """Real time with a time of day that a test can set."""
 
     def __init__(self) -> None:
         self._ahead = timedelta()
@@ -97,8 +96,7 @@ class SetClock(Clock):
 
 
 class Peer:
-    """A TCP server on loopback: each connection is handled by `script(socket)`, in turn the scripts given, the last
-    for the rest."""
+    """A TCP server on loopback: the nth connection is handled by the nth script, all further ones by the last."""
 
     def __init__(self, *scripts: Callable[[Any], None], host: str = "127.0.0.1") -> None:
         self._scripts = list(scripts)
@@ -122,7 +120,7 @@ class Peer:
             script(opened)
 
     def read_request(self, opened: Any) -> bytes:
-        """One request, its body included; noted in `requests`. b"" when the caller is gone."""
+        """Return one request up to its empty line and append it to `requests`; b"" at the end of the connection."""
         data = b""
         while b"\r\n\r\n" not in data:
             chunk = opened.recv(65536)
@@ -150,14 +148,14 @@ def live_greenlets() -> int:
 
 @contextmanager
 def nothing_leaks(files: int = 0) -> Iterator[None]:
-    """As many files and greenlets afterwards as before; `files` more are allowed (caches of libraries)."""
+    """Check that the block leaves as many open files and greenlets as before; `files` more are allowed (caches)."""
     before = open_files(), live_greenlets()
     yield
     eventually(lambda: open_files() <= before[0] + files and live_greenlets() <= before[1])
 
 
 def free_port() -> int:
-    """A port that nobody on this host listens on."""
+    """Return a port on which no process of this host listens."""
     with socket.socket() as probe:
         probe.bind(("0.0.0.0", 0))
         port: int = probe.getsockname()[1]

@@ -26,7 +26,7 @@ Serve = Callable[[socket.socket], None]
 
 
 def read_head(opened: socket.socket) -> bytes:
-    """Read one request up to its empty line; b"" when the caller has left."""
+    """Read one request up to its empty line; b"" at the end of the connection."""
     data = b""
     while b"\r\n\r\n" not in data:
         chunk = opened.recv(65536)
@@ -73,7 +73,7 @@ def drip(part: bytes, head: bytes, seconds: float) -> Serve:
 
 
 def zip_zeros(megabytes: int) -> bytes:
-    """Return so many MB of zeros, compressed to a thousandth."""
+    """Return so many MB of zeros, compressed to a thousandth of that size."""
     return gzip.compress(bytes(megabytes * 1024 * 1024))
 
 
@@ -91,9 +91,9 @@ def frame(opcode: int, payload: bytes) -> bytes:
     return bytes((0x80 | opcode,)) + size + payload
 
 
-def miner(log: bytes = b"", head: bytes = SWITCHING, past: bytes = b"") -> Serve:
-    """A miner that answers polls; its log stream answers with `head`, then with `log` for ever. `past` is its log of
-    the past."""
+def miner(log: bytes = b"", head: bytes = SWITCHING, stored_log: bytes = b"") -> Serve:
+    """A miner that answers polls; its log stream sends `head`, then `log` for ever. `stored_log` is the
+    body of `/api/system/logs`."""
 
     def serve(opened: socket.socket) -> None:
         while request := read_head(opened):
@@ -105,13 +105,13 @@ def miner(log: bytes = b"", head: bytes = SWITCHING, past: bytes = b"") -> Serve
                 while log:
                     opened.sendall(block)
                 time.sleep(3600)
-            body = past if request.startswith(b"GET /api/system/logs ") else INFO
+            body = stored_log if request.startswith(b"GET /api/system/logs ") else INFO
             opened.sendall(OK % (len(body), body))
 
     return serve
 
 
-# What costs the most to split, to clean, to parse and to redact.
+# The log lines that take the most time to split, clean, parse and redact.
 LOG_LINES = {
     "empty": b"\n" * 65000,
     "ansi": b"\x1b[0m\n" * 13000,
@@ -142,7 +142,7 @@ SERVERS: dict[str, Serve] = {
     "log-pings": miner(frame(9, b"")),
     "log-pongs": miner(frame(10, b"p" * 100)),
     **{f"log-{name}": miner(frame(1, lines)) for name, lines in LOG_LINES.items()},
-    **{f"past-{name}": miner(past=(lines * 20)[: 640 * 1024]) for name, lines in LOG_LINES.items()},
+    **{f"past-{name}": miner(stored_log=(lines * 20)[: 640 * 1024]) for name, lines in LOG_LINES.items()},
 }
 
 

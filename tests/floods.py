@@ -1,4 +1,4 @@
-"""Floods from another process, and what they cost the service: the longest block of the event loop, memory."""
+"""Start flood peers, and measure their cost for the service: the longest block of the event loop and memory growth."""
 
 from __future__ import annotations
 
@@ -44,8 +44,11 @@ def _started(*arguments: str) -> Iterator[str]:
 
 
 class LoopProbe:
-    """The longest block of this process' event loop, in seconds on the CPU (`longest_block`: a busy machine does not
-    count) and on the clock (`longest_wait`), and the growth of its memory in bytes (`memory_growth`)."""
+    """Measures the event loop and the memory of this process.
+
+    `longest_block`: the longest block in CPU seconds, so that a busy machine does not count. `longest_wait`: the same
+    in seconds on the clock. `memory_growth`: in bytes.
+    """
 
     def __init__(self) -> None:
         self.longest_block = self.longest_wait = 0.0
@@ -67,8 +70,11 @@ class LoopProbe:
 
 @contextmanager
 def probed_loop() -> Iterator[LoopProbe]:
-    """Measure the event loop while the block runs. What is there before is spared by the collector, as gunicorn.conf.py
-    does: a full collection over a test process' objects takes 0.1 s."""
+    """Measure the event loop while the block runs.
+
+    The garbage collector skips the objects from before, as in gunicorn.conf.py: a full collection in a test process
+    takes 0.1 s.
+    """
     gc.collect()
     gc.freeze()
     probe = LoopProbe()
@@ -77,7 +83,7 @@ def probed_loop() -> Iterator[LoopProbe]:
     try:
         yield probe
     finally:
-        gevent.sleep(2 * TICK_SECONDS)  # a block that lasted until here is counted when the probe runs again
+        gevent.sleep(2 * TICK_SECONDS)  # the probe runs again and counts a block that lasted until here
         ticking.kill()
         gc.unfreeze()
 

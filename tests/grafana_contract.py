@@ -1,6 +1,8 @@
-"""What Grafana does, as a table: from each state, one call, and its answer. The fake is held to it in every run, a real
-Grafana by `GRAFANA_URL=http://admin:password@host:3000 pytest -m grafana_live`. `source` is where Grafana's own code
-says so, below pkg/."""
+"""The behaviour of Grafana's API as a table: a state, one call, its answer and the state after it.
+
+Each test run checks the fake against it; `GRAFANA_URL=http://admin:password@host:3000 pytest -m grafana_live` checks a
+real Grafana. `source`: the file in Grafana's code, below pkg/, that shows the behaviour.
+"""
 
 from __future__ import annotations
 
@@ -33,8 +35,10 @@ def save(**more: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Case:
-    """From `given` (of DASHBOARD; OTHER is always public), `method path` with `body`: `status` and `message_id` ("":
-    not said), and the state after it. `has`: fields of the answer."""
+    """One call: in the state `given` of DASHBOARD, `method path` with `body` is answered by `status` and `message_id`.
+
+    `then`: the state afterwards. `has`: fields of the answer. `message_id` "" stands for any. OTHER is always public.
+    """
 
     name: str
     given: str

@@ -1,4 +1,4 @@
-"""A miner on a raw socket that can be told to misbehave in ways that the simulator's firmware cannot, and the ways."""
+"""A miner on a raw socket, and misbehaviours that the simulator's firmware cannot have."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MEGABYTE = b"x" * 2**20
 
 
 def info(mac: str, **more: Any) -> bytes:
-    """What a healthy one says on /api/system/info."""
+    """Return the answer of a healthy miner to /api/system/info."""
     usual = {"ASICModel": "BM1370", "version": "v2.12.2", "hostname": "raw", "hashRate": 1000.5, "power": 15.5}
     return orjson.dumps({**usual, "uptimeSeconds": 1000, "macAddr": mac.upper(), **more})
 
@@ -32,8 +32,10 @@ def framed(body: bytes, *headers: bytes, status: bytes = b"200 OK") -> bytes:
 
 
 class RawMiner(Peer):
-    """Well, until `act` is set: then `act(socket)` is the answer to each request, and the connection ends after it.
-    `body` is what it says while it is well."""
+    """A miner that answers each request with `body`.
+
+    When `act` is set, it calls `act(socket)` for each request instead and closes the connection afterwards.
+    """
 
     def __init__(self, mac: str, act: Act | None = None, host: str = "127.0.0.1") -> None:
         super().__init__(self._talk, host=host)
@@ -48,7 +50,7 @@ class RawMiner(Peer):
         return f"{self.host}:{self.port}"
 
     def drop(self) -> None:
-        """Lets go of every connection that is open."""
+        """Shut down all open connections."""
         while self._open:
             with suppress(OSError):
                 self._open.pop().shutdown(socket.SHUT_RDWR)
@@ -68,6 +70,8 @@ class RawMiner(Peer):
 
 
 def says(*parts: bytes, pause: float = 0.0, then: Act | None = None) -> Act:
+    """Return an act that sends the parts with pauses of `pause` seconds, then does `then`."""
+
     def act(opened: Any) -> None:
         for part in parts:
             opened.sendall(part)
@@ -79,13 +83,13 @@ def says(*parts: bytes, pause: float = 0.0, then: Act | None = None) -> Act:
 
 
 def silence(opened: Any) -> None:
-    """Until the other side gives up."""
+    """Send nothing until the other side closes the connection."""
     while opened.recv(65536):
         pass
 
 
 def without_end(part: bytes, pause: float, head: bytes = b"") -> Act:
-    """`part` again and again, for as long as somebody reads."""
+    """Return an act that sends `head`, then `part` every `pause` seconds while the other side reads."""
 
     def act(opened: Any) -> None:
         opened.sendall(head)
@@ -98,11 +102,11 @@ def without_end(part: bytes, pause: float, head: bytes = b"") -> Act:
 
 @cache
 def bomb() -> bytes:
-    """64 MiB of JSON in about 64 KiB."""
+    """Return 64 MiB of JSON, compressed to about 64 KiB."""
     return gzip.compress(b'{"version":"' + b" " * 2**26 + b'"}', compresslevel=9)
 
 
-# What takes its time: each is cut at the deadline, however busy it keeps the connection.
+# Slow answers: each is cut off at the deadline, even if data keeps arriving.
 SLOW: dict[str, Act] = {
     "silence": silence,
     "headers that drip": without_end(b"x", 0.01, OK + b"X: "),
@@ -113,7 +117,7 @@ SLOW: dict[str, Act] = {
     "a status line that drips": without_end(b"K", 0.01, b"HTTP/1.1 200 O"),
 }
 
-# What is larger than any miner's answer: reading stops at 256 KiB.
+# Answers larger than any miner's: reading stops at 256 KiB.
 LARGE: dict[str, Act] = {
     "a gigabyte of body": says(OK + b"Content-Length: 1073741824\r\n\r\n", *[MEGABYTE] * 1024),
     "a gigabyte in chunks": says(CHUNKED, *[b"100000\r\n" + MEGABYTE + b"\r\n"] * 1024),
@@ -128,7 +132,7 @@ LARGE: dict[str, Act] = {
     ),
 }
 
-# What fits, and is no miner's answer. A bomb is never unpacked: it was not asked for.
+# Small answers that are not a miner's. A gzip bomb is never unpacked: compression was not requested.
 STRANGE: dict[str, Act] = {
     "a gzip bomb": says(framed(bomb(), b"Content-Encoding: gzip")),
     "more than was promised": says(OK + b"Content-Length: 1\r\n\r\n{}" + b"x" * 1000),
@@ -156,7 +160,7 @@ BROKEN: dict[str, Act] = {
 
 @contextmanager
 def deaf_address() -> Iterator[tuple[str, int]]:
-    """Where nobody answers a SYN: a listener whose backlog is full."""
+    """An address where no SYN is answered: a listener whose backlog is full."""
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)

@@ -1,4 +1,4 @@
-"""Jobs as tests start and follow them."""
+"""Start jobs, wait for them and read their results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AT_ONCE = {"devices": "all", "waves": [], "pauseSeconds": 0, "parallel": 16}
 
 
 def start(service: Service, action: str = "settings", **body: Any) -> str:
-    """The id of a job; all devices at once unless the body says otherwise."""
+    """Start a job, on all devices at once unless the body has another schedule, and return its id."""
     answer = service.client.post("/jobs", json={"action": action, **AT_ONCE, **body})
     assert answer.status_code == 202, answer.get_data(as_text=True)
     return str(answer.get_json()["data"]["id"])
@@ -35,7 +35,7 @@ def job(service: Service, job_id: str) -> Any:
 
 
 def finished(service: Service, job_id: str, within: float = 30.0) -> Any:
-    """The job once it is over; with fake time, time passes meanwhile."""
+    """Wait until the job is over and return it; with a FakeClock, let time pass meanwhile."""
 
     def over() -> Any:
         if isinstance(service.clock, FakeClock):
@@ -59,7 +59,7 @@ def reasons(job: Any) -> dict[str, str]:
 
 
 def patches(miner: Miner) -> int:
-    """How often somebody wrote its settings."""
+    """Return how often the settings of the miner were written."""
     return sum(write.method == "PATCH" for write in miner.request_log.writes)
 
 
@@ -68,15 +68,15 @@ def posts(miner: Miner, command: str = "restart") -> int:
 
 
 def updates(service: Service) -> list[JobUpdated]:
-    """What is published of jobs from now on."""
-    noted: list[JobUpdated] = []
-    service.runtime.events.subscribe(JobUpdated, noted.append)
-    return noted
+    """Return a list to which the job updates published from now on are appended."""
+    published: list[JobUpdated] = []
+    service.runtime.events.subscribe(JobUpdated, published.append)
+    return published
 
 
 @contextmanager
 def on_disk(data_dir: Path) -> Iterator[tuple[JobStore, Journal]]:
-    """The store of a service that is not running."""
+    """Open the jobs and the journal of a service that is not running."""
     database = Database(data_dir / "pluto_core")
     database.open(Clock())
     try:
@@ -86,7 +86,7 @@ def on_disk(data_dir: Path) -> Iterator[tuple[JobStore, Journal]]:
 
 
 def raw(data_dir: Path, words: Iterable[bytes]) -> set[bytes]:
-    """Which of these words stand anywhere in the store's files."""
+    """Return which of these words are anywhere in the files of the store."""
     held = b"".join(path.read_bytes() for path in (data_dir / "pluto_core").iterdir() if path.is_file())
     return {word for word in words if word in held}
 

@@ -1,6 +1,6 @@
-"""The real service in its own process, to be killed: `job_process.py {"settings": .., "devices": [[mac, ip]], ..}`.
+"""Run the service in a process that a test kills: `job_process.py {"settings": .., "devices": [[mac, ip]], ..}`.
 
-Starts the `job` unless its store has one, says `running`, then says the job once it is over.
+It starts the `job` unless its store has one, prints `running`, and prints the job when it is over.
 """
 
 from gevent import monkey
@@ -18,20 +18,20 @@ from testbed import Service  # noqa: E402
 from app.settings import Settings  # noqa: E402
 
 
-def main(told: dict) -> None:
-    given = told["settings"]
+def main(arguments: dict) -> None:
+    settings = arguments["settings"]
     networks = {
         "allowed_device_networks": (IPv4Network("127.0.0.0/8"),),
         "discovery_subnets": (IPv4Network("127.80.0.0/27"),),
     }
-    paths = {name: Path(given.pop(name)) for name in ("data_dir", "neighbour_table")}
-    service = Service(Settings(**given, **paths, **networks, mdns=False)).start()
+    paths = {name: Path(settings.pop(name)) for name in ("data_dir", "neighbour_table")}
+    service = Service(Settings(**settings, **paths, **networks, mdns=False)).start()
     jobs = service.runtime.jobs
     if not jobs.all():
-        devices = [{"mac": mac, "ip": ip} for mac, ip in told["devices"]]
+        devices = [{"mac": mac, "ip": ip} for mac, ip in arguments["devices"]]
         service.ok(service.client.put("/devices/imprint", json={"devices": devices}))
-        service.await_status("online", *(mac for mac, _ in told["devices"]))
-        assert service.client.post("/jobs", json=told["job"]).status_code == 202
+        service.await_status("online", *(mac for mac, _ in arguments["devices"]))
+        assert service.client.post("/jobs", json=arguments["job"]).status_code == 202
     print("running", flush=True)
     (job,) = jobs.all()
     while not job.over:

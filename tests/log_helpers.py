@@ -1,4 +1,4 @@
-"""Helpers of the tests about logs: time made short, and a client that notes the lines it gets."""
+"""Helpers of the log tests: short times, a miner with a scripted websocket, and a client that records log lines."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAC = "02:00:5e:00:00:77"
 
 
 def accepted(request: bytes) -> bytes:
-    """The 101 to a websocket's request."""
+    """Return the 101 response to a websocket request."""
     key = re.search(rb"(?i)sec-websocket-key: (\S+)", request)
     digest = hashlib.sha1((key[1] if key else b"") + b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11").digest()
     head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
@@ -42,7 +42,7 @@ def accepted(request: bytes) -> bytes:
 
 
 class Strange(Peer):
-    """A miner that says who it is, and whose websocket does what `behave(socket, request)` does."""
+    """A miner that answers polls, and whose websocket is handled by `behave(socket, request)`."""
 
     def __init__(self, behave: Callable[[Any, bytes], None]) -> None:
         super().__init__(self._answer)
@@ -53,7 +53,7 @@ class Strange(Peer):
         return f"{self.host}:{self.port}"
 
     def asked(self) -> list[bytes]:
-        """The requests for the websocket."""
+        """Return the requests for the websocket."""
         return [request for request in self.requests if request.startswith(b"GET /api/ws ")]
 
     def _answer(self, opened: Any) -> None:
@@ -66,12 +66,12 @@ class Strange(Peer):
 
 
 def open_websocket(miner: Miner) -> websocket.WebSocket:
-    """Another reader of the miner's log."""
+    """Connect another reader to the miner's log."""
     return websocket.create_connection(f"ws://{miner.address}/api/ws", timeout=2, suppress_origin=True)
 
 
 class Listener:
-    """A Socket.IO client. `lines` are the payloads of `log_line` in the order in which they came."""
+    """A Socket.IO client. `lines`: the payloads of `log_line` in the order of arrival."""
 
     def __init__(self, url: str, *, transports: list[str] | None = None) -> None:
         self.events: list[tuple[str, Any]] = []
@@ -109,12 +109,12 @@ def await_state(service: Service, state: str, *miners: Miner, within: float = 8.
 
 
 def await_audience(miner: Miner, size: int, within: float = 8.0) -> None:
-    """Until the miner has so many websockets, each with its place in the log."""
+    """Wait until the miner has so many websockets, each attached to its log."""
     eventually(lambda: len(miner.websockets) == size and len(miner.log.subscribers) == size, within)
 
 
 def numbers(texts: Iterable[str]) -> list[int]:
-    """Of lines such as `line 17`."""
+    """Return the numbers of lines such as `line 17`."""
     return [int(found[1]) for text in texts if (found := re.fullmatch(r"line (\d+)", text))]
 
 

@@ -1,5 +1,7 @@
-"""The real parts, each a process of its own on loopback: the service under gunicorn, the simulated miners, and what
-else a test starts. Each ends with the test that started it."""
+"""Run the service under gunicorn, the simulated miners and any other program as processes on loopback.
+
+Each process ends with the test that started it.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,19 @@ import requests
 
 ROOT = Path(__file__).resolve().parent.parent
 JS = ROOT / "tests/e2e/js"
-MINERS = 12
+MINER_COUNT = 12
 
-_fleets = count(1)
+_network_numbers = count(1)
 
 
 def wait_for(what: str, until: Callable[[], Any], seconds: float) -> Any:
-    """The first true value of `until`; fails, saying what was waited for, when there is none in time."""
+    """Return the first true value of `until`. Fail with the text `what` when there is none within `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if value := until():
             return value
         time.sleep(0.1)
-    raise AssertionError(f"waited {seconds:g} s in vain for {what}")
+    raise AssertionError(f"{what}: not within {seconds:g} s")
 
 
 def free_port() -> int:
@@ -41,8 +43,10 @@ def free_port() -> int:
 
 
 class Process:
-    """A process with its output in a file, or in the file descriptor `output`. `stop` is SIGTERM and returns the exit
-    status; idempotent."""
+    """A process that writes its output to a file, or to the file descriptor `output`.
+
+    `stop` sends SIGTERM and returns the exit status; it may be called again.
+    """
 
     def __init__(
         self,
@@ -53,10 +57,11 @@ class Process:
         cwd: Path = ROOT,
         output: int | None = None,
     ) -> None:
-        self.log = folder / f"{name}.log"
-        with self.log.open("ab") as log:
+        self.log_file = folder / f"{name}.log"
+        with self.log_file.open("ab") as log_file:
             self.popen = subprocess.Popen(
-                arguments, cwd=cwd, env=environ, stdin=subprocess.DEVNULL, stdout=output or log, stderr=output or log,
+                arguments, cwd=cwd, env=environ, stdin=subprocess.DEVNULL,
+                stdout=output or log_file, stderr=output or log_file,
                 start_new_session=True,
             )  # fmt: skip
 
@@ -64,8 +69,8 @@ class Process:
     def pid(self) -> int:
         return self.popen.pid
 
-    def text(self) -> str:
-        return self.log.read_text(errors="replace")
+    def read_output(self) -> str:
+        return self.log_file.read_text(errors="replace")
 
     def signal(self, number: int) -> None:
         self.popen.send_signal(number)
@@ -84,12 +89,14 @@ class Process:
             raise
 
 
-class Miners(Process):
-    """Twelve miners (or more) of all generations, each with an address of its own that no other run on this machine
-    uses. `log_rate`: lines per second of each."""
+class SimulatorProcess(Process):
+    """Twelve simulated miners (or more) of all generations in one process.
 
-    def __init__(self, folder: Path, count: int = MINERS, log_rate: float = 2.0, name: str = "simulator") -> None:
-        self.network = f"127.{100 + os.getpid() % 100}.{next(_fleets) % 256}.0/28"
+    Their network is not used by any other test run on this machine. `log_rate`: log lines per second and miner.
+    """
+
+    def __init__(self, folder: Path, count: int = MINER_COUNT, log_rate: float = 2.0, name: str = "simulator") -> None:
+        self.network = f"127.{100 + os.getpid() % 100}.{next(_network_numbers) % 256}.0/28"
         base = self.network.replace(".0/28", ".1")
         self.table = folder / "neighbours"
         self._url = f"http://{base}:8099/miners"
@@ -99,11 +106,11 @@ class Miners(Process):
         super().__init__(name, [sys.executable, "-m", "simulator", *arguments, *control], folder)
 
     def wait_until_ready(self) -> None:
-        wait_for("the simulator", lambda: self.popen.poll() is not None or "ready" in self.text(), 20)
-        assert self.popen.poll() is None, self.text()
+        wait_for("the simulator", lambda: self.popen.poll() is not None or "ready" in self.read_output(), 20)
+        assert self.popen.poll() is None, self.read_output()
 
     def settings(self) -> dict[str, str]:
-        """What the service needs to find them, and nothing else."""
+        """Return the settings with which the service finds these miners and no others."""
         return {
             "ALLOWED_DEVICE_NETWORKS": "127.0.0.0/8",
             "DISCOVERY_SUBNETS": self.network,
@@ -111,34 +118,34 @@ class Miners(Process):
             "NEIGHBOUR_TABLE": str(self.table),
         }
 
-    def all(self) -> list[dict[str, Any]]:
+    def list_miners(self) -> list[dict[str, Any]]:
         return list(requests.get(self._url, timeout=10).json())
 
-    def one(self, mac: str) -> dict[str, Any]:
-        """With what it was asked and what its /info says."""
+    def get_miner(self, mac: str) -> dict[str, Any]:
+        """Return the miner with its request counts and its `/info`."""
         return dict(requests.get(f"{self._url}/{mac}", timeout=10).json())
 
-    def said(self, mac: str) -> list[str]:
-        """The last entries of its log."""
+    def read_log(self, mac: str) -> list[str]:
+        """Return the last entries of the miner's log."""
         return list(requests.get(f"{self._url}/{mac}/said", timeout=10).json()["said"])
 
-    def writes(self, mac: str) -> list[tuple[str, str, str]]:
-        """What was written to it: method, path and body, the oldest first."""
+    def list_writes(self, mac: str) -> list[tuple[str, str, str]]:
+        """Return the write requests that the miner received as (method, path, body), oldest first."""
         written = requests.get(f"{self._url}/{mac}/writes", timeout=10).json()["writes"]
         return [(method, path, body) for method, path, body in written]
 
-    def heal(self, mac: str) -> None:
-        """Ends its fault."""
+    def clear_fault(self, mac: str) -> None:
+        """End the miner's fault."""
         assert requests.delete(f"{self._url}/{mac}/fault", timeout=10).ok
 
-    def tell(self, mac: str, what: str, **options: Any) -> None:
-        """`power_off`, `power_on`, `fault`, ..: see simulator/control.py."""
-        answer = requests.post(f"{self._url}/{mac}/{what}", json=options, timeout=10)
+    def send_command(self, mac: str, command: str, **options: Any) -> None:
+        """Send `power_off`, `power_on`, `fault`, ..: see simulator/control.py."""
+        answer = requests.post(f"{self._url}/{mac}/{command}", json=options, timeout=10)
         assert answer.ok, answer.text
 
 
-class Service(Process):
-    """The service as it is run: `python -m gunicorn` with the project's own configuration."""
+class ServiceProcess(Process):
+    """The service as in production: `python -m gunicorn` with the project's own configuration."""
 
     def __init__(self, folder: Path, settings: Mapping[str, str], cwd: Path = ROOT, output: int | None = None) -> None:
         self.data_dir = folder / "data"
@@ -158,7 +165,7 @@ class Service(Process):
 
     def wait_until_ready(self) -> None:
         wait_for("the service", lambda: self.popen.poll() is not None or self.is_ready(), 20)
-        assert self.popen.poll() is None, self.text()
+        assert self.popen.poll() is None, self.read_output()
 
     def is_ready(self) -> bool:
         try:
@@ -166,34 +173,33 @@ class Service(Process):
         except requests.RequestException:
             return False
 
-    def call(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
-        """The parsed answer; fails unless it is a success."""
+    def call_api(self, method: str, path: str, body: Any = None, **headers: str) -> Any:
+        """Return the parsed answer. Fail unless the status is a success."""
         answer = requests.request(method, self.url + path, json=body, headers=self.headers | headers, timeout=30)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json()
 
-    def imprint_all(self) -> list[str]:
-        """Finds the miners and registers them; returns their MACs."""
-        macs = [device["mac"] for device in self.call("GET", "/devices/discover")]
-        assert len(macs) == MINERS and None not in macs
-        self.call("PUT", "/devices/imprint", {"macs": macs})
+    def imprint_all_miners(self) -> list[str]:
+        """Discover the twelve miners, register them and return their MACs."""
+        macs = [device["mac"] for device in self.call_api("GET", "/devices/discover")]
+        assert len(macs) == MINER_COUNT and None not in macs
+        self.call_api("PUT", "/devices/imprint", {"macs": macs})
         return macs
 
-    def devices(self) -> list[dict[str, Any]]:
-        return list(self.call("GET", "/devices/imprint")["data"])
+    def list_devices(self) -> list[dict[str, Any]]:
+        return list(self.call_api("GET", "/devices/imprint")["data"])
 
-    def wait_until_online(self, how_many: int = MINERS) -> None:
+    def wait_until_online(self, expected: int = MINER_COUNT) -> None:
         wait_for(
-            f"{how_many} miners online",
-            lambda: sum(device["status"] == "online" for device in self.devices()) == how_many,
+            f"{expected} miners online",
+            lambda: sum(device["status"] == "online" for device in self.list_devices()) == expected,
             15,
         )
 
-    def lines(self) -> list[dict[str, Any]]:
-        """What it said. Fails when a line is no JSON, but for the sentence with which it refuses to start."""
-        said = [line for line in self.text().splitlines() if not line.startswith("pluto: ")]
-        return [json.loads(line) for line in said]
+    def parse_log_lines(self) -> list[dict[str, Any]]:
+        """Return the parsed log. Fail if a line is not JSON, except for the line with which it refuses to start."""
+        return [json.loads(line) for line in self.read_output().splitlines() if not line.startswith("pluto: ")]
 
-    def workers(self) -> list[int]:
-        """The pids of the master's children."""
+    def list_worker_pids(self) -> list[int]:
+        """Return the pids of the master's children."""
         return [int(pid) for pid in Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()]

@@ -1,4 +1,4 @@
-"""Everything that the service can be asked, with secrets in what callers send and in what miners answer."""
+"""Send requests to every route and event of the service, with canaries in the requests and in the miners' answers."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ ONE, OTHER = "02:00:5e:00:00:71", "02:00:5e:00:00:72"
 POOL = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q.x"}
 NOW = {"waves": [], "pauseSeconds": 0}
 OVER = ("done", "stopped", "cancelled", "interrupted")
-# What a miner is ever asked.
+# All requests that the service sends to a miner.
 ASKED = [
     ("GET", "/api/system/info"), ("GET", "/api/system/asic"), ("GET", "/api/system/logs"), ("PATCH", "/api/system"),
     *(("POST", f"/api/system/{command}") for command in ("restart", "identify", "pause", "resume")),
 ]  # fmt: skip
-COMMAND = "/devices/<mac>/system/<any(identify, pause, resume):command>"
-SYSTEM, RESTART, LOGS = "/devices/<mac>/system", "/devices/<mac>/system/restart", "/devices/<mac>/logs"
+COMMAND = "/devices/<mac:mac>/system/<any(identify, pause, resume):command>"
+SYSTEM, RESTART, LOGS = "/devices/<mac:mac>/system", "/devices/<mac:mac>/system/restart", "/devices/<mac:mac>/logs"
 
 
 class Watcher:
-    """Everything that came out, with where it did: responses, socket frames, log lines, files."""
+    """Records all output with its place: responses, socket frames, log lines, files."""
 
     def __init__(self, canaries: Canaries) -> None:
         self.canaries = canaries
@@ -37,14 +37,23 @@ class Watcher:
             self.heard.append((where, body))
 
     def leaks(self, allowed: dict[str, set[str]] | None = None) -> set[tuple[str, str]]:
-        """Where which canary stands. `allowed`: what may stand where, by the beginning of the place."""
+        """Return the canaries in the output as (place of output, place of canary).
+
+        `allowed`: the canaries that a place may have, by the beginning of its name.
+        """
         found = {(where, of) for where, what in self.heard for of in self.canaries.within(what)}
-        known = (allowed or {}).items()
-        return {(where, of) for where, of in found if not any(where.startswith(it) and of in may for it, may in known)}
+        return {pair for pair in found if not _is_allowed(*pair, allowed or {})}
+
+
+def _is_allowed(output: str, canary: str, allowed: dict[str, set[str]]) -> bool:
+    return any(output.startswith(prefix) and canary in canaries for prefix, canaries in allowed.items())
 
 
 class Driver:
-    """Asks. `ids`: what stands for the parts of a path; `statuses`: what was answered, by (method, rule)."""
+    """Sends requests and records the answers.
+
+    `ids`: the values for the parameters of a path; `statuses`: the statuses of the answers, by (method, rule).
+    """
 
     def __init__(self, service: Service, watcher: Watcher) -> None:
         self.service, self.watcher, self.new = service, watcher, watcher.canaries.new
@@ -68,16 +77,16 @@ class Driver:
         self.ids["job_id"] = self.ask("POST", "/jobs", job)["data"]["id"]
 
     def every_route(self) -> None:
-        """Each route of the application, and none that it does not have."""
-        table, rules = routes(self), self.service.app.url_map.iter_rules()
-        known = {(method, str(rule)) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
-        assert known == set(table), "a route that is not in the table, or one that is gone: say what it is asked"
-        for (method, rule), asked in table.items():
-            for each in asked:
+        """Send the requests of each route. Fail if the table differs from the routes of the application."""
+        route_table, rules = routes(self), self.service.app.url_map.iter_rules()
+        registered = {(method, str(rule)) for rule in rules for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}}
+        assert registered == set(route_table), "the table of routes is incomplete or outdated"
+        for (method, rule), requests in route_table.items():
+            for each in requests:
                 self.ask(method, rule, **each)
 
     def every_get(self) -> None:
-        """Again, after whatever happened."""
+        """Repeat the GET requests."""
         for rule in [rule for method, rule in self.statuses if method == "GET"]:
             self.ask("GET", rule)
 
@@ -89,7 +98,7 @@ class Driver:
 
 
 def routes(driver: Driver) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """What each route is asked, in this order."""
+    """Return the requests of each route, in the order in which they are sent."""
     new, ids = driver.new, driver.ids
     secret = {"stratumPassword": new("PATCH system: the pool's password")}
     wrong = {
@@ -101,7 +110,7 @@ def routes(driver: Driver) -> dict[tuple[str, str], list[dict[str, Any]]]:
     twin = {"name": "q", "configuration": {**POOL, "fallbackStratumPassword": new("a preset that is kept")}}
     odd = {"name": 5, "configuration": {"stratumPassword": [new("a preset that is wrong")]}, "secret": new("unknown")}
     device = {"name": "n", "info": {"wifiPass": new("PATCH imprint: wifiPass"), "note": "x"}, "token": new("token")}
-    nobody = {"macs": 5, "password": new("PUT imprint: unknown")}
+    invalid = {"macs": 5, "password": new("PUT imprint: unknown")}
     return {
         ("GET", "/"): [{}],
         ("GET", "/healthz"): [{}],
@@ -113,11 +122,11 @@ def routes(driver: Driver) -> dict[tuple[str, str], list[dict[str, Any]]]:
         ("GET", "/dashboards"): [{}],
         ("GET", "/devices/discover"): [{}, {"query": {"ip": ids["ip"]}}, {"query": {"ip": "x", "mac": "y"}}],
         ("GET", "/devices/discovered"): [{}],
-        ("PUT", "/devices/imprint"): [{"body": {"macs": [ONE, OTHER]}}, {"body": nobody}],
+        ("PUT", "/devices/imprint"): [{"body": {"macs": [ONE, OTHER]}}, {"body": invalid}],
         ("PATCH", "/devices/imprint"): [{"body": {"mac": ONE}}],
         ("GET", "/devices/imprint"): [{}, {"query": {"q": "told"}}],
-        ("GET", "/devices/imprint/<mac>"): [{}, {"mac": "nothing"}],
-        ("PATCH", "/devices/imprint/<mac>"): [{"body": {"device": device}}],
+        ("GET", "/devices/imprint/<mac:mac>"): [{}, {"mac": "nothing"}],
+        ("PATCH", "/devices/imprint/<mac:mac>"): [{"body": {"device": device}}],
         ("PUT", "/devices/listen"): [{"body": {"macs": [ONE, OTHER], "traceLogs": True}}],
         ("POST", "/presets"): [{"body": preset}, {"body": twin}, {"body": odd}],
         ("GET", "/presets"): [{}],
@@ -137,24 +146,25 @@ def routes(driver: Driver) -> dict[tuple[str, str], list[dict[str, Any]]]:
         ("GET", "/jobs/<job_id>"): [{}],
         ("POST", "/presets/<preset_uuid>/apply"): [{"body": {"macs": [OTHER], **NOW}}],
         ("DELETE", "/jobs/<job_id>"): [{}],
-        ("GET", "/devices/<mac>/options"): [{}],
-        ("GET", "/devices/<mac>/journal"): [{}, {"mac": OTHER}],
-        ("POST", "/devices/<mac>/journal/<entry_id>/revert"): [{"body": {}}],
-        ("POST", "/devices/<mac>/drift/accept"): [{}],
-        ("POST", "/devices/<mac>/drift/repair"): [{"body": {}}],
+        ("GET", "/devices/<mac:mac>/options"): [{}],
+        ("GET", "/devices/<mac:mac>/journal"): [{}, {"mac": OTHER}],
+        ("POST", "/devices/<mac:mac>/journal/<entry_id>/revert"): [{"body": {}}],
+        ("POST", "/devices/<mac:mac>/drift/accept"): [{}],
+        ("POST", "/devices/<mac:mac>/drift/repair"): [{"body": {}}],
         ("POST", COMMAND): [{"command": name} for name in ("identify", "pause", "resume")],
         ("GET", LOGS): [{}, {"mac": OTHER}, {"query": {"format": "text"}}],
-        ("GET", "/devices/<mac>/logs/download"): [{}],
-        ("POST", RESTART): [{"mac": OTHER}],  # the one that never fails: for a minute its silence would be no news
+        ("GET", "/devices/<mac:mac>/logs/download"): [{}],
+        # Of the miner that never fails: for a minute after a restart, missed polls would not count.
+        ("POST", RESTART): [{"mac": OTHER}],
         ("GET", "/admin/backup"): [{}],
         ("GET", "/admin/store"): [{}],
         ("DELETE", "/presets/<uuid>"): [{"uuid": ids["twin"]}],
-        ("DELETE", "/devices/imprint/<mac>"): [{"mac": "02:00:5e:00:00:99"}],
+        ("DELETE", "/devices/imprint/<mac:mac>"): [{"mac": "02:00:5e:00:00:99"}],
     }  # fmt: skip
 
 
 def every_event(browser: Any, watcher: Watcher) -> None:
-    """Each event that a client may send, and some that none may."""
+    """Send each event that a client may send, and some that none may."""
     for event in (*EVENTS, "restart", "stat_update", "error"):
         payload = ({"mac": ONE, "token": watcher.canaries.new("an event")},) if "subscribe" in event else ()
         browser.emit(event, *payload)
@@ -164,22 +174,22 @@ def every_event(browser: Any, watcher: Watcher) -> None:
 
 
 def fail_in_every_way(driver: Driver, miner: SecretEchoMiner) -> None:
-    """Commands and writes first, which are quoted back; then polls, until the miner is offline."""
+    """Make commands and writes fail with secrets in the answers, then polls, until the miner is offline."""
     new = driver.new
     texts = [b"wifiPass=%s", b'Wrong API input: {"stratumPassword": "%s"}', b"<p>password: %s</p>"]
     answers = [miner.quoting("an error body"), *(text % new("an error text").encode() for text in texts)]
     for status in (b"400 Bad Request", b"401 Unauthorized", b"500 Oops", b"503 Busy"):
         for body in answers:
             challenge = b'WWW-Authenticate: Basic realm="%s"' % new("a challenge").encode()
-            said = framed(body, challenge, status=status)
-            miner.failing = {(method, path): said for method, path in ASKED if path != "/api/system/info"}
+            reply = framed(body, challenge, status=status)
+            miner.failing = {(method, path): reply for method, path in ASKED if path != "/api/system/info"}
             driver.ask("PATCH", SYSTEM, {"info": {"stratumPassword": new("sent")}})
             driver.ask("POST", RESTART)
             driver.ask("POST", COMMAND, command="identify")
             driver.ask("GET", LOGS)
     _quote_what_was_sent(driver, miner)
-    for said in (framed(answers[0], status=b"500 Oops"), framed(answers[1]), framed(answers[3]), b"no HTTP"):
-        miner.failing = {("GET", "/api/system/info"): said}
+    for reply in (framed(answers[0], status=b"500 Oops"), framed(answers[1]), framed(answers[3]), b"no HTTP"):
+        miner.failing = {("GET", "/api/system/info"): reply}
         await_misses(driver.service, miner.mac)
         for path in ("/", "/devices/imprint", "/metrics", "/devices/discover"):
             driver.ask("GET", path)
@@ -188,7 +198,7 @@ def fail_in_every_way(driver: Driver, miner: SecretEchoMiner) -> None:
 
 
 def _quote_what_was_sent(driver: Driver, miner: SecretEchoMiner) -> None:
-    """In words from which nobody could tell that it is a password."""
+    """Let the miner quote the sent password without a word that marks it as one."""
     for status in (b"400 Bad Request", b"500 Oops"):
         sent = driver.new("sent, and quoted without its name")
         miner.failing = {("PATCH", "/api/system"): framed(b"what is " + sent.encode() + b"?", status=status)}
@@ -196,7 +206,7 @@ def _quote_what_was_sent(driver: Driver, miner: SecretEchoMiner) -> None:
 
 
 def await_misses(service: Service, mac: str) -> None:
-    """One more, and three at least."""
+    """Wait for another missed poll, and for at least three."""
     tracked = service.runtime.fleet.get(mac)
     least = max(3, tracked.observation.failures + 1)
     eventually(lambda: tracked.observation.failures >= least)

@@ -1,4 +1,4 @@
-"""A store with a known past, and what can happen to its files."""
+"""A store with known content, ways to damage its files, and access to its rows."""
 
 from __future__ import annotations
 
@@ -25,15 +25,17 @@ def mac_of(number: int) -> str:
 
 
 def device(number: int, name: str = "") -> dict[str, Any]:
-    """As large as a real one, and its own."""
+    """Return a device record as large as a real one and different from all others."""
     info = {f"field{at}": f"{number}-{name}-{Random(f'{number} {at}').random()}" for at in range(40)}
     return {"mac": mac_of(number), "ip": f"10.0.0.{number}", "name": name, "info": info, "createdAt": f"{number:03d}"}
 
 
 @dataclass(frozen=True)
 class Past:
-    """`directory` is a database as a crash leaves it: a table, and a log after it. `ever`: all that was ever stored
-    under each key. `files`: those that matter."""
+    """A store as a crash leaves it, with a table and a log.
+
+    `directory`: its database. `ever`: all values ever stored, by key. `files`: the files with data.
+    """
 
     directory: Path
     ever: Mapping[bytes, set[bytes]]
@@ -47,7 +49,7 @@ class Past:
         )
 
     def file(self, kind: str) -> str:
-        """The name of the one whose name begins or ends so."""
+        """Return the name of the only file whose name begins or ends with `kind`."""
         (name,) = (name for name in self.files if name.startswith(kind) or name.endswith(kind))
         return name
 
@@ -107,7 +109,7 @@ DAMAGES: Mapping[str, Callable[[bytes, Random], bytes]] = {
 
 
 def damaged(past: Past, target: Path, file: str, damage: Callable[[bytes], bytes]) -> Path:
-    """A copy of that past with one file changed; "" for a file means that it is gone."""
+    """Copy the sample store to `target`, damage one file of the copy and return its directory."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(past.directory, target)
     changed = damage((target / file).read_bytes())
@@ -116,7 +118,7 @@ def damaged(past: Past, target: Path, file: str, damage: Callable[[bytes], bytes
 
 
 def rows_of(directory: Path) -> dict[bytes, bytes]:
-    """What a database holds that nobody has open."""
+    """Return the rows of a database that is not open."""
     database = plyvel.DB(str(directory), create_if_missing=False)
     try:
         return dict(database)
@@ -125,14 +127,13 @@ def rows_of(directory: Path) -> dict[bytes, bytes]:
 
 
 def bytes_of(directory: Path) -> dict[str, bytes]:
-    """Less what LevelDB writes for people to read."""
+    """Return the content of the files, without the lock and the logs of LevelDB for people."""
     return {file.name: file.read_bytes() for file in directory.iterdir() if file.name not in ("LOCK", "LOG", "LOG.old")}
 
 
 @contextmanager
 def full_disk(*, at: int = 0) -> Iterator[None]:
-    """No file of this process grows beyond so many bytes: what is written there is cut off (EFBIG), as on a full
-    disk."""
+    """Limit the files of this process to `at` bytes: writes beyond are cut off with EFBIG, as on a full disk."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (at, before[1]))
     try:
@@ -142,7 +143,7 @@ def full_disk(*, at: int = 0) -> Iterator[None]:
 
 
 def as_after_kill(directory: Path, target: Path) -> dict[bytes, bytes]:
-    """What would be there if the process that has it open had been killed just now."""
+    """Return the rows that a kill of the process at this moment would leave."""
     shutil.rmtree(target, ignore_errors=True)
     shutil.copytree(directory, target)
     return rows_of(target)

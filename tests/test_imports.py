@@ -1,4 +1,4 @@
-"""The arrows of the house: who may import whom, and that importing does nothing."""
+"""The direction of imports between packages, and imports without side effects."""
 
 import ast
 import subprocess
@@ -9,14 +9,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted([*(ROOT / "app").rglob("*.py"), *(ROOT / "simulator").rglob("*.py")])
-WEB = ("flask", "flask_socketio", "flask_smorest", "marshmallow", "webargs", "werkzeug")
+WEB_LIBRARIES = ("flask", "flask_socketio", "flask_smorest", "marshmallow", "webargs", "werkzeug")
 
-# Whose code may not import what (by the beginning of the module's name), whatever for.
-FORBIDDEN = {
-    "app.services": (*WEB, "app.blueprints", "app.schemas", "app.runtime", "app.sockets", "gunicorn"),
-    "app.store": (*WEB, "app.services", "app.blueprints", "app.schemas", "app.runtime", "app.clients"),
+# Package → the prefixes of the modules that it may not import.
+FORBIDDEN_IMPORTS = {
+    "app.services": (*WEB_LIBRARIES, "app.blueprints", "app.schemas", "app.runtime", "app.sockets", "gunicorn"),
+    "app.store": (*WEB_LIBRARIES, "app.services", "app.blueprints", "app.schemas", "app.runtime", "app.clients"),
     "app.miners": (
-        *WEB,
+        *WEB_LIBRARIES,
         "app.services",
         "app.store",
         "app.blueprints",
@@ -26,7 +26,7 @@ FORBIDDEN = {
         "plyvel",
     ),
     "app.redaction": (
-        *WEB,
+        *WEB_LIBRARIES,
         "app.services",
         "app.store",
         "app.miners",
@@ -37,12 +37,12 @@ FORBIDDEN = {
         "app.models",
         "gevent",
     ),
-    "app.clients": (*WEB, "app.services", "app.store", "app.blueprints", "app.schemas", "app.runtime"),
+    "app.clients": (*WEB_LIBRARIES, "app.services", "app.store", "app.blueprints", "app.schemas", "app.runtime"),
     "app.schemas": ("app.blueprints", "app.runtime", "flask"),
     "app.blueprints": ("app.store", "app.miners.http", "plyvel"),
     "app.runtime": ("app.blueprints", "flask"),
     "app.security": (
-        *WEB,
+        *WEB_LIBRARIES,
         "app.services",
         "app.store",
         "app.miners",
@@ -61,28 +61,28 @@ FORBIDDEN = {
 }
 
 
-def name_of(path):
+def module_name(path):
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-def imports_of(path):
-    """Every module that a file imports when it runs; what stands under TYPE_CHECKING is for the type checker only."""
-    package = name_of(path).split(".") if path.name == "__init__.py" else name_of(path).split(".")[:-1]
+def iterate_imports(path):
+    """Yield the modules that a file imports at run time; imports under TYPE_CHECKING are skipped."""
+    parent_package = module_name(path).split(".") if path.name == "__init__.py" else module_name(path).split(".")[:-1]
     tree = ast.parse(path.read_text())
-    for_types = {
+    type_checking_nodes = {
         id(each)
         for node in ast.walk(tree)
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for each in ast.walk(node)
     }
     for node in ast.walk(tree):
-        if id(node) in for_types:
+        if id(node) in type_checking_nodes:
             continue
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = (
-                [*package[: len(package) - node.level + 1], *([node.module] if node.module else [])]
+                [*parent_package[: len(parent_package) - node.level + 1], *([node.module] if node.module else [])]
                 if node.level
                 else [node.module]
             )
@@ -90,52 +90,54 @@ def imports_of(path):
             yield from (f"{stem}.{alias.name}" for alias in node.names)
 
 
-def inside(module, start):
+def is_inside(module, start):
     return module == start.rstrip(".") or module.startswith(start.rstrip(".") + ".")
 
 
-@pytest.mark.parametrize("room", FORBIDDEN)
-def test_arrows_never_point_upward(room):
-    files = [path for path in MODULES if inside(name_of(path), room)]
+@pytest.mark.parametrize("package", FORBIDDEN_IMPORTS)
+def test_package_imports_no_module_of_a_higher_layer(package):
+    files = [path for path in MODULES if is_inside(module_name(path), package)]
     assert files
-    wrong = [
-        (name_of(path), module)
+    forbidden = [
+        (module_name(path), module)
         for path in files
-        for module in imports_of(path)
-        if any(inside(module, start) for start in FORBIDDEN[room])
+        for module in iterate_imports(path)
+        if any(is_inside(module, start) for start in FORBIDDEN_IMPORTS[package])
     ]
-    assert wrong == []
+    assert forbidden == []
 
 
 def test_only_the_application_imports_blueprints():
-    importers = {name_of(path) for path in MODULES for module in imports_of(path) if inside(module, "app.blueprints")}
-    assert {name for name in importers if not inside(name, "app.blueprints")} == {"app.application"}
+    importers = {
+        module_name(path) for path in MODULES for module in iterate_imports(path) if is_inside(module, "app.blueprints")
+    }
+    assert {name for name in importers if not is_inside(name, "app.blueprints")} == {"app.application"}
 
 
 def test_only_settings_reads_the_environment():
     readers = {
-        name_of(path)
+        module_name(path)
         for path in MODULES
-        if inside(name_of(path), "app") and ("os.environ" in path.read_text() or "getenv" in path.read_text())
+        if is_inside(module_name(path), "app") and ("os.environ" in path.read_text() or "getenv" in path.read_text())
     }
     assert readers <= {"app.settings"}
 
 
-def test_there_is_one_accessor_to_what_the_application_holds():
-    users = {name_of(path) for path in MODULES if 'extensions["pluto"]' in path.read_text()}
+def test_only_blueprints_base_reads_the_extension_of_the_application():
+    users = {module_name(path) for path in MODULES if 'extensions["pluto"]' in path.read_text()}
     assert users <= {"app.application", "app.blueprints.base"}
 
 
-def test_nothing_reads_the_shared_material():
+def test_no_module_reads_the_shared_reference_folder():
     readers = [
-        name_of(path)
+        module_name(path)
         for path in [*MODULES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
         if "/work/shared" in path.read_text()
     ]
     assert readers == []
 
 
-def test_importing_everything_starts_no_greenlet_and_no_thread():
+def test_importing_all_modules_starts_no_greenlet_and_no_thread():
     script = """
 import gc, importlib, sys, threading
 from gevent import monkey
@@ -147,9 +149,9 @@ gc.collect()
 running = [each for each in gc.get_objects() if isinstance(each, gevent.Greenlet)]
 print(len(running), [thread.name for thread in threading.enumerate()])
 """
-    names = [name_of(path) for path in MODULES if path.name != "__main__.py"]
-    run = subprocess.run(
+    names = [module_name(path) for path in MODULES if path.name != "__main__.py"]
+    completed = subprocess.run(
         [sys.executable, "-c", script, *names], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
-    assert run.returncode == 0, run.stderr
-    assert run.stdout.split("\n")[0] == "0 ['MainThread']"
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.split("\n")[0] == "0 ['MainThread']"

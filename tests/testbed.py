@@ -1,4 +1,4 @@
-"""The testbed: the service, started in this process, and simulated miners, with the requests of the tests."""
+"""The service, started in the test process, with the requests that tests send to it, and parsed /metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOOPBACK = (IPv4Network("127.0.0.0/8"),)
 
 
 class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
-    """One exposition: (name, labels) → value. Reading it fails if it does not parse or a series comes twice."""
+    """One scrape of /metrics: (name, labels) → value. Fails if the text does not parse or a series is there twice."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -32,11 +32,11 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
             self.types[family.name] = family.type
             for sample in family.samples:
                 key = sample.name, frozenset(sample.labels.items())
-                assert key not in self, f"twice: {key}"
+                assert key not in self, f"duplicate series: {key}"
                 self[key] = sample.value
 
     def get_one(self, name: str, **labels: str) -> float | None:
-        """The value of the one series with at least these labels; None when there is none."""
+        """Return the value of the only series with at least these labels; None when there is none."""
         values = [
             value for (each, given), value in self.items() if each == name and labels.items() <= dict(given).items()
         ]
@@ -44,7 +44,7 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
         return values[0] if values else None
 
     def of_device(self, mac: str) -> dict[str, float]:
-        """Suffix → value of `pluto_device_*` for one MAC."""
+        """Return the values of `pluto_device_*` for one MAC, by the rest of the name."""
         start = "pluto_device_"
         return {
             name.removeprefix(start): value
@@ -60,7 +60,7 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
 
 
 class Service:
-    """The application, its runtime and a client. `events` notes what was published: (kind, mac)."""
+    """The application, its runtime and a client. `events`: the published events as (kind, MAC)."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None, **more: Any) -> None:
         self.settings = settings
@@ -70,11 +70,11 @@ class Service:
         self.client: FlaskClient = self.app.test_client()
         self.events: list[tuple[str, str]] = []
         for kind in (DeviceObserved, DeviceFailed):
-            self.runtime.events.subscribe(kind, self._noter(kind.__name__, lambda event: event.tracked.mac))
-        self.runtime.events.subscribe(DeviceRemoved, self._noter("DeviceRemoved", lambda event: event.mac))
+            self.runtime.events.subscribe(kind, self._make_recorder(kind.__name__, lambda event: event.tracked.mac))
+        self.runtime.events.subscribe(DeviceRemoved, self._make_recorder("DeviceRemoved", lambda event: event.mac))
         self._running = False
 
-    def _noter(self, name: str, mac_of: Callable[[Any], str]) -> Callable[[Any], None]:
+    def _make_recorder(self, name: str, mac_of: Callable[[Any], str]) -> Callable[[Any], None]:
         return lambda event: self.events.append((name, mac_of(event)))
 
     def start(self) -> Service:
@@ -88,12 +88,12 @@ class Service:
             self.runtime.stop()
 
     def imprint(self, *miners: Miner) -> list[dict[str, Any]]:
-        """By hand: MAC and address, no scan."""
+        """Register the miners by MAC and address, without a scan."""
         devices = [{"mac": miner.mac, "ip": miner.address} for miner in miners]
         return self.ok(self.client.put("/devices/imprint", json={"devices": devices}))
 
     def ok(self, response: TestResponse) -> Any:
-        """The payload of a success."""
+        """Return the payload of a successful response. Fail for any other status."""
         assert response.status_code == 200, response.get_data(as_text=True)
         body = response.get_json()
         return body["data"] if isinstance(body, dict) else body
@@ -111,20 +111,23 @@ class Service:
         return Scrape(self.client.get("/metrics").get_data(as_text=True))
 
     def observed(self, mac: str) -> int:
-        """How often a good reading of it was published."""
+        """Return how many successful polls of the device were published."""
         return self.events.count(("DeviceObserved", mac))
 
     # With a FakeClock.
 
     def round(self, rounds: float = 1, steps: int = 1) -> None:
-        """One poll interval (or several), in so many steps: every poll that comes due is carried out, and all that
-        follows."""
+        """Advance the fake time by so many poll intervals, in `steps` per interval.
+
+        All polls that become due, and the work that follows from them, are finished at the end.
+        """
         for _ in range(round(rounds * steps)):
             self.settle()
             self.clock.advance(self.settings.poll_interval / steps)
             self.settle()
 
     def settle(self) -> None:
+        """Wait until all greenlets wait for a time or an event in the future."""
         assert isinstance(self.clock, FakeClock)
         gevent.sleep(0)
         gevent.sleep(0)

@@ -1,4 +1,4 @@
-"""Asking a simulated miner to change, and reading what arrived there."""
+"""Write settings of simulated miners through the API, and read the requests that arrived there."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ def patch(service: Service, miner: Miner, **body: Any) -> TestResponse:
 
 
 def save(service: Service, miner: Miner, **info: Any) -> TestResponse:
-    """As the frontend: the whole object as it has it, with edits in `info`."""
+    """Save a device as the frontend does: the whole object, with edits in `info`."""
     device = service.device(miner.mac)
     return patch(service, miner, **{**device, "info": {**device["info"], **info}})
 
 
 def rows(response: TestResponse) -> dict[str, tuple[Any, Any, str]]:
-    """Key → requested, actual, status, of a success."""
+    """Return key → (requested, actual, status) of a successful response."""
     assert response.status_code == 200, response.get_data(as_text=True)
     return {row["key"]: (row["requested"], row["actual"], row["status"]) for row in response.get_json()["changes"]}
 
 
 def patches(miner: Miner) -> list[dict[str, Any]]:
-    """Bodies of the PATCHes that arrived, parsed."""
+    """Return the parsed bodies of the PATCH requests that the miner received."""
     return [json.loads(write.body) for write in miner.request_log.writes if write.method == "PATCH"]
 
 
 def pool_of(stored: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The primary pool, as this firmware keeps it."""
+    """Return the primary pool in the form in which this firmware stores it."""
     pool: Mapping[str, Any] = stored["pools"][stored["primaryPoolIndex"]] if "pools" in stored else stored
     return pool

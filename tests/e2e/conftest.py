@@ -1,41 +1,28 @@
-"""End to end: real processes, real clients. Needs what .ci/run installs (node and its packages, Prometheus, nginx,
-Chromium); a test whose part is missing fails."""
+"""Fixtures of the end-to-end tests: real processes and real clients.
+
+They need the system packages that .ci/run installs (node and its packages, Prometheus, nginx, Chromium); a test whose
+program is missing fails.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import JS, Miners, Process, Service
+from processes import JS, Process, ServiceProcess, SimulatorProcess
 
 
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    """Ends what a test started, last first."""
-    with ExitStack() as entered:
-        yield entered
+def start_service(tmp_path: Path, exit_stack: ExitStack) -> Callable[..., ServiceProcess]:
+    """Start the service with the given settings and wait until it is ready. Each line of its log must be JSON."""
 
-
-@pytest.fixture
-def miners(tmp_path: Path, stack: ExitStack) -> Miners:
-    """Twelve miners that are on."""
-    miners = Miners(tmp_path)
-    stack.callback(miners.stop)
-    miners.wait_until_ready()
-    return miners
-
-
-@pytest.fixture
-def start(tmp_path: Path, stack: ExitStack) -> Callable[..., Service]:
-    """Starts the service with these settings, and waits for it. Every line that it says has to be JSON."""
-
-    def start(**settings: Any) -> Service:
-        service = Service(tmp_path, {name: str(value) for name, value in settings.items()})
-        stack.callback(service.lines)
-        stack.callback(service.stop)
+    def start(**settings: Any) -> ServiceProcess:
+        service = ServiceProcess(tmp_path, {name: str(value) for name, value in settings.items()})
+        exit_stack.callback(service.parse_log_lines)
+        exit_stack.callback(service.stop)
         service.wait_until_ready()
         return service
 
@@ -43,27 +30,27 @@ def start(tmp_path: Path, stack: ExitStack) -> Callable[..., Service]:
 
 
 @pytest.fixture
-def service(miners: Miners, start: Callable[..., Service]) -> Service:
-    """The service with the twelve imprinted and polled every second."""
-    service = start(POLL_INTERVAL=1, **miners.settings())
-    service.imprint_all()
+def service(miners: SimulatorProcess, start_service: Callable[..., ServiceProcess]) -> ServiceProcess:
+    """The service with the twelve miners registered, online and polled every second."""
+    service = start_service(POLL_INTERVAL=1, **miners.settings())
+    service.imprint_all_miners()
     service.wait_until_online()
     return service
 
 
 @pytest.fixture
-def run(tmp_path: Path, stack: ExitStack) -> Callable[..., Process]:
-    """Starts any other program."""
+def start_program(tmp_path: Path, exit_stack: ExitStack) -> Callable[..., Process]:
+    """Start any other program."""
 
-    def run(*arguments: str, name: str | None = None) -> Process:
+    def start(*arguments: str, name: str | None = None) -> Process:
         process = Process(name or Path(arguments[0]).name, list(arguments), tmp_path)
-        stack.callback(process.stop)
+        exit_stack.callback(process.stop)
         return process
 
-    return run
+    return start
 
 
 @pytest.fixture
-def node(run: Callable[..., Process]) -> Callable[..., Process]:
-    """Starts one of the scripts in js/."""
-    return lambda script, *arguments: run("node", str(JS / script), *arguments)
+def start_node_script(start_program: Callable[..., Process]) -> Callable[..., Process]:
+    """Start one of the scripts in js/."""
+    return lambda script, *arguments: start_program("node", str(JS / script), *arguments)

@@ -1,4 +1,4 @@
-"""nginx as it stands in front of the backend: it strips /api."""
+"""nginx as a reverse proxy that strips /api, as in the deployment of the Node backend."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 from processes import Process, free_port, wait_for
 
-# Every header of the location stands in the location: one proxy_set_header there discards all that are inherited.
+# All headers are set in the location: one proxy_set_header there discards those that it would inherit.
 CONFIG = """
 daemon off;
 master_process off;
@@ -39,19 +39,19 @@ http {{
 """
 
 
-def nginx(run: Callable[..., Process], folder: Path, upstream: str) -> str:
-    """Starts it in front of `upstream`; returns its URL, under which the service is at /api/."""
+def start_nginx(start_program: Callable[..., Process], folder: Path, upstream: str) -> str:
+    """Start nginx in front of `upstream` and return its URL; the service is at /api/ below it."""
     port = free_port()
     config = folder / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, port=port, upstream=upstream))
-    proxy = run("nginx", "-c", str(config), "-e", "stderr")
+    proxy = start_program("nginx", "-c", str(config), "-e", "stderr")
     url = f"http://127.0.0.1:{port}"
-    wait_for("nginx", lambda: proxy.popen.poll() is not None or answers(f"{url}/api/healthz"), 10)
-    assert proxy.popen.poll() is None, proxy.text()
+    wait_for("nginx", lambda: proxy.popen.poll() is not None or is_responding(f"{url}/api/healthz"), 10)
+    assert proxy.popen.poll() is None, proxy.read_output()
     return url
 
 
-def answers(url: str) -> bool:
+def is_responding(url: str) -> bool:
     try:
         return requests.get(url, timeout=2).ok
     except requests.RequestException:

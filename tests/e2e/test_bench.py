@@ -1,4 +1,4 @@
-"""`make bench`, small and short: that it measures what it says, and leaves nothing behind."""
+"""`make bench`, small and short: it measures every part and leaves no process and no folder behind."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ DATA = Path("/var/tmp")
 
 
 @pytest.fixture
-def bench(tmp_path: Path, stack: ExitStack) -> Callable[..., Process]:
+def start_bench(tmp_path: Path, exit_stack: ExitStack) -> Callable[..., Process]:
     def start(*arguments: str) -> Process:
         environ = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         process = Process("bench", ["make", "--no-print-directory", "bench", *arguments], tmp_path, environ)
-        stack.callback(process.stop)
+        exit_stack.callback(process.stop)
         return process
 
     return start
 
 
-def below(pid: int) -> set[int]:
-    """The process and all that it started, and so on."""
+def list_process_tree(pid: int) -> set[int]:
+    """Return the pids of the process and of all its descendants."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except FileNotFoundError:
         return set()
-    return {pid}.union(*(below(int(child)) for child in children))
+    return {pid}.union(*(list_process_tree(int(child)) for child in children))
 
 
-def folders() -> set[Path]:
+def list_bench_folders() -> set[Path]:
     return set(DATA.glob("pluto-bench-*"))
 
 
-@pytest.mark.parametrize(("mode", "sick"), [("keep-alive", 0), ("close", 4)])
+@pytest.mark.parametrize(("mode", "faulty"), [("keep-alive", 0), ("close", 4)])
 @pytest.mark.timeout(200)
-def test_every_part_is_measured(bench: Callable[..., Process], tmp_path: Path, mode: str, sick: int) -> None:
-    """`sick`: a quarter of the twelve refuses, some hang."""
-    before, out = folders(), tmp_path / "result.json"
-    faults = ("DEAD=25", "HANG=9") if sick else ()
-    process = bench(*SMALL, "CLIENTS=3", f"MODE={mode}", f"OUT={out}", *faults)
-    assert process.wait(180) == 0, process.text()
+def test_bench_measures_every_part(start_bench: Callable[..., Process], tmp_path: Path, mode: str, faulty: int) -> None:
+    """`faulty`: the number of the twelve miners that refuse connections or hang."""
+    folders_before, out = list_bench_folders(), tmp_path / "result.json"
+    faults = ("DEAD=25", "HANG=9") if faulty else ()
+    process = start_bench(*SMALL, "CLIENTS=3", f"MODE={mode}", f"OUT={out}", *faults)
+    assert process.wait(180) == 0, process.read_output()
     result: dict[str, Any] = json.loads(out.read_text())
-    assert process.text().splitlines()[-1] == out.read_text().strip()
+    assert process.read_output().splitlines()[-1] == out.read_text().strip()
 
-    service, healthy = result["service"], 12 - sick
+    service, healthy = result["service"], 12 - faulty
     assert service["counters"]["ok"] >= 2 * healthy
-    assert (service["counters"]["failed"] > 0) == (sick > 0)
+    assert (service["counters"]["failed"] > 0) == (faulty > 0)
     # A poll may begin before the window and end in it.
     assert abs(service["late_answering_ms"]["count"] - service["counters"]["ok"]) <= healthy
     assert service["late_ms"]["count"] >= service["counters"]["ok"] - healthy
@@ -75,26 +75,26 @@ def test_every_part_is_measured(bench: Callable[..., Process], tmp_path: Path, m
         assert result[other]["polls"] >= 2 * healthy
         assert result[other]["cpu_per_1000"] > 0
     assert result["cpu_vs_bare"] > 1
-    assert "CPU per 1,000 polls" in process.text()
-    assert folders() == before
+    assert "CPU per 1,000 polls" in process.read_output()
+    assert list_bench_folders() == folders_before
 
 
-def test_ctrl_c_leaves_nothing_behind(bench: Callable[..., Process]) -> None:
-    before = folders()
-    process = bench(*SMALL)
-    wait_for("the window", lambda: process.popen.poll() is not None or "measuring" in process.text(), 60)
-    started = below(process.pid) - {process.pid}
-    assert len(started) >= 5, process.text()
-    assert len(folders() - before) == 1
+def test_ctrl_c_ends_all_processes_and_removes_the_folder(start_bench: Callable[..., Process]) -> None:
+    folders_before = list_bench_folders()
+    process = start_bench(*SMALL)
+    wait_for("the window", lambda: process.popen.poll() is not None or "measuring" in process.read_output(), 60)
+    started = list_process_tree(process.pid) - {process.pid}
+    assert len(started) >= 5, process.read_output()
+    assert len(list_bench_folders() - folders_before) == 1
     os.killpg(process.pid, signal.SIGINT)
     process.wait(30)
-    assert "stopped" in process.text()
+    assert "stopped" in process.read_output()
     assert not [pid for pid in started if Path(f"/proc/{pid}").exists()]
-    assert folders() == before
+    assert list_bench_folders() == folders_before
 
 
-@pytest.mark.parametrize("wrong", ["N=none", "M=1"])
-def test_what_makes_no_sense_is_said(bench: Callable[..., Process], wrong: str) -> None:
-    process = bench(wrong)
+@pytest.mark.parametrize("argument", ["N=none", "M=1"])
+def test_invalid_argument_is_named_in_the_error(start_bench: Callable[..., Process], argument: str) -> None:
+    process = start_bench(argument)
     assert process.wait(60) != 0
-    assert f"bench: {wrong.partition('=')[0]}" in process.text()
+    assert f"bench: {argument.partition('=')[0]}" in process.read_output()

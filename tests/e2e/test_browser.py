@@ -1,4 +1,4 @@
-"""The page at / in a real browser."""
+"""The web page at / in a real browser."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import subprocess
 from pathlib import Path
 
 import requests
-from processes import Miners, Service, wait_for
+from processes import ServiceProcess, SimulatorProcess, wait_for
 
-# A browser that talks to loopback and to nobody else.
+# The browser connects to loopback only.
 CHROMIUM = [
     "chromium",
     "--headless",
@@ -25,22 +25,24 @@ CHROMIUM = [
 HOSTILE = """<img src=x onerror="document.title='taken over'"><script>document.title='taken over'</script>"""
 
 
-def chromium(folder: Path, *arguments: str) -> str:
+def run_chromium(folder: Path, *arguments: str) -> str:
     profile = f"--user-data-dir={folder}/profile"
-    done = subprocess.run([*CHROMIUM, profile, *arguments], capture_output=True, text=True, timeout=60, check=True)
-    return done.stdout
+    completed = subprocess.run([*CHROMIUM, profile, *arguments], capture_output=True, text=True, timeout=60, check=True)
+    return completed.stdout
 
 
-def test_page_shows_the_fleet_and_no_hostname_takes_it_over(service: Service, miners: Miners, tmp_path: Path) -> None:
-    hostile_miner = next(each["mac"] for each in miners.all() if each["generation"] == "2.12")
-    miners.tell(hostile_miner, "fault", fault="hostname", hostname=HOSTILE)
+def test_page_lists_all_miners_and_escapes_a_hostile_hostname(
+    service: ServiceProcess, miners: SimulatorProcess, tmp_path: Path
+) -> None:
+    hostile_mac = next(each["mac"] for each in miners.list_miners() if each["generation"] == "2.12")
+    miners.send_command(hostile_mac, "fault", fault="hostname", hostname=HOSTILE)
     wait_for("the hostile name", lambda: "onerror" in requests.get(f"{service.url}/", timeout=5).text, 10)
 
-    document = chromium(tmp_path, "--dump-dom", f"{service.url}/")
-    for miner in miners.all():
+    document = run_chromium(tmp_path, "--dump-dom", f"{service.url}/")
+    for miner in miners.list_miners():
         assert miner["mac"] in document
         assert miner["address"] in document
-    assert document.count('class="online"') == len(miners.all())
+    assert document.count('class="online"') == len(miners.list_miners())
     assert "12 of 12" in document
     assert "<title>Pluto</title>" in document
     assert "&lt;img src=x onerror=" in document
@@ -48,6 +50,6 @@ def test_page_shows_the_fleet_and_no_hostname_takes_it_over(service: Service, mi
     assert "<script" not in document
 
     picture = tmp_path / "page.png"
-    chromium(tmp_path, f"--screenshot={picture}", f"{service.url}/")
+    run_chromium(tmp_path, f"--screenshot={picture}", f"{service.url}/")
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert picture.stat().st_size > 10_000

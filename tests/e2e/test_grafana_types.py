@@ -1,5 +1,7 @@
-"""What the service gives to Grafana, against Grafana's own types: the dashboard model, and each panel's options and
-field settings, in the schema packages of 11, 12 and 13."""
+"""The dashboards against Grafana's own types: the dashboard model and each panel's options and field settings.
+
+The types are those of the schema packages of Grafana 11, 12 and 13.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +17,13 @@ from app.services.dashboards.templates import Templates
 
 MAC = "02:00:5e:00:00:01"
 HOSTILE = "\"}); const x: number = 'no'; ({ ${__all_variables} [[mac]] @@mac@@ </script>"
-# Where each version keeps its types: the whole, and those of one panel type.
-WHERE = {
+# Per version: the file with the dashboard model and the file of one panel type.
+TYPE_FILES = {
     11: ("dist/index.d.ts", "dist/esm/raw/composable/{folder}/panelcfg/x/{name}PanelCfg_types.gen.d.ts"),
     12: ("dist/esm/index.d.mts", "dist/esm/raw/composable/{folder}/panelcfg/x/{name}PanelCfg_types.gen.d.ts"),
     13: ("dist/types/index.d.ts", "dist/types/raw/composable/{folder}/panelcfg/x/types.gen.d.ts"),
 }
-PANELS = {
+PANEL_MODULES = {
     "bargauge": "BarGauge",
     "stat": "Stat",
     "state-timeline": "StateTimeline",
@@ -29,14 +31,14 @@ PANELS = {
     "timeseries": "TimeSeries",
 }
 
-# Enums become the literals that JSON holds.
-PLAIN = """
+# Turns enums into the literals that JSON has.
+PLAIN_TYPE = """
 type Plain<T> = T extends string ? `${T}` : T extends number | boolean ? T
   : T extends (infer U)[] ? Plain<U>[] : T extends object ? { [K in keyof T]: Plain<T[K]> } : T;
 """
 
 
-def made() -> dict[str, dict[str, Any]]:
+def build_dashboards() -> dict[str, dict[str, Any]]:
     templates = Templates()
     return {
         "device": templates.device("pluto-02005e000001", "gamma-attic", MAC),
@@ -45,45 +47,45 @@ def made() -> dict[str, dict[str, Any]]:
     }
 
 
-def source(dashboard: dict[str, Any]) -> str:
-    """TypeScript that compiles when the JSON is what the types say. `id: null` is how a dashboard asks for a new id."""
+def render_typescript(dashboard: dict[str, Any]) -> str:
+    """Return TypeScript that compiles if the JSON has the right types. `id` is left out: its null requests a new id."""
     lines = ['import type { Dashboard } from "@grafana/schema";']
-    lines += [f'import type * as {name} from "panels/{name}";' for name in PANELS.values()]
+    lines += [f'import type * as {name} from "panels/{name}";' for name in PANEL_MODULES.values()]
     model = {key: value for key, value in dashboard.items() if key != "id"}
-    lines += [PLAIN, f"export const dashboard: Plain<Partial<Dashboard>> = {json.dumps(model)};"]
+    lines += [PLAIN_TYPE, f"export const dashboard: Plain<Partial<Dashboard>> = {json.dumps(model)};"]
     for panel in dashboard["panels"]:
-        name, custom = PANELS[panel["type"]], panel["fieldConfig"]["defaults"].get("custom")
+        name, custom = PANEL_MODULES[panel["type"]], panel["fieldConfig"]["defaults"].get("custom")
         lines.append(f"export const o{panel['id']}: Plain<Partial<{name}.Options>> = {json.dumps(panel['options'])};")
         if custom is not None:
             lines.append(f"export const f{panel['id']}: Plain<Partial<{name}.FieldConfig>> = {json.dumps(custom)};")
     return "\n".join(lines)
 
 
-def compiled(folder: Path, version: int, dashboards: dict[str, dict[str, Any]]) -> str:
-    """What the compiler has to say: nothing, when all is well."""
-    whole, panel = WHERE[version]
+def compile_dashboards(folder: Path, version: int, dashboards: dict[str, dict[str, Any]]) -> str:
+    """Return the messages of the compiler; "" when the dashboards have the right types."""
+    model_types, panel_types = TYPE_FILES[version]
     package = JS / "node_modules" / f"grafana-schema-{version}"
-    paths = {"@grafana/schema": [str(package / whole)]}
-    for kind, name in PANELS.items():
-        path = package / panel.format(folder=kind.replace("-", ""), name=name)
+    paths = {"@grafana/schema": [str(package / model_types)]}
+    for kind, name in PANEL_MODULES.items():
+        path = package / panel_types.format(folder=kind.replace("-", ""), name=name)
         assert path.is_file(), path
         paths[f"panels/{name}"] = [str(path)]
     options = {"noEmit": True, "strict": True, "skipLibCheck": True, "target": "es2022", "module": "esnext"}
     config = {"compilerOptions": {**options, "moduleResolution": "bundler", "paths": paths}, "include": ["*.ts"]}
     (folder / "tsconfig.json").write_text(json.dumps(config))
     for name, dashboard in dashboards.items():
-        (folder / f"{name}.ts").write_text(source(dashboard))
+        (folder / f"{name}.ts").write_text(render_typescript(dashboard))
     command = [str(JS / "node_modules/.bin/tsc"), "--project", str(folder)]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=100).stdout
 
 
-@pytest.mark.parametrize("version", WHERE)
-def test_dashboards_are_what_grafana_takes(version: int, tmp_path: Path) -> None:
-    assert compiled(tmp_path, version, made()) == ""
+@pytest.mark.parametrize("version", TYPE_FILES)
+def test_dashboards_match_the_types_of_grafana(version: int, tmp_path: Path) -> None:
+    assert compile_dashboards(tmp_path, version, build_dashboards()) == ""
 
 
-def _in(*path: Any, value: Any) -> Any:
-    """Puts `value` at the path of a dashboard."""
+def _change_value(*path: Any, value: Any) -> Any:
+    """Return a function that sets the value at this path of a dashboard."""
 
     def change(dashboard: Any) -> None:
         for key in path[:-1]:
@@ -94,19 +96,19 @@ def _in(*path: Any, value: Any) -> Any:
 
 
 MISTAKES = {
-    "a type": _in("schemaVersion", value="39"),
-    "a key": _in("panels", 0, "gridPoss", value={}),
-    "an option": _in("panels", 1, "options", "colorMode", value="rainbow"),
-    "an option's name": _in("panels", 1, "options", "colourMode", value="value"),
-    "a field setting": _in("panels", 6, "fieldConfig", "defaults", "custom", "drawStyle", value="dots"),
+    "a type": _change_value("schemaVersion", value="39"),
+    "a key": _change_value("panels", 0, "gridPoss", value={}),
+    "an option": _change_value("panels", 1, "options", "colorMode", value="rainbow"),
+    "an option's name": _change_value("panels", 1, "options", "colourMode", value="value"),
+    "a field setting": _change_value("panels", 6, "fieldConfig", "defaults", "custom", "drawStyle", value="dots"),
 }
 
 
-@pytest.mark.parametrize("version", WHERE)
-def test_the_compiler_would_notice(version: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", TYPE_FILES)
+def test_compiler_reports_every_known_mistake(version: int, tmp_path: Path) -> None:
     dashboards = {}
     for number, change in enumerate(MISTAKES.values()):
-        dashboards[f"mistake{number}"] = made()["overview"]
+        dashboards[f"mistake{number}"] = build_dashboards()["overview"]
         change(dashboards[f"mistake{number}"])
-    said = compiled(tmp_path, version, dashboards)
-    assert [name for name in dashboards if f"{name}.ts(" not in said] == [], said
+    messages = compile_dashboards(tmp_path, version, dashboards)
+    assert [name for name in dashboards if f"{name}.ts(" not in messages] == [], messages

@@ -1,5 +1,8 @@
-"""The Dockerfile, where no container engine runs: its lines are parsed, and its commands run here in a folder that
-holds what its COPY lines name, with its environment. The build itself is not tested."""
+"""The Dockerfile, without a container engine.
+
+Its lines are parsed, and its commands run here with its environment, in a folder with the files of its COPY lines. The
+build itself is not tested.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,8 @@ from processes import ROOT, Process, free_port, wait_for
 Instruction = tuple[str, str]
 
 
-def instructions() -> list[Instruction]:
-    """(word, rest) of each instruction, continued lines joined."""
+def parse_instructions() -> list[Instruction]:
+    """Return (keyword, arguments) of each instruction, with continued lines joined."""
     text = re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text())
     lines = [line.strip() for line in text.splitlines()]
     return [
@@ -28,27 +31,27 @@ def instructions() -> list[Instruction]:
     ]
 
 
-def final_stage() -> list[Instruction]:
-    parsed = instructions()
+def parse_final_stage() -> list[Instruction]:
+    parsed = parse_instructions()
     last = max(at for at, (word, _) in enumerate(parsed) if word == "FROM")
     return parsed[last:]
 
 
-def the(word: str) -> str:
-    [rest] = [rest for each, rest in final_stage() if each == word]
+def read_instruction(word: str) -> str:
+    [rest] = [rest for each, rest in parse_final_stage() if each == word]
     return rest
 
 
-def environment() -> dict[str, str]:
-    return dict(re.findall(r"(\w+)=(\S+)", the("ENV")))
+def read_environment() -> dict[str, str]:
+    return dict(re.findall(r"(\w+)=(\S+)", read_instruction("ENV")))
 
 
 @pytest.fixture
-def image(tmp_path: Path) -> Path:
-    """The image's working directory, as its COPY lines make it."""
+def image_folder(tmp_path: Path) -> Path:
+    """The working directory of the image, with the files that its COPY lines name."""
     folder = tmp_path / "image"
     folder.mkdir()
-    for word, rest in final_stage():
+    for word, rest in parse_final_stage():
         if word != "COPY" or rest.startswith("--from"):
             continue
         *sources, target = rest.split()
@@ -60,28 +63,32 @@ def image(tmp_path: Path) -> Path:
     return folder
 
 
-def test_nothing_but_what_it_copies_is_sent_to_the_builder() -> None:
+def test_build_context_holds_only_the_copied_files() -> None:
     allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = {
         source.rstrip("/")
-        for word, rest in instructions()
+        for word, rest in parse_instructions()
         if word == "COPY" and not rest.startswith("--from")
         for source in rest.split()[:-1]
     }
     assert allowed == copied
 
 
-def test_it_is_not_root_and_what_it_installs_is_locked() -> None:
-    assert the("USER") == "10001:10001"
-    assert the("VOLUME") == environment()["DATA_DIR"] == "/data"
-    assert environment()["BIND"] == "0.0.0.0"
-    [install] = [rest for word, rest in instructions() if word == "RUN" and " install " in rest and "/pip " in rest]
+def test_image_runs_as_a_user_and_installs_locked_packages() -> None:
+    assert read_instruction("USER") == "10001:10001"
+    assert read_instruction("VOLUME") == read_environment()["DATA_DIR"] == "/data"
+    assert read_environment()["BIND"] == "0.0.0.0"
+    [install] = [
+        rest for word, rest in parse_instructions() if word == "RUN" and " install " in rest and "/pip " in rest
+    ]
     assert "--require-hashes -r requirements.txt" in install
 
 
-def test_its_commands_run_and_write_only_into_the_data_directory(image: Path, tmp_path: Path, stack: ExitStack) -> None:
-    before = sorted(image.rglob("*"))
-    environ = environment() | {
+def test_image_commands_run_and_write_to_the_data_directory_only(
+    image_folder: Path, tmp_path: Path, exit_stack: ExitStack
+) -> None:
+    before = sorted(image_folder.rglob("*"))
+    variables = read_environment() | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "DATA_DIR": str(tmp_path / "data"),
         "PORT": str(free_port()),
@@ -90,18 +97,18 @@ def test_its_commands_run_and_write_only_into_the_data_directory(image: Path, tm
         "DISCOVERY_SUBNETS": "127.0.0.0/32",
         "HOME": "/nonexistent",
     }
-    healthcheck = json.loads(the("HEALTHCHECK").partition(" CMD ")[2])
+    healthcheck = json.loads(read_instruction("HEALTHCHECK").partition(" CMD ")[2])
 
-    def healthy() -> bool:
-        return subprocess.run(healthcheck, env=environ, capture_output=True, timeout=10).returncode == 0
+    def is_healthy() -> bool:
+        return subprocess.run(healthcheck, env=variables, capture_output=True, timeout=10).returncode == 0
 
-    assert not healthy()
-    service = Process("image", json.loads(the("CMD")), tmp_path, environ, image)
-    stack.callback(service.stop)
-    wait_for("its health", healthy, 20)
-    page = requests.get(f"http://127.0.0.1:{environ['PORT']}/", timeout=5)
+    assert not is_healthy()
+    service = Process("image", json.loads(read_instruction("CMD")), tmp_path, variables, image_folder)
+    exit_stack.callback(service.stop)
+    wait_for("the health check to succeed", is_healthy, 20)
+    page = requests.get(f"http://127.0.0.1:{variables['PORT']}/", timeout=5)
     assert page.ok
     assert service.stop() == 0
-    assert "Traceback" not in service.text()
-    assert sorted(image.rglob("*")) == before
+    assert "Traceback" not in service.read_output()
+    assert sorted(image_folder.rglob("*")) == before
     assert (tmp_path / "data" / "pluto_core").is_dir()

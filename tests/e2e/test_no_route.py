@@ -1,4 +1,4 @@
-"""A host without any network: no address has a route, and a miner there is lost like any other."""
+"""A host without any network: no address has a route, and the miner goes offline like any other."""
 
 import json
 import os
@@ -22,9 +22,9 @@ from testbed import Service
 from app.models import Device
 from app.settings import Settings
 
-said = []
+records = []
 handler = logging.Handler()
-handler.emit = lambda record: said.append([record.levelname, record.getMessage()])
+handler.emit = lambda record: records.append([record.levelname, record.getMessage()])
 logging.basicConfig(level="INFO", handlers=[handler], force=True)
 networks = (IPv4Network("10.0.0.0/8"),)
 settings = Settings(data_dir=Path(sys.argv[1]), poll_interval=5.0, allowed_device_networks=networks,
@@ -37,20 +37,20 @@ for _ in range(5):
     service.round()
     states.append(service.status("02:00:5e:00:00:77"))
 device = service.device("02:00:5e:00:00:77")
-print(json.dumps({"states": states, "error": device["error"], "said": said,
+print(json.dumps({"states": states, "error": device["error"], "log": records,
                   "up": service.scrape().of_device(device["mac"])}))
 service.stop()
 """
 
 
-def test_no_route(tmp_path: Path) -> None:
+def test_miner_without_a_route_goes_offline(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": f"{TESTS}:{TESTS.parent}"}
     command = ["unshare", "--net", sys.executable, "-c", SCRIPT, str(tmp_path)]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=TESTS.parent)
-    assert ran.returncode == 0, ran.stderr
-    found = json.loads(ran.stdout.splitlines()[-1])
-    assert found["states"][-1] == "offline"
-    assert found["states"].count("offline") >= 3
-    assert "unreachable" in found["error"]
-    assert found["up"] == {"up": 0}
-    assert found["said"].count(["WARNING", "miner lost"]) == 1
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=TESTS.parent)
+    assert completed.returncode == 0, completed.stderr
+    result = json.loads(completed.stdout.splitlines()[-1])
+    assert result["states"][-1] == "offline"
+    assert result["states"].count("offline") >= 3
+    assert "unreachable" in result["error"]
+    assert result["up"] == {"up": 0}
+    assert result["log"].count(["WARNING", "miner lost"]) == 1

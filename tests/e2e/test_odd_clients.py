@@ -1,5 +1,7 @@
-"""The service under gunicorn, and clients that break off, talk nonsense, or leave without a word: what it says of them
-is one JSON object per line, and they are no errors of its."""
+"""The service under gunicorn with clients that send invalid data, disconnect early or reset the connection.
+
+Its log stays one JSON object per line, and none of these clients causes an error in it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from contextlib import suppress
 
 import pytest
 import requests
-from processes import MINERS, Service
+from processes import MINER_COUNT, ServiceProcess
 from websocket import ABNF, WebSocket, create_connection
 
 GET = b"GET /devices/imprint HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -24,8 +26,8 @@ UPGRADE = (
     b"GET /socket/io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
     b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 )
-WELL_KEYED = UPGRADE + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-SAID = {
+VALID_UPGRADE = UPGRADE + b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+RAW_REQUESTS = {
     "nothing": b"",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(256)),
     "noise": bytes(random.Random(1).randbytes(4096)),
@@ -44,47 +46,47 @@ SAID = {
     "a percent sign": b"GET /%s%n%zz%00%ff HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "a method of its own": b"BREW /pot HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
     "many at once": METRICS * 20,
-    "Socket.IO and gone": POLLING,
+    "one Socket.IO poll": POLLING,
     "a websocket without a key": UPGRADE + b"\r\n",
     "a websocket with a bad key": UPGRADE + b"Sec-WebSocket-Key: !\r\n\r\n",
-    "noise in a websocket": WELL_KEYED + bytes(random.Random(2).randbytes(4096)),
-    "a frame that is not masked": WELL_KEYED + b"\x81\x0240",
-    "a frame of 2^63 bytes": WELL_KEYED + b"\x81\xff" + b"\xff" * 8 + b"mask",
+    "noise in a websocket": VALID_UPGRADE + bytes(random.Random(2).randbytes(4096)),
+    "a frame that is not masked": VALID_UPGRADE + b"\x81\x0240",
+    "a frame of 2^63 bytes": VALID_UPGRADE + b"\x81\xff" + b"\xff" * 8 + b"mask",
 }
 
 
-def connect(service: Service) -> socket.socket:
+def open_connection(service: ServiceProcess) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(service.port)), 10)
 
 
-def wait_for_the_end(opened: socket.socket) -> None:
-    opened.shutdown(socket.SHUT_WR)
-    opened.settimeout(2)
-    while opened.recv(65536):
+def read_until_closed(connection: socket.socket) -> None:
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(2)
+    while connection.recv(65536):
         pass
 
 
-def reset(opened: socket.socket) -> None:
+def reset_connection(connection: socket.socket) -> None:
     time.sleep(0.02)
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def break_off_reading(opened: socket.socket) -> None:
-    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    opened.recv(10)
-    reset(opened)
+def read_ten_bytes_and_reset(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.recv(10)
+    reset_connection(connection)
 
 
-LEAVES: dict[str, Callable[[socket.socket], None]] = {
-    "waits": wait_for_the_end,
-    "resets": reset,
-    "reads ten bytes": break_off_reading,
-    "just goes": lambda opened: None,
+ENDINGS: dict[str, Callable[[socket.socket], None]] = {
+    "waits": read_until_closed,
+    "resets": reset_connection,
+    "reads ten bytes": read_ten_bytes_and_reset,
+    "just goes": lambda connection: None,
 }
 
 
-def upset(opened: WebSocket, number: int) -> None:
-    """As a Socket.IO client that lost its mind."""
+def send_invalid_frames(connection: WebSocket, number: int) -> None:
+    """Send Engine.IO and Socket.IO frames that are invalid in several ways."""
     texts = [
         "",
         "9",
@@ -92,7 +94,7 @@ def upset(opened: WebSocket, number: int) -> None:
         "40",
         "42",
         "42[",
-        '42["nobody"]',
+        '42["unknown"]',
         "42{}",
         '42["__proto__",{}]',
         "45-1[",
@@ -101,31 +103,31 @@ def upset(opened: WebSocket, number: int) -> None:
         "2" * 70_000,
     ]
     for text in random.Random(number).sample(texts, 4):
-        opened.send(text)
-    opened.send(os.urandom(200), ABNF.OPCODE_BINARY)
-    opened.send_frame(ABNF.create_frame(b"\xff\xfe\xfd", ABNF.OPCODE_TEXT))
+        connection.send(text)
+    connection.send(os.urandom(200), ABNF.OPCODE_BINARY)
+    connection.send_frame(ABNF.create_frame(b"\xff\xfe\xfd", ABNF.OPCODE_TEXT))
 
 
 @pytest.mark.timeout(180)
-def test_every_line_is_json_after_odd_clients(service: Service) -> None:
-    for said in SAID.values():
-        for leave in LEAVES.values():
-            with suppress(OSError), connect(service) as opened:
-                opened.sendall(said)
-                leave(opened)
+def test_every_log_line_is_json_without_errors_after_invalid_clients(service: ServiceProcess) -> None:
+    for data in RAW_REQUESTS.values():
+        for end_connection in ENDINGS.values():
+            with suppress(OSError), open_connection(service) as connection:
+                connection.sendall(data)
+                end_connection(connection)
     for number in range(30):
-        with suppress(Exception):  # it may be thrown out at any of these
-            opened = create_connection(
+        with suppress(Exception):  # the service may disconnect it after any frame
+            connection = create_connection(
                 f"{service.url.replace('http', 'ws')}/socket/io/?EIO=4&transport=websocket",
                 timeout=5,
                 suppress_origin=True,
             )
-            upset(opened, number)
-            list(LEAVES.values())[1 + number % 3](opened.sock)
-            opened.sock.close()
+            send_invalid_frames(connection, number)
+            list(ENDINGS.values())[1 + number % 3](connection.sock)
+            connection.sock.close()
     service.wait_until_online()
-    assert len(requests.get(f"{service.url}/devices/imprint", timeout=10).json()["data"]) == MINERS
+    assert len(requests.get(f"{service.url}/devices/imprint", timeout=10).json()["data"]) == MINER_COUNT
     assert service.stop() == 0
-    lines = service.lines()
+    lines = service.parse_log_lines()
     assert lines[-1]["message"] == "stopped"
     assert [line for line in lines if "exception" in line or line["level"] == "error"] == []

@@ -1,4 +1,4 @@
-"""A real Prometheus scraping the real service. E2E_PROMETHEUS_SECONDS=300 makes the watch as long as one likes."""
+"""A real Prometheus that scrapes the real service; E2E_PROMETHEUS_SECONDS=300 makes it scrape for longer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from processes import MINERS, Miners, Process, Service, free_port, wait_for
+from processes import MINER_COUNT, Process, ServiceProcess, SimulatorProcess, free_port, wait_for
 
 SECONDS = int(os.environ.get("E2E_PROMETHEUS_SECONDS", "25"))
 
@@ -22,22 +22,22 @@ scrape_configs:
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
 
-Rows = dict[str, float]
+ValuesByLabel = dict[str, float]
 
 
 class Prometheus:
-    def __init__(self, run: Callable[..., Process], folder: Path, service: Service) -> None:
+    def __init__(self, start_program: Callable[..., Process], folder: Path, service: ServiceProcess) -> None:
         config = folder / "prometheus.yml"
         config.write_text(CONFIG.format(port=service.port))
         listen = f"127.0.0.1:{free_port()}"
         self._url = f"http://{listen}/api/v1/query"
-        self.process = run(
+        self.process = start_program(
             "prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb",
             f"--web.listen-address={listen}"
         )  # fmt: skip
 
-    def query(self, text: str, by: str = "mac") -> Rows:
-        """Label value → number; a result without that label stands under ""."""
+    def run_query(self, text: str, by: str = "mac") -> ValuesByLabel:
+        """Return label value → number; the key is "" for a result without that label."""
         try:
             answer = requests.get(self._url, params={"query": text}, timeout=5).json()
         except requests.RequestException:
@@ -45,80 +45,88 @@ class Prometheus:
         return {row["metric"].get(by, ""): float(row["value"][1]) for row in answer["data"]["result"]}
 
 
-def near(value: float, truth: float, share: float = 0.2) -> bool:
-    """Readings move between two looks."""
-    return abs(value - truth) <= share * abs(truth)
+def is_near(value: float, expected: float, share: float = 0.2) -> bool:
+    """Return whether the values are close: readings vary between two polls."""
+    return abs(value - expected) <= share * abs(expected)
 
 
 @pytest.mark.timeout(SECONDS + 120)
-def test_no_gap_true_values_and_no_ghosts(
-    service: Service, miners: Miners, run: Callable[..., Process], tmp_path: Path
+def test_series_have_no_gaps_match_the_miners_and_end_with_them(
+    service: ServiceProcess, miners: SimulatorProcess, start_program: Callable[..., Process], tmp_path: Path
 ) -> None:
-    prometheus = Prometheus(run, tmp_path, service)
-    wait_for("the first scrape", lambda: prometheus.query("up").get("") == 1, 30)
-    macs = {each["mac"] for each in miners.all()}
+    prometheus = Prometheus(start_program, tmp_path, service)
+    wait_for("the first scrape", lambda: prometheus.run_query("up").get("") == 1, 30)
+    macs = {each["mac"] for each in miners.list_miners()}
     time.sleep(SECONDS)
 
     window = f"[{SECONDS - 2}s]"
-    assert prometheus.query(f"min_over_time(up{window})") == {"": 1}
-    scrapes = prometheus.query(f"count_over_time(up{window})")[""]
+    assert prometheus.run_query(f"min_over_time(up{window})") == {"": 1}
+    scrapes = prometheus.run_query(f"count_over_time(up{window})")[""]
     assert scrapes >= 0.9 * (SECONDS - 2)
     for series in ("pluto_device_up", "pluto_device_hashrate_ghs", "pluto_device_power_watts"):
-        assert prometheus.query(f"count_over_time({series}{window})") == dict.fromkeys(macs, scrapes), series
-    assert prometheus.query("min_over_time(total_hardware[20s])") == {"": MINERS}
-    assert prometheus.query("min_over_time(hardware_online[20s])") == {"": MINERS}
+        assert prometheus.run_query(f"count_over_time({series}{window})") == dict.fromkeys(macs, scrapes), series
+    assert prometheus.run_query("min_over_time(total_hardware[20s])") == {"": MINER_COUNT}
+    assert prometheus.run_query("min_over_time(hardware_online[20s])") == {"": MINER_COUNT}
 
-    truth = {mac: miners.one(mac)["info"] for mac in macs}
-    power = prometheus.query("avg_over_time(pluto_device_power_watts[5s])")
-    hashrate = prometheus.query("avg_over_time(pluto_device_hashrate_ghs[5s])")
-    for mac, info in truth.items():
-        assert near(power[mac], float(info["power"])), mac
-        assert near(hashrate[mac], float(info["hashRate"])), mac
-    assert near(prometheus.query("total_power_watts")[""], sum(float(info["power"]) for info in truth.values()))
-    assert near(prometheus.query("sum(pluto_device_hashrate_ghs)")[""], prometheus.query("total_hashrate")[""])
-    assert prometheus.query("sum(pluto_polls_total{outcome='failed'})") == {"": 0}
+    miner_infos = {mac: miners.get_miner(mac)["info"] for mac in macs}
+    power = prometheus.run_query("avg_over_time(pluto_device_power_watts[5s])")
+    hashrate = prometheus.run_query("avg_over_time(pluto_device_hashrate_ghs[5s])")
+    for mac, info in miner_infos.items():
+        assert is_near(power[mac], float(info["power"])), mac
+        assert is_near(hashrate[mac], float(info["hashRate"])), mac
+    assert is_near(
+        prometheus.run_query("total_power_watts")[""], sum(float(info["power"]) for info in miner_infos.values())
+    )
+    assert is_near(
+        prometheus.run_query("sum(pluto_device_hashrate_ghs)")[""], prometheus.run_query("total_hashrate")[""]
+    )
+    assert prometheus.run_query("sum(pluto_polls_total{outcome='failed'})") == {"": 0}
 
-    lost = min(macs)
-    miners.tell(lost, "power_off")
-    gone = wait_for("device_up 0", lambda: prometheus.query("pluto_device_up").get(lost) == 0, 15)
-    assert gone
-    assert set(prometheus.query("pluto_device_hashrate_ghs")) == macs - {lost}
-    assert prometheus.query("hardware_offline") == {"": 1}
-    miners.tell(lost, "power_on")
-    wait_for("its return", lambda: lost in prometheus.query("pluto_device_hashrate_ghs"), 30)
+    powered_off = min(macs)
+    miners.send_command(powered_off, "power_off")
+    is_down = wait_for("device_up 0", lambda: prometheus.run_query("pluto_device_up").get(powered_off) == 0, 15)
+    assert is_down
+    assert set(prometheus.run_query("pluto_device_hashrate_ghs")) == macs - {powered_off}
+    assert prometheus.run_query("hardware_offline") == {"": 1}
+    miners.send_command(powered_off, "power_on")
+    wait_for("the series to return", lambda: powered_off in prometheus.run_query("pluto_device_hashrate_ghs"), 30)
 
 
-def promtool(text: str) -> subprocess.CompletedProcess[str]:
+def check_metrics(text: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
 
 
-def metrics(service: Service) -> str:
+def read_metrics(service: ServiceProcess) -> str:
     answer = requests.get(f"{service.url}/metrics", timeout=10)
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     return answer.text
 
 
-def test_promtool_finds_nothing_to_say(miners: Miners, start: Callable[..., Service]) -> None:
-    service = start(METRICS_LEGACY_NAMES="false", **miners.settings())
-    service.imprint_all()
+def test_promtool_reports_no_problem_without_the_legacy_names(
+    miners: SimulatorProcess, start_service: Callable[..., ServiceProcess]
+) -> None:
+    service = start_service(METRICS_LEGACY_NAMES="false", **miners.settings())
+    service.imprint_all_miners()
     service.wait_until_online()
-    checked = promtool(metrics(service))
-    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+    completed = check_metrics(read_metrics(service))
+    assert (completed.returncode, completed.stdout + completed.stderr) == (0, "")
 
 
-def test_legacy_names_parse_with_hostile_hostnames(miners: Miners, start: Callable[..., Service]) -> None:
+def test_legacy_metric_names_parse_with_hostile_hostnames(
+    miners: SimulatorProcess, start_service: Callable[..., ServiceProcess]
+) -> None:
     """Hostnames that promtool's style rules dislike (`BitAxe`, `miner_ms`) or that try to break out of a label."""
-    service = start(POLL_INTERVAL=1, **miners.settings())
-    named = {"BitAxe", "miner_ms", "7up", 'x"} 1\nup 99', "total", "\\"}
-    reporting = [each["mac"] for each in miners.all() if each["generation"] not in ("2.1", "2.4")]
-    for mac, hostname in zip(reporting, sorted(named), strict=False):
-        miners.tell(mac, "fault", fault="hostname", hostname=hostname)
-    service.imprint_all()
+    service = start_service(POLL_INTERVAL=1, **miners.settings())
+    hostnames = {"BitAxe", "miner_ms", "7up", 'x"} 1\nup 99', "total", "\\"}
+    reporting = [each["mac"] for each in miners.list_miners() if each["generation"] not in ("2.1", "2.4")]
+    for mac, hostname in zip(reporting, sorted(hostnames), strict=False):
+        miners.send_command(mac, "fault", fault="hostname", hostname=hostname)
+    service.imprint_all_miners()
     service.wait_until_online()
-    text = metrics(service)
-    checked: Any = promtool(text)
-    assert "error while" not in checked.stderr
-    assert checked.returncode in (0, 3)  # 3: it parses, and its style is not liked
+    text = read_metrics(service)
+    completed: Any = check_metrics(text)
+    assert "error while" not in completed.stderr
+    assert completed.returncode in (0, 3)  # 3: it parses, with warnings about its style
     assert "\nBitAxe_power_watts " in text
     assert "\nminer_ms_power_watts " in text
     assert "\n_7up_power_watts " in text

@@ -1,4 +1,4 @@
-"""Whatever miners say, Prometheus can read what is made of it: one number that it cannot read ends a whole scrape."""
+"""/metrics is valid text format for any answers of the miners: one invalid number would end a whole scrape."""
 
 import json
 import subprocess
@@ -9,32 +9,35 @@ from hostile_miner import RawMiner
 
 from app.models import Device
 
-PARSE_ERROR, STYLE = 1, 3
-COUNT = 30
+EXIT_PARSE_ERROR, EXIT_STYLE = 1, 3
+MINER_COUNT = 30
 
 
-def promtool(text):
+def check_metrics(text):
     return subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, timeout=30)
 
 
 @pytest.fixture
-def street(make_service, clock):
-    """`say(bodies)`: thirty miners answer one poll each with these; returns the exposition."""
-    miners = [RawMiner(f"02:00:5e:00:01:{number:02x}") for number in range(COUNT)]
+def start_raw_miners(make_service, clock):
+    """`start_raw_miners(**settings)` starts the service with thirty raw miners.
+
+    It returns `scrape_bodies(bodies)`, which lets each miner answer one poll with its body and returns /metrics.
+    """
+    miners = [RawMiner(f"02:00:5e:00:01:{number:02x}") for number in range(MINER_COUNT)]
 
     def build(**settings):
         service = make_service(clock=clock, **settings)
-        known = service.runtime.fleet.keep([Device(miner.mac, miner.address) for miner in miners])
-        for tracked in known:
+        tracked_devices = service.runtime.fleet.keep([Device(miner.mac, miner.address) for miner in miners])
+        for tracked in tracked_devices:
             service.runtime.fleet.set_monitored(tracked, True)
 
-        def say(bodies):
-            for miner, tracked, body in zip(miners, known, bodies, strict=True):
-                miner.body = json.dumps({**body, "macAddr": miner.mac}).encode()  # orjson takes no integer over 64 bits
+        def scrape_bodies(bodies):
+            for miner, tracked, body in zip(miners, tracked_devices, bodies, strict=True):
+                miner.body = json.dumps({**body, "macAddr": miner.mac}).encode()  # orjson rejects integers over 64 bits
                 service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
             return service.client.get("/metrics").get_data(as_text=True)
 
-        return say
+        return scrape_bodies
 
     for miner in miners:
         miner.__enter__()
@@ -44,47 +47,47 @@ def street(make_service, clock):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_scrambled_bodies(street, seed):
-    say = street(metrics_legacy_names=False)
-    checked = promtool(say(scrambled(COUNT, seed)))
-    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+def test_answers_with_invalid_values_give_valid_metrics(start_raw_miners, seed):
+    scrape_bodies = start_raw_miners(metrics_legacy_names=False)
+    completed = check_metrics(scrape_bodies(scrambled(MINER_COUNT, seed)))
+    assert (completed.returncode, completed.stdout + completed.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("seed", range(8, 12))
-def test_scrambled_bodies_with_the_originals_names(street, seed):
-    """Its style is not for us to choose; that it parses is."""
-    say = street()
-    assert promtool(say(scrambled(COUNT, seed))).returncode in (0, STYLE)
+def test_answers_with_invalid_values_give_parseable_legacy_metrics(start_raw_miners, seed):
+    """The legacy names are the Node backend's and violate promtool's style; they must parse."""
+    scrape_bodies = start_raw_miners()
+    assert check_metrics(scrape_bodies(scrambled(MINER_COUNT, seed))).returncode in (0, EXIT_STYLE)
 
 
 @pytest.mark.parametrize("value", [1e308, "1e308", 5e-324, 2**63 - 1, 0, -1, None, "", True, {}, []], ids=str)
-def test_the_same_everywhere(street, value):
-    """Thirty times the largest number is none."""
+def test_one_extreme_value_in_every_field_gives_valid_metrics(start_raw_miners, value):
+    """The sum of thirty times the largest number is infinite."""
     kept = ("ASICModel", "version", "deviceModel", "macAddr")
     names = sorted(BODIES)
-    bodies = [BODIES[names[number % len(names)]] for number in range(COUNT)]
-    odd = [{key: each if key in kept else value for key, each in body.items()} for body in bodies]
-    say = street(metrics_legacy_names=False)
-    checked = promtool(say(odd))
-    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+    bodies = [BODIES[names[number % len(names)]] for number in range(MINER_COUNT)]
+    changed = [{key: each if key in kept else value for key, each in body.items()} for body in bodies]
+    scrape_bodies = start_raw_miners(metrics_legacy_names=False)
+    completed = check_metrics(scrape_bodies(changed))
+    assert (completed.returncode, completed.stdout + completed.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
     "hostname", ['a"} 1\nup{x="', "\\", "\x00\x1b[31m", "\u2028", "é" * 70, '"', "{}", "a\\", "\\n"]
 )
-def test_names_and_pools_that_break_out(street, hostname):
-    odd = {
+def test_hostnames_and_pools_cannot_break_out_of_a_label(start_raw_miners, hostname):
+    labels = {
         "hostname": hostname,
         "stratumURL": hostname,
         "stratumPort": 1,
         "version": hostname,
         "boardVersion": hostname,
     }
-    say = street(metrics_legacy_names=False)
-    checked = promtool(say([{**BODIES["AxeOS 2.12"], **odd}] * COUNT))
-    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
+    scrape_bodies = start_raw_miners(metrics_legacy_names=False)
+    completed = check_metrics(scrape_bodies([{**BODIES["AxeOS 2.12"], **labels}] * MINER_COUNT))
+    assert (completed.returncode, completed.stdout + completed.stderr) == (0, "")
 
 
-def test_promtool_would_notice():
-    assert promtool("a 1" + "0" * 400 + "\n").returncode == PARSE_ERROR
-    assert promtool('a{b="\n"} 1\n').returncode == PARSE_ERROR
+def test_promtool_reports_invalid_metrics():
+    assert check_metrics("a 1" + "0" * 400 + "\n").returncode == EXIT_PARSE_ERROR
+    assert check_metrics('a{b="\n"} 1\n').returncode == EXIT_PARSE_ERROR

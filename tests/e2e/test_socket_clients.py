@@ -1,4 +1,4 @@
-"""The npm socket.io-client, in every way it can connect, straight and through a proxy."""
+"""The npm socket.io-client with each of its ways to connect, directly and through a proxy."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from nginx import nginx
-from processes import MINERS, Miners, Process, Service, wait_for
+from nginx import start_nginx
+from processes import MINER_COUNT, Process, ServiceProcess, SimulatorProcess, wait_for
 
-FINAL_TRANSPORT = {
+FINAL_TRANSPORTS = {
     "frontend": "websocket",
     "polling, slash": "polling",
     "polling, no slash": "polling",
@@ -21,71 +21,76 @@ FINAL_TRANSPORT = {
 Event = dict[str, Any]
 
 
-def events(clients: Process, event: str) -> list[Event]:
-    """What the clients got so far; the last line may still be half written."""
-    lines = clients.text().rpartition("\n")[0].splitlines()
+def list_events(clients: Process, event: str) -> list[Event]:
+    """Return the events of this name that the clients have received. The last line may be incomplete and is skipped."""
+    lines = clients.read_output().rpartition("\n")[0].splitlines()
     return [parsed for line in lines if (parsed := json.loads(line))["event"] == event]
 
 
-def all_have(clients: Process, event: str, wanted: set[str]) -> bool:
-    """Whether every client got this event from each of these devices."""
-    got = {(each["way"], each["payload"]["mac"]) for each in events(clients, event)}
-    return got >= {(way, mac) for way in FINAL_TRANSPORT for mac in wanted}
+def have_all_received(clients: Process, event: str, wanted: set[str]) -> bool:
+    """Return whether every client has received this event for each of these devices."""
+    received = {(each["way"], each["payload"]["mac"]) for each in list_events(clients, event)}
+    return received >= {(way, mac) for way in FINAL_TRANSPORTS for mac in wanted}
 
 
-def transports(clients: Process) -> dict[str, str]:
-    return {each["way"]: each["payload"] for each in events(clients, "transport")}
+def list_transports(clients: Process) -> dict[str, str]:
+    return {each["way"]: each["payload"] for each in list_events(clients, "transport")}
 
 
-def test_clients_see_every_miner_its_loss_and_its_removal(
-    service: Service, miners: Miners, node: Callable[..., Process]
+def test_clients_receive_updates_errors_and_removals_of_miners(
+    service: ServiceProcess, miners: SimulatorProcess, start_node_script: Callable[..., Process]
 ) -> None:
-    macs = {device["mac"] for device in service.devices()}
-    clients = node("sockets.mjs", service.url)
+    macs = {device["mac"] for device in service.list_devices()}
+    clients = start_node_script("sockets.mjs", service.url)
 
-    wait_for("stat_update of every miner at every client", lambda: all_have(clients, "stat_update", macs), 20)
-    assert transports(clients) == FINAL_TRANSPORT
-    assert not events(clients, "connect_error")
-    update = events(clients, "stat_update")[-1]["payload"]
+    wait_for("stat_update of every miner at every client", lambda: have_all_received(clients, "stat_update", macs), 20)
+    assert list_transports(clients) == FINAL_TRANSPORTS
+    assert not list_events(clients, "connect_error")
+    update = list_events(clients, "stat_update")[-1]["payload"]
     assert update["tracing"] is True
     assert update["info"]["hashRate"] > 0
-    assert {each["payload"] for each in events(clients, "logsListeningStatus")} == {False}
+    assert {each["payload"] for each in list_events(clients, "logsListeningStatus")} == {False}
 
-    lost, removed = sorted(macs)[:2]
-    miners.tell(lost, "power_off")
-    wait_for("error of the miner that is off", lambda: all_have(clients, "error", {lost}), 20)
-    errors = [each["payload"] for each in events(clients, "error")]
-    assert {each["mac"] for each in errors} == {lost}
+    powered_off, removed = sorted(macs)[:2]
+    miners.send_command(powered_off, "power_off")
+    wait_for("error of the miner that is off", lambda: have_all_received(clients, "error", {powered_off}), 20)
+    errors = [each["payload"] for each in list_events(clients, "error")]
+    assert {each["mac"] for each in errors} == {powered_off}
     assert all(each["tracing"] is False and each["error"] for each in errors)
 
-    address = service.call("GET", f"/devices/imprint/{removed}")["data"]["ip"]
-    service.call("DELETE", f"/devices/imprint/{removed}")
-    wait_for("device_removed", lambda: all_have(clients, "device_removed", {removed}), 10)
-    gone = events(clients, "device_removed")[0]["payload"]
-    assert gone["ipRemoved"] == address
-    assert len(gone["remainingIps"]) == MINERS - 1
-    assert address not in gone["remainingIps"]
+    address = service.call_api("GET", f"/devices/imprint/{removed}")["data"]["ip"]
+    service.call_api("DELETE", f"/devices/imprint/{removed}")
+    wait_for("device_removed", lambda: have_all_received(clients, "device_removed", {removed}), 10)
+    removal = list_events(clients, "device_removed")[0]["payload"]
+    assert removal["ipRemoved"] == address
+    assert len(removal["remainingIps"]) == MINER_COUNT - 1
+    assert address not in removal["remainingIps"]
 
 
-def test_clients_behind_a_proxy_that_strips_api(
-    service: Service, node: Callable[..., Process], run: Callable[..., Process], tmp_path: Any
+def test_clients_receive_updates_through_a_proxy_that_strips_api(
+    service: ServiceProcess,
+    start_node_script: Callable[..., Process],
+    start_program: Callable[..., Process],
+    tmp_path: Any,
 ) -> None:
-    macs = {device["mac"] for device in service.devices()}
-    proxied = nginx(run, tmp_path, service.url)
-    clients = node("sockets.mjs", proxied, "/api/socket/io")
-    wait_for("stat_update of every miner at every client", lambda: all_have(clients, "stat_update", macs), 20)
-    assert transports(clients) == FINAL_TRANSPORT
-    assert not events(clients, "connect_error")
+    macs = {device["mac"] for device in service.list_devices()}
+    proxy_url = start_nginx(start_program, tmp_path, service.url)
+    clients = start_node_script("sockets.mjs", proxy_url, "/api/socket/io")
+    wait_for("stat_update of every miner at every client", lambda: have_all_received(clients, "stat_update", macs), 20)
+    assert list_transports(clients) == FINAL_TRANSPORTS
+    assert not list_events(clients, "connect_error")
 
 
-def test_clients_come_back_after_a_restart(
-    service: Service, miners: Miners, node: Callable[..., Process], start: Any
+def test_clients_reconnect_after_a_restart_of_the_service(
+    service: ServiceProcess, miners: SimulatorProcess, start_node_script: Callable[..., Process], start_service: Any
 ) -> None:
-    clients = node("sockets.mjs", service.url)
-    macs = {device["mac"] for device in service.devices()}
-    wait_for("stat_update", lambda: all_have(clients, "stat_update", macs), 20)
+    clients = start_node_script("sockets.mjs", service.url)
+    macs = {device["mac"] for device in service.list_devices()}
+    wait_for("stat_update", lambda: have_all_received(clients, "stat_update", macs), 20)
     assert service.stop() == 0
-    wait_for("disconnect", lambda: {each["way"] for each in events(clients, "disconnect")} == set(FINAL_TRANSPORT), 20)
-    before = len(clients.text())
-    start(POLL_INTERVAL=1, PORT=service.port, **miners.settings())
-    wait_for("stat_update again", lambda: clients.text()[before:].count('"stat_update"') >= 6 * MINERS, 30)
+    wait_for(
+        "disconnect", lambda: {each["way"] for each in list_events(clients, "disconnect")} == set(FINAL_TRANSPORTS), 20
+    )
+    before = len(clients.read_output())
+    start_service(POLL_INTERVAL=1, PORT=service.port, **miners.settings())
+    wait_for("stat_update again", lambda: clients.read_output()[before:].count('"stat_update"') >= 6 * MINER_COUNT, 30)

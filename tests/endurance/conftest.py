@@ -1,4 +1,7 @@
-"""Loops over the real processes and the real store: what .ci/run does for minutes, `make soak` for hours."""
+"""Fixtures of the endurance tests: loops over real processes and the real store.
+
+.ci/run runs them for minutes, `make soak` for hours.
+"""
 
 from __future__ import annotations
 
@@ -10,43 +13,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import Miners, Service
+from processes import ServiceProcess, SimulatorProcess
 from soak import FACTOR
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """As long as the loops are, and on a machine that has other things to do."""
+    """Scale the timeout with the length of the loops; it allows for a busy machine."""
     for item in items:
         if item.path.parent == Path(__file__).parent and item.get_closest_marker("timeout") is None:
             item.add_marker(pytest.mark.timeout(300 * max(1.0, FACTOR)))
 
 
 @pytest.fixture
-def stack() -> Iterator[ExitStack]:
-    """Ends what a test started, last first."""
-    with ExitStack() as entered:
-        yield entered
+def miner_log_rate() -> float:
+    return 0.5
 
 
 @pytest.fixture
-def miners(tmp_path: Path, stack: ExitStack) -> Miners:
-    """Twelve miners that are on."""
-    miners = Miners(tmp_path, log_rate=0.5)
-    stack.callback(miners.stop)
-    miners.wait_until_ready()
-    return miners
+def start_service(tmp_path: Path, exit_stack: ExitStack, miners: SimulatorProcess) -> Callable[..., ServiceProcess]:
+    """Start the service with the given settings on the test's data directory and wait until it is ready.
 
+    Each line of its log must be JSON.
+    """
 
-@pytest.fixture
-def start(tmp_path: Path, stack: ExitStack, miners: Miners) -> Callable[..., Service]:
-    """Starts the service on this test's data directory, and waits for it; options are settings. Every line that it
-    says has to be JSON."""
-
-    def start(**settings: Any) -> Service:
+    def start(**settings: Any) -> ServiceProcess:
         given = {"POLL_INTERVAL": 1, "WRITES_PER_SECOND": 10_000, **settings}
-        service = Service(tmp_path, {**miners.settings(), **{name: str(value) for name, value in given.items()}})
-        stack.callback(service.lines)
-        stack.callback(service.stop)
+        service = ServiceProcess(tmp_path, {**miners.settings(), **{name: str(value) for name, value in given.items()}})
+        exit_stack.callback(service.parse_log_lines)
+        exit_stack.callback(service.stop)
         service.wait_until_ready()
         return service
 
@@ -54,16 +48,16 @@ def start(tmp_path: Path, stack: ExitStack, miners: Miners) -> Callable[..., Ser
 
 
 @pytest.fixture
-def memory() -> Iterator[Path]:
-    """A directory in memory, where syncing costs nothing: for tests that work out themselves what a disk would hold."""
+def memory_folder() -> Iterator[Path]:
+    """A directory in memory, where a sync costs nothing: for tests that compute by themselves the content of a disk."""
     shm = Path("/dev/shm")
     with tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as folder:
         yield Path(folder)
 
 
 @pytest.fixture(scope="session")
-def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """disk_shim.c, compiled: for LD_PRELOAD."""
+def disk_shim_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile disk_shim.c; the library is for LD_PRELOAD."""
     built = tmp_path_factory.mktemp("shim") / "disk_shim.so"
     source = Path(__file__).parent / "disk_shim.c"
     subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", built, source, "-ldl", "-pthread"], check=True)

@@ -1,11 +1,11 @@
-/* Stands between a process and the files below SHIM_WATCH (LD_PRELOAD).
+/* LD_PRELOAD library that intercepts the file operations of a process below SHIM_WATCH.
  *
- * It notes in the file SHIM_TRACE, in order, what was written where, what was synced, which names came and went;
- * power_cut.py makes of it what a disk may hold after a power cut at any moment. A record: kind, lengths of path and data,
- * offset, then path and data.
+ * It appends each write, sync, creation, renaming and removal to the file SHIM_TRACE, in order; power_cut.py computes from
+ * it the possible content of a disk after a power cut. A record: kind, lengths of path and data, offset, then path and
+ * data.
  *
- * While there is a file SHIM_FAULT, the disk fails with the error whose number is in it: a write after half of its bytes;
- * with "sync" behind the number, only when something is to be synced.
+ * While the file SHIM_FAULT exists, operations fail with the errno in it: a write after half of its bytes; with "sync"
+ * after the number, only syncs fail.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -21,29 +21,29 @@
 
 #define FILES 1024
 
-static const char *watch, *fault;
+static const char *watched_folder, *fault_file;
 static int trace = -1;
 static char *paths[FILES];
-static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 #define REAL(result, name, ...) \
     static result (*real)(__VA_ARGS__); \
     if (!real) real = (result (*)(__VA_ARGS__))dlsym(RTLD_NEXT, name)
 
-__attribute__((constructor)) static void begin(void) {
+__attribute__((constructor)) static void read_environment(void) {
     const char *to = getenv("SHIM_TRACE");
-    watch = getenv("SHIM_WATCH");
-    fault = getenv("SHIM_FAULT");
-    if (watch && to) trace = open(to, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
+    watched_folder = getenv("SHIM_WATCH");
+    fault_file = getenv("SHIM_FAULT");
+    if (watched_folder && to) trace = open(to, O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600);
 }
 
-static int watched(const char *path) {
-    return watch && path && strncmp(path, watch, strlen(watch)) == 0;
+static int is_watched(const char *path) {
+    return watched_folder && path && strncmp(path, watched_folder, strlen(watched_folder)) == 0;
 }
 
-/* Sets errno to what the disk fails with now, if it does. */
-static int fails(int syncing) {
-    FILE *file = fault ? fopen(fault, "re") : NULL;
+/* Returns whether the operation fails, with errno set. */
+static int has_fault(int syncing) {
+    FILE *file = fault_file ? fopen(fault_file, "re") : NULL;
     int number = 0;
     if (file) {
         char only[8] = "";
@@ -54,11 +54,11 @@ static int fails(int syncing) {
     return number != 0;
 }
 
-static const char *path_of(int fd) {
+static const char *find_path(int fd) {
     return fd >= 0 && fd < FILES ? paths[fd] : NULL;
 }
 
-static void put(const void *data, size_t size) {
+static void write_trace(const void *data, size_t size) {
     static ssize_t (*real)(int, const void *, size_t);
     if (!real) real = (ssize_t (*)(int, const void *, size_t))dlsym(RTLD_NEXT, "write");
     for (const char *at = data; size > 0;) {
@@ -68,18 +68,18 @@ static void put(const void *data, size_t size) {
     }
 }
 
-/* Under the lock, so that the trace has the order in which things happened. */
-static void note(char kind, const char *path, uint64_t offset, const void *data, uint32_t size) {
+/* Called under the lock, so that the trace has the order of the operations. */
+static void append_record(char kind, const char *path, uint64_t offset, const void *data, uint32_t size) {
     uint32_t length = strlen(path);
     if (trace < 0) return;
-    put(&kind, 1), put(&length, 4), put(&size, 4), put(&offset, 8), put(path, length), put(data, size);
+    write_trace(&kind, 1), write_trace(&length, 4), write_trace(&size, 4), write_trace(&offset, 8), write_trace(path, length), write_trace(data, size);
 }
 
-static int opened(int fd, const char *path, int flags) {
+static int register_file(int fd, const char *path, int flags) {
     if (fd >= 0 && fd < FILES) {
         free(paths[fd]);
-        paths[fd] = watched(path) ? strdup(path) : NULL;
-        if (paths[fd] && flags & O_CREAT) note(flags & O_TRUNC ? 'T' : 'C', path, 0, "", 0);
+        paths[fd] = is_watched(path) ? strdup(path) : NULL;
+        if (paths[fd] && flags & O_CREAT) append_record(flags & O_TRUNC ? 'T' : 'C', path, 0, "", 0);
     }
     return fd;
 }
@@ -91,10 +91,10 @@ static int opened(int fd, const char *path, int flags) {
         va_start(more, flags); \
         int mode = va_arg(more, int); \
         va_end(more); \
-        if (flags & O_CREAT && watched(path) && fails(0)) return -1; \
-        pthread_mutex_lock(&turn); \
-        int fd = opened(real(path, flags, mode), path, flags); \
-        pthread_mutex_unlock(&turn); \
+        if (flags & O_CREAT && is_watched(path) && has_fault(0)) return -1; \
+        pthread_mutex_lock(&lock); \
+        int fd = register_file(real(path, flags, mode), path, flags); \
+        pthread_mutex_unlock(&lock); \
         return fd; \
     }
 OPEN(open)
@@ -102,37 +102,37 @@ OPEN(open64)
 
 int close(int fd) {
     REAL(int, "close", int);
-    pthread_mutex_lock(&turn);
-    if (path_of(fd)) free(paths[fd]), paths[fd] = NULL;
+    pthread_mutex_lock(&lock);
+    if (find_path(fd)) free(paths[fd]), paths[fd] = NULL;
     int result = real(fd);
-    pthread_mutex_unlock(&turn);
+    pthread_mutex_unlock(&lock);
     return result;
 }
 
 ssize_t write(int fd, const void *data, size_t size) {
     REAL(ssize_t, "write", int, const void *, size_t);
-    if (!path_of(fd)) return real(fd, data, size);
-    if (fails(0)) {
+    if (!find_path(fd)) return real(fd, data, size);
+    if (has_fault(0)) {
         if (size < 2) return -1;
         size /= 2;
     }
-    pthread_mutex_lock(&turn);
+    pthread_mutex_lock(&lock);
     off_t offset = lseek(fd, 0, SEEK_CUR);
     ssize_t done = real(fd, data, size);
-    if (done > 0) note('W', paths[fd], offset, data, done);
-    pthread_mutex_unlock(&turn);
+    if (done > 0) append_record('W', paths[fd], offset, data, done);
+    pthread_mutex_unlock(&lock);
     return done;
 }
 
 #define SYNC(name) \
     int name(int fd) { \
         REAL(int, #name, int); \
-        if (!path_of(fd)) return real(fd); \
-        if (fails(1)) return -1; \
-        pthread_mutex_lock(&turn); \
+        if (!find_path(fd)) return real(fd); \
+        if (has_fault(1)) return -1; \
+        pthread_mutex_lock(&lock); \
         int result = real(fd); \
-        if (result == 0) note('S', paths[fd], 0, "", 0); \
-        pthread_mutex_unlock(&turn); \
+        if (result == 0) append_record('S', paths[fd], 0, "", 0); \
+        pthread_mutex_unlock(&lock); \
         return result; \
     }
 SYNC(fsync)
@@ -140,29 +140,29 @@ SYNC(fdatasync)
 
 int unlink(const char *path) {
     REAL(int, "unlink", const char *);
-    pthread_mutex_lock(&turn);
+    pthread_mutex_lock(&lock);
     int result = real(path);
-    if (result == 0 && watched(path)) note('U', path, 0, "", 0);
-    pthread_mutex_unlock(&turn);
+    if (result == 0 && is_watched(path)) append_record('U', path, 0, "", 0);
+    pthread_mutex_unlock(&lock);
     return result;
 }
 
 int rename(const char *from, const char *to) {
     REAL(int, "rename", const char *, const char *);
-    if (watched(from) && fails(0)) return -1;
-    pthread_mutex_lock(&turn);
+    if (is_watched(from) && has_fault(0)) return -1;
+    pthread_mutex_lock(&lock);
     int result = real(from, to);
-    if (result == 0 && watched(from)) note('R', from, 0, to, strlen(to));
-    pthread_mutex_unlock(&turn);
+    if (result == 0 && is_watched(from)) append_record('R', from, 0, to, strlen(to));
+    pthread_mutex_unlock(&lock);
     return result;
 }
 
 int mkdir(const char *path, mode_t mode) {
     REAL(int, "mkdir", const char *, mode_t);
-    if (watched(path) && fails(0)) return -1;
-    pthread_mutex_lock(&turn);
+    if (is_watched(path) && has_fault(0)) return -1;
+    pthread_mutex_lock(&lock);
     int result = real(path, mode);
-    if (result == 0 && watched(path)) note('D', path, 0, "", 0);
-    pthread_mutex_unlock(&turn);
+    if (result == 0 && is_watched(path)) append_record('D', path, 0, "", 0);
+    pthread_mutex_unlock(&lock);
     return result;
 }

@@ -1,8 +1,8 @@
-"""A disk after a power cut, made from what disk_shim.c noted: what was synced is there, of the rest anything may be.
+"""Compute the content of a disk after a power cut from the trace that disk_shim.c wrote.
 
-Files and names are separate things, as POSIX has it: syncing a file says nothing about its name, which its directory
-holds. Of what was not synced a disk keeps nothing, all, a beginning, some of the pages or some of the names, in any
-order (Pillai et al., All File Systems Are Not Created Equal, OSDI 2014).
+Synced data is there; unsynced data may be there. As in POSIX, a file and its name are separate: a sync of a file does
+not sync its name, which is in its directory. Of unsynced data a disk keeps nothing, everything, a prefix, some of the
+pages or some of the names, in any order (Pillai et al., All File Systems Are Not Created Equal, OSDI 2014).
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from random import Random
 
 _RECORD = struct.Struct("<cIIQ")
 PAGE = 4096
-IGNORED = ("LOCK", "LOG", "LOG.old")
+IGNORED_FILES = ("LOCK", "LOG", "LOG.old")
 
 
 @dataclass(frozen=True)
 class Event:
-    """`kind`: C made, T made or emptied, W written, S synced, U unlinked, R renamed (to `data`), D directory made."""
+    """`kind`: C created, T created or truncated, W written, S synced, U unlinked, R renamed (to `data`), D directory
+    created."""
 
     kind: str
     path: Path
@@ -28,133 +29,149 @@ class Event:
     data: bytes
 
 
-def events_of(trace: Path) -> Iterator[Event]:
+def read_events(trace: Path) -> Iterator[Event]:
     raw, at = trace.read_bytes(), 0
     while at < len(raw):
         kind, length, size, offset = _RECORD.unpack_from(raw, at)
         at += _RECORD.size
         path, data = raw[at : at + length], raw[at + length : at + length + size]
         at += length + size
-        if Path(path.decode()).name not in IGNORED:
+        if Path(path.decode()).name not in IGNORED_FILES:
             yield Event(kind.decode(), Path(path.decode()), offset, data)
 
 
 @dataclass
 class File:
-    """`synced` is safe; `writes` since then may be, or not."""
+    """`synced` survives a power cut; the `writes` since then may survive."""
 
     synced: bytearray = field(default_factory=bytearray)
     writes: list[tuple[int, bytes]] = field(default_factory=list)
 
-    def contents(self, kept: list[tuple[int, bytes]]) -> bytes:
+    def compute_contents(self, selected: list[tuple[int, bytes]]) -> bytes:
         whole = bytearray(self.synced)
-        for offset, data in kept:
+        for offset, data in selected:
             whole[len(whole) : offset] = bytes(max(0, offset - len(whole)))
             whole[offset : offset + len(data)] = data
         return bytes(whole)
 
     def sync(self) -> None:
-        self.synced, self.writes = bytearray(self.contents(self.writes)), []
+        self.synced, self.writes = bytearray(self.compute_contents(self.writes)), []
 
 
-Names = dict[Path, File]
-Rename = Callable[[Names], None]
+Directory = dict[Path, File]
+DirectoryChange = Callable[[Directory], None]
 
 
 class Disk:
-    """`names` is what the process sees; `safe` what the directories have on disk; `moves` what became of it since."""
+    """`names`: the directory as the process sees it; `synced_names`: as on disk; `changes`: those in between."""
 
     def __init__(self) -> None:
-        self.names: Names = {}
-        self.safe: Names = {}
-        self.moves: list[tuple[Path, Rename]] = []
+        self.names: Directory = {}
+        self.synced_names: Directory = {}
+        self.changes: list[tuple[Path, DirectoryChange]] = []
 
-    def take(self, event: Event) -> None:
-        getattr(self, f"_{event.kind}")(event)
+    def apply_event(self, event: Event) -> None:
+        getattr(self, f"_apply_{event.kind}")(event)
 
-    def _C(self, event: Event) -> None:
+    def _apply_C(self, event: Event) -> None:
         if event.path not in self.names:
-            self._T(event)
+            self._apply_T(event)
 
-    def _T(self, event: Event) -> None:
-        """LevelDB empties no file that it uses; one that was left behind by a compaction, it does."""
+    def _apply_T(self, event: Event) -> None:
+        """Truncate or create: LevelDB never truncates a file in use, only one that a compaction left behind."""
         made = File()
-        self._move(event.path, lambda names: names.__setitem__(event.path, made))
+        self._change_names(event.path, lambda names: names.__setitem__(event.path, made))
 
-    def _W(self, event: Event) -> None:
+    def _apply_W(self, event: Event) -> None:
         self.names[event.path].writes.append((event.offset, event.data))
 
-    def _S(self, event: Event) -> None:
+    def _apply_S(self, event: Event) -> None:
         if event.path in self.names:
             self.names[event.path].sync()
             return
-        for _, move in (each for each in self.moves if each[0] == event.path):
-            move(self.safe)
-        self.moves = [each for each in self.moves if each[0] != event.path]
+        for _, change in (item for item in self.changes if item[0] == event.path):
+            change(self.synced_names)
+        self.changes = [item for item in self.changes if item[0] != event.path]
 
-    def _U(self, event: Event) -> None:
-        self._move(event.path, lambda names: names.pop(event.path, None))
+    def _apply_U(self, event: Event) -> None:
+        self._change_names(event.path, lambda names: names.pop(event.path, None))
 
-    def _R(self, event: Event) -> None:
+    def _apply_R(self, event: Event) -> None:
         target, moved = Path(event.data.decode()), self.names[event.path]
 
-        def rename(names: Names) -> None:
+        def rename(names: Directory) -> None:
             names.pop(event.path, None)
             names[target] = moved
 
-        self._move(event.path, rename)
+        self._change_names(event.path, rename)
 
-    def _D(self, event: Event) -> None:
-        """Directories are taken for safe: the store syncs the one above before it goes on."""
+    def _apply_D(self, event: Event) -> None:
+        """Ignore a new directory: it counts as synced, because the store syncs its parent before it continues."""
 
-    def _move(self, path: Path, move: Rename) -> None:
-        move(self.names)
-        self.moves.append((path.parent, move))
+    def _change_names(self, path: Path, change: DirectoryChange) -> None:
+        change(self.names)
+        self.changes.append((path.parent, change))
 
-    def after_power_cut(self, random: Random, *, orderly: bool) -> dict[Path, bytes]:
-        """What may be found: the contents of each file that has a name. `orderly`: of what was not synced the later is
-        not there without the earlier, as on most file systems."""
-        keep_moves, keep_writes = random.choice(ORDERLY) if orderly else (random.choice(MOVES), random.choice(WRITES))
-        names = dict(self.safe)
-        for move in keep_moves([move for _, move in self.moves], random):
-            move(names)
-        return {path: file.contents(keep_writes(file.writes, random)) for path, file in names.items()}
+    def cut_power(self, random: Random, *, ordered: bool) -> dict[Path, bytes]:
+        """Return one possible content of each file that has a name.
+
+        `ordered`: a later unsynced change is not there without the earlier ones, as on most file systems.
+        """
+        select_changes, select_writes = (
+            random.choice(ORDERED_SELECTIONS)
+            if ordered
+            else (random.choice(CHANGE_SELECTIONS), random.choice(WRITE_SELECTIONS))
+        )
+        names = dict(self.synced_names)
+        for change in select_changes([change for _, change in self.changes], random):
+            change(names)
+        return {path: file.compute_contents(select_writes(file.writes, random)) for path, file in names.items()}
 
 
-def _nothing(_: list, random: Random) -> list:
+def _select_none(_: list, random: Random) -> list:
     return []
 
 
-def _all(each: list, random: Random) -> list:
-    return each
+def _select_all(items: list, random: Random) -> list:
+    return items
 
 
-def _beginning(each: list, random: Random) -> list:
-    return each[: random.randint(0, len(each))]
+def _select_prefix(items: list, random: Random) -> list:
+    return items[: random.randint(0, len(items))]
 
 
-def _some(each: list, random: Random) -> list:
-    return [one for one in each if random.random() < 0.5]
+def _select_random(items: list, random: Random) -> list:
+    return [item for item in items if random.random() < 0.5]
 
 
-def _torn(writes: list[tuple[int, bytes]], random: Random) -> list[tuple[int, bytes]]:
-    """A beginning, the last write of it cut anywhere."""
-    kept = _beginning(writes, random)
-    return [*kept[:-1], (kept[-1][0], kept[-1][1][: random.randint(0, len(kept[-1][1]))])] if kept else []
+def _select_torn_prefix(writes: list[tuple[int, bytes]], random: Random) -> list[tuple[int, bytes]]:
+    """Select a prefix of the writes and cut its last write anywhere."""
+    selected = _select_prefix(writes, random)
+    return (
+        [*selected[:-1], (selected[-1][0], selected[-1][1][: random.randint(0, len(selected[-1][1]))])]
+        if selected
+        else []
+    )
 
 
-def _pages(writes: list[tuple[int, bytes]], random: Random) -> list[tuple[int, bytes]]:
-    """The file has its length; some of its pages are still empty."""
-    kept = []
+def _drop_pages(writes: list[tuple[int, bytes]], random: Random) -> list[tuple[int, bytes]]:
+    """Keep the length of the file, with zeros in the place of some pages."""
+    selected = []
     for offset, data in writes:
         for start in range(offset - offset % PAGE, offset + len(data), PAGE):
             part = data[max(0, start - offset) : start + PAGE - offset]
             there = Random(f"{random.random()} {start}").random() < 0.7
-            kept.append((max(start, offset), part if there else bytes(len(part))))
-    return kept
+            selected.append((max(start, offset), part if there else bytes(len(part))))
+    return selected
 
 
-MOVES = (_nothing, _all, _beginning, _some)
-WRITES = (_nothing, _all, _torn, _pages)
-# A name comes before what is written under it, and before it is written elsewhere that there is such a file.
-ORDERLY = ((_nothing, _nothing), (_beginning, _nothing), (_all, _nothing), (_all, _torn), (_all, _all))
+CHANGE_SELECTIONS = (_select_none, _select_all, _select_prefix, _select_random)
+WRITE_SELECTIONS = (_select_none, _select_all, _select_torn_prefix, _drop_pages)
+# A name is on disk before the data of its file, and before another file (CURRENT, MANIFEST) refers to it.
+ORDERED_SELECTIONS = (
+    (_select_none, _select_none),
+    (_select_prefix, _select_none),
+    (_select_all, _select_none),
+    (_select_all, _select_torn_prefix),
+    (_select_all, _select_all),
+)

@@ -1,5 +1,8 @@
-"""The service in a process of its own, asked one thing after the other. Among its writes, in the file ACKS, stands
-`["will", [method, path]]` before each request, and `["did", ..]` when it was answered."""
+"""Run the service in a separate process and send it one request after the other.
+
+Before each request it writes `["will", [method, path]]` to the file ACKS, after the answer `["did", ..]`; so the trace
+of its writes shows the order.
+"""
 
 from gevent import monkey
 
@@ -18,7 +21,7 @@ from testbed import LOOPBACK, Service  # noqa: E402
 from app.settings import Settings  # noqa: E402
 
 MAC, OTHER = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
-# {uuid} is that of the preset.
+# {uuid} stands for the uuid of the preset.
 REQUESTS = (
     (
         "put",
@@ -36,23 +39,23 @@ REQUESTS = (
 )
 
 
-def running(service: Service) -> bool:
+def is_job_running(service: Service) -> bool:
     return any(job["state"] in ("planned", "running") for job in service.ok(service.client.get("/jobs")))
 
 
 def main() -> None:
     acks = os.open(os.environ["ACKS"], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
-    nowhere = {"allowed_device_networks": LOOPBACK, "discovery_subnets": LOOPBACK, "discovery_ports": (9,)}
-    service = Service(Settings(data_dir=Path(sys.stdin.read()), mdns=False, auto_listen=False, **nowhere)).start()
+    networks = {"allowed_device_networks": LOOPBACK, "discovery_subnets": LOOPBACK, "discovery_ports": (9,)}
+    service = Service(Settings(data_dir=Path(sys.stdin.read()), mdns=False, auto_listen=False, **networks)).start()
     uuid = ""
     for method, path, body in REQUESTS:
-        asked, sent = path.replace("{uuid}", uuid), json.loads(json.dumps(body).replace("{uuid}", uuid))
+        actual_path, actual_body = path.replace("{uuid}", uuid), json.loads(json.dumps(body).replace("{uuid}", uuid))
         os.write(acks, json.dumps(["will", [method, path]]).encode())
-        answer = getattr(service.client, method)(asked, json=sent)
+        answer = getattr(service.client, method)(actual_path, json=actual_body)
         os.write(acks, json.dumps(["did", [method, path]]).encode())
         assert answer.status_code in (200, 202), answer.get_data()
         uuid = answer.get_json()["data"].get("uuid", uuid) if path == "/presets" else uuid
-        eventually(lambda: not running(service), 30)  # a job writes beside the next request
+        eventually(lambda: not is_job_running(service), 30)  # a job writes beside the next request
     os._exit(0)
 
 

@@ -1,4 +1,4 @@
-"""How long the loops are: once in .ci/run, longer under `make soak`, which sets SOAK to how many times as long."""
+"""The length of the loops: 1 in .ci/run; `make soak` multiplies it with SOAK."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import os
 FACTOR = float(os.environ.get("SOAK", "1"))
 
 
-def times(loops: int) -> int:
+def scale_loops(loops: int) -> int:
     return max(1, round(loops * FACTOR))

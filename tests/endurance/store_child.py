@@ -1,10 +1,10 @@
-"""A store at work, to be killed: `store_child.py` reads a request per line, each carried out by a child of its own.
+"""Write to a store in a process that is killed: `store_child.py` forks a child for each request, one per line.
 
-A request: `directory`, `seed`, `acts` (at most so many), `telemetry` (bytes) and `delay`, the seconds after which the
-child is killed; null to let it finish. The child prints `["state", ..]` as it finds it, then each act before and after
-it: `["will", act]`, `["did", act]`. When it is gone, `["gone"]` is printed.
+A request: `directory`, `seed`, `acts` (the maximum number), `telemetry` (bytes) and `delay`, the seconds after which
+the child is killed, or null to let it finish. The child prints the state that it finds, `["state", ..]`, then
+`["will", act]` before and `["did", act]` after each act. When it has exited, `["exited"]` is printed.
 
-A fork is quick where a start is not; nothing here has opened a database, or begun a thread, before.
+A fork takes less time than a new process. It is safe because nothing here has opened a database or started a thread.
 """
 
 import json
@@ -17,7 +17,7 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
-from store_model import Act, Model, acts  # noqa: E402  (it stands beside this file)
+from store_model import Act, Model, generate_acts  # noqa: E402  (in the same folder)
 
 from app.clock import Clock  # noqa: E402
 from app.models import Device  # noqa: E402
@@ -28,7 +28,7 @@ from app.store.presets import PresetRepository  # noqa: E402
 
 
 class Store:
-    """The real repositories, as the service uses them: what is on disk first, then in memory."""
+    """The real repositories as the service uses them: each change is written to disk, then made in memory."""
 
     def __init__(self, directory: Path) -> None:
         self.database = Database(directory)
@@ -39,24 +39,24 @@ class Store:
         self.devices = {device.mac: device for device in self.repository.load()}
         self.presets.load()
 
-    def model(self) -> Model:
+    def read_model(self) -> Model:
         names = {mac: device.name or "" for mac, device in self.devices.items()}
         uses = {mac: device.preset_uuid for mac, device in self.devices.items() if device.preset_uuid}
         presets = {record["uuid"]: record["name"] for record in self.presets.all()}
         return Model(names, uses, presets, {key: note["text"] for key, note in self.notes.all()})
 
-    def perform(self, act: Act) -> None:
+    def perform_act(self, act: Act) -> None:
         kind, *about = act
         getattr(self, f"_{kind}")(*about)
 
     def _imprint(self, mac: str, name: str) -> None:
         known = self.devices.get(mac)
-        self._keep(Device(mac, "10.0.0.1", name=name, preset_uuid=known.preset_uuid if known else None))
+        self._save_device(Device(mac, "10.0.0.1", name=name, preset_uuid=known.preset_uuid if known else None))
 
     def _use(self, mac: str, uuid: str) -> None:
-        self._keep(Device(mac, "10.0.0.1", name=self.devices[mac].name, preset_uuid=uuid))
+        self._save_device(Device(mac, "10.0.0.1", name=self.devices[mac].name, preset_uuid=uuid))
 
-    def _keep(self, device: Device) -> None:
+    def _save_device(self, device: Device) -> None:
         self.repository.save([device])
         self.devices[device.mac] = device
 
@@ -74,8 +74,8 @@ class Store:
         self.presets.delete(uuid, lambda puts, deletes: self.repository.save(changed, puts, deletes))
         self.devices |= {each.mac: each for each in changed}
 
-    def _note(self, puts: dict[str, str], gone: list[str]) -> None:
-        self.notes.put_all({key: {"text": text} for key, text in puts.items()}, gone)
+    def _note(self, puts: dict[str, str], deleted: list[str]) -> None:
+        self.notes.put_all({key: {"text": text} for key, text in puts.items()}, deleted)
 
     def _telemetry(self, seed: int, size: int) -> None:
         noise = Random(seed).randbytes(size // 2).hex()
@@ -87,22 +87,22 @@ class Store:
 ACKS = os.open(os.environ["ACKS"], os.O_CREAT | os.O_WRONLY | os.O_APPEND) if "ACKS" in os.environ else 1
 
 
-def say(*words: object) -> None:
-    """To whoever asked; for a power cut, among the writes, so that their order shows."""
+def print_json(*words: object) -> None:
+    """Print to the reader of stdout, or to the traced file ACKS, so that the trace shows the order of writes."""
     os.write(ACKS, (json.dumps(words) + "\n").encode())
 
 
-def work(directory: Path, seed: int, count: int, telemetry: int) -> None:
+def run_acts(directory: Path, seed: int, count: int, telemetry: int) -> None:
     store = Store(directory)
-    model = store.model()
-    say("state", model.state(), bool(store.database.repair))
-    source = acts(model, Random(seed), telemetry)
+    model = store.read_model()
+    print_json("state", model.list_state(), bool(store.database.repair))
+    source = generate_acts(model, Random(seed), telemetry)
     for _ in range(count):
         act = next(source)
-        say("will", act)
-        store.perform(act)
-        model.apply(act)
-        say("did", act)
+        print_json("will", act)
+        store.perform_act(act)
+        model.apply_act(act)
+        print_json("did", act)
     store.database.close()
 
 
@@ -111,13 +111,13 @@ def main() -> None:
         request = json.loads(line)
         child = os.fork()
         if not child:
-            work(Path(request["directory"]), request["seed"], request["acts"], request["telemetry"])
+            run_acts(Path(request["directory"]), request["seed"], request["acts"], request["telemetry"])
             os._exit(0)
         if request["delay"] is not None:
             time.sleep(request["delay"])
             os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
-        say("gone")
+        print_json("exited")
 
 
 if __name__ == "__main__":

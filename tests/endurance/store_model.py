@@ -1,4 +1,4 @@
-"""What is asked of a store, and what it must hold afterwards: kept as simple as can be."""
+"""Random acts on a store, and a simple model of the content that it must have afterwards."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ Act = list[Any]
 
 @dataclass
 class Model:
-    """`devices`: name by MAC, in the order of imprinting. `uses`: the preset of a device. `presets`: name by uuid, in
-    order. `notes`: any documents."""
+    """`devices`: name by MAC, in order of registration. `uses`: preset uuid by MAC. `presets`: name by uuid, in order
+    of creation. `notes`: any other documents."""
 
     devices: dict[str, str] = field(default_factory=dict)
     uses: dict[str, str] = field(default_factory=dict)
     presets: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
-    def apply(self, act: Act) -> None:
+    def apply_act(self, act: Act) -> None:
         kind, *about = act
         getattr(self, f"_{kind}")(*about)
 
-    def after(self, act: Act) -> Model:
+    def copy_after(self, act: Act) -> Model:
         model = deepcopy(self)
-        model.apply(act)
+        model.apply_act(act)
         return model
 
-    def state(self) -> dict[str, Any]:
-        """As the child prints it; dictionaries as pairs, since their order counts."""
+    def list_state(self) -> dict[str, Any]:
+        """Return the state as the child prints it, with dictionaries as pairs because their order counts."""
         return {name: [list(pair) for pair in each.items()] for name, each in asdict(self).items()}
 
     def _imprint(self, mac: str, name: str) -> None:
@@ -56,27 +56,29 @@ class Model:
         del self.presets[uuid]
         self.uses = {mac: used for mac, used in self.uses.items() if used != uuid}
 
-    def _note(self, puts: dict[str, str], gone: list[str]) -> None:
+    def _note(self, puts: dict[str, str], deleted: list[str]) -> None:
         self.notes |= puts
-        self.notes = {key: self.notes[key] for key in sorted(self.notes) if key not in gone}
+        self.notes = {key: self.notes[key] for key in sorted(self.notes) if key not in deleted}
 
     def _telemetry(self, seed: int, size: int) -> None:
-        """Nothing that anybody was promised."""
+        """Telemetry may be lost, so the model ignores it."""
 
 
-def acts(model: Model, random: Random, telemetry: int) -> Iterator[Act]:
-    """What a user may ask for next, without end; whoever takes them brings `model` up to date. `telemetry`: up to how
-    many bytes of readings a device has."""
+def generate_acts(model: Model, random: Random, telemetry: int) -> Iterator[Act]:
+    """Yield random acts of a user without end; the caller applies each to `model`.
+
+    `telemetry`: the maximum size of a device's readings in bytes.
+    """
     for number in range(10**9):
         name = f"{number}-{random.getrandbits(32):x}"
         mac, uuid = random.choice(MACS), random.choice(UUIDS)
-        usual = [["imprint", mac, name], ["preset", uuid, name], _noted(random, name)]
-        usual += [["delete", mac]] * (mac in model.devices) + [["drop", uuid]] * (uuid in model.presets)
-        usual += [["use", mac, uuid]] * (mac in model.devices and uuid in model.presets)
-        usual += [["telemetry", number, random.randrange(telemetry)]] * bool(model.devices)
-        yield random.choice(usual)
+        candidates = [["imprint", mac, name], ["preset", uuid, name], _make_note_act(random, name)]
+        candidates += [["delete", mac]] * (mac in model.devices) + [["drop", uuid]] * (uuid in model.presets)
+        candidates += [["use", mac, uuid]] * (mac in model.devices and uuid in model.presets)
+        candidates += [["telemetry", number, random.randrange(telemetry)]] * bool(model.devices)
+        yield random.choice(candidates)
 
 
-def _noted(random: Random, name: str) -> Act:
+def _make_note_act(random: Random, name: str) -> Act:
     puts = dict.fromkeys(random.sample(NOTES, random.randrange(1, 4)), name)
     return ["note", puts, [key for key in random.sample(NOTES, 2) if key not in puts]]

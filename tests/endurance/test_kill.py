@@ -1,5 +1,7 @@
-"""kill -9 of the whole service, master and worker, at any moment of its life: nothing that was acknowledged is missing,
-nothing that was deleted returns, and no miner is written to twice by a job."""
+"""kill -9 of the whole service, master and worker, at random moments.
+
+No acknowledged change is lost, no deleted object returns, and no job writes to a miner twice.
+"""
 
 from __future__ import annotations
 
@@ -14,188 +16,192 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from belief import NO_ANSWER, Belief, asking
-from processes import Miners, Service, wait_for
-from soak import times
+from possible_values import NO_ANSWER, PossibleValues, make_requester
+from processes import ServiceProcess, SimulatorProcess, wait_for
+from soak import scale_loops
 
-LOOPS = times(20)
-# The service keeps a hundred that are over.
-JOBS = 80
+KILLS = scale_loops(20)
+# The service keeps a hundred finished jobs.
+MAX_JOBS = 80
 USER = re.compile(r'"stratumUser":"(n\d+)"')
-OVER = {"done", "stopped", "cancelled", "interrupted"}
+FINAL_STATES = {"done", "stopped", "cancelled", "interrupted"}
 ABSENT = "(absent)"
 SETTINGS = {"POLL_INTERVAL": 1, "PERSIST_INTERVAL": 1}
 
 
-class World:
-    """What callers did to the service, and what they may expect of it. A thing is changed by one caller at a time."""
+class ExpectedState:
+    """The changes that clients made and the states that they allow. One client at a time changes an object."""
 
-    def __init__(self, miners: Miners) -> None:
+    def __init__(self, miners: SimulatorProcess) -> None:
         self.miners = miners
-        able = [each for each in miners.all() if each["generation"] in ("2.10", "2.12", "2.15")]
-        self.in_jobs = [each["mac"] for each in able[:4]]
-        self.addresses = {each["mac"]: each["address"] for each in miners.all()}
-        self.devices = {mac: Belief(ABSENT) for mac in self.addresses if mac not in self.in_jobs}
-        self.presets: dict[str, Belief[bool]] = {}
-        self.lost_presets: set[str] = set()
-        self.jobs: dict[str, Belief[bool]] = {}
+        writable = [each for each in miners.list_miners() if each["generation"] in ("2.10", "2.12", "2.15")]
+        self.job_macs = [each["mac"] for each in writable[:4]]
+        self.addresses = {each["mac"]: each["address"] for each in miners.list_miners()}
+        self.devices = {mac: PossibleValues(ABSENT) for mac in self.addresses if mac not in self.job_macs}
+        self.presets: dict[str, PossibleValues[bool]] = {}
+        self.unanswered_presets: set[str] = set()
+        self.jobs: dict[str, PossibleValues[bool]] = {}
         self.acknowledged: Counter[str] = Counter()
         self._numbers = count(1)
 
-    def name(self) -> str:
+    def make_name(self) -> str:
         return f"n{next(self._numbers)}"
 
-    # What callers do, again and again, until the service is gone.
+    # The loops of the clients; each ends when the service does not answer.
 
-    def keep_devices(self, ask: Callable[..., Any], macs: list[str]) -> None:
+    def change_devices(self, send_request: Callable[..., Any], macs: list[str]) -> None:
         status = 200
         while status != NO_ANSWER:
             mac = random.choice(macs)
-            status = self.change_device(ask, mac)
+            status = self.change_device(send_request, mac)
             gevent.sleep(random.uniform(0, 0.02))
 
-    def change_device(self, ask: Callable[..., Any], mac: str) -> int:
-        belief, path = self.devices[mac], f"/devices/imprint/{mac}"
-        if not belief.settled:
-            _, body = ask("GET", path)
-            return self.look(mac, body)
-        if belief.value == ABSENT:
-            name, what = "", "imprint"
+    def change_device(self, send_request: Callable[..., Any], mac: str) -> int:
+        possible_values, path = self.devices[mac], f"/devices/imprint/{mac}"
+        if not possible_values.is_certain:
+            _, body = send_request("GET", path)
+            return self.record_device(mac, body)
+        if possible_values.value == ABSENT:
+            name, change = "", "imprint"
             devices = [{"mac": mac, "ip": self.addresses[mac]}]
-            status, _ = ask("PUT", "/devices/imprint", {"devices": devices})
+            status, _ = send_request("PUT", "/devices/imprint", {"devices": devices})
         elif random.random() < 0.4:
-            name, what = ABSENT, "delete"
-            status, _ = ask("DELETE", path)
+            name, change = ABSENT, "delete"
+            status, _ = send_request("DELETE", path)
         else:
-            name, what = self.name(), "edit"
-            status, _ = ask("PATCH", path, {"device": {"name": name}})
-        return self.noted(belief, name, status, what)
+            name, change = self.make_name(), "edit"
+            status, _ = send_request("PATCH", path, {"device": {"name": name}})
+        return self.record_change(possible_values, name, status, change)
 
-    def look(self, mac: str, body: Any) -> int:
-        """A change got no answer in the life before; what became of it is known now."""
+    def record_device(self, mac: str, body: Any) -> int:
+        """Record the state of a device whose last change got no answer before the kill."""
         if body is None:
             return NO_ANSWER
-        self.devices[mac].seen(name_of(body["data"]))
+        self.devices[mac].record_observation(read_name(body["data"]))
         return 200
 
-    def noted(self, belief: Belief[Any], value: Any, status: int, what: str) -> int:
-        belief.changed(value, status)
-        assert status in (200, 202, NO_ANSWER), f"{what}: {status}"
-        self.acknowledged[what] += status != NO_ANSWER
+    def record_change(self, possible_values: PossibleValues[Any], value: Any, status: int, change: str) -> int:
+        possible_values.record_change(value, status)
+        assert status in (200, 202, NO_ANSWER), f"{change}: {status}"
+        self.acknowledged[change] += status != NO_ANSWER
         return status
 
-    def keep_presets(self, ask: Callable[..., Any]) -> None:
+    def change_presets(self, send_request: Callable[..., Any]) -> None:
         status = 200
         while status != NO_ANSWER:
-            there = [uuid for uuid, belief in self.presets.items() if belief.possible == {True}]
-            if there and random.random() < 0.4:
-                uuid = random.choice(there)
-                status, _ = ask("DELETE", f"/presets/{uuid}")
-                self.noted(self.presets[uuid], False, status, "delete preset")
+            existing = [uuid for uuid, possible_values in self.presets.items() if possible_values.possible == {True}]
+            if existing and random.random() < 0.4:
+                uuid = random.choice(existing)
+                status, _ = send_request("DELETE", f"/presets/{uuid}")
+                self.record_change(self.presets[uuid], False, status, "delete preset")
             else:
-                status = self.add_preset(ask)
+                status = self.add_preset(send_request)
             gevent.sleep(random.uniform(0, 0.05))
 
-    def add_preset(self, ask: Callable[..., Any]) -> int:
-        name = self.name()
+    def add_preset(self, send_request: Callable[..., Any]) -> int:
+        name = self.make_name()
         configuration = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": name}
-        status, body = ask("POST", "/presets", {"name": name, "configuration": configuration})
+        status, body = send_request("POST", "/presets", {"name": name, "configuration": configuration})
         if status == NO_ANSWER:
-            self.lost_presets.add(name)
+            self.unanswered_presets.add(name)
             return NO_ANSWER
-        self.presets[body["data"]["uuid"]] = Belief(True)
+        self.presets[body["data"]["uuid"]] = PossibleValues(True)
         self.acknowledged["preset"] += 1
         return int(status)
 
-    def start_jobs(self, ask: Callable[..., Any], mac: str) -> None:
-        """One after the other; each writes a pool user of its own to the miner, and lasts for a life or two."""
+    def start_jobs(self, send_request: Callable[..., Any], mac: str) -> None:
+        """Start one job after the other; each writes its own pool user to the miner and may outlast several kills."""
         status = 200
         while status != NO_ANSWER:
-            key = self.name()
+            key = self.make_name()
             body = {"action": "settings", "devices": [mac], "settings": {"stratumUser": key}}
-            pace = {"waves": [], "pauseSeconds": 0}
-            status, answer = ask("POST", "/jobs", {**body, **pace}, **{"Idempotency-Key": key})
+            schedule = {"waves": [], "pauseSeconds": 0}
+            status, answer = send_request("POST", "/jobs", {**body, **schedule}, **{"Idempotency-Key": key})
             assert status in (202, 409, NO_ANSWER), answer
             if status != 409:
-                self.noted(self.jobs.setdefault(key, Belief(False)), True, status, "job")
+                self.record_change(self.jobs.setdefault(key, PossibleValues(False)), True, status, "job")
             gevent.sleep(0.1)
 
-    # What must hold whenever it is there again.
+    # The checks after each restart.
 
-    def check(self, service: Service) -> None:
-        devices = {each["mac"]: name_of(each) for each in service.devices()}
-        assert set(self.in_jobs) <= set(devices)
-        for mac, belief in self.devices.items():
-            belief.seen(devices.get(mac, ABSENT))
-        presets = {each["uuid"]: each["name"] for each in service.call("GET", "/presets")["data"]}
-        for uuid, belief in self.presets.items():
-            belief.seen(uuid in presets)
-        strangers = {uuid: name for uuid, name in presets.items() if uuid not in self.presets}
-        assert set(strangers.values()) <= self.lost_presets
-        self.presets |= {uuid: Belief(True) for uuid in strangers}
-        self.lost_presets.clear()
-        known = {user_of(job) for job in jobs(service)}
-        self.jobs = dict(list(self.jobs.items())[-JOBS:])
-        for key, belief in self.jobs.items():
-            belief.seen(key in known)
+    def check_service(self, service: ServiceProcess) -> None:
+        devices = {each["mac"]: read_name(each) for each in service.list_devices()}
+        assert set(self.job_macs) <= set(devices)
+        for mac, possible_values in self.devices.items():
+            possible_values.record_observation(devices.get(mac, ABSENT))
+        presets = {each["uuid"]: each["name"] for each in service.call_api("GET", "/presets")["data"]}
+        for uuid, possible_values in self.presets.items():
+            possible_values.record_observation(uuid in presets)
+        unknown_presets = {uuid: name for uuid, name in presets.items() if uuid not in self.presets}
+        assert set(unknown_presets.values()) <= self.unanswered_presets
+        self.presets |= {uuid: PossibleValues(True) for uuid in unknown_presets}
+        self.unanswered_presets.clear()
+        known = {read_job_user(job) for job in list_jobs(service)}
+        self.jobs = dict(list(self.jobs.items())[-MAX_JOBS:])
+        for key, possible_values in self.jobs.items():
+            possible_values.record_observation(key in known)
 
-    def written_by_jobs(self) -> Counter[tuple[str, str]]:
-        """How often each job's pool user was written to each miner."""
+    def count_job_writes(self) -> Counter[tuple[str, str]]:
+        """Return how often each job's pool user was written to each miner."""
         return Counter(
             (mac, user)
-            for mac in self.in_jobs
-            for method, path, body in self.miners.writes(mac)
+            for mac in self.job_macs
+            for method, path, body in self.miners.list_writes(mac)
             for user in set(USER.findall(body))
             if (method, path) == ("PATCH", "/api/system")
         )
 
 
-def name_of(device: Any) -> str:
+def read_name(device: Any) -> str:
     return ABSENT if device is None else device.get("name") or ""
 
 
-def user_of(job: Any) -> str:
+def read_job_user(job: Any) -> str:
     return str(job["request"]["settings"]["stratumUser"])
 
 
-def live(world: World, service: Service) -> None:
-    """Callers at work until it is killed."""
-    ask = asking(service.url)
-    macs = list(world.devices)
-    callers = [gevent.spawn(world.keep_devices, ask, macs[number::3]) for number in range(3)]
-    callers += [gevent.spawn(world.start_jobs, ask, mac) for mac in world.in_jobs]
-    callers.append(gevent.spawn(world.keep_presets, ask))
+def run_clients_until_kill(expected: ExpectedState, service: ServiceProcess) -> None:
+    """Run the clients, kill the service at a random moment and wait for the clients to end."""
+    send_request = make_requester(service.url)
+    macs = list(expected.devices)
+    clients = [gevent.spawn(expected.change_devices, send_request, macs[number::3]) for number in range(3)]
+    clients += [gevent.spawn(expected.start_jobs, send_request, mac) for mac in expected.job_macs]
+    clients.append(gevent.spawn(expected.change_presets, send_request))
     gevent.sleep(random.uniform(0.0, 1.5))
     os.killpg(service.pid, signal.SIGKILL)
     service.wait(5)
-    gevent.joinall(callers, timeout=30, raise_error=True)
+    gevent.joinall(clients, timeout=30, raise_error=True)
 
 
-def test_kill_minus_9_loses_nothing(tmp_path: Path, miners: Miners, start: Callable[..., Service]) -> None:
-    world = World(miners)
-    service = start(**SETTINGS)
-    devices = [{"mac": mac, "ip": world.addresses[mac]} for mac in world.in_jobs]
-    service.call("PUT", "/devices/imprint", {"devices": devices})
+def test_no_acknowledged_change_is_lost_by_kill_9(
+    tmp_path: Path, miners: SimulatorProcess, start_service: Callable[..., ServiceProcess]
+) -> None:
+    expected = ExpectedState(miners)
+    service = start_service(**SETTINGS)
+    devices = [{"mac": mac, "ip": expected.addresses[mac]} for mac in expected.job_macs]
+    service.call_api("PUT", "/devices/imprint", {"devices": devices})
     service.wait_until_online(len(devices))
-    for _ in range(LOOPS):
-        live(world, service)
-        if random.random() < 0.25:  # again, before it is there
-            early = Service(tmp_path, service.settings)
+    for _ in range(KILLS):
+        run_clients_until_kill(expected, service)
+        if random.random() < 0.25:  # kill it again during its startup
+            killed_early = ServiceProcess(tmp_path, service.settings)
             gevent.sleep(random.uniform(0.3, 1.2))
-            os.killpg(early.pid, signal.SIGKILL)
-            early.wait(5)
-        service = start(**SETTINGS)
-        world.check(service)
+            os.killpg(killed_early.pid, signal.SIGKILL)
+            killed_early.wait(5)
+        service = start_service(**SETTINGS)
+        expected.check_service(service)
 
-    wait_for("the jobs to be over", lambda: all(job["state"] in OVER for job in jobs(service)), 60)
-    world.check(service)
-    written = world.written_by_jobs()
-    assert written, "no job wrote anything"
+    wait_for("the jobs to be over", lambda: all(job["state"] in FINAL_STATES for job in list_jobs(service)), 60)
+    expected.check_service(service)
+    written = expected.count_job_writes()
+    assert written, "no job wrote to a miner"
     assert max(written.values()) == 1, [each for each in written.items() if each[1] > 1]
-    assert all(world.acknowledged[what] for what in ("imprint", "edit", "delete", "preset", "delete preset", "job"))
-    assert "Traceback" not in service.text()
-    print(f"{LOOPS} kills, {dict(world.acknowledged)} acknowledged, nothing lost")
+    assert all(
+        expected.acknowledged[change] for change in ("imprint", "edit", "delete", "preset", "delete preset", "job")
+    )
+    assert "Traceback" not in service.read_output()
+    print(f"{KILLS} kills, {dict(expected.acknowledged)} acknowledged, no loss")
 
 
-def jobs(service: Service) -> list[Any]:
-    return list(service.call("GET", "/jobs")["data"])
+def list_jobs(service: ServiceProcess) -> list[Any]:
+    return list(service.call_api("GET", "/jobs")["data"])

@@ -1,5 +1,7 @@
-"""Bytes that no HTTP library would send, at the socket of the real server: an answer in order or none, never a 500,
-never a page, never a traceback, and the next caller is served."""
+"""Invalid bytes at the socket of the real server, which no HTTP library would send.
+
+The answer is valid or absent; it is never a 500 or an HTML page, no traceback is logged, and the next client is served.
+"""
 
 from __future__ import annotations
 
@@ -14,67 +16,70 @@ import pytest
 import requests
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from soak import FACTOR, times
+from soak import FACTOR, scale_loops
 
 MAC = "02:00:5e:00:00:01"
-EXAMPLES = times(1500)
-# Its library's errors are texts, as its clients know them.
+EXAMPLES = scale_loops(1500)
+# The errors of the Engine.IO library are plain texts, as its clients expect.
 ENGINE_IO = b"EIO=4"
-# The server's own, before there is a request to hand on: they have no body.
-BARE = {400, 414}
-FINE = {200, 204, 304, 400, 403, 404, 405, 408, 411, 413, 414, 415, 421, 422, 429, 431}
+# The server sends these without a body while it parses a request.
+STATUSES_WITHOUT_BODY = {400, 414}
+ALLOWED_STATUSES = {200, 204, 304, 400, 403, 404, 405, 408, 411, 413, 414, 415, 421, 422, 429, 431}
 
 
 @pytest.fixture(scope="module")
-def seen() -> Iterator[Counter[int]]:
-    """How often each status came; 0 for no answer."""
+def status_counts() -> Iterator[Counter[int]]:
+    """The number of answers by status; 0 stands for no answer."""
     statuses: Counter[int] = Counter()
     yield statuses
     print(f"{sum(statuses.values())} raw requests: {dict(sorted(statuses.items()))}")
 
 
 @pytest.fixture
-def tell(
-    live_testbed: Callable[..., Any], serve: Callable[..., str], seen: Counter[int], capfd: pytest.CaptureFixture[str]
+def send_bytes(
+    live_testbed: Callable[..., Any],
+    serve: Callable[..., str],
+    status_counts: Counter[int],
+    capfd: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[[bytes], None]]:
-    """Sends bytes over a connection of their own and judges what comes back."""
+    """Send bytes over a new connection and check the answer."""
     service, _ = live_testbed("2.12", writes_per_second=10_000)
-    logging.getLogger("engineio.server").handlers.clear()  # its own writes to a stderr that pytest has closed
+    logging.getLogger("engineio.server").handlers.clear()  # its own handler writes to a stderr that pytest has closed
     url = serve(service)
     host, port = url.removeprefix("http://").split(":")
 
-    def tell(data: bytes) -> None:
-        with socket.create_connection((host, int(port)), timeout=20) as opened:
-            opened.sendall(data)
-            opened.shutdown(socket.SHUT_WR)
-            seen[judged(everything(opened), ENGINE_IO in data)] += 1
+    def send(data: bytes) -> None:
+        with socket.create_connection((host, int(port)), timeout=20) as connection:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+            status_counts[check_answer(read_until_closed(connection), ENGINE_IO in data)] += 1
 
-    yield tell
+    yield send
     assert requests.get(f"{url}/readyz", timeout=5).ok
     assert service.status(MAC) == "online"
     assert "Traceback" not in "".join(capfd.readouterr())
 
 
-def everything(opened: socket.socket) -> bytes:
-    """What came before the end; a reset is one, where the server did not read all that it was sent."""
+def read_until_closed(connection: socket.socket) -> bytes:
+    """Return the received bytes until the end or a reset, which the server sends if it did not read all data."""
     parts: list[bytes] = []
     with suppress(ConnectionResetError):
-        while part := opened.recv(65536):
+        while part := connection.recv(65536):
             parts.append(part)
     return b"".join(parts)
 
 
-def judged(answer: bytes, engine_io: bool) -> int:
-    """The status of the first answer. Who said that he expects to be told to go on is told."""
+def check_answer(answer: bytes, engine_io: bool) -> int:
+    """Check the first answer and return its status; 0 without one. A leading `100 Continue` is skipped."""
     answer = answer.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n")
     if not answer:
         return 0
     head, _, body = answer.partition(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
     headers = head.lower()
-    assert status in FINE, answer[:500]
+    assert status in ALLOWED_STATUSES, answer[:500]
     assert b"<html" not in body.lower() and b"<!doctype" not in body.lower() or b"content-type: text/html" in headers
-    if status >= 400 and not engine_io and not (status in BARE and b"content-length: 0" in headers):
+    if status >= 400 and not engine_io and not (status in STATUSES_WITHOUT_BODY and b"content-length: 0" in headers):
         assert b"content-type: application/json" in headers, answer[:500]
     if status >= 400:
         assert b"text/html" not in headers, answer[:500]
@@ -92,7 +97,7 @@ SEGMENTS = st.sampled_from(
 )  # fmt: skip
 TARGETS = st.lists(SEGMENTS, max_size=5).map(lambda parts: b"/" + b"/".join(parts)) | st.binary(max_size=40)
 VERSIONS = st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/2.0", b"HTTP/0.9", b"", b"HTTP/9", b"\x00"])
-STARTS = st.sampled_from(
+VALID_START_LINES = st.sampled_from(
     [
         (b"PUT", b"/devices/imprint", b"HTTP/1.1"),
         (b"PATCH", b"/devices/imprint/" + MAC.encode(), b"HTTP/1.1"),
@@ -104,7 +109,7 @@ STARTS = st.sampled_from(
         (b"POST", b"/socket/io/?EIO=4&transport=polling&sid=x", b"HTTP/1.1"),
     ]
 )
-LINES = st.sampled_from(
+HEADER_LINES = st.sampled_from(
     [b"Host: localhost", b"Host: localhost:1", b"Host: evil.example.com", b"Host:", b"Host: [", b"Origin: null",
      b"Origin: http://[", b"Content-Type: application/json", b"Content-Type: text/html", b"Content-Type: \xff",
      b"Content-Length: -1", b"Content-Length: 5", b"Content-Length: 99999999999999999999", b"Content-Length: x",
@@ -122,21 +127,23 @@ BODIES = st.sampled_from(
 
 
 @st.composite
-def messages(draw: st.DrawFn) -> bytes:
-    """Nearly a request: mostly one thing is wrong with it, or else the server sends all of them back unread."""
-    odd = draw(st.sampled_from(["start", "line", "lines", "body"]))
-    start = b" ".join([draw(METHODS), draw(TARGETS), draw(VERSIONS)] if odd == "start" else draw(STARTS))
-    lines = draw(st.lists(LINES, max_size={"line": 1, "lines": 6}.get(odd, 0)))
+def nearly_valid_requests(draw: st.DrawFn) -> bytes:
+    """Nearly valid requests: mostly one part is wrong, because a server refuses several errors at the first."""
+    invalid_part = draw(st.sampled_from(["start", "line", "lines", "body"]))
+    start = b" ".join(
+        [draw(METHODS), draw(TARGETS), draw(VERSIONS)] if invalid_part == "start" else draw(VALID_START_LINES)
+    )
+    lines = draw(st.lists(HEADER_LINES, max_size={"line": 1, "lines": 6}.get(invalid_part, 0)))
     body = draw(BODIES)
-    if odd != "lines":
+    if invalid_part != "lines":
         lines += [b"Host: localhost", b"Content-Type: application/json", b"Content-Length: %d" % len(body)]
     return b"\r\n".join([start, *lines, b"", body])
 
 
 @settings(max_examples=EXAMPLES, deadline=None, derandomize=FACTOR == 1, suppress_health_check=list(HealthCheck))
-@given(messages())
-def test_what_is_nearly_a_request(tell: Callable[[bytes], None], message: bytes) -> None:
-    tell(message)
+@given(nearly_valid_requests())
+def test_nearly_valid_request_gets_a_valid_answer(send_bytes: Callable[[bytes], None], message: bytes) -> None:
+    send_bytes(message)
 
 
 @settings(max_examples=EXAMPLES // 3, deadline=None, derandomize=FACTOR == 1, suppress_health_check=list(HealthCheck))
@@ -146,8 +153,8 @@ def test_what_is_nearly_a_request(tell: Callable[[bytes], None], message: bytes)
 @example(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")  # TLS
 @example(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
 @example(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50)
-def test_what_is_no_request_at_all(tell: Callable[[bytes], None], data: bytes) -> None:
-    tell(data)
+def test_arbitrary_bytes_get_a_valid_answer_or_none(send_bytes: Callable[[bytes], None], data: bytes) -> None:
+    send_bytes(data)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +176,9 @@ def test_what_is_no_request_at_all(tell: Callable[[bytes], None], data: bytes) -
         (b"/devices/imprint/%C3%A9", 404),
     ],
 )
-def test_weird_paths(tell: Callable[[bytes], None], seen: Counter[int], target: bytes, status: int) -> None:
-    before = seen[status]
-    tell(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-    assert seen[status] == before + 1, dict(seen)
+def test_unusual_path_gets_the_expected_status(
+    send_bytes: Callable[[bytes], None], status_counts: Counter[int], target: bytes, status: int
+) -> None:
+    before = status_counts[status]
+    send_bytes(b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert status_counts[status] == before + 1, dict(status_counts)

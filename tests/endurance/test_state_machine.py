@@ -1,5 +1,7 @@
-"""What users, miners and crashes do in any order: the service always knows what it acknowledged, counts what is true,
-and writes to no miner what is another's."""
+"""Acts of users, miners and crashes in random order, as a hypothesis state machine.
+
+The service keeps each acknowledged change, its totals match the devices, and no miner gets the settings of another.
+"""
 
 from __future__ import annotations
 
@@ -17,55 +19,55 @@ from fakes import FakeClock, free_port
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from soak import FACTOR, times
+from soak import FACTOR, scale_loops
 from testbed import LOOPBACK, MINER_NETWORK, Service
 
 from app.settings import Settings
 from simulator import Fleet, MinerSpec, Timings, mac_of
 from simulator.miner_fleet import swap
 
-KINDS = ("2.12", "2.10", "2.15", "2.7", "2.4")
+GENERATIONS = ("2.12", "2.10", "2.15", "2.7", "2.4")
 TIMINGS = Timings(boot=0.05, before_restart=0.02, mining=0.0, queue=0.02, cooling=0.5, resume=0.1)
-EXAMPLES, STEPS = times(15), 30
+EXAMPLES, STEPS = scale_loops(15), 30
 USER = re.compile(rb'"stratumUser":"([wp]\d+)"')
-WHICH = st.integers(0, len(KINDS) - 1)
-ROUNDS = st.sampled_from([0, 1, 4])
-DONE = Counter[str]()
+MINER_INDEXES = st.integers(0, len(GENERATIONS) - 1)
+ROUND_COUNTS = st.sampled_from([0, 1, 4])
+ACT_COUNTS = Counter[str]()
 
 
 @dataclass
-class Known:
-    """A device as its owner left it."""
+class ExpectedDevice:
+    """A device as the user last changed it."""
 
     name: str | None = None
     preset: str | None = None
 
 
-class Life(RuleBasedStateMachine):
-    """The service under fake time, over real miners on real sockets and a real store."""
+class ServiceStateMachine(RuleBasedStateMachine):
+    """The service in fake time, with simulated miners on real sockets and a real store."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="pluto-life-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="pluto-state-machine-"))
         self.port = free_port()
-        self.fleet = Fleet([self._spec(number, kind) for number, kind in enumerate(KINDS)], timings=TIMINGS)
+        self.fleet = Fleet([self._make_spec(number, kind) for number, kind in enumerate(GENERATIONS)], timings=TIMINGS)
         self.fleet.start()
-        self.clock, self.lives, self.numbers = FakeClock(), count(1), count(1)
-        self.devices: dict[str, Known] = {}
+        self.clock, self.directory_numbers, self.name_numbers = FakeClock(), count(1), count(1)
+        self.devices: dict[str, ExpectedDevice] = {}
         self.presets: dict[str, str] = {}
-        self.listening: set[str] = set()
-        self.allowed: defaultdict[str, set[str]] = defaultdict(set)
+        self.monitored: set[str] = set()
+        self.allowed_macs: defaultdict[str, set[str]] = defaultdict(set)
         self.data = self.folder / "data-0"
-        self.service = self._begin()
+        self.service = self._start_service()
 
-    def _spec(self, number: int, kind: str) -> MinerSpec:
+    def _make_spec(self, number: int, kind: str) -> MinerSpec:
         board = "204" if kind == "2.4" else "601"
-        where = str(MINER_NETWORK[number + 1]), self.port
-        return MinerSpec(kind, board, f"miner-{number}", mac_of(number + 1), where, log_rate=0.0)
+        address = str(MINER_NETWORK[number + 1]), self.port
+        return MinerSpec(kind, board, f"miner-{number}", mac_of(number + 1), address, log_rate=0.0)
 
-    def _begin(self) -> Service:
+    def _start_service(self) -> Service:
         self.fleet.write_neighbour_table(self.folder / "arp")
-        given = Settings(
+        machine_settings = Settings(
             data_dir=self.data,
             allowed_device_networks=LOOPBACK,
             discovery_subnets=(MINER_NETWORK,),
@@ -74,195 +76,199 @@ class Life(RuleBasedStateMachine):
             mdns=False,
             writes_per_second=10_000,
         )
-        return Service(given, self.clock).start()
+        return Service(machine_settings, self.clock).start()
 
     def teardown(self) -> None:
         self.service.stop()
         self.fleet.stop()
         shutil.rmtree(self.folder)
 
-    def ask(self, what: str, method: str, path: str, body: Any, *expected: int) -> tuple[int, Any]:
+    def send_request(self, act: str, method: str, path: str, body: Any, *expected: int) -> tuple[int, Any]:
         answer = self.service.client.open(path, method=method, json=body)
-        assert answer.status_code in expected, (what, answer.status_code, answer.get_data(as_text=True))
-        DONE[what] += 1
+        assert answer.status_code in expected, (act, answer.status_code, answer.get_data(as_text=True))
+        ACT_COUNTS[act] += 1
         return answer.status_code, answer.get_json()
 
-    # What users do.
+    # Acts of users.
 
-    @rule(which=WHICH)
-    def imprint(self, which: int) -> None:
-        miner = self.fleet[which]
+    @rule(index=MINER_INDEXES)
+    def imprint_miner(self, index: int) -> None:
+        miner = self.fleet[index]
         body = {"devices": [{"mac": miner.mac, "ip": miner.address}]}
-        self.ask("imprint", "PUT", "/devices/imprint", body, 200)
-        self.devices.setdefault(miner.mac, Known())
-        self.listening.add(miner.mac)
+        self.send_request("imprint", "PUT", "/devices/imprint", body, 200)
+        self.devices.setdefault(miner.mac, ExpectedDevice())
+        self.monitored.add(miner.mac)
 
-    @initialize(rounds=ROUNDS)
-    def begin(self, rounds: int) -> None:
+    @initialize(rounds=ROUND_COUNTS)
+    def set_up(self, rounds: int) -> None:
         self.imprint_all()
         self.create_preset()
         self.service.round(rounds)
 
     @rule()
     def imprint_all(self) -> None:
-        for which in range(len(self.fleet)):
-            self.imprint(which)
+        for index in range(len(self.fleet)):
+            self.imprint_miner(index)
 
-    @rule(which=WHICH)
-    def delete(self, which: int) -> None:
-        mac = self.fleet[which].mac
-        self.ask("delete", "DELETE", f"/devices/imprint/{mac}", None, 200 if mac in self.devices else 404)
+    @rule(index=MINER_INDEXES)
+    def delete_device(self, index: int) -> None:
+        mac = self.fleet[index].mac
+        self.send_request("delete", "DELETE", f"/devices/imprint/{mac}", None, 200 if mac in self.devices else 404)
         self.devices.pop(mac, None)
-        self.listening.discard(mac)
+        self.monitored.discard(mac)
 
-    @rule(which=WHICH)
-    def edit(self, which: int) -> None:
-        mac, name = self.fleet[which].mac, f"n{next(self.numbers)}"
-        there = mac in self.devices
-        self.ask("edit", "PATCH", f"/devices/imprint/{mac}", {"device": {"name": name}}, 200 if there else 404)
-        if there:
+    @rule(index=MINER_INDEXES)
+    def edit_device(self, index: int) -> None:
+        mac, name = self.fleet[index].mac, f"n{next(self.name_numbers)}"
+        is_registered = mac in self.devices
+        self.send_request(
+            "edit", "PATCH", f"/devices/imprint/{mac}", {"device": {"name": name}}, 200 if is_registered else 404
+        )
+        if is_registered:
             self.devices[mac].name = name
 
-    @rule(chosen=st.sets(WHICH))
-    def listen(self, chosen: set[int]) -> None:
-        macs = {self.fleet[which].mac for which in chosen}
-        self.ask("listen", "PUT", "/devices/listen", {"macs": sorted(macs)}, 200)
-        self.listening = macs & self.devices.keys()
+    @rule(chosen=st.sets(MINER_INDEXES))
+    def set_monitored(self, chosen: set[int]) -> None:
+        macs = {self.fleet[index].mac for index in chosen}
+        self.send_request("listen", "PUT", "/devices/listen", {"macs": sorted(macs)}, 200)
+        self.monitored = macs & self.devices.keys()
 
     @rule()
     def create_preset(self) -> None:
-        user = f"p{next(self.numbers)}"
+        user = f"p{next(self.name_numbers)}"
         configuration = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": user}
         body = {"name": user, "configuration": configuration}
-        _, answer = self.ask("preset", "POST", "/presets", body, 200)
+        _, answer = self.send_request("preset", "POST", "/presets", body, 200)
         self.presets[answer["data"]["uuid"]] = user
 
-    @rule(pick=st.integers(0))
-    def delete_preset(self, pick: int) -> None:
+    @rule(preset_index=st.integers(0))
+    def delete_preset(self, preset_index: int) -> None:
         if self.presets:
-            uuid = sorted(self.presets)[pick % len(self.presets)]
-            self.ask("delete preset", "DELETE", f"/presets/{uuid}", None, 200)
+            uuid = sorted(self.presets)[preset_index % len(self.presets)]
+            self.send_request("delete preset", "DELETE", f"/presets/{uuid}", None, 200)
             del self.presets[uuid]
-            for known in self.devices.values():
-                known.preset = None if known.preset == uuid else known.preset
+            for device in self.devices.values():
+                device.preset = None if device.preset == uuid else device.preset
 
-    @rule(which=WHICH)
-    def write(self, which: int) -> None:
+    @rule(index=MINER_INDEXES)
+    def write_pool_user(self, index: int) -> None:
         """A pool user that only this miner may get."""
-        mac, user = self.fleet[which].mac, f"w{next(self.numbers)}"
-        self.allowed[user].add(mac)
-        self._change(mac, {"info": {"stratumUser": user}})
+        mac, user = self.fleet[index].mac, f"w{next(self.name_numbers)}"
+        self.allowed_macs[user].add(mac)
+        self._write_settings(mac, {"info": {"stratumUser": user}})
 
-    @rule(which=WHICH, pick=st.integers(0))
-    def apply_preset(self, which: int, pick: int) -> None:
+    @rule(index=MINER_INDEXES, preset_index=st.integers(0))
+    def apply_preset(self, index: int, preset_index: int) -> None:
         if self.presets:
-            mac, uuid = self.fleet[which].mac, sorted(self.presets)[pick % len(self.presets)]
-            self.allowed[self.presets[uuid]].add(mac)
-            self._change(mac, {"presetUuid": uuid})
+            mac, uuid = self.fleet[index].mac, sorted(self.presets)[preset_index % len(self.presets)]
+            self.allowed_macs[self.presets[uuid]].add(mac)
+            self._write_settings(mac, {"presetUuid": uuid})
 
-    def _change(self, mac: str, body: dict[str, Any]) -> None:
-        """Refused by a miner that is off, is not there, or is another; then the record stays as it was."""
+    def _write_settings(self, mac: str, body: dict[str, Any]) -> None:
+        """Write settings. A miner that is off, absent or another one refuses; then the record stays unchanged."""
         expected = (200, 400, 409, 429, 502, 504) if mac in self.devices else (404,)
-        status, answer = self.ask("write", "PATCH", f"/devices/{mac}/system", body, *expected)
-        DONE["written"] += status == 200
+        status, answer = self.send_request("write", "PATCH", f"/devices/{mac}/system", body, *expected)
+        ACT_COUNTS["written"] += status == 200
         if status == 200:
             self.devices[mac].preset = answer["data"].get("presetUuid")
 
-    # What happens to miners, and to the service.
+    # Events of miners and of the service.
 
-    @rule(which=WHICH, to=st.integers(8, 20), rounds=ROUNDS)
-    def move(self, which: int, to: int, rounds: int) -> None:
-        where = str(MINER_NETWORK[to])
-        if self.fleet[which].powered and all(miner.server.address[0] != where for miner in self.fleet):
-            self.fleet[which].move((where, self.port))
-            self._happened("moved", rounds)
+    @rule(index=MINER_INDEXES, to=st.integers(8, 20), rounds=ROUND_COUNTS)
+    def move_miner(self, index: int, to: int, rounds: int) -> None:
+        address = str(MINER_NETWORK[to])
+        if self.fleet[index].powered and all(miner.server.address[0] != address for miner in self.fleet):
+            self.fleet[index].move((address, self.port))
+            self._let_rounds_pass("moved", rounds)
 
-    @rule(one=WHICH, other=WHICH, rounds=ROUNDS)
-    def swap(self, one: int, other: int, rounds: int) -> None:
+    @rule(one=MINER_INDEXES, other=MINER_INDEXES, rounds=ROUND_COUNTS)
+    def swap_miners(self, one: int, other: int, rounds: int) -> None:
         if one != other and self.fleet[one].powered and self.fleet[other].powered:
             swap(self.fleet[one], self.fleet[other])
-            self._happened("swapped", rounds)
+            self._let_rounds_pass("swapped", rounds)
 
-    @rule(one=WHICH, other=WHICH)
+    @rule(one=MINER_INDEXES, other=MINER_INDEXES)
     def swap_and_write(self, one: int, other: int) -> None:
-        """Before anybody has noticed that another miner is at its address."""
-        self.swap(one, other, 0)
-        self.write(one)
+        """Write before the service has noticed that another miner is at the address."""
+        self.swap_miners(one, other, 0)
+        self.write_pool_user(one)
         self.apply_preset(other, 0)
 
-    @rule(which=WHICH, rounds=ROUNDS)
-    def switch(self, which: int, rounds: int) -> None:
-        miner = self.fleet[which]
+    @rule(index=MINER_INDEXES, rounds=ROUND_COUNTS)
+    def toggle_power(self, index: int, rounds: int) -> None:
+        miner = self.fleet[index]
         miner.power_off() if miner.powered else miner.power_on()
-        self._happened("switched", rounds)
+        self._let_rounds_pass("switched", rounds)
 
-    @rule(rounds=ROUNDS)
-    def time_passes(self, rounds: int) -> None:
-        self._happened("waited", rounds)
+    @rule(rounds=ROUND_COUNTS)
+    def wait_rounds(self, rounds: int) -> None:
+        self._let_rounds_pass("waited", rounds)
 
-    def _happened(self, what: str, rounds: int) -> None:
-        """And so many polls later a user may act again; 0: before anybody has noticed."""
-        DONE[what] += 1
+    def _let_rounds_pass(self, act: str, rounds: int) -> None:
+        """Let so many rounds of polls pass before the next act; with 0 the service has not noticed the event yet."""
+        ACT_COUNTS[act] += 1
         self.fleet.write_neighbour_table(self.folder / "arp")
         self.service.round(rounds)
-        DONE["rounds"] += rounds
+        ACT_COUNTS["rounds"] += rounds
 
     @rule()
-    def restart(self) -> None:
+    def restart_service(self) -> None:
         self.service.stop()
-        self._again("restarted")
+        self._restart_with("restarted")
 
     @rule()
-    def crash(self) -> None:
-        """What is in the files at this moment is what a kill leaves: nothing of the rest is written there any more."""
-        left, self.data = self.data, self.folder / f"data-{next(self.lives)}"
-        shutil.copytree(left, self.data)
+    def crash_service(self) -> None:
+        """Continue with a copy of the files as they are now, which is what a kill leaves."""
+        previous, self.data = self.data, self.folder / f"data-{next(self.directory_numbers)}"
+        shutil.copytree(previous, self.data)
         self.service.stop()
-        self._again("crashed")
+        self._restart_with("crashed")
 
-    def _again(self, how: str) -> None:
-        self.service = self._begin()
-        self.listening = set(self.devices)
-        DONE[how] += 1
+    def _restart_with(self, act: str) -> None:
+        self.service = self._start_service()
+        self.monitored = set(self.devices)
+        ACT_COUNTS[act] += 1
 
-    # What is always true.
+    # Invariants.
 
     @invariant()
-    def devices_are_those_acknowledged(self) -> None:
-        seen = {each["mac"]: Known(each.get("name"), each.get("presetUuid")) for each in self.service.devices()}
-        assert seen == self.devices
+    def check_devices_and_presets(self) -> None:
+        devices = {
+            each["mac"]: ExpectedDevice(each.get("name"), each.get("presetUuid")) for each in self.service.devices()
+        }
+        assert devices == self.devices
         presets = self.service.ok(self.service.client.get("/presets"))
         assert {each["uuid"]: each["name"] for each in presets} == self.presets
 
     @invariant()
-    def totals_are_the_truth(self) -> None:
+    def check_totals(self) -> None:
         devices, scrape = self.service.devices(), self.service.scrape()
-        assert {each["mac"] for each in devices if each["status"] != "unmonitored"} == self.listening
+        assert {each["mac"] for each in devices if each["status"] != "unmonitored"} == self.monitored
         online = [each["info"] for each in devices if each["tracing"]]
-        assert scrape.get_one("total_hardware") == len(self.listening)
+        assert scrape.get_one("total_hardware") == len(self.monitored)
         assert scrape.get_one("hardware_online") == len(online)
         assert scrape.get_one("total_hashrate") == pytest.approx(sum(each["hashRate"] for each in online))
         assert scrape.get_one("total_power_watts") == pytest.approx(sum(each["power"] for each in online))
 
     @invariant()
-    def no_miner_was_told_what_is_anothers(self) -> None:
+    def check_writes_to_miners(self) -> None:
         for miner in self.fleet:
             for write in miner.request_log.writes:
                 for user in USER.findall(write.body):
-                    assert miner.mac in self.allowed[user.decode()], (miner.mac, write)
+                    assert miner.mac in self.allowed_macs[user.decode()], (miner.mac, write)
 
 
-def test_a_life(caplog: pytest.LogCaptureFixture) -> None:
-    DONE.clear()
-    given = settings(
+def test_service_stays_consistent_under_random_acts_and_crashes(caplog: pytest.LogCaptureFixture) -> None:
+    ACT_COUNTS.clear()
+    machine_settings = settings(
         max_examples=EXAMPLES,
         stateful_step_count=STEPS,
         deadline=None,
         derandomize=FACTOR == 1,
-        phases=[Phase.generate],  # a life takes two seconds, and looking for a shorter one takes hundreds of them
+        phases=[Phase.generate],  # an example takes two seconds, and shrinking takes hundreds of examples
         suppress_health_check=list(HealthCheck),
         print_blob=False,
     )
-    run_state_machine_as_test(Life, settings=given)
-    print(f"{EXAMPLES} lives: {dict(DONE)}")
-    assert all(DONE[what] for what in ("imprint", "delete", "edit", "written", "moved", "swapped", "crashed"))
+    run_state_machine_as_test(ServiceStateMachine, settings=machine_settings)
+    print(f"{EXAMPLES} examples: {dict(ACT_COUNTS)}")
+    assert all(ACT_COUNTS[act] for act in ("imprint", "delete", "edit", "written", "moved", "swapped", "crashed"))

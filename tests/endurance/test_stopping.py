@@ -1,5 +1,8 @@
-"""SIGTERM at any moment: what is under way is finished or answered 503, what was acknowledged is on disk, and the
-process is gone with status 0 in less than five seconds."""
+"""SIGTERM at random moments.
+
+Requests in progress are finished or answered 503, acknowledged changes are on disk, and the process exits with status 0
+in less than five seconds.
+"""
 
 from __future__ import annotations
 
@@ -17,126 +20,131 @@ import plyvel
 import pytest
 import requests
 import socketio
-from processes import Miners, Service, wait_for
-from soak import times
+from processes import ServiceProcess, SimulatorProcess, wait_for
+from soak import scale_loops
 
-LOOPS = times(3)
-# Nobody took the request: the listener was closed before the service accepted the connection. The system says so by
-# refusing it, or by a reset; a request that was taken and left without an answer ends in order, which is CUT_OFF.
-UNTAKEN, CUT_OFF = "untaken", "cut off"
+REPETITIONS = scale_loops(3)
+# NOT_ACCEPTED: the listener was closed before the service accepted the connection, so the system refuses or resets it.
+# CUT_OFF: the connection was accepted and closed in order, without an answer to the request.
+NOT_ACCEPTED, CUT_OFF = "not accepted", "cut off"
 
 
 @dataclass
-class Callers:
-    """Who asks and writes while it stops. `names`: the last name that was acknowledged, by MAC."""
+class Clients:
+    """Clients that read and write while the service stops. `names`: the last acknowledged name, by MAC."""
 
-    service: Service
+    service: ServiceProcess
     macs: list[str]
     answers: Counter[int | str] = field(default_factory=Counter)
     names: dict[str, str] = field(default_factory=dict)
 
-    def ask(self, method: str, path: str, body: Any = None) -> int | str:
+    def send_request(self, method: str, path: str, body: Any = None) -> int | str:
         try:
             answer = requests.request(method, self.service.url + path, json=body, timeout=10)
         except requests.ConnectionError as error:
-            end = CUT_OFF if "RemoteDisconnected" in repr(error) else UNTAKEN
-            self.answers[end] += 1
-            return end
+            outcome = CUT_OFF if "RemoteDisconnected" in repr(error) else NOT_ACCEPTED
+            self.answers[outcome] += 1
+            return outcome
         assert isinstance(answer.json(), dict), answer.text
         self.answers[answer.status_code] += 1
         return answer.status_code
 
-    def read(self) -> None:
-        while self.ask("GET", "/devices/imprint") != UNTAKEN:
+    def read_forever(self) -> None:
+        while self.send_request("GET", "/devices/imprint") != NOT_ACCEPTED:
             pass
 
-    def write(self, mac: str) -> None:
+    def write_forever(self, mac: str) -> None:
         for number in range(10**6):
-            status = self.ask("PATCH", f"/devices/imprint/{mac}", {"device": {"name": f"name {number}"}})
+            status = self.send_request("PATCH", f"/devices/imprint/{mac}", {"device": {"name": f"name {number}"}})
             if status == 200:
                 self.names[mac] = f"name {number}"
-            if status == UNTAKEN:
+            if status == NOT_ACCEPTED:
                 break
 
 
 @contextmanager
-def idle(callers: Callers, miners: Miners) -> Iterator[None]:
-    """An idle worker leaves its loop within a second of the signal, sooner or later than we stop the service."""
+def no_load(clients: Clients, miners: SimulatorProcess) -> Iterator[None]:
+    """No load: an idle worker leaves its loop within a second of the signal, before or after the service stops."""
     yield
 
 
 @contextmanager
-def load(callers: Callers, miners: Miners) -> Iterator[None]:
-    """Readers, writers, and a Socket.IO client on each transport."""
-    clients = [socketio.Client(reconnection=False), socketio.Client(reconnection=False)]
-    for client, transport in zip(clients, ("websocket", "polling"), strict=True):
-        client.connect(callers.service.url, socketio_path="/socket/io", transports=[transport])
-    busy = [gevent.spawn(callers.read) for _ in range(2)]
-    busy += [gevent.spawn(callers.write, mac) for mac in callers.macs[:4]]
+def api_and_socket_load(clients: Clients, miners: SimulatorProcess) -> Iterator[None]:
+    """Readers, writers, and one Socket.IO client on each transport."""
+    socket_clients = [socketio.Client(reconnection=False), socketio.Client(reconnection=False)]
+    for client, transport in zip(socket_clients, ("websocket", "polling"), strict=True):
+        client.connect(clients.service.url, socketio_path="/socket/io", transports=[transport])
+    greenlets = [gevent.spawn(clients.read_forever) for _ in range(2)]
+    greenlets += [gevent.spawn(clients.write_forever, mac) for mac in clients.macs[:4]]
     yield
-    gevent.joinall(busy, timeout=10, raise_error=True)
-    assert callers.answers[200] > 0
-    wait_for("the clients to see the end", lambda: not any(client.connected for client in clients), 10)
+    gevent.joinall(greenlets, timeout=10, raise_error=True)
+    assert clients.answers[200] > 0
+    wait_for("the clients to be disconnected", lambda: not any(client.connected for client in socket_clients), 10)
 
 
 @contextmanager
-def polls(callers: Callers, miners: Miners) -> Iterator[None]:
-    """Half of the miners take a request and say nothing."""
-    for mac in callers.macs[:6]:
-        miners.tell(mac, "fault", fault="hang")
+def hanging_polls(clients: Clients, miners: SimulatorProcess) -> Iterator[None]:
+    """Half of the miners accept a request and do not answer it."""
+    for mac in clients.macs[:6]:
+        miners.send_command(mac, "fault", fault="hang")
     yield
 
 
 @contextmanager
-def patches(callers: Callers, miners: Miners) -> Iterator[None]:
-    """One miner takes its time over a write, one never answers it, a third is restarted."""
-    slow, mute, third = callers.macs[:3]
-    miners.tell(slow, "fault", fault="slow", seconds=0.5, method="PATCH", path="/api/system")
-    miners.tell(mute, "fault", fault="hang", method="PATCH", path="/api/system")
+def slow_device_writes(clients: Clients, miners: SimulatorProcess) -> Iterator[None]:
+    """One miner answers a write slowly, one never answers it, a third is restarted."""
+    slow, hanging, restarted = clients.macs[:3]
+    miners.send_command(slow, "fault", fault="slow", seconds=0.5, method="PATCH", path="/api/system")
+    miners.send_command(hanging, "fault", fault="hang", method="PATCH", path="/api/system")
     body = {"info": {"manualFanSpeed": 77, "autofanspeed": 0}}
-    asked = [gevent.spawn(callers.ask, "PATCH", f"/devices/{mac}/system", body) for mac in (slow, mute)]
-    asked.append(gevent.spawn(callers.ask, "POST", f"/devices/{third}/system/restart"))
-    wait_for("the writes to reach the miners", lambda: all(written(miners, mac) for mac in (slow, mute)), 10)
+    greenlets = [gevent.spawn(clients.send_request, "PATCH", f"/devices/{mac}/system", body) for mac in (slow, hanging)]
+    greenlets.append(gevent.spawn(clients.send_request, "POST", f"/devices/{restarted}/system/restart"))
+    wait_for(
+        "the writes to reach the miners", lambda: all(count_device_writes(miners, mac) for mac in (slow, hanging)), 10
+    )
     yield
-    gevent.joinall(asked, timeout=10, raise_error=True)
-    statuses = [each.value for each in asked]
+    gevent.joinall(greenlets, timeout=10, raise_error=True)
+    statuses = [each.value for each in greenlets]
     assert statuses[1] == 503, statuses
     assert {statuses[0], statuses[2]} <= {200, 503}, statuses
-    assert all(written(miners, mac) == 1 for mac in (slow, mute))
+    assert all(count_device_writes(miners, mac) == 1 for mac in (slow, hanging))
 
 
-def written(miners: Miners, mac: str) -> int:
-    return int(miners.one(mac)["requests"].get("PATCH /api/system", 0))
+def count_device_writes(miners: SimulatorProcess, mac: str) -> int:
+    return int(miners.get_miner(mac)["requests"].get("PATCH /api/system", 0))
 
 
-@pytest.mark.parametrize("loop", range(LOOPS))
-@pytest.mark.parametrize("doing", [idle, load, polls, patches])
-def test_sigterm_ends_it_in_order(
-    start: Callable[..., Service], miners: Miners, doing: Callable[..., Any], loop: int
+@pytest.mark.parametrize("repetition", range(REPETITIONS))
+@pytest.mark.parametrize("make_load", [no_load, api_and_socket_load, hanging_polls, slow_device_writes])
+def test_sigterm_shuts_the_service_down_in_order_under_any_load(
+    start_service: Callable[..., ServiceProcess],
+    miners: SimulatorProcess,
+    make_load: Callable[..., Any],
+    repetition: int,
 ) -> None:
-    service = start()
-    macs = [miner["mac"] for miner in miners.all() if miner["generation"] in ("2.10", "2.12", "2.15")]
-    devices = [{"mac": miner["mac"], "ip": miner["address"]} for miner in miners.all()]
-    service.call("PUT", "/devices/imprint", {"devices": devices})
+    service = start_service()
+    macs = [miner["mac"] for miner in miners.list_miners() if miner["generation"] in ("2.10", "2.12", "2.15")]
+    devices = [{"mac": miner["mac"], "ip": miner["address"]} for miner in miners.list_miners()]
+    service.call_api("PUT", "/devices/imprint", {"devices": devices})
     service.wait_until_online()
-    callers = Callers(service, macs)
+    clients = Clients(service, macs)
 
-    with doing(callers, miners):
+    with make_load(clients, miners):
         gevent.sleep(random.uniform(0.0, 1.2))
-        began = time.monotonic()
+        started = time.monotonic()
         assert service.stop() == 0
-        took = time.monotonic() - began
-    assert took < 5, service.text()
-    assert set(callers.answers) <= {200, 503, UNTAKEN}, callers.answers
-    assert "Traceback" not in service.text()
-    assert service.text().count('"message":"stopped"') == 1
-    stored = reopened(service)
+        duration = time.monotonic() - started
+    assert duration < 5, service.read_output()
+    assert set(clients.answers) <= {200, 503, NOT_ACCEPTED}, clients.answers
+    assert "Traceback" not in service.read_output()
+    assert service.read_output().count('"message":"stopped"') == 1
+    stored = read_stored_records(service)
     assert set(stored) == {device["mac"] for device in devices}
-    assert {mac: stored[mac].get("name") for mac in callers.names} == callers.names
+    assert {mac: stored[mac].get("name") for mac in clients.names} == clients.names
 
 
-def reopened(service: Service) -> dict[str, dict[str, Any]]:
-    """The records by MAC, from the store as it was left: nobody holds it, and every block is sound."""
+def read_stored_records(service: ServiceProcess) -> dict[str, dict[str, Any]]:
+    """Return the records by MAC from the closed database; fail if a block is damaged."""
     prefix = b"devices:imprinted:"
     database = plyvel.DB(str(service.data_dir / "pluto_core"), create_if_missing=False, paranoid_checks=True)
     try:

@@ -1,4 +1,4 @@
-"""Every kind of file of a store damaged in every way: never an empty start in silence, never a traceback."""
+"""Each kind of file of a store with each kind of damage: no silent start with an empty store and no traceback."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from functools import partial
 from pathlib import Path
 from random import Random
 
-from soak import times
+from soak import scale_loops
 from store_helpers import DAMAGES, LISTS, damaged, make_past
 
 from app.clock import Clock
 from app.errors import StoreBeyondRepair
 from app.store.database import Database
 
-SEEDS = times(200)
+SEEDS = scale_loops(200)
 KINDS = ("CURRENT", "MANIFEST-", ".log", ".ldb")
 
 
-def outcome_of(database: Database, ever: dict[bytes, set[bytes]], cut_log: bool) -> str:
+def open_damaged_store(database: Database, all_values: dict[bytes, set[bytes]], is_log_cut: bool) -> str:
     try:
         database.open(Clock())
     except StoreBeyondRepair as error:
@@ -26,27 +26,27 @@ def outcome_of(database: Database, ever: dict[bytes, set[bytes]], cut_log: bool)
         return "refused"
     rows = dict(database.rows())
     database.close()
-    assert rows, "an empty start"
-    invented = [key for key, value in rows.items() if value not in ever[key] and key not in LISTS]
-    assert not invented
+    assert rows, "it started empty"
+    unknown_keys = [key for key, value in rows.items() if value not in all_values[key] and key not in LISTS]
+    assert not unknown_keys
     if database.repair:
         assert database.repair.kept.is_dir()
-        return "repaired, all there" if rows.keys() == ever.keys() else "repaired, some lost"
-    # A log that ends early is what any crash leaves, and cannot be told from it.
-    assert rows.keys() == ever.keys() or cut_log, "something is missing, and nobody was told"
+        return "repaired completely" if rows.keys() == all_values.keys() else "repaired with losses"
+    # A truncated log cannot be distinguished from the log after any crash.
+    assert rows.keys() == all_values.keys() or is_log_cut, "a row is missing without a report"
     return "nothing to do"
 
 
-def test_whatever_happens_to_a_file_nobody_is_left_in_the_dark(memory: Path) -> None:
-    past, found = make_past(memory), Counter[tuple[str, str]]()
+def test_damaged_file_is_repaired_or_reported(memory_folder: Path) -> None:
+    past, outcome_counts = make_past(memory_folder), Counter[tuple[str, str]]()
     for seed in range(SEEDS):
         random, kind = Random(seed), KINDS[seed % len(KINDS)]
         name = random.choice(list(DAMAGES))
         damage = partial(DAMAGES[name], random=random)
-        target = damaged(past, memory / str(seed) / "core", past.file(kind), damage)
-        found[kind, outcome_of(Database(target), past.ever, (kind, name) == (".log", "cut"))] += 1
-    outcomes = {outcome for _, outcome in found}
-    assert {"repaired, all there", "repaired, some lost"} <= outcomes
+        target = damaged(past, memory_folder / str(seed) / "core", past.file(kind), damage)
+        outcome_counts[kind, open_damaged_store(Database(target), past.ever, (kind, name) == (".log", "cut"))] += 1
+    outcomes = {outcome for _, outcome in outcome_counts}
+    assert {"repaired completely", "repaired with losses"} <= outcomes
     assert "refused" not in outcomes, "one file was damaged: the others can be read"
-    for (kind, outcome), count in sorted(found.items()):
+    for (kind, outcome), count in sorted(outcome_counts.items()):
         print(f"{kind}: {outcome}: {count}")

@@ -1,4 +1,4 @@
-"""The service on a disk that is full, broken or read-only. As root: it mounts small disks of its own."""
+"""The service on a disk that is full, fails or is read-only. Needs root: the tests mount small disks."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import Any
 
 import pytest
 import requests
-from processes import MINERS, Service, wait_for
+from processes import MINER_COUNT, ServiceProcess, wait_for
 
-MISCONFIGURED = 2
-Start = Callable[..., Service]
+EXIT_MISCONFIGURED = 2
+StartService = Callable[..., ServiceProcess]
 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """2 MB at the place of the data directory."""
+    """A disk of 2 MB, mounted as the data directory."""
     disk = tmp_path / "data"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,mode=700", "tmpfs", disk], check=True)
@@ -28,7 +28,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", disk], check=True)
 
 
-def fill(disk: Path) -> Path:
+def fill_disk(disk: Path) -> Path:
     filler = disk / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -39,90 +39,97 @@ def fill(disk: Path) -> Path:
     return filler
 
 
-def metric(service: Service, name: str) -> float:
+def read_metric(service: ServiceProcess, name: str) -> float:
     text = requests.get(f"{service.url}/metrics", timeout=10).text
     (line,) = [line for line in text.splitlines() if line.startswith(name + " ")]
     return float(line.split()[1])
 
 
-def rename(service: Service, mac: str, name: str) -> int:
+def rename_device(service: ServiceProcess, mac: str, name: str) -> int:
     url = f"{service.url}/devices/imprint/{mac}"
     return requests.patch(url, json={"device": {"name": name}}, timeout=10).status_code
 
 
-def names(service: Service) -> dict[str, Any]:
-    return {device["mac"]: device.get("name") for device in service.devices()}
+def read_names(service: ServiceProcess) -> dict[str, Any]:
+    return {device["mac"]: device.get("name") for device in service.list_devices()}
 
 
-def good_polls(service: Service) -> float:
-    return metric(service, 'pluto_polls_total{outcome="ok"}')
+def count_good_polls(service: ServiceProcess) -> float:
+    return read_metric(service, 'pluto_polls_total{outcome="ok"}')
 
 
-def goes_on_in_memory(service: Service, macs: list[str], status: int) -> None:
-    """While the disk takes nothing: whoever writes is told, whoever reads is not, and every miner is polled."""
-    assert [rename(service, mac, "never") for mac in macs[:3]] == [status] * 3
-    assert metric(service, "pluto_store_writable") == 0
-    polls = good_polls(service)
-    wait_for("polls", lambda: good_polls(service) >= polls + 2 * MINERS, 15)
+def check_service_without_disk(service: ServiceProcess, macs: list[str], status: int) -> None:
+    """Check that without a writable disk writes fail with this status, reads work and every miner is polled."""
+    assert [rename_device(service, mac, "never") for mac in macs[:3]] == [status] * 3
+    assert read_metric(service, "pluto_store_writable") == 0
+    polls_before = count_good_polls(service)
+    wait_for("polls", lambda: count_good_polls(service) >= polls_before + 2 * MINER_COUNT, 15)
     assert requests.get(f"{service.url}/readyz", timeout=5).ok
-    assert "never" not in names(service).values()
+    assert "never" not in read_names(service).values()
 
 
-def is_well_again(service: Service, start: Start, before: dict[str, Any], macs: list[str], **settings: Any) -> None:
-    """Without a restart; and what is acknowledged from then on survives one that nobody prepared, and what was refused
-    does not come back."""
+def check_recovery(
+    service: ServiceProcess, start_service: StartService, before: dict[str, Any], macs: list[str], **settings: Any
+) -> None:
+    """Check that writes work again without a restart, survive kill -9, and that refused changes do not reappear."""
     expected = before | {mac: f"name of {mac}" for mac in macs[3:]}
-    assert [rename(service, mac, expected[mac]) for mac in macs[3:]] == [200] * len(macs[3:])
-    assert metric(service, "pluto_store_writable") == 1
+    assert [rename_device(service, mac, expected[mac]) for mac in macs[3:]] == [200] * len(macs[3:])
+    assert read_metric(service, "pluto_store_writable") == 1
     os.killpg(service.pid, signal.SIGKILL)
     service.wait(5)
-    assert "Traceback" not in service.text()
-    assert names(start(**settings)) == expected
+    assert "Traceback" not in service.read_output()
+    assert read_names(start_service(**settings)) == expected
 
 
-def test_a_full_disk_stops_no_poll_and_loses_nothing(small_disk: Path, start: Start) -> None:
-    service = start()
-    macs = service.imprint_all()
+def test_full_disk_rejects_writes_while_polls_continue(small_disk: Path, start_service: StartService) -> None:
+    service = start_service()
+    macs = service.imprint_all_miners()
     service.wait_until_online()
-    before = names(service)
-    filler = fill(small_disk)
-    goes_on_in_memory(service, macs, 507)
+    before = read_names(service)
+    filler = fill_disk(small_disk)
+    check_service_without_disk(service, macs, 507)
     filler.unlink()
-    wait_for("the store", lambda: metric(service, "pluto_store_writable") == 1, 20)
-    is_well_again(service, start, before, macs)
+    wait_for("the store", lambda: read_metric(service, "pluto_store_writable") == 1, 20)
+    check_recovery(service, start_service, before, macs)
 
 
-@pytest.mark.parametrize("how", [f"{errno.EIO}", f"{errno.EROFS}", f"{errno.EIO} sync"], ids=["EIO", "EROFS", "sync"])
-def test_a_disk_that_fails_stops_no_poll_and_loses_nothing(shim: Path, tmp_path: Path, start: Start, how: str) -> None:
-    """It fails in the middle of a write and at each sync, or only there: then what was refused is in the log."""
+@pytest.mark.parametrize(
+    "fault_text", [f"{errno.EIO}", f"{errno.EROFS}", f"{errno.EIO} sync"], ids=["EIO", "EROFS", "sync"]
+)
+def test_failing_disk_rejects_writes_while_polls_continue(
+    disk_shim_library: Path, tmp_path: Path, start_service: StartService, fault_text: str
+) -> None:
+    """It fails in the middle of writes and at syncs, or at syncs only; then a refused change is in the log."""
     fault = tmp_path / "fault"
-    settings = {"LD_PRELOAD": shim, "SHIM_WATCH": tmp_path / "data", "SHIM_FAULT": fault}
-    service = start(**settings)
-    macs = service.imprint_all()
+    settings = {"LD_PRELOAD": disk_shim_library, "SHIM_WATCH": tmp_path / "data", "SHIM_FAULT": fault}
+    service = start_service(**settings)
+    macs = service.imprint_all_miners()
     service.wait_until_online()
-    before = names(service)
-    fault.write_text(how)
-    goes_on_in_memory(service, macs, 503)
+    before = read_names(service)
+    fault.write_text(fault_text)
+    check_service_without_disk(service, macs, 503)
     fault.unlink()
-    is_well_again(service, start, before, macs, **settings)
+    check_recovery(service, start_service, before, macs, **settings)
 
 
-@pytest.mark.parametrize("used", [True, False])
-def test_a_start_on_a_read_only_disk_is_one_line(small_disk: Path, start: Start, tmp_path: Path, used: bool) -> None:
-    if used:
-        start().stop()
+@pytest.mark.parametrize("has_store", [True, False])
+def test_start_on_a_read_only_disk_fails_with_one_line(
+    small_disk: Path, start_service: StartService, tmp_path: Path, has_store: bool
+) -> None:
+    if has_store:
+        start_service().stop()
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     (tmp_path / "second").mkdir()
-    service = Service(tmp_path / "second", {"DATA_DIR": str(small_disk)})
-    assert service.wait(20) == MISCONFIGURED
-    assert service.text() == f"pluto: DATA_DIR={small_disk} cannot be used: Read-only file system\n"
+    service = ServiceProcess(tmp_path / "second", {"DATA_DIR": str(small_disk)})
+    assert service.wait(20) == EXIT_MISCONFIGURED
+    assert service.read_output() == f"pluto: DATA_DIR={small_disk} cannot be used: Read-only file system\n"
 
 
-def test_a_start_on_a_full_disk_is_one_line(small_disk: Path, tmp_path: Path) -> None:
+def test_start_on_a_full_disk_fails_with_one_line(small_disk: Path, tmp_path: Path) -> None:
     (small_disk / "pluto.lock").touch()
-    fill(small_disk)
+    fill_disk(small_disk)
     (tmp_path / "second").mkdir()
-    service = Service(tmp_path / "second", {"DATA_DIR": str(small_disk)})
+    service = ServiceProcess(tmp_path / "second", {"DATA_DIR": str(small_disk)})
     assert service.wait(20) == 4
-    (line,) = service.text().splitlines()
+    (line,) = service.read_output().splitlines()
     assert line.startswith(f"pluto: {small_disk}/pluto_core: There is no space left")

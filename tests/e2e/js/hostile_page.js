@@ -1,10 +1,10 @@
-// Runs on the hostile page. Tries everything that a page of another site can; says what each attempt came to: "refused", or
-// what it read.
+// Runs on the hostile page. Tries every request that a page of another site can make. Returns for each "refused" or the
+// text that it read.
 async function attempt(service, mac) {
   const json = {"Content-Type": "application/json"}, plain = {"Content-Type": "text/plain"};
-  const told = {};
-  const note = async (name, doing) => {
-    try { told[name] = await doing(); } catch (error) { told[name] = "refused"; }
+  const results = {};
+  const record = async (name, attempted) => {
+    try { results[name] = await attempted(); } catch (error) { results[name] = "refused"; }
   };
   const read = async (path, options) => {
     const answer = await fetch(service + path, options);
@@ -34,39 +34,39 @@ async function attempt(service, mac) {
   });
   const restart = `/devices/${mac}/system/restart`, one = `/devices/imprint/${mac}`;
 
-  await note("form text/plain", () => form("text/plain", "/presets", {'{"name": "evil", "configuration": {}, "x": "': '"}'}));
-  await note("form urlencoded", () => form("application/x-www-form-urlencoded", "/presets", {name: "evil"}));
-  await note("form multipart", () => form("multipart/form-data", "/presets", {name: "evil"}));
-  await note("form without a body", () => form("text/plain", restart, {}));
-  await note("fetch no-cors POST", () => read(restart, {method: "POST", mode: "no-cors"}));
-  await note("fetch no-cors body", () => read("/presets", {method: "POST", mode: "no-cors", headers: plain, body: "{}"}));
-  await note("fetch cors GET", () => read("/devices/imprint"));
-  await note("fetch no-cors GET", () => read("/devices/imprint", {mode: "no-cors"}));
-  await note("fetch cors JSON", () => read("/presets", {method: "POST", headers: json, body: '{"name": "evil", "configuration": {}}'}));
-  await note("fetch cors PUT", () => read("/devices/listen", {method: "PUT", headers: json, body: '{"macs": []}'}));
-  await note("fetch cors PATCH", () => read(one, {method: "PATCH", headers: json, body: '{"device": {"name": "evil"}}'}));
-  await note("fetch cors DELETE", () => read(one, {method: "DELETE"}));
-  await note("fetch cors plain POST", () => read(restart, {method: "POST"}));
-  await note("beacon", () => navigator.sendBeacon(service + "/presets", new Blob(["{}"], {type: "text/plain"})) && "refused");
-  await note("websocket", () => socket(service.replace("http", "ws") + "/socket/io/?EIO=4&transport=websocket"));
-  await note("polling", () => read("/socket/io/?EIO=4&transport=polling"));
-  await note("polling no-cors", () => read("/socket/io/?EIO=4&transport=polling", {mode: "no-cors"}));
-  await note("polling as script", () => element("script", {src: service + "/socket/io/?EIO=4&transport=polling&j=0"}));
+  await record("form text/plain", () => form("text/plain", "/presets", {'{"name": "evil", "configuration": {}, "x": "': '"}'}));
+  await record("form urlencoded", () => form("application/x-www-form-urlencoded", "/presets", {name: "evil"}));
+  await record("form multipart", () => form("multipart/form-data", "/presets", {name: "evil"}));
+  await record("form without a body", () => form("text/plain", restart, {}));
+  await record("fetch no-cors POST", () => read(restart, {method: "POST", mode: "no-cors"}));
+  await record("fetch no-cors body", () => read("/presets", {method: "POST", mode: "no-cors", headers: plain, body: "{}"}));
+  await record("fetch cors GET", () => read("/devices/imprint"));
+  await record("fetch no-cors GET", () => read("/devices/imprint", {mode: "no-cors"}));
+  await record("fetch cors JSON", () => read("/presets", {method: "POST", headers: json, body: '{"name": "evil", "configuration": {}}'}));
+  await record("fetch cors PUT", () => read("/devices/listen", {method: "PUT", headers: json, body: '{"macs": []}'}));
+  await record("fetch cors PATCH", () => read(one, {method: "PATCH", headers: json, body: '{"device": {"name": "evil"}}'}));
+  await record("fetch cors DELETE", () => read(one, {method: "DELETE"}));
+  await record("fetch cors plain POST", () => read(restart, {method: "POST"}));
+  await record("beacon", () => navigator.sendBeacon(service + "/presets", new Blob(["{}"], {type: "text/plain"})) && "refused");
+  await record("websocket", () => socket(service.replace("http", "ws") + "/socket/io/?EIO=4&transport=websocket"));
+  await record("polling", () => read("/socket/io/?EIO=4&transport=polling"));
+  await record("polling no-cors", () => read("/socket/io/?EIO=4&transport=polling", {mode: "no-cors"}));
+  await record("polling as script", () => element("script", {src: service + "/socket/io/?EIO=4&transport=polling&j=0"}));
   for (const path of ["/devices/imprint", "/presets", "/metrics", "/", "/openapi.json", "/dashboards", "/jobs"]) {
-    await note(`script ${path}`, () => element("script", {src: service + path}));
-    await note(`style ${path}`, () => element("link", {rel: "stylesheet", href: service + path}));
-    await note(`image ${path}`, () => element("img", {src: service + path}));
+    await record(`script ${path}`, () => element("script", {src: service + path}));
+    await record(`style ${path}`, () => element("link", {rel: "stylesheet", href: service + path}));
+    await record(`image ${path}`, () => element("img", {src: service + path}));
   }
-  await note("event source", () => new Promise((done, fail) => {
+  await record("event source", () => new Promise((done, fail) => {
     const made = new EventSource(service + "/devices/imprint");
     made.onmessage = () => done("heard"); made.onerror = fail;
   }));
-  await note("frame", async () => {
+  await record("frame", async () => {
     const frame = Object.assign(document.createElement("iframe"), {src: service + "/"});
     const loaded = new Promise(done => { frame.onload = done; });
     document.body.append(frame);
     await loaded;
     return frame.contentDocument.body.innerText;
   });
-  return told;
+  return results;
 }

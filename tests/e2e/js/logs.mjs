@@ -1,22 +1,22 @@
-// Watches the logs of the miners named and prints each line as JSON, until it is ended. With `drop` its connection is cut
-// every two seconds; it then asks for what came since, as a browser would.
+// Subscribes to the logs of the named miners and prints each event as JSON until SIGTERM. With `drop` it cuts its
+// connection every two seconds and then requests the lines since the last one, as a browser does.
 import { io } from "socket.io-client";
 
-const [url, way, ...macs] = process.argv.slice(2);
+const [url, mode, ...macs] = process.argv.slice(2);
 const socket = io(url, { path: "/socket/io", transports: ["websocket"], reconnectionDelay: 50, reconnectionDelayMax: 200 });
-const places = new Map(macs.map((mac) => [mac, {}]));
-const say = (event, payload) => console.log(JSON.stringify({ event, payload }));
+const positions = new Map(macs.map((mac) => [mac, {}]));
+const print = (event, payload) => console.log(JSON.stringify({ event, payload }));
 
 socket.on("connect", () => {
   for (const mac of macs) {
-    socket.emit("subscribeLogs", { mac, ...places.get(mac) }, (answer) => say("subscribed", answer));
+    socket.emit("subscribeLogs", { mac, ...positions.get(mac) }, (answer) => print("subscribed", answer));
   }
 });
 socket.on("log_line", (line) => {
-  places.set(line.mac, { epoch: line.epoch, since: line.seq });
-  say("log_line", line);
+  positions.set(line.mac, { epoch: line.epoch, since: line.seq });
+  print("log_line", line);
 });
-socket.on("disconnect", (reason) => say("disconnect", reason));
-socket.on("events_lost", (lost) => say("events_lost", lost));
-if (way === "drop") setInterval(() => socket.io.engine.close(), 2000);
+socket.on("disconnect", (reason) => print("disconnect", reason));
+socket.on("events_lost", (lost) => print("events_lost", lost));
+if (mode === "drop") setInterval(() => socket.io.engine.close(), 2000);
 process.on("SIGTERM", () => process.exit(0));

@@ -1,4 +1,4 @@
-// Connects to the service in every way a client may, and prints each event as one line of JSON until it is ended.
+// Connects to the service in every way that a client may, and prints each event as one line of JSON until SIGTERM.
 import { io } from "socket.io-client";
 
 const [url, path = "/socket/io"] = process.argv.slice(2);
@@ -12,19 +12,19 @@ const WAYS = {
   "upgrade, no slash": { transports: ["polling", "websocket"], addTrailingSlash: false },
 };
 
-const say = (way, event, payload) => console.log(JSON.stringify({ way, event, payload }));
+const print = (way, event, payload) => console.log(JSON.stringify({ way, event, payload }));
 
 for (const [way, options] of Object.entries(WAYS)) {
   const socket = io(url, { path, forceNew: true, ...options });
-  const transport = () => say(way, "transport", socket.io.engine.transport.name);
+  const transport = () => print(way, "transport", socket.io.engine.transport.name);
   socket.on("connect", () => {
     transport();
     socket.io.engine.on("upgrade", transport);
     socket.emit("checkLogsListening");
   });
-  socket.on("connect_error", (error) => say(way, "connect_error", String(error)));
-  socket.on("disconnect", (reason) => say(way, "disconnect", reason));
-  socket.onAny((event, payload) => say(way, event, payload));
+  socket.on("connect_error", (error) => print(way, "connect_error", String(error)));
+  socket.on("disconnect", (reason) => print(way, "disconnect", reason));
+  socket.onAny((event, payload) => print(way, event, payload));
 }
 
 process.on("SIGTERM", () => process.exit(0));

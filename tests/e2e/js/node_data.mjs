@@ -1,4 +1,4 @@
-// The data directory as the Node original keeps it: `write DIR` puts the JSON object of stdin into a LevelDB, key by
+// The data directory as the Node backend keeps it: `write DIR` puts the JSON object of stdin into a LevelDB, key by
 // key; `read DIR` prints what is there.
 import { ClassicLevel } from "classic-level";
 import { readFileSync } from "node:fs";
