@@ -37,7 +37,7 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
     """A queue that drops events when it is full, but never acknowledgements and pings. When there is space again, the
     client gets the number of dropped events by name: `events_lost {"stat_update": 12}`."""
 
-    dropped: Callable[[int], None] = staticmethod(lambda count: None)
+    on_dropped: Callable[[int], None] = staticmethod(lambda count: None)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -47,7 +47,7 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
         if _is_event(item):
             if self.qsize() >= MAX_PACKETS:
                 self._missed[_name(item)] += 1
-                self.dropped(1)
+                self.on_dropped(1)
                 return
             if self._missed:
                 missed, self._missed = self._missed, Counter()
@@ -58,14 +58,14 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
 class DeadlineWebSocket(WebSocketWSGI):  # type: ignore[misc]
     """A websocket that ends the connection when a send takes longer than 4 s: the frame is incomplete by then."""
 
-    opened: ClassVar[set[Any]]
+    open_websockets: ClassVar[set[Any]]
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        self.opened.add(self)
+        self.open_websockets.add(self)
         try:
             return super().__call__(environ, start_response)
         finally:
-            self.opened.discard(self)
+            self.open_websockets.discard(self)
 
     def go_away(self) -> None:
         """Send close code 1001 (going away), after which clients reconnect. After a Socket.IO disconnect they would
@@ -93,8 +93,8 @@ def bound(eio: Any, dropped: Callable[[int], None]) -> Callable[[], None]:
     """Install the bounded queue and the websocket timeout in this Engine.IO server. `on_dropped` gets the number of
     dropped events. Return a function that closes all open websockets."""
     opened: set[DeadlineWebSocket] = set()
-    queue = type("CountedQueue", (BoundedQueue,), {"dropped": staticmethod(dropped)})
-    websocket = type("KnownWebSocket", (DeadlineWebSocket,), {"opened": opened})
+    queue = type("CountedQueue", (BoundedQueue,), {"on_dropped": staticmethod(dropped)})
+    websocket = type("KnownWebSocket", (DeadlineWebSocket,), {"open_websockets": opened})
     eio._async = {**eio._async, "queue": queue, "websocket": websocket}
     return lambda: gevent.joinall([gevent.spawn(each.go_away) for each in opened])
 
