@@ -1,4 +1,4 @@
-"""Patches first: everything under test runs on gevent, as it does under gunicorn."""
+"""Shared fixtures. gevent patches the standard library first: the code under test runs on gevent, as under gunicorn."""
 
 from gevent import monkey
 
@@ -13,7 +13,10 @@ from typing import Any
 import gevent
 import hypothesis
 import pytest
+from canaries import Canaries
+from fake_grafana import FakeGrafana
 from fakes import FakeClock, free_port
+from hostile_miner import RawMiner
 from testbed import LOOPBACK, MINER_NETWORK, Service, ports_of
 
 from app.clock import Clock
@@ -22,7 +25,7 @@ from app.settings import Settings
 from app.store.database import Database
 from simulator import Fleet, MinerSpec, Timings, mac_of
 
-# How long hypothesis looks: `HYPOTHESIS_PROFILE=soak` for longer. No deadline per example: the machine may be busy.
+# `HYPOTHESIS_PROFILE=soak` runs more examples. No deadline per example: the machine may be busy.
 hypothesis.settings.register_profile("usual", deadline=None)
 hypothesis.settings.register_profile("soak", deadline=None, max_examples=5000)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "usual"))
@@ -37,7 +40,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    """Open and empty."""
+    """An open, empty database."""
     database = Database(tmp_path / "core")
     database.open(Clock())
     yield database
@@ -45,26 +48,25 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def turns() -> Iterator[list[int]]:
-    """One for each time that others had their turn."""
-    counted: list[int] = []
+def loop_iterations() -> Iterator[list[int]]:
+    """A list that another greenlet extends by one item in each iteration of the event loop."""
+    iterations: list[int] = []
 
-    def others() -> None:
+    def count_iterations() -> None:
         while True:
             gevent.sleep(0)
-            counted.append(1)
+            iterations.append(1)
 
-    spawned = gevent.spawn(others)
+    counter = gevent.spawn(count_iterations)
     gevent.sleep(0)
-    yield counted
-    spawned.kill()
+    yield iterations
+    counter.kill()
 
 
 @pytest.fixture
 def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
-    """Miners at 127.80.0.1, .2, ..., all on one port; each argument is one's fields (a generation's name will do).
-    They are
-    in the neighbour table of `make_service`."""
+    """Start miners at 127.80.0.1, .2, ..., all on one port, and list them in the neighbour table of `make_service`.
+    Each argument holds the fields of one miner, or only the name of its generation."""
     fleets: list[Fleet] = []
 
     def make(*specs: Any, **options: Any) -> Fleet:
@@ -101,9 +103,8 @@ def _spec(given: Any, number: int, port: int) -> MinerSpec:
 
 @pytest.fixture
 def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
-    """`make_service(fleet)`: started, on a data directory of this test, with nothing imprinted; options are settings.
-    `clock=` for
-    fake time."""
+    """`make_service(fleet)` starts the service on this test's data directory, with no device registered. Options are
+    settings; `clock=` passes a fake clock."""
     services: list[Service] = []
 
     def make(
@@ -146,7 +147,8 @@ def testbed(
 
 @pytest.fixture
 def live_testbed(make_fleet: Callable[..., Fleet], make_service: Callable[..., Service]) -> Callable[..., Any]:
-    """`service, miners = live_testbed("2.12", "2.4")`: registered and online, in real time: firmware queues its writes."""
+    """`service, miners = live_testbed("2.12", "2.4")`: these miners, registered and online, in real time: firmware
+    queues its writes."""
 
     def build(*specs: Any, **given: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*specs)
@@ -161,7 +163,7 @@ def live_testbed(make_fleet: Callable[..., Fleet], make_service: Callable[..., S
 
 @pytest.fixture
 def service(make_service: Callable[..., Service]) -> Service:
-    """With no miners and real time."""
+    """A started service without miners, in real time."""
     return make_service()
 
 
@@ -172,7 +174,7 @@ def client(service: Service) -> Any:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[Service], str]]:
-    """`serve(service)` → the base URL of a real HTTP and websocket server round it."""
+    """`serve(service)` starts a real HTTP and WebSocket server for the service and returns its base URL."""
     servers: list[Server] = []
 
     def start(service: Service) -> str:
@@ -186,13 +188,39 @@ def serve() -> Iterator[Callable[[Service], str]]:
         server.stop(timeout=0.2)
 
 
+@pytest.fixture
+def served_service(make_service: Callable[..., Service], serve: Callable[[Service], str]) -> tuple[Service, str]:
+    """A service without miners, and the base URL of its HTTP server."""
+    service = make_service()
+    return service, serve(service)
+
+
+@pytest.fixture
+def raw_miner() -> Iterator[RawMiner]:
+    """A miner at 02:00:5e:00:00:77 whose answers the test chooses byte by byte."""
+    with RawMiner("02:00:5e:00:00:77") as miner:
+        yield miner
+
+
+@pytest.fixture
+def grafana() -> Iterator[FakeGrafana]:
+    """A fake Grafana that the service reaches through its API."""
+    fake = FakeGrafana().start()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def canaries() -> Canaries:
+    return Canaries()
+
+
 @pytest.fixture(autouse=True)
 def no_tracebacks(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Whatever a test does to the service, it never makes it log a traceback, unless the test takes the records
-    away."""
+    """Fail the test if the service logs a traceback. A test that expects one clears its log records."""
     caplog.set_level(logging.INFO)
     yield
-    broken = [record for when in ("setup", "call") for record in caplog.get_records(when) if record.exc_info]
-    assert not broken, [
-        f"{record.name}: {record.getMessage()} {record.exc_info[1]!r}" for record in broken if record.exc_info
+    tracebacks = [record for when in ("setup", "call") for record in caplog.get_records(when) if record.exc_info]
+    assert not tracebacks, [
+        f"{record.name}: {record.getMessage()} {record.exc_info[1]!r}" for record in tracebacks if record.exc_info
     ]

@@ -34,14 +34,14 @@ def test_the_page_of_an_empty_house_says_what_to_do(testbed):
     assert "devices/discover" in service.client.get("/").get_data(as_text=True)
 
 
-def test_the_page_of_a_large_fleet_comes_in_parts_and_others_have_their_turn_between_them(service, turns):
+def test_the_page_of_a_large_fleet_comes_in_parts_and_others_have_their_turn_between_them(service, loop_iterations):
     macs = [f"02:00:5e:00:{at // 256:02x}:{at % 256:02x}" for at in range(2000)]
     service.runtime.fleet.keep(Device(mac, "127.80.0.9") for mac in macs)
-    before = len(turns)
+    before = len(loop_iterations)
     response = service.client.get("/", buffered=False)
     parts = list(response.iter_encoded())
     assert len(parts) > 5
-    assert len(turns) - before > 2
+    assert len(loop_iterations) - before > 2
     assert [mac for mac in macs if mac.encode() not in b"".join(parts)] == []
 
 

@@ -18,11 +18,6 @@ def log():
 
 
 @pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
 def files(tmp_path, log, clock):
     return LogFiles(tmp_path / "logs", 10_000, 2, lambda: [log], clock)
 

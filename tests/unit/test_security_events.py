@@ -6,7 +6,6 @@ import pytest
 import socketio
 from engineio.packet import MESSAGE, Packet
 from engineio.socket import Socket
-from fakes import FakeClock
 
 from app.security.events import BURST, EVENTS, MOST_WAITING, RATE, EventGuard, parsed
 from app.security.tokens import CALLER, FAILURES, Caller, Gate, Scope, Tokens
@@ -44,11 +43,6 @@ class Session:
     @property
     def cut_off(self):
         return self.socket.closed
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 @pytest.fixture

@@ -3,14 +3,9 @@
 import tracemalloc
 
 import pytest
-from fakes import FakeClock, live_greenlets
+from fakes import live_greenlets
 
 from app.security.limits import MOST_KEYS, WRITE_BURST, Buckets, WriteLimit
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 def taken(bucket, burst, rate):

@@ -1,18 +1,12 @@
 """Who has shown a token: whole, right, and not by guessing."""
 
 import pytest
-from fakes import FakeClock
 
 from app.security.answers import Answer
 from app.security.tokens import CALLER, FAILURES, Gate, Scope, Tokens
 
 CONTROL, READ = "control-token-0123456789", "read-token-0123456789"
 PAGE = b"<!doctype html>"
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 @pytest.fixture
