@@ -112,21 +112,21 @@ def test_job_runs_from_creation_to_end(live_testbed):
         "settings": {"frequency": 490}, "presetUuid": None, "allowOverclock": False, "restart": False,
         "waves": [1, "50%"], "parallel": 4, "pauseSeconds": 0, "maxFailures": 1, "revert": False,
     }  # fmt: skip
-    over = finished(service, created["id"])
-    assert over["state"] == "done"
+    result = finished(service, created["id"])
+    assert result["state"] == "done"
     # 490 is not among the options of a BM1366.
-    assert states(over) == {fleet[0].mac: "done", fleet[1].mac: "failed", fleet[2].mac: "done"}
-    assert all(set(device) - {"reason"} == DEVICE_FIELDS for device in over["devices"])
+    assert states(result) == {fleet[0].mac: "done", fleet[1].mac: "failed", fleet[2].mac: "done"}
+    assert all(set(device) - {"reason"} == DEVICE_FIELDS for device in result["devices"])
     (listed,) = service.ok(service.client.get("/jobs"))
-    assert listed == {key: value for key, value in over.items() if key != "devices"}
-    assert service.ok(service.client.delete(f"/jobs/{created['id']}")) == over
+    assert listed == {key: value for key, value in result.items() if key != "devices"}
+    assert service.ok(service.client.delete(f"/jobs/{created['id']}")) == result
 
 
 def test_journal_entry_contains_job_id(live_testbed):
     service, fleet = live_testbed
-    over = run(service, settings={"frequency": 490}, devices=[fleet[0].mac])
+    result = run(service, settings={"frequency": 490}, devices=[fleet[0].mac])
     (entry,) = service.ok(service.client.get(f"/devices/{fleet[0].mac}/journal"))
-    assert (entry["job"], entry["before"], entry["after"]) == (over["id"], {"frequency": 525}, {"frequency": 490})
+    assert (entry["job"], entry["before"], entry["after"]) == (result["id"], {"frequency": 525}, {"frequency": 490})
 
 
 @pytest.mark.parametrize(
@@ -180,9 +180,9 @@ def test_apply_preset_route(live_testbed):
     assert (plan.status_code, plan.get_json()["data"]["counts"]) == (200, {"planned": 1})
     response = service.client.post(path, json={"macs": [fleet[0].mac, fleet[2].mac.upper()], "pauseSeconds": 0})
     assert response.status_code == 202
-    over = finished(service, response.get_json()["data"]["id"])
-    assert (over["action"], over["counts"]) == ("apply-preset", {"done": 2})
-    assert "hush" not in f"{response.get_data(as_text=True)}{over}"
+    result = finished(service, response.get_json()["data"]["id"])
+    assert (result["action"], result["counts"]) == ("apply-preset", {"done": 2})
+    assert "hush" not in f"{response.get_data(as_text=True)}{result}"
     assert service.device(fleet[0].mac)["presetUuid"] == uuid
     assert fleet[2].info()["stratumURL"] == "pool.example"
     # The second job has nothing to do and does not write the password again.
@@ -216,21 +216,21 @@ def test_apply_unknown_preset_is_404(live_testbed):
 def test_progress_is_published_as_job_update(live_testbed, serve):
     service, fleet = live_testbed
     updates = []
-    browser = socketio.Client(reconnection=False)
-    browser.on("job_update", updates.append)
-    browser.on("drift", lambda payload: updates.append(("drift", payload)))
-    browser.connect(serve(service), socketio_path="/socket/io")
+    socket_client = socketio.Client(reconnection=False)
+    socket_client.on("job_update", updates.append)
+    socket_client.on("drift", lambda payload: updates.append(("drift", payload)))
+    socket_client.connect(serve(service), socketio_path="/socket/io")
     try:
-        over = run(service, settings={"frequency": 490, "stratumPassword": "hush"}, devices=[fleet[0].mac])
+        result = run(service, settings={"frequency": 490, "stratumPassword": "hush"}, devices=[fleet[0].mac])
         eventually(lambda: updates and updates[-1].get("state") == "done")
-        assert {update["id"] for update in updates} == {over["id"]}
-        assert updates[-1] == {"id": over["id"], "state": "done", "counts": {"done": 1}}
+        assert {update["id"] for update in updates} == {result["id"]}
+        assert updates[-1] == {"id": result["id"], "state": "done", "counts": {"done": 1}}
         devices = [update["device"] for update in updates if "device" in update]
         assert [device["state"] for device in devices] == ["running", "running", "done"]
         assert {device["mac"] for device in devices} == {fleet[0].mac}
         assert "hush" not in str(updates)
     finally:
-        browser.disconnect()
+        socket_client.disconnect()
 
 
 def test_drift_is_published_on_change_only(make_fleet, make_service, serve, clock):
@@ -240,9 +240,9 @@ def test_drift_is_published_on_change_only(make_fleet, make_service, serve, cloc
     service.round()
     service.client.patch(f"/devices/{fleet[0].mac}/system", json={"info": {"frequency": 500}})
     updates = []
-    browser = socketio.Client(reconnection=False)
-    browser.on("drift", updates.append)
-    browser.connect(serve(service), socketio_path="/socket/io")
+    socket_client = socketio.Client(reconnection=False)
+    socket_client.on("drift", updates.append)
+    socket_client.connect(serve(service), socketio_path="/socket/io")
     try:
         clock.advance(31)
         service.round(2)
@@ -256,7 +256,7 @@ def test_drift_is_published_on_change_only(make_fleet, make_service, serve, cloc
         assert row == {"key": "frequency", "expected": 500, "actual": 400, "cause": "changed_elsewhere"}
         assert service.device(fleet[0].mac)["drift"] == [{**row, "since": since}]
     finally:
-        browser.disconnect()
+        socket_client.disconnect()
 
 
 def test_openapi_document_lists_job_routes(client):
@@ -268,6 +268,6 @@ def test_openapi_document_lists_job_routes(client):
 
 def test_job_is_found_by_complete_id_only(live_testbed):
     service, fleet = live_testbed
-    over = run(service, "identify", devices=[fleet[0].mac])
-    assert job(service, over["id"]) == over
-    assert service.client.get(f"/jobs/{over['id'][:-1]}").status_code == 404
+    result = run(service, "identify", devices=[fleet[0].mac])
+    assert job(service, result["id"]) == result
+    assert service.client.get(f"/jobs/{result['id'][:-1]}").status_code == 404

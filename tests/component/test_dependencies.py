@@ -81,7 +81,7 @@ def service_with_discovery(
 ) -> Callable[..., tuple[Service, Fleet]]:
     """Start the service with two online miners and a discovery service with this script."""
 
-    def start(script: Callable[[Any], None] | None) -> tuple[Service, Fleet]:
+    def start_service(script: Callable[[Any], None] | None) -> tuple[Service, Fleet]:
         fleet = make_fleet("2.12", "2.4")
         networks = {"allowed_device_networks": (PRIVATE_NETWORK, MINERS)}
         service = make_service(fleet, discovery_service_host=discovery(script), **networks)
@@ -89,7 +89,7 @@ def service_with_discovery(
         service.await_status("online", *fleet)
         return service, fleet
 
-    return start
+    return start_service
 
 
 def assert_miners_are_polled(service: Service, fleet: Fleet) -> None:

@@ -199,40 +199,40 @@ def test_job_with_canary_succeeds_despite_clock_jump(make_fleet, make_service, j
     service = make_service(miners, clock=clock, poll_interval=0.2)
     service.imprint(*miners)
     service.await_status("online", *miners)
-    begun = start(
+    job_id = start(
         service, settings={"stratumURL": "new.example"}, restart=True, waves=[1], pauseSeconds=0.5, revert=True
     )
-    canary = job(service, begun)["devices"][0]["mac"]
+    canary = job(service, job_id)["devices"][0]["mac"]
     if moment == "after the restart":
         eventually(lambda: any(posts(miner) for miner in miners if miner.mac == canary), 10)
     clock.step_wall(jump)
-    ended = finished(service, begun)
-    assert (ended["state"], states(ended)) == ("done", dict.fromkeys(states(ended), "done")), ended
+    result = finished(service, job_id)
+    assert (result["state"], states(result)) == ("done", dict.fromkeys(states(result), "done")), result
     assert [posts(miner) for miner in miners] == [1, 1]
 
 
 @large_jumps
 def test_recently_interrupted_job_resumes_despite_clock_jump(testbed, make_service, clock, jump):
     service, miners = testbed("2.12", "2.12", poll_interval=5.0)
-    begun = start(service, "identify", waves=[1], pauseSeconds=30)
+    job_id = start(service, "identify", waves=[1], pauseSeconds=30)
     service.round(2)
     service.stop()
     clock.step_wall(jump)
     service = make_service(miners, clock=clock, poll_interval=5.0)
-    assert finished(service, begun)["state"] == "done"
+    assert finished(service, job_id)["state"] == "done"
     assert [posts(miner, "identify") for miner in miners] == [1, 1]
 
 
 @large_jumps
 def test_job_interrupted_hours_ago_does_not_resume_despite_clock_jump(testbed, make_service, clock, jump):
     service, miners = testbed("2.12", "2.12", poll_interval=5.0)
-    begun = start(service, "identify", waves=[1], pauseSeconds=30)
+    job_id = start(service, "identify", waves=[1], pauseSeconds=30)
     service.round(2)
     service.stop()
     clock.step_wall(jump)
     clock.advance(2 * 3600)
     service = make_service(miners, clock=clock, poll_interval=5.0)
-    assert finished(service, begun)["state"] == "interrupted"
+    assert finished(service, job_id)["state"] == "interrupted"
 
 
 @large_jumps

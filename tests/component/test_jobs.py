@@ -98,10 +98,10 @@ def test_overheated_canary_is_reverted_and_rest_is_skipped(live_testbed, generat
     eventually(lambda: is_last_write_applied(service, fleet[0]))
     fleet[0].set_fault("overheat")
     fleet[0].clear_fault()
-    over = finished(service, job_id, within=40)
-    assert over["state"] == "stopped"
-    assert states(over) == {fleet[0].mac: "reverted", fleet[1].mac: "skipped", fleet[2].mac: "skipped"}
-    assert "overheated" in reasons(over)[fleet[0].mac]
+    result = finished(service, job_id, within=40)
+    assert result["state"] == "stopped"
+    assert states(result) == {fleet[0].mac: "reverted", fleet[1].mac: "skipped", fleet[2].mac: "skipped"}
+    assert "overheated" in reasons(result)[fleet[0].mac]
     eventually(lambda: {key: fleet[0].info()[key] for key in before} == before)
     assert fleet[0].info()["overheat_mode"] == 0
     assert [patches(miner) for miner in fleet] == [2, 0, 0]
@@ -115,9 +115,9 @@ def test_stopped_job_reverts_failed_device_and_canary(live_testbed):
     job_id = start(service, settings={"frequency": 490}, waves=[1, 2], pauseSeconds=1.5, revert=True)
     eventually(lambda: is_last_write_applied(service, fleet[1]) and is_last_write_applied(service, fleet[2]))
     fleet[2].set_fault("power_fault")
-    over = finished(service, job_id)
-    assert over["state"] == "stopped"
-    assert list(states(over).values()) == ["reverted", "done", "reverted", "skipped"]
+    result = finished(service, job_id)
+    assert result["state"] == "stopped"
+    assert list(states(result).values()) == ["reverted", "done", "reverted", "skipped"]
     eventually(lambda: fleet[0].info()["frequency"] == old[fleet[0].mac])
     assert fleet[2].info()["frequency"] == old[fleet[2].mac]
     assert fleet[1].info()["frequency"] == 490
@@ -127,18 +127,18 @@ def test_stopped_job_reverts_failed_device_and_canary(live_testbed):
 def test_settings_that_device_already_has_are_not_written(live_testbed):
     service, fleet = live_testbed("2.12", "2.4", "nerd")
     settings = {"autofanspeed": True}
-    over = run(service, settings=settings)
-    assert set(states(over).values()) == {"unchanged"}
+    result = run(service, settings=settings)
+    assert set(states(result).values()) == {"unchanged"}
     assert [patches(miner) for miner in fleet] == [0, 0, 0]
 
 
 def test_values_outside_device_options_are_not_written(live_testbed):
     """The options are 400 to 575 MHz on a BM1366 and 400 to 625 MHz on a BM1370."""
     service, fleet = live_testbed({"generation": "2.12", "board": "601"}, {"generation": "2.12", "board": "204"})
-    over = run(service, settings={"frequency": 600})
-    assert over["state"] == "done"
-    assert states(over) == {fleet[0].mac: "done", fleet[1].mac: "failed"}
-    assert "Must be one of" in reasons(over)[fleet[1].mac]
+    result = run(service, settings={"frequency": 600})
+    assert result["state"] == "done"
+    assert states(result) == {fleet[0].mac: "done", fleet[1].mac: "failed"}
+    assert "Must be one of" in reasons(result)[fleet[1].mac]
     assert [patches(miner) for miner in fleet] == [1, 0]
     rejected = service.client.post(
         "/jobs", json={"action": "settings", "devices": "all", "settings": {"frequency": 65535}}
@@ -180,11 +180,11 @@ def test_cancelled_job_finishes_running_devices_and_skips_rest(live_testbed):
     eventually(lambda: sum(map(patches, fleet)) == 2)
     answer = service.ok(service.client.delete(f"/jobs/{job_id}"))
     assert answer["cancelling"]
-    over = finished(service, job_id)
-    assert over["state"] == "cancelled"
-    assert over["counts"] == {"done": 2, "skipped": 4}
+    result = finished(service, job_id)
+    assert result["state"] == "cancelled"
+    assert result["counts"] == {"done": 2, "skipped": 4}
     for miner in fleet:
-        assert (miner.info()["frequency"] == 490) == (states(over)[miner.mac] == "done")
+        assert (miner.info()["frequency"] == 490) == (states(result)[miner.mac] == "done")
     assert sum(map(patches, fleet)) == 2
     assert service.ok(service.client.delete(f"/jobs/{job_id}"))["state"] == "cancelled"
 
@@ -197,8 +197,8 @@ def test_step_interrupted_by_shutdown_is_done_after_next_start(live_testbed, mak
         eventually(lambda: patches(fleet[1]) == 1)
         service.stop()
     assert service.client.post("/jobs", json={"action": "restart", "devices": "all"}).status_code == 503
-    over = finished(make_service(fleet), job_id)
-    assert set(states(over).values()) == {"done"}
+    result = finished(make_service(fleet), job_id)
+    assert set(states(result).values()) == {"done"}
     assert [patches(each) for each in fleet] == [1, 1]
 
 
@@ -218,8 +218,8 @@ def test_device_deleted_during_job_is_skipped(live_testbed):
     service, fleet = live_testbed("2.12", "2.12")
     job_id = start(service, settings={"frequency": 490}, waves=[1], pauseSeconds=1)
     service.ok(service.client.delete(f"/devices/imprint/{fleet[1].mac}"))
-    over = finished(service, job_id)
-    assert states(over) == {fleet[0].mac: "done", fleet[1].mac: "skipped"}
+    result = finished(service, job_id)
+    assert states(result) == {fleet[0].mac: "done", fleet[1].mac: "skipped"}
     assert patches(fleet[1]) == 0
 
 
@@ -239,8 +239,8 @@ def test_device_not_back_after_restart_fails_at_deadline(make_fleet, make_servic
     eventually(lambda: not fleet[0].powered)
     fleet[0].stop()
     began = clock.monotonic()
-    over = finished(service, job_id)
-    assert reasons(over) == {fleet[0].mac: "It did not come back"}
+    result = finished(service, job_id)
+    assert reasons(result) == {fleet[0].mac: "It did not come back"}
     assert 180 <= clock.monotonic() - began < 200
 
 
@@ -266,11 +266,11 @@ def test_password_of_job_is_removed_from_disk_after_job(live_testbed, tmp_path, 
     seen = updates(service)
     job_id = start(service, settings={"stratumPassword": secret, "frequency": 490}, pauseSeconds=1)
     assert secret not in str(job(service, job_id))
-    over = finished(service, job_id)
-    assert set(states(over).values()) == {"done"}
+    result = finished(service, job_id)
+    assert set(states(result).values()) == {"done"}
     assert fleet[0].stored["stratumPassword"] == fleet[1].stored["pools"][0]["stratumPassword"] == secret
     listed = service.client.get("/jobs").get_data(as_text=True)
-    assert secret not in f"{over}{listed}{seen}{caplog.text}"
+    assert secret not in f"{result}{listed}{seen}{caplog.text}"
     service.stop()
     assert raw(tmp_path / "data", [secret.encode(), job_id.encode()]) == {job_id.encode()}
 
@@ -304,6 +304,6 @@ def test_reverted_device_names_setting_that_cannot_be_reverted(live_testbed):
     journal = f"/devices/{fleet[0].mac}/journal"
     eventually(lambda: [each["outcome"] for each in service.ok(service.client.get(journal))] == ["pending_restart"], 10)
     fleet[0].set_fault("power_fault")
-    over = finished(service, job_id)
-    assert states(over)[fleet[0].mac] == "reverted"
-    assert "useFallbackStratum stays" in reasons(over)[fleet[0].mac]
+    result = finished(service, job_id)
+    assert states(result)[fleet[0].mac] == "reverted"
+    assert "useFallbackStratum stays" in reasons(result)[fleet[0].mac]

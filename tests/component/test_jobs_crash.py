@@ -78,10 +78,10 @@ def test_job_resumes_after_kill_without_repeated_writes(make_fleet, make_process
     first = ServiceProcess(config)
     gevent.sleep(delay)
     first.kill()
-    over = ServiceProcess(config).await_job()
-    assert over["state"] == "done"
+    result = ServiceProcess(config).await_job()
+    assert result["state"] == "done"
     for miner in fleet:
-        state, reason = states(over)[miner.mac], reasons(over).get(miner.mac, "")
+        state, reason = states(result)[miner.mac], reasons(result).get(miner.mac, "")
         running = miner.info()["frequency"] == 400 and miner.info()["stratumUser"] == "mine.w"
         in_force = miner.running["frequency"] == 400
         assert patches(miner) <= 1 and posts(miner) <= 1, (miner.mac, state)
@@ -103,10 +103,10 @@ def test_job_resumes_after_repeated_kills(make_fleet, make_process_config):
         if process.process.poll() is not None:
             break
         process.kill()
-    over = ServiceProcess(config).await_job()
+    result = ServiceProcess(config).await_job()
     assert all(patches(miner) <= 1 for miner in fleet)
     for miner in fleet:
-        assert (states(over)[miner.mac] == "done") == (miner.info()["frequency"] == 400)
+        assert (states(result)[miner.mac] == "done") == (miner.info()["frequency"] == 400)
 
 
 def test_stopped_job_resumes_at_next_start(make_fleet, make_service):
@@ -121,9 +121,9 @@ def test_stopped_job_resumes_at_next_start(make_fleet, make_service):
     gevent.sleep(0.3)
     assert sum(map(patches, fleet)) == written < 6
     again = make_service(fleet)
-    over = finished(again, job_id)
-    assert over["state"] == "done"
-    assert set(states(over).values()) == {"done"}
+    result = finished(again, job_id)
+    assert result["state"] == "done"
+    assert set(states(result).values()) == {"done"}
     assert [patches(miner) for miner in fleet] == [1] * 6
 
 
@@ -177,8 +177,8 @@ CAPTURED = Captured({"frequency": 525, "coreVoltage": 1150})
 
 
 def await_outcome(service):
-    over = finished(service, JOB)
-    (device,) = over["devices"]
+    result = finished(service, JOB)
+    (device,) = result["devices"]
     return device["state"], device.get("reason", "")
 
 
@@ -298,9 +298,9 @@ def test_outstanding_restart_is_done(interrupted_job):
 def test_job_interrupted_long_ago_does_not_resume(interrupted_job):
     """Interrupted steps are recovered all the same."""
     service, miner = interrupted_job(StepState.PLANNED, changes=FREQUENCY, age=3700)
-    over = finished(service, JOB)
-    assert over["state"] == "interrupted"
-    assert list(states(over).values()) == ["skipped"]
+    result = finished(service, JOB)
+    assert result["state"] == "interrupted"
+    assert list(states(result).values()) == ["skipped"]
     assert patches(miner) == 0
     assert run(service, settings={"frequency": 490})["counts"] == {"done": 1}
 
@@ -320,8 +320,8 @@ def test_silent_miner_after_crash_fails_at_deadline(make_fleet, make_service, tm
         journal.begin(step.mac, Origin("me", JOB), {"frequency": 525}, {"frequency": 490})
     fleet[0].stop()
     again = make_service(fleet, clock=clock, poll_interval=5.0)
-    over = finished(again, JOB)
-    assert "does not say what became of it" in reasons(over)[fleet[0].mac]
+    result = finished(again, JOB)
+    assert "does not say what became of it" in reasons(result)[fleet[0].mac]
 
 
 def test_job_of_unknown_version_is_not_touched(service, make_service, tmp_path):

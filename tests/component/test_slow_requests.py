@@ -151,12 +151,12 @@ def test_idle_keep_alive_connection_is_closed(connect):
 def test_slow_head_is_answered_with_408(connect, begin):
     client = connect().send(begin)
 
-    def drip():
+    def send_slowly():
         for _ in range(100):
             gevent.sleep(0.02)
             client.send("a")
 
-    sender = gevent.spawn(drip)
+    sender = gevent.spawn(send_slowly)
     assert client.read_error_status() == 408
     sender.kill()
     assert is_served(connect)
@@ -165,12 +165,12 @@ def test_slow_head_is_answered_with_408(connect, begin):
 def test_slow_body_is_answered_with_408(connect, echo_application):
     client = connect().send(JSON_HEAD, "Content-Length: 100\r\n\r\n", "{")
 
-    def drip():
+    def send_slowly():
         for _ in range(100):
             gevent.sleep(0.05)
             client.send(" ")
 
-    sender = gevent.spawn(drip)
+    sender = gevent.spawn(send_slowly)
     assert client.read_error_status() == 408
     sender.kill()
     assert echo_application.served == 0
@@ -257,11 +257,11 @@ def test_endless_framing_does_not_delay_others(connect, endless):
     client = connect().send(JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", start)
     descriptor, block = client.sock.fileno(), endless * (200_000 // len(endless))
 
-    def flood():
+    def send_block_repeatedly():
         """Send the block in a thread, which does not wait for our event loop."""
         return sum(send_all(descriptor, block) for _ in range(200))
 
-    flood_result = gevent.get_hub().threadpool.spawn(flood)
+    flood_result = gevent.get_hub().threadpool.spawn(send_block_repeatedly)
     gevent.sleep(0.01)
     began = time.monotonic()
     assert is_served(connect)
@@ -404,7 +404,7 @@ def test_bodies_in_flight_have_common_limit(echo_application):
     """Each body is within its own limit; all together exceed the memory."""
     bodies = Bodies(lambda environ: False, 5.0)
 
-    class Stream:
+    class SlowStream:
         def __init__(self):
             self.left = 1
 
@@ -419,7 +419,7 @@ def test_bodies_in_flight_have_common_limit(echo_application):
 
     def send():
         environ = {"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(MAX_BODY)}
-        return bodies(environ | {"wsgi.input": Stream()})
+        return bodies(environ | {"wsgi.input": SlowStream()})
 
     count = MAX_UNDER_WAY // MAX_BODY + 20
     sender = [gevent.spawn(send) for _ in range(count)]

@@ -129,18 +129,24 @@ def test_deeply_nested_stored_value_does_not_break_lists(make_service, tmp_path,
     core = plyvel.DB(str(service.settings.data_dir / "pluto_core"))
     discovered = plyvel.DB(str(service.settings.data_dir / "pluto_discovery"))
 
-    def put(db, key, record):
+    def write_record(db, key, record):
         text = json.dumps({**record, "deep": None}).replace('"deep": null', f'"deep": {json.dumps(deep)}')
         db.put(key.encode(), text.encode())
 
-    put(core, "presets:two", {"uuid": "two", "name": "two", "configuration": {"frequency": 490}})
+    write_record(core, "presets:two", {"uuid": "two", "name": "two", "configuration": {"frequency": 490}})
     core.put(b"presets", orjson.dumps([preset["uuid"], "two"]))
-    put(core, f"devices:imprinted:{B}", {"ip": "127.80.0.2", "mac": B, "type": "bitaxe", "info": {"hostname": "b"}})
+    write_record(
+        core, f"devices:imprinted:{B}", {"ip": "127.80.0.2", "mac": B, "type": "bitaxe", "info": {"hostname": "b"}}
+    )
     core.put(b"devices:imprinted", orjson.dumps([A, B]))
     for key in (f"intent:{A}", f"drift:{A}", f"repairs:{A}", "jobs:1", f"jobs:1:{A}", f"dashboards:{A}"):
-        put(core, f"pluto:{key}", {"drift": [], "settings": {}})
-    put(core, f"pluto:journal:{A}:0000000001", {"id": "1", "mac": A, "before": {}, "after": {}, "outcome": "applied"})
-    put(discovered, f"devices:discovered:{B}", {"ip": "127.80.0.2", "mac": B, "lastSeen": "2999-01-01T00:00:00Z"})
+        write_record(core, f"pluto:{key}", {"drift": [], "settings": {}})
+    write_record(
+        core, f"pluto:journal:{A}:0000000001", {"id": "1", "mac": A, "before": {}, "after": {}, "outcome": "applied"}
+    )
+    write_record(
+        discovered, f"devices:discovered:{B}", {"ip": "127.80.0.2", "mac": B, "lastSeen": "2999-01-01T00:00:00Z"}
+    )
     for db in (core, discovered):
         db.close()
     caplog.clear()

@@ -93,7 +93,7 @@ def test_failed_background_compaction_loses_no_write(database):
 
 
 def test_all_concurrent_writers_see_the_failure(database):
-    def write(number):
+    def write_key(number):
         try:
             database.write({f"key {number}": number})
         except StoreFull:
@@ -101,8 +101,8 @@ def test_all_concurrent_writers_see_the_failure(database):
         return "kept"
 
     with full_disk():
-        assert Pool(20).map(write, range(20)) == ["full"] * 20
-    assert Pool(20).map(write, range(20)) == ["kept"] * 20
+        assert Pool(20).map(write_key, range(20)) == ["full"] * 20
+    assert Pool(20).map(write_key, range(20)) == ["kept"] * 20
     assert len(dict(database.rows())) == 20
 
 
@@ -197,14 +197,11 @@ def test_moved_miner_is_followed_on_full_disk(testbed, tmp_path):
 
 def test_preset_rejected_on_full_disk_is_not_listed(testbed):
     service, _ = testbed("2.12")
-    preset_created = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {}}))
+    preset = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {}}))
     with full_disk():
         assert close_and_get_status(service.client.post("/presets", json={"name": "two", "configuration": {}})) == 507
-        assert close_and_get_status(service.client.delete(f"/presets/{preset_created['uuid']}")) == 507
-        assert (
-            close_and_get_status(service.client.patch(f"/presets/{preset_created['uuid']}", json={"name": "new"}))
-            == 507
-        )
+        assert close_and_get_status(service.client.delete(f"/presets/{preset['uuid']}")) == 507
+        assert close_and_get_status(service.client.patch(f"/presets/{preset['uuid']}", json={"name": "new"})) == 507
     assert [preset["name"] for preset in service.ok(service.client.get("/presets"))] == ["one"]
 
 
@@ -221,12 +218,12 @@ def test_job_pauses_on_full_disk_and_resumes(testbed):
     with full_disk():
         assert close_and_get_status(service.client.post("/jobs", json={"action": "restart", "devices": "all"})) == 507
         assert service.ok(service.client.get("/jobs")) == []
-    begun = start(service, "identify", waves=[1], pauseSeconds=1)
+    job_id = start(service, "identify", waves=[1], pauseSeconds=1)
     with full_disk():
         service.round(4)
-        assert job(service, begun)["state"] == "running"
-        assert close_and_get_status(service.client.delete(f"/jobs/{begun}")) == 507
-    assert finished(service, begun)["state"] == "done"
+        assert job(service, job_id)["state"] == "running"
+        assert close_and_get_status(service.client.delete(f"/jobs/{job_id}")) == 507
+    assert finished(service, job_id)["state"] == "done"
     assert [miner.requests["POST", "/api/system/identify"] for miner in miners] == [1, 1]
 
 
@@ -277,9 +274,7 @@ LOSSES = {
 @pytest.mark.parametrize("apply_loss", LOSSES.values(), ids=LOSSES)
 def test_writes_are_503_after_data_directory_was_lost(testbed, apply_loss, caplog):
     service, (miner,) = testbed("2.12")
-    preset_created = service.ok(
-        service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}})
-    )
+    preset = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
     assert service.client.get("/readyz").status_code == 200
     apply_loss(service.settings.data_dir)
     frequency = miner.info()["frequency"]
@@ -288,7 +283,7 @@ def test_writes_are_503_after_data_directory_was_lost(testbed, apply_loss, caplo
         ("patch", f"/devices/imprint/{miner.mac}", {"device": {"name": "x"}}),
         ("delete", f"/devices/imprint/{miner.mac}", None),
         ("post", "/presets", {"name": "two", "configuration": {"frequency": 525}}),
-        ("delete", f"/presets/{preset_created['uuid']}", None),
+        ("delete", f"/presets/{preset['uuid']}", None),
         ("patch", f"/devices/{miner.mac}/system", {"info": {"frequency": 490}}),
         ("post", "/jobs", {"action": "restart", "devices": "all"}),
     )

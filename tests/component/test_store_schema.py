@@ -81,13 +81,13 @@ def test_migrations_run_in_order_each_in_one_batch_with_its_version(database):
 
 
 def test_failed_migration_keeps_version_of_last_successful_one(database):
-    def fail(_):
+    def raise_error(_):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        bring_up_to_date(database, {1: lambda _: ({"a": 1}, []), 2: fail})
+        bring_up_to_date(database, {1: lambda _: ({"a": 1}, []), 2: raise_error})
     assert dict(database.scan("")) == {KEY: {"version": 2}, "a": 1}
-    bring_up_to_date(database, {1: fail, 2: lambda _: ({"a": 2}, [])})
+    bring_up_to_date(database, {1: raise_error, 2: lambda _: ({"a": 2}, [])})
     assert dict(database.scan("")) == {KEY: {"version": 3}, "a": 2}
 
 

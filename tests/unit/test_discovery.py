@@ -66,7 +66,7 @@ class DiscoveryTestbed:
         self.db = Database(tmp_path / "pluto_discovery")
         self.fleet = Fleet([])
 
-    def builtin(self, subnets=(SUBNET,)):
+    def start_builtin_discovery(self, subnets=(SUBNET,)):
         if not self.db.is_open:
             self.db.open(self.clock)
         repository = DiscoveredRepository(self.db, redact)
@@ -76,7 +76,7 @@ class DiscoveryTestbed:
         )
         return self._service()
 
-    def external(self, url):
+    def start_discovery_client(self, url):
         self.sightings = Sightings(self.neighbours, None, self.events)
         client = DiscoveryServiceClient(url, self.rule, redact, deadline=2)
         self.source = ExternalDiscovery(client, self.scanner, self.sightings)
@@ -134,17 +134,17 @@ def testbed(tmp_path):
 
 def test_scan_finds_stores_and_publishes_every_generation(testbed):
     testbed.start_miners((1, A, "2.15"), (2, B, "2.7"), (3, C, "nerd"))
-    found = testbed.builtin().discover()
+    found = testbed.start_builtin_discovery().discover()
     assert map_addresses(found) == {A: testbed.ip(1), B: testbed.ip(2), C: testbed.ip(3)}
     assert sorted(testbed.seen) == sorted(map_addresses(found).items())
     assert all(each.first_seen == each.last_seen and each.first_seen.endswith("Z") for each in found)
     assert all(each.info["hostname"] == "bitaxe" and each.type == "unknown" for each in found)
-    assert map_addresses(testbed.builtin().discovered(Query())) == map_addresses(found)
+    assert map_addresses(testbed.start_builtin_discovery().discovered(Query())) == map_addresses(found)
 
 
 def test_second_scan_updates_last_seen_only(testbed):
     (miner,) = testbed.start_miners((1, A, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     (first,) = service.discover()
     gevent.sleep(0.01)
     (second,) = service.discover()
@@ -154,7 +154,7 @@ def test_second_scan_updates_last_seen_only(testbed):
 
 def test_neighbour_table_gives_mac_of_old_firmware(testbed):
     testbed.start_miners((1, A, "2.1"), (2, B, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     assert [(each.mac, each.ip) for each in service.discover()] == [(None, testbed.ip(1)), (B, testbed.ip(2))]
     assert map_addresses(service.discovered(Query())) == {B: testbed.ip(2)}
     testbed.update_neighbour_table()
@@ -163,7 +163,7 @@ def test_neighbour_table_gives_mac_of_old_firmware(testbed):
 
 def test_discover_one_address(testbed):
     miners = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     assert map_addresses(service.discover(ip=testbed.ip(1))) == {A: testbed.ip(1)}
     assert service.discover(ip=testbed.ip(9)) == []
     assert [miner.connections_accepted for miner in miners] == [1, 0]
@@ -172,7 +172,7 @@ def test_discover_one_address(testbed):
 
 def test_given_mac_applies_only_to_miner_without_mac(testbed):
     testbed.start_miners((1, A, "2.1"), (2, B, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     assert map_addresses(service.discover(ip=testbed.ip(1), mac="02-00-5E-00-62-0D")) == {D: testbed.ip(1)}
     assert map_addresses(service.discover(ip=testbed.ip(2), mac=D)) == {B: testbed.ip(2)}
     assert map_addresses(service.lookup([D])) == {D: testbed.ip(1)}
@@ -187,18 +187,18 @@ def test_hostname_is_resolved_and_address_is_stored(tmp_path, name):
     testbed.fleet = Fleet([MinerSpec("2.12", "601", "bitaxe", A, ("127.0.0.1", testbed.port))])
     testbed.fleet.start()
     address = f"127.0.0.1:{testbed.port}"
-    assert map_addresses(testbed.builtin().discover(ip=f" {name}:{testbed.port} ")) == {A: address}
+    assert map_addresses(testbed.start_builtin_discovery().discover(ip=f" {name}:{testbed.port} ")) == {A: address}
     assert map_addresses(testbed.source.lookup([A])) == {A: address}
     testbed.close()
 
 
 def test_hostname_of_forbidden_address_is_rejected(testbed):
     with pytest.raises(AddressForbidden, match="ALLOWED_DEVICE_NETWORKS"):
-        testbed.builtin().discover(ip="localhost")
+        testbed.start_builtin_discovery().discover(ip="localhost")
 
 
 def test_unresolvable_hostnames_are_rejected_without_blocking_loop(testbed):
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     with probed_loop() as probe:
         for lookup_request in [gevent.spawn(service.discover, ip=f"no-miner-{number}.invalid") for number in range(40)]:
             with pytest.raises((Invalid, TooSoon), match="resolved"):
@@ -208,7 +208,7 @@ def test_unresolvable_hostnames_are_rejected_without_blocking_loop(testbed):
 
 def test_given_mac_without_address_filters_the_scan(testbed):
     testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     assert map_addresses(service.discover(mac=B.upper())) == {B: testbed.ip(2)}
     assert service.discover(mac=D) == []
     assert len(service.discover(ip=" ", mac="")) == 2
@@ -217,7 +217,7 @@ def test_given_mac_without_address_filters_the_scan(testbed):
 @pytest.mark.parametrize("ip", ["8.8.8.8", "127.0.0.1", "224.0.0.251", "127.62.0.1:22", "169.254.169.254"])
 def test_forbidden_address_is_rejected(testbed, ip):
     with pytest.raises(AddressForbidden):
-        testbed.builtin().discover(ip=ip)
+        testbed.start_builtin_discovery().discover(ip=ip)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +235,7 @@ def test_forbidden_address_is_rejected(testbed, ip):
 )
 def test_invalid_query_is_rejected(testbed, query):
     with pytest.raises(Invalid) as caught:
-        testbed.builtin().discover(**query)
+        testbed.start_builtin_discovery().discover(**query)
     assert list(caught.value.details) == list(query)
 
 
@@ -243,12 +243,12 @@ def test_invalid_query_is_rejected(testbed, query):
 def test_host_that_does_not_answer_like_a_miner_is_ignored(testbed, fault):
     first, _ = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     first.fault = fault
-    assert map_addresses(testbed.builtin().discover()) == {B: testbed.ip(2)}
+    assert map_addresses(testbed.start_builtin_discovery().discover()) == {B: testbed.ip(2)}
 
 
 def test_duplicate_mac_is_reported_once_at_known_address(testbed, caplog):
     _, second = testbed.start_miners((5, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     service.discover(ip=testbed.ip(5))
     second.set_fault("other_mac", mac=A)
     with caplog.at_level(logging.WARNING):
@@ -260,7 +260,7 @@ def test_duplicate_mac_is_reported_once_at_known_address(testbed, caplog):
 def test_monitored_miner_is_listed_without_request(testbed):
     miner, _ = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     testbed.known[Address.parse(testbed.ip(1))] = Reading({"hostname": "polled"}, A, datetime.now(UTC), is_cached=True)
-    found = testbed.builtin().discover()
+    found = testbed.start_builtin_discovery().discover()
     assert map_addresses(found) == {A: testbed.ip(1), B: testbed.ip(2)} and found[0].info == {"hostname": "polled"}
     assert miner.connections_accepted == 0
     assert testbed.seen == [(B, testbed.ip(2))]  # a cached reading is not a sighting
@@ -268,7 +268,7 @@ def test_monitored_miner_is_listed_without_request(testbed):
 
 def test_lookup_matches_whole_macs_in_any_notation(testbed):
     testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     service.discover()
     found = service.lookup([B.upper().replace(":", "-"), A, B, "02:00:5e", "junk", D])
     assert map_addresses(found) == {B: testbed.ip(2), A: testbed.ip(1)}
@@ -277,7 +277,7 @@ def test_lookup_matches_whole_macs_in_any_notation(testbed):
 
 def test_discovered_miners_are_filtered_forgotten_and_expired(testbed):
     testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     service.discover()
     assert map_addresses(service.discovered(Query(macs=("62-0B",), partial_macs=Partial.LEFT))) == {B: testbed.ip(2)}
     service.forget(B)
@@ -289,13 +289,13 @@ def test_discovered_miners_are_filtered_forgotten_and_expired(testbed):
 
 
 def test_scan_without_subnets_logs_the_setting(testbed, caplog):
-    assert testbed.builtin(subnets=()).discover() == []
+    assert testbed.start_builtin_discovery(subnets=()).discover() == []
     assert "DISCOVERY_SUBNETS" in caplog.text
 
 
 def test_miners_are_found_when_store_fails(testbed, caplog):
     testbed.start_miners((1, A, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     testbed.db.close()
     assert map_addresses(service.discover()) == {A: testbed.ip(1)}
     assert testbed.seen == [(A, testbed.ip(1))] and "could not be remembered" in caplog.text
@@ -303,7 +303,7 @@ def test_miners_are_found_when_store_fails(testbed, caplog):
 
 def test_announced_miner_is_probed_at_limited_rate(testbed):
     (miner,) = testbed.start_miners((1, A, "2.15"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     for _ in range(3):
         testbed.source.announced(Address.parse(testbed.ip(1)))
     assert miner.connections_accepted == 1
@@ -315,7 +315,7 @@ def test_announced_miner_is_probed_at_limited_rate(testbed):
 
 @pytest.mark.parametrize("announced", ["127.62.0.1:22", "8.8.8.8"])
 def test_announcement_of_forbidden_address_is_rejected(testbed, announced):
-    testbed.builtin()
+    testbed.start_builtin_discovery()
     with pytest.raises(AddressForbidden):
         testbed.source.announced(Address.parse(announced))
 
@@ -326,20 +326,20 @@ def test_announcement_of_forbidden_address_is_rejected(testbed, announced):
 def test_locate_by_neighbour_table_probes_only_that_address(testbed):
     miner, other = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     testbed.update_neighbour_table()
-    assert testbed.builtin().locate(A, [SUBNET]) == Address.parse(testbed.ip(1))
+    assert testbed.start_builtin_discovery().locate(A, [SUBNET]) == Address.parse(testbed.ip(1))
     assert (miner.connections_accepted, other.connections_accepted) == (1, 0)
 
 
 def test_locate_by_neighbour_table_finds_old_firmware(testbed):
     testbed.start_miners((1, A, "2.1"))
     testbed.update_neighbour_table()
-    assert testbed.builtin().locate(A) == Address.parse(testbed.ip(1))
+    assert testbed.start_builtin_discovery().locate(A) == Address.parse(testbed.ip(1))
 
 
 def test_locate_ignores_outdated_neighbour_entry(testbed):
     miner, other = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     testbed.update_neighbour_table()
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     service.discover()
     swap(miner, other)
     assert service.locate(A) is None
@@ -349,7 +349,7 @@ def test_locate_ignores_outdated_neighbour_entry(testbed):
 
 def test_locate_uses_stored_address(testbed):
     testbed.start_miners((1, A, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     service.discover()
     testbed.seen.clear()
     assert service.locate(A) == Address.parse(testbed.ip(1)) and testbed.seen == [(A, testbed.ip(1))]
@@ -357,7 +357,7 @@ def test_locate_uses_stored_address(testbed):
 
 def test_locate_scans_subnet_last_and_publishes_all_miners_found(testbed):
     miner, _ = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     service.discover()
     miner.move((testbed.host(7), testbed.port))
     testbed.seen.clear()
@@ -395,46 +395,46 @@ def service():
     made.stop()
 
 
-def row(mac, ip="127.62.0.5"):
+def make_row(mac, ip="127.62.0.5"):
     return {"ip": ip, "mac": mac, "type": "Espressif Inc.", "info": {"hostname": "bitaxe"}}
 
 
 def test_miners_found_by_discovery_service_are_published(testbed, service):
-    service.rows = [row(A.upper()), row(None, "127.62.0.6"), row(B, "8.8.8.8")]
-    found = testbed.external(service.url).discover()
+    service.rows = [make_row(A.upper()), make_row(None, "127.62.0.6"), make_row(B, "8.8.8.8")]
+    found = testbed.start_discovery_client(service.url).discover()
     assert [(each.mac, each.ip) for each in found] == [(A, "127.62.0.5"), (None, "127.62.0.6")]
     assert testbed.seen == [(A, "127.62.0.5")] and service.requests == [("/discover", "")]
 
 
 def test_discovery_service_is_queried_for_one_address(testbed, service):
-    service.rows = [row("unknown")]
-    found = testbed.external(service.url).discover(ip="127.62.0.5", mac=D.upper())
+    service.rows = [make_row("unknown")]
+    found = testbed.start_discovery_client(service.url).discover(ip="127.62.0.5", mac=D.upper())
     assert map_addresses(found) == {D: "127.62.0.5"} and testbed.seen == []
     assert service.requests == [("/discover", "ip=127.62.0.5&mac=02%3A00%3A5e%3A00%3A62%3A0d")]
 
 
 def test_forbidden_address_is_not_sent_to_discovery_service(testbed, service):
     with pytest.raises(AddressForbidden):
-        testbed.external(service.url).discover(ip="169.254.169.254")
+        testbed.start_discovery_client(service.url).discover(ip="169.254.169.254")
     assert service.requests == []
 
 
 def test_filters_apply_even_if_discovery_service_ignores_them(testbed, service):
-    service.rows = [row(A), row(B, "127.62.0.6")]
-    found = testbed.external(service.url).discovered(Query(ips=("0.6",), partial_ips=Partial.LEFT))
+    service.rows = [make_row(A), make_row(B, "127.62.0.6")]
+    found = testbed.start_discovery_client(service.url).discovered(Query(ips=("0.6",), partial_ips=Partial.LEFT))
     assert map_addresses(found) == {B: "127.62.0.6"} and testbed.seen == []
     assert service.requests == [("/discovered", "ips=0.6&partialIps=left")]
 
 
 def test_lookup_accepts_any_mac_notation_of_discovery_service(testbed, service):
-    service.rows = [row(A.upper()), row(B, "127.62.0.6")]
-    assert map_addresses(testbed.external(service.url).lookup([A, D])) == {A: "127.62.0.5"}
+    service.rows = [make_row(A.upper()), make_row(B, "127.62.0.6")]
+    assert map_addresses(testbed.start_discovery_client(service.url).lookup([A, D])) == {A: "127.62.0.5"}
     assert service.requests == [("/discovered", "")]
 
 
 def test_last_answer_of_discovery_service_can_be_registered_when_it_is_down(testbed, service):
-    discovery = testbed.external(service.url)
-    service.rows = [row(A), row(B, "127.62.0.6")]
+    discovery = testbed.start_discovery_client(service.url)
+    service.rows = [make_row(A), make_row(B, "127.62.0.6")]
     discovery.discover()
     service.stop()
     assert map_addresses(discovery.lookup([A])) == {A: "127.62.0.5"}
@@ -445,8 +445,8 @@ def test_last_answer_of_discovery_service_can_be_registered_when_it_is_down(test
 
 def test_moved_miner_is_located_with_discovery_service(testbed, service):
     (miner,) = testbed.start_miners((1, A, "2.12"))
-    service.rows = [row(A, testbed.ip(1))]
-    discovery = testbed.external(service.url)
+    service.rows = [make_row(A, testbed.ip(1))]
+    discovery = testbed.start_discovery_client(service.url)
     discovery.discover()
     assert discovery.locate(A) == Address.parse(testbed.ip(1))
     miner.move((testbed.host(7), testbed.port))
@@ -456,7 +456,7 @@ def test_moved_miner_is_located_with_discovery_service(testbed, service):
 def test_stop_ends_running_scan(testbed):
     (miner,) = testbed.start_miners((1, A, "2.12"))
     miner.fault = "hang"
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     scan = gevent.spawn(service.discover)
     gevent.sleep(0.2)
     service.stop()

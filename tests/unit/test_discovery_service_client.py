@@ -40,10 +40,10 @@ class FakeDiscoveryService:
         self._server.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def json(self, value, status="200 OK"):
-        self.bytes(orjson.dumps(value), "application/json", status)
+    def serve_json(self, value, status="200 OK"):
+        self.serve_bytes(orjson.dumps(value), "application/json", status)
 
-    def bytes(self, payload, content_type, status="200 OK", headers=""):
+    def serve_bytes(self, payload, content_type, status="200 OK", headers=""):
         head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(payload)}\r\n{headers}\r\n"
         self.answer = head.encode() + payload
 
@@ -81,7 +81,7 @@ def client(service):
 
 
 def test_rows_are_converted_to_found_miners(service, client):
-    service.json([ROW, {"ip": "127.0.0.1:8101", "info": {"macAddr": "02:00:5E:00:00:07"}, "mac": "unknown"}])
+    service.serve_json([ROW, {"ip": "127.0.0.1:8101", "info": {"macAddr": "02:00:5E:00:00:07"}, "mac": "unknown"}])
     first, second = client.discover(None, None)
     assert (first.mac, first.ip, first.type) == ("02:00:5e:00:00:05", "192.168.1.5", "Espressif Inc.")
     assert first.info == ROW["info"]
@@ -90,7 +90,7 @@ def test_rows_are_converted_to_found_miners(service, client):
 
 
 def test_requests_match_the_contract(service, client):
-    service.json([])
+    service.serve_json([])
     client.discover("192.168.1.5", "02:00:5e:00:00:05")
     client.discover(None, None)
     client.discovered({"macs": "aa,bb", "partialMacs": "left"})
@@ -103,14 +103,14 @@ def test_requests_match_the_contract(service, client):
 
 
 def test_path_of_configured_url_is_kept(service):
-    service.json([])
+    service.serve_json([])
     DiscoveryServiceClient(f"{service.url}/pluto/", RULE, clean_info).discover(None, None)
     assert service.requests == ["/pluto/discover"]
 
 
 def test_secrets_and_control_characters_are_removed(service, client):
     info = {"hostname": "a\x1b[31m\u202eb" + "x" * 100, "wifiPass": "canary", "pools": [{"stratumPassword": "canary"}]}
-    service.json([ROW | {"info": info}])
+    service.serve_json([ROW | {"info": info}])
     (found,) = client.discovered({})
     assert "canary" not in str(found)
     assert found.info["hostname"].startswith("a[31mb") and len(found.info["hostname"]) == 64
@@ -136,7 +136,7 @@ def test_secrets_and_control_characters_are_removed(service, client):
     ],
 )
 def test_invalid_row_is_dropped_and_counted(service, client, caplog, bad):
-    service.json([bad, ROW, bad])
+    service.serve_json([bad, ROW, bad])
     with caplog.at_level(logging.WARNING):
         assert [found.ip for found in client.discovered({})] == ["192.168.1.5"]
     assert [(record.rows, record.dropped) for record in caplog.records] == [(3, 2)]
@@ -144,17 +144,17 @@ def test_invalid_row_is_dropped_and_counted(service, client, caplog, bad):
 
 @pytest.mark.parametrize("mac", [None, 5, "unknown", "00:00:00:00:00:00", ""])
 def test_row_without_valid_mac_has_none(service, client, mac):
-    service.json([ROW | {"mac": mac}])
+    service.serve_json([ROW | {"mac": mac}])
     assert [found.mac for found in client.discovered({})] == [None]
 
 
 def test_rows_without_info_are_accepted(service, client):
-    service.json([{"ip": "192.168.1.5", "mac": "02005e000005"}, ROW | {"info": None}])
+    service.serve_json([{"ip": "192.168.1.5", "mac": "02005e000005"}, ROW | {"info": None}])
     assert [dict(found.info) for found in client.discovered({})] == [{}, {}]
 
 
 def test_hundred_thousand_rows_are_truncated_to_4096(service, client, caplog):
-    service.json([{"ip": "192.168.1.5", "mac": "02:00:5e:00:00:05"}] * 100_000)
+    service.serve_json([{"ip": "192.168.1.5", "mac": "02:00:5e:00:00:05"}] * 100_000)
     with caplog.at_level(logging.WARNING):
         assert len(client.discovered({})) == discovery_service.MAX_ROWS
     assert [(record.rows, record.dropped) for record in caplog.records] == [(100_000, 95_904)]
@@ -168,18 +168,18 @@ def assert_fails_with(client, *words):
 
 @pytest.mark.parametrize("status", ["500 Internal Server Error", "404 Not Found", "401 Unauthorized", "204 No Content"])
 def test_error_status_is_reported(service, client, status):
-    service.bytes(b"", "text/plain", status)
+    service.serve_bytes(b"", "text/plain", status)
     assert_fails_with(client, status[:3])
 
 
 def test_html_is_rejected(service, client):
-    service.bytes(b"<html>nginx</html>", "text/html")
+    service.serve_bytes(b"<html>nginx</html>", "text/html")
     assert_fails_with(client, "did not answer with JSON")
 
 
 @pytest.mark.parametrize("value", [{"data": []}, "text", 5, None])
 def test_json_of_other_shape_is_rejected(service, client, value):
-    service.json(value)
+    service.serve_json(value)
     assert_fails_with(client, "where a list of devices is expected")
 
 
@@ -200,14 +200,14 @@ def test_response_that_is_not_http_fails(service, client):
         client.discovered({})
 
 
-def drip(sock):
+def send_slowly(sock):
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
     for _ in range(100):
         sock.sendall(b" ")
         gevent.sleep(0.05)
 
 
-@pytest.mark.parametrize("answer", [lambda sock: gevent.sleep(5), drip], ids=["silent", "drips"])
+@pytest.mark.parametrize("answer", [lambda sock: gevent.sleep(5), send_slowly], ids=["silent", "drips"])
 def test_deadline_covers_whole_response(service, client, answer):
     service.answer = answer
     started = time.monotonic()
@@ -216,26 +216,26 @@ def test_deadline_covers_whole_response(service, client, answer):
 
 
 def test_request_after_late_response_gets_new_response(service, client):
-    service.answer = drip
+    service.answer = send_slowly
     assert_fails_with(client, "within 0.5 s")
-    service.json([ROW])
+    service.serve_json([ROW])
     assert [found.ip for found in client.discovered({})] == ["192.168.1.5"]
 
 
 def test_endless_body_is_cut_off(service, client):
-    def flood(sock):
+    def send_forever(sock):
         sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:
             sock.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
 
-    service.answer = flood
+    service.answer = send_forever
     assert_fails_with(DiscoveryServiceClient(service.url, RULE, clean_info, deadline=20), "more than 8 MiB")
 
 
 def test_redirect_is_not_followed(service, client):
     canary = FakeDiscoveryService()
-    canary.json([ROW])
-    service.bytes(b"", "text/html", "302 Found", f"Location: {canary.url}/discovered\r\n")
+    canary.serve_json([ROW])
+    service.serve_bytes(b"", "text/html", "302 Found", f"Location: {canary.url}/discovered\r\n")
     assert_fails_with(client, "redirect")
     assert canary.requests == []
     canary.stop()
@@ -244,13 +244,13 @@ def test_redirect_is_not_followed(service, client):
 def test_proxy_environment_variables_are_ignored(service, client, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
-    service.json([ROW])
+    service.serve_json([ROW])
     assert len(client.discovered({})) == 1
 
 
 def test_credentials_in_url_are_not_shown_in_error(service):
     url = service.url.replace("http://", "http://user:canary@")
-    service.bytes(b"", "text/plain", "500 Oops")
+    service.serve_bytes(b"", "text/plain", "500 Oops")
     with pytest.raises(DiscoveryFailed) as caught:
         DiscoveryServiceClient(url, RULE, clean_info).discovered({})
     assert "canary" not in str(caught.value)
@@ -278,7 +278,7 @@ def make_long_list(*rows):
 
 
 def test_long_list_is_read_row_by_row(service, client, caplog):
-    service.json(make_long_list(ROW, 5, [], "x", ROW | {"info": {"note": "x" * 70_000}}))
+    service.serve_json(make_long_list(ROW, 5, [], "x", ROW | {"info": {"note": "x" * 70_000}}))
     with caplog.at_level(logging.WARNING):
         found = client.discovered({})
     assert len(found) == 31 and found[0].info == ROW["info"] and found[1].info["note"].startswith('a"]')
@@ -287,10 +287,10 @@ def test_long_list_is_read_row_by_row(service, client, caplog):
 
 @pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: text + b"x", lambda text: text[:-3] + b"]"])
 def test_truncated_long_list_is_rejected(service, client, damage):
-    service.bytes(damage(orjson.dumps(make_long_list())), "application/json")
+    service.serve_bytes(damage(orjson.dumps(make_long_list())), "application/json")
     assert_fails_with(client, "did not answer with JSON")
 
 
 def test_long_json_of_other_shape_is_rejected(service, client):
-    service.json({"data": make_long_list()})
+    service.serve_json({"data": make_long_list()})
     assert_fails_with(client, "where a list of devices is expected")

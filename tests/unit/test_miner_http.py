@@ -167,12 +167,12 @@ def test_full_backlog_is_unreachable_within_connect_timeout():
 def test_address_rule_is_checked_at_every_connect():
     allowed = [True]
 
-    def check(address):
+    def check_address(address):
         if not allowed:
             AddressRule([]).check(address)
 
     with Peer(make_script(OK)) as peer:
-        connection = Connection(Address(peer.host, peer.port), check)
+        connection = Connection(Address(peer.host, peer.port), check_address)
         connection.request("GET", "/", deadline=2, keep=False)
         allowed.clear()
         with pytest.raises(DeviceForbidden, match="ALLOWED_DEVICE_NETWORKS"):

@@ -21,11 +21,11 @@ class CrashingLoop:
             raise self.ends.pop(0)
         self.clock.wait(self.stop, 1e9)
 
-    def crashed(self):
+    def count_crash(self):
         self.crashes += 1
 
     def start(self, **fields):
-        return gevent.spawn(keep_running, self.run, self.clock, self.stop, self.crashed, **fields)
+        return gevent.spawn(keep_running, self.run, self.clock, self.stop, self.count_crash, **fields)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_backoff_is_reset_after_a_minute_without_crash(ignore_tracebacks):
             loop.ends.append(ValueError())
         loop.run()
 
-    greenlet = gevent.spawn(keep_running, run, clock, loop.stop, loop.crashed)
+    greenlet = gevent.spawn(keep_running, run, clock, loop.stop, loop.count_crash)
     eventually(lambda: loop.start_times)
     pass_time(clock, 110)
     assert loop.crashes == 4
