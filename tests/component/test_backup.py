@@ -436,7 +436,7 @@ def test_restore_from_non_regular_file_reports_one_line(saved_data_dir, run_back
 
 
 def test_restore_of_two_gigabyte_line_uses_bounded_memory(saved_data_dir, tmp_path):
-    """In a subprocess that may use 400 MB of address space more than it needs to start."""
+    """The restore runs in a subprocess that may use 400 MB of address space more than it needs to start."""
     with gzip.open(tmp_path / "large.gz", "wb", compresslevel=1) as file:
         for _ in range(32):
             file.write(bytes(64 * 1024 * 1024))

@@ -137,8 +137,8 @@ WRAPS = {
         max_size=6,
     )
 )
-def test_secret_with_generated_name_at_any_depth_is_removed(manual_poll, secrets):
-    service, raw, tracked, canaries = manual_poll
+def test_secret_with_generated_name_at_any_depth_is_removed(manually_polled_miner, secrets):
+    service, raw, tracked, canaries = manually_polled_miner
     more = {}
     for number, (name, wraps, is_number) in enumerate(secrets):
         value = {name: canaries.number("spelled") if is_number else canaries.new("spelled")}
@@ -154,7 +154,7 @@ def test_secret_with_generated_name_at_any_depth_is_removed(manual_poll, secrets
 
 
 @pytest.fixture
-def manual_poll(make_service, clock):
+def manually_polled_miner(make_service, clock):
     """A service over one raw miner, which is polled only by the test."""
     with RawMiner(ONE) as raw:
         service = make_service(clock=clock)

@@ -342,7 +342,7 @@ def test_backoff_of_failing_grafana_reaches_one_minute(testbed: Any, grafana: Fa
 def test_slow_grafana_does_not_delay_polls_or_requests(
     make_fleet: Make, make_service: Make, grafana: FakeGrafana
 ) -> None:
-    """In real time: Grafana sends a byte now and then; the request is cut after 5 s while polls and requests go on."""
+    """Grafana sends a byte now and then, in real time; the request is cut after 5 s while polls and requests go on."""
     grafana.fault = "slow"
     fleet = make_fleet("2.12", "2.12")
     service = make_service(fleet, gf_host=grafana.url, grafana_token=grafana.token)
@@ -481,7 +481,7 @@ def test_grafana_url_without_path_works_by_api_and_by_file(
     assert find_used_data_sources(grafana) == {"pluto-prometheus"}
 
 
-# By file.
+# Dashboards delivered as files.
 
 
 @pytest.fixture

@@ -194,7 +194,7 @@ def test_pending_write_ends_after_host_reboot(testbed, make_service, clock, jump
 @large_jumps
 @pytest.mark.parametrize("moment", ["before the restart", "after the restart"])
 def test_job_with_canary_succeeds_despite_clock_jump(make_fleet, make_service, jump, moment):
-    """In real time, like the firmware's write queue."""
+    """The test runs in real time, like the firmware's write queue."""
     clock, miners = SetClock(), make_fleet("2.12", "2.12")
     service = make_service(miners, clock=clock, poll_interval=0.2)
     service.imprint(*miners)

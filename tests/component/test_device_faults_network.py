@@ -195,7 +195,7 @@ def test_cache_of_field_names_is_bounded(raw_miner):
     "where", ["http://{canary}/api/system/info", "//{canary}/", "/api/system/info", "file:///etc/passwd"]
 )
 def test_redirect_is_never_followed(raw_miner, status, where):
-    """Not to another host, not to itself, not to a file."""
+    """Neither to another host, nor to the miner itself, nor to a file."""
     with RawMiner("02:00:5e:00:00:78") as canary:
         location = where.format(canary=canary.address).encode()
         raw_miner.act = says(framed(b"", b"Location: " + location, status=b"%d Moved" % status))

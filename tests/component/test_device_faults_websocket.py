@@ -84,7 +84,7 @@ def test_flood_of_log_stream_does_not_delay_polls_and_uses_bounded_memory(log_te
 
 
 def test_log_stream_that_closes_at_once_is_retried_with_jittered_backoff(log_testbed):
-    """Full jitter below a ceiling that doubles: here 0.05 to 0.3 s."""
+    """The backoff has full jitter below a ceiling that doubles: here 0.05 to 0.3 s."""
     connect_times = []
 
     def behave(opened, request):

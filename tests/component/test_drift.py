@@ -15,7 +15,7 @@ PROMPT = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.0, cooling=0
 
 @pytest.fixture
 def drift_testbed(make_fleet, make_service, clock):
-    """With fake time: all miners online; `service.drift_events` collects the published drift."""
+    """All miners online, with fake time; `service.drift_events` collects the published drift."""
 
     def make(*specs, **settings):
         fleet = make_fleet(*specs, clock=clock.monotonic, timings=PROMPT)

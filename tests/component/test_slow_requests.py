@@ -337,7 +337,7 @@ def test_expect_100_continue_is_answered_or_rejected(connect):
     ],
 )
 def test_invalid_or_ambiguous_head_is_rejected(connect, echo_application, caplog, head, status):
-    """With at most one log line, and nothing on stderr; `no_tracebacks` checks the rest."""
+    """The rejection causes at most one log line, and nothing on stderr; `no_tracebacks` checks the rest."""
     assert connect().send(head).read_error_status() == status
     assert echo_application.served == 0
     assert is_served(connect)

@@ -760,7 +760,7 @@ _KEYS = st.sampled_from(
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12", "2.15", "nerd1.0.36"])
 def test_generated_requests_never_violate_allow_list_or_limits(live_testbed, generation):
-    """Over HTTP, with every value that JSON can hold; the oracle is the miner's own store."""
+    """The requests go over HTTP with every value that JSON can hold; the miner's own store is the oracle."""
     service, (miner,) = live_testbed(
         {"generation": generation, "board": "601" if "nerd" not in generation else "nerdqaxe+"}
     )

@@ -9,7 +9,7 @@ from simulator import Timings
 
 
 def test_hanging_miner_does_not_delay_24_others(make_fleet, make_service):
-    """In real time. Polls come twice a second; the hanging one takes 0.4 s of each half second."""
+    """The test runs in real time: two polls a second, of which the hanging one takes 0.4 s of each half second."""
     fleet = make_fleet(*["2.12", "2.15", "2.4", "nerd", "2.10"] * 5)
     service = make_service(fleet)
     service.imprint(*fleet)

@@ -9,7 +9,7 @@ from app.services.dashboards.delivery import FileDelivery
 
 
 def test_all_files_are_written_by_one_thread(tmp_path: Path) -> None:
-    """A thread for each, kept for good, was 75 MB for a thousand miners."""
+    """A permanent thread per dashboard took 75 MB for a thousand miners."""
     delivery = FileDelivery(tmp_path)
     before = count_threads()
     for number in range(20):

@@ -93,7 +93,7 @@ def test_save_telemetry_writes_records_only(database, repository):
         {"info": "x", "tags": "abc", "createdAt": 5},
         {"info": [], "name": {}, "presetUuid": False},
         {},
-        {"mac": "someone else"},
+        {"mac": "other"},
     ],
 )
 def test_invalid_fields_of_record_are_left_out(record):

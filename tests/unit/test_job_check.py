@@ -43,7 +43,7 @@ OLD_FIRMWARE = {key: value for key, value in HEALTHY.items() if key not in ("has
         ({}, {"hardware_fault": "fan"}, Health.ILL),
         # The miner fell back by itself and has already cleared the flag.
         ({"frequency": 525}, {"frequency": 425, "autofanspeed": 0, "manualFanSpeed": 100}, Health.ILL),
-        ({"stratumUser": "mine"}, {"stratumUser": "somebody else's"}, Health.ILL),
+        ({"stratumUser": "mine"}, {"stratumUser": "other.user"}, Health.ILL),
         ({"temptarget": 55}, {}, Health.WELL),
     ],
 )

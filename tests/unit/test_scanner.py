@@ -175,7 +175,7 @@ def test_quick_probes_end_at_deadline():
     def probe(address):
         probed.append(address)
         gevent.sleep(0.05)
-        raise DeviceUnreachable("nobody")
+        raise DeviceUnreachable("no answer")
 
     assert make_scanner(probe, concurrency=2, deadline=0.2).scan([SUBNET], [80]) == []
     assert 2 <= len(probed) <= 12
@@ -187,7 +187,7 @@ def test_no_probe_starts_after_deadline():
     def probe(address):
         probed.append(address)
         clock.at += 1.0
-        raise DeviceUnreachable("nobody")
+        raise DeviceUnreachable("no answer")
 
     assert Scanner(probe, LOOPBACK, clock, concurrency=1, deadline=5.0).scan([SUBNET], [80]) == []
     assert len(probed) == 5
@@ -221,7 +221,7 @@ def test_different_scans_run_one_after_the_other():
         snapshots.append({each.host.rsplit(".", 1)[0] for each in in_progress})
         gevent.sleep(0.05)
         in_progress.discard(address)
-        raise DeviceUnreachable("nobody")
+        raise DeviceUnreachable("no answer")
 
     scanner = make_scanner(probe)
     gevent.joinall([gevent.spawn(scanner.scan, [Net(f"127.61.{third}.0/29")], [80]) for third in (1, 2, 3)])

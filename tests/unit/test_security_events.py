@@ -161,7 +161,7 @@ def test_peer_must_wait_after_five_wrong_tokens(open_session, clock, handled_eve
     client = open_session(CONTROL)
     for _ in range(FAILURES):
         client.send(make_connect_packet("wrong"))
-    assert [json.loads(said[1:])["data"]["status"] for said in client.read_packets()] == [401] * FAILURES
+    assert [json.loads(packet[1:])["data"]["status"] for packet in client.read_packets()] == [401] * FAILURES
     client.send(make_connect_packet(CONTROL))
     assert json.loads(client.read_packets()[0][1:])["data"]["status"] == 429
     other_peer = open_session(server=client.server, peer="10.0.0.8").send(make_connect_packet(CONTROL))
