@@ -14,7 +14,10 @@ from typing import Any
 import gevent
 import hypothesis
 import pytest
+from canaries import Canaries
+from fake_grafana import FakeGrafana
 from fakes import FakeClock, free_port
+from hostile_miner import RawMiner
 from processes import SimulatorProcess
 from testbed import LOOPBACK, MINER_NETWORK, Service, ports_of
 
@@ -47,8 +50,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def turns() -> Iterator[list[int]]:
-    """A list that grows by one item each time that another greenlet gets to run."""
+def loop_iterations() -> Iterator[list[int]]:
+    """A list that another greenlet extends by one item in each iteration of the event loop."""
     counted: list[int] = []
 
     def count_yields() -> None:
@@ -216,6 +219,33 @@ def serve() -> Iterator[Callable[[Service], str]]:
     yield start
     for server in servers:
         server.stop(timeout=0.2)
+
+
+@pytest.fixture
+def served_service(make_service: Callable[..., Service], serve: Callable[[Service], str]) -> tuple[Service, str]:
+    """A service without miners, and the base URL of its HTTP server."""
+    service = make_service()
+    return service, serve(service)
+
+
+@pytest.fixture
+def raw_miner() -> Iterator[RawMiner]:
+    """A miner at 02:00:5e:00:00:77 whose answers the test chooses byte by byte."""
+    with RawMiner("02:00:5e:00:00:77") as miner:
+        yield miner
+
+
+@pytest.fixture
+def grafana() -> Iterator[FakeGrafana]:
+    """A fake Grafana that the service reaches through its API."""
+    fake = FakeGrafana().start()
+    yield fake
+    fake.stop()
+
+
+@pytest.fixture
+def canaries() -> Canaries:
+    return Canaries()
 
 
 @pytest.fixture(autouse=True)

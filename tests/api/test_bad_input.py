@@ -1,4 +1,4 @@
-"""Whatever is sent: a fitting status, JSON with a sentence, nothing lost, no traceback (contract §1, "Mended")."""
+"""Invalid input: a suitable status, a JSON body with a message, no change and no traceback (contract §1, "Mended")."""
 
 import json
 from urllib.parse import unquote_to_bytes
@@ -28,8 +28,8 @@ def client(testbed):
     assert len(testbed.runtime.fleet.monitored()) == 1
 
 
-def problem(response, status):
-    """The answer of every failure."""
+def assert_error_response(response, status):
+    """Check the response that every failure has, and return its body."""
     assert response.status_code == status, response.get_data(as_text=True)
     assert response.content_type == "application/json"
     body = response.get_json()
@@ -49,16 +49,18 @@ def problem(response, status):
     "comma"],
 )  # fmt: skip
 def test_malformed_json_is_400(client, method, path, body):
-    problem(client.open(path, method=method, data=body, content_type="application/json"), 400)
+    assert_error_response(client.open(path, method=method, data=body, content_type="application/json"), 400)
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
 @pytest.mark.parametrize(
     "body", [b"", b"null", b"[]", b"5", b'"x"', b"true", b"{}", b'{"macs": null, "mac": null, "device": null}']
 )
-def test_json_of_the_wrong_shape_is_400_with_the_field(client, method, path, body):
-    answer = problem(client.open(path, method=method, data=body, content_type="application/json"), 400)
-    assert answer["details"]
+def test_json_of_wrong_shape_is_400_with_name_of_field(client, method, path, body):
+    body_of_response = assert_error_response(
+        client.open(path, method=method, data=body, content_type="application/json"), 400
+    )
+    assert body_of_response["details"]
 
 
 @pytest.mark.parametrize(
@@ -85,8 +87,8 @@ def test_json_of_the_wrong_shape_is_400_with_the_field(client, method, path, bod
         ("PUT", "/devices/listen", {"macs": [A], "traceLogs": None}, "traceLogs"),
     ],
 )
-def test_a_value_of_the_wrong_type_is_400_with_the_field(client, method, path, body, field):
-    assert field in problem(client.open(path, method=method, json=body), 400)["details"]
+def test_value_of_wrong_type_is_400_with_name_of_field(client, method, path, body, field):
+    assert field in assert_error_response(client.open(path, method=method, json=body), 400)["details"]
 
 
 @pytest.mark.parametrize(
@@ -97,9 +99,9 @@ def test_a_value_of_the_wrong_type_is_400_with_the_field(client, method, path, b
      ("/devices/discover?ip=127.0.0.1%0d%0aX:1", "ip"), ("/devices/discover?mac=zz", "mac"),
      ("/devices/discovered?partialMacs=some", "partialMacs"), ("/devices/discovered?partialIps=", "partialIps")],
 )  # fmt: skip
-def test_a_query_that_makes_no_sense_is_400_with_the_field(client, path, field):
-    """Defect 39: `/devices/discover?ip=` of the original fetched any host."""
-    assert field in problem(client.get(path), 400)["details"]
+def test_invalid_query_is_400_with_name_of_field(client, path, field):
+    """Defect 39: `/devices/discover?ip=` of the Node backend fetched any host."""
+    assert field in assert_error_response(client.get(path), 400)["details"]
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
@@ -114,8 +116,8 @@ def test_a_query_that_makes_no_sense_is_400_with_the_field(client, path, field):
         "text/json",
     ],
 )
-def test_a_body_that_is_not_declared_json_is_415(client, method, path, kind):
-    problem(
+def test_body_not_declared_as_json_is_415(client, method, path, kind):
+    assert_error_response(
         client.open(
             path, method=method, data=json.dumps({"macs": [], "mac": A, "device": {"name": "x"}}), content_type=kind
         ),
@@ -126,13 +128,13 @@ def test_a_body_that_is_not_declared_json_is_415(client, method, path, kind):
 @pytest.mark.parametrize(
     "kind", ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/vnd.api+json"]
 )
-def test_json_by_any_of_its_names_is_taken(client, kind):
+def test_each_json_media_type_is_accepted(client, kind):
     assert client.put("/devices/listen", data=json.dumps({"macs": [A]}), content_type=kind).status_code == 200
 
 
 @pytest.mark.parametrize(("method", "path"), WRITES)
-def test_a_body_that_is_too_large_is_413(client, method, path):
-    problem(
+def test_oversized_body_is_413(client, method, path):
+    assert_error_response(
         client.open(
             path, method=method, data=b'{"macs": ["' + b"x" * 2_000_000 + b'"]}', content_type="application/json"
         ),
@@ -141,7 +143,7 @@ def test_a_body_that_is_too_large_is_413(client, method, path):
 
 
 @pytest.mark.parametrize("length", ["-1", "x", "99999999999999999999"])
-def test_a_content_length_that_lies_is_no_crash(client, length):
+def test_wrong_content_length_is_rejected(client, length):
     response = client.put(
         "/devices/listen", data=b"{}", content_type="application/json", headers={"Content-Length": length}
     )
@@ -156,9 +158,9 @@ def test_a_content_length_that_lies_is_no_crash(client, length):
      "/devices/%00", "/DEVICES/imprint", "/static/../app.py", "/static/x", "/.env", "/api/devices/imprint", "/%ff%fe",
      "/metrics/x", "/socket/iox", "/socket.io/"],
 )  # fmt: skip
-def test_a_path_that_is_not_there_is_404(client, path):
-    as_wsgi_has_it = unquote_to_bytes(path).decode("latin-1")  # the client would take // for a host
-    problem(client.get("/", environ_overrides={"PATH_INFO": as_wsgi_has_it}), 404)
+def test_unknown_path_is_404(client, path):
+    wsgi_path = unquote_to_bytes(path).decode("latin-1")  # the client would parse // as a host
+    assert_error_response(client.get("/", environ_overrides={"PATH_INFO": wsgi_path}), 404)
 
 
 @pytest.mark.parametrize(
@@ -179,8 +181,8 @@ def test_a_path_that_is_not_there_is_404(client, path):
     ],
 )
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-def test_a_mac_that_is_none_is_404(client, method, mac):
-    body = problem(client.open(f"/devices/imprint/{mac}", method=method), 404)
+def test_invalid_mac_is_404(client, method, mac):
+    body = assert_error_response(client.open(f"/devices/imprint/{mac}", method=method), 404)
     assert body["data"] is None
 
 
@@ -192,9 +194,9 @@ def test_a_mac_that_is_none_is_404(client, method, mac):
      "/socket/io"), ("POST", "/socket/io/"), ("TRACE", "/metrics"),
      ("FOO", "/devices/imprint")],
 )  # fmt: skip
-def test_a_method_that_does_not_fit_is_405(client, method, path):
+def test_unsupported_method_is_405(client, method, path):
     response = client.open(path, method=method)
-    problem(response, 405)
+    assert_error_response(response, 405)
     assert response.headers["Allow"]
 
 
@@ -219,7 +221,7 @@ BODIES = st.dictionaries(
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(route=st.sampled_from(WRITES), body=BODIES)
-def test_any_json_is_taken_or_refused_and_never_a_crash(testbed, route, body):
+def test_generated_json_is_accepted_or_rejected_without_crash(testbed, route, body):
     method, path = route
     response = testbed.client.open(path, method=method, data=json.dumps(body), content_type="application/json")
     assert response.status_code in (200, 400, 404), response.get_data(as_text=True)
@@ -228,7 +230,7 @@ def test_any_json_is_taken_or_refused_and_never_a_crash(testbed, route, body):
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(route=st.sampled_from(WRITES), body=st.binary(max_size=200))
-def test_any_bytes_are_refused_or_taken_and_never_a_crash(testbed, route, body):
+def test_generated_bytes_are_accepted_or_rejected_without_crash(testbed, route, body):
     method, path = route
     response = testbed.client.open(path, method=method, data=body, content_type="application/json")
     assert response.status_code in (200, 400, 404), response.get_data(as_text=True)
@@ -236,6 +238,6 @@ def test_any_bytes_are_refused_or_taken_and_never_a_crash(testbed, route, body):
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=40), st.sampled_from(["q", "macs", "ips", "hostnames", "partialMacs"]))
-def test_any_query_is_taken_or_refused(testbed, text, name):
+def test_generated_query_is_accepted_or_rejected(testbed, text, name):
     for path in ("/devices/imprint", "/devices/discovered"):
         assert testbed.client.get(path, query_string={name: text}).status_code in (200, 400)

@@ -1,4 +1,4 @@
-"""PATCH /devices/imprint/:mac: what a user may change in a record, and what stays."""
+"""PATCH /devices/imprint/:mac: which fields of a record a user may change."""
 
 import gevent
 import pytest
@@ -17,7 +17,7 @@ def testbed(make_fleet, make_service, clock):
     return service, fleet[0]
 
 
-def patch(service, **device):
+def patch_device(service, **device):
     return service.client.patch(f"/devices/imprint/{A}", json={"device": device})
 
 
@@ -32,9 +32,9 @@ def patch(service, **device):
         {"info": {"hostname": "other"}},
     ],
 )
-def test_what_can_be_changed(testbed, change):
+def test_editable_field_is_changed(testbed, change):
     service, _ = testbed
-    response = patch(service, **change)
+    response = patch_device(service, **change)
     assert (response.status_code, response.get_json()["message"]) == (200, "Device updated successfully")
     device = service.device(A)
     assert response.get_json()["data"] == device
@@ -42,10 +42,10 @@ def test_what_can_be_changed(testbed, change):
         assert device[key].items() >= value.items() if key == "info" else device[key] == value
 
 
-def test_null_takes_a_preset_a_name_and_notes_off(testbed):
+def test_null_removes_preset_name_and_notes(testbed):
     service, _ = testbed
-    patch(service, presetUuid="u1", name="n", notes="m", tags=["t"])
-    patch(service, presetUuid=None, name=None, notes=None, tags=[])
+    patch_device(service, presetUuid="u1", name="n", notes="m", tags=["t"])
+    patch_device(service, presetUuid=None, name=None, notes=None, tags=[])
     assert not {"presetUuid", "name", "notes", "tags"} & service.device(A).keys()
 
 
@@ -59,45 +59,45 @@ def test_null_takes_a_preset_a_name_and_notes_off(testbed):
         {"unknown": {"a": 1}},
     ],
 )
-def test_what_cannot_be_changed_is_ignored(testbed, change):
+def test_field_that_is_not_editable_is_ignored(testbed, change):
     service, _ = testbed
     before = service.device(A)
-    assert patch(service, **change).status_code == 200
+    assert patch_device(service, **change).status_code == 200
     assert service.device(A) | {"updatedAt": 0} == before | {"updatedAt": 0}
 
 
-def test_info_left_out_is_left_alone(testbed):
-    """Defect 17: without `info` the original wiped it, and an unknown MAC became a new record."""
+def test_edit_without_info_keeps_info(testbed):
+    """Defect 17: without `info` the Node backend deleted it, and an unknown MAC became a new record."""
     service, _ = testbed
     before = service.device(A)["info"]
-    patch(service, name="x")
+    patch_device(service, name="x")
     assert service.device(A)["info"] == before
     response = service.client.patch("/devices/imprint/02:00:5e:00:00:99", json={"device": {"name": "ghost"}})
     assert response.status_code == 404
     assert len(service.devices()) == 1
 
 
-def test_stale_readings_that_come_back_do_not_overwrite_newer_ones(testbed):
-    """The frontend sends back the whole device, telemetry and options too."""
+def test_outdated_readings_in_edit_do_not_overwrite_newer_ones(testbed):
+    """The frontend sends back the whole device, with telemetry and options."""
     service, miner = testbed
     old = service.device(A)
     service.clock.advance(1000)
     service.round()
-    patch(service, **(old | {"info": old["info"] | {"power": 1, "hashRate": 1, "uptimeSeconds": 1}}))
+    patch_device(service, **(old | {"info": old["info"] | {"power": 1, "hashRate": 1, "uptimeSeconds": 1}}))
     info = service.device(A)["info"]
-    truth = miner.read_info()
+    answer = miner.read_info()
     assert (info["power"], info["hashRate"], info["uptimeSeconds"]) == (
-        truth["power"],
-        truth["hashRate"],
-        truth["uptimeSeconds"],
+        answer["power"],
+        answer["hashRate"],
+        answer["uptimeSeconds"],
     )
     service.stop()
     assert "frequencyOptions" not in str(service.runtime.fleet.get(A).record().info)
 
 
-def test_secrets_in_info_are_dropped(testbed):
+def test_secrets_in_info_are_removed(testbed):
     service, _ = testbed
-    patch(
+    patch_device(
         service,
         info={
             "stratumPassword": "hunter2",
@@ -115,10 +115,14 @@ def test_secrets_in_info_are_dropped(testbed):
      {"notes": []}, {"presetUuid": {}}, {"type": None}, {"info": []}, {"info": "x"},
      {"ip": 5}, {"ip": "nowhere"}],
 )  # fmt: skip
-def test_wrong_types_are_400_and_change_nothing(testbed, device):
+def test_wrong_type_is_400_and_changes_nothing(testbed, device):
     service, miner = testbed
     before = service.device(A)
-    response = patch(service, name="must not be taken", **device) if "name" not in device else patch(service, **device)
+    response = (
+        patch_device(service, name="must not be taken", **device)
+        if "name" not in device
+        else patch_device(service, **device)
+    )
     if device == {"ip": "nowhere"}:
         miner.power_off()
     assert response.status_code == 400, response.get_json()
@@ -126,55 +130,56 @@ def test_wrong_types_are_400_and_change_nothing(testbed, device):
     assert service.device(A) == before
 
 
-def test_info_nested_deeper_than_any_firmwares_is_400(testbed):
+def test_deeply_nested_info_is_400(testbed):
     service, _ = testbed
     deep = {"a": 1}
     for _ in range(100):
         deep = {"a": deep}
-    response = patch(service, info=deep)
+    response = patch_device(service, info=deep)
     assert (response.status_code, list(response.get_json()["details"])) == (400, ["info"])
 
 
 class TestAddress:
-    """`ip` moves a device by hand: if it differs, is allowed, and the miner does not answer where the record says."""
+    """`ip` moves a device on request: if the address differs, is allowed, and the miner does not answer at the recorded
+    one."""
 
-    def test_while_it_answers_it_stays(self, testbed):
+    def test_address_of_answering_miner_is_not_changed(self, testbed):
         service, miner = testbed
-        assert patch(service, ip="127.80.0.20").status_code == 200
+        assert patch_device(service, ip="127.80.0.20").status_code == 200
         assert service.device(A)["ip"] == miner.address
 
-    def test_a_lost_one_is_followed_where_the_user_says(self, testbed):
+    def test_address_of_offline_miner_is_changed(self, testbed):
         service, miner = testbed
         miner.power_off()
         service.round(4)
         assert service.status(A) == "offline"
         miner.move((str(MINER_NETWORK[21]), miner.server.address[1]))
         miner.power_on()
-        assert patch(service, ip=miner.address).status_code == 200
+        assert patch_device(service, ip=miner.address).status_code == 200
         assert eventually(lambda: service.status(A) == "online")
         assert service.device(A)["ip"] == miner.address
 
     @pytest.mark.parametrize("ip", ["8.8.8.8", "127.80.0.9:22", "224.0.0.1", "127.1", "::1"])
-    def test_only_where_miners_are_contacted(self, testbed, ip):
+    def test_disallowed_address_is_rejected(self, testbed, ip):
         service, miner = testbed
         miner.power_off()
         service.round(4)
-        response = patch(service, ip=ip)
+        response = patch_device(service, ip=ip)
         assert (response.status_code, list(response.get_json()["details"])) == (400, ["ip"])
         assert service.device(A)["ip"] == miner.address
 
 
-def test_an_edit_and_an_imprint_at_once_both_count(testbed):
+def test_concurrent_edit_and_registration_both_take_effect(testbed):
     service, miner = testbed
     edit = gevent.spawn(service.app.test_client().patch, f"/devices/imprint/{A}", json={"device": {"name": "Attic"}})
-    again = gevent.spawn(
+    registration = gevent.spawn(
         service.app.test_client().put, "/devices/imprint", json={"devices": [{"mac": A, "ip": miner.address}]}
     )
-    gevent.joinall([edit, again], raise_error=True)
+    gevent.joinall([edit, registration], raise_error=True)
     assert service.device(A)["name"] == "Attic"
 
 
-def test_many_edits_at_once_all_count(testbed):
+def test_concurrent_edits_all_take_effect(testbed):
     service, _ = testbed
     fields = ["name", "notes", "type", "presetUuid"]
     edits = [

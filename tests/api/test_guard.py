@@ -1,4 +1,4 @@
-"""Who may talk to the service from a browser, over a real server: the same for REST and for both transports of
+"""Which browser requests are allowed, over a real server: the same rules for REST and for both transports of
 Socket.IO."""
 
 import pytest
@@ -14,30 +14,30 @@ def url(make_service, serve):
     return serve(make_service(allowed_hosts=("pluto.example.com",), allowed_origins=(PANEL,)))
 
 
-def reads(url, headers):
+def get_devices(url, headers):
     return requests.get(f"{url}/devices/imprint", headers=headers, timeout=5).status_code
 
 
-def writes(url, headers):
+def put_listen(url, headers):
     return requests.put(f"{url}/devices/listen", json={"macs": []}, headers=headers, timeout=5).status_code
 
 
-def scrapes(url, headers):
+def get_metrics(url, headers):
     return requests.get(f"{url}/metrics", headers=headers, timeout=5).status_code
 
 
-def polls(url, headers):
+def poll_engine_io(url, headers):
     return requests.get(url + ENGINE + "polling", headers=headers, timeout=5).status_code
 
 
-def posts(url, headers):
-    """To a session that somebody else has opened."""
+def post_to_session(url, headers):
+    """Post to a session that another client opened."""
     sid = requests.get(url + ENGINE + "polling", timeout=5).text.split('"')[3]
     return requests.post(f"{url}{ENGINE}polling&sid={sid}", data="40", headers=headers, timeout=5).status_code
 
 
-def upgrades(url, headers):
-    """200 stands for the 101."""
+def open_websocket(url, headers):
+    """Return 200 for a successful upgrade (101)."""
     host, origin = headers.get("Host"), headers.get("Origin")
     rest = [f"{name}: {value}" for name, value in headers.items() if name not in ("Host", "Origin")]
     try:
@@ -51,8 +51,8 @@ def upgrades(url, headers):
     return 200
 
 
-# What a browser, a proxy or a program sends → what it gets. `{own}` is the host and port of the service.
-TRUTH = [
+# Headers of a browser, a proxy or a program → expected status. `{own}` is the host and port of the service.
+EXPECTED_STATUSES = [
     ({}, 200),
     ({"Origin": "http://{own}"}, 200),
     ({"Origin": PANEL}, 200),
@@ -80,33 +80,35 @@ TRUTH = [
 ]
 
 
-@pytest.mark.parametrize("way", [reads, writes, scrapes, polls, posts, upgrades])
-def test_one_truth_for_rest_and_both_transports(url, way):
-    for headers, status in TRUTH:
+@pytest.mark.parametrize(
+    "send_request", [get_devices, put_listen, get_metrics, poll_engine_io, post_to_session, open_websocket]
+)
+def test_rest_and_both_transports_apply_same_rules(url, send_request):
+    for headers, status in EXPECTED_STATUSES:
         sent = {name: value.replace("{own}", url.removeprefix("http://")) for name, value in headers.items()}
-        assert (headers, way(url, sent)) == (headers, status)
+        assert (headers, send_request(url, sent)) == (headers, status)
 
 
-@pytest.mark.parametrize(("way", "status"), [(reads, 200), (scrapes, 200), (writes, 403)])
-def test_a_link_elsewhere_leads_here_and_changes_nothing(url, way, status):
+@pytest.mark.parametrize(("send_request", "status"), [(get_devices, 200), (get_metrics, 200), (put_listen, 403)])
+def test_link_from_other_site_may_read_and_not_write(url, send_request, status):
     headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-    assert way(url, headers) == status
+    assert send_request(url, headers) == status
 
 
-def test_refusals_are_json_that_says_what_to_do(url):
+def test_rejection_is_json_that_names_the_setting(url):
     for path in ("/devices/imprint", ENGINE + "polling", "/metrics", "/", "/nowhere"):
         foreign = requests.get(url + path, headers={"Origin": "http://evil.com"}, timeout=5)
         rebound = requests.get(url + path, headers={"Host": "evil.com"}, timeout=5)
         assert "ALLOWED_ORIGINS" in foreign.json()["error"]
         assert "ALLOWED_HOSTS" in rebound.json()["error"]
-        for answer in (foreign, rebound):
-            assert answer.json()["error"] == answer.json()["message"]
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            assert "Access-Control-Allow-Origin" not in answer.headers
+        for response in (foreign, rebound):
+            assert response.json()["error"] == response.json()["message"]
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_the_page_of_a_listed_origin_may_ask_first_and_read_the_answer(url):
-    first = requests.options(
+def test_allowed_origin_may_send_preflight_and_read_response(url):
+    preflight = requests.options(
         f"{url}/devices/listen",
         headers={
             "Origin": PANEL,
@@ -115,19 +117,19 @@ def test_the_page_of_a_listed_origin_may_ask_first_and_read_the_answer(url):
         },
         timeout=5,
     )
-    assert first.status_code == 204
-    assert "PUT" in first.headers["Access-Control-Allow-Methods"]
-    assert "Authorization" in first.headers["Access-Control-Allow-Headers"]
-    then = requests.put(f"{url}/devices/listen", json={"macs": []}, headers={"Origin": PANEL}, timeout=5)
-    for answer in (first, then):
-        assert answer.headers["Access-Control-Allow-Origin"] == PANEL
-        assert "Access-Control-Allow-Credentials" not in answer.headers
-        assert answer.headers["Vary"] == "Origin"
+    assert preflight.status_code == 204
+    assert "PUT" in preflight.headers["Access-Control-Allow-Methods"]
+    assert "Authorization" in preflight.headers["Access-Control-Allow-Headers"]
+    request = requests.put(f"{url}/devices/listen", json={"macs": []}, headers={"Origin": PANEL}, timeout=5)
+    for response in (preflight, request):
+        assert response.headers["Access-Control-Allow-Origin"] == PANEL
+        assert "Access-Control-Allow-Credentials" not in response.headers
+        assert response.headers["Vary"] == "Origin"
     for path in (ENGINE + "polling", "/devices/imprint"):
-        answer = requests.get(url + path, headers={"Origin": PANEL}, timeout=5)
-        assert answer.raw.headers.getlist("Access-Control-Allow-Origin") == [PANEL]
+        response = requests.get(url + path, headers={"Origin": PANEL}, timeout=5)
+        assert response.raw.headers.getlist("Access-Control-Allow-Origin") == [PANEL]
 
 
-def test_what_is_refused_is_counted(url):
+def test_rejected_requests_are_counted(url):
     requests.get(url, headers={"Host": "evil.com"}, timeout=5)
     assert 'pluto_requests_refused_total{status="400"} 1.0' in requests.get(f"{url}/metrics", timeout=5).text

@@ -1,4 +1,4 @@
-"""/jobs as clients see it: what is refused, the plan, the answer, idempotency, events."""
+"""/jobs as clients use it: rejected requests, dry run, response, idempotency and events."""
 
 import pytest
 import socketio
@@ -6,8 +6,8 @@ from fakes import eventually
 from job_helpers import finished, job, patches, run, states
 
 UNKNOWN = "01a20000-0000-7000-8000-000000000000"
-GOOD = {"action": "settings", "devices": "all", "settings": {"frequency": 490}, "waves": [], "pauseSeconds": 0}
-DEVICE = {"mac", "wave", "state", "changes", "at"}
+VALID_JOB = {"action": "settings", "devices": "all", "settings": {"frequency": 490}, "waves": [], "pauseSeconds": 0}
+DEVICE_FIELDS = {"mac", "wave", "state", "changes", "at"}
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def live_testbed(make_fleet, make_service):
     return service, fleet
 
 
-def post(service, headers=None, **body):
-    return service.client.post("/jobs", json={**GOOD, **body}, headers=headers or {})
+def post_job(service, headers=None, **body):
+    return service.client.post("/jobs", json={**VALID_JOB, **body}, headers=headers or {})
 
 
 @pytest.mark.parametrize(
@@ -64,30 +64,30 @@ def post(service, headers=None, **body):
         ({"allowOverclock": "yes"}, "allowOverclock"),
     ],
 )
-def test_what_is_wrong_is_refused_whole(live_testbed, body, field):
+def test_invalid_job_is_rejected_and_writes_nothing(live_testbed, body, field):
     service, fleet = live_testbed
-    answer = post(service, **body)
-    assert answer.status_code == 400, answer.get_data(as_text=True)
-    assert field in answer.get_json()["details"]
-    assert answer.get_json()["error"]
+    response = post_job(service, **body)
+    assert response.status_code == 400, response.get_data(as_text=True)
+    assert field in response.get_json()["details"]
+    assert response.get_json()["error"]
     assert service.ok(service.client.get("/jobs")) == []
     assert sum(map(patches, fleet)) == 0
 
 
-def test_a_frequency_outside_every_devices_options(live_testbed):
+def test_frequency_outside_all_device_options_is_rejected(live_testbed):
     service, fleet = live_testbed
-    answer = post(service, settings={"frequency": 65535})
-    assert answer.status_code == 400
-    assert set(answer.get_json()["details"]) == {miner.mac for miner in fleet}
+    response = post_job(service, settings={"frequency": 65535})
+    assert response.status_code == 400
+    assert set(response.get_json()["details"]) == {miner.mac for miner in fleet}
     assert sum(map(patches, fleet)) == 0
 
 
-def test_the_plan(live_testbed):
-    """Per device, old → new; nothing is stored, written or sent out."""
+def test_dry_run_returns_plan(live_testbed):
+    """The plan lists old → new per device; nothing is stored, written or published."""
     service, fleet = live_testbed
-    answer = post(service, dryRun=True, settings={"frequency": 500, "stratumPassword": "hush"}, waves=[1])
-    assert answer.status_code == 200
-    plan = answer.get_json()["data"]
+    response = post_job(service, dryRun=True, settings={"frequency": 500, "stratumPassword": "hush"}, waves=[1])
+    assert response.status_code == 200
+    plan = response.get_json()["data"]
     by_mac = {device["mac"]: device for device in plan["devices"]}
     assert plan["state"] == "planned"
     assert plan["counts"] == {"planned": 1, "failed": 2}
@@ -97,93 +97,95 @@ def test_the_plan(live_testbed):
     ]
     assert (by_mac[fleet[1].mac]["wave"], by_mac[fleet[1].mac]["state"]) == (0, "planned")
     assert "Must be one of" in by_mac[fleet[0].mac]["reason"]
-    assert "hush" not in answer.get_data(as_text=True)
+    assert "hush" not in response.get_data(as_text=True)
     assert plan["request"]["settings"] == {"frequency": 500}
     assert service.ok(service.client.get("/jobs")) == []
     assert sum(map(patches, fleet)) == 0
 
 
-def test_a_job_from_its_start_to_its_end(live_testbed):
+def test_job_runs_from_creation_to_end(live_testbed):
     service, fleet = live_testbed
-    answer = post(service, waves=[1, "50%"], maxFailures=1, devices={"firmware": "axeos"})
-    assert answer.status_code == 202
-    begun = answer.get_json()["data"]
-    assert begun["request"] == {
+    response = post_job(service, waves=[1, "50%"], maxFailures=1, devices={"firmware": "axeos"})
+    assert response.status_code == 202
+    created = response.get_json()["data"]
+    assert created["request"] == {
         "settings": {"frequency": 490}, "presetUuid": None, "allowOverclock": False, "restart": False,
         "waves": [1, "50%"], "parallel": 4, "pauseSeconds": 0, "maxFailures": 1, "revert": False,
     }  # fmt: skip
-    over = finished(service, begun["id"])
-    assert over["state"] == "done"
-    # 490 is no option of a BM1366.
-    assert states(over) == {fleet[0].mac: "done", fleet[1].mac: "failed", fleet[2].mac: "done"}
-    assert all(set(device) - {"reason"} == DEVICE for device in over["devices"])
+    result = finished(service, created["id"])
+    assert result["state"] == "done"
+    # 490 is not among the options of a BM1366.
+    assert states(result) == {fleet[0].mac: "done", fleet[1].mac: "failed", fleet[2].mac: "done"}
+    assert all(set(device) - {"reason"} == DEVICE_FIELDS for device in result["devices"])
     (listed,) = service.ok(service.client.get("/jobs"))
-    assert listed == {key: value for key, value in over.items() if key != "devices"}
-    assert service.ok(service.client.delete(f"/jobs/{begun['id']}")) == over
+    assert listed == {key: value for key, value in result.items() if key != "devices"}
+    assert service.ok(service.client.delete(f"/jobs/{created['id']}")) == result
 
 
-def test_the_journal_says_which_job_it_was(live_testbed):
+def test_journal_entry_contains_job_id(live_testbed):
     service, fleet = live_testbed
-    over = run(service, settings={"frequency": 490}, devices=[fleet[0].mac])
+    result = run(service, settings={"frequency": 490}, devices=[fleet[0].mac])
     (entry,) = service.ok(service.client.get(f"/devices/{fleet[0].mac}/journal"))
-    assert (entry["job"], entry["before"], entry["after"]) == (over["id"], {"frequency": 525}, {"frequency": 490})
+    assert (entry["job"], entry["before"], entry["after"]) == (result["id"], {"frequency": 525}, {"frequency": 490})
 
 
 @pytest.mark.parametrize(
     ("method", "path"), [("get", f"/jobs/{UNKNOWN}"), ("delete", f"/jobs/{UNKNOWN}"), ("get", "/jobs/..%2f")]
 )
-def test_an_unknown_job(client, method, path):
-    answer = getattr(client, method)(path)
-    assert answer.status_code == 404
-    assert answer.get_json()["error"]
+def test_unknown_job_is_404(client, method, path):
+    response = getattr(client, method)(path)
+    assert response.status_code == 404
+    assert response.get_json()["error"]
 
 
-def test_the_same_key_starts_it_once(live_testbed, make_service):
+def test_same_idempotency_key_starts_job_once(live_testbed, make_service):
     service, fleet = live_testbed
     key = {"Idempotency-Key": "one-click"}
-    first = post(service, headers=key)
-    again = post(service, headers=key)
+    first = post_job(service, headers=key)
+    again = post_job(service, headers=key)
     assert (first.status_code, again.status_code) == (202, 202)
     job_id = first.get_json()["data"]["id"]
     assert again.get_json()["data"]["id"] == job_id
-    other = post(service, headers=key, settings={"frequency": 400})
+    other = post_job(service, headers=key, settings={"frequency": 400})
     assert other.status_code == 422
     assert "Idempotency-Key" in other.get_json()["error"]
     finished(service, job_id)
     service.stop()
     later = make_service(fleet)
-    assert post(later, headers=key).get_json()["data"]["id"] == job_id
+    assert post_job(later, headers=key).get_json()["data"]["id"] == job_id
     assert [patches(miner) for miner in fleet] == [1, 0, 1]
-    assert post(later, headers={"Idempotency-Key": ""}).status_code == 400
-    assert post(later, headers={"Idempotency-Key": "x" * 256}).status_code == 400
+    assert post_job(later, headers={"Idempotency-Key": ""}).status_code == 400
+    assert post_job(later, headers={"Idempotency-Key": "x" * 256}).status_code == 400
 
 
-def test_two_clicks_at_once_are_one_job(live_testbed):
+def test_concurrent_requests_with_same_key_create_one_job(live_testbed):
     import gevent
 
     service, _ = live_testbed
     key = {"Idempotency-Key": "both"}
-    answers = [gevent.spawn(lambda: service.app.test_client().post("/jobs", json=GOOD, headers=key)) for _ in range(5)]
-    gevent.joinall(answers)
-    assert len({answer.get().get_json()["data"]["id"] for answer in answers}) == 1
+    responses = [
+        gevent.spawn(lambda: service.app.test_client().post("/jobs", json=VALID_JOB, headers=key)) for _ in range(5)
+    ]
+    gevent.joinall(responses)
+    assert len({response.get().get_json()["data"]["id"] for response in responses}) == 1
     assert len(service.ok(service.client.get("/jobs"))) == 1
 
 
-def test_the_short_way_to_apply_a_preset(live_testbed):
+def test_apply_preset_route(live_testbed):
     service, fleet = live_testbed
     body = {"name": "p", "configuration": {"stratumURL": "pool.example", "stratumPassword": "hush"}}
     uuid = service.ok(service.client.post("/presets", json=body))["uuid"]
     path = f"/presets/{uuid}/apply"
     plan = service.client.post(path, json={"macs": [fleet[0].mac], "dryRun": True})
     assert (plan.status_code, plan.get_json()["data"]["counts"]) == (200, {"planned": 1})
-    answer = service.client.post(path, json={"macs": [fleet[0].mac, fleet[2].mac.upper()], "pauseSeconds": 0})
-    assert answer.status_code == 202
-    over = finished(service, answer.get_json()["data"]["id"])
-    assert (over["action"], over["counts"]) == ("apply-preset", {"done": 2})
-    assert "hush" not in f"{answer.get_data(as_text=True)}{over}"
+    response = service.client.post(path, json={"macs": [fleet[0].mac, fleet[2].mac.upper()], "pauseSeconds": 0})
+    assert response.status_code == 202
+    result = finished(service, response.get_json()["data"]["id"])
+    assert (result["action"], result["counts"]) == ("apply-preset", {"done": 2})
+    assert "hush" not in f"{response.get_data(as_text=True)}{result}"
     assert service.device(fleet[0].mac)["presetUuid"] == uuid
     assert fleet[2].read_info()["stratumURL"] == "pool.example"
-    # A second time there is nothing to do, and the password is not written again.
+    # The second job has nothing to do and does not write the password again.
     again = service.client.post(path, json={"macs": [fleet[0].mac], "pauseSeconds": 0})
     assert finished(service, again.get_json()["data"]["id"])["counts"] == {"unchanged": 1}
     assert patches(fleet[0]) == 1
@@ -199,73 +201,73 @@ def test_the_short_way_to_apply_a_preset(live_testbed):
         ({"macs": ["02:00:5e:00:00:63"]}, 400),
     ],
 )
-def test_whom_a_preset_is_applied_to_must_be_said(live_testbed, body, status):
+def test_apply_preset_requires_known_macs(live_testbed, body, status):
     service, _ = live_testbed
     uuid = service.ok(service.client.post("/presets", json={"name": "p", "configuration": {"frequency": 490}}))["uuid"]
     assert service.client.post(f"/presets/{uuid}/apply", json=body).status_code == status
 
 
-def test_a_preset_that_is_not_there(live_testbed):
+def test_apply_unknown_preset_is_404(live_testbed):
     service, fleet = live_testbed
     assert service.client.post(f"/presets/{UNKNOWN}/apply", json={"macs": [fleet[0].mac]}).status_code == 404
-    assert post(service, action="apply-preset", presetUuid=UNKNOWN).status_code == 404
+    assert post_job(service, action="apply-preset", presetUuid=UNKNOWN).status_code == 404
 
 
-def test_progress_goes_out_as_job_update(live_testbed, serve):
+def test_progress_is_published_as_job_update(live_testbed, serve):
     service, fleet = live_testbed
-    heard = []
-    browser = socketio.Client(reconnection=False)
-    browser.on("job_update", heard.append)
-    browser.on("drift", lambda payload: heard.append(("drift", payload)))
-    browser.connect(serve(service), socketio_path="/socket/io")
+    updates = []
+    socket_client = socketio.Client(reconnection=False)
+    socket_client.on("job_update", updates.append)
+    socket_client.on("drift", lambda payload: updates.append(("drift", payload)))
+    socket_client.connect(serve(service), socketio_path="/socket/io")
     try:
-        over = run(service, settings={"frequency": 490, "stratumPassword": "hush"}, devices=[fleet[0].mac])
-        eventually(lambda: heard and heard[-1].get("state") == "done")
-        assert {update["id"] for update in heard} == {over["id"]}
-        assert heard[-1] == {"id": over["id"], "state": "done", "counts": {"done": 1}}
-        devices = [update["device"] for update in heard if "device" in update]
+        result = run(service, settings={"frequency": 490, "stratumPassword": "hush"}, devices=[fleet[0].mac])
+        eventually(lambda: updates and updates[-1].get("state") == "done")
+        assert {update["id"] for update in updates} == {result["id"]}
+        assert updates[-1] == {"id": result["id"], "state": "done", "counts": {"done": 1}}
+        devices = [update["device"] for update in updates if "device" in update]
         assert [device["state"] for device in devices] == ["running", "running", "done"]
         assert {device["mac"] for device in devices} == {fleet[0].mac}
-        assert "hush" not in str(heard)
+        assert "hush" not in str(updates)
     finally:
-        browser.disconnect()
+        socket_client.disconnect()
 
 
-def test_drift_goes_out_on_change_only(make_fleet, make_service, serve, clock):
+def test_drift_is_published_on_change_only(make_fleet, make_service, serve, clock):
     fleet = make_fleet("2.4", clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(*fleet)
     service.round()
     service.client.patch(f"/devices/{fleet[0].mac}/system", json={"info": {"frequency": 500}})
-    heard = []
-    browser = socketio.Client(reconnection=False)
-    browser.on("drift", heard.append)
-    browser.connect(serve(service), socketio_path="/socket/io")
+    updates = []
+    socket_client = socketio.Client(reconnection=False)
+    socket_client.on("drift", updates.append)
+    socket_client.connect(serve(service), socketio_path="/socket/io")
     try:
         clock.advance(31)
         service.round(2)
-        assert heard == []
+        assert updates == []
         fleet[0].store_settings({"frequency": 400})
         service.round(3)
-        (event,) = eventually(lambda: heard)
+        (event,) = eventually(lambda: updates)
         (row,) = event["drift"]
         since = row.pop("since")
         assert event == {"mac": fleet[0].mac, "drift": [row]}
         assert row == {"key": "frequency", "expected": 500, "actual": 400, "cause": "changed_elsewhere"}
         assert service.device(fleet[0].mac)["drift"] == [{**row, "since": since}]
     finally:
-        browser.disconnect()
+        socket_client.disconnect()
 
 
-def test_the_document_knows_the_routes(client):
+def test_openapi_document_lists_job_routes(client):
     paths = client.get("/openapi.json").get_json()["paths"]
     assert {"/jobs", "/jobs/{job_id}", "/presets/{preset_uuid}/apply"} <= set(paths)
     assert set(paths["/jobs"]["post"]["responses"]) >= {"200", "202", "400", "404", "409", "422"}
     assert set(paths["/devices/{mac}/drift/repair"]["post"]["responses"]) >= {"202", "400", "404", "409"}
 
 
-def test_jobs_are_known_by_nothing_but_their_own_id(live_testbed):
+def test_job_is_found_by_complete_id_only(live_testbed):
     service, fleet = live_testbed
-    over = run(service, "identify", devices=[fleet[0].mac])
-    assert job(service, over["id"]) == over
-    assert service.client.get(f"/jobs/{over['id'][:-1]}").status_code == 404
+    result = run(service, "identify", devices=[fleet[0].mac])
+    assert job(service, result["id"]) == result
+    assert service.client.get(f"/jobs/{result['id'][:-1]}").status_code == 404

@@ -1,4 +1,4 @@
-"""GET /devices/:mac/logs and its download: the ring, the miner's own past, and following."""
+"""GET /devices/:mac/logs and its download: the ring buffer, the miner's own log (backfill), and following."""
 
 import gevent
 import pytest
@@ -23,8 +23,8 @@ def testbed(make_fleet, make_service):
 
 
 @pytest.fixture
-def told(testbed):
-    """A miner that is read and said one line of each level."""
+def read_miner(testbed):
+    """A miner whose log is followed, with one line of each level."""
     service, (miner,) = testbed("2.12")
     service.runtime.log_hub.want(service.runtime.fleet.get(miner.mac), "a test")
     await_audience(miner, 1)
@@ -34,10 +34,10 @@ def told(testbed):
     return service, miner
 
 
-def test_the_ring_as_json(told):
-    service, miner = told
-    answer = service.client.get(f"/devices/{miner.mac.upper().replace(':', '-')}/logs")
-    body = answer.get_json()
+def test_ring_buffer_as_json(read_miner):
+    service, miner = read_miner
+    response = service.client.get(f"/devices/{miner.mac.upper().replace(':', '-')}/logs")
+    body = response.get_json()
     assert body["message"] == "Logs retrieved successfully"
     data = body["data"]
     assert (data["mac"], data["state"], data["dropped"]) == (miner.mac, "streaming", 0)
@@ -62,14 +62,14 @@ def test_the_ring_as_json(told):
         ("unknown=1", "EWIDV"),
     ],
 )
-def test_which_lines(told, query, levels):
-    service, miner = told
+def test_log_filters(read_miner, query, levels):
+    service, miner = read_miner
     data = service.ok(service.client.get(f"/devices/{miner.mac}/logs?{query}"))
     assert "".join(line["level"] for line in data["lines"]) == levels
 
 
-def test_since_and_epoch(told):
-    service, miner = told
+def test_since_and_epoch_select_newer_lines(read_miner):
+    service, miner = read_miner
     data = service.ok(service.client.get(f"/devices/{miner.mac}/logs"))
     since, epoch = data["lines"][2]["seq"], data["epoch"]
     for query, count in ((f"since={since}", 2), (f"since={since}&epoch={epoch}", 2), (f"since={since}&epoch=x", 5)):
@@ -89,13 +89,13 @@ def test_since_and_epoch(told):
         ("format=json", "text/plain", False),
     ],
 )
-def test_json_or_text(told, query, accept, text):
-    service, miner = told
-    answer = service.client.get(f"/devices/{miner.mac}/logs?{query}", headers={"Accept": accept})
-    assert answer.status_code == 200
-    assert answer.content_type.startswith("text/plain" if text else "application/json")
+def test_log_format_is_negotiated(read_miner, query, accept, text):
+    service, miner = read_miner
+    response = service.client.get(f"/devices/{miner.mac}/logs?{query}", headers={"Accept": accept})
+    assert response.status_code == 200
+    assert response.content_type.startswith("text/plain" if text else "application/json")
     if text:
-        lines = answer.get_data(as_text=True).splitlines()
+        lines = response.get_data(as_text=True).splitlines()
         assert len(lines) == 5
         assert lines[0].split("Z ")[1].startswith("E (")
 
@@ -114,41 +114,41 @@ def test_json_or_text(told, query, accept, text):
         ("format=xml", "format"),
     ],
 )
-def test_a_wrong_query_is_400_with_the_field(told, query, field):
-    service, miner = told
-    answer = service.client.get(f"/devices/{miner.mac}/logs?{query}")
-    assert answer.status_code == 400
-    assert set(answer.get_json()["details"]) == {field}
+def test_invalid_log_query_is_400_with_name_of_field(read_miner, query, field):
+    service, miner = read_miner
+    response = service.client.get(f"/devices/{miner.mac}/logs?{query}")
+    assert response.status_code == 400
+    assert set(response.get_json()["details"]) == {field}
 
 
 @pytest.mark.parametrize("path", ["logs", "logs/download", "logs/download?follow=1"])
 @pytest.mark.parametrize("mac", ["02:00:5e:99:99:99", "nonsense", "%00", "..%2f..%2fetc"])
-def test_an_unknown_device_is_404(service, mac, path):
-    answer = service.client.get(f"/devices/{mac}/{path}")
-    assert answer.status_code == 404
-    assert answer.get_json()["error"]
+def test_logs_of_unknown_device_are_404(service, mac, path):
+    response = service.client.get(f"/devices/{mac}/{path}")
+    assert response.status_code == 404
+    assert response.get_json()["error"]
 
 
-def test_asking_opens_no_stream(testbed):
+def test_log_request_opens_no_stream(testbed):
     service, (miner,) = testbed("2.12")
     data = service.ok(service.client.get(f"/devices/{miner.mac}/logs"))
     service.client.get(f"/devices/{miner.mac}/logs/download")
     assert (data["state"], data["lines"]) == ("idle", [])
     gevent.sleep(0.3)
     assert not miner.requests["GET", "/api/ws"]
-    assert not miner.requests["GET", OWN]  # 2.12 has none
+    assert not miner.requests["GET", OWN]  # 2.12 has no such route
 
 
-def test_the_past_comes_from_the_miner_once_without_secrets(testbed):
+def test_backfill_is_read_once_and_redacted(testbed):
     service, (miner,) = testbed({"generation": "2.15"})
     for number in range(50):
         miner.log.write_line(f"past {number} °")
     miner.log.write_boot_lines()
     data = service.ok(service.client.get(f"/devices/{miner.mac}/logs"))
     assert [line["text"] for line in data["lines"]][:50] == [f"past {number} °" for number in range(50)]
-    said = "\n".join(line["text"] for line in data["lines"])
-    assert '"params": ["[redacted]", "[redacted]"]' in said
-    assert "bc1q" not in said.replace("bc1qfake", "")
+    joined_texts = "\n".join(line["text"] for line in data["lines"])
+    assert '"params": ["[redacted]", "[redacted]"]' in joined_texts
+    assert "bc1q" not in joined_texts.replace("bc1qfake", "")
     assert all(line["seq"] > 0 for line in data["lines"])
     for _ in range(3):
         assert lines_of(service, miner.mac) == data["lines"]
@@ -156,7 +156,7 @@ def test_the_past_comes_from_the_miner_once_without_secrets(testbed):
     assert service.scrape().get_one("pluto_device_log_lines_total", mac=miner.mac) is None
 
 
-def test_the_past_stands_before_what_is_streamed_and_nothing_comes_twice(testbed):
+def test_backfill_precedes_streamed_lines_without_duplicates(testbed):
     service, (miner,) = testbed("2.15")
     for number in range(30):
         miner.log.write_line(f"past {number}")
@@ -177,7 +177,7 @@ def test_the_past_stands_before_what_is_streamed_and_nothing_comes_twice(testbed
     assert len(lines_of(service, miner.mac)) == 61
 
 
-def test_a_large_past_is_bounded(testbed):
+def test_backfill_is_bounded(testbed):
     service, (miner,) = testbed("2.15")
     for number in range(8000):
         miner.log.write_line(f"past {number} " + "x" * 60)
@@ -187,7 +187,7 @@ def test_a_large_past_is_bounded(testbed):
 
 
 @pytest.mark.parametrize("fault", ["status_500", "hang", "reset", "redirect", "status_401", "garbage"])
-def test_a_miner_that_gives_no_past_is_no_error(testbed, fault):
+def test_failed_backfill_is_no_error(testbed, fault):
     service, (miner,) = testbed("2.15")
     miner.set_fault(fault, path=OWN)
     if fault == "hang":
@@ -196,49 +196,49 @@ def test_a_miner_that_gives_no_past_is_no_error(testbed, fault):
     assert service.status(miner.mac) == "online"
 
 
-def test_the_past_of_another_miner_at_the_address_is_not_taken(testbed):
+def test_backfill_of_other_miner_at_address_is_discarded(testbed):
     service, (miner,) = testbed("2.15")
     miner.log.write_line("mine")
     miner.set_fault("other_mac")
     assert lines_of(service, miner.mac) == []
 
 
-def test_the_download_is_the_ring_and_ends(told):
-    service, miner = told
-    answer = service.client.get(f"/devices/{miner.mac}/logs/download")
+def test_download_contains_ring_buffer(read_miner):
+    service, miner = read_miner
+    response = service.client.get(f"/devices/{miner.mac}/logs/download")
     stem = miner.mac.replace(":", "")
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="{stem}.log"'
-    assert answer.content_type == "text/plain; charset=utf-8"
-    assert len(answer.get_data(as_text=True).splitlines()) == 5
+    assert response.headers["Content-Disposition"] == f'attachment; filename="{stem}.log"'
+    assert response.content_type == "text/plain; charset=utf-8"
+    assert len(response.get_data(as_text=True).splitlines()) == 5
 
 
 @pytest.mark.parametrize("query", ["follow=1", "follow=true"])
-def test_following_streams_each_line_and_counts_as_looking(testbed, serve, query):
+def test_follow_download_streams_lines_and_keeps_stream_open(testbed, serve, query):
     service, (miner,) = testbed("2.12")
     url = f"{serve(service)}/devices/{miner.mac}/logs/download?{query}"
-    with requests.get(url, stream=True, timeout=10) as answer:
-        assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
-        lines = (line.decode() for line in answer.iter_lines() if line)
+    with requests.get(url, stream=True, timeout=10) as response:
+        assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
+        lines = (line.decode() for line in response.iter_lines() if line)
         await_audience(miner, 1)
         for number in range(100):
             miner.log.write_line(f"line {number}")
         assert [next(lines).split(": ")[1] for _ in range(100)] == [f"line {number}" for number in range(100)]
         gevent.sleep(0.4)
         assert len(miner.websockets) == 1
-    miner.log.write_line("nobody hears this")  # writing is how the server learns that the client is gone
+    miner.log.write_line("first line after the end")  # the server notices the closed connection when it writes
     gevent.sleep(0.3)
-    miner.log.write_line("nor this")
+    miner.log.write_line("second line after the end")
     await_audience(miner, 0, within=10)
     await_state(service, "idle", miner)
 
 
 @pytest.mark.parametrize("query", ["follow=maybe", "follow=2"])
-def test_a_wrong_switch_is_400(told, query):
-    service, miner = told
+def test_invalid_follow_value_is_400(read_miner, query):
+    service, miner = read_miner
     assert service.client.get(f"/devices/{miner.mac}/logs/download?{query}").status_code == 400
 
 
-def test_the_document_describes_them(client):
+def test_openapi_document_lists_log_routes(client):
     paths = client.get("/openapi.json").get_json()["paths"]
     assert "/devices/{mac}/logs" in paths
     assert "/devices/{mac}/logs/download" in paths

@@ -1,4 +1,4 @@
-"""GET /metrics, contract §3: what a Prometheus gets."""
+"""GET /metrics, contract §3: the exposition for Prometheus."""
 
 import json
 
@@ -12,11 +12,11 @@ from app.models import Observation, Reading, Status
 from app.redaction.json_objects import redact
 from simulator import GENERATIONS
 
-OVERVIEW = ["total_hardware", "hardware_online", "hardware_offline", "total_hashrate", "average_hashrate",
+FLEET_SERIES = ["total_hardware", "hardware_online", "hardware_offline", "total_hashrate", "average_hashrate",
 "total_power_watts", "total_efficiency",
             "pluto_fleet_efficiency_joules_per_terahash"]  # fmt: skip
-LEGACY = ["power_watts", "voltage_volts", "current_amps", "fanspeed_rpm", "temperature_celsius", "hashrate_ghs",
-"shares_accepted", "shares_rejected", "uptime_seconds",
+LEGACY_SUFFIXES = ["power_watts", "voltage_volts", "current_amps", "fanspeed_rpm", "temperature_celsius",
+"hashrate_ghs", "shares_accepted", "shares_rejected", "uptime_seconds",
           "free_heap_bytes", "core_voltage_volts", "core_voltage_actual_volts", "frequency_mhz",
           "efficiency"]  # fmt: skip
 
@@ -25,15 +25,15 @@ LEGACY = ["power_watts", "voltage_volts", "current_amps", "fanspeed_rpm", "tempe
     "accept",
     [None, "*/*", "text/plain", "application/openmetrics-text; version=1.0.0", "application/json", "text/html"],
 )
-def test_the_content_type_is_always_the_same(testbed, accept):
+def test_content_type_is_always_text_format(testbed, accept):
     service, _ = testbed()
     response = service.client.get("/metrics", headers={"Accept": accept} if accept else {})
     assert (response.status_code, response.content_type) == (200, "text/plain; version=0.0.4; charset=utf-8")
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
-def test_it_parses_whoever_is_there(testbed, count):
-    """Also while nobody has answered yet: a total over nobody is 0, an average over nobody absent."""
+def test_exposition_parses_for_any_fleet_size(testbed, count):
+    """Also before the first answers: a total of no devices is 0, an average of none is absent."""
     service, fleet = testbed(*["2.12"] * count, rounds=0)
     scrape = service.scrape()
     assert (scrape.get_one("total_hardware"), scrape.get_one("hardware_online"), scrape.get_one("total_hashrate")) == (
@@ -46,14 +46,14 @@ def test_it_parses_whoever_is_there(testbed, count):
     assert service.scrape().get_one("hardware_online") == count
 
 
-def test_the_fleet_in_figures(testbed):
-    """Defects 43, 44, 46, 47 and 50 of the original."""
+def test_fleet_totals(testbed):
+    """Defects 43, 44, 46, 47 and 50 of the Node backend."""
     service, fleet = testbed("2.12", "2.15", "2.4", "nerd", "2.1")
     infos = [miner.read_info() for miner in fleet]
     hashrate, power = (sum(info[key] for info in infos) for key in ("hashRate", "power"))
     scrape = service.scrape()
     expected = [5, 5, 0, hashrate, hashrate / 5, power, hashrate / power, power / (hashrate / 1000)]
-    assert [scrape.get_one(name) for name in OVERVIEW] == pytest.approx(expected)
+    assert [scrape.get_one(name) for name in FLEET_SERIES] == pytest.approx(expected)
     versions = {tuple(sorted(labels.values())) for labels in scrape.labels_of("firmware_version_distribution")}
     assert versions == {(info["version"],) for info in infos}
     assert scrape.get_one("shares_by_pool_accepted", pool="public-pool.io:3333") == sum(
@@ -61,8 +61,8 @@ def test_the_fleet_in_figures(testbed):
     )
 
 
-def test_by_pool_series_are_labelled_named_and_leave_with_their_last_miner(testbed):
-    """Defects 43 and 44: an unlabelled twin doubled every sum, and pools that nobody used any more stayed."""
+def test_pool_series_are_labelled_and_end_with_last_miner(testbed):
+    """Defects 43 and 44: an unlabelled duplicate doubled every sum, and series of unused pools stayed."""
     pools = [
         ("solo.ckpool.org", 3333),
         ("solo.ckpool.org", 4334),
@@ -94,27 +94,27 @@ def test_by_pool_series_are_labelled_named_and_leave_with_their_last_miner(testb
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_the_originals_names(testbed, generation):
+def test_legacy_names_equal_our_series(testbed, generation):
     service, (miner,) = testbed({"generation": generation, "hostname": "my-bitaxe.1"})
     hostname = service.device(miner.mac)["info"].get("hostname")
     prefix = "my__bitaxe__1" if hostname else "_"
     scrape = service.scrape()
     ours = scrape.of_device(miner.mac)
-    assert {suffix: scrape.get_one(f"{prefix}_{suffix}") for suffix in LEGACY} == {
-        suffix: ours.get(suffix) for suffix in LEGACY
+    assert {suffix: scrape.get_one(f"{prefix}_{suffix}") for suffix in LEGACY_SUFFIXES} == {
+        suffix: ours.get(suffix) for suffix in LEGACY_SUFFIXES
     }
-    assert len({*LEGACY} & ours.keys()) == 14
-    assert all(not labels for suffix in LEGACY for labels in scrape.labels_of(f"{prefix}_{suffix}"))
+    assert len({*LEGACY_SUFFIXES} & ours.keys()) == 14
+    assert all(not labels for suffix in LEGACY_SUFFIXES for labels in scrape.labels_of(f"{prefix}_{suffix}"))
 
 
-def test_the_originals_names_can_be_turned_off(testbed):
+def test_legacy_names_can_be_turned_off(testbed):
     service, (miner,) = testbed({"hostname": "attic"}, metrics_legacy_names=False)
     names = service.scrape().names()
     assert not [name for name in names if name.startswith("attic")]
-    assert {*OVERVIEW, "pluto_device_power_watts"} <= names
+    assert {*FLEET_SERIES, "pluto_device_power_watts"} <= names
 
 
-def test_labels_of_a_hostile_miner_break_no_line(testbed):
+def test_labels_of_hostile_miner_are_escaped(testbed):
     hostile_miner = 'a"} 1\nup{x="\\ \x00\x1b[31m\r\u2028é'
     settings = {"stratumURL": hostile_miner, "stratumPort": 1}
     service, (miner,) = testbed({"generation": "2.4", "hostname": hostile_miner, "settings": settings})
@@ -125,7 +125,7 @@ def test_labels_of_a_hostile_miner_break_no_line(testbed):
     assert scrape.get_one("pluto_device_power_watts", mac=miner.mac) == miner.read_info()["power"]
 
 
-def test_the_services_own_figures(testbed):
+def test_metrics_of_the_service_itself(testbed):
     service, (miner, other) = testbed("2.12", "2.12")
     other.fault = "refuse"
     service.round(3)
@@ -141,7 +141,7 @@ def test_the_services_own_figures(testbed):
     assert scrape.labels_of("pluto_build_info")[0]["version"]
 
 
-def test_http_figures_go_by_route_never_by_path(testbed):
+def test_http_metrics_are_labelled_by_route_not_by_path(testbed):
     service, (miner,) = testbed("2.12")
     for path in (
         f"/devices/imprint/{miner.mac}",
@@ -156,7 +156,7 @@ def test_http_figures_go_by_route_never_by_path(testbed):
     assert not [line for line in http if miner.mac in line or "wp-login" in line or "abc" in line or ":99" in line]
 
 
-def test_series_of_unmonitored_devices_are_gone(testbed):
+def test_devices_not_monitored_have_no_series(testbed):
     service, (one, other) = testbed("2.12", "2.12")
     service.ok(service.client.put("/devices/listen", json={"macs": [one.mac]}))
     scrape = service.scrape()
@@ -164,15 +164,15 @@ def test_series_of_unmonitored_devices_are_gone(testbed):
     assert scrape.get_one("total_hardware") == 1
 
 
-def test_every_family_says_its_unit_or_what_it_counts(testbed):
+def test_every_family_has_help_text_with_unit(testbed):
     service, _ = testbed("2.15")
     lines = service.scrape().text.splitlines()
-    helped = {line.split(" ", 3)[2]: line.split(" ", 3)[3] for line in lines if line.startswith("# HELP")}
-    typed = [line.split(" ")[2] for line in lines if line.startswith("# TYPE")]
-    assert len(typed) == len(set(typed))
-    assert "GH/s per W" in helped["total_efficiency"]
-    assert "J/TH" in helped["pluto_device_efficiency"]
-    assert all(len(text) > 8 for text in helped.values())
+    help_texts = {line.split(" ", 3)[2]: line.split(" ", 3)[3] for line in lines if line.startswith("# HELP")}
+    type_names = [line.split(" ")[2] for line in lines if line.startswith("# TYPE")]
+    assert len(type_names) == len(set(type_names))
+    assert "GH/s per W" in help_texts["total_efficiency"]
+    assert "J/TH" in help_texts["pluto_device_efficiency"]
+    assert all(len(text) > 8 for text in help_texts.values())
 
 
 TEXTS = st.text(alphabet=st.characters(exclude_categories=["Cs"]), max_size=80)
@@ -200,15 +200,15 @@ FIELDS = [
 @given(st.lists(st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=8), min_size=2, max_size=2))
 @example([{"hashRate": 1e308, "power": 1e308}, {"hashRate": 1e308, "power": 5e-324}])
 @example([{"hashRate": 5e-324, "power": 1}, {}])
-def test_whatever_miners_say_the_exposition_parses_and_the_page_renders(two_miners, bodies):
+def test_generated_answers_never_break_exposition_or_page(two_miners, bodies):
     service, fleet = two_miners
     for miner, body in zip(fleet, bodies, strict=True):
-        said = orjson.loads(
+        answer = orjson.loads(
             json.dumps(body).replace("NaN", "null").replace("-Infinity", "null").replace("Infinity", "null")
         )
         tracked = service.runtime.fleet.get(miner.mac)
         assert service.runtime.fleet.observe(
-            tracked, Observation(Status.ONLINE, Reading(redact(said), miner.mac, service.clock.now()))
+            tracked, Observation(Status.ONLINE, Reading(redact(answer), miner.mac, service.clock.now()))
         )
     scrape = service.scrape()
     assert scrape.get_one("hardware_online") == 2
@@ -227,22 +227,22 @@ def two_miners(testbed):
     return testbed("2.12", "2.12")
 
 
-def test_what_a_caller_chooses_makes_no_series_of_its_own(testbed):
-    """Methods, paths, hosts and Socket.IO's sids: the first of each kind may add series, the others not.
-    200 methods added 4,000 series."""
+def test_values_chosen_by_caller_create_no_series(testbed):
+    """Methods, paths, hosts and Socket.IO's sids: only the first of each kind may add series. 200 methods added 4,000
+    series."""
     service, _ = testbed()
 
-    def send(number):
+    def send_requests(number):
         for path in ("/healthz", f"/none/{number}", f"/devices/{number}", "/socket/io/?EIO=4&transport=polling&sid=1"):
             service.client.open(path, method=f"METHOD{number}")
             service.client.open(path, method=f"get{number}")
             service.client.get(path, headers={"Host": f"miner{number}.example.org"})
 
-    send(0)
+    send_requests(0)
     service.scrape()
     before = len(service.scrape())
     for number in range(1, 20):
-        send(number)
+        send_requests(number)
     after = service.scrape()
     assert len(after) == before
     assert {labels["method"] for labels in after.labels_of("flask_http_request_total")} <= {"GET"}

@@ -1,4 +1,4 @@
-"""/presets, as the frontend and people use it."""
+"""/presets, as the frontend and scripts use it."""
 
 import json
 from datetime import UTC, datetime
@@ -17,26 +17,26 @@ from app.redaction.secret_words import is_secret
 from app.services.configuration import preset_rules as rules
 
 POOL = {"stratumURL": "pool.example", "stratumPort": "3333", "stratumUser": "bc1q", "stratumPassword": "hunter2"}
-SHOWN = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q"}
+POOL_IN_RESPONSE = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q"}
 
 
-def create(client, name="Mine", **configuration):
+def create_preset(client, name="Mine", **configuration):
     response = client.post("/presets", json={"name": name, "configuration": configuration or POOL})
     assert response.status_code == 200, response.get_json()
     return response.get_json()["data"]
 
 
-def stored(service, uuid):
+def read_stored_configuration(service, uuid):
     return service.runtime.presets.get(uuid).record["configuration"]
 
 
-def keys(value):
+def list_keys(value):
     if isinstance(value, dict):
-        return {*value, *(key for each in value.values() for key in keys(each))}
-    return {key for each in value for key in keys(each)} if isinstance(value, list) else set()
+        return {*value, *(key for each in value.values() for key in list_keys(each))}
+    return {key for each in value for key in list_keys(each)} if isinstance(value, list) else set()
 
 
-def test_made_listed_and_got(service, client):
+def test_create_list_and_get_preset(service, client):
     response = client.post(
         "/presets",
         json={"uuid": "mine", "name": "Mine", "configuration": POOL, "createdAt": "x", "associatedDevices": [1]},
@@ -45,7 +45,7 @@ def test_made_listed_and_got(service, client):
     assert (response.status_code, body["message"]) == (200, "Preset created successfully")
     preset = body["data"]
     assert UUID(preset["uuid"]).version == 7
-    assert preset["configuration"] == SHOWN
+    assert preset["configuration"] == POOL_IN_RESPONSE
     assert preset["associatedDevices"] == 0
     assert preset["createdAt"] == preset["updatedAt"] != "x"
     assert client.get("/presets").get_json() == {"message": "Presets retrieved successfully", "data": [preset]}
@@ -53,16 +53,16 @@ def test_made_listed_and_got(service, client):
         "message": "Preset retrieved successfully",
         "data": preset,
     }
-    assert stored(service, preset["uuid"]) == {**SHOWN, "stratumPassword": "hunter2"}
+    assert read_stored_configuration(service, preset["uuid"]) == {**POOL_IN_RESPONSE, "stratumPassword": "hunter2"}
 
 
-def test_they_are_listed_in_the_order_in_which_they_were_made(client):
-    made = [create(client, name)["uuid"] for name in "ABC"]
-    assert [each["uuid"] for each in client.get("/presets/").get_json()["data"]] == made == sorted(made)
+def test_presets_are_listed_in_creation_order(client):
+    created = [create_preset(client, name)["uuid"] for name in "ABC"]
+    assert [each["uuid"] for each in client.get("/presets/").get_json()["data"]] == created == sorted(created)
 
 
 @pytest.mark.parametrize("method", ["get", "put", "patch", "delete"])
-def test_unknown(client, method):
+def test_unknown_preset_is_404(client, method):
     body = {"name": "x", "configuration": {}} if method in ("put", "patch") else None
     response = getattr(client, method)("/presets/01900000-0000-7000-8000-000000000000", json=body)
     assert response.status_code == 404
@@ -90,15 +90,15 @@ def test_unknown(client, method):
         ({"name": "x", "configuration": {"workerTemplate": "{hostname"}}, "configuration.workerTemplate"),
     ],
 )
-def test_bad_input_is_400_with_the_field_and_nothing_is_kept(client, body, field):
+def test_invalid_preset_is_400_with_name_of_field(client, body, field):
     response = client.post("/presets", json=body)
     assert response.status_code == 400
     assert field in response.get_json()["details"]
     assert client.get("/presets").get_json()["data"] == []
 
 
-def test_unknown_fields_are_ignored_and_empty_ones_are_not_there(service, client):
-    preset = create(
+def test_unknown_and_empty_fields_are_not_stored(service, client):
+    preset = create_preset(
         client,
         stratumURL="a.example",
         fallbackStratumURL="",
@@ -107,10 +107,10 @@ def test_unknown_fields_are_ignored_and_empty_ones_are_not_there(service, client
         hostname="x",
         evil=1,
     )
-    assert stored(service, preset["uuid"]) == {"stratumURL": "a.example"}
+    assert read_stored_configuration(service, preset["uuid"]) == {"stratumURL": "a.example"}
 
 
-def test_only_unknown_fields_are_a_400_that_names_them(service, client):
+def test_preset_with_only_unknown_fields_is_400_with_their_names(service, client):
     body = {"name": "x", "configuration": {"stratumUrl": "a.example", "hostname": "x"}}
     response = client.post("/presets", json=body)
     assert response.status_code == 400
@@ -120,26 +120,26 @@ def test_only_unknown_fields_are_a_400_that_names_them(service, client):
     }
     assert client.get("/presets").get_json()["data"] == []
     assert client.post("/presets", json={"name": "x", "configuration": {}}).status_code == 200
-    preset = create(client)
+    preset = create_preset(client)
     for method in (client.put, client.patch):
         assert method(f"/presets/{preset['uuid']}", json=body).status_code == 400
-    assert stored(service, preset["uuid"])["stratumURL"] == "pool.example"
+    assert read_stored_configuration(service, preset["uuid"])["stratumURL"] == "pool.example"
     many = {"name": "x", "configuration": dict.fromkeys(map(str, range(1000)), 1)}
     assert len(client.post("/presets", json=many).get_json()["details"]) == 100
 
 
-def test_a_field_that_a_preset_of_the_node_backend_holds_is_not_unknown_to_it(service, client):
-    uuid = create(client)["uuid"]
+def test_field_of_node_backend_preset_may_be_kept(service, client):
+    uuid = create_preset(client)["uuid"]
     record = service.runtime.presets.get(uuid).record
     service.runtime.presets._repository.save({**record, "configuration": {"note": "mine"}})
     body = {"name": "x", "configuration": {"note": "mine"}}
     assert client.put(f"/presets/{uuid}", json=body).status_code == 200
-    assert stored(service, uuid) == {"note": "mine"}
+    assert read_stored_configuration(service, uuid) == {"note": "mine"}
 
 
-class TestEditing:
-    def test_patch_changes_what_it_names(self, service, client, clock):
-        preset = create(client)
+class TestEditPreset:
+    def test_patch_changes_given_fields_only(self, service, client, clock):
+        preset = create_preset(client)
         response = client.patch(
             f"/presets/{preset['uuid']}", json={"configuration": {"frequency": 525, "stratumUser": ""}}
         )
@@ -149,20 +149,23 @@ class TestEditing:
         assert edited["name"] == "Mine"
         assert edited["createdAt"] == preset["createdAt"]
         assert edited["updatedAt"] >= preset["updatedAt"]
-        assert stored(service, preset["uuid"])["stratumPassword"] == "hunter2"
+        assert read_stored_configuration(service, preset["uuid"])["stratumPassword"] == "hunter2"
         assert (
             client.patch(f"/presets/{preset['uuid']}", json={"name": "Other"}).get_json()["data"]["configuration"]
             == edited["configuration"]
         )
 
-    def test_put_replaces_but_for_the_password(self, service, client):
-        preset = create(client, **POOL, frequency=525)
+    def test_put_replaces_configuration_except_password(self, service, client):
+        preset = create_preset(client, **POOL, frequency=525)
         edited = client.put(
             f"/presets/{preset['uuid']}", json={**preset, "name": "New", "configuration": {"stratumURL": "b.example"}}
         )
         assert edited.get_json()["data"]["configuration"] == {"stratumURL": "b.example"}
         assert edited.get_json()["data"]["uuid"] == preset["uuid"]
-        assert stored(service, preset["uuid"]) == {"stratumURL": "b.example", "stratumPassword": "hunter2"}
+        assert read_stored_configuration(service, preset["uuid"]) == {
+            "stratumURL": "b.example",
+            "stratumPassword": "hunter2",
+        }
         assert client.put(f"/presets/{preset['uuid']}", json={"configuration": {}}).status_code == 400
 
     @pytest.mark.parametrize("method", ["put", "patch"])
@@ -176,17 +179,17 @@ class TestEditing:
             ({"stratumPassword": None}, None),
         ],
     )
-    def test_passwords(self, service, client, method, given, kept):
-        preset = create(client)
+    def test_edit_keeps_replaces_or_removes_password(self, service, client, method, given, kept):
+        preset = create_preset(client)
         edit = getattr(client, method)(
-            f"/presets/{preset['uuid']}", json={"name": "x", "configuration": {**SHOWN, **given}}
+            f"/presets/{preset['uuid']}", json={"name": "x", "configuration": {**POOL_IN_RESPONSE, **given}}
         )
         assert edit.status_code == 200
-        assert stored(service, preset["uuid"]).get("stratumPassword") == kept
-        assert not any(map(is_secret, keys(edit.get_json())))
+        assert read_stored_configuration(service, preset["uuid"]).get("stratumPassword") == kept
+        assert not any(map(is_secret, list_keys(edit.get_json())))
 
-    def test_a_bad_edit_changes_nothing(self, service, client):
-        preset = create(client)
+    def test_invalid_edit_changes_nothing(self, service, client):
+        preset = create_preset(client)
         response = client.patch(
             f"/presets/{preset['uuid']}", json={"name": "x", "configuration": {"stratumPort": "abc", "frequency": 5}}
         )
@@ -194,17 +197,17 @@ class TestEditing:
         assert client.get(f"/presets/{preset['uuid']}").get_json()["data"] == preset
 
 
-def test_a_preset_is_duplicated_by_sending_what_was_got(service, client):
-    """The frontend sends the whole object, with what the server makes; there is no password to copy."""
-    first = create(client)
+def test_preset_is_duplicated_without_password(service, client):
+    """The frontend sends the whole object, including the fields made by the server; there is no password to copy."""
+    first = create_preset(client)
     copy = client.post("/presets", json={**first, "name": "Copy"}).get_json()["data"]
     assert copy["uuid"] != first["uuid"]
     assert copy["configuration"] == first["configuration"]
-    assert "stratumPassword" not in stored(service, copy["uuid"])
+    assert "stratumPassword" not in read_stored_configuration(service, copy["uuid"])
 
 
-def test_deleting_one_takes_it_off_its_devices_in_the_same_write(service, client):
-    preset, other = create(client), create(client, "Other")
+def test_deleting_preset_removes_it_from_devices_in_one_write(service, client):
+    preset, other = create_preset(client), create_preset(client, "Other")
     macs = [f"02:00:5e:00:00:0{digit}" for digit in (1, 2, 3)]
     uuids = (preset["uuid"], preset["uuid"], other["uuid"])
     service.runtime.fleet.keep(
@@ -220,13 +223,13 @@ def test_deleting_one_takes_it_off_its_devices_in_the_same_write(service, client
     assert [service.device(mac).get("presetUuid") for mac in macs] == [None, None, other["uuid"]]
     assert service.ok(client.get(f"/devices/presets/{preset['uuid']}")) == []
     service.stop()
-    records = read(service.settings.data_dir)
+    records = read_records(service.settings.data_dir)
     assert json.loads(records[b"presets"]) == [other["uuid"]]
     assert f"presets:{preset['uuid']}".encode() not in records
     assert "presetUuid" not in json.loads(records[b"devices:imprinted:" + macs[0].encode()])
 
 
-def read(data_dir: Path) -> dict[bytes, bytes]:
+def read_records(data_dir: Path) -> dict[bytes, bytes]:
     db = plyvel.DB(str(data_dir / "pluto_core"))
     try:
         return dict(db.iterator())
@@ -234,9 +237,9 @@ def read(data_dir: Path) -> dict[bytes, bytes]:
         db.close()
 
 
-def test_a_deleted_preset_leaves_no_password_in_the_files(service, client):
+def test_deleted_preset_leaves_no_password_in_files(service, client):
     first, second = token_hex(), token_hex()
-    preset = create(client, stratumURL="a.example", stratumPassword=first)
+    preset = create_preset(client, stratumURL="a.example", stratumPassword=first)
     client.patch(f"/presets/{preset['uuid']}", json={"configuration": {"stratumPassword": second}})
     client.delete(f"/presets/{preset['uuid']}")
     service.stop()
@@ -245,7 +248,7 @@ def test_a_deleted_preset_leaves_no_password_in_the_files(service, client):
     assert second.encode() not in files
 
 
-ORIGINAL = {
+NODE_PRESET = {
     "uuid": "0192d0f0-aaaa-7bbb-8ccc-0123456789ab",
     "name": "Ocean",
     "configuration": {
@@ -261,11 +264,11 @@ ORIGINAL = {
 }
 
 
-def test_presets_of_the_original_are_there_and_keep_what_only_it_knows(make_service, tmp_path):
+def test_presets_of_node_backend_keep_unknown_fields(make_service, tmp_path):
     (tmp_path / "data").mkdir()
     db = plyvel.DB(str(tmp_path / "data" / "pluto_core"), create_if_missing=True)
-    db.put(b"presets", json.dumps([ORIGINAL["uuid"], "gone"]).encode())
-    db.put(f"presets:{ORIGINAL['uuid']}".encode(), json.dumps(ORIGINAL).encode())
+    db.put(b"presets", json.dumps([NODE_PRESET["uuid"], "gone"]).encode())
+    db.put(f"presets:{NODE_PRESET['uuid']}".encode(), json.dumps(NODE_PRESET).encode())
     db.close()
     service = make_service()
     (preset,) = service.ok(service.client.get("/presets"))
@@ -276,29 +279,29 @@ def test_presets_of_the_original_are_there_and_keep_what_only_it_knows(make_serv
         "note": "own",
     }
     assert preset["associatedDevices"] == 0
-    assert service.client.patch(f"/presets/{ORIGINAL['uuid']}", json={"name": "Renamed"}).status_code == 200
-    assert service.client.put(f"/presets/{ORIGINAL['uuid']}", json={**preset, "name": "Replaced"}).status_code == 200
-    create(service.client, "Another")
+    assert service.client.patch(f"/presets/{NODE_PRESET['uuid']}", json={"name": "Renamed"}).status_code == 200
+    assert service.client.put(f"/presets/{NODE_PRESET['uuid']}", json={**preset, "name": "Replaced"}).status_code == 200
+    create_preset(service.client, "Another")
     service.stop()
-    records = read(tmp_path / "data")
-    assert json.loads(records[b"presets"])[:2] == [ORIGINAL["uuid"], "gone"]
-    record = json.loads(records[f"presets:{ORIGINAL['uuid']}".encode()])
-    assert record["configuration"] == {**ORIGINAL["configuration"], "stratumPort": 3334}
-    assert (record["name"], record["createdAt"]) == ("Replaced", ORIGINAL["createdAt"])
+    records = read_records(tmp_path / "data")
+    assert json.loads(records[b"presets"])[:2] == [NODE_PRESET["uuid"], "gone"]
+    record = json.loads(records[f"presets:{NODE_PRESET['uuid']}".encode()])
+    assert record["configuration"] == {**NODE_PRESET["configuration"], "stratumPort": 3334}
+    assert (record["name"], record["createdAt"]) == ("Replaced", NODE_PRESET["createdAt"])
 
 
-def test_two_made_at_once_are_both_there(service, serve):
+def test_presets_created_concurrently_are_all_stored(service, serve):
     import gevent
     import requests
 
     url = serve(service)
-    made = [
+    created = [
         gevent.spawn(requests.post, f"{url}/presets", json={"name": str(n), "configuration": {}}) for n in range(12)
     ]
-    gevent.joinall(made)
-    assert {each.value.status_code for each in made} == {200}
+    gevent.joinall(created)
+    assert {each.value.status_code for each in created} == {200}
     service.stop()
-    records = read(service.settings.data_dir)
+    records = read_records(service.settings.data_dir)
     assert len(json.loads(records[b"presets"])) == 12
     assert sum(key.startswith(b"presets:") for key in records) == 12
 
@@ -313,13 +316,13 @@ def test_two_made_at_once_are_both_there(service, serve):
         ("{hostname}", "", "02005e00001a"),
     ],
 )
-def test_worker_names(template, hostname, worker):
+def test_worker_name_templates(template, hostname, worker):
     configuration = {"stratumUser": "bc1q", "fallbackStratumUser": "other", "workerTemplate": template}
     given = rules.settings_of({"configuration": configuration}, hostname, "02:00:5e:00:00:1a")
     assert given == {"stratumUser": f"bc1q.{worker}", "fallbackStratumUser": f"other.{worker}"}
 
 
-def test_without_a_user_there_is_nothing_to_compose():
+def test_worker_name_needs_stratum_user():
     assert rules.settings_of({"configuration": {"workerTemplate": "{mac}", "stratumURL": "a"}}, "h", "m") == {
         "stratumURL": "a"
     }
@@ -327,16 +330,16 @@ def test_without_a_user_there_is_nothing_to_compose():
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 1, 1)), st.binary(min_size=8, max_size=16))
-def test_uuid7_says_its_time_and_version(moment, random):
-    made = UUID(uuid7(moment.replace(tzinfo=UTC), random))
-    assert (made.version, made.variant) == (7, "specified in RFC 4122")
-    assert abs((made.int >> 80) - moment.replace(tzinfo=UTC).timestamp() * 1000) <= 1
+def test_uuid7_contains_time_and_version(moment, random):
+    created = UUID(uuid7(moment.replace(tzinfo=UTC), random))
+    assert (created.version, created.variant) == (7, "specified in RFC 4122")
+    assert abs((created.int >> 80) - moment.replace(tzinfo=UTC).timestamp() * 1000) <= 1
 
 
-def test_uuid7_of_the_rfc_and_of_later_moments():
+def test_uuid7_of_rfc_example_and_order_of_later_times():
     """RFC 9562, appendix A.6: 2022-02-22 19:22:22 UTC is 017f22e2-79b0-7."""
     moment = datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
     assert uuid7(moment, bytes(8)).startswith("017f22e2-79b0-7000-8000")
     times = [moment.replace(microsecond=micro) for micro in (0, 1, 2, 999, 1000, 1001, 999_999)]
-    made = [uuid7(each, b"\xff" * 8) for each in times]
-    assert made == sorted(set(made))
+    created = [uuid7(each, b"\xff" * 8) for each in times]
+    assert created == sorted(set(created))

@@ -1,5 +1,5 @@
-"""The headers that every answer has, whoever gives it; and the policy under which the page's own styles and scripts run
-and nothing else."""
+"""The security headers of every response, and the content security policy, under which only the page's own styles and
+scripts run."""
 
 import base64
 import hashlib
@@ -8,22 +8,16 @@ import re
 import pytest
 import requests
 
-ALWAYS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
+COMMON_HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
 
 
-def policy(answer):
-    """Directive → its sources."""
-    directives = [part.split() for part in answer.headers["Content-Security-Policy"].split(";")]
+def parse_policy(response):
+    """Return directive → its sources."""
+    directives = [part.split() for part in response.headers["Content-Security-Policy"].split(";")]
     return {name: sources for name, *sources in directives}
 
 
-@pytest.fixture
-def testbed(make_service, serve):
-    service = make_service()
-    return service, serve(service)
-
-
-ANSWERS = [
+RESPONSES = [
     ("GET", "/devices/imprint", {}, 200),
     ("GET", "/metrics", {}, 200),
     ("GET", "/healthz", {}, 200),
@@ -43,25 +37,25 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "more", "status"), ANSWERS)
-def test_every_answer_has_them_once(testbed, method, path, more, status):
-    answer = requests.request(method, testbed[1] + path, timeout=5, **more)
-    assert answer.status_code == status
-    for name, value in ALWAYS.items():
-        assert answer.raw.headers.getlist(name) == [value]
-    assert answer.raw.headers.getlist("Cross-Origin-Resource-Policy") == ["same-origin"]
-    assert len(answer.raw.headers.getlist("Content-Security-Policy")) == 1
-    assert policy(answer)["default-src"] == policy(answer)["frame-ancestors"] == ["'none'"]
+@pytest.mark.parametrize(("method", "path", "more", "status"), RESPONSES)
+def test_every_response_has_security_headers_once(served_service, method, path, more, status):
+    response = requests.request(method, served_service[1] + path, timeout=5, **more)
+    assert response.status_code == status
+    for name, value in COMMON_HEADERS.items():
+        assert response.raw.headers.getlist(name) == [value]
+    assert response.raw.headers.getlist("Cross-Origin-Resource-Policy") == ["same-origin"]
+    assert len(response.raw.headers.getlist("Content-Security-Policy")) == 1
+    assert parse_policy(response)["default-src"] == parse_policy(response)["frame-ancestors"] == ["'none'"]
     if path != "/":
-        assert not policy(answer).keys() & {"script-src", "style-src", "connect-src"}
-    assert "Set-Cookie" not in answer.headers
-    assert "Server" not in answer.headers
+        assert not parse_policy(response).keys() & {"script-src", "style-src", "connect-src"}
+    assert "Set-Cookie" not in response.headers
+    assert "Server" not in response.headers
 
 
 @pytest.mark.parametrize("settings", [{}, {"api_token": "x" * 16}])
-def test_the_page_s_own_styles_and_scripts_are_in_its_policy_and_it_may_talk_to_us_alone(make_service, settings):
-    answer = make_service(**settings).client.get("/", headers={"Accept": "text/html"})
-    allowed, page = policy(answer), answer.get_data(as_text=True)
+def test_policy_allows_own_inline_code_and_own_connections_only(make_service, settings):
+    response = make_service(**settings).client.get("/", headers={"Accept": "text/html"})
+    allowed, page = parse_policy(response), response.get_data(as_text=True)
     inline = re.findall(r"<(style|script)([^>]*)>(.*?)</\1>", page, re.DOTALL)
     assert ("script" in {kind for kind, *_ in inline}) is bool(settings)
     for kind, attributes, text in inline:
@@ -75,14 +69,14 @@ def test_the_page_s_own_styles_and_scripts_are_in_its_policy_and_it_may_talk_to_
 
 
 @pytest.mark.parametrize("settings", [{}, {"api_token": "x" * 16}])
-def test_behind_a_prefix_the_page_asks_for_nothing_at_the_root(make_service, settings):
-    """A proxy strips /api: what the page names is relative."""
+def test_page_uses_relative_links_only(make_service, settings):
+    """A proxy may strip /api, so all links of the page are relative."""
     page = make_service(**settings).client.get("/", headers={"Accept": "text/html"}).get_data(as_text=True)
     assert not re.search(r"""(href|src|action)=["']?/""", page)
     assert not re.search(r"""(fetch|ask)\(["'`]/""", page)
 
 
-def test_listed_origins_may_use_what_they_get(make_service):
-    answer = make_service(allowed_origins=("https://panel.example.org",)).client.get("/metrics")
-    assert "Cross-Origin-Resource-Policy" not in answer.headers
-    assert answer.headers["Vary"] == "Origin"
+def test_allowed_origins_disable_resource_policy(make_service):
+    response = make_service(allowed_origins=("https://panel.example.org",)).client.get("/metrics")
+    assert "Cross-Origin-Resource-Policy" not in response.headers
+    assert response.headers["Vary"] == "Origin"

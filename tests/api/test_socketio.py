@@ -6,17 +6,17 @@ import socketio
 from fakes import eventually
 
 
-class Browser:
-    """A client that notes every event: (name, payload)."""
+class EventClient:
+    """A client that records every event as (name, payload)."""
 
     def __init__(self, url, path="/socket/io", transports=None):
-        self.heard = []
+        self.events = []
         self.io = socketio.Client(reconnection=False)
-        self.io.on("*", lambda name, *payload: self.heard.append((name, payload[0] if payload else None)))
+        self.io.on("*", lambda name, *payload: self.events.append((name, payload[0] if payload else None)))
         self.io.connect(url, socketio_path=path, transports=transports)
 
     def payloads(self, name):
-        return [payload for each, payload in self.heard if each == name]
+        return [payload for each, payload in self.events if each == name]
 
     def await_one(self, name, within=8):
         return eventually(lambda: self.payloads(name), within)[0]
@@ -24,64 +24,64 @@ class Browser:
 
 @pytest.fixture
 def testbed(make_fleet, make_service, serve):
-    """A service over two miners with fast polls, behind a real server."""
+    """A service with two miners and fast polls, behind a real server."""
     fleet = make_fleet("2.15", "2.4")
     service = make_service(fleet)
     return service, fleet, serve(service)
 
 
 @pytest.fixture
-def browse(testbed):
-    browsers = []
+def open_client(testbed):
+    clients = []
 
-    def open_browser(**options):
-        browsers.append(Browser(testbed[2], **options))
-        return browsers[-1]
+    def connect(**options):
+        clients.append(EventClient(testbed[2], **options))
+        return clients[-1]
 
-    yield open_browser
-    for browser in browsers:
-        browser.io.disconnect()
+    yield connect
+    for client in clients:
+        client.io.disconnect()
 
 
 @pytest.mark.parametrize("path", ["/socket/io", "/socket/io/"])
 @pytest.mark.parametrize(
     ("transports", "used"), [(["polling"], "polling"), (["websocket"], "websocket"), (None, "websocket")]
 )
-def test_it_connects_by_either_transport_and_upgrades_with_and_without_a_slash(testbed, browse, path, transports, used):
+def test_client_connects_by_each_transport_with_and_without_slash(testbed, open_client, path, transports, used):
     service, fleet, _ = testbed
-    browser = browse(path=path, transports=transports)
-    eventually(lambda: browser.io.transport() == used)
+    client = open_client(path=path, transports=transports)
+    eventually(lambda: client.io.transport() == used)
     service.imprint(*fleet)
-    browser.await_one("stat_update")
+    client.await_one("stat_update")
     assert service.scrape().get_one("pluto_socket_clients") == 1
-    browser.io.disconnect()
+    client.io.disconnect()
     assert eventually(lambda: service.scrape().get_one("pluto_socket_clients") == 0)
 
 
 @pytest.mark.parametrize("path", ["/socket/io", "/socket/io/"])
-def test_the_open_packet_says_what_was_agreed(testbed, path):
-    """As an engine.io client without our library sees it: ping 10 s and 5 s, and no trailing slash needed."""
-    answer = requests.get(f"{testbed[2]}{path}", params={"EIO": "4", "transport": "polling"}, timeout=5)
-    assert answer.status_code == 200
-    assert answer.text.startswith("0{")
-    assert '"pingInterval":10000' in answer.text
-    assert '"pingTimeout":5000' in answer.text
-    assert '"upgrades":["websocket"]' in answer.text
+def test_open_packet_contains_ping_intervals_and_upgrades(testbed, path):
+    """As an engine.io client without our library sees it: ping after 10 s and 5 s, and no trailing slash needed."""
+    response = requests.get(f"{testbed[2]}{path}", params={"EIO": "4", "transport": "polling"}, timeout=5)
+    assert response.status_code == 200
+    assert response.text.startswith("0{")
+    assert '"pingInterval":10000' in response.text
+    assert '"pingTimeout":5000' in response.text
+    assert '"upgrades":["websocket"]' in response.text
 
 
-def test_a_plain_get_of_the_same_path_is_the_route(testbed):
+def test_plain_get_of_socket_path_returns_message(testbed):
     for path in ("/socket/io", "/socket/io/"):
         assert requests.get(f"{testbed[2]}{path}", timeout=5).json() == {
             "message": "Socket started listening to devices"
         }
 
 
-def test_stat_update_is_the_device_with_its_fresh_reading(testbed, browse):
+def test_stat_update_contains_device_with_new_reading(testbed, open_client):
     service, fleet, _ = testbed
-    browser = browse()
+    client = open_client()
     service.imprint(*fleet)
-    eventually(lambda: {each["mac"] for each in browser.payloads("stat_update")} == {miner.mac for miner in fleet})
-    for device in browser.payloads("stat_update"):
+    eventually(lambda: {each["mac"] for each in client.payloads("stat_update")} == {miner.mac for miner in fleet})
+    for device in client.payloads("stat_update"):
         assert device["tracing"] is True
         assert device.keys() == service.device(device["mac"]).keys()
         assert device["info"]["power"] > 0
@@ -89,47 +89,47 @@ def test_stat_update_is_the_device_with_its_fresh_reading(testbed, browse):
         assert device["info"]["frequencyOptions"]
 
 
-def test_no_secret_goes_out(testbed, browse):
-    """Defect 27: the original's events carried whatever the firmware said."""
+def test_events_contain_no_secrets(testbed, open_client):
+    """Defect 27: the Node backend's events contained the complete answers of the firmware."""
     service, fleet, _ = testbed
-    browser = browse()
+    client = open_client()
     service.imprint(*fleet)
-    browser.await_one("stat_update")
+    client.await_one("stat_update")
     assert "stratumPassword" in str(fleet[0].read_info())
-    assert "assword" not in str(browser.heard)
+    assert "assword" not in str(client.events)
 
 
-def test_error_is_told_once_a_miner_counts_as_offline_and_at_each_miss_then(testbed, browse):
+def test_error_event_is_sent_for_each_failed_poll_once_offline(testbed, open_client):
     service, fleet, _ = testbed
     service.imprint(fleet[0])
     service.await_status("online", fleet[0])
-    browser = browse()
+    client = open_client()
     fleet[0].fault = "refuse"
-    device = browser.await_one("error")
+    device = client.await_one("error")
     assert (device["mac"], device["tracing"], device["status"]) == (fleet[0].mac, False, "offline")
     assert "cannot be reached" in device["error"]
     assert service.runtime.fleet.get(fleet[0].mac).observation.failures >= 3
-    assert eventually(lambda: len(browser.payloads("error")) >= 2)
+    assert eventually(lambda: len(client.payloads("error")) >= 2)
 
 
-def test_device_removed_names_the_address_the_mac_and_who_is_left(testbed, browse):
-    """Defect 28: the original's had only addresses. Un-listen and delete both tell."""
+def test_device_removed_contains_address_mac_and_remaining_addresses(testbed, open_client):
+    """Defect 28: the Node backend's event contained only addresses. Both un-listen and delete publish it."""
     service, (one, other), _ = testbed
     service.imprint(one, other)
-    browser = browse()
+    client = open_client()
     service.client.put("/devices/listen", json={"macs": [other.mac]})
-    removed = browser.await_one("device_removed")
+    removed = client.await_one("device_removed")
     assert removed == {"ipRemoved": one.address, "remainingIps": [other.address], "mac": one.mac}
-    browser.heard.clear()
+    client.events.clear()
     service.client.delete(f"/devices/imprint/{other.mac}")
-    assert browser.await_one("device_removed") == {"ipRemoved": other.address, "remainingIps": [], "mac": other.mac}
-    browser.heard.clear()
+    assert client.await_one("device_removed") == {"ipRemoved": other.address, "remainingIps": [], "mac": other.mac}
+    client.events.clear()
     service.client.delete(f"/devices/imprint/{one.mac}")
-    assert browser.await_one("device_removed")["mac"] == one.mac
+    assert client.await_one("device_removed")["mac"] == one.mac
 
 
-def test_the_log_switch_is_one_for_all_and_a_check_answers_one(testbed, browse):
-    one, other = browse(), browse()
+def test_logs_listening_switch_is_global_and_check_is_answered_to_caller(testbed, open_client):
+    one, other = open_client(), open_client()
     one.io.emit("checkLogsListening")
     eventually(lambda: one.payloads("logsListeningStatus") == [False])
     one.io.emit("enableLogsListening")
@@ -147,34 +147,34 @@ def test_the_log_switch_is_one_for_all_and_a_check_answers_one(testbed, browse):
 
 @pytest.mark.parametrize("event", ["subscribeEverything", "stat_update", "error", "device_removed"])
 @pytest.mark.parametrize("payload", [None, {"a": 1}, [1] * 50, "x" * 1000])
-def test_events_that_nobody_asked_for_are_ignored(testbed, browse, event, payload):
+def test_unknown_events_are_ignored(testbed, open_client, event, payload):
     service, fleet, _ = testbed
-    browser, other = browse(), browse()
-    browser.io.emit(event, payload)
-    browser.io.emit("checkLogsListening", payload)
-    eventually(lambda: browser.payloads("logsListeningStatus"))
-    assert browser.io.connected
-    assert other.heard == []
+    client, other = open_client(), open_client()
+    client.io.emit(event, payload)
+    client.io.emit("checkLogsListening", payload)
+    eventually(lambda: client.payloads("logsListeningStatus"))
+    assert client.io.connected
+    assert other.events == []
 
 
-def test_a_message_larger_than_any_client_sends_ends_that_client_only(testbed, browse):
+def test_oversized_message_disconnects_only_that_client(testbed, open_client):
     service, fleet, _ = testbed
-    browser, other = browse(), browse()
-    browser.io.emit("checkLogsListening", "x" * 200_000)
-    eventually(lambda: not browser.io.connected)
+    client, other = open_client(), open_client()
+    client.io.emit("checkLogsListening", "x" * 200_000)
+    eventually(lambda: not client.io.connected)
     service.imprint(fleet[0])
     other.await_one("stat_update")
 
 
-def test_a_client_that_dies_without_a_word_does_not_stop_the_others(testbed, browse):
+def test_client_that_dies_silently_does_not_affect_others(testbed, open_client):
     service, fleet, _ = testbed
-    dying, other = browse(transports=["websocket"]), browse()
+    dying, other = open_client(transports=["websocket"]), open_client()
     dying.io.eio.ws.sock.close()
     service.imprint(*fleet)
     other.await_one("stat_update")
     eventually(lambda: service.observed(fleet[0].mac) >= 2)
 
 
-def test_a_path_beside_it_is_not_socket_io(testbed):
-    answer = requests.get(f"{testbed[2]}/socket/iox/", params={"EIO": "4", "transport": "polling"}, timeout=5)
-    assert (answer.status_code, answer.json()["error"] != "") == (404, True)
+def test_path_similar_to_socket_path_is_404(testbed):
+    response = requests.get(f"{testbed[2]}/socket/iox/", params={"EIO": "4", "transport": "polling"}, timeout=5)
+    assert (response.status_code, response.json()["error"] != "") == (404, True)

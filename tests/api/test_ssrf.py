@@ -1,5 +1,5 @@
-"""Addresses that a caller, a discovery service, a record or a miner names: outside ALLOWED_DEVICE_NETWORKS nobody is
-ever contacted, however the address is spelled and by whichever route. Canaries listen where they must not be heard."""
+"""Addresses named by a caller, a discovery service, a record or a miner: outside ALLOWED_DEVICE_NETWORKS no host is
+ever contacted, in any notation and by any route. Canary servers record forbidden connections."""
 
 from ipaddress import IPv4Network
 
@@ -12,8 +12,8 @@ from testbed import MINER_NETWORK
 from simulator import mac_of
 
 MAC = mac_of(9)
-# What libc or a browser takes for 127.0.0.1, or for another address that is none of ours; `{port}` is the canary's.
-SPELLINGS = [
+# Notations that libc or a browser accepts for 127.0.0.1 or another forbidden address; `{port}` is the canary's.
+NOTATIONS = [
     "127.0.0.1", "127.1", "127.0.1", "127.00.0.1", "0x7f000001", "0x7f.0.0.1", "2130706433", "017700000001",
     "0177.0.0.1", "127.0.0.01", "::1", "[::1]", "::ffff:127.0.0.1", "[::ffff:7f00:1]", "localhost", "LOCALHOST",
     "127.0.0.1.", "127.0.0.1 ", "0", "0.0.0.0", "127.80.0.9@127.0.0.1", "127.80.0.9#@127.0.0.1",
@@ -29,7 +29,7 @@ SPELLINGS = [
 
 @pytest.fixture
 def canary():
-    """On 127.0.0.1, which no rule allows here; whoever connects is noted."""
+    """A server on 127.0.0.1, which no rule allows here; it fails the test if a client connects."""
     with Peer(lambda opened: opened.close()) as listening:
         yield listening
         gevent.sleep(0.02)
@@ -38,7 +38,7 @@ def canary():
 
 @pytest.fixture
 def service(make_service, canary):
-    """Only the test network is allowed; the canary's port is one that is scanned."""
+    """Only the test network is allowed; the canary's port is among the scanned ones."""
     service = make_service(
         allowed_device_networks=(MINER_NETWORK,), discovery_ports=(80, canary.port), auto_listen=False
     )
@@ -46,46 +46,46 @@ def service(make_service, canary):
     return service
 
 
-def by_query(client, ip):
+def discover_by_query(client, ip):
     return client.get("/devices/discover", query_string={"ip": ip, "mac": MAC})
 
 
-def by_hand(client, ip):
+def register_by_address(client, ip):
     return client.put("/devices/imprint", json={"devices": [{"mac": mac_of(8), "ip": ip}]})
 
 
-def by_edit(client, ip):
+def edit_address(client, ip):
     return client.patch(f"/devices/imprint/{MAC}", json={"device": {"ip": ip}})
 
 
-@pytest.mark.parametrize("way", [by_query, by_hand, by_edit])
-def test_no_spelling_gets_past_the_rule(service, canary, way):
-    for spelling in SPELLINGS:
-        ip = spelling.format(port=canary.port)
-        if way is by_query and not ip.strip():
-            continue  # no address was named: a scan
-        answer = way(service.client, ip)
-        assert (ip, answer.status_code) == (ip, 400)
-        assert "ip" in str(answer.get_json()["details"])
+@pytest.mark.parametrize("send_address", [discover_by_query, register_by_address, edit_address])
+def test_no_notation_bypasses_the_address_rule(service, canary, send_address):
+    for notation in NOTATIONS:
+        ip = notation.format(port=canary.port)
+        if send_address is discover_by_query and not ip.strip():
+            continue  # no address given: a scan
+        response = send_address(service.client, ip)
+        assert (ip, response.status_code) == (ip, 400)
+        assert "ip" in str(response.get_json()["details"])
     assert [device["ip"] for device in service.devices()] == ["127.80.0.9"]
 
 
-@pytest.mark.parametrize("way", [by_query, by_hand, by_edit])
+@pytest.mark.parametrize("send_address", [discover_by_query, register_by_address, edit_address])
 @pytest.mark.parametrize("port", [22, 443, 8080])
-def test_nor_to_a_port_where_no_miner_is_looked_for(service, way, port):
-    answer = way(service.client, f"127.80.0.9:{port}")
-    assert answer.status_code == 400
-    assert "DISCOVERY_PORTS" in str(answer.get_json())
+def test_port_outside_discovery_ports_is_rejected(service, send_address, port):
+    response = send_address(service.client, f"127.80.0.9:{port}")
+    assert response.status_code == 400
+    assert "DISCOVERY_PORTS" in str(response.get_json())
 
 
 @pytest.mark.parametrize("kind", [5, None, True, ["127.80.0.9"], {"host": "127.80.0.9"}, 2130706433])
-def test_nor_any_other_type(service, kind):
-    for way in (by_hand, by_edit):
-        assert way(service.client, kind).get_json()["details"]
+def test_address_of_other_type_is_rejected(service, kind):
+    for send_address in (register_by_address, edit_address):
+        assert send_address(service.client, kind).get_json()["details"]
 
 
-def records(*addresses):
-    """As they stand in the store, whoever wrote them there."""
+def make_records(*addresses):
+    """Return records with these addresses as they are in the store."""
     devices = {mac_of(number): address for number, address in enumerate(addresses, 20)}
     return {
         "devices:imprinted": list(devices),
@@ -93,17 +93,18 @@ def records(*addresses):
     }
 
 
-def test_what_the_store_names_is_asked_again_at_every_connect(make_service, canary, clock):
-    """A data directory from elsewhere, or a rule that was narrowed since: polls, commands and logs all go nowhere."""
-    wide = make_service(start=False, allowed_device_networks=(IPv4Network("127.0.0.0/8"),))
-    wide.runtime.database.open(clock)
-    spelled = [f"127.0.0.1:{canary.port}", f"127.1:{canary.port}", f"localhost:{canary.port}", f"[::1]:{canary.port}"]
-    wide.runtime.database.write(records(*spelled), [])
-    wide.runtime.database.close()
+def test_stored_address_is_checked_at_every_connection(make_service, canary, clock):
+    """A data directory from elsewhere, or a rule that was narrowed later: polls, commands and logs all connect
+    nowhere."""
+    permissive = make_service(start=False, allowed_device_networks=(IPv4Network("127.0.0.0/8"),))
+    permissive.runtime.database.open(clock)
+    notations = [f"127.0.0.1:{canary.port}", f"127.1:{canary.port}", f"localhost:{canary.port}", f"[::1]:{canary.port}"]
+    permissive.runtime.database.write(make_records(*notations), [])
+    permissive.runtime.database.close()
     service = make_service(clock=clock, allowed_device_networks=(MINER_NETWORK,), log_files=True)
     service.round(5)
     devices = service.devices()
-    assert len(devices) == len(spelled)
+    assert len(devices) == len(notations)
     assert not any(device["status"] == "online" for device in devices)
     for device in devices:
         path = f"/devices/{device['mac']}/system"
@@ -118,16 +119,21 @@ def test_what_the_store_names_is_asked_again_at_every_connect(make_service, cana
     service.round(5)
 
 
-def test_what_a_discovery_service_claims_is_checked_row_by_row(make_service, canary):
+def test_rows_of_discovery_service_are_checked_one_by_one(make_service, canary):
     rows = [
         {"ip": ip.format(port=canary.port), "mac": mac_of(30 + number), "type": "x", "info": {"ASICModel": "BM1370"}}
-        for number, ip in enumerate(SPELLINGS)
+        for number, ip in enumerate(NOTATIONS)
     ]
     rows.append({"ip": "127.80.0.9", "mac": MAC, "type": "x", "info": {"ASICModel": "BM1370"}})
     body = orjson.dumps(rows)
-    said = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
-    with Peer(lambda opened: (lying.read_request(opened), opened.sendall(said))) as lying:
-        url = f"http://127.0.0.1:{lying.port}"
+    http_response = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        len(body),
+        body,
+    )
+    with Peer(
+        lambda opened: (discovery_service.read_request(opened), opened.sendall(http_response))
+    ) as discovery_service:
+        url = f"http://127.0.0.1:{discovery_service.port}"
         service = make_service(discovery_service_host=url, allowed_device_networks=(MINER_NETWORK,), log_files=True)
         for path in ("/devices/discovered", "/devices/discover"):
             assert [found["mac"] for found in service.ok(service.client.get(path))] == [MAC]
@@ -137,8 +143,8 @@ def test_what_a_discovery_service_claims_is_checked_row_by_row(make_service, can
         assert service.client.patch("/devices/imprint", json={"mac": macs[0]}).status_code == 404
 
 
-def test_frigate_cve_2026_25643_no_field_of_any_write_is_fetched_or_run(service, canary, tmp_path):
-    """A URL, a path or a command in whatever can be set is text: a pool's address is the miner's business."""
+def test_frigate_cve_2026_25643_no_field_of_a_write_is_fetched_or_executed(service, canary, tmp_path):
+    """A URL, a path or a command in a field is only text: the address of a pool is used by the miner, not by us."""
     url, mark = f"http://127.0.0.1:{canary.port}/x", tmp_path / "mark"
     for text in (url, f"stratum+tcp://127.0.0.1:{canary.port}", f"127.0.0.1:{canary.port}", f"$(touch {mark})",
                  f"; touch {mark};", f"| touch {mark}", f"file://{mark}", "{{7*7}}"):  # fmt: skip
@@ -154,7 +160,7 @@ def test_frigate_cve_2026_25643_no_field_of_any_write_is_fetched_or_run(service,
 
 
 def test_frigate_cve_2026_75608_only_known_paths_reach_a_miner(testbed):
-    """What is asked of a miner by one of our routes is in a table; nothing of a caller's path goes on to it."""
+    """The paths requested from a miner are fixed in a table; no part of a caller's path is forwarded."""
     service, (miner,) = testbed("2.12")
     before = dict(miner.requests)
     for path in ("api/system/info", "system/asic", "../api/system", "system/../api/system/info", "proxy/api/system",
@@ -165,7 +171,7 @@ def test_frigate_cve_2026_75608_only_known_paths_reach_a_miner(testbed):
     assert dict(miner.requests) == before
 
 
-def test_beszel_cve_2026_27734_an_id_is_no_path(testbed, tmp_path):
+def test_beszel_cve_2026_27734_id_is_not_used_as_path(testbed, tmp_path):
     service, _ = testbed("2.12")
     for mac in ("..%2f..%2fetc%2fpasswd", "%2e%2e", "..", "C:%5cx", "a%00b"):
         for path in (
@@ -178,12 +184,12 @@ def test_beszel_cve_2026_27734_an_id_is_no_path(testbed, tmp_path):
         assert service.client.delete(f"/devices/imprint/{mac}").status_code == 404
 
 
-def test_beszel_cve_2026_40077_an_id_in_the_body_is_not_another_device(testbed):
-    """The path says which device; a body that says another is refused, and neither is changed."""
+def test_beszel_cve_2026_40077_id_in_body_cannot_select_other_device(testbed):
+    """The path selects the device; a body that names another one is rejected, and neither is changed."""
     service, (one, other) = testbed("2.12", "2.12")
     writes = [{key: count for key, count in miner.requests.items() if key[0] != "GET"} for miner in (one, other)]
-    answer = service.client.patch(f"/devices/{one.mac}/system", json={"mac": other.mac, "info": {"frequency": 400}})
-    assert (answer.status_code, "mac" in answer.get_json()["details"]) == (400, True)
+    response = service.client.patch(f"/devices/{one.mac}/system", json={"mac": other.mac, "info": {"frequency": 400}})
+    assert (response.status_code, "mac" in response.get_json()["details"]) == (400, True)
     edited = service.client.patch(f"/devices/imprint/{one.mac}", json={"device": {"mac": other.mac, "name": "mine"}})
     assert edited.get_json()["data"]["mac"] == one.mac
     assert [service.device(miner.mac).get("name") for miner in (one, other)] == ["mine", None]

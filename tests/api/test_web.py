@@ -1,4 +1,4 @@
-"""/, /healthz, /readyz, /openapi.json and the plain GET of /socket/io."""
+"""The routes /, /healthz, /readyz, /openapi.json and the plain GET of /socket/io."""
 
 import re
 
@@ -7,11 +7,11 @@ from markupsafe import escape
 
 from app.models import Device
 
-# For people, Prometheus, orchestrators and Socket.IO: no part of the API document.
-NO_API = ("/static", "/openapi", "/metrics", "/healthz", "/readyz", "/socket")
+# Routes for people, Prometheus, orchestrators and Socket.IO: not part of the API document.
+PATHS_OUTSIDE_API = ("/static", "/openapi", "/metrics", "/healthz", "/readyz", "/socket")
 
 
-def test_the_page_shows_totals_and_devices(testbed):
+def test_page_shows_totals_and_devices(testbed):
     service, (one, other) = testbed(
         {"generation": "2.12", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"}
     )
@@ -29,26 +29,26 @@ def test_the_page_shows_totals_and_devices(testbed):
         assert f'href="{link}"' in page
 
 
-def test_the_page_of_an_empty_house_says_what_to_do(testbed):
+def test_page_without_devices_explains_what_to_do(testbed):
     service, _ = testbed()
     assert "devices/discover" in service.client.get("/").get_data(as_text=True)
 
 
-def test_the_page_of_a_large_fleet_comes_in_parts_and_others_have_their_turn_between_them(service, turns):
+def test_page_of_large_fleet_is_streamed_and_yields_between_parts(service, loop_iterations):
     macs = [f"02:00:5e:00:{at // 256:02x}:{at % 256:02x}" for at in range(2000)]
     service.runtime.fleet.keep(Device(mac, "127.80.0.9") for mac in macs)
-    before = len(turns)
+    before = len(loop_iterations)
     response = service.client.get("/", buffered=False)
     parts = list(response.iter_encoded())
     assert len(parts) > 5
-    assert len(turns) - before > 2
+    assert len(loop_iterations) - before > 2
     assert [mac for mac in macs if mac.encode() not in b"".join(parts)] == []
 
 
 @pytest.mark.parametrize(
     "hostname", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "{{7*7}}", "</td></table>"]
 )
-def test_a_hostile_hostname_is_text(testbed, hostname):
+def test_hostile_hostname_is_escaped_on_page(testbed, hostname):
     settings = {"stratumURL": hostname}
     service, (miner,) = testbed({"generation": "2.4", "hostname": hostname, "settings": settings})
     service.client.patch(
@@ -61,17 +61,17 @@ def test_a_hostile_hostname_is_text(testbed, hostname):
     assert page.count("</table>") == 1
 
 
-def test_alive(service):
+def test_healthz_returns_ok(service):
     response = service.client.get("/healthz")
     assert (response.status_code, response.get_json()["status"]) == (200, "ok")
 
 
-def test_ready(service):
+def test_readyz_returns_checks(service):
     assert service.client.get("/readyz").get_json() == {"ready": True, "checks": {"store": True, "loops": True}}
 
 
-def test_the_api_document(service):
-    """A true OpenAPI 3 document: every route is in it, every reference in it leads somewhere."""
+def test_openapi_document_lists_every_route(service):
+    """A valid OpenAPI 3 document that lists every route."""
     response = service.client.get("/openapi.json")
     document = response.get_json()
     assert (response.status_code, response.mimetype) == (200, "application/json")
@@ -87,7 +87,7 @@ def test_the_api_document(service):
         (re.sub(r"<(?:[^<>]+:)?(\w+)>", r"{\1}", rule.rule), method)
         for rule in service.app.url_map.iter_rules()
         for method in rule.methods - {"HEAD", "OPTIONS"}
-        if not rule.rule.startswith(NO_API) and rule.rule != "/"
+        if not rule.rule.startswith(PATHS_OUTSIDE_API) and rule.rule != "/"
     }
     assert routes <= listed
     assert {
@@ -97,19 +97,19 @@ def test_the_api_document(service):
     } <= listed
 
 
-def test_every_operation_documents_its_answers(service):
+def test_every_operation_documents_responses_and_parameters(service):
     document = service.client.get("/openapi.json").get_json()
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             if method == "parameters":
                 continue
             assert any(status.startswith("2") for status in operation["responses"]), (path, method)
-            named = set(re.findall(r"{(\w+)}", path))
+            path_parameters = set(re.findall(r"{(\w+)}", path))
             parameters = [*methods.get("parameters", []), *operation.get("parameters", [])]
-            assert named == {each["name"] for each in parameters if each.get("in") == "path"}, (path, method)
+            assert path_parameters == {each["name"] for each in parameters if each.get("in") == "path"}, (path, method)
 
 
-def test_every_reference_in_the_document_leads_somewhere(service):
+def test_every_reference_in_openapi_document_resolves(service):
     document = service.client.get("/openapi.json").get_json()
     text = service.client.get("/openapi.json").get_data(as_text=True)
     references = set(re.findall(r'"\$ref":\s*"#/([^"]+)"', text))
@@ -123,7 +123,7 @@ def test_every_reference_in_the_document_leads_somewhere(service):
 @pytest.mark.parametrize(
     "path", ["/socket/io", "/socket/io/", "/socket/io?EIO=4", "/socket/io/?transport=polling", "/socket/io?x=1"]
 )
-def test_a_plain_get_of_the_socket_path_is_a_route(service, path):
-    """Defect 26: the original made its Socket.IO server in this route, so events before it were lost."""
+def test_plain_get_of_socket_path_returns_message(service, path):
+    """Defect 26: the Node backend created its Socket.IO server in this route, so earlier events were lost."""
     response = service.client.get(path)
     assert (response.status_code, response.get_json()) == (200, {"message": "Socket started listening to devices"})

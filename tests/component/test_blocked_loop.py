@@ -1,4 +1,4 @@
-"""What could hold up every poll at once: a look-up of a name, or anything else that does not let go of the loop."""
+"""Requests to miners do no DNS lookups, and a blocked event loop is reported in the metrics and in the log."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from testbed import Service
 
 
 class CountingResolver(Resolver):
-    """Notes who asks for a name; answers as the real one."""
+    """Record each lookup; answer like the real resolver."""
 
     def __init__(self, hub) -> None:
         super().__init__(hub)
-        self.asked = []
+        self.lookups = []
 
     def getaddrinfo(self, *arguments, **options):
-        self.asked.append(arguments)
+        self.lookups.append(arguments)
         return super().getaddrinfo(*arguments, **options)
 
     def gethostbyname(self, *arguments):
-        self.asked.append(arguments)
+        self.lookups.append(arguments)
         return super().gethostbyname(*arguments)
 
 
 @pytest.fixture
 def resolver():
+    """Replace gevent's resolver by one that records lookups."""
     hub = gevent.get_hub()
     before, hub.resolver = hub.resolver, CountingResolver(hub)
     yield hub.resolver
     hub.resolver = before
 
 
-def test_no_name_is_looked_up_on_the_way_to_a_miner(live_testbed, resolver: CountingResolver) -> None:
-    """Polls, /asic, a write with its reading back, a restart, a log stream and a scan: addresses, never names."""
+def test_requests_to_miners_do_no_dns_lookups(live_testbed, resolver: CountingResolver) -> None:
+    """Poll, read /asic, write a setting and verify it, restart, stream logs and scan: all by address."""
     service, fleet = live_testbed("2.12", "2.4", "nerd")
     for miner in fleet:
         eventually(lambda: service.observed(miner.mac) >= 2)  # noqa: B023
@@ -46,15 +47,15 @@ def test_no_name_is_looked_up_on_the_way_to_a_miner(live_testbed, resolver: Coun
     eventually(lambda: fleet[0].requests["GET", "/api/ws"])
     assert service.client.post(f"/devices/{mac}/system/restart").status_code == 200
     assert service.client.get("/devices/discover").status_code == 200
-    assert resolver.asked == []
+    assert resolver.lookups == []
 
 
-def test_the_resolver_would_have_noticed(resolver: CountingResolver) -> None:
+def test_counting_resolver_records_lookups(resolver: CountingResolver) -> None:
     gevent.socket.getaddrinfo("localhost", 80)
-    assert len(resolver.asked) == 1
+    assert len(resolver.lookups) == 1
 
 
-def test_a_loop_that_is_held_up_shows_in_metrics_and_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
+def test_blocked_event_loop_is_reported_in_metrics_and_log(service: Service, caplog: pytest.LogCaptureFixture) -> None:
     gevent.sleep(0)
     monkey.get_original("time", "sleep")(2.1)
     eventually(lambda: any("event loop was blocked" in record.getMessage() for record in caplog.records))

@@ -1,7 +1,7 @@
-"""Recorded bodies served to the running service: imprinted, polled and exported with the right numbers and units.
+"""Recorded bodies served to the running service: registered, polled and exported with the right numbers and units.
 
-The bodies of tests/fixtures were constructed from the firmware's own serialiser; the expected numbers stand here by
-hand.
+The bodies of tests/fixtures were constructed from the firmware's own serialiser; the expected numbers were written here
+by hand.
 """
 
 from pathlib import Path
@@ -95,7 +95,7 @@ EXPECTED = {
         "using_fallback_pool": 0,
         "max_power_watts": 70,
     },
-    # A rate of -1, numbers as text, null, "" and 0 where nothing is: each costs its own field.
+    # A hashrate of -1, numbers as text, null, "" and 0 for missing sensors: each invalidates only its own field.
     "hostile-types": {
         "power_watts": 30.587522506713867,
         "hashrate_ghs": None,
@@ -117,17 +117,17 @@ EXPECTED = {
 }
 
 
-def body(name):
+def load_body(name):
     return (FIXTURES / f"{name}.constructed.json").read_bytes()
 
 
-def changed(**fields):
-    """The newest body with some fields changed; `...` takes one out."""
-    said = orjson.loads(body(NEWEST)) | fields
-    return orjson.dumps({key: value for key, value in said.items() if value is not ...})
+def change_body(**fields):
+    """Return the newest body with some fields changed; `...` removes a field."""
+    answer = orjson.loads(load_body(NEWEST)) | fields
+    return orjson.dumps({key: value for key, value in answer.items() if value is not ...})
 
 
-def mac_in(raw):
+def read_mac(raw):
     digits = orjson.loads(raw)["macAddr"].replace(":", "").lower()
     return ":".join(digits[at : at + 2] for at in range(0, 12, 2))
 
@@ -135,7 +135,7 @@ def mac_in(raw):
 @pytest.fixture
 def testbed(make_fleet, make_service, clock):
     def build(*bodies):
-        fleet = make_fleet(*({"body": each, "mac": mac_in(each)} for each in bodies), clock=clock.monotonic)
+        fleet = make_fleet(*({"body": each, "mac": read_mac(each)} for each in bodies), clock=clock.monotonic)
         service = make_service(fleet, clock=clock)
         service.imprint(*fleet)
         service.round(2)
@@ -145,8 +145,8 @@ def testbed(make_fleet, make_service, clock):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_numbers_and_units(testbed, name):
-    raw, expected = body(name), EXPECTED[name]
+def test_recorded_body_is_exported_with_right_numbers_and_units(testbed, name):
+    raw, expected = load_body(name), EXPECTED[name]
     service, (miner,) = testbed(raw)
     exported = service.scrape().of_device(miner.mac)
     assert service.status(miner.mac) == "online"
@@ -155,17 +155,17 @@ def test_numbers_and_units(testbed, name):
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_unknown_fields_are_kept_and_secrets_are_not(testbed, name):
-    service, (miner,) = testbed(body(name))
-    info, said = service.device(miner.mac)["info"], orjson.loads(body(name))
-    shown = {key for key, value in said.items() if value != ""} - {"power", "stratumUser", "pools"}
-    assert {key: info[key] for key in shown} == {key: said[key] for key in shown}
+def test_unknown_fields_are_kept_and_secrets_removed(testbed, name):
+    service, (miner,) = testbed(load_body(name))
+    info, answer = service.device(miner.mac)["info"], orjson.loads(load_body(name))
+    shown = {key for key, value in answer.items() if value != ""} - {"power", "stratumUser", "pools"}
+    assert {key: info[key] for key in shown} == {key: answer[key] for key in shown}
     assert "" not in [value for key, value in info.items() if key != "stratumUser"]
     assert "*****" not in str(info)
 
 
-def test_all_of_them_in_one_house(testbed):
-    service, _ = testbed(*map(body, EXPECTED))
+def test_totals_of_fleet_with_all_recorded_bodies(testbed):
+    service, _ = testbed(*map(load_body, EXPECTED))
     scrape = service.scrape()
     assert [scrape.get_one("total_hardware"), scrape.get_one("hardware_online")] == [4, 4]
     rates = [EXPECTED[name]["hashrate_ghs"] or 0 for name in EXPECTED]
@@ -192,9 +192,10 @@ def test_all_of_them_in_one_house(testbed):
         ("hardware_fault", "Fan Control Failed (1)", "hardware_fault", 1),
     ],
 )
-def test_zero_is_a_value_and_absent_is_absent(testbed, field, value, suffix, expected):
-    """Defect 45: zeros were skipped, so a stopped miner kept its last hashrate; absent must not become 0 either."""
-    service, (miner,) = testbed(changed(**{field: value}))
+def test_zero_is_exported_and_absent_field_is_not(testbed, field, value, suffix, expected):
+    """Defect 45: zeros were skipped, so a stopped miner kept its last hashrate. An absent field must not become 0
+    either."""
+    service, (miner,) = testbed(change_body(**{field: value}))
     scrape = service.scrape()
     assert scrape.of_device(miner.mac).get(suffix) == expected
     if suffix in ("hashrate_ghs", "power_watts", "shares_accepted", "fanspeed_rpm", "temperature_celsius"):
@@ -202,21 +203,21 @@ def test_zero_is_a_value_and_absent_is_absent(testbed, field, value, suffix, exp
 
 
 @pytest.mark.parametrize(("power", "user"), [(None, None), (..., ...), ("", 5), ({}, [])])
-def test_the_frontend_never_misses_power_and_user(testbed, power, user):
-    """It calls `power.toFixed` and `stratumUser.indexOf` without a guard."""
-    service, (miner,) = testbed(changed(power=power, stratumUser=user))
+def test_info_always_contains_power_and_stratum_user(testbed, power, user):
+    """The frontend calls `power.toFixed` and `stratumUser.indexOf` without a guard."""
+    service, (miner,) = testbed(change_body(power=power, stratumUser=user))
     info = service.device(miner.mac)["info"]
     assert (info["power"], info["stratumUser"]) == (0, "")
 
 
-def test_the_last_known_power_and_user_outlive_an_answer_without_them(testbed):
-    service, (miner,) = testbed(changed())
+def test_last_known_power_and_stratum_user_are_kept(testbed):
+    service, (miner,) = testbed(change_body())
     miner.fault = "null"
     service.round()
     info = service.device(miner.mac)["info"]
     assert (info["power"], info["stratumUser"][:6]) == (18.7522583, "bc1qfa")
 
 
-def test_the_fallback_pool_gets_the_shares_while_it_is_in_use(testbed):
-    service, _ = testbed(changed(isUsingFallbackStratum=1))
+def test_shares_are_counted_for_fallback_pool_while_in_use(testbed):
+    service, _ = testbed(change_body(isUsingFallbackStratum=1))
     assert service.scrape().labels_of("shares_by_pool_accepted") == [{"pool": "CKPool Main"}]

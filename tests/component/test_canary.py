@@ -1,5 +1,5 @@
-"""One test to rule all: miners, presets, jobs and tokens full of canaries; every route, event, log line, metric, file
-and dashboard looked through for them."""
+"""Search every route, event, log line, metric, file and dashboard for secrets: miners, presets, jobs and tokens contain
+canaries."""
 
 import logging
 
@@ -25,11 +25,6 @@ KEPT = "a preset that is kept"
 
 
 @pytest.fixture
-def canaries():
-    return Canaries()
-
-
-@pytest.fixture
 def watcher(canaries):
     return Watcher(canaries)
 
@@ -50,7 +45,7 @@ def grafana(canaries, tmp_path):
 
 @pytest.fixture
 def service(make_service, miners, grafana, canaries, caplog, tmp_path):
-    """Over both miners, with a token, log files, dashboards in files, and every log line noted."""
+    """A service with both miners online, a token, log files, dashboards in files, and every log line captured."""
     caplog.set_level(logging.DEBUG)
     token = canaries.new("API_TOKEN") + "-and-more"
     service = make_service(
@@ -67,7 +62,7 @@ def service(make_service, miners, grafana, canaries, caplog, tmp_path):
 
 @pytest.fixture
 def browser(service, serve, watcher):
-    """A client that notes every event."""
+    """A Socket.IO client that records every event."""
     client = socketio.Client(reconnection=False)
     client.on("*", lambda name, *payload: watcher.note(f"event {name}", payload))
     client.connect(serve(service), socketio_path="/socket/io", transports=["websocket"], auth={"token": service.token})
@@ -75,8 +70,8 @@ def browser(service, serve, watcher):
     client.disconnect()
 
 
-def look_everywhere(watcher, caplog, capfd, folder):
-    """What is left when the service has stopped: its logs at DEBUG, its files, raw and key by key."""
+def record_remains(watcher, caplog, capfd, folder):
+    """Record everything that is left after the shutdown: logs at DEBUG, and files both raw and key by key."""
     for when in ("setup", "call"):
         for record in caplog.get_records(when):
             watcher.note(f"log {record.name}", JsonFormatter().format(record))
@@ -90,7 +85,7 @@ def look_everywhere(watcher, caplog, capfd, folder):
         database.close()
 
 
-def test_no_secret_gets_out_anywhere(service, miners, browser, watcher, grafana, caplog, capfd, tmp_path):
+def test_no_secret_leaves_the_service(service, miners, browser, watcher, grafana, caplog, capfd, tmp_path):
     driver, (one, other) = Driver(service, watcher), miners
     driver.ids["ip"] = one.address
     driver.make_presets_and_a_job()
@@ -105,10 +100,10 @@ def test_no_secret_gets_out_anywhere(service, miners, browser, watcher, grafana,
     driver.ask("DELETE", "/devices/imprint/<mac>", mac=OTHER)
     watcher.note("Grafana", orjson.dumps([grafana.dashboards, grafana.rows], default=str))
     service.stop()
-    look_everywhere(watcher, caplog, capfd, tmp_path)
+    record_remains(watcher, caplog, capfd, tmp_path)
 
     assert watcher.leaks({"key presets:": {KEPT}, "file data/pluto_core": {KEPT}}) == set()
-    # It was no empty show.
+    # The test exercised what it claims to.
     assert any(watcher.canaries.within(what) for where, what in watcher.heard if where.startswith("key presets:"))
     assert {(method, path) for method, path, _ in one.heard + other.heard} == {*ASKED, ("GET", "/api/ws")}
     assert watcher.canaries.within(b"".join(body for _, _, body in one.heard)) >= {"sent", KEPT}
@@ -118,7 +113,7 @@ def test_no_secret_gets_out_anywhere(service, miners, browser, watcher, grafana,
     assert any(b"hasPassword" in what for where, what in watcher.heard if where == "GET /devices/imprint/<mac>")
 
 
-# Spellings that nobody thought of.
+# Generated names of secrets.
 
 WORDS = st.sampled_from(["password", "passwd", "passphrase", "pass", "pwd", "psk", "secret", "token", "otp", "apiKey",
                          "api_key", "api-key", "secretKey", "private_key", "PrivateKey"])  # fmt: skip
@@ -142,10 +137,10 @@ WRAPS = {
         max_size=6,
     )
 )
-def test_no_spelling_of_a_secrets_name_at_any_depth_gets_in(asked_when_told, told):
-    service, raw, tracked, canaries = asked_when_told
+def test_secret_with_generated_name_at_any_depth_is_removed(manually_polled_miner, secrets):
+    service, raw, tracked, canaries = manually_polled_miner
     more = {}
-    for number, (name, wraps, is_number) in enumerate(told):
+    for number, (name, wraps, is_number) in enumerate(secrets):
         value = {name: canaries.number("spelled") if is_number else canaries.new("spelled")}
         for wrap in wraps:
             value = WRAPS[wrap](value)
@@ -159,7 +154,8 @@ def test_no_spelling_of_a_secrets_name_at_any_depth_gets_in(asked_when_told, tol
 
 
 @pytest.fixture
-def asked_when_told(make_service, clock):
+def manually_polled_miner(make_service, clock):
+    """A service over one raw miner, which is polled only by the test."""
     with RawMiner(ONE) as raw:
         service = make_service(clock=clock)
         (tracked,) = service.runtime.fleet.keep([Device(ONE, raw.address)])
@@ -167,7 +163,7 @@ def asked_when_told(make_service, clock):
         yield service, raw, tracked, Canaries()
 
 
-def store_as_the_original(folder, kind, record, preset):
+def write_node_backend_data(folder, kind, record, preset):
     database = plyvel.DB(str(folder), create_if_missing=True)
     macs = [ONE.upper(), OTHER]
     database.put(f"devices:{kind}".encode(), orjson.dumps(macs))
@@ -178,9 +174,9 @@ def store_as_the_original(folder, kind, record, preset):
     database.close()
 
 
-def test_what_the_original_stored_is_wiped_from_its_files(make_service, canaries, tmp_path):
-    """Its records held `wifiPass` and `fallbackStratumPassword`; LevelDB keeps what was overwritten until it compacts.
-    Presets keep their passwords, for it wants them there."""
+def test_secrets_stored_by_node_backend_are_removed_from_files(make_service, canaries, tmp_path):
+    """The Node backend's records held `wifiPass` and `fallbackStratumPassword`, and LevelDB keeps overwritten values
+    until it compacts. Presets keep their passwords, because the Node backend needs them there."""
     new, when = canaries.new, "2026-01-01T00:00:00.000Z"
     record = {
         "ip": "127.80.0.1", "type": "t", "createdAt": when, "updatedAt": when,
@@ -190,7 +186,7 @@ def test_what_the_original_stored_is_wiped_from_its_files(make_service, canaries
     preset = {"uuid": "u", "name": "n", "configuration": {"stratumPassword": new("preset")}}
     (tmp_path / "data").mkdir()
     for name, kind in (("pluto_core", "imprinted"), ("pluto_discovery", "discovered")):
-        store_as_the_original(tmp_path / "data" / name, kind, record, preset)
+        write_node_backend_data(tmp_path / "data" / name, kind, record, preset)
     service = make_service(auto_listen=False, discovery_ttl=10**9)
     assert {device["mac"] for device in service.devices()} == {ONE, OTHER}
     assert len(service.ok(service.client.get("/devices/discovered"))) == 2
@@ -203,13 +199,13 @@ def test_what_the_original_stored_is_wiped_from_its_files(make_service, canaries
     assert stored["unknown"] == {"kept": "kept"}
 
 
-def test_an_error_that_nobody_foresaw_tells_the_caller_nothing(make_service, canaries, caplog):
-    """What it says of itself is for the log."""
-    service, word = make_service(), canaries.new("an exception's text")
+def test_unhandled_exception_text_is_not_sent_to_client(make_service, canaries, caplog):
+    """The text of the exception is logged only."""
+    service, text = make_service(), canaries.new("an exception's text")
 
     @service.app.get("/broken")
-    def broken():
-        raise RuntimeError(word)
+    def raise_unhandled():
+        raise RuntimeError(text)
 
     response = service.client.get("/broken", buffered=True)
     assert response.status_code == 500
@@ -219,12 +215,12 @@ def test_an_error_that_nobody_foresaw_tells_the_caller_nothing(make_service, can
     caplog.get_records("call").clear()
 
 
-def test_the_settings_show_no_secret(service, canaries):
+def test_repr_of_settings_contains_no_secret(service, canaries):
     assert canaries.within(repr(service.settings)) == set()
 
 
-def test_a_canary_is_found_where_it_stands(canaries):
-    """A watcher that finds nothing proves nothing."""
+def test_watcher_reports_canary_and_its_location(canaries):
+    """A watcher that never reports a leak would prove nothing."""
     watcher = Watcher(canaries)
     watcher.note("somewhere", f"x{canaries.new('a word')}y")
     watcher.note("elsewhere", orjson.dumps({"a": canaries.number("a number")}))

@@ -1,4 +1,4 @@
-"""identify, pause and resume of one device: the right one, and what its firmware makes of it."""
+"""The commands identify, pause and resume of one device, on each firmware."""
 
 import gevent
 import pytest
@@ -8,15 +8,15 @@ from simulator import GENERATIONS, swap
 COMMANDS = {"identify": (2, 12), "pause": (2, 14), "resume": (2, 14)}
 
 
-def tell(service, miner, command):
+def send_command(service, miner, command):
     return service.client.post(f"/devices/{miner.mac}/system/{command}")
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_firmware_that_cannot_says_so_in_a_sentence(testbed, generation, command):
+def test_command_on_each_firmware_succeeds_or_names_required_version(testbed, generation, command):
     service, (miner,) = testbed(generation)
-    response = tell(service, miner, command)
+    response = send_command(service, miner, command)
     if miner.generation.is_at_least(*COMMANDS[command]):
         assert response.status_code == 200
         assert response.get_json()["data"]
@@ -31,48 +31,48 @@ def test_firmware_that_cannot_says_so_in_a_sentence(testbed, generation, command
 
 
 @pytest.mark.parametrize("fault", ["redirect", "html"])
-def test_old_firmware_may_send_to_its_page_instead(testbed, fault):
-    """302 to `/` is the captive portal's answer to every path it does not know."""
+def test_command_on_firmware_that_answers_with_redirect_or_page(testbed, fault):
+    """A redirect to `/` is the captive portal's answer to every unknown path."""
     service, (miner,) = testbed("2.7")
     miner.set_fault(fault, method="POST")
-    response = tell(service, miner, "identify")
+    response = send_command(service, miner, "identify")
     assert response.status_code == (400 if fault == "redirect" else 200)
 
 
-def test_identify_toggles(testbed):
+def test_identify_command_toggles(testbed):
     service, (miner,) = testbed("2.15")
-    assert 'says "Hi!"' in tell(service, miner, "identify").get_json()["data"]
+    assert 'says "Hi!"' in send_command(service, miner, "identify").get_json()["data"]
     assert miner.identifying
-    assert "no longer" in tell(service, miner, "identify").get_json()["data"]
+    assert "no longer" in send_command(service, miner, "identify").get_json()["data"]
     assert not miner.identifying
 
 
-def test_pause_and_resume(testbed):
+def test_pause_and_resume_commands(testbed):
     service, (miner,) = testbed("2.15")
-    answer = tell(service, miner, "pause").get_json()
-    assert answer == {"message": "Device paused successfully", "data": "Mining paused"}
+    body = send_command(service, miner, "pause").get_json()
+    assert body == {"message": "Device paused successfully", "data": "Mining paused"}
     service.round(2)
     assert service.device(miner.mac)["info"]["miningPaused"] is True
-    assert tell(service, miner, "resume").get_json()["message"] == "Device resumed successfully"
+    assert send_command(service, miner, "resume").get_json()["message"] == "Device resumed successfully"
     service.clock.advance(1)
     service.round(2)
     assert service.device(miner.mac)["info"]["miningPaused"] is False
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_another_miner_at_the_address_gets_nothing_and_the_device_is_looked_for(testbed, command):
+def test_command_is_not_sent_to_another_miner_at_the_address(testbed, command):
     service, (one, other) = testbed("2.15", "2.15", auto_listen=False)
     swap(one, other)
-    response = tell(service, one, command)
+    response = send_command(service, one, command)
     assert response.status_code == 409
     assert not other.writes
     assert not one.writes
 
 
-def test_the_mac_is_read_right_before_on_the_same_connection(testbed):
+def test_command_verifies_mac_first_on_same_connection(testbed):
     service, (miner,) = testbed("2.15")
     connections = miner.connections_accepted
-    tell(service, miner, "identify")
+    send_command(service, miner, "identify")
     assert [(each.method, each.path) for each in list(miner.request_log.recent)[-2:]] == [
         ("GET", "/api/system/info"),
         ("POST", "/api/system/identify"),
@@ -81,9 +81,9 @@ def test_the_mac_is_read_right_before_on_the_same_connection(testbed):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.7", "nerd"])
-def test_firmware_with_few_sockets_keeps_none_of_ours(testbed, generation):
+def test_connection_is_closed_on_firmware_with_few_sockets(testbed, generation):
     service, (miner,) = testbed(generation, rounds=1)
-    tell(service, miner, "identify")
+    send_command(service, miner, "identify")
     gevent.sleep(0.05)
     assert miner.connections_open == 0
 
@@ -91,16 +91,16 @@ def test_firmware_with_few_sockets_keeps_none_of_ours(testbed, generation):
 @pytest.mark.parametrize(
     ("fault", "status"), [("hang", 504), ("not_http", 502), ("status_500", 502), ("status_401", 401)]
 )
-def test_what_the_miner_does_instead_becomes_a_status(testbed, fault, status):
+def test_failed_command_is_mapped_to_http_status(testbed, fault, status):
     service, (miner,) = testbed("2.15")
     miner.set_fault(fault, path="/api/system/info", method="GET")
-    response = tell(service, miner, "pause")
+    response = send_command(service, miner, "pause")
     assert response.status_code == status
     assert response.get_json()["message"]
     assert not miner.writes
 
 
-def test_unknown_devices_commands_and_methods(testbed):
+def test_unknown_device_command_or_method_is_rejected(testbed):
     service, (miner,) = testbed("2.15")
     assert service.client.post("/devices/02:00:5e:00:00:99/system/pause").status_code == 404
     assert service.client.post(f"/devices/{miner.mac}/system/explode").status_code == 404
@@ -108,44 +108,44 @@ def test_unknown_devices_commands_and_methods(testbed):
     assert service.client.post(f"/devices/{miner.mac.upper()}/system/pause/").status_code == 200
 
 
-def test_a_busy_miner_is_429_with_a_time(testbed):
+def test_command_to_busy_miner_returns_429_with_retry_after(testbed):
     service, (miner,) = testbed("2.15")
     held = service.runtime.miners.at(service.runtime.fleet.get(miner.mac).address)
     with held.slot():
-        response = tell(service, miner, "identify")
+        response = send_command(service, miner, "identify")
     assert response.status_code == 429
     assert int(response.headers["Retry-After"]) == 5
     assert not miner.writes
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.15"])
-def test_options_have_the_present_value_among_them_which_limits_nothing(testbed, generation):
-    service, (odd, usual) = testbed(
+def test_options_include_present_value_without_widening_limits(testbed, generation):
+    service, (custom, default) = testbed(
         {"generation": generation, "board": "601", "settings": {"frequency": 606, "coreVoltage": 1111}},
         {"generation": generation, "board": "601"},
     )
-    options = service.ok(service.client.get(f"/devices/{odd.mac}/options"))
+    options = service.ok(service.client.get(f"/devices/{custom.mac}/options"))
     assert options["frequencies"] == sorted(options["frequencies"])
     assert (606 in options["frequencies"], 1111 in options["voltages"]) == (True, True)
     assert options["overclock"]["frequency"] == {"min": 200.0, "max": 937.5}
-    info = service.device(odd.mac)["info"]
+    info = service.device(custom.mac)["info"]
     assert [each["value"] for each in info["frequencyOptions"]] == options["frequencies"]
     assert {"label": "1111", "value": 1111} in info["coreVoltageOptions"]
-    assert 606 not in service.ok(service.client.get(f"/devices/{usual.mac}/options"))["frequencies"]
-    path = f"/devices/{usual.mac}/system"
+    assert 606 not in service.ok(service.client.get(f"/devices/{default.mac}/options"))["frequencies"]
+    path = f"/devices/{default.mac}/system"
     assert service.client.patch(path, json={"info": {"frequency": 606}}).status_code == 400
-    assert service.client.patch(f"/devices/{odd.mac}/system", json=service.device(odd.mac)).status_code == 200
-    assert not odd.writes
+    assert service.client.patch(f"/devices/{custom.mac}/system", json=service.device(custom.mac)).status_code == 200
+    assert not custom.writes
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.15"])
-def test_options_are_told_without_asking_the_miner(testbed, generation):
+def test_options_are_served_without_request_to_miner(testbed, generation):
     service, (miner,) = testbed(generation)
-    asked = sum(miner.requests.values())
+    requests_before = sum(miner.requests.values())
     options = service.ok(service.client.get(f"/devices/{miner.mac}/options"))
     assert options["frequencies"] == list(miner.board.chip.frequencies)
     assert options["voltages"] == list(miner.board.chip.voltages)
     assert options["source"] == ("device" if miner.generation.has_asic else "table")
     assert options["overclock"]["unlocked"] is False
-    assert sum(miner.requests.values()) == asked
+    assert sum(miner.requests.values()) == requests_before
     assert service.client.get("/devices/02:00:5e:00:00:99/options").status_code == 404

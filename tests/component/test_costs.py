@@ -1,5 +1,5 @@
-"""What a poll, a list and a scrape cost, counted: so that no work that grows with the fleet comes back into a poll, and
-nobody pays for what nobody looks at. Seconds are `make bench`'s."""
+"""The cost of a poll, a list and a scrape, in counted function calls: it must not grow with the fleet, and unread
+results must cost nothing. `make bench` measures seconds."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from app.models import Observation, Status
 
 
 @contextmanager
-def calls() -> Iterator[Counter[str]]:
-    """How often each function of ours is called, by name."""
+def count_calls() -> Iterator[Counter[str]]:
+    """Count the calls of each function in app/, by qualified name."""
     counted: Counter[str] = Counter()
 
-    def note(frame: Any, event: str, _: Any) -> None:
+    def count_call(frame: Any, event: str, _: Any) -> None:
         if event == "call" and "/app/" in frame.f_code.co_filename:
             counted[frame.f_code.co_qualname] += 1
 
-    sys.setprofile(note)
+    sys.setprofile(count_call)
     try:
         yield counted
     finally:
         sys.setprofile(None)
 
 
-def poll(service: Any, mac: str) -> Counter[str]:
-    """One more poll of one device, by hand."""
+def count_calls_of_poll(service: Any, mac: str) -> Counter[str]:
+    """Poll one device once and return the counted calls."""
     tracked = service.runtime.fleet.get(mac)
     miner = service.runtime.miners.at(tracked.address)
-    with calls() as counted:
+    with count_calls() as counted:
         service.runtime.poller.poll(tracked, miner)
     assert service.status(mac) == "online"
     return counted
@@ -47,57 +47,57 @@ def read_everything(service: Any) -> None:
     service.devices()
 
 
-@pytest.mark.parametrize("before", [lambda service: None, read_everything], ids=["nobody looks", "somebody scrapes"])
-def test_a_poll_does_the_same_in_a_fleet_of_two_and_of_thirty(testbed: Any, before: Callable[[Any], None]) -> None:
+@pytest.mark.parametrize("before", [lambda service: None, read_everything], ids=["without readers", "with readers"])
+def test_poll_cost_is_independent_of_fleet_size(testbed: Any, before: Callable[[Any], None]) -> None:
     small, _ = testbed("2.12", "2.12")
     before(small)
-    few = poll(small, small.devices()[0]["mac"])
+    few = count_calls_of_poll(small, small.devices()[0]["mac"])
     small.stop()
     large, _ = testbed(*["2.12"] * 30, data_dir=small.settings.data_dir / "large")
     before(large)
-    assert poll(large, large.devices()[0]["mac"]) == few
+    assert count_calls_of_poll(large, large.devices()[0]["mac"]) == few
 
 
-def test_nothing_is_rendered_or_encoded_while_nobody_looks(testbed: Any) -> None:
+def test_poll_without_readers_renders_and_encodes_nothing(testbed: Any) -> None:
     service, (miner,) = testbed("2.12")
-    counted = poll(service, miner.mac)
+    counted = count_calls_of_poll(service, miner.mac)
     assert not {"series_of", "telemetry", "device_on_the_wire"} & counted.keys()
     assert sum(counted.values()) < 130
 
 
-def test_a_reading_is_rendered_once_however_many_scrape_it(testbed: Any) -> None:
+def test_reading_is_rendered_once_for_many_scrapes(testbed: Any) -> None:
     service, _ = testbed(*["2.12"] * 5)
     service.scrape()
     service.round()
-    with calls() as counted:
+    with count_calls() as counted:
         for _ in range(4):
             service.scrape()
     assert counted["series_of"] == 0
     service.round()
-    with calls() as counted:
+    with count_calls() as counted:
         service.round()
     assert counted["series_of"] == 5
 
 
-def test_a_device_is_encoded_once_per_change_for_all_who_ask(testbed: Any) -> None:
+def test_device_is_encoded_once_per_change_for_all_clients(testbed: Any) -> None:
     service, _ = testbed(*["2.12"] * 5)
-    with calls() as counted:
+    with count_calls() as counted:
         for _ in range(3):
             service.devices()
             service.device(service.runtime.fleet.all()[0].mac)
     assert counted["device_on_the_wire"] == 5
     service.round()
-    with calls() as counted:
+    with count_calls() as counted:
         service.devices()
     assert counted["device_on_the_wire"] == 5
 
 
-def test_who_has_the_list_is_sent_nothing_and_nothing_is_encoded(testbed: Any) -> None:
+def test_list_request_with_matching_etag_returns_304_and_encodes_nothing(testbed: Any) -> None:
     service, _ = testbed("2.12", "2.15")
     tag = service.client.get("/devices/imprint").headers["ETag"]
-    with calls() as counted:
-        answer = service.client.get("/devices/imprint", headers={"If-None-Match": tag})
-    assert (answer.status_code, answer.get_data(), answer.headers["ETag"]) == (304, b"", tag)
+    with count_calls() as counted:
+        response = service.client.get("/devices/imprint", headers={"If-None-Match": tag})
+    assert (response.status_code, response.get_data(), response.headers["ETag"]) == (304, b"", tag)
     assert counted["DeviceEncoder.one"] == 0
     service.round()
     renewed = service.client.get("/devices/imprint", headers={"If-None-Match": tag})
@@ -105,22 +105,23 @@ def test_who_has_the_list_is_sent_nothing_and_nothing_is_encoded(testbed: Any) -
     assert renewed.headers["ETag"] != tag
 
 
-def test_the_tag_of_a_part_is_not_the_tag_of_the_whole(testbed: Any) -> None:
+def test_filtered_list_has_its_own_etag(testbed: Any) -> None:
     service, (one, _) = testbed("2.12", "2.12")
-    tags = {service.client.get(f"/devices/imprint?q={query}").headers["ETag"] for query in ("", one.mac, "nobody")}
+    tags = {service.client.get(f"/devices/imprint?q={query}").headers["ETag"] for query in ("", one.mac, "no-match")}
     assert len(tags) == 3
 
 
-def test_readings_reach_the_disk_in_few_batches(testbed: Any) -> None:
-    """1,200 of them, in 20 seconds of 40 rounds; what comes during a flush makes a second batch."""
+def test_readings_are_written_to_disk_in_few_batches(testbed: Any) -> None:
+    """1,200 readings in 20 s of 40 rounds; readings that arrive during a flush make a second batch."""
     service, _ = testbed(*["2.12"] * 30, persist_interval=20.0, poll_interval=0.5)
     before = service.runtime.database.writes
     service.round(20 / service.settings.poll_interval)
     assert 0 < service.runtime.database.writes - before <= 2
 
 
-def test_an_answer_is_freed_when_the_next_one_is_there(testbed: Any) -> None:
-    """A cycle in it would keep it until the collector comes by, which stops the loop for 100 ms in a large fleet."""
+def test_previous_answer_is_freed_without_garbage_collection(testbed: Any) -> None:
+    """A reference cycle would keep it until the garbage collector runs, which stops the loop for 100 ms in a large
+    fleet."""
     service, (miner,) = testbed("2.12")
     tracked = service.runtime.fleet.get(miner.mac)
     gc.collect()
@@ -133,37 +134,37 @@ def test_an_answer_is_freed_when_the_next_one_is_there(testbed: Any) -> None:
         gc.enable()
 
 
-def answers_kept() -> int:
+def count_answers_in_memory() -> int:
     gc.collect()
     return sum(type(each) is dict and "uptimeSeconds" in each for each in gc.get_objects())
 
 
-def test_a_device_is_one_answer_however_it_was_edited_or_loaded(testbed: Any) -> None:
-    """The record's own is let go when the miner has answered: it would be twice the memory in a fleet that was started
-    again, and grow with each device that somebody edits."""
+def test_one_answer_per_device_is_kept_after_edit_or_load(testbed: Any) -> None:
+    """The stored record's own copy is released when the miner has answered; otherwise a restarted fleet needs twice the
+    memory, and memory grows with each edited device."""
     service, fleet = testbed(*["2.12"] * 10)
-    before = answers_kept()
+    before = count_answers_in_memory()
     for miner in fleet:
         service.ok(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"name": "one"}}))
     service.round(2)
-    assert answers_kept() == before
+    assert count_answers_in_memory() == before
     service.stop()
     again = testbed(data_dir=service.settings.data_dir)[0]
     assert {device["info"]["hostname"] for device in again.devices()} == {miner.spec.hostname for miner in fleet}
     again.round(2)
-    assert answers_kept() <= 2 * before  # those of the one that was stopped are still there
+    assert count_answers_in_memory() <= 2 * before  # the answers of the stopped service are still in memory
 
 
-def test_an_event_costs_the_same_with_a_hundred_devices_known(testbed: Any) -> None:
-    """Who listens to polls looks at that one device only."""
+def test_event_cost_is_independent_of_fleet_size(testbed: Any) -> None:
+    """A subscriber to polls handles only the device of the event."""
     service, fleet = testbed(*["2.12"] * 3)
     tracked = service.runtime.fleet.get(fleet[0].mac)
-    with calls() as alone:
+    with count_calls() as alone:
         service.runtime.events.publish(DeviceObserved(tracked))
     nowhere = f"127.80.0.31:{tracked.address.port}"
     devices = [{"mac": f"02:00:5e:01:00:{at:02x}", "ip": nowhere} for at in range(100)]
     service.ok(service.client.put("/devices/imprint", json={"devices": devices}))
     service.runtime.fleet.observe(tracked, Observation(Status.ONLINE, tracked.reading))
-    with calls() as among_many:
+    with count_calls() as among_many:
         service.runtime.events.publish(DeviceObserved(tracked))
     assert among_many == alone

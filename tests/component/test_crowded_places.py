@@ -1,4 +1,4 @@
-"""Peers that take many connections, from another process: the others are served as before."""
+"""Peers that open many connections, from another process, do not slow down other clients."""
 
 import resource
 import socket
@@ -14,17 +14,17 @@ from app.security.connections import Server
 from app.security.events import UNAUTHENTICATED_PER_PEER
 from app.security.places import PEER_SHARE, Kind
 
-PLACES = 2400  # as gunicorn.conf.py has it
+CONNECTION_LIMIT = 2400  # as gunicorn.conf.py has it
 
 
 @pytest.fixture
-def serve_with_places():
+def serve_with_connection_limit():
     servers = []
     files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, files[1]), files[1]))  # gunicorn.conf.py does the same
 
     def start(service):
-        server = Server(("127.0.0.1", 0), service.app, log=None, error_log=None, spawn=Pool(PLACES))
+        server = Server(("127.0.0.1", 0), service.app, log=None, error_log=None, spawn=Pool(CONNECTION_LIMIT))
         server.start()
         servers.append(server)
         return server
@@ -35,8 +35,8 @@ def serve_with_places():
     resource.setrlimit(resource.RLIMIT_NOFILE, files)
 
 
-def seconds_of_healthz(port):
-    """How long a new client, of another address than the flood, waits for its answer."""
+def measure_healthz_seconds(port):
+    """Return how long a new client, with another address than the flood's, waits for /healthz."""
     began = time.monotonic()
     with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=("127.0.0.77", 0)) as opened:
         opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -44,14 +44,14 @@ def seconds_of_healthz(port):
     return time.monotonic() - began
 
 
-def test_2500_follow_downloads_of_one_peer_leave_room_for_the_others(live_testbed, serve_with_places):
+def test_2500_follow_downloads_of_one_peer_leave_connections_for_others(live_testbed, serve_with_connection_limit):
     service, _ = live_testbed("2.12")
-    server = serve_with_places(service)
-    seconds_of_healthz(server.server_port)
+    server = serve_with_connection_limit(service)
+    measure_healthz_seconds(server.server_port)
     with probed_loop() as probe, flood_client("follow-logs", "127.0.0.1", server.server_port):
         waits = []
         for _ in range(40):
-            waits.append(seconds_of_healthz(server.server_port))
+            waits.append(measure_healthz_seconds(server.server_port))
             gevent.sleep(0.05)
         counts = server.places.counts()
     print(
@@ -64,22 +64,22 @@ def test_2500_follow_downloads_of_one_peer_leave_room_for_the_others(live_testbe
     assert probe.memory_growth <= 20_000_000
 
 
-def test_handshakes_without_a_token_crowd_nobody_out(make_service, serve_with_places):
-    """40 clients with a token join while another process keeps 200 sessions without one under way."""
+def test_handshakes_without_token_do_not_block_clients_with_token(make_service, serve_with_connection_limit):
+    """40 clients with a token connect while another process keeps 200 sessions without a token open."""
     service = make_service(api_token="a-control-token-of-many-letters")
-    server = serve_with_places(service)
+    server = serve_with_connection_limit(service)
     sessions = service.app.extensions["socketio"].server.eio.sockets
-    seconds_of_healthz(server.server_port)
+    measure_healthz_seconds(server.server_port)
     with probed_loop() as probe, flood_client("handshakes", "127.0.0.1", server.server_port):
-        waits, joined = [], 0
+        waits, connected = [], 0
         for _ in range(40):
-            waits.append(seconds_of_healthz(server.server_port))
+            waits.append(measure_healthz_seconds(server.server_port))
             opened = create_connection(
                 f"ws://127.0.0.1:{server.server_port}/socket/io/?EIO=4&transport=websocket", timeout=5
             )
             assert opened.recv().startswith("0{")
             opened.send('40{"token":"a-control-token-of-many-letters"}')
-            joined += opened.recv().startswith("40{")
+            connected += opened.recv().startswith("40{")
             opened.close()
             gevent.sleep(0.02)
         open_sessions = sum(not each.closed for each in sessions.values())
@@ -87,7 +87,7 @@ def test_handshakes_without_a_token_crowd_nobody_out(make_service, serve_with_pl
         f"healthz at most {max(waits) * 1000:.0f} ms, longest block {probe.longest_block * 1000:.0f} ms, "
         f"memory +{probe.memory_growth / 1e6:.1f} MB, {open_sessions} of {len(sessions)} sessions are open"
     )
-    assert joined == 40
+    assert connected == 40
     assert open_sessions <= UNAUTHENTICATED_PER_PEER + 2
     assert max(waits) <= 0.1
     assert probe.longest_block <= 0.05

@@ -1,11 +1,12 @@
-"""Dashboards: made, published, mended and taken away, whatever happens to Grafana meanwhile. Calls are counted."""
+"""Grafana dashboards: created, published, repaired and deleted, whatever state Grafana is in. The fake counts the
+calls."""
 
 from __future__ import annotations
 
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +27,10 @@ Make = Callable[..., Any]
 
 
 @pytest.fixture
-def grafana() -> Iterator[FakeGrafana]:
-    made = FakeGrafana().start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
 def testbed(
     make_fleet: Make, make_service: Make, grafana: FakeGrafana, clock: FakeClock
 ) -> Callable[..., tuple[Service, Fleet]]:
-    """Two miners, imprinted and polled once, and Grafana through its API."""
+    """Two miners, registered and polled once, and Grafana through its API."""
 
     def testbed(*specs: Any, **settings: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*(specs or ({"hostname": "gamma"}, {"hostname": "supra"})))
@@ -50,35 +44,35 @@ def testbed(
     return testbed
 
 
-def links(service: Service) -> dict[str, str]:
-    """name → public URL, as the frontend sees them."""
-    return {row["name"]: row["publicUrl"] for row in rows(service)}
+def list_links(service: Service) -> dict[str, str]:
+    """Return dashboard name → public URL, as the frontend sees them."""
+    return {row["name"]: row["publicUrl"] for row in list_rows(service)}
 
 
-def rows(service: Service) -> list[dict[str, Any]]:
+def list_rows(service: Service) -> list[dict[str, Any]]:
     answer = service.client.get("/dashboards")
     assert answer.status_code == 200
     return list(answer.get_json())
 
 
-def wait(service: Service, seconds: float, step: float = 50.0) -> None:
-    """Lets the time pass, with whatever comes due in it."""
+def advance_time(service: Service, seconds: float, step: float = 50.0) -> None:
+    """Advance the fake clock step by step and run everything that becomes due."""
     for _ in range(max(1, round(seconds / step))):
         service.settle()
         service.clock.advance(min(step, seconds))
         service.settle()
 
 
-def uids(fleet: Fleet) -> set[str]:
+def device_uids(fleet: Fleet) -> set[str]:
     return {device_uid(miner.mac) for miner in fleet}
 
 
-def test_made_once_and_published(testbed: Any, grafana: FakeGrafana) -> None:
+def test_dashboards_are_created_once_and_published(testbed: Any, grafana: FakeGrafana) -> None:
     service, fleet = testbed()
-    assert set(grafana.dashboards) == {OVERVIEW, *uids(fleet)}
+    assert set(grafana.dashboards) == {OVERVIEW, *device_uids(fleet)}
     assert dict(grafana.calls) == {"POST save": 3, "GET publication": 3, "POST publication": 3}
-    assert [row["name"] for row in rows(service)] == ["overview", "gamma", "supra"]
-    for row in rows(service):
+    assert [row["name"] for row in list_rows(service)] == ["overview", "gamma", "supra"]
+    for row in list_rows(service):
         data = grafana.rows[row["uid"]]
         assert row["publicUrl"] == f"/grafana/public-dashboards/{data['accessToken']}?orgId=1"
         assert row["grafanaData"] == {name: value for name, value in data.items() if name != "newInGrafana99"}
@@ -86,36 +80,36 @@ def test_made_once_and_published(testbed: Any, grafana: FakeGrafana) -> None:
     assert grafana.dashboards[device_uid(fleet[0].mac)]["title"] == "gamma"
 
 
-def test_polls_and_time_ask_for_nothing_more_than_a_look(testbed: Any, grafana: FakeGrafana) -> None:
+def test_polls_and_rechecks_only_read_the_publication(testbed: Any, grafana: FakeGrafana) -> None:
     service, _ = testbed()
     grafana.calls.clear()
     service.round(rounds=20)
     assert dict(grafana.calls) == {}
-    wait(service, RECHECK)
+    advance_time(service, RECHECK)
     assert dict(grafana.calls) == {"GET publication": 3}
 
 
-def test_tokens_are_random_and_not_from_the_mac(testbed: Any, grafana: FakeGrafana) -> None:
+def test_link_tokens_are_random_and_not_derived_from_mac(testbed: Any, grafana: FakeGrafana) -> None:
     _, fleet = testbed()
     tokens = set(grafana.public_links().values())
     assert len(tokens) == 3
     assert not any(miner.mac.replace(":", "") in token for miner in fleet for token in tokens)
 
 
-def test_the_title_follows_the_hostname(testbed: Any, grafana: FakeGrafana) -> None:
+def test_hostname_change_renames_dashboard(testbed: Any, grafana: FakeGrafana) -> None:
     service, fleet = testbed()
-    before = links(service)
+    before = list_links(service)
     fleet[0].set_fault("hostname", hostname="attic")
     grafana.calls.clear()
     service.round(rounds=2)
     uid = device_uid(fleet[0].mac)
     assert grafana.dashboards[uid]["title"] == "attic" and grafana.dashboards[uid]["version"] == 2
     assert dict(grafana.calls) == {"POST save": 1, "GET publication": 1}
-    assert links(service)["attic"] == before["gamma"]
+    assert list_links(service)["attic"] == before["gamma"]
 
 
-def test_namesakes_are_told_apart(testbed: Any, grafana: FakeGrafana) -> None:
-    """Factory-new miners are all `bitaxe`; older Grafanas refuse two dashboards of one title."""
+def test_devices_with_same_hostname_get_distinct_titles(testbed: Any, grafana: FakeGrafana) -> None:
+    """Factory-new miners are all named `bitaxe`; older Grafana versions refuse two dashboards with one title."""
     service, fleet = testbed({"hostname": "bitaxe"}, {"hostname": "BitAxe"})
     assert sorted(board["title"] for board in grafana.dashboards.values()) == sorted(
         ["Pluto fleet", f"bitaxe ({fleet[0].mac})", f"BitAxe ({fleet[1].mac})"]
@@ -125,18 +119,18 @@ def test_namesakes_are_told_apart(testbed: Any, grafana: FakeGrafana) -> None:
     assert {board["title"] for board in grafana.dashboards.values()} == {"Pluto fleet", "bitaxe", "desk"}
 
 
-def test_a_changed_template_is_delivered(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
-    """A new version of the service: what was delivered last differs from what the template says now."""
+def test_changed_template_is_saved_to_grafana(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
+    """A new version of the service: the dashboard that was saved last differs from the present template."""
     service, _ = testbed()
     boards = service.runtime.dashboards._boards
     for board in boards:
         boards.put(board.__class__(**{**board.document(), "delivered": "of an older template"}))
     grafana.calls.clear()
-    wait(service, RECHECK)
+    advance_time(service, RECHECK)
     assert dict(grafana.calls) == {"POST save": 3, "GET publication": 3}
 
 
-MISHAPS: dict[str, tuple[Callable[[FakeGrafana], Any], dict[str, int]]] = {
+GRAFANA_LOSSES: dict[str, tuple[Callable[[FakeGrafana], Any], dict[str, int]]] = {
     "unpublished": (lambda fake: fake.rows.clear(), {"GET publication": 3, "POST publication": 3}),
     "paused": (
         lambda fake: [row.update(isEnabled=False) for row in fake.rows.values()],
@@ -150,98 +144,102 @@ MISHAPS: dict[str, tuple[Callable[[FakeGrafana], Any], dict[str, int]]] = {
 }
 
 
-@pytest.mark.parametrize("mishap", MISHAPS)
-def test_what_was_lost_comes_back_under_the_same_link(testbed: Any, grafana: FakeGrafana, mishap: str) -> None:
+@pytest.mark.parametrize("loss", GRAFANA_LOSSES)
+def test_lost_dashboards_are_restored_under_same_link(testbed: Any, grafana: FakeGrafana, loss: str) -> None:
     service, _ = testbed()
-    before, public = links(service), grafana.public_links()
-    happen, calls = MISHAPS[mishap]
-    happen(grafana)
+    before, public = list_links(service), grafana.public_links()
+    apply_loss, calls = GRAFANA_LOSSES[loss]
+    apply_loss(grafana)
     grafana.calls.clear()
-    wait(service, RECHECK)
+    advance_time(service, RECHECK)
     assert grafana.public_links() == public
-    assert links(service) == before
+    assert list_links(service) == before
     assert dict(grafana.calls) == calls
-    wait(service, RECHECK)
-    assert grafana.calls["GET publication"] == calls["GET publication"] + 3, "and all is quiet again"
+    advance_time(service, RECHECK)
+    assert grafana.calls["GET publication"] == calls["GET publication"] + 3
 
 
-def test_links_outlive_both_processes(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
+def test_links_survive_restart_of_service_and_loss_of_grafana_database(
+    testbed: Any, grafana: FakeGrafana, make_service: Make
+) -> None:
     service, fleet = testbed()
-    before = links(service)
+    before = list_links(service)
     service.stop()
     grafana.wipe()
     again = make_service(fleet, clock=service.clock, gf_host=grafana.url, grafana_token=grafana.token)
     again.settle()
-    assert links(again) == before
+    assert list_links(again) == before
     assert {f"/grafana/public-dashboards/{token}?orgId=1" for token in grafana.public_links().values()} == set(
         before.values()
     )
 
 
-def test_a_link_that_was_there_before_us_is_adopted(testbed: Any, grafana: FakeGrafana) -> None:
+def test_existing_public_link_is_kept(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.dashboards[OVERVIEW] = {"title": "x", "uid": OVERVIEW}
     grafana.publish({"isEnabled": False, "uid": "byhand", "accessToken": "a" * 32}, OVERVIEW)
     service, _ = testbed()
-    assert links(service)["overview"] == f"/grafana/public-dashboards/{'a' * 32}?orgId=1"
+    assert list_links(service)["overview"] == f"/grafana/public-dashboards/{'a' * 32}?orgId=1"
     grafana.wipe()
-    wait(service, RECHECK)
+    advance_time(service, RECHECK)
     assert grafana.public_links()[OVERVIEW] == "a" * 32
 
 
-def test_a_lost_race_is_looked_at_again(testbed: Any, grafana: FakeGrafana) -> None:
+def test_publication_created_concurrently_is_read_again(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.fault = "racing"
     service, _ = testbed({"hostname": "gamma"})
     assert {row["isEnabled"] for row in grafana.rows.values()} == {True}
-    assert set(links(service)) == {"overview", "gamma"}
+    assert set(list_links(service)) == {"overview", "gamma"}
 
 
 @pytest.mark.parametrize(("same", "kept"), [("uid", True), ("accessToken", False)])
-def test_a_name_that_is_taken(testbed: Any, grafana: FakeGrafana, same: str, kept: bool) -> None:
-    """The uid is in no link, and may change; the token may only when it leads to another board."""
+def test_publication_with_taken_uid_or_token(testbed: Any, grafana: FakeGrafana, same: str, kept: bool) -> None:
+    """The uid is in no link, so it may change; the token changes only if it leads to another dashboard."""
     service, _ = testbed({"hostname": "gamma"})
     mine = dict(grafana.rows.pop(OVERVIEW))
     grafana.dashboards["other"] = {"title": "another's", "uid": "other"}
     grafana.publish({"isEnabled": True, "uid": "free", "accessToken": "c" * 32, same: mine[same]}, "other")
-    wait(service, RECHECK)
+    advance_time(service, RECHECK)
     assert grafana.rows[OVERVIEW]["isEnabled"] and grafana.rows["other"]["isEnabled"]
     assert (grafana.rows[OVERVIEW]["accessToken"] == mine["accessToken"]) is kept
-    assert links(service)["overview"].count(grafana.rows[OVERVIEW]["accessToken"]) == 1
+    assert list_links(service)["overview"].count(grafana.rows[OVERVIEW]["accessToken"]) == 1
 
 
-def test_a_board_goes_with_its_device_only_if_asked(testbed: Any, grafana: FakeGrafana) -> None:
+def test_dashboard_is_kept_on_device_removal_by_default(testbed: Any, grafana: FakeGrafana) -> None:
     service, fleet = testbed()
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.round()
-    assert device_uid(fleet[0].mac) in grafana.dashboards and "gamma" in links(service)
+    assert device_uid(fleet[0].mac) in grafana.dashboards and "gamma" in list_links(service)
 
 
-def test_a_board_goes_with_its_device(testbed: Any, grafana: FakeGrafana) -> None:
+def test_dashboard_is_deleted_with_its_device_if_configured(testbed: Any, grafana: FakeGrafana) -> None:
     service, fleet = testbed(delete_data_on_device_remove=True)
     grafana.calls.clear()
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.round()
     assert dict(grafana.calls) == {"DELETE dashboard": 1}
     assert set(grafana.dashboards) == {OVERVIEW, device_uid(fleet[1].mac)} == set(grafana.rows)
-    assert set(links(service)) == {"overview", "supra"}
+    assert set(list_links(service)) == {"overview", "supra"}
     service.imprint(fleet[0])
     service.round()
-    assert set(links(service)) == {"overview", "gamma", "supra"}
+    assert set(list_links(service)) == {"overview", "gamma", "supra"}
 
 
-def test_unlistening_takes_no_board_away(testbed: Any, grafana: FakeGrafana) -> None:
+def test_dashboards_are_kept_when_devices_are_not_monitored(testbed: Any, grafana: FakeGrafana) -> None:
     service, _ = testbed(delete_data_on_device_remove=True)
     service.ok(service.client.put("/devices/listen", json={"macs": []}))
     service.round()
     assert len(grafana.public_links()) == 3
 
 
-def test_a_removal_outlives_an_outage_and_a_restart(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
+def test_pending_dashboard_removal_survives_outage_and_restart(
+    testbed: Any, grafana: FakeGrafana, make_service: Make
+) -> None:
     service, fleet = testbed(delete_data_on_device_remove=True)
     grafana.fault = "500"
-    wait(service, RECHECK)
+    advance_time(service, RECHECK)
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.settle()
-    assert set(links(service)) == {"overview", "supra"}
+    assert set(list_links(service)) == {"overview", "supra"}
     service.stop()
     grafana.fault = None
     fields = {"gf_host": grafana.url, "grafana_token": grafana.token, "delete_data_on_device_remove": True}
@@ -250,7 +248,7 @@ def test_a_removal_outlives_an_outage_and_a_restart(testbed: Any, grafana: FakeG
     assert set(grafana.dashboards) == {OVERVIEW, device_uid(fleet[1].mac)}
 
 
-def test_a_device_that_was_deleted_while_grafana_was_not_configured(
+def test_device_deleted_while_grafana_not_configured_loses_its_dashboard_later(
     testbed: Any, grafana: FakeGrafana, make_service: Make
 ) -> None:
     service, fleet = testbed(delete_data_on_device_remove=True)
@@ -264,27 +262,25 @@ def test_a_device_that_was_deleted_while_grafana_was_not_configured(
     assert set(grafana.dashboards) == {OVERVIEW, device_uid(fleet[1].mac)}
 
 
-def test_kept_private(testbed: Any, grafana: FakeGrafana) -> None:
+def test_dashboards_are_not_published_if_disabled(testbed: Any, grafana: FakeGrafana) -> None:
     service, fleet = testbed(publish_dashboards=False)
-    assert set(grafana.dashboards) == {OVERVIEW, *uids(fleet)} and grafana.rows == {}
-    assert rows(service) == []
+    assert set(grafana.dashboards) == {OVERVIEW, *device_uids(fleet)} and grafana.rows == {}
+    assert list_rows(service) == []
     grafana.wipe()
-    wait(service, RECHECK)
-    assert set(grafana.dashboards) == {OVERVIEW, *uids(fleet)} and grafana.rows == {}
+    advance_time(service, RECHECK)
+    assert set(grafana.dashboards) == {OVERVIEW, *device_uids(fleet)} and grafana.rows == {}
 
 
-def test_what_we_published_is_hidden_and_what_others_share_is_left(
-    testbed: Any, grafana: FakeGrafana, make_service: Make
-) -> None:
+def test_disabling_publication_pauses_our_links_only(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
     service, fleet = testbed()
     tokens = {uid: row["accessToken"] for uid, row in grafana.rows.items()}
     service.stop()
     fields = {"gf_host": grafana.url, "grafana_token": grafana.token}
     private = make_service(fleet, clock=service.clock, publish_dashboards=False, **fields)
     private.settle()
-    assert grafana.public_links() == {} and rows(private) == []
+    assert grafana.public_links() == {} and list_rows(private) == []
     grafana.rows[OVERVIEW]["isEnabled"] = True  # by hand, in Grafana
-    wait(private, RECHECK)
+    advance_time(private, RECHECK)
     assert set(grafana.public_links()) == {OVERVIEW}
     private.stop()
     public = make_service(fleet, clock=service.clock, **fields)
@@ -293,60 +289,60 @@ def test_what_we_published_is_hidden_and_what_others_share_is_left(
 
 
 @pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"slow", "endless"}))
-def test_a_failing_grafana_is_asked_rarely_and_keeps_its_links(
+def test_failing_grafana_is_retried_with_backoff_and_links_are_kept(
     testbed: Any, grafana: FakeGrafana, fault: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     service, _ = testbed()
-    before = links(service)
+    before = list_links(service)
     grafana.fault = fault
     grafana.calls.clear()
-    wait(service, 900, step=5)
-    assert {row["grafana"] for row in rows(service)} == {"unavailable"}
-    assert links(service) == before
+    advance_time(service, 900, step=5)
+    assert {row["grafana"] for row in list_rows(service)} == {"unavailable"}
+    assert list_links(service) == before
     assert service.scrape().get_one("pluto_grafana_up") == 0
-    asked = sum(grafana.calls.values()) + grafana.lookups["sources"]
-    assert 5 <= asked <= 25
-    assert grafana.lookups["health"] <= 2 * asked
+    requests = sum(grafana.calls.values()) + grafana.lookups["sources"]
+    assert 5 <= requests <= 25
+    assert grafana.lookups["health"] <= 2 * requests
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [message for message in warnings if "Grafana" in message] == ["Grafana is unavailable"]
     grafana.fault = None
     grafana.wipe()
-    wait(service, 200, step=5)
-    assert links(service) == before and len(grafana.public_links()) == 3
-    assert not any("grafana" in row for row in rows(service))
+    advance_time(service, 200, step=5)
+    assert list_links(service) == before and len(grafana.public_links()) == 3
+    assert not any("grafana" in row for row in list_rows(service))
     assert service.scrape().get_one("pluto_grafana_up") == 1
     assert "glsa_fake" not in caplog.text
 
 
-def test_a_refusal_is_not_asked_again_within_a_minute(testbed: Any, grafana: FakeGrafana) -> None:
+def test_rejected_credentials_are_not_retried_within_a_minute(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.fault = "401"
     service, _ = testbed()
     grafana.lookups.clear()
-    wait(service, 59, step=1)
+    advance_time(service, 59, step=1)
     assert dict(grafana.lookups) == {}
-    wait(service, 40, step=1)
+    advance_time(service, 40, step=1)
     assert grafana.lookups["sources"] == 1
     assert dict(grafana.calls) == {}
 
 
-def test_a_dead_grafana_backs_off_to_a_minute(testbed: Any, grafana: FakeGrafana) -> None:
+def test_backoff_of_failing_grafana_reaches_one_minute(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.fault = "503"
     service, _ = testbed()
     grafana.calls.clear()
-    asked = []
+    requests_per_second = []
     for _ in range(400):
         before = grafana.lookups["sources"]
-        wait(service, 1, step=1)
-        asked.append(grafana.lookups["sources"] - before)
-    assert max(asked) <= 1
-    assert 8 <= sum(asked) <= 20
-    assert sum(asked[-60:]) <= 3
+        advance_time(service, 1, step=1)
+        requests_per_second.append(grafana.lookups["sources"] - before)
+    assert max(requests_per_second) <= 1
+    assert 8 <= sum(requests_per_second) <= 20
+    assert sum(requests_per_second[-60:]) <= 3
 
 
-def test_a_slow_grafana_delays_no_poll_and_no_request(
+def test_slow_grafana_does_not_delay_polls_or_requests(
     make_fleet: Make, make_service: Make, grafana: FakeGrafana
 ) -> None:
-    """In real time: a byte now and then, for as long as one listens; cut after 5 s, while all else goes on."""
+    """Grafana sends a byte now and then, in real time; the request is cut after 5 s while polls and requests go on."""
     grafana.fault = "slow"
     fleet = make_fleet("2.12", "2.12")
     service = make_service(fleet, gf_host=grafana.url, grafana_token=grafana.token)
@@ -356,7 +352,7 @@ def test_a_slow_grafana_delays_no_poll_and_no_request(
     before, slowest, until = service.observed(fleet[0].mac), 0.0, time.monotonic() + 6
     while time.monotonic() < until:
         began = time.monotonic()
-        assert rows(service) == []
+        assert list_rows(service) == []
         slowest = max(slowest, time.monotonic() - began)
         gevent.sleep(0.02)
     assert slowest < 0.25
@@ -370,8 +366,8 @@ def test_a_slow_grafana_delays_no_poll_and_no_request(
 
 
 @pytest.mark.parametrize("mode", ["continue", "trailers", "bomb"])
-def test_a_grafana_that_floods_delays_no_poll_and_no_request(mode: str, make_fleet: Make, make_service: Make) -> None:
-    """Its answer comes from another process, faster than it is read."""
+def test_flooding_grafana_does_not_delay_polls_or_requests(mode: str, make_fleet: Make, make_service: Make) -> None:
+    """The answer comes from another process, faster than it is read."""
     with flood_server(mode) as port:
         fleet = make_fleet("2.12", "2.12")
         service = make_service(fleet, gf_host=f"http://127.0.0.1:{port}", grafana_token="glsa_fake")
@@ -384,7 +380,7 @@ def test_a_grafana_that_floods_delays_no_poll_and_no_request(mode: str, make_fle
     assert probe.longest_block <= 0.05
 
 
-def test_stopped_means_that_nothing_more_is_asked(testbed: Any, grafana: FakeGrafana) -> None:
+def test_stopped_service_sends_no_requests_to_grafana(testbed: Any, grafana: FakeGrafana) -> None:
     service, _ = testbed()
     service.stop()
     grafana.calls.clear()
@@ -393,7 +389,7 @@ def test_stopped_means_that_nothing_more_is_asked(testbed: Any, grafana: FakeGra
     assert dict(grafana.calls) == {}
 
 
-def test_the_time_picker_is_shown_and_comes_to_links_that_lack_it(testbed: Any, grafana: FakeGrafana) -> None:
+def test_time_picker_is_enabled_on_new_and_existing_links(testbed: Any, grafana: FakeGrafana) -> None:
     service, _ = testbed()
     public = grafana.public_links()
     assert all(row["timeSelectionEnabled"] for row in grafana.rows.values())
@@ -403,13 +399,13 @@ def test_the_time_picker_is_shown_and_comes_to_links_that_lack_it(testbed: Any, 
     for row in grafana.rows.values():
         row.update(timeSelectionEnabled=False, annotationsEnabled=True)
     grafana.calls.clear()
-    wait(service, RECHECK)
+    advance_time(service, RECHECK)
     assert dict(grafana.calls) == {"GET publication": 3, "PATCH publication": 3}
     assert all(row["timeSelectionEnabled"] and row["annotationsEnabled"] for row in grafana.rows.values())
     assert grafana.public_links() == public
 
 
-def test_a_paused_link_keeps_its_time_picker(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
+def test_time_picker_of_paused_link_is_not_changed(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
     service, fleet = testbed()
     service.stop()
     for row in grafana.rows.values():
@@ -434,98 +430,100 @@ SOURCES: dict[str, tuple[list[Any], str]] = {
 }
 
 
-def used_sources(grafana: FakeGrafana) -> set[str]:
+def find_used_data_sources(grafana: FakeGrafana) -> set[str]:
     text = orjson.dumps(list(grafana.dashboards.values())).decode()
     return set(re.findall(r'"datasource":\{"type":"prometheus","uid":"([^"]*)"\}', text))
 
 
-@pytest.mark.parametrize("which", SOURCES)
-def test_dashboards_use_the_data_source_that_there_is(testbed: Any, grafana: FakeGrafana, which: str) -> None:
-    grafana.sources, used = SOURCES[which]
+@pytest.mark.parametrize("case", SOURCES)
+def test_dashboards_use_available_data_source(testbed: Any, grafana: FakeGrafana, case: str) -> None:
+    grafana.sources, used = SOURCES[case]
     testbed()
-    assert used_sources(grafana) == {used}
+    assert find_used_data_sources(grafana) == {used}
     assert grafana.lookups["sources"] == 1
 
 
-def test_without_the_permission_to_list_them_dashboards_use_our_data_source(
+def test_dashboards_use_our_data_source_without_permission_to_list(
     testbed: Any, grafana: FakeGrafana, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     grafana.may_list_sources = False
     service, _ = testbed()
-    assert used_sources(grafana) == {"pluto-prometheus"} and len(links(service)) == 3
+    assert find_used_data_sources(grafana) == {"pluto-prometheus"} and len(list_links(service)) == 3
     assert [record.reason for record in caplog.records if hasattr(record, "data_source")] == [
         "this account may not list them"
     ]
 
 
-def test_a_data_source_that_comes_later_is_used(testbed: Any, grafana: FakeGrafana) -> None:
+def test_data_source_added_later_is_used(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.sources = []
     service, _ = testbed()
     grafana.sources = [NODE]
-    wait(service, 2 * RECHECK)
-    assert used_sources(grafana) == {"PBFA97CFB590B2093"}
+    advance_time(service, 2 * RECHECK)
+    assert find_used_data_sources(grafana) == {"PBFA97CFB590B2093"}
     grafana.calls.clear()
-    wait(service, RECHECK)
+    advance_time(service, RECHECK)
     assert dict(grafana.calls) == {"GET publication": 3}
 
 
-def test_a_url_without_its_path_works_both_ways(by_file: Any, testbed: Any, grafana: FakeGrafana) -> None:
+def test_grafana_url_without_path_works_by_api_and_by_file(
+    file_testbed: Any, testbed: Any, grafana: FakeGrafana
+) -> None:
     grafana.base_path = "/grafana"
     service, _ = testbed(gf_host=f"http://127.0.0.1:{grafana.port}")
-    assert len(links(service)) == 3
+    assert len(list_links(service)) == 3
     service.stop()
-    service, _ = by_file(gf_host=f"http://127.0.0.1:{grafana.port}")
+    service, _ = file_testbed(gf_host=f"http://127.0.0.1:{grafana.port}")
     grafana.wipe()
     grafana.tick()
-    wait(service, RECHECK)
+    advance_time(service, RECHECK)
     assert len(grafana.public_links()) == 3
-    assert used_sources(grafana) == {"pluto-prometheus"}
+    assert find_used_data_sources(grafana) == {"pluto-prometheus"}
 
 
-# By file.
+# Dashboards delivered as files.
 
 
 @pytest.fixture
 def folder(tmp_path: Path, grafana: FakeGrafana) -> Path:
-    """Which Grafana provisions. The service logs in by the proxy's header, as the original did."""
+    """The folder that Grafana provisions. The service logs in with the proxy's header, as the Node backend did."""
     grafana.proxy_user = "admin"
     grafana.provisions = tmp_path / "shared" / "dashboards"
     return grafana.provisions
 
 
 @pytest.fixture
-def by_file(testbed: Any, folder: Path) -> Callable[..., tuple[Service, Fleet]]:
-    def by_file(*specs: Any, **settings: Any) -> tuple[Service, Fleet]:
+def file_testbed(testbed: Any, folder: Path) -> Callable[..., tuple[Service, Fleet]]:
+    def build(*specs: Any, **settings: Any) -> tuple[Service, Fleet]:
         result: tuple[Service, Fleet] = testbed(
             *specs, **{"grafana_token": None, "grafana_dashboards_dir": folder, **settings}
         )
         return result
 
-    return by_file
+    return build
 
 
-def test_files_are_written_and_published_when_grafana_has_read_them(
-    by_file: Any, grafana: FakeGrafana, folder: Path
+def test_dashboard_files_are_published_after_grafana_read_them(
+    file_testbed: Any, grafana: FakeGrafana, folder: Path
 ) -> None:
-    service, fleet = by_file()
-    names = {f"{uid}.json" for uid in {OVERVIEW, *uids(fleet)}}
+    service, fleet = file_testbed()
+    names = {f"{uid}.json" for uid in {OVERVIEW, *device_uids(fleet)}}
     assert {path.name for path in folder.iterdir()} == names
     assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir()} == {"0o644"}
     assert oct(folder.stat().st_mode & 0o777) == "0o755"
-    assert rows(service) == [] and grafana.calls["POST save"] == 0
+    assert list_rows(service) == [] and grafana.calls["POST save"] == 0
     for path in folder.iterdir():
         assert orjson.loads(path.read_bytes())["uid"] == path.stem
     grafana.tick()
-    wait(service, 120, step=10)
-    assert set(links(service)) == {"overview", "gamma", "supra"}
+    advance_time(service, 120, step=10)
+    assert set(list_links(service)) == {"overview", "gamma", "supra"}
     assert {headers.get("HTTP_X_WEBAUTH_USER") for headers in grafana.headers} == {"admin"}
 
 
-def test_both_ways_give_the_same_dashboards(
-    by_file: Any, make_service: Make, grafana: FakeGrafana, folder: Path, tmp_path: Path
+def test_api_and_file_mode_produce_same_dashboards(
+    file_testbed: Any, make_service: Make, grafana: FakeGrafana, folder: Path, tmp_path: Path
 ) -> None:
-    service, fleet = by_file()
+    service, fleet = file_testbed()
     service.stop()
     fields = {"gf_host": grafana.url, "grafana_token": grafana.token, "data_dir": tmp_path / "other"}
     api = make_service(fleet, clock=service.clock, **fields)
@@ -537,16 +535,20 @@ def test_both_ways_give_the_same_dashboards(
     assert files == sent
 
 
-def test_files_are_written_though_grafana_is_down(by_file: Any, grafana: FakeGrafana, folder: Path) -> None:
+def test_dashboard_files_are_written_while_grafana_is_down(
+    file_testbed: Any, grafana: FakeGrafana, folder: Path
+) -> None:
     grafana.fault = "401"
-    service, fleet = by_file(delete_data_on_device_remove=True)
-    assert {path.stem for path in folder.iterdir()} == {OVERVIEW, *uids(fleet)}
+    service, fleet = file_testbed(delete_data_on_device_remove=True)
+    assert {path.stem for path in folder.iterdir()} == {OVERVIEW, *device_uids(fleet)}
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.round()
     assert {path.stem for path in folder.iterdir()} == {OVERVIEW, device_uid(fleet[1].mac)}
 
 
-def test_stale_files_go_and_other_peoples_stay(by_file: Any, grafana: FakeGrafana, folder: Path) -> None:
+def test_stale_dashboard_files_are_deleted_and_foreign_files_kept(
+    file_testbed: Any, grafana: FakeGrafana, folder: Path
+) -> None:
     folder.mkdir(parents=True)
     for name in (
         "pluto-0200000000ff.json",
@@ -556,51 +558,54 @@ def test_stale_files_go_and_other_peoples_stay(by_file: Any, grafana: FakeGrafan
         "pluto-overview.json",
     ):
         (folder / name).write_text("{}")
-    _, fleet = by_file()
+    _, fleet = file_testbed()
     assert {path.name for path in folder.iterdir()} == {
-        "mine.json", "pluto-of-mine.json", *(f"{uid}.json" for uid in {OVERVIEW, *uids(fleet)})
+        "mine.json", "pluto-of-mine.json", *(f"{uid}.json" for uid in {OVERVIEW, *device_uids(fleet)})
     }  # fmt: skip
 
 
-def test_a_file_that_says_so_already_is_left_alone(by_file: Any, grafana: FakeGrafana, folder: Path) -> None:
-    service, _ = by_file()
+def test_unchanged_dashboard_file_is_not_rewritten(file_testbed: Any, grafana: FakeGrafana, folder: Path) -> None:
+    service, _ = file_testbed()
     grafana.tick()
-    wait(service, 120, step=10)
+    advance_time(service, 120, step=10)
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    gone = min(before)
-    gone.unlink()
-    wait(service, RECHECK)
+    deleted = min(before)
+    deleted.unlink()
+    advance_time(service, RECHECK)
     after = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
-    assert {path for path in after if after[path] != before[path]} == {gone}
+    assert {path for path in after if after[path] != before[path]} == {deleted}
 
 
-def test_a_folder_that_cannot_be_written_is_said_once(
-    by_file: Any, grafana: FakeGrafana, folder: Path, caplog: pytest.LogCaptureFixture
+def test_unwritable_dashboard_folder_is_logged_once(
+    file_testbed: Any, grafana: FakeGrafana, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder.parent.mkdir(parents=True)
     folder.write_text("a file where the folder should be")
-    service, fleet = by_file()
-    wait(service, 300, step=5)
-    said = [record for record in caplog.records if record.getMessage() == "Grafana is unavailable"]
-    assert [record.reason for record in said] == ["folder"] and "GRAFANA_DASHBOARDS_DIR" in said[0].error
+    service, fleet = file_testbed()
+    advance_time(service, 300, step=5)
+    failures = [record for record in caplog.records if record.getMessage() == "Grafana is unavailable"]
+    assert [record.reason for record in failures] == ["folder"] and "GRAFANA_DASHBOARDS_DIR" in failures[0].error
     folder.unlink()
-    wait(service, 120, step=5)
-    assert {path.stem for path in folder.iterdir()} == {OVERVIEW, *uids(fleet)}
+    advance_time(service, 120, step=5)
+    assert {path.stem for path in folder.iterdir()} == {OVERVIEW, *device_uids(fleet)}
 
 
-def test_a_dashboard_that_a_file_holds_is_published_all_the_same(
+def test_dashboard_provisioned_by_file_is_published_in_api_mode(
     testbed: Any, grafana: FakeGrafana, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """From `file` to `api` with the old folder still provisioned: Grafana does not let the API save over it."""
+    """From `file` to `api` with the old folder still provisioned: Grafana does not let the API save over a provisioned
+    dashboard."""
     folder.mkdir(parents=True)
     (folder / "overview.json").write_bytes(orjson.dumps({"uid": OVERVIEW, "title": "from a file"}))
     grafana.tick()
     service, _ = testbed()
-    wait(service, 2 * RECHECK)
-    assert "overview" in links(service)
+    advance_time(service, 2 * RECHECK)
+    assert "overview" in list_links(service)
     assert len([record for record in caplog.records if "rejected a dashboard" in record.getMessage()]) == 1
 
 
-def test_hostnames_never_reach_a_path(by_file: Any, folder: Path) -> None:
-    _, fleet = by_file({"hostname": "../../etc/x"}, {"hostname": "a/b"})
-    assert {path.name for path in folder.parent.rglob("*.json")} == {f"{uid}.json" for uid in {OVERVIEW, *uids(fleet)}}
+def test_dashboard_file_names_do_not_contain_hostnames(file_testbed: Any, folder: Path) -> None:
+    _, fleet = file_testbed({"hostname": "../../etc/x"}, {"hostname": "a/b"})
+    assert {path.name for path in folder.parent.rglob("*.json")} == {
+        f"{uid}.json" for uid in {OVERVIEW, *device_uids(fleet)}
+    }

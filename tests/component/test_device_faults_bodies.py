@@ -1,5 +1,4 @@
-"""What a miner answers, with anything in any place: a bad field costs that field, a bad body that poll, and neither
-anything else."""
+"""Arbitrary answers of a miner: an invalid field loses only that field, an invalid body only that poll."""
 
 import json
 import math
@@ -35,8 +34,8 @@ FLAGS = {
 }
 OTHERS = {"efficiency", "best_difficulty", "best_session_difficulty", "hashrate_ghs", "fan_percent", "fanspeed_rpm"}
 PLAIN = [m for m in MEASURES if m.key not in SIGNED | FLAGS | OTHERS or m.key == "target_temperature_celsius"]
-# What else a measure is read by.
-ALSO = {
+# Other fields that a measure depends on.
+OTHER_FIELDS = {
     "temperature2_celsius": {"asicCount", "boardVersion", "deviceModel", "ASICModel"},
     "using_fallback_pool": {"stratum"},
     "pool_connected": {"stratum", "isUsingFallbackStratum"},
@@ -55,91 +54,91 @@ ALSO = {
     "power_fault": {"apEnabled"},
     "hardware_fault": {"miningPaused"},
 }
-# What a zero is judged by.
+# Fields that decide whether a zero is a value.
 IDLE = {"hashRate", "hashRate_10m", "miningPaused", "deviceModel", "asicTemps", "jobInterval", "hostip"}
 NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?")
-usual = settings(
+default_settings = settings(
     max_examples=settings.default.max_examples // 2,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
 
 @pytest.fixture
-def raw():
-    with RawMiner(MAC) as miner:
-        yield miner
-
-
-@pytest.fixture
-def testbed(raw, make_service, clock):
-    """The service over that one miner, of which something was asked once; it is polled when the test says so."""
+def testbed(raw_miner, make_service, clock):
+    """The service over that one miner, which is polled only by the test. A setting of it was written once."""
     service = make_service(clock=clock)
-    (tracked,) = service.runtime.fleet.keep([Device(MAC, raw.address)])
+    (tracked,) = service.runtime.fleet.keep([Device(MAC, raw_miner.address)])
     service.runtime.fleet.set_monitored(tracked, True)
     service.runtime.intents.wrote(MAC, {"frequency": 525, "coreVoltage": 1150, "stratumUser": "bc1q.x", "rotation": 0})
 
-    def say(body):
-        """Has the miner say it, once."""
-        raw.body = json.dumps(body).encode()  # orjson takes no integer over 64 bits
+    def poll_answer(body):
+        """Let the miner answer with `body` and poll it once."""
+        raw_miner.body = json.dumps(body).encode()  # orjson takes no integer over 64 bits
         service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
 
     @cache
-    def well(name):
-        """What is exported of one that says just this."""
-        say(named(name))
+    def export_of(name):
+        """Return the exported series of a miner that answers with this body."""
+        poll_answer(make_answer(name))
         return service.scrape().of_device(MAC)
 
-    return service, say, well
+    return service, poll_answer, export_of
 
 
-def named(name):
+def make_answer(name):
     return {**BODIES[name], "macAddr": MAC.upper()}
 
 
-def first_of(measure, body):
+def first_present_value(measure, body):
     return next((body[field] for field in measure.fields if field in body), None)
 
 
-def may_export(measure, said):
-    """What the value of a measure may be, where its field says `said`."""
-    value = oracle(said)
-    if isinstance(said, str) and not NUMBER.fullmatch(said.strip()):
-        value = None if value is None else value  # an odd spelling: that number, or none
+def allowed_values(measure, value_in_answer):
+    """Return the values that a measure may have when its field contains `value_in_answer`."""
+    value = oracle(value_in_answer)
+    if isinstance(value_in_answer, str) and not NUMBER.fullmatch(value_in_answer.strip()):
+        value = None if value is None else value  # an unusual notation: that number, or none
         return {None, *([] if value is None or value < 0 else [value])}
     return {None if value is None or value < 0 else value}
 
 
-def check(testbed, name, changes):
-    service, say, well = testbed
-    before = well(name)
-    say(named(name))
-    body = mutated(named(name), changes)
-    say(body)
+def check_export(testbed, name, changes):
+    service, poll_answer, export_of = testbed
+    before = export_of(name)
+    poll_answer(make_answer(name))
+    body = mutated(make_answer(name), changes)
+    poll_answer(body)
     scrape = service.scrape()
     after, device = scrape.of_device(MAC), service.device(MAC)
     assert all(math.isfinite(value) for (series, _), value in scrape.items() if not series.endswith("_bucket"))
     online = device["status"] == "online"
     for measure in MEASURES:
-        touched = changes.keys() & {*measure.fields, *ALSO.get(measure.key, ()), *(IDLE if measure.zero_counts else ())}
-        value, said = after.get(measure.key), first_of(measure, body)
+        touched = changes.keys() & {
+            *measure.fields,
+            *OTHER_FIELDS.get(measure.key, ()),
+            *(IDLE if measure.zero_counts else ()),
+        }
+        value, value_in_answer = after.get(measure.key), first_present_value(measure, body)
         if not (online and touched):
             assert value == before.get(measure.key), measure.key
-        elif measure.zero_counts and value is None and oracle(said) in (0, None):
+        elif measure.zero_counts and value is None and oracle(value_in_answer) in (0, None):
             pass
         elif measure in PLAIN:
             scale = 1000 if measure.key in MILLI else 1
-            assert value in {None if each is None else each / scale for each in may_export(measure, said)}, measure.key
+            assert value in {
+                None if each is None else each / scale for each in allowed_values(measure, value_in_answer)
+            }, measure.key
         elif measure.key in FLAGS:
             assert value in (None, 0, 1)
         elif value == 0 and measure.key != "efficiency":
-            assert oracle(said) == 0 or str(said)[0] == "0", f"an invented zero: {measure.key}"
+            assert oracle(value_in_answer) == 0 or str(value_in_answer)[0] == "0", f"an invented zero: {measure.key}"
     assert isinstance(device["info"]["power"], (int, float))
     assert isinstance(device["info"]["stratumUser"], str)
     for path in ("/", f"/devices/{MAC}/options"):
         assert service.client.get(path, buffered=True).status_code == 200
 
 
-@usual
+@default_settings
 @given(BODY_AND_CHANGES)
 @example(("AxeOS 2.12", {"uptimeSeconds": 1e308}))
 @example(("AxeOS 2.12", {"uptimeSeconds": -5}))
@@ -149,20 +148,20 @@ def check(testbed, name, changes):
 @example(("AxeOS 2.12", {"ASICModel": None}))
 @example(("AxeOS 2.12", {"power": "12.5", "hashRate": "1e3"}))
 @example(("AxeOS 2.12", {"sharesAccepted": 1e308}))
-def test_a_bad_field_is_unknown_and_the_others_are_kept(testbed, body_and_changes):
-    check(testbed, *body_and_changes)
+def test_invalid_field_is_absent_and_other_fields_are_kept(testbed, body_and_changes):
+    check_export(testbed, *body_and_changes)
 
 
 @pytest.mark.parametrize("value", [None, True, "", "12.5", -1, 1e308, [], {}], ids=str)
-def test_every_field_may_be_wrong_at_once(testbed, value):
+def test_all_fields_invalid_at_once(testbed, value):
     keep = ("macAddr", "ASICModel", "version", "deviceModel", "axeOSVersion", "hashRate")
     for name, body in BODIES.items():
-        check(testbed, name, {key: value for key in body if key not in keep})
+        check_export(testbed, name, {key: value for key in body if key not in keep})
 
 
-def test_the_totals_of_two_that_lie_are_finite(make_service, clock):
-    """Sums of what is finite may not be; a number that Prometheus cannot read is the end of the whole scrape."""
-    liar = {
+def test_totals_of_two_miners_with_huge_values_are_finite(make_service, clock):
+    """The sum of finite values may be infinite; a number that Prometheus cannot parse would fail the whole scrape."""
+    answer = {
         **BODIES["AxeOS 2.12"],
         "sharesAccepted": 1e308,
         "sharesRejected": "1e308",
@@ -172,7 +171,7 @@ def test_the_totals_of_two_that_lie_are_finite(make_service, clock):
     with RawMiner(MAC) as one, RawMiner(MAC[:-1] + "8") as other:
         service = make_service(clock=clock)
         for miner in (one, other):
-            miner.body = orjson.dumps({**liar, "macAddr": miner.mac})
+            miner.body = orjson.dumps({**answer, "macAddr": miner.mac})
             (tracked,) = service.runtime.fleet.keep([Device(miner.mac, miner.address)])
             service.runtime.fleet.set_monitored(tracked, True)
             service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
@@ -182,31 +181,31 @@ def test_the_totals_of_two_that_lie_are_finite(make_service, clock):
         assert not re.search(r"[0-9]{40}", scrape.text)
 
 
-# Bytes.
+# Invalid bytes.
 
 
-def ask(raw, *parts):
-    raw.act = says(*parts)
-    miner = Miners(AddressRule(LOOPBACK).check, Clock()).at(Address(raw.host, raw.port))
+def read_info(raw_miner, *parts):
+    raw_miner.act = says(*parts)
+    miner = Miners(AddressRule(LOOPBACK).check, Clock()).at(Address(raw_miner.host, raw_miner.port))
     try:
         return miner.info(2.0)
     finally:
         miner.close()
 
 
-def readable(body):
-    """Whether Python's own parser takes it for a miner's answer."""
+def is_miner_answer(body):
+    """Return True if Python's own parser accepts the body as a miner's answer."""
 
     try:
-        read = json.loads(body.removeprefix(b"\xef\xbb\xbf").decode(errors="replace"))
+        parsed = json.loads(body.removeprefix(b"\xef\xbb\xbf").decode(errors="replace"))
     except (ValueError, RecursionError):
         return False
-    return isinstance(read, dict) and isinstance(read.get("ASICModel"), str)
+    return isinstance(parsed, dict) and isinstance(parsed.get("ASICModel"), str)
 
 
 @st.composite
-def broken_bodies(draw):
-    body = bytearray(orjson.dumps(named(draw(st.sampled_from(sorted(BODIES))))))
+def make_broken_bodies(draw):
+    body = bytearray(orjson.dumps(make_answer(draw(st.sampled_from(sorted(BODIES))))))
     for _ in range(draw(st.integers(0, 4))):
         at = draw(st.integers(0, len(body) - 1))
         how = draw(st.integers(0, 3))
@@ -227,9 +226,9 @@ def broken_bodies(draw):
     return draw(st.sampled_from([b"", b"\xef\xbb\xbf", b"\xff\xfe", b"\r\n "])) + bytes(body)
 
 
-@usual
-@given(broken_bodies(), st.lists(st.integers(1, 400), max_size=8), st.booleans())
-def test_a_bad_body_is_a_miss_and_no_other_error(raw, body, cuts, chunked):
+@default_settings
+@given(make_broken_bodies(), st.lists(st.integers(1, 400), max_size=8), st.booleans())
+def test_invalid_body_raises_device_error_only(raw_miner, body, cuts, chunked):
     parts, rest = [], body
     for cut in cuts:
         parts.append(rest[:cut])
@@ -242,17 +241,17 @@ def test_a_bad_body_is_a_miss_and_no_other_error(raw, body, cuts, chunked):
     else:
         framing = [framed(body).removesuffix(body), *parts]
     try:
-        reading = ask(raw, *framing)
+        reading = read_info(raw_miner, *framing)
     except DeviceError as error:
         assert str(error)
         assert error.reason == "bad_payload"
     else:
-        assert readable(body)
+        assert is_miner_answer(body)
         assert reading.mac in (MAC, None) or reading.mac != MAC
 
 
 @pytest.mark.parametrize("prefix", [b"", b"\xef\xbb\xbf", b"\n\t "])
 @pytest.mark.parametrize("kind", [b"application/json", b"text/html", b"application/octet-stream", b""])
-def test_what_is_json_counts_whatever_it_is_called(raw, prefix, kind):
-    body = prefix + orjson.dumps(named("AxeOS 2.4"))
-    assert ask(raw, framed(body, b"Content-Type: " + kind)).mac == MAC
+def test_json_body_is_accepted_with_any_content_type(raw_miner, prefix, kind):
+    body = prefix + orjson.dumps(make_answer("AxeOS 2.4"))
+    assert read_info(raw_miner, framed(body, b"Content-Type: " + kind)).mac == MAC

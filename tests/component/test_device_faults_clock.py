@@ -1,4 +1,5 @@
-"""The time of day jumps: intervals go by a clock that does not, so nothing is asked twice, missed or lost."""
+"""The time of day jumps: intervals follow the monotonic clock, so no poll, repair or job is repeated, missed or
+lost."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -20,17 +21,17 @@ JUMPS = {
     "a Pi without a battery": datetime(1970, 1, 2, tzinfo=UTC) - datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
 }
 jumps = pytest.mark.parametrize("jump", JUMPS.values(), ids=JUMPS)
-# For what takes seconds.
+# For tests that take seconds.
 LARGE = ["an hour on", "an hour back", "90 days on", "10 years on", "10 years back"]
 large_jumps = pytest.mark.parametrize("jump", [JUMPS[name] for name in LARGE], ids=LARGE)
 
 
-def lines(caplog):
+def list_status_messages(caplog):
     return [record.getMessage() for record in caplog.records if record.getMessage() in ("miner lost", "miner is back")]
 
 
 @jumps
-def test_polls_go_on_as_ever(testbed, clock, jump, caplog):
+def test_polls_continue_after_clock_jump(testbed, clock, jump, caplog):
     service, fleet = testbed("2.12", "2.4", "2.15", "nerd")
     *healthy, dead = fleet
     dead.fault = "refuse"
@@ -46,11 +47,11 @@ def test_polls_go_on_as_ever(testbed, clock, jump, caplog):
     dead.clear_fault()
     service.round()
     assert service.status(dead.mac) == "online"
-    assert lines(caplog) == ["miner lost", "miner is back"]
+    assert list_status_messages(caplog) == ["miner lost", "miner is back"]
 
 
 @jumps
-def test_a_long_dead_miner_is_asked_as_rarely_as_before(testbed, clock, jump):
+def test_backoff_of_offline_miner_is_kept_after_clock_jump(testbed, clock, jump):
     service, (miner,) = testbed("2.12", poll_interval=5.0)
     miner.power_off()
     service.round(60)
@@ -61,7 +62,7 @@ def test_a_long_dead_miner_is_asked_as_rarely_as_before(testbed, clock, jump):
 
 
 @jumps
-def test_what_users_ask_works_in_any_year(testbed, clock, jump):
+def test_requests_succeed_after_clock_jump(testbed, clock, jump):
     service, (miner, other) = testbed("2.10", "2.10", poll_interval=5.0)
     settings = {"info": {"frequency": 550}}
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json=settings))
@@ -83,8 +84,8 @@ def test_what_users_ask_works_in_any_year(testbed, clock, jump):
 
 
 @jumps
-def test_a_change_by_somebody_else_is_noticed_all_the_same(testbed, clock, jump):
-    """Not half a minute after our own write, as long as that is ago by either clock."""
+def test_drift_is_detected_after_clock_jump(testbed, clock, jump):
+    """Drift is ignored for half a minute after our own write, by either clock."""
     service, (miner,) = testbed("2.10", poll_interval=5.0)
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
     service.round(8)
@@ -95,152 +96,148 @@ def test_a_change_by_somebody_else_is_noticed_all_the_same(testbed, clock, jump)
     assert (row["key"], row["actual"]) == ("frequency", 400)
 
 
-def test_a_scan_is_as_long_as_ever(testbed, clock):
+def test_scan_finds_miners_after_clock_jump(testbed, clock):
     service, _ = testbed("2.12", "2.4")
     clock.step_wall(-DAY)
     assert len(service.ok(service.client.get("/devices/discover"))) == 2
     assert len(service.ok(service.client.get("/devices/discovered"))) == 2
 
 
-def repaired_again(service, miner):
+def is_drift_repaired(service, miner):
     miner.store_settings({"frequency": 400})
     service.round(12)
     eventually(lambda: service.round() or all(job.over for job in service.runtime.jobs.all()), 15)
     return miner.settings.stored["frequency"] == 550
 
 
-def drifting(testbed, **settings):
-    """A miner that was repaired once."""
+def make_repaired_miner(testbed, **settings):
+    """Return a miner that was repaired once."""
     service, (miner,) = testbed("2.10", poll_interval=5.0, auto_repair=True, **settings)
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
     service.round(8)
-    assert repaired_again(service, miner)
+    assert is_drift_repaired(service, miner)
     service.round(8)
     return service, miner
 
 
 @jumps
-def test_a_device_is_repaired_by_itself_once_an_hour_whatever_the_time_of_day(testbed, clock, jump):
-    service, miner = drifting(testbed)
+def test_auto_repair_runs_once_an_hour_despite_clock_jump(testbed, clock, jump):
+    service, miner = make_repaired_miner(testbed)
     clock.step_wall(jump)
-    assert not repaired_again(service, miner)
+    assert not is_drift_repaired(service, miner)
     miner.store_settings({"frequency": 550})
     service.round(8)
     clock.advance(3600)
     service.settle()
     service.round(8)
-    assert repaired_again(service, miner)
+    assert is_drift_repaired(service, miner)
 
 
 @jumps
-def test_a_repair_before_a_service_restart_counts_whatever_the_time_of_day(testbed, make_service, clock, jump):
-    service, miner = drifting(testbed)
+def test_auto_repair_before_service_restart_counts_despite_clock_jump(testbed, make_service, clock, jump):
+    service, miner = make_repaired_miner(testbed)
     service.stop()
     clock.step_wall(jump)
     service = make_service([miner], clock=clock, poll_interval=5.0, auto_repair=True)
     service.round(8)
-    assert not repaired_again(service, miner)
+    assert not is_drift_repaired(service, miner)
 
 
-def pending(service, miner):
+def list_pending_keys(service, miner):
     return [row["key"] for row in service.device(miner.mac)["drift"] if row["cause"] == "pending_restart"]
 
 
-def restart(service, miner):
-    """And a few rounds with it."""
+def restart_miner(service, miner):
+    """Restart the miner and poll it until it reports the new uptime."""
     miner.restart()
     eventually(lambda: service.round() or service.device(miner.mac)["info"]["uptimeSeconds"] < 600, 10)
     service.round(4)
 
 
-def written_to_wait(testbed, clock):
-    """A miner with a setting that waits for its restart, which its firmware reports already."""
+def make_pending_write(testbed, clock):
+    """Return a miner with a setting that waits for a restart, although its firmware reports it already."""
     service, (miner,) = testbed("2.10", poll_interval=5.0)
     clock.advance(3600)
     service.settle()
     service.round(2)
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"stratumURL": "new.example"}}))
     service.round(8)
-    assert pending(service, miner) == ["stratumURL"]
+    assert list_pending_keys(service, miner) == ["stratumURL"]
     return service, miner
 
 
 @jumps
 @pytest.mark.parametrize("restarts_service", [False, True], ids=["same process", "restarted process"])
-def test_a_write_waits_for_its_restart_until_there_was_one_whatever_the_time_of_day(
-    testbed, make_service, clock, jump, restarts_service
-):
-    service, miner = written_to_wait(testbed, clock)
+def test_write_stays_pending_until_restart_despite_clock_jump(testbed, make_service, clock, jump, restarts_service):
+    service, miner = make_pending_write(testbed, clock)
     clock.step_wall(jump)
     if restarts_service:
         service.stop()
         service = make_service([miner], clock=clock, poll_interval=5.0)
     service.round(4)
-    assert pending(service, miner) == ["stratumURL"]
-    restart(service, miner)
-    assert pending(service, miner) == []
+    assert list_pending_keys(service, miner) == ["stratumURL"]
+    restart_miner(service, miner)
+    assert list_pending_keys(service, miner) == []
 
 
 @jumps
-def test_a_write_of_before_a_restart_of_the_host_does_not_wait_for_ever(testbed, make_service, clock, jump):
-    service, miner = written_to_wait(testbed, clock)
+def test_pending_write_ends_after_host_reboot(testbed, make_service, clock, jump):
+    service, miner = make_pending_write(testbed, clock)
     service.stop()
     clock.step_wall(jump)
     clock.reboot_host()
     service = make_service([miner], clock=clock, poll_interval=5.0)
-    restart(service, miner)
-    assert pending(service, miner) == []
+    restart_miner(service, miner)
+    assert list_pending_keys(service, miner) == []
 
 
 @large_jumps
 @pytest.mark.parametrize("moment", ["before the restart", "after the restart"])
-def test_a_healthy_canary_is_well_whatever_the_time_of_day(make_fleet, make_service, jump, moment):
-    """In real time, as the firmware's write queue is."""
+def test_job_with_canary_succeeds_despite_clock_jump(make_fleet, make_service, jump, moment):
+    """The test runs in real time, like the firmware's write queue."""
     clock, miners = SetClock(), make_fleet("2.12", "2.12")
     service = make_service(miners, clock=clock, poll_interval=0.2)
     service.imprint(*miners)
     service.await_status("online", *miners)
-    begun = start(
+    job_id = start(
         service, settings={"stratumURL": "new.example"}, restart=True, waves=[1], pauseSeconds=0.5, revert=True
     )
-    canary = job(service, begun)["devices"][0]["mac"]
+    canary = job(service, job_id)["devices"][0]["mac"]
     if moment == "after the restart":
         eventually(lambda: any(posts(miner) for miner in miners if miner.mac == canary), 10)
     clock.step_wall(jump)
-    ended = finished(service, begun)
-    assert (ended["state"], states(ended)) == ("done", dict.fromkeys(states(ended), "done")), ended
+    result = finished(service, job_id)
+    assert (result["state"], states(result)) == ("done", dict.fromkeys(states(result), "done")), result
     assert [posts(miner) for miner in miners] == [1, 1]
 
 
 @large_jumps
-def test_a_job_that_was_cut_off_a_moment_ago_goes_on_whatever_the_time_of_day(testbed, make_service, clock, jump):
+def test_recently_interrupted_job_resumes_despite_clock_jump(testbed, make_service, clock, jump):
     service, miners = testbed("2.12", "2.12", poll_interval=5.0)
-    begun = start(service, "identify", waves=[1], pauseSeconds=30)
+    job_id = start(service, "identify", waves=[1], pauseSeconds=30)
     service.round(2)
     service.stop()
     clock.step_wall(jump)
     service = make_service(miners, clock=clock, poll_interval=5.0)
-    assert finished(service, begun)["state"] == "done"
+    assert finished(service, job_id)["state"] == "done"
     assert [posts(miner, "identify") for miner in miners] == [1, 1]
 
 
 @large_jumps
-def test_a_job_that_was_cut_off_hours_ago_does_not_go_on_whatever_the_time_of_day(testbed, make_service, clock, jump):
+def test_job_interrupted_hours_ago_does_not_resume_despite_clock_jump(testbed, make_service, clock, jump):
     service, miners = testbed("2.12", "2.12", poll_interval=5.0)
-    begun = start(service, "identify", waves=[1], pauseSeconds=30)
+    job_id = start(service, "identify", waves=[1], pauseSeconds=30)
     service.round(2)
     service.stop()
     clock.step_wall(jump)
     clock.advance(2 * 3600)
     service = make_service(miners, clock=clock, poll_interval=5.0)
-    assert finished(service, begun)["state"] == "interrupted"
+    assert finished(service, job_id)["state"] == "interrupted"
 
 
 @large_jumps
-def test_jobs_are_listed_in_the_order_in_which_they_were_made_whatever_the_time_of_day(
-    testbed, make_service, clock, jump
-):
-    """The oldest is forgotten first, with its idempotency key."""
+def test_jobs_are_listed_in_creation_order_despite_clock_jump(testbed, make_service, clock, jump):
+    """The oldest job is deleted first, with its idempotency key."""
     service, miners = testbed("2.12", poll_interval=5.0)
     first = run(service, "identify")["id"]
     clock.step_wall(jump)
@@ -254,11 +251,11 @@ def test_jobs_are_listed_in_the_order_in_which_they_were_made_whatever_the_time_
 
 
 @jumps
-def test_a_clock_that_is_set_forgets_no_miner(testbed, clock, jump):
+def test_discovered_miners_are_kept_after_clock_jump(testbed, clock, jump):
     service, _ = testbed("2.12", "2.4", discovery_ttl=7200.0)
-    listed = lambda: len(service.ok(service.client.get("/devices/discovered")))  # noqa: E731
+    count_discovered = lambda: len(service.ok(service.client.get("/devices/discovered")))  # noqa: E731
     service.ok(service.client.get("/devices/discover"))
     clock.step_wall(jump)
-    assert listed() == 2
+    assert count_discovered() == 2
     clock.advance(3000)
-    assert listed() == 2
+    assert count_discovered() == 2

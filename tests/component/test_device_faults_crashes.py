@@ -1,5 +1,4 @@
-"""An error of our own that nobody foresaw: the loop that it ends begins again and is counted, and the others never
-notice."""
+"""Unhandled exceptions in our own loops: the loop restarts and the crash is counted; other devices are not affected."""
 
 import gevent
 import pytest
@@ -25,14 +24,14 @@ from app.store.documents import Documents
 
 
 @pytest.fixture(autouse=True)
-def forgive(caplog):
-    """The tracebacks are what these tests are about."""
+def ignore_tracebacks(caplog):
+    """Clear the log records: these tests cause the tracebacks."""
     yield
     caplog.get_records("call").clear()
 
 
-class Trap:
-    """Does what `real` does, but first raises what is in `errors`, one at each call."""
+class FailingFunction:
+    """Call `real`, but first raise each item of `errors`, one per call."""
 
     def __init__(self, real, *errors):
         self.real, self.errors, self.calls = real, list(errors), 0
@@ -44,8 +43,8 @@ class Trap:
         return self.real(*args, **kwargs)
 
 
-class TrappedPoller:
-    """The poller, which breaks over one device."""
+class FailingPoller:
+    """A poller that fails for one device."""
 
     def __init__(self, poller, mac, *errors):
         self._poller, self._mac, self.errors = poller, mac, list(errors)
@@ -57,8 +56,8 @@ class TrappedPoller:
 
 
 @pytest.fixture
-def live_testbed(make_fleet, make_service, clock):
-    """Four miners that nobody monitors yet."""
+def four_miners(make_fleet, make_service, clock):
+    """Four registered miners that are not monitored."""
     fleet = make_fleet("2.12", "2.15", "2.4", "nerd", clock=clock.monotonic)
     service = make_service(fleet, clock=clock, auto_listen=False, poll_interval=0.5)
     service.imprint(*fleet)
@@ -66,12 +65,12 @@ def live_testbed(make_fleet, make_service, clock):
 
 
 @pytest.fixture
-def monitored(live_testbed):
-    """`monitored(poller=.., chance=..)`: the service's monitoring, made with these instead."""
-    service, fleet = live_testbed
+def start_monitoring(four_miners):
+    """`start_monitoring(poller=.., chance=..)` starts the service's monitoring with these parts replaced."""
+    service, fleet = four_miners
     runtime, made = service.runtime, []
 
-    def watch(poller=None, chance=lambda: 0.5):
+    def start(poller=None, chance=lambda: 0.5):
         monitoring = Monitoring(
             runtime.fleet, poller or runtime.poller, runtime.miners.at, runtime.events, runtime.health, service.clock,
             service.settings.poll_interval, chance,
@@ -81,51 +80,51 @@ def monitored(live_testbed):
         service.round(2)
         return monitoring
 
-    yield watch
+    yield start
     for monitoring in made:
         monitoring.stop()
 
 
-def crashes(service):
+def count_crashes(service):
     return service.scrape().get_one("pluto_monitor_crashes_total")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), gevent.Timeout(1), RecursionError()])
-def test_a_poll_that_breaks_costs_its_device_a_moment_and_the_others_nothing(live_testbed, monitored, error):
-    service, (victim, *healthy) = live_testbed
-    poller = TrappedPoller(service.runtime.poller, victim.mac)
-    monitoring = monitored(poller=poller)
+def test_crashed_poll_delays_only_its_own_device(four_miners, start_monitoring, error):
+    service, (victim, *healthy) = four_miners
+    poller = FailingPoller(service.runtime.poller, victim.mac)
+    monitoring = start_monitoring(poller=poller)
     before = {miner.mac: service.observed(miner.mac) for miner in (victim, *healthy)}
     poller.errors.append(error)
     service.round(10)
     assert not poller.errors
     assert [service.observed(miner.mac) - before[miner.mac] for miner in healthy] == [10] * 3
     assert 6 <= service.observed(victim.mac) - before[victim.mac] <= 9
-    assert crashes(service) == 1
+    assert count_crashes(service) == 1
     assert monitoring.healthy
 
 
-def test_a_loop_that_crashes_again_and_again_begins_ever_later(live_testbed, monitored):
-    """The bug is in the planning of the next poll, where nothing catches it."""
-    service, (one, *_) = live_testbed
-    chance = Trap(lambda: 0.5)
-    monitoring = monitored(chance=chance)
+def test_repeatedly_crashing_loop_restarts_with_backoff(four_miners, start_monitoring):
+    """The error is raised while the next poll is planned, where no other handler catches it."""
+    service, (one, *_) = four_miners
+    chance = FailingFunction(lambda: 0.5)
+    monitoring = start_monitoring(chance=chance)
     tracked = service.runtime.fleet.get(one.mac)
     monitoring.unwatch([each for each in service.runtime.fleet.all() if each is not tracked])
     chance.errors += [ZeroDivisionError()] * 6
     calls = chance.calls
     service.round(2 * (1 + 2 + 4 + 8 + 16 + 32) + 2)
-    assert crashes(service) == 6
+    assert count_crashes(service) == 6
     assert chance.calls - calls <= 6 + 3
     service.round(20)
     assert chance.calls - calls >= 20
     assert monitoring.healthy
 
 
-def test_a_loop_that_crashes_can_be_stopped(live_testbed, monitored):
-    service, _ = live_testbed
-    chance = Trap(lambda: 0.5, *[ZeroDivisionError()] * 1000)
-    monitoring = monitored(chance=chance)
+def test_crashing_loop_can_be_stopped(four_miners, start_monitoring):
+    service, _ = four_miners
+    chance = FailingFunction(lambda: 0.5, *[ZeroDivisionError()] * 1000)
+    monitoring = start_monitoring(chance=chance)
     service.round(2)
     monitoring.stop()
     calls = chance.calls
@@ -134,50 +133,50 @@ def test_a_loop_that_crashes_can_be_stopped(live_testbed, monitored):
     assert chance.calls == calls
 
 
-def test_the_search_for_lost_miners_goes_on(live_testbed):
-    service, (miner, *_) = live_testbed
-    runtime, counted = service.runtime, []
-    locate = Trap(runtime.discovery.locate, ValueError("a bug"), ValueError("again"))
+def test_relocation_continues_after_crash(four_miners):
+    service, (miner, *_) = four_miners
+    runtime, crashes = service.runtime, []
+    locate = FailingFunction(runtime.discovery.locate, ValueError("a bug"), ValueError("again"))
     runtime.monitoring.watch(runtime.fleet.all())
     relocation = Relocation(
         runtime.fleet, runtime.monitoring, runtime.conflicts,
         DeviceIdentity(runtime.fleet, runtime.neighbours, runtime.miners.probe),
-        locate, lambda address: [around(address.host)], service.clock, lambda: counted.append(1),
+        locate, lambda address: [around(address.host)], service.clock, lambda: crashes.append(1),
     )  # fmt: skip
     runtime.events.subscribe(MinerMissing, relocation.on_miner_missing)
     relocation.start()
     miner.power_off()
     service.round(20)
     assert locate.calls >= 3
-    assert len(counted) == 2
+    assert len(crashes) == 2
     relocation.stop()
 
 
-def test_readings_go_on_being_written():
+def test_readings_are_written_after_crash():
     class Fleet:
-        flush = Trap(lambda: None, gevent.Timeout(1), MemoryError())
+        flush = FailingFunction(lambda: None, gevent.Timeout(1), MemoryError())
 
     class Stores:
         def retry(self):
             return True
 
-    clock, counted = FakeClock(), []
-    writer = WriteBehind(Fleet(), Stores(), clock, 10.0, lambda: counted.append(1))
+    clock, crashes = FakeClock(), []
+    writer = WriteBehind(Fleet(), Stores(), clock, 10.0, lambda: crashes.append(1))
     writer.start()
     for _ in range(60):
         gevent.sleep(0)
         gevent.sleep(0)
         clock.advance(1)
     eventually(lambda: Fleet.flush.calls >= 4)
-    assert len(counted) == 1  # the other is caught where it happens: the readings are kept
+    assert len(crashes) == 1  # the other error is caught inside: the readings are kept
     writer.stop()
 
 
-def test_log_files_go_on_being_written(tmp_path):
-    clock, counted = FakeClock(), []
+def test_log_files_are_written_after_crash(tmp_path):
+    clock, crashes = FakeClock(), []
     log = DeviceLog("02:00:5e:00:00:1a", clock)
-    logs = Trap(lambda: [log], RuntimeError("a bug"))
-    files = LogFiles(tmp_path, 10_000, 1, logs, clock, lambda: counted.append(1))
+    logs = FailingFunction(lambda: [log], RuntimeError("a bug"))
+    files = LogFiles(tmp_path, 10_000, 1, logs, clock, lambda: crashes.append(1))
     files.start()
     log.add([LogLine("said")])
     for _ in range(20):
@@ -187,17 +186,17 @@ def test_log_files_go_on_being_written(tmp_path):
     path = tmp_path / "02005e00001a.log"
     eventually(path.exists)
     assert "said" in path.read_text()
-    assert len(counted) == 1
+    assert len(crashes) == 1
     files.stop()
 
 
-def test_a_reader_of_logs_goes_on(live_testbed):
-    service, (miner, *_) = live_testbed
+def test_log_reader_continues_after_crash(four_miners):
+    service, (miner, *_) = four_miners
     tracked = service.runtime.fleet.get(miner.mac)
 
     class Stream:
         address = tracked.address
-        read = Trap(lambda seconds: gevent.sleep(0.01) or b"I (5) a: said\n", UnboundLocalError("a bug"))
+        read = FailingFunction(lambda seconds: gevent.sleep(0.01) or b"I (5) a: said\n", UnboundLocalError("a bug"))
 
         def close(self):
             pass
@@ -220,9 +219,9 @@ def test_a_reader_of_logs_goes_on(live_testbed):
     assert hub.reader_of(tracked.mac) is None
 
 
-def test_a_feed_of_log_lines_goes_on():
+def test_log_line_feed_continues_after_crash():
     sent = []
-    send = Trap(lambda event, data: sent.append(event), KeyError("a client that is gone"))
+    send = FailingFunction(lambda event, data: sent.append(event), KeyError("a client that is gone"))
     log = DeviceLog("02:00:5e:00:00:1a", FakeClock())
     feed = Feed(send, lambda: 0)
     feed.follow(Cursor.at_end(log))
@@ -233,8 +232,8 @@ def test_a_feed_of_log_lines_goes_on():
     feed.end()
 
 
-class Disk:
-    """A database that may be full."""
+class FullableDatabase:
+    """A database that fails like a full disk."""
 
     def __init__(self, database):
         self._database = database
@@ -249,11 +248,11 @@ class Disk:
         self._database.write(*args, **kwargs)
 
 
-def test_a_job_that_could_not_even_note_its_end_goes_on(live_testbed):
-    service, (miner, *_) = live_testbed
-    runtime, disk = service.runtime, Disk(service.runtime.database)
-    actions = runtime.jobs.actions
-    jobs = Jobs(JobStore(Documents(disk, "jobs")), runtime.fleet, actions, runtime.events, service.clock)
+def test_job_continues_after_disk_was_full(four_miners):
+    service, (miner, *_) = four_miners
+    runtime, disk = service.runtime, FullableDatabase(service.runtime.database)
+    device_actions = runtime.jobs.actions
+    jobs = Jobs(JobStore(Documents(disk, "jobs")), runtime.fleet, device_actions, runtime.events, service.clock)
     jobs.start()
     job = jobs.create(Request(Action.RESTART, pause_seconds=0.0, waves=()), [miner.mac], "a test")
     disk.full = True

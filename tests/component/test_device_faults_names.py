@@ -1,4 +1,5 @@
-"""What a miner calls itself, and the MAC that it claims: neither gets out of its place or makes it another."""
+"""The hostname and the MAC in a miner's answer: a hostname cannot break out of its field, a MAC cannot claim another
+device."""
 
 import re
 
@@ -6,7 +7,7 @@ import orjson
 import plyvel
 import pytest
 from fakes import eventually
-from hostile_miner import RawMiner, info
+from hostile_miner import info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
@@ -46,34 +47,28 @@ HOSTILE = [
 
 
 @pytest.fixture
-def raw():
-    with RawMiner(MAC) as miner:
-        yield miner
-
-
-@pytest.fixture
-def testbed(raw, make_service, clock):
-    """The service over that one miner, which is asked when the test says so."""
+def testbed(raw_miner, make_service, clock):
+    """The service over that one miner, which is polled only by the test."""
     service = make_service(clock=clock, log_files=True)
-    (tracked,) = service.runtime.fleet.keep([Device(MAC, raw.address)])
+    (tracked,) = service.runtime.fleet.keep([Device(MAC, raw_miner.address)])
     service.runtime.fleet.set_monitored(tracked, True)
 
     def poll():
         miner = service.runtime.miners.at(tracked.address)
-        with miner.slot(20) as free:  # the log's reader asks it too, and a poll would stand back
+        with miner.slot(20) as free:  # the log reader uses the miner too, and a poll would be skipped
             assert free
         service.runtime.poller.poll(tracked, miner)
 
     return service, poll
 
 
-def events(caplog):
+def list_status_records(caplog):
     return [record for record in caplog.records if record.getMessage() in ("miner lost", "miner is back")]
 
 
-def check(testbed, raw, caplog, hostname):
+def check_hostname(testbed, raw_miner, caplog, hostname):
     service, poll = testbed
-    raw.act, raw.body = None, info(MAC, hostname=hostname)
+    raw_miner.act, raw_miner.body = None, info(MAC, hostname=hostname)
     poll()
     shown = service.device(MAC)["info"].get("hostname", "")
     assert shown == clean_hostname(hostname)
@@ -83,33 +78,33 @@ def check(testbed, raw, caplog, hostname):
     assert scrape.labels_of("pluto_device_power_watts")[0]["hostname"] == plain(shown)
     assert str(escape(shown)) in service.client.get("/").get_data(as_text=True)
     caplog.clear()
-    raw.act = lambda opened: opened.close()
+    raw_miner.act = lambda opened: opened.close()
     for _ in range(3):
         poll()
-    raw.act = None
+    raw_miner.act = None
     poll()
-    for record in events(caplog):
+    for record in list_status_records(caplog):
         line = JsonFormatter().format(record)
         assert not set(line) & set("\n\r\x1b\x00\u2028")
         assert orjson.loads(line)["hostname"] == shown
-    assert len(events(caplog)) == 2
+    assert len(list_status_records(caplog)) == 2
 
 
 @pytest.mark.parametrize("hostname", HOSTILE, ids=range(len(HOSTILE)))
-def test_a_hostile_hostname_stays_in_its_place(testbed, raw, caplog, tmp_path, hostname):
-    check(testbed, raw, caplog, hostname)
+def test_hostile_hostname_is_escaped_everywhere(testbed, raw_miner, caplog, tmp_path, hostname):
+    check_hostname(testbed, raw_miner, caplog, hostname)
     names = {path.name for path in (tmp_path / "data").rglob("*")}
     assert not [name for name in names if "etc" in name or "img" in name or "xxx" in name]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text() | st.text(alphabet='"\\{}<>&%$\n\r\x1b\x00_-', max_size=80))
-def test_any_hostname_stays_in_its_place(testbed, raw, caplog, hostname):
-    check(testbed, raw, caplog, hostname.encode(errors="replace").decode())
+def test_generated_hostname_is_escaped_everywhere(testbed, raw_miner, caplog, hostname):
+    check_hostname(testbed, raw_miner, caplog, hostname.encode(errors="replace").decode())
 
 
 @pytest.mark.parametrize("hostname", HOSTILE[:6], ids=range(6))
-def test_one_that_the_original_stored_is_made_harmless(make_service, tmp_path, hostname):
+def test_hostile_hostname_stored_by_node_backend_is_cleaned(make_service, tmp_path, hostname):
     (tmp_path / "data").mkdir()
     database = plyvel.DB(str(tmp_path / "data" / "pluto_core"), create_if_missing=True)
     record = {"mac": MAC, "ip": "127.80.0.1", "info": {"hostname": hostname}, "createdAt": "", "updatedAt": ""}
@@ -120,31 +115,31 @@ def test_one_that_the_original_stored_is_made_harmless(make_service, tmp_path, h
     assert service.device(MAC)["info"].get("hostname", "") == clean_hostname(hostname)
 
 
-@pytest.mark.parametrize("said", [5, None, True, ["bitaxe"], {"a": "b"}, 1e308])
-def test_a_hostname_that_is_no_text_is_none(testbed, raw, said):
+@pytest.mark.parametrize("value", [5, None, True, ["bitaxe"], {"a": "b"}, 1e308])
+def test_hostname_that_is_not_text_is_empty(testbed, raw_miner, value):
     service, poll = testbed
-    raw.body = info(MAC, hostname=said)
+    raw_miner.body = info(MAC, hostname=value)
     poll()
     assert service.device(MAC)["info"].get("hostname", "") == ""
     assert service.status(MAC) == "online"
 
 
-@pytest.mark.parametrize("said", [b'"\\ud800"', b'"\\u12"', b'"' + b"y" * 10 * 2**20 + b'"'])
-def test_a_hostname_that_is_no_json_or_is_too_long_costs_the_reading(testbed, raw, said):
+@pytest.mark.parametrize("value", [b'"\\ud800"', b'"\\u12"', b'"' + b"y" * 10 * 2**20 + b'"'])
+def test_invalid_or_oversized_hostname_fails_the_poll(testbed, raw_miner, value):
     service, poll = testbed
     poll()
-    raw.body = info(MAC, hostname="@").replace(b'"@"', said)
+    raw_miner.body = info(MAC, hostname="@").replace(b'"@"', value)
     poll()
     assert (service.status(MAC), service.device(MAC)["info"].get("hostname", "")) == ("stale", "raw")
 
 
 @pytest.mark.parametrize(
-    "said", [MAC, MAC.upper(), MAC.replace(":", "-"), MAC.replace(":", ""), "0200.5e00.0077", f" {MAC} "], ids=range(6)
+    "value", [MAC, MAC.upper(), MAC.replace(":", "-"), MAC.replace(":", ""), "0200.5e00.0077", f" {MAC} "], ids=range(6)
 )
-def test_a_mac_in_another_spelling_is_still_the_miner(testbed, raw, said):
+def test_mac_in_other_notation_is_accepted(testbed, raw_miner, value):
     service, poll = testbed
     poll()
-    raw.body = info(MAC, macAddr=said, power=77.5)
+    raw_miner.body = info(MAC, macAddr=value, power=77.5)
     poll()
     assert service.status(MAC) == "online"
     assert service.scrape().get_one("pluto_device_power_watts", mac=MAC) == 77.5
@@ -152,15 +147,15 @@ def test_a_mac_in_another_spelling_is_still_the_miner(testbed, raw, said):
 
 
 @pytest.mark.parametrize(
-    "said",
+    "value",
     [None, 5, "", "zz:zz", "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", ["02:00:5e:00:00:77"], MAC + ":88", "x" * 100_000],
     ids=range(9),
 )
-def test_a_miner_that_told_its_mac_and_tells_none_now_is_a_conflict(testbed, raw, said):
-    """Issue 10, 7: a lookalike of the same model and hostname gave no MAC, and was taken for the miner."""
+def test_missing_mac_after_known_mac_is_a_conflict(testbed, raw_miner, value):
+    """Issue 10, item 7: a lookalike of the same model and hostname sent no MAC and was taken for the miner."""
     service, poll = testbed
     poll()
-    raw.body = info(MAC, macAddr=said, power=77.5)
+    raw_miner.body = info(MAC, macAddr=value, power=77.5)
     poll()
     assert service.status(MAC) == "stale"
     assert "without a MAC" in service.device(MAC)["conflict"]
@@ -169,41 +164,41 @@ def test_a_miner_that_told_its_mac_and_tells_none_now_is_a_conflict(testbed, raw
     assert (refused.status_code, refused.get_json()["error"][:22]) == (409, "Nothing is written to ")
 
 
-def test_hardware_that_is_another_is_not_the_miner(testbed, raw):
+def test_answer_of_other_hardware_is_rejected(testbed, raw_miner):
     service, poll = testbed
     poll()
-    raw.body = info(MAC, macAddr=None, ASICModel="BM1397", power=77.5)
+    raw_miner.body = info(MAC, macAddr=None, ASICModel="BM1397", power=77.5)
     poll()
     assert service.status(MAC) == "stale"
     assert service.scrape().get_one("pluto_device_power_watts", mac=MAC) == 15.5
 
 
 @pytest.mark.parametrize(("one", "other"), [("a-b", "a_b"), ("a-b", "a__b"), ("bitaxe", "bitaxe"), ("x", "X")])
-def test_hostnames_that_are_alike_or_change_hands_mix_no_series(make_fleet, make_service, clock, one, other):
+def test_similar_or_swapped_hostnames_do_not_mix_series(make_fleet, make_service, clock, one, other):
     fleet = make_fleet({"hostname": one}, {"hostname": other}, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(*fleet)
     service.round(2)
 
-    def own_numbers():
+    def has_own_values():
         scrape = service.scrape()
         return all(scrape.of_device(miner.mac)["power_watts"] == miner.read_info()["power"] for miner in fleet)
 
-    assert own_numbers()
+    assert has_own_values()
     for miner, name in zip(fleet, (other, one), strict=True):
         miner.set_fault("hostname", hostname=name)
     service.round()
-    assert own_numbers()
+    assert has_own_values()
     assert len(service.scrape().labels_of("pluto_device_power_watts")) == 2
     legacy = {name for name in service.scrape().names() if name.endswith("_power_watts") and "pluto" not in name}
-    assert len(legacy) == 3  # theirs and the total
+    assert len(legacy) == 3  # one per miner and the total
 
 
-def test_no_sample_is_ever_another_ones(make_fleet, make_service, clock):
-    """Addresses swapped again and again: each reading is filed under the MAC that it names."""
+def test_readings_are_stored_under_mac_in_answer_when_addresses_swap(make_fleet, make_service, clock):
+    """Addresses are swapped again and again; each reading belongs to the MAC that its answer contains."""
     fleet = make_fleet("2.12", "2.15", clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    filed = []
+    stored = []
     service.imprint(*fleet)
     one, other = fleet
     for _ in range(6):
@@ -211,6 +206,6 @@ def test_no_sample_is_ever_another_ones(make_fleet, make_service, clock):
         service.round(3)
         for miner in fleet:
             device = service.device(miner.mac)
-            filed.append((miner.mac, device["info"].get("macAddr", miner.mac).lower()))
-    assert all(mac == named for mac, named in filed)
+            stored.append((miner.mac, device["info"].get("macAddr", miner.mac).lower()))
+    assert all(mac == named for mac, named in stored)
     eventually(lambda: service.round(2) or {service.status(miner.mac) for miner in fleet} == {"online"})

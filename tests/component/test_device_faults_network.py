@@ -1,4 +1,5 @@
-"""A miner that drips, floods, lies or is not there: it costs one poll's time, 256 KiB, and nobody else anything."""
+"""A miner that is slow, floods, sends garbage or is unreachable: it costs one poll's time and 256 KiB, and other miners
+are polled on time."""
 
 import logging
 import tracemalloc
@@ -20,9 +21,9 @@ MEBIBYTE = 2**20
 
 
 @pytest.fixture
-def street(make_fleet, make_service, clock):
-    """`service, healthy = street("127.0.0.1:81")`: a device at that address, and three well ones; polled twice. Its
-    port is not among those that are scanned."""
+def healthy_and_faulty(make_fleet, make_service, clock):
+    """`service, healthy = healthy_and_faulty("127.0.0.1:81")`: a device at that address and three healthy ones, polled
+    twice. Its port is not scanned."""
 
     def build(address, **settings):
         healthy = make_fleet("2.12", "2.15", "2.4", clock=clock.monotonic)
@@ -35,29 +36,23 @@ def street(make_fleet, make_service, clock):
     return build
 
 
-@pytest.fixture
-def raw():
-    with RawMiner(MAC) as miner:
-        yield miner
-
-
-def pass_round(service, healthy):
-    """Each of the healthy ones answers once more, however long the other takes."""
+def poll_healthy_once(service, healthy):
+    """Wait until each healthy miner answered once more, however long the faulty one takes."""
     before = [service.observed(miner.mac) for miner in healthy]
     service.clock.advance(service.settings.poll_interval)
     eventually(lambda: all(service.observed(miner.mac) > was for miner, was in zip(healthy, before, strict=True)))
 
 
-def misses(service):
+def count_failures(service):
     return service.runtime.fleet.get(MAC).observation.failures
 
 
-def lose(service, healthy):
-    """Rounds until the device has missed three polls; the others miss none."""
-    was = misses(service)
+def await_offline(service, healthy):
+    """Poll until the device failed three times, and return the number of rounds; the healthy miners fail never."""
+    was = count_failures(service)
     rounds = 0
-    while misses(service) < was + 3:
-        pass_round(service, healthy)
+    while count_failures(service) < was + 3:
+        poll_healthy_once(service, healthy)
         rounds += 1
         assert rounds < 3000
         gevent.sleep(0.05)
@@ -65,11 +60,11 @@ def lose(service, healthy):
     return rounds
 
 
-def levels(caplog):
+def list_log_levels(caplog):
     return [record.levelname for record in caplog.records if record.getMessage() in ("miner lost", "miner is back")]
 
 
-def assert_well(service):
+def assert_service_is_healthy(service):
     for path in ("/healthz", "/readyz"):
         assert service.client.get(path, buffered=True).status_code == 200
 
@@ -83,51 +78,53 @@ def assert_well(service):
         *(pytest.param(act, "dropped", id=name) for name, act in BROKEN.items()),
     ],
 )
-def test_whatever_it_does_it_is_lost_once_and_the_others_keep_their_pace(street, raw, act, reason, caplog):
-    service, healthy = street(raw.address)
-    good = service.device(MAC)["info"]
-    raw.act = act
-    lose(service, healthy)
+def test_faulty_miner_goes_offline_once_and_others_are_polled_on_time(
+    healthy_and_faulty, raw_miner, act, reason, caplog
+):
+    service, healthy = healthy_and_faulty(raw_miner.address)
+    known_info = service.device(MAC)["info"]
+    raw_miner.act = act
+    await_offline(service, healthy)
     device = service.device(MAC)
-    assert (device["status"], device["info"]) == ("offline", good)
+    assert (device["status"], device["info"]) == ("offline", known_info)
     assert service.runtime.fleet.get(MAC).observation.reason == reason
     assert service.scrape().get_one("pluto_poll_failures_total", reason=reason) >= 3
     assert service.scrape().of_device(MAC) == {"up": 0}
-    assert_well(service)
-    raw.act = None
+    assert_service_is_healthy(service)
+    raw_miner.act = None
     service.round(2)
     assert service.status(MAC) == "online"
-    assert levels(caplog) == ["WARNING", "INFO"]
+    assert list_log_levels(caplog) == ["WARNING", "INFO"]
 
 
-def test_it_is_asked_one_thing_at_a_time(street, raw):
-    service, healthy = street(raw.address)
-    raw.act = silence
-    lose(service, healthy)
-    assert raw.max_in_flight == 1
+def test_silent_miner_gets_one_request_at_a_time(healthy_and_faulty, raw_miner):
+    service, healthy = healthy_and_faulty(raw_miner.address)
+    raw_miner.act = silence
+    await_offline(service, healthy)
+    assert raw_miner.max_in_flight == 1
 
 
-def test_nobody_listens(street, caplog):
-    service, healthy = street(f"127.0.0.1:{free_port()}")
-    lose(service, healthy)
+def test_closed_port_makes_device_offline(healthy_and_faulty, caplog):
+    service, healthy = healthy_and_faulty(f"127.0.0.1:{free_port()}")
+    await_offline(service, healthy)
     assert service.status(MAC) == "offline"
     assert "refused" in service.device(MAC)["error"]
-    assert levels(caplog) == ["WARNING"]
-    assert_well(service)
+    assert list_log_levels(caplog) == ["WARNING"]
+    assert_service_is_healthy(service)
 
 
-def test_nobody_answers_a_syn(street, caplog):
+def test_unanswered_syn_makes_device_offline(healthy_and_faulty, caplog):
     with deaf_address() as (host, port):
-        service, healthy = street(f"{host}:{port}")
-        rounds = lose(service, healthy)
-        assert rounds > 3  # the others went on while it was waited for
+        service, healthy = healthy_and_faulty(f"{host}:{port}")
+        rounds = await_offline(service, healthy)
+        assert rounds > 3  # the others were polled while this poll waited
         assert service.status(MAC) == "offline"
-        assert levels(caplog) == ["WARNING"]
-        assert_well(service)
+        assert list_log_levels(caplog) == ["WARNING"]
+        assert_service_is_healthy(service)
 
 
-def at(peer, seconds=0.4):
-    """One poll of it, without a service round it."""
+def read_info(peer, seconds=0.4):
+    """Poll the miner once, without a service."""
     miner = Miners(AddressRule(LOOPBACK).check, Clock()).at(Address(peer.host, peer.port))
     try:
         return miner.info(seconds)
@@ -135,18 +132,18 @@ def at(peer, seconds=0.4):
         miner.close()
 
 
-def test_no_route_is_unreachable():
-    """The one address to which no host has a route."""
+def test_address_without_route_is_unreachable():
+    """255.255.255.255 is the one address to which no host has a route."""
     nowhere = Miners(lambda address: address, Clock()).at(Address("255.255.255.255", 80))
     with pytest.raises(DeviceUnreachable, match="unreachable"):
         nowhere.info(1.0)
 
 
 @pytest.mark.parametrize("act", SLOW.values(), ids=SLOW)
-def test_a_hundred_that_are_cut_leave_no_socket(raw, act):
-    raw.act = act
+def test_hundred_timed_out_polls_leave_no_socket(raw_miner, act):
+    raw_miner.act = act
     with nothing_leaks():
-        polls = [gevent.spawn(at, raw, 0.1) for _ in range(100)]
+        polls = [gevent.spawn(read_info, raw_miner, 0.1) for _ in range(100)]
         gevent.joinall(polls, timeout=20)
         assert all(isinstance(poll.exception, DeviceTimeout) for poll in polls)
 
@@ -155,38 +152,38 @@ def test_a_hundred_that_are_cut_leave_no_socket(raw, act):
     ("act", "bound"),
     [
         *(pytest.param(act, 2 * MEBIBYTE, id=name) for name, act in LARGE.items()),
-        # What fits is parsed, and JSON that is all brackets takes the parser its 16 bytes for each of them.
+        # A body below the limit is parsed, and the parser needs 16 bytes for each bracket.
         *(pytest.param(act, 8 * MEBIBYTE, id=name) for name, act in STRANGE.items()),
     ],
 )
-def test_what_it_sends_takes_a_bounded_amount_of_memory(raw, act, bound):
-    raw.act = act
+def test_oversized_answer_uses_bounded_memory(raw_miner, act, bound):
+    raw_miner.act = act
     with pytest.raises(DeviceError):
-        at(raw, 5.0)  # what is imported or remembered once
+        read_info(raw_miner, 5.0)  # the first call imports modules and fills caches
     tracemalloc.start()
     try:
         for _ in range(3):
             with pytest.raises((DeviceTooLarge, DeviceBadPayload)):
-                at(raw, 20.0)
+                read_info(raw_miner, 20.0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < bound
 
 
-def test_names_that_are_new_in_each_answer_are_not_kept(raw):
-    """What is remembered of keys, so as not to look at each again, is bounded in bytes."""
-    bodies = [info(MAC, **{f"{poll:04x}{'k' * 100_000}": 1, f"{poll:04x}": 2}) for poll in range(40)]
+def test_cache_of_field_names_is_bounded(raw_miner):
+    """The cache of known field names is bounded in bytes."""
+    bodies = [info(MAC, **{f"{poll_body:04x}{'k' * 100_000}": 1, f"{poll_body:04x}": 2}) for poll_body in range(40)]
 
-    def poll(body):
-        raw.body = body
-        at(raw, 5.0)
+    def poll_body(body):
+        raw_miner.body = body
+        read_info(raw_miner, 5.0)
 
-    poll(bodies[0])
+    poll_body(bodies[0])
     tracemalloc.start()
     try:
         for body in bodies:
-            poll(body)
+            poll_body(body)
         held, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -197,29 +194,29 @@ def test_names_that_are_new_in_each_answer_are_not_kept(raw):
 @pytest.mark.parametrize(
     "where", ["http://{canary}/api/system/info", "//{canary}/", "/api/system/info", "file:///etc/passwd"]
 )
-def test_a_redirect_is_never_followed(raw, status, where):
-    """Not elsewhere, not to itself, not to a file."""
+def test_redirect_is_never_followed(raw_miner, status, where):
+    """Neither to another host, nor to the miner itself, nor to a file."""
     with RawMiner("02:00:5e:00:00:78") as canary:
         location = where.format(canary=canary.address).encode()
-        raw.act = says(framed(b"", b"Location: " + location, status=b"%d Moved" % status))
+        raw_miner.act = says(framed(b"", b"Location: " + location, status=b"%d Moved" % status))
         with pytest.raises(DeviceError) as raised:
-            at(raw)
+            read_info(raw_miner)
         assert raised.value.reason == "redirect"
-        assert (canary.accepted, raw.accepted) == (0, 1)
+        assert (canary.accepted, raw_miner.accepted) == (0, 1)
 
 
 @pytest.mark.parametrize("status", [400, 404, 418, 429, 431, 500, 502, 503, 599])
-def test_any_other_status_is_a_miss_with_a_reason(street, raw, status):
-    service, healthy = street(raw.address)
-    raw.act = says(framed(b"no", status=b"%d Whatever" % status))
-    lose(service, healthy)
+def test_error_status_fails_the_poll_with_reason(healthy_and_faulty, raw_miner, status):
+    service, healthy = healthy_and_faulty(raw_miner.address)
+    raw_miner.act = says(framed(b"no", status=b"%d Whatever" % status))
+    await_offline(service, healthy)
     device = service.device(MAC)
     assert (device["status"], device["error"]) == ("offline", f"The device answered with status {status}")
     assert service.runtime.fleet.get(MAC).observation.reason == "status"
 
 
 @pytest.mark.parametrize(
-    ("status", "said", "rounds"),
+    ("status", "retry_after", "rounds"),
     [
         (503, b"20", 4),
         (429, b"20", 4),
@@ -233,42 +230,42 @@ def test_any_other_status_is_a_miss_with_a_reason(street, raw, status):
         (503, b"9" * 500, 1),
     ],
 )
-def test_retry_after_is_given_up_to_a_minute(street, raw, status, said, rounds):
-    """Of 429 and 503, in seconds; the others are asked as ever."""
-    service, healthy = street(raw.address, poll_interval=5.0)
-    raw.act = says(framed(b"", b"Retry-After: " + said, status=b"%d No" % status))
+def test_retry_after_is_honoured_up_to_one_minute(healthy_and_faulty, raw_miner, status, retry_after, rounds):
+    """Retry-After counts for 429 and 503, in seconds; otherwise the miner is polled at the usual interval."""
+    service, healthy = healthy_and_faulty(raw_miner.address, poll_interval=5.0)
+    raw_miner.act = says(framed(b"", b"Retry-After: " + retry_after, status=b"%d No" % status))
     service.round()
-    assert misses(service) == 1
-    asked = len(raw.requests)
+    assert count_failures(service) == 1
+    requests_before = len(raw_miner.requests)
     for _ in range(rounds - 1):
-        pass_round(service, healthy)
+        poll_healthy_once(service, healthy)
         service.settle()
-    assert len(raw.requests) == asked
+    assert len(raw_miner.requests) == requests_before
     service.round()
-    assert len(raw.requests) == asked + 1
+    assert len(raw_miner.requests) == requests_before + 1
 
 
-def test_a_kept_connection_that_is_dead_is_no_miss(street, raw, caplog):
-    """The miner lets go of the least recently used of twenty sockets."""
-    service, healthy = street(raw.address)
+def test_closed_keep_alive_connection_does_not_fail_the_poll(healthy_and_faulty, raw_miner, caplog):
+    """The miner closes the least recently used of its twenty sockets."""
+    service, healthy = healthy_and_faulty(raw_miner.address)
     for _ in range(3):
-        accepted = raw.accepted
-        raw.drop()
+        accepted = raw_miner.accepted
+        raw_miner.drop()
         service.round()
-        assert (service.status(MAC), misses(service)) == ("online", 0)
-        assert raw.accepted == accepted + 1
-    assert levels(caplog) == []
+        assert (service.status(MAC), count_failures(service)) == ("online", 0)
+        assert raw_miner.accepted == accepted + 1
+    assert list_log_levels(caplog) == []
 
 
 @pytest.mark.parametrize("kind", ["refused", "locked"])
-def test_a_401_says_what_to_do(street, raw, kind, caplog):
+def test_status_401_explains_what_to_do(healthy_and_faulty, raw_miner, kind, caplog):
     challenge = (b'WWW-Authenticate: Basic realm="AxeOS"',) if kind == "locked" else ()
-    service, healthy = street(raw.address)
-    raw.act = says(framed(b"Unauthorized", *challenge, status=b"401 Unauthorized"))
-    pass_round(service, healthy)
+    service, healthy = healthy_and_faulty(raw_miner.address)
+    raw_miner.act = says(framed(b"Unauthorized", *challenge, status=b"401 Unauthorized"))
+    poll_healthy_once(service, healthy)
     service.settle()
     device = service.device(MAC)
     assert device["status"] == kind
     assert {"refused": "private IPv4", "locked": "login"}[kind] in device["error"]
-    assert levels(caplog) == ["WARNING"]
+    assert list_log_levels(caplog) == ["WARNING"]
     assert logging.getLevelName(caplog.records[-1].levelno) == "WARNING"

@@ -1,5 +1,5 @@
-"""A miner whose log stream floods, never ends a line or a frame, or is gone at once: its buffers are bounded, it is
-tried again ever more rarely, and polls go on."""
+"""A miner whose log stream floods, never ends a line or frame, or closes at once: buffers are bounded, reconnects back
+off, and polls continue."""
 
 import time
 import tracemalloc
@@ -14,13 +14,13 @@ PING = b"\x89\x00"
 BIG_PING = b"\x89\x7d" + b"p" * 125
 
 
-def frame(opcode, payload):
+def make_frame(opcode, payload):
     size = bytes((len(payload),)) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2)
     return bytes((0x80 | opcode,)) + size + payload
 
 
-def without_end(part):
-    """Says `part` for ever, as fast as it is read."""
+def send_forever(part):
+    """Return a behaviour that sends `part` as fast as it is read, without end."""
 
     def behave(opened, request):
         opened.sendall(accepted(request))
@@ -32,47 +32,45 @@ def without_end(part):
 
 
 @pytest.fixture
-def listen(make_fleet, make_service):
-    """`service, strange, healthy = listen(behave)`: both monitored, the strange one's log wanted."""
-    entered = []
+def log_testbed(make_fleet, make_service):
+    """`service, strange, healthy = log_testbed(behave)`: both monitored, with the log of the faulty one followed."""
+    peers = []
 
     def build(behave):
-        strange = Strange(behave)
-        entered.append(strange)
-        strange.__enter__()
+        faulty = Strange(behave)
+        peers.append(faulty)
+        faulty.__enter__()
         fleet = make_fleet("2.12")
-        service = make_service(
-            fleet, log_policy=FAST, discovery_ports=(strange.port, fleet.miners[0].server.address[1])
-        )
+        service = make_service(fleet, log_policy=FAST, discovery_ports=(faulty.port, fleet.miners[0].server.address[1]))
         service.imprint(*fleet)
-        by_hand = {"devices": [{"mac": MAC, "ip": strange.address}]}
-        service.ok(service.client.put("/devices/imprint", json=by_hand))
+        registration = {"devices": [{"mac": MAC, "ip": faulty.address}]}
+        service.ok(service.client.put("/devices/imprint", json=registration))
         service.await_status("online", MAC, *fleet)
         body = {"macs": [MAC, fleet.miners[0].mac], "traceLogs": True}
         service.ok(service.client.put("/devices/listen", json=body))
-        eventually(lambda: strange.asked())
-        return service, strange, fleet.miners[0]
+        eventually(lambda: faulty.asked())
+        return service, faulty, fleet.miners[0]
 
     yield build
-    for strange in entered:
-        strange.__exit__()
+    for faulty in peers:
+        faulty.__exit__()
 
 
 FLOODS = {
-    "pings": without_end(PING),
-    "pings with something in them": without_end(BIG_PING),
-    "pongs": without_end(frame(0xA, b"x" * 100)),
-    "a line without an end": without_end(frame(1, b"x" * 4000)),
-    "binary": without_end(frame(2, bytes(range(256)) * 15)),
-    "empty frames": without_end(frame(1, b"")),
-    "a message without an end": without_end(b"\x00\x7e\x0f\xa0" + b"y" * 4000),
-    "lines": without_end(frame(1, b"I (5) tag: said\n" * 100)),
+    "pings": send_forever(PING),
+    "pings with payload": send_forever(BIG_PING),
+    "pongs": send_forever(make_frame(0xA, b"x" * 100)),
+    "a line without an end": send_forever(make_frame(1, b"x" * 4000)),
+    "binary": send_forever(make_frame(2, bytes(range(256)) * 15)),
+    "empty frames": send_forever(make_frame(1, b"")),
+    "a message without an end": send_forever(b"\x00\x7e\x0f\xa0" + b"y" * 4000),
+    "lines": send_forever(make_frame(1, b"I (5) tag: said\n" * 100)),
 }
 
 
 @pytest.mark.parametrize("behave", FLOODS.values(), ids=FLOODS)
-def test_a_flood_costs_the_polls_nothing_and_little_memory(listen, behave):
-    service, _, healthy = listen(behave)
+def test_flood_of_log_stream_does_not_delay_polls_and_uses_bounded_memory(log_testbed, behave):
+    service, _, healthy = log_testbed(behave)
     before = {mac: service.observed(mac) for mac in (MAC, healthy.mac)}
     tracemalloc.start()
     try:
@@ -81,39 +79,39 @@ def test_a_flood_costs_the_polls_nothing_and_little_memory(listen, behave):
     finally:
         tracemalloc.stop()
     assert min(service.observed(mac) - was for mac, was in before.items()) >= 1
-    assert peak < 4 * MEBIBYTE  # the ring's 256 KiB as objects, and this test's own frames, among it
+    assert peak < 4 * MEBIBYTE  # includes the ring buffer's 256 KiB as objects and this test's own frames
     assert service.client.get("/healthz", buffered=True).status_code == 200
 
 
-def test_one_that_ends_at_once_is_tried_ever_more_rarely_and_not_in_step(listen):
-    """Full jitter below a ceiling that doubles: here 0.05 to 0.3 s."""
-    moments = []
+def test_log_stream_that_closes_at_once_is_retried_with_jittered_backoff(log_testbed):
+    """The backoff has full jitter below a ceiling that doubles: here 0.05 to 0.3 s."""
+    connect_times = []
 
     def behave(opened, request):
-        moments.append(time.monotonic())
+        connect_times.append(time.monotonic())
         opened.sendall(accepted(request))
 
-    service, _, healthy = listen(behave)
+    service, _, healthy = log_testbed(behave)
     before = service.observed(healthy.mac)
     gevent.sleep(2)
-    pauses = [later - earlier for earlier, later in zip(moments, moments[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in zip(connect_times, connect_times[1:], strict=False)]
     assert 4 <= len(pauses) <= 60
     assert len({round(pause, 2) for pause in pauses[2:]}) > 3
     assert service.observed(healthy.mac) - before >= 2
     assert state_of(service, MAC) in ("waiting", "connecting", "streaming")
 
 
-def test_a_hundred_streams_that_break_leave_nothing(listen):
+def test_broken_log_streams_leak_nothing(log_testbed):
     def behave(opened, request):
         opened.sendall(accepted(request) + b"\x81\x7e\x40\x00" + b"x" * 100)
 
-    service, strange, healthy = listen(behave)
+    service, faulty, healthy = log_testbed(behave)
     hub = service.runtime.log_hub
     tracked = service.runtime.fleet.get(MAC)
     gevent.sleep(0.3)
     with nothing_leaks(files=2):
         for _ in range(30):
-            was = len(strange.asked())
+            was = len(faulty.asked())
             hub.want(tracked, "a test")
             hub.reader_of(MAC).nudge()
-            eventually(lambda was=was: len(strange.asked()) > was)
+            eventually(lambda was=was: len(faulty.asked()) > was)

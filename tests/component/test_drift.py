@@ -1,4 +1,5 @@
-"""Miners that somebody else changed: noticed at the next poll, told once, kept over restarts, accepted or repaired."""
+"""Miners that were changed by other means: drift is detected at the next poll, published once, kept over restarts,
+accepted or repaired."""
 
 import pytest
 from fakes import eventually
@@ -8,21 +9,21 @@ from app.events import DriftChanged
 from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
 from simulator import Timings
 
-# Fake time stands still while a write is read back, so the miners' write queue must not need any.
+# Fake time stands still while a write is verified, so the miners' write queue must not need any.
 PROMPT = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.0, cooling=0.5, resume=0.1)
 
 
 @pytest.fixture
-def live_testbed(make_fleet, make_service, clock):
-    """With fake time: all online, and `told` what was published of drift."""
+def drift_testbed(make_fleet, make_service, clock):
+    """All miners online, with fake time; `service.drift_events` collects the published drift."""
 
     def make(*specs, **settings):
         fleet = make_fleet(*specs, clock=clock.monotonic, timings=PROMPT)
         service = make_service(fleet, clock=clock, poll_interval=0.5, **settings)
-        service.told = []
+        service.drift_events = []
         service.runtime.events.subscribe(
             DriftChanged,
-            lambda event: service.told.append((event.tracked.mac, sorted(event.new), len(event.tracked.drift))),
+            lambda event: service.drift_events.append((event.tracked.mac, sorted(event.new), len(event.tracked.drift))),
         )
         service.imprint(*fleet)
         service.round()
@@ -31,37 +32,37 @@ def live_testbed(make_fleet, make_service, clock):
     return make
 
 
-def intend(service, miner, **values):
-    """Written from here, and long enough ago."""
+def write_settings(service, miner, **values):
+    """Write settings through the service, and advance the time until drift counts."""
     assert states(run(service, settings=values, devices=[miner.mac])) == {miner.mac: "done"}
     service.clock.advance(OWN_CHANGE_SECONDS)
     service.round()
 
 
-def drift(service, miner):
-    """Key → expected, actual, cause."""
+def read_drift(service, miner):
+    """Return key → (expected, actual, cause), or None if the device is not compared."""
     rows = service.device(miner.mac).get("drift")
     return None if rows is None else {row["key"]: (row["expected"], row["actual"], row["cause"]) for row in rows}
 
 
-def warnings(caplog):
+def list_pool_warnings(caplog):
     return [record for record in caplog.records if "pool of a miner was changed" in record.getMessage()]
 
 
-def test_only_devices_on_which_something_was_set_are_compared(live_testbed):
-    service, fleet = live_testbed("2.12", "2.12")
-    intend(service, fleet[0], frequency=490)
+def test_only_devices_with_written_settings_are_compared(drift_testbed):
+    service, fleet = drift_testbed("2.12", "2.12")
+    write_settings(service, fleet[0], frequency=490)
     fleet[1].store_settings({"frequency": 400})
     service.round()
-    assert (drift(service, fleet[0]), drift(service, fleet[1])) == ({}, None)
+    assert (read_drift(service, fleet[0]), read_drift(service, fleet[1])) == ({}, None)
     assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 0
     assert service.scrape().get_one("pluto_device_drift", mac=fleet[1].mac) is None
-    assert service.told == []
+    assert service.drift_events == []
 
 
 @pytest.mark.parametrize("generation", ["2.1", "2.4", "2.7", "2.10", "2.12", "2.15", "nerd", "nerd1.0.36"])
-def test_what_we_set_is_no_drift_on_any_firmware(live_testbed, generation):
-    service, fleet = live_testbed(generation)
+def test_our_own_settings_are_no_drift_on_any_firmware(drift_testbed, generation):
+    service, fleet = drift_testbed(generation)
     values = {
         "frequency": 400,
         "stratumURL": "pool.example",
@@ -69,60 +70,60 @@ def test_what_we_set_is_no_drift_on_any_firmware(live_testbed, generation):
         "autofanspeed": 0,
         "manualFanSpeed": 70,
     }
-    over = run(service, settings=values, restart=True)
-    assert set(states(over).values()) == {"done"}
+    result = run(service, settings=values, restart=True)
+    assert set(states(result).values()) == {"done"}
     service.clock.advance(OWN_CHANGE_SECONDS)
     service.round(3)
-    assert drift(service, fleet[0]) == {}
-    assert service.told == []
+    assert read_drift(service, fleet[0]) == {}
+    assert service.drift_events == []
 
 
-def test_frequency_changed_elsewhere(live_testbed):
-    service, fleet = live_testbed("2.12")
-    intend(service, fleet[0], frequency=490)
+def test_frequency_changed_elsewhere_is_drift(drift_testbed):
+    service, fleet = drift_testbed("2.12")
+    write_settings(service, fleet[0], frequency=490)
     fleet[0].store_settings({"frequency": 400})
     service.round(3)
-    assert drift(service, fleet[0]) == {"frequency": (490, 400, "changed_elsewhere")}
-    assert service.told == [(fleet[0].mac, ["frequency"], 1)]
+    assert read_drift(service, fleet[0]) == {"frequency": (490, 400, "changed_elsewhere")}
+    assert service.drift_events == [(fleet[0].mac, ["frequency"], 1)]
     assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 1
     assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 0
     fleet[0].store_settings({"frequency": 490})
     service.round()
-    assert drift(service, fleet[0]) == {}
-    assert service.told[1:] == [(fleet[0].mac, [], 0)]
+    assert read_drift(service, fleet[0]) == {}
+    assert service.drift_events[1:] == [(fleet[0].mac, [], 0)]
 
 
-def test_of_a_lost_miner_nothing_is_counted(live_testbed):
-    service, fleet = live_testbed("2.12")
-    intend(service, fleet[0], frequency=490)
+def test_offline_device_exports_no_drift(drift_testbed):
+    service, fleet = drift_testbed("2.12")
+    write_settings(service, fleet[0], frequency=490)
     fleet[0].store_settings({"frequency": 400})
     service.round(3)
     fleet[0].set_fault("refuse")
     service.round(4)
     assert service.status(fleet[0].mac) == "offline"
     assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) is None
-    assert drift(service, fleet[0]) == {"frequency": (490, 400, "changed_elsewhere")}
+    assert read_drift(service, fleet[0]) == {"frequency": (490, 400, "changed_elsewhere")}
     fleet[0].clear_fault()
     service.round(2)
     assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 1
 
 
-def test_a_pool_changed_by_someone_else_is_a_warning_once_and_a_metric(live_testbed, caplog):
-    service, fleet = live_testbed("2.12")
-    intend(service, fleet[0], stratumUser="mine.w")
+def test_pool_changed_elsewhere_is_logged_once_and_exported(drift_testbed, caplog):
+    service, fleet = drift_testbed("2.12")
+    write_settings(service, fleet[0], stratumUser="mine.w")
     fleet[0].store_settings({"stratumUser": "theirs.w"})
     service.round(4)
-    assert drift(service, fleet[0]) == {"stratumUser": ("mine.w", "theirs.w", "pool_changed")}
+    assert read_drift(service, fleet[0]) == {"stratumUser": ("mine.w", "theirs.w", "pool_changed")}
     assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 1
-    (warning,) = warnings(caplog)
+    (warning,) = list_pool_warnings(caplog)
     assert (warning.mac, warning.keys) == (fleet[0].mac, ["stratumUser"])
 
 
 @pytest.mark.parametrize("generation", ["2.10", "2.12"])
-def test_overheating_and_its_repair(live_testbed, generation):
-    """A user may repair it, which clears the latch of old firmware, too; by itself it is left alone."""
-    service, fleet = live_testbed({"generation": generation, "board": "601"}, auto_repair=True)
-    intend(service, fleet[0], frequency=550, coreVoltage=1200)
+def test_overheat_fallback_is_repaired_only_on_request(drift_testbed, generation):
+    """A user may repair it, which also clears the latch of old firmware; auto-repair leaves it alone."""
+    service, fleet = drift_testbed({"generation": generation, "board": "601"}, auto_repair=True)
+    write_settings(service, fleet[0], frequency=550, coreVoltage=1200)
     fleet[0].set_fault("overheat")
     fleet[0].clear_fault()
     if generation == "2.10":
@@ -130,8 +131,8 @@ def test_overheating_and_its_repair(live_testbed, generation):
         eventually(lambda: fleet[0].powered)
     service.clock.advance(1)
     service.round(3)
-    found = drift(service, fleet[0])
-    assert {key: cause for key, (_, _, cause) in found.items()} == dict.fromkeys(
+    rows = read_drift(service, fleet[0])
+    assert {key: cause for key, (_, _, cause) in rows.items()} == dict.fromkeys(
         ("frequency", "coreVoltage"), "overheat_fallback"
     )
     assert patches(fleet[0]) == 1
@@ -140,57 +141,57 @@ def test_overheating_and_its_repair(live_testbed, generation):
     assert finished(service, answer.get_json()["data"]["id"])["counts"] == {"done": 1}
     service.round()
     assert (fleet[0].read_info()["frequency"], fleet[0].read_info()["overheat_mode"]) == (550, 0)
-    assert drift(service, fleet[0]) == {}
+    assert read_drift(service, fleet[0]) == {}
 
 
-def test_factory_reset(live_testbed):
-    service, fleet = live_testbed({"generation": "2.12", "hostname": "bitaxe"})
-    intend(service, fleet[0], frequency=550, coreVoltage=1200, stratumURL="pool.example")
+def test_factory_reset_is_recognised(drift_testbed):
+    service, fleet = drift_testbed({"generation": "2.12", "hostname": "bitaxe"})
+    write_settings(service, fleet[0], frequency=550, coreVoltage=1200, stratumURL="pool.example")
     chip = fleet[0].board.chip
     fleet[0].store_settings(
         {"frequency": chip.default_mhz, "coreVoltage": chip.default_mv, "stratumURL": "public-pool.io"}
     )
     service.round()
-    assert {cause for _, _, cause in drift(service, fleet[0]).values()} == {"factory_reset"}
+    assert {cause for _, _, cause in read_drift(service, fleet[0]).values()} == {"factory_reset"}
     assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 1
 
 
-def test_a_change_that_waits_for_its_restart(live_testbed):
-    """The miner reports what is stored, and runs what was there when it booted."""
-    service, fleet = live_testbed("2.12")
+def test_change_that_needs_restart_is_pending(drift_testbed):
+    """The miner reports the stored value, but runs the value from its boot."""
+    service, fleet = drift_testbed("2.12")
     old = fleet[0].read_info()["stratumUser"]
     run(service, settings={"stratumUser": "mine.w"})
     service.round()
-    assert drift(service, fleet[0]) == {}
+    assert read_drift(service, fleet[0]) == {}
     service.clock.advance(OWN_CHANGE_SECONDS)
     service.round()
-    assert drift(service, fleet[0]) == {"stratumUser": ("mine.w", old, "pending_restart")}
+    assert read_drift(service, fleet[0]) == {"stratumUser": ("mine.w", old, "pending_restart")}
     assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 0
     answer = service.client.post(f"/devices/{fleet[0].mac}/drift/repair", json={})
-    over = finished(service, answer.get_json()["data"]["id"])
-    assert (over["action"], over["counts"]) == ("restart", {"done": 1})
+    result = finished(service, answer.get_json()["data"]["id"])
+    assert (result["action"], result["counts"]) == ("restart", {"done": 1})
     service.round()
-    assert drift(service, fleet[0]) == {}
+    assert read_drift(service, fleet[0]) == {}
     assert posts(fleet[0]) == 1
 
 
-def test_accepted_drift_is_what_it_should_run_from_now_on(live_testbed):
-    service, fleet = live_testbed("2.12")
-    intend(service, fleet[0], frequency=490)
+def test_accepted_drift_becomes_desired_state(drift_testbed):
+    service, fleet = drift_testbed("2.12")
+    write_settings(service, fleet[0], frequency=490)
     fleet[0].store_settings({"frequency": 400})
     service.round()
     accepted = service.ok(service.client.post(f"/devices/{fleet[0].mac}/drift/accept"))
     assert accepted["drift"] == []
     service.round(2)
-    assert drift(service, fleet[0]) == {}
+    assert read_drift(service, fleet[0]) == {}
     fleet[0].store_settings({"frequency": 490})
     service.round()
-    assert drift(service, fleet[0]) == {"frequency": (400, 490, "changed_elsewhere")}
+    assert read_drift(service, fleet[0]) == {"frequency": (400, 490, "changed_elsewhere")}
     assert patches(fleet[0]) == 1
 
 
-def test_repair_writes_what_drifted_and_the_presets_password(live_testbed):
-    service, fleet = live_testbed("2.12")
+def test_repair_writes_drifted_settings_and_preset_password(drift_testbed):
+    service, fleet = drift_testbed("2.12")
     configuration = {"stratumURL": "pool.example", "stratumUser": "mine", "stratumPassword": "hush", "frequency": 490}
     preset = service.ok(service.client.post("/presets", json={"name": "p", "configuration": configuration}))
     run(service, "apply-preset", presetUuid=preset["uuid"], restart=True)
@@ -205,50 +206,50 @@ def test_repair_writes_what_drifted_and_the_presets_password(live_testbed):
     assert service.device(fleet[0].mac)["presetUuid"] == preset["uuid"]
 
 
-def test_nothing_is_repaired_by_itself_unless_asked(live_testbed):
-    service, fleet = live_testbed("2.12")
-    intend(service, fleet[0], stratumUser="mine.w")
+def test_drift_is_not_repaired_automatically_by_default(drift_testbed):
+    service, fleet = drift_testbed("2.12")
+    write_settings(service, fleet[0], stratumUser="mine.w")
     fleet[0].store_settings({"stratumUser": "theirs.w"})
     service.round(10)
     assert patches(fleet[0]) == 1
     assert len(service.ok(service.client.get("/jobs"))) == 1
 
 
-def test_auto_repair_is_once_per_drift_and_not_again_within_the_hour(live_testbed, caplog):
-    service, fleet = live_testbed("2.12", auto_repair=True)
-    intend(service, fleet[0], stratumUser="mine.w")
+def test_auto_repair_runs_once_per_drift_and_once_an_hour(drift_testbed, caplog):
+    service, fleet = drift_testbed("2.12", auto_repair=True)
+    write_settings(service, fleet[0], stratumUser="mine.w")
 
-    def changed():
+    def change_pool():
         fleet[0].store_settings({"stratumUser": "theirs.w"})
         service.round(3)
 
-    def until_over():
+    def await_newest_job():
         newest = service.ok(service.client.get("/jobs"))[0]["id"]
-        over = finished(service, newest)
+        result = finished(service, newest)
         service.clock.advance(OWN_CHANGE_SECONDS)
         service.round(2)
-        return over
+        return result
 
-    changed()
-    over = until_over()
-    assert (over["actor"], over["counts"]) == ("auto-repair", {"done": 1})
+    change_pool()
+    result = await_newest_job()
+    assert (result["actor"], result["counts"]) == ("auto-repair", {"done": 1})
     assert (fleet[0].read_info()["stratumUser"], fleet[0].running["stratumUser"]) == ("mine.w", "mine.w")
     assert (patches(fleet[0]), posts(fleet[0])) == (2, 1)
-    changed()
+    change_pool()
     assert patches(fleet[0]) == 2
     assert "left alone" in caplog.text
     assert fleet[0].read_info()["stratumUser"] == "theirs.w"
     fleet[0].store_settings({"stratumUser": "mine.w"})
     service.clock.advance(3600)
     service.round(2)
-    changed()
-    until_over()
+    change_pool()
+    await_newest_job()
     assert patches(fleet[0]) == 3
 
 
-def test_drift_is_no_news_after_a_restart_of_the_service(live_testbed, make_service, caplog):
-    service, fleet = live_testbed("2.12")
-    intend(service, fleet[0], stratumUser="mine.w")
+def test_known_drift_is_not_logged_again_after_service_restart(drift_testbed, make_service, caplog):
+    service, fleet = drift_testbed("2.12")
+    write_settings(service, fleet[0], stratumUser="mine.w")
     fleet[0].store_settings({"stratumUser": "theirs.w"})
     service.round()
     (row,) = service.device(fleet[0].mac)["drift"]
@@ -258,33 +259,33 @@ def test_drift_is_no_news_after_a_restart_of_the_service(live_testbed, make_serv
     assert again.device(fleet[0].mac)["drift"] == [row]
     again.round(2)
     assert again.device(fleet[0].mac)["drift"] == [row]
-    assert len(warnings(caplog)) == 1
+    assert len(list_pool_warnings(caplog)) == 1
 
 
-def test_a_write_of_our_own_is_never_taken_for_drift(live_testbed, caplog):
-    service, fleet = live_testbed("2.12", "2.15", "nerd")
+def test_our_own_write_is_not_reported_as_drift(drift_testbed, caplog):
+    service, fleet = drift_testbed("2.12", "2.15", "nerd")
     for number in range(4):
         for miner in fleet:
             body = {"info": {"frequency": (490, 400)[number % 2], "stratumUser": f"mine.{number}"}}
             assert service.client.patch(f"/devices/{miner.mac}/system", json=body).status_code == 200
         service.round()
-    assert service.told == []
-    assert not warnings(caplog)
+    assert service.drift_events == []
+    assert not list_pool_warnings(caplog)
 
 
-def test_a_deleted_device_leaves_no_drift(live_testbed):
-    service, fleet = live_testbed("2.12")
-    intend(service, fleet[0], frequency=490)
+def test_deleted_device_leaves_no_drift(drift_testbed):
+    service, fleet = drift_testbed("2.12")
+    write_settings(service, fleet[0], frequency=490)
     fleet[0].store_settings({"frequency": 400})
     service.round()
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     service.imprint(fleet[0])
     service.round(2)
-    assert drift(service, fleet[0]) is None
+    assert read_drift(service, fleet[0]) is None
 
 
-@pytest.mark.parametrize("what", ["accept", "repair"])
-def test_there_must_be_a_device_and_a_drift(live_testbed, what):
-    service, fleet = live_testbed("2.12")
-    assert service.client.post(f"/devices/{fleet[0].mac}/drift/{what}", json={}).status_code == 400
-    assert service.client.post(f"/devices/02:00:00:00:00:99/drift/{what}", json={}).status_code == 404
+@pytest.mark.parametrize("action", ["accept", "repair"])
+def test_drift_request_without_device_or_drift_is_rejected(drift_testbed, action):
+    service, fleet = drift_testbed("2.12")
+    assert service.client.post(f"/devices/{fleet[0].mac}/drift/{action}", json={}).status_code == 400
+    assert service.client.post(f"/devices/02:00:00:00:00:99/drift/{action}", json={}).status_code == 404

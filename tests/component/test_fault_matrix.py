@@ -1,12 +1,13 @@
-"""Whatever goes wrong with one miner: the others keep their pace, the service keeps its nerve, the last values stay."""
+"""Every simulated fault of one miner: other miners are polled on time, the service stays healthy, and the last values
+are kept."""
 
 import pytest
 from fakes import eventually, nothing_leaks, open_files
 
 from simulator import FAULTS
 
-# What becomes of the miner; None: it stays online, for it does answer. The reason is the label of the failure metric.
-OUTCOMES = {
+# Fault → the reason label of the failure metric.
+FAILURE_REASONS = {
     "refuse": "unreachable",
     "hang": "deadline",
     "drip": "deadline",
@@ -26,15 +27,15 @@ OUTCOMES = {
     "other_mac": "wrong_miner",
     "no_mac": "wrong_miner",
 }
-WELL = ("null", "wrong_types", "hostname", "overheat", "power_fault", "pools_down")
+FAULTS_THAT_STAY_ONLINE = ("null", "wrong_types", "hostname", "overheat", "power_fault", "pools_down")
 
 
-def test_every_fault_of_the_simulator_is_judged_here():
-    assert FAULTS.keys() == {*OUTCOMES, *WELL}
+def test_every_simulator_fault_is_covered():
+    assert FAULTS.keys() == {*FAILURE_REASONS, *FAULTS_THAT_STAY_ONLINE}
 
 
 @pytest.fixture
-def build(make_fleet, make_service, clock):
+def make_testbed(make_fleet, make_service, clock):
     def make(**settings):
         fleet = make_fleet("2.12", "2.15", "2.4", "nerd", "2.10", "2.12", clock=clock.monotonic)
         service = make_service(fleet, clock=clock, **{"poll_interval": 0.5, **settings})
@@ -46,35 +47,37 @@ def build(make_fleet, make_service, clock):
 
 
 @pytest.fixture
-def testbed(build):
-    return build()
+def testbed(make_testbed):
+    return make_testbed()
 
 
-def pass_round(service, healthy):
-    """Each of the healthy ones answers once more, however long the others take."""
+def poll_healthy_once(service, healthy):
+    """Wait until each healthy miner answered once more, however long the others take."""
     before = [service.observed(miner.mac) for miner in healthy]
     service.clock.advance(service.settings.poll_interval)
     eventually(lambda: all(service.observed(miner.mac) > was for miner, was in zip(healthy, before, strict=True)))
 
 
-def failures(service, miner):
+def count_failures(service, miner):
     return service.runtime.fleet.get(miner.mac).observation.failures
 
 
-@pytest.mark.parametrize("fault", OUTCOMES)
-def test_a_miner_that_fails_keeps_its_last_values_and_the_others_their_pace(testbed, fault):
-    """Defects 13, 29 and 48 of the original are among them: no deadline, and a wrong type that made a healthy miner
+@pytest.mark.parametrize("fault", FAILURE_REASONS)
+def test_failed_miner_keeps_last_values_and_others_are_polled_on_time(testbed, fault):
+    """Includes defects 13, 29 and 48 of the Node backend: no deadline, and a wrong type that made a healthy miner
     offline."""
     service, (victim, *healthy) = testbed
     info = service.device(victim.mac)["info"]
     victim.fault = fault
-    lost = 1 if fault.startswith("status_401") else 3
-    eventually(lambda: pass_round(service, healthy) or failures(service, victim) >= lost, 15)
+    failures_until_offline = 1 if fault.startswith("status_401") else 3
+    eventually(
+        lambda: poll_healthy_once(service, healthy) or count_failures(service, victim) >= failures_until_offline, 15
+    )
     device, scrape = service.device(victim.mac), service.scrape()
-    assert device["status"] == {"refused": "refused", "locked": "locked"}.get(OUTCOMES[fault], "offline")
+    assert device["status"] == {"refused": "refused", "locked": "locked"}.get(FAILURE_REASONS[fault], "offline")
     assert device["error"]
     assert device["info"] == info
-    assert scrape.get_one("pluto_poll_failures_total", reason=OUTCOMES[fault]) >= lost
+    assert scrape.get_one("pluto_poll_failures_total", reason=FAILURE_REASONS[fault]) >= failures_until_offline
     assert scrape.of_device(victim.mac) == {"up": 0}
     assert [service.client.get(path).status_code for path in ("/healthz", "/readyz")] == [200, 200]
     victim.clear_fault()
@@ -83,29 +86,29 @@ def test_a_miner_that_fails_keeps_its_last_values_and_the_others_their_pace(test
     assert eventually(lambda: service.status(victim.mac) == "online")
 
 
-@pytest.mark.parametrize("fault", WELL)
-def test_a_miner_with_odd_values_stays_online(testbed, fault):
+@pytest.mark.parametrize("fault", FAULTS_THAT_STAY_ONLINE)
+def test_miner_with_unusual_values_stays_online(testbed, fault):
     service, (victim, *healthy) = testbed
     victim.fault = fault
     for _ in range(3):
-        pass_round(service, healthy)
+        poll_healthy_once(service, healthy)
         service.settle()
     assert service.status(victim.mac) == "online"
     assert service.scrape().of_device(victim.mac)["up"] == 1
 
 
 @pytest.mark.parametrize("fault", ["hang", "drip", "slow", "huge"])
-def test_while_one_poll_is_stuck_the_others_go_on(build, fault):
-    """The stuck poll has 4 s; the others are through with many rounds by then."""
-    service, (victim, *healthy) = build(poll_interval=5.0)
+def test_stuck_poll_does_not_delay_others(make_testbed, fault):
+    """The stuck poll has 4 s; meanwhile the other miners are polled many times."""
+    service, (victim, *healthy) = make_testbed(poll_interval=5.0)
     victim.set_fault(fault, **({"rate": 10_000} if fault == "huge" else {}))
     for _ in range(10):
-        pass_round(service, healthy)
-    assert failures(service, victim) == 0
+        poll_healthy_once(service, healthy)
+    assert count_failures(service, victim) == 0
     assert victim.max_in_flight == 1
 
 
-def test_a_redirect_is_not_followed(testbed, make_fleet):
+def test_redirect_is_not_followed(testbed, make_fleet):
     service, fleet = testbed
     (canary,) = make_fleet("2.12", first=20)
     fleet[0].set_fault("redirect", location=f"http://{canary.address}/api/system/info")
@@ -113,7 +116,7 @@ def test_a_redirect_is_not_followed(testbed, make_fleet):
     assert canary.requests.total() == 0
 
 
-def test_nulls_are_absent_and_zeros_are_not_invented(testbed):
+def test_null_fields_are_absent_and_not_zero(testbed):
     service, fleet = testbed
     fleet[0].fault = "null"
     service.round()
@@ -126,7 +129,7 @@ def test_nulls_are_absent_and_zeros_are_not_invented(testbed):
     assert device["info"]["power"] > 0
 
 
-def test_wrong_types_cost_a_field_each_and_nothing_else(testbed):
+def test_field_of_wrong_type_loses_only_that_field(testbed):
     service, fleet = testbed
     fleet[1].fault = "wrong_types"
     service.round()
@@ -140,8 +143,8 @@ def test_wrong_types_cost_a_field_each_and_nothing_else(testbed):
     )
 
 
-def test_a_miner_that_stops_hashing_has_a_hashrate_of_zero(testbed):
-    """Defect 45: the original skipped 0, so the last hashrate stood still while nothing was mined."""
+def test_miner_that_stops_hashing_exports_hashrate_zero(testbed):
+    """Defect 45: the Node backend skipped 0, so the last hashrate was kept while nothing was mined."""
     service, fleet = testbed
     miner = fleet[1]
     miner.fault = "pools_down"
@@ -154,7 +157,7 @@ def test_a_miner_that_stops_hashing_has_a_hashrate_of_zero(testbed):
     assert service.scrape().get_one("miner__2_hashrate_ghs") == 0
 
 
-def test_a_hundred_failures_leave_no_file_open(testbed):
+def test_hundred_failed_polls_leak_no_file(testbed):
     service, fleet = testbed
     fleet[0].fault, fleet[1].fault, fleet[2].fault = "reset", "not_http", "refuse"
     service.round(13)

@@ -1,6 +1,6 @@
 """Published answers of boards and forks through the whole service: REST, /metrics and the totals of a fleet of one.
 
-`None` is an absent series. Where the expected values come from: issue 10 and the firmware facts it rests on.
+`None` is an absent series. Source of the expected values: issue 10 and the firmware facts that it cites.
 """
 
 import re
@@ -129,8 +129,8 @@ EXPECTED = {
 }
 
 
-def spec_of(name: str, number: int = 0) -> dict[str, Any]:
-    """What the simulator serves of one case, under the MAC that the answer names."""
+def make_spec(name: str, number: int = 0) -> dict[str, Any]:
+    """Return the simulator's fields for one case, with the MAC of the answer."""
     body = (CASES / f"{name}.json").read_bytes()
     asic = CASES / f"{name}.asic.json"
     mac = re.search(rb'"macAddr":\s*"([^"]+)"', body)
@@ -143,23 +143,23 @@ def spec_of(name: str, number: int = 0) -> dict[str, Any]:
     }
 
 
-def test_every_case_has_its_expected_values():
+def test_every_case_file_has_expected_values():
     assert {path.name.removesuffix(".json") for path in CASES.glob("*.json") if ".asic." not in path.name} == set(
         EXPECTED
     )
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_a_published_answer(testbed, name):
+def test_published_answer_is_exported_as_expected(testbed, name):
     case = EXPECTED[name]
-    service, (miner,) = testbed(spec_of(name))
+    service, (miner,) = testbed(make_spec(name))
     device, scrape = service.device(miner.mac), service.scrape()
     series = scrape.of_device(miner.mac)
     assert (device["status"], device.get("statusDetail")) == ("online", case.detail)
     assert {key: device["info"][key] for key in case.info} == case.info
     assert {key: series.get(key) for key in case.series} == pytest.approx(case.series)
-    (about,) = scrape.labels_of("pluto_device_info")
-    assert about["model"] == case.model
+    (info_labels,) = scrape.labels_of("pluto_device_info")
+    assert info_labels["model"] == case.model
     names = ("total_hashrate", "total_power_watts", "pluto_fleet_efficiency_joules_per_terahash")
     assert tuple(scrape.get_one(each) for each in names) == pytest.approx(case.totals)
     for label, (accepted, rejected) in case.shares.items():
@@ -170,21 +170,21 @@ def test_a_published_answer(testbed, name):
     assert case.model in page
 
 
-def test_the_reason_for_a_rejection_is_kept_but_for_the_cut_character(testbed):
-    service, (miner,) = testbed(spec_of("gamma-reject-reason-cut-inside-utf8"))
+def test_reject_reason_is_kept_without_cut_character(testbed):
+    service, (miner,) = testbed(make_spec("gamma-reject-reason-cut-inside-utf8"))
     (reason,) = service.device(miner.mac)["info"]["sharesRejectedReasons"]
     assert reason["message"].startswith("Shar: адрес не зарегистрирован в пул") and reason["count"] == 3
 
 
-def test_an_implausible_hashrate_is_counted_once_per_reading(testbed):
-    service, (miner,) = testbed(spec_of("bitforge-hashrate-spike-after-resume"), rounds=3)
-    counted = service.scrape().of_device(miner.mac)["implausible_hashrates_total"]
+def test_implausible_hashrate_is_counted_once_per_reading(testbed):
+    service, (miner,) = testbed(make_spec("bitforge-hashrate-spike-after-resume"), rounds=3)
+    before = service.scrape().of_device(miner.mac)["implausible_hashrates_total"]
     service.round(2)
-    assert service.scrape().of_device(miner.mac)["implausible_hashrates_total"] == counted + 2
+    assert service.scrape().of_device(miner.mac)["implausible_hashrates_total"] == before + 2
 
 
-def test_a_device_without_a_power_sensor_does_not_improve_the_fleets_efficiency(testbed):
-    service, _ = testbed(spec_of("gt800-v2.12.2-dead-sensors"), spec_of("zyber-8g-1110-v2.11.8"))
+def test_device_without_power_sensor_is_excluded_from_fleet_efficiency(testbed):
+    service, _ = testbed(make_spec("gt800-v2.12.2-dead-sensors"), make_spec("zyber-8g-1110-v2.11.8"))
     scrape = service.scrape()
     efficiency = 138.4000244140625 / 9.512330078125
     assert scrape.get_one("total_hashrate") == pytest.approx(2511.7 + 9512.330078125)
@@ -193,7 +193,7 @@ def test_a_device_without_a_power_sensor_does_not_improve_the_fleets_efficiency(
     assert f"{efficiency:.1f}" in service.client.get("/").get_data(as_text=True)
 
 
-GOOD = b'"ASICModel":"BM1370","version":"v2.12.2","hashRate":500,"macAddr":"02:00:5e:10:00:77"'
+VALID_FIELDS = b'"ASICModel":"BM1370","version":"v2.12.2","hashRate":500,"macAddr":"02:00:5e:10:00:77"'
 
 
 @pytest.mark.parametrize(
@@ -205,8 +205,8 @@ GOOD = b'"ASICModel":"BM1370","version":"v2.12.2","hashRate":500,"macAddr":"02:0
         (b'{%s,"a":"\xd0","b":"\\\\","c":inf}', {"a": "�", "b": "\\", "c": None}),
     ],
 )
-def test_one_bad_value_loses_nothing_else(testbed, body, info):
-    service, (miner,) = testbed({"body": body % GOOD, "mac": "02:00:5e:10:00:77"})
+def test_non_finite_value_becomes_null_and_other_fields_are_kept(testbed, body, info):
+    service, (miner,) = testbed({"body": body % VALID_FIELDS, "mac": "02:00:5e:10:00:77"})
     device = service.device(miner.mac)
     assert device["status"] == "online"
     assert {key: device["info"].get(key) for key in info} == info
@@ -225,16 +225,16 @@ def test_one_bad_value_loses_nothing_else(testbed, body, info):
         b"{%s,nan:1}",
     ],
 )
-def test_broken_json_stays_a_failed_poll(testbed, body):
-    service, (miner,) = testbed({"body": body % GOOD, "mac": "02:00:5e:10:00:77"}, rounds=5)
+def test_broken_json_fails_the_poll(testbed, body):
+    service, (miner,) = testbed({"body": body % VALID_FIELDS, "mac": "02:00:5e:10:00:77"}, rounds=5)
     assert service.status(miner.mac) == "offline"
 
 
 @pytest.mark.parametrize(
     "piece", [b'"', b'\\"', b'"\\', b"nan,", b"-", b"inf(", b'"",', b"[", b"\xff", b"-nan", b"i"], ids=repr
 )
-def test_a_hostile_answer_costs_time_in_proportion_to_its_size(piece):
-    """256 KiB is the largest answer that is read. A quadratic parser would take minutes."""
+def test_parse_time_of_hostile_answer_is_linear(piece):
+    """256 KiB is the largest answer that is read; a quadratic parser would take minutes."""
     body = (b'{"a":' + piece * (256 * 1024 // len(piece)))[: 256 * 1024]
     began = time.process_time()
     with pytest.raises(DeviceBadPayload):

@@ -1,5 +1,5 @@
-"""Every firmware generation, imprinted, polled and exported: the right numbers in the right units, and nothing
-invented."""
+"""Every firmware generation, registered, polled and exported: the right numbers in the right units, and no invented
+ones."""
 
 import json
 import math
@@ -8,9 +8,8 @@ import pytest
 
 from simulator import GENERATIONS
 
-# /metrics suffix → the firmware's field and what one unit of it is. Written from reference/device.md §4, not from the
-# code.
-NUMBERS = {
+# /metrics suffix → the firmware's field and its divisor. Written from reference/device.md §4, not from the code.
+FIELDS_AND_DIVISORS = {
     "power_watts": ("power", 1),
     "voltage_volts": ("voltage", 1000),
     "current_amps": ("current", 1000),
@@ -36,12 +35,12 @@ NUMBERS = {
     "overheat": ("overheat_mode", 1),
     "cpu_percent": ("cpuUsage", 1),
 }
-SUFFIX = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
-KEPT_OPEN = {"2.10", "2.12", "2.15"}
+UNIT_FACTORS = {"k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
+KEEP_ALIVE_GENERATIONS = {"2.10", "2.12", "2.15"}
 
 
 @pytest.fixture
-def poll_one(make_fleet, make_service, clock):
+def polled_miner(make_fleet, make_service, clock):
     def poll(generation, rounds=3, **spec):
         fleet = make_fleet({"generation": generation, **spec}, clock=clock.monotonic)
         service = make_service(fleet, clock=clock)
@@ -53,66 +52,67 @@ def poll_one(make_fleet, make_service, clock):
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_its_numbers_are_exported_in_base_units(poll_one, generation):
-    service, miner = poll_one(generation)
-    truth, exported = miner.read_info(), service.scrape().of_device(miner.mac)
-    expected = {suffix: truth[field] / unit for suffix, (field, unit) in NUMBERS.items() if field in truth}
+def test_numbers_are_exported_in_base_units(polled_miner, generation):
+    service, miner = polled_miner(generation)
+    answer, exported = miner.read_info(), service.scrape().of_device(miner.mac)
+    expected = {
+        suffix: answer[field] / unit for suffix, (field, unit) in FIELDS_AND_DIVISORS.items() if field in answer
+    }
     assert len(expected) > 12
     assert {suffix: exported.get(suffix) for suffix in expected} == pytest.approx(expected, rel=1e-9)
     assert exported["up"] == 1
-    assert exported["efficiency"] == pytest.approx(truth["power"] / (truth["hashRate"] / 1000), rel=1e-9)
-    unknown = {suffix for suffix, (field, _) in NUMBERS.items() if field not in truth}
+    assert exported["efficiency"] == pytest.approx(answer["power"] / (answer["hashRate"] / 1000), rel=1e-9)
+    unknown = {suffix for suffix, (field, _) in FIELDS_AND_DIVISORS.items() if field not in answer}
     assert not unknown & exported.keys()
     assert all(map(math.isfinite, exported.values()))
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_fields_that_changed_their_name_or_type(poll_one, generation):
-    service, miner = poll_one(generation)
-    truth, exported = miner.read_info(), service.scrape().of_device(miner.mac)
-    assert exported["fanspeed_rpm"] == truth["fanSpeed" if generation == "2.1" else "fanrpm"]
-    assert exported["best_difficulty"] == pytest.approx(_difficulty(truth["bestDiff"]))
-    if "stratumDiff" in truth or "poolDifficulty" in truth:
-        assert exported["pool_difficulty"] == truth.get("poolDifficulty", truth.get("stratumDiff"))
-    pings = truth.get("responseTime", truth.get("lastpingrtt"))
+def test_renamed_or_retyped_fields_are_exported(polled_miner, generation):
+    service, miner = polled_miner(generation)
+    answer, exported = miner.read_info(), service.scrape().of_device(miner.mac)
+    assert exported["fanspeed_rpm"] == answer["fanSpeed" if generation == "2.1" else "fanrpm"]
+    assert exported["best_difficulty"] == pytest.approx(parse_difficulty(answer["bestDiff"]))
+    if "stratumDiff" in answer or "poolDifficulty" in answer:
+        assert exported["pool_difficulty"] == answer.get("poolDifficulty", answer.get("stratumDiff"))
+    pings = answer.get("responseTime", answer.get("lastpingrtt"))
     assert exported.get("pool_response_seconds") == (None if pings is None else pytest.approx(pings / 1000))
 
 
-def _difficulty(value):
-    """ "5.56G", "572.14 M", "1e+03k", 5e9."""
+def parse_difficulty(value):
+    """Parse "5.56G", "572.14 M", "1e+03k" or 5e9."""
     text = str(value).replace(" ", "")
-    return float(text[:-1]) * SUFFIX[text[-1]] if text[-1] in SUFFIX else float(text)
+    return float(text[:-1]) * UNIT_FACTORS[text[-1]] if text[-1] in UNIT_FACTORS else float(text)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_the_device_on_the_wire_is_what_the_firmware_said(poll_one, generation):
-    service, miner = poll_one(generation)
-    device, truth = service.device(miner.mac), miner.read_info()
+def test_device_in_rest_answer_equals_firmware_answer(polled_miner, generation):
+    service, miner = polled_miner(generation)
+    device, answer = service.device(miner.mac), miner.read_info()
     assert (device["mac"], device["ip"], device["type"]) == (miner.mac, miner.address, "unknown")
     assert (device["tracing"], device["stale"], device["status"]) == (True, False, "online")
     added = {"frequencyOptions", "coreVoltageOptions"}
-    assert device["info"].keys() - truth.keys() == added
+    assert device["info"].keys() - answer.keys() == added
     assert '""' not in json.dumps(device["info"])
-    empty = {key for key, value in truth.items() if value == ""}
+    empty = {key for key, value in answer.items() if value == ""}
     assert {key: value for key, value in device["info"].items() if key not in added | {"pools"}} == {
-        key: value for key, value in truth.items() if key not in empty | {"pools"}
+        key: value for key, value in answer.items() if key not in empty | {"pools"}
     }
     assert "assword" not in str(device)
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_connections_are_kept_where_the_firmware_bears_it_and_asic_is_asked_once(poll_one, generation):
-    """From AxeOS 2.10 one connection serves all polls; older ones have too few sockets, NerdOS closes by itself.
-    Defect 29/30 of
-    the original: nothing limited what one device was asked."""
-    service, miner = poll_one(generation, rounds=6)
+def test_keep_alive_per_generation_and_single_asic_request(polled_miner, generation):
+    """From AxeOS 2.10 one connection serves all polls; older versions have too few sockets, and NerdOS closes by
+    itself. Defects 29 and 30 of the Node backend: requests to one device were not limited."""
+    service, miner = polled_miner(generation, rounds=6)
     polls = miner.requests["GET", "/api/system/info"]
     assert polls == 6 == service.observed(miner.mac)
     asics = miner.requests["GET", "/api/system/asic"]
-    assert asics == 1  # old firmware redirects it, which is an answer too
+    assert asics == 1  # old firmware answers with a redirect, which counts as an answer
     assert miner.max_in_flight == 1
-    if generation in KEPT_OPEN:
-        # The first answer tells the generation, so the first poll may cost a connection of its own.
+    if generation in KEEP_ALIVE_GENERATIONS:
+        # The generation is known after the first answer, so the first poll may need its own connection.
         assert miner.connections_accepted <= 2
         assert miner.connections_open == 1
     else:
@@ -126,8 +126,8 @@ def test_connections_are_kept_where_the_firmware_bears_it_and_asic_is_asked_once
      ("2.1", "0.11", "Ultra"), ("2.10", "102", "Max"), ("2.15", "650", "GammaDuo"), ("2.12", "701", "SupraHex"),
      ("nerd", "nerdqaxe+", "NerdQAxe+")],
 )  # fmt: skip
-def test_the_model_is_a_label(poll_one, generation, board, model):
-    service, miner = poll_one(generation, rounds=1, board=board)
+def test_model_is_exported_as_label(polled_miner, generation, board, model):
+    service, miner = polled_miner(generation, rounds=1, board=board)
     (labels,) = service.scrape().labels_of("pluto_device_power_watts")
     assert labels == {
         "mac": miner.mac,
@@ -137,10 +137,10 @@ def test_the_model_is_a_label(poll_one, generation, board, model):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.7", "2.15", "nerd", "nerd1.0.36"])
-def test_options_are_the_devices_own_or_the_vendors_table(poll_one, generation):
-    """Defect 41: the original had four chips in a table and never asked. Where there is no /asic, the table of AxeOS
-    2.15 serves."""
-    service, miner = poll_one(generation)
+def test_options_come_from_device_or_from_vendor_table(polled_miner, generation):
+    """Defect 41: the Node backend had a table of four chips and never requested /asic. Firmware without /asic uses the
+    table of AxeOS 2.15."""
+    service, miner = polled_miner(generation)
     info, chip = service.device(miner.mac)["info"], miner.board.chip
     assert info["frequencyOptions"] == [{"label": str(value), "value": value} for value in chip.frequencies]
     assert info["coreVoltageOptions"] == [{"label": str(value), "value": value} for value in chip.voltages]
@@ -149,9 +149,9 @@ def test_options_are_the_devices_own_or_the_vendors_table(poll_one, generation):
 
 
 @pytest.mark.parametrize(("board", "generation"), [("601", "2.15"), ("204", "2.12")])
-def test_the_second_chip_and_the_regulator_sensor_are_absent_where_there_is_none(poll_one, board, generation):
-    """temp2 is -1 without a second chip, vrTemp 0 on boards with an INA260."""
-    service, miner = poll_one(generation, board=board)
+def test_missing_second_chip_and_regulator_sensor_are_not_exported(polled_miner, board, generation):
+    """temp2 is -1 without a second chip; vrTemp is 0 on boards with an INA260."""
+    service, miner = polled_miner(generation, board=board)
     exported = service.scrape().of_device(miner.mac)
     assert miner.read_info()["temp2"] == -1
     assert "temperature2_celsius" not in exported

@@ -1,5 +1,5 @@
-"""The table of grafana_contract.py: held to by the fake, in every run, and by a real Grafana where GRAFANA_URL names
-one."""
+"""The table of grafana_contract.py, checked against the fake in every run, and against a real Grafana if GRAFANA_URL
+names one."""
 
 from __future__ import annotations
 
@@ -34,50 +34,50 @@ Call = Callable[..., requests.Response]
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.grafana_live)])
 def grafana(request: pytest.FixtureRequest) -> Iterator[Call]:
-    """`call(method, path, body)`, as an Admin; the two dashboards of the table are not there before and after."""
+    """Return `call(method, path, body)` of an Admin; the two dashboards of the table do not exist before or after."""
     fake = FakeGrafana().start() if request.param == "fake" else None
-    url, auth = (fake.url, ("admin", fake.password)) if fake else (_real_url(), None)
+    url, auth = (fake.url, ("admin", fake.password)) if fake else (require_grafana_url(), None)
     session = requests.Session()
     session.auth = auth
 
     def call(method: str, path: str, body: Any = None) -> requests.Response:
         return session.request(method, f"{url}/{path}", json=body, timeout=10, allow_redirects=False)
 
-    _clear(call)
+    delete_dashboards(call)
     yield call
-    _clear(call)
+    delete_dashboards(call)
     session.close()
     if fake:
         fake.stop()
 
 
-def _real_url() -> str:
+def require_grafana_url() -> str:
     url = os.environ.get("GRAFANA_URL", "").rstrip("/")
     if not url:
         pytest.fail("grafana_live needs GRAFANA_URL, such as http://admin:password@127.0.0.1:3000")
     return url
 
 
-def _clear(call: Call) -> None:
+def delete_dashboards(call: Call) -> None:
     for uid in (DASHBOARD, OTHER):
         call("DELETE", f"api/dashboards/uid/{uid}")
 
 
-def _publish(call: Call, uid: str, row: str, token: str, enabled: bool) -> None:
+def publish_dashboard(call: Call, uid: str, row: str, token: str, enabled: bool) -> None:
     assert call("POST", "api/dashboards/db", {"dashboard": dashboard(uid), "overwrite": True}).status_code == 200
     body = {"isEnabled": enabled, "uid": row, "accessToken": token}
     assert call("POST", f"api/dashboards/uid/{uid}/public-dashboards", body).status_code == 200
 
 
-def _bring_to(call: Call, state: str) -> None:
-    _publish(call, OTHER, ROW_OF_OTHER, TOKEN_OF_OTHER, True)
+def prepare_state(call: Call, state: str) -> None:
+    publish_dashboard(call, OTHER, ROW_OF_OTHER, TOKEN_OF_OTHER, True)
     if state == SAVED:
         assert call("POST", "api/dashboards/db", {"dashboard": dashboard(DASHBOARD), "overwrite": True}).ok
     elif state != NOTHING:
-        _publish(call, DASHBOARD, ROW, TOKEN, state == PUBLIC)
+        publish_dashboard(call, DASHBOARD, ROW, TOKEN, state == PUBLIC)
 
 
-def _state(call: Call) -> str:
+def read_state(call: Call) -> str:
     if call("GET", f"api/dashboards/uid/{DASHBOARD}").status_code == 404:
         return NOTHING
     row = call("GET", f"api/dashboards/uid/{DASHBOARD}/public-dashboards")
@@ -87,15 +87,15 @@ def _state(call: Call) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_grafana_does_as_the_table_says(grafana: Call, case: Case) -> None:
-    _bring_to(grafana, case.given)
-    answer = grafana(case.method, case.path, case.body)
-    assert answer.status_code == case.status, answer.text
+def test_grafana_behaves_as_contract_table_says(grafana: Call, case: Case) -> None:
+    prepare_state(grafana, case.given)
+    response = grafana(case.method, case.path, case.body)
+    assert response.status_code == case.status, response.text
     if case.message_id:
-        assert answer.json()["messageId"] == case.message_id
+        assert response.json()["messageId"] == case.message_id
     if case.has:
-        assert case.has.items() <= answer.json().items()
-    assert _state(grafana) == case.then
+        assert case.has.items() <= response.json().items()
+    assert read_state(grafana) == case.then
 
 
 @pytest.mark.parametrize("base_path", ["", "/grafana"])
@@ -103,7 +103,7 @@ def test_grafana_does_as_the_table_says(grafana: Call, case: Case) -> None:
     ("token", "user", "password"),
     [("glsa_fake", None, None), (None, None, "secret"), (None, "admin", "secret"), (None, None, None)],
 )
-def test_the_three_ways_to_log_in(base_path: str, token: str | None, user: str | None, password: str | None) -> None:
+def test_each_way_of_authentication(base_path: str, token: str | None, user: str | None, password: str | None) -> None:
     fake = FakeGrafana(base_path)
     fake.proxy_user = "admin" if not (token or password) else None
     client = GrafanaClient(fake.start().url, authentication(token, user, password))
@@ -121,7 +121,7 @@ def test_the_three_ways_to_log_in(base_path: str, token: str | None, user: str |
     fake.stop()
 
 
-def test_the_live_run_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_live_run_without_url_fails_with_explanation(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GRAFANA_URL", raising=False)
     with pytest.raises(pytest.fail.Exception, match="GRAFANA_URL"):
-        _real_url()
+        require_grafana_url()

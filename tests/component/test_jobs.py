@@ -1,4 +1,5 @@
-"""Jobs against simulated miners: each device ends as what it really is, and nothing is written twice."""
+"""Jobs against simulated miners: each device ends in a state that matches the miner, and no setting is written
+twice."""
 
 from secrets import token_hex
 
@@ -19,8 +20,8 @@ BROKEN = {
 
 
 @pytest.fixture
-def many(tmp_path):
-    """200 miners of mixed firmware, each at an address of its own."""
+def fleet_of_200(tmp_path):
+    """200 miners of mixed firmware, each at its own address."""
     fleet = Fleet(make_specs(200, base="127.81.0.1", port=free_port()), timings=SLOW_BOOT)
     with fleet:
         fleet.write_neighbour_table(tmp_path / "arp")
@@ -29,7 +30,7 @@ def many(tmp_path):
 
 @pytest.fixture
 def live_testbed(make_fleet, make_service):
-    """A fleet and its service, all online."""
+    """A fleet and its service, all miners online."""
 
     def make(*specs, timings=None, **settings):
         fleet = make_fleet(*specs, **({"timings": timings} if timings else {}))
@@ -41,110 +42,113 @@ def live_testbed(make_fleet, make_service):
     return make
 
 
-def preset(service, **configuration):
+def create_preset(service, **configuration):
     body = {"name": "pool", "configuration": configuration}
     return service.ok(service.client.post("/presets", json=body))["uuid"]
 
 
-def written(service, miner):
-    """Whether its last write was read back."""
+def is_last_write_applied(service, miner):
+    """Return True if the miner's last write was verified."""
     entries = service.ok(service.client.get(f"/devices/{miner.mac}/journal"))
     return bool(entries) and entries[0]["outcome"] == "applied"
 
 
-def test_a_preset_on_200_miners_of_which_five_fail_in_different_ways(many, make_service):
-    service = make_service(many, poll_interval=5.0)
-    service.imprint(*many)
-    service.await_status("online", *many, within=30)
-    broken = {many[13 + 30 * at].mac: (name, options) for at, (name, options) in enumerate(BROKEN.items())}
+def test_preset_job_on_200_miners_with_five_failures(fleet_of_200, make_service):
+    service = make_service(fleet_of_200, poll_interval=5.0)
+    service.imprint(*fleet_of_200)
+    service.await_status("online", *fleet_of_200, within=30)
+    broken = {fleet_of_200[13 + 30 * at].mac: (name, options) for at, (name, options) in enumerate(BROKEN.items())}
     for mac, (name, options) in broken.items():
-        many.find_miner(mac).set_fault(name, **options)
-    uuid = preset(service, stratumURL="pool.example", stratumUser="bc1q", workerTemplate="{hostname}", frequency=400)
+        fleet_of_200.find_miner(mac).set_fault(name, **options)
+    uuid = create_preset(
+        service, stratumURL="pool.example", stratumUser="bc1q", workerTemplate="{hostname}", frequency=400
+    )
     seen = updates(service)
     done = run(service, "apply-preset", within=110, presetUuid=uuid, waves=[1, "10%"], maxFailures=5, parallel=16)
     assert done["state"] == "done"
     assert done["counts"] == {"done": 195, "failed": 5}
     assert {mac for mac, state in states(done).items() if state == "failed"} == set(broken)
-    for miner in many:
+    for miner in fleet_of_200:
         fault = broken.get(miner.mac, ("",))[0]
         assert patches(miner) == (0 if fault in ("refuse", "hang", "other_mac") else 1), miner.mac
-        runs = miner.read_info()["frequency"], miner.read_info()["stratumURL"]
-        assert (runs == (400, "pool.example")) == (not fault), miner.mac
+        running = miner.read_info()["frequency"], miner.read_info()["stratumURL"]
+        assert (running == (400, "pool.example")) == (not fault), miner.mac
         assert posts(miner) == 0
-    said = {broken[mac][0]: reason for mac, reason in reasons(done).items() if mac in broken}
-    assert "saved nothing" in said["status_400"]
-    assert "500" in said["status_500"]
-    assert "is now answered by" in said["other_mac"]
-    assert all(said.values())
-    # The job is on disk, and can be asked for, a moment before its end is announced.
+    failure_reasons = {broken[mac][0]: reason for mac, reason in reasons(done).items() if mac in broken}
+    assert "saved nothing" in failure_reasons["status_400"]
+    assert "500" in failure_reasons["status_500"]
+    assert "is now answered by" in failure_reasons["other_mac"]
+    assert all(failure_reasons.values())
+    # The job is on disk, and can be read, a moment before its end is published.
     eventually(lambda: seen[-1].state == "done")
     assert sum(update.device is not None and update.device["state"] == "done" for update in seen) == 195
     assert [device["wave"] for device in done["devices"]] == [0] + [1] * 20 + [2] * 179
     assert {service.device(mac).get("presetUuid") for mac in broken} == {None}
-    assert service.device(many[0].mac)["presetUuid"] == uuid
+    assert service.device(fleet_of_200[0].mac)["presetUuid"] == uuid
 
 
 @pytest.mark.parametrize("generation", ["2.12", "2.10"])
-def test_a_canary_that_overheats_gets_its_settings_back_and_the_rest_is_untouched(live_testbed, generation):
-    """AxeOS ≥ 2.12 cools down and writes lower values by itself, ≤ 2.10 latches: both end on what they had."""
+def test_overheated_canary_is_reverted_and_rest_is_skipped(live_testbed, generation):
+    """AxeOS ≥ 2.12 cools down and writes lower values by itself, ≤ 2.10 latches; both end with their previous
+    settings."""
     service, fleet = live_testbed(*[{"generation": generation, "board": "601"}] * 3)
     before = {key: fleet[0].read_info()[key] for key in ("frequency", "coreVoltage", "autofanspeed")}
     body = {"settings": {"frequency": 625}, "waves": [1], "pauseSeconds": 3, "revert": True}
     job_id = start(service, **body)
-    eventually(lambda: written(service, fleet[0]))
+    eventually(lambda: is_last_write_applied(service, fleet[0]))
     fleet[0].set_fault("overheat")
     fleet[0].clear_fault()
-    over = finished(service, job_id, within=40)
-    assert over["state"] == "stopped"
-    assert states(over) == {fleet[0].mac: "reverted", fleet[1].mac: "skipped", fleet[2].mac: "skipped"}
-    assert "overheated" in reasons(over)[fleet[0].mac]
+    result = finished(service, job_id, within=40)
+    assert result["state"] == "stopped"
+    assert states(result) == {fleet[0].mac: "reverted", fleet[1].mac: "skipped", fleet[2].mac: "skipped"}
+    assert "overheated" in reasons(result)[fleet[0].mac]
     eventually(lambda: {key: fleet[0].read_info()[key] for key in before} == before)
     assert fleet[0].read_info()["overheat_mode"] == 0
     assert [patches(miner) for miner in fleet] == [2, 0, 0]
-    # What was not this service's business before the job is not its business now.
+    # The device had no desired state before the job, so it has none now.
     eventually(lambda: "drift" not in service.device(fleet[0].mac))
 
 
-def test_what_failed_is_put_back_and_so_is_the_canary_when_the_job_stops(live_testbed):
+def test_stopped_job_reverts_failed_device_and_canary(live_testbed):
     service, fleet = live_testbed("2.12", "2.12", "2.15", "2.12")
     old = {miner.mac: miner.read_info()["frequency"] for miner in fleet}
     job_id = start(service, settings={"frequency": 490}, waves=[1, 2], pauseSeconds=1.5, revert=True)
-    eventually(lambda: written(service, fleet[1]) and written(service, fleet[2]))
+    eventually(lambda: is_last_write_applied(service, fleet[1]) and is_last_write_applied(service, fleet[2]))
     fleet[2].set_fault("power_fault")
-    over = finished(service, job_id)
-    assert over["state"] == "stopped"
-    assert list(states(over).values()) == ["reverted", "done", "reverted", "skipped"]
+    result = finished(service, job_id)
+    assert result["state"] == "stopped"
+    assert list(states(result).values()) == ["reverted", "done", "reverted", "skipped"]
     eventually(lambda: fleet[0].read_info()["frequency"] == old[fleet[0].mac])
     assert fleet[2].read_info()["frequency"] == old[fleet[2].mac]
     assert fleet[1].read_info()["frequency"] == 490
     assert patches(fleet[3]) == 0
 
 
-def test_settings_that_a_device_has_already_are_not_written(live_testbed):
+def test_settings_that_device_already_has_are_not_written(live_testbed):
     service, fleet = live_testbed("2.12", "2.4", "nerd")
-    have = {"autofanspeed": True}
-    over = run(service, settings=have)
-    assert set(states(over).values()) == {"unchanged"}
+    settings = {"autofanspeed": True}
+    result = run(service, settings=settings)
+    assert set(states(result).values()) == {"unchanged"}
     assert [patches(miner) for miner in fleet] == [0, 0, 0]
 
 
-def test_options_of_each_device_decide_and_what_they_rule_out_is_never_touched(live_testbed):
-    """400 to 575 MHz on a BM1366, 400 to 625 on a BM1370."""
+def test_values_outside_device_options_are_not_written(live_testbed):
+    """The options are 400 to 575 MHz on a BM1366 and 400 to 625 MHz on a BM1370."""
     service, fleet = live_testbed({"generation": "2.12", "board": "601"}, {"generation": "2.12", "board": "204"})
-    over = run(service, settings={"frequency": 600})
-    assert over["state"] == "done"
-    assert states(over) == {fleet[0].mac: "done", fleet[1].mac: "failed"}
-    assert "Must be one of" in reasons(over)[fleet[1].mac]
+    result = run(service, settings={"frequency": 600})
+    assert result["state"] == "done"
+    assert states(result) == {fleet[0].mac: "done", fleet[1].mac: "failed"}
+    assert "Must be one of" in reasons(result)[fleet[1].mac]
     assert [patches(miner) for miner in fleet] == [1, 0]
-    ruled_out = service.client.post(
+    rejected = service.client.post(
         "/jobs", json={"action": "settings", "devices": "all", "settings": {"frequency": 65535}}
     )
-    assert ruled_out.status_code == 400
-    assert set(ruled_out.get_json()["details"]) == {miner.mac for miner in fleet}
+    assert rejected.status_code == 400
+    assert set(rejected.get_json()["details"]) == {miner.mac for miner in fleet}
     assert [patches(miner) for miner in fleet] == [1, 0]
 
 
-def test_a_pool_change_is_restarted_only_if_asked_and_only_where_the_firmware_needs_it(live_testbed):
+def test_pool_change_restarts_only_on_request_and_if_firmware_needs_it(live_testbed):
     service, fleet = live_testbed("2.12", "nerd", "2.15")
     assert set(states(run(service, settings={"stratumUser": "mine.a"})).values()) == {"done"}
     assert [posts(miner) for miner in fleet] == [0, 0, 0]
@@ -154,7 +158,7 @@ def test_a_pool_change_is_restarted_only_if_asked_and_only_where_the_firmware_ne
     assert fleet[2].running["pools"][0]["stratumUser"] == "mine.b"
 
 
-def test_restart_identify_pause_and_resume(live_testbed):
+def test_restart_identify_pause_and_resume_jobs(live_testbed):
     service, fleet = live_testbed("2.15", "2.15", "2.4")
     assert list(states(run(service, "identify")).values()) == ["done", "done", "failed"]
     assert [posts(miner, "identify") for miner in fleet[:2]] == [1, 1]
@@ -168,7 +172,7 @@ def test_restart_identify_pause_and_resume(live_testbed):
     assert [posts(miner) for miner in fleet] == [1, 1, 1]
 
 
-def test_cancel_finishes_the_devices_under_way_and_skips_the_rest(live_testbed):
+def test_cancelled_job_finishes_running_devices_and_skips_rest(live_testbed):
     service, fleet = live_testbed(*["2.12"] * 6)
     for miner in fleet:
         miner.set_fault("slow", method="PATCH", path="/api/system", seconds=0.5)
@@ -176,16 +180,16 @@ def test_cancel_finishes_the_devices_under_way_and_skips_the_rest(live_testbed):
     eventually(lambda: sum(map(patches, fleet)) == 2)
     answer = service.ok(service.client.delete(f"/jobs/{job_id}"))
     assert answer["cancelling"]
-    over = finished(service, job_id)
-    assert over["state"] == "cancelled"
-    assert over["counts"] == {"done": 2, "skipped": 4}
+    result = finished(service, job_id)
+    assert result["state"] == "cancelled"
+    assert result["counts"] == {"done": 2, "skipped": 4}
     for miner in fleet:
-        assert (miner.read_info()["frequency"] == 490) == (states(over)[miner.mac] == "done")
+        assert (miner.read_info()["frequency"] == 490) == (states(result)[miner.mac] == "done")
     assert sum(map(patches, fleet)) == 2
     assert service.ok(service.client.delete(f"/jobs/{job_id}"))["state"] == "cancelled"
 
 
-def test_what_goes_wrong_because_the_service_stops_is_for_the_next_start(live_testbed, make_service):
+def test_step_interrupted_by_shutdown_is_done_after_next_start(live_testbed, make_service):
     service, fleet = live_testbed("2.12", "2.12")
     miner = service.runtime.miners.at(service.runtime.fleet.get(fleet[0].mac).address)
     with miner.slot():
@@ -193,12 +197,12 @@ def test_what_goes_wrong_because_the_service_stops_is_for_the_next_start(live_te
         eventually(lambda: patches(fleet[1]) == 1)
         service.stop()
     assert service.client.post("/jobs", json={"action": "restart", "devices": "all"}).status_code == 503
-    over = finished(make_service(fleet), job_id)
-    assert set(states(over).values()) == {"done"}
+    result = finished(make_service(fleet), job_id)
+    assert set(states(result).values()) == {"done"}
     assert [patches(each) for each in fleet] == [1, 1]
 
 
-def test_a_device_is_in_one_job_at_a_time(live_testbed):
+def test_device_is_in_one_job_at_a_time(live_testbed):
     service, fleet = live_testbed("2.12", "2.12")
     first = start(service, settings={"frequency": 490}, devices=[fleet[0].mac], pauseSeconds=5)
     again = service.client.post("/jobs", json={"action": "restart", "devices": "all"})
@@ -210,22 +214,22 @@ def test_a_device_is_in_one_job_at_a_time(live_testbed):
     assert states(run(service, "identify", devices=[fleet[0].mac])) == {fleet[0].mac: "done"}
 
 
-def test_a_device_deleted_meanwhile_is_skipped(live_testbed):
+def test_device_deleted_during_job_is_skipped(live_testbed):
     service, fleet = live_testbed("2.12", "2.12")
     job_id = start(service, settings={"frequency": 490}, waves=[1], pauseSeconds=1)
     service.ok(service.client.delete(f"/devices/imprint/{fleet[1].mac}"))
-    over = finished(service, job_id)
-    assert states(over) == {fleet[0].mac: "done", fleet[1].mac: "skipped"}
+    result = finished(service, job_id)
+    assert states(result) == {fleet[0].mac: "done", fleet[1].mac: "skipped"}
     assert patches(fleet[1]) == 0
 
 
-def test_a_device_that_is_not_monitored_is_looked_at_all_the_same(live_testbed):
+def test_job_on_device_that_is_not_monitored_succeeds(live_testbed):
     service, fleet = live_testbed("2.12", "2.12")
     service.ok(service.client.put("/devices/listen", json={"macs": []}))
     assert set(states(run(service, settings={"frequency": 490}, pauseSeconds=1)).values()) == {"done"}
 
 
-def test_a_miner_that_does_not_come_back_fails_when_patience_ends(make_fleet, make_service, clock):
+def test_device_not_back_after_restart_fails_at_deadline(make_fleet, make_service, clock):
     fleet = make_fleet("2.12", "2.12", clock=clock.monotonic)
     service = make_service(fleet, clock=clock, poll_interval=5.0)
     service.imprint(*fleet)
@@ -235,13 +239,13 @@ def test_a_miner_that_does_not_come_back_fails_when_patience_ends(make_fleet, ma
     eventually(lambda: not fleet[0].powered)
     fleet[0].stop()
     began = clock.monotonic()
-    over = finished(service, job_id)
-    assert reasons(over) == {fleet[0].mac: "It did not come back"}
+    result = finished(service, job_id)
+    assert reasons(result) == {fleet[0].mac: "It did not come back"}
     assert 180 <= clock.monotonic() - began < 200
 
 
-def test_the_restarts_of_all_jobs_have_a_budget(make_fleet, make_service, clock):
-    """Thirty a minute, however many jobs ask."""
+def test_restarts_of_all_jobs_are_rate_limited(make_fleet, make_service, clock):
+    """The limit is thirty restarts a minute for all jobs together."""
     fleet = make_fleet(*["2.12"] * 31, clock=clock.monotonic, timings=Timings(boot=0.0, before_restart=0.0, mining=0.0))
     service = make_service(fleet, clock=clock, poll_interval=5.0)
     service.imprint(*fleet)
@@ -256,22 +260,22 @@ def test_the_restarts_of_all_jobs_have_a_budget(make_fleet, make_service, clock)
     assert all(posts(miner) == 1 for miner in fleet)
 
 
-def test_a_password_is_on_disk_while_the_job_runs_and_nowhere_afterwards(live_testbed, tmp_path, caplog):
+def test_password_of_job_is_removed_from_disk_after_job(live_testbed, tmp_path, caplog):
     service, fleet = live_testbed("2.12", "2.15", "nerd")
-    secret = token_hex()  # where nothing repeats, compression leaves it legible
+    secret = token_hex()  # random, so compression leaves it legible
     seen = updates(service)
     job_id = start(service, settings={"stratumPassword": secret, "frequency": 490}, pauseSeconds=1)
     assert secret not in str(job(service, job_id))
-    over = finished(service, job_id)
-    assert set(states(over).values()) == {"done"}
+    result = finished(service, job_id)
+    assert set(states(result).values()) == {"done"}
     assert fleet[0].stored["stratumPassword"] == fleet[1].stored["pools"][0]["stratumPassword"] == secret
     listed = service.client.get("/jobs").get_data(as_text=True)
-    assert secret not in f"{over}{listed}{seen}{caplog.text}"
+    assert secret not in f"{result}{listed}{seen}{caplog.text}"
     service.stop()
     assert raw(tmp_path / "data", [secret.encode(), job_id.encode()]) == {job_id.encode()}
 
 
-def test_the_last_hundred_jobs_are_kept(live_testbed):
+def test_last_hundred_jobs_are_kept(live_testbed):
     service, fleet = live_testbed("2.12")
     ids = []
     for _ in range(102):
@@ -280,8 +284,8 @@ def test_the_last_hundred_jobs_are_kept(live_testbed):
     assert [each["id"] for each in listed] == ids[:1:-1]
 
 
-def test_a_restart_that_the_miners_rejected_is_none_in_a_job_either(live_testbed):
-    """30 restarts a minute are the budget of all jobs; these 32 did not happen."""
+def test_rejected_restarts_do_not_use_the_budget(live_testbed):
+    """The budget of all jobs is 30 restarts a minute; these 32 were rejected."""
     service, fleet = live_testbed("2.12", "2.12")
     for miner in fleet:
         miner.set_fault("status_400", path="/api/system/restart")
@@ -292,14 +296,14 @@ def test_a_restart_that_the_miners_rejected_is_none_in_a_job_either(live_testbed
         assert service.client.post(f"/devices/{miner.mac}/system/restart").status_code == 200
 
 
-def test_a_device_that_is_put_back_says_what_it_keeps(live_testbed):
-    """AxeOS 2.12 reports `useFallbackStratum` nowhere, so nobody knows what it was."""
+def test_reverted_device_names_setting_that_cannot_be_reverted(live_testbed):
+    """AxeOS 2.12 does not report `useFallbackStratum`, so its previous value is unknown."""
     service, fleet = live_testbed("2.12", "2.12")
     settings = {"frequency": 490, "useFallbackStratum": True}
     job_id = start(service, settings=settings, waves=[1], pauseSeconds=1.5, revert=True)
     journal = f"/devices/{fleet[0].mac}/journal"
     eventually(lambda: [each["outcome"] for each in service.ok(service.client.get(journal))] == ["pending_restart"], 10)
     fleet[0].set_fault("power_fault")
-    over = finished(service, job_id)
-    assert states(over)[fleet[0].mac] == "reverted"
-    assert "useFallbackStratum stays" in reasons(over)[fleet[0].mac]
+    result = finished(service, job_id)
+    assert states(result)[fleet[0].mac] == "reverted"
+    assert "useFallbackStratum stays" in reasons(result)[fleet[0].mac]

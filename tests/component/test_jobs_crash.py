@@ -1,4 +1,5 @@
-"""A job whose service dies: it goes on, no step is done twice, and every device ends as what it really is."""
+"""A job whose service crashes: it resumes after the next start, no step is done twice, and each device ends in a state
+that matches the miner."""
 
 import json
 import os
@@ -23,12 +24,12 @@ CHILD = TESTS / "job_process.py"
 JOB = "01a20000-0000-7000-8000-000000000001"
 
 
-class Child:
-    """The service in a process of its own."""
+class ServiceProcess:
+    """The service in a subprocess."""
 
-    def __init__(self, told):
+    def __init__(self, process_config):
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(TESTS.parent)])}
-        command = [sys.executable, str(CHILD), json.dumps(told)]
+        command = [sys.executable, str(CHILD), json.dumps(process_config)]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environ)
         assert self.process.stdout.readline() == b"running\n", self.process.stderr.read().decode()
 
@@ -38,7 +39,7 @@ class Child:
         self.process.stdout.close()
         self.process.stderr.close()
 
-    def job(self):
+    def await_job(self):
         out, errors = self.process.communicate(timeout=90)
         assert self.process.returncode == 0, errors.decode()
         assert b"Traceback" not in errors
@@ -46,8 +47,8 @@ class Child:
 
 
 @pytest.fixture
-def told(tmp_path):
-    def make(fleet, **body):
+def make_process_config(tmp_path):
+    def make_config(fleet, **body):
         settings = {
             "data_dir": str(tmp_path / "data"),
             "neighbour_table": str(tmp_path / "arp"),
@@ -61,52 +62,54 @@ def told(tmp_path):
             "job": {**given, **body},
         }
 
-    return make
+    return make_config
 
 
-# Before the first write, in the canary's, between waves, in the midst of the rest, near the end.
+# Before the first write, during the canary's, between waves, during the rest, near the end.
 @pytest.mark.parametrize("delay", [0.0, 0.1, 0.3, 0.8, 1.2, 1.6, 2.2])
-def test_killed_in_the_middle(make_fleet, told, delay):
-    """Half of the miners answer late, so that many a write is under way when the service dies."""
+def test_job_resumes_after_kill_without_repeated_writes(make_fleet, make_process_config, delay):
+    """Half of the miners answer late, so that many writes are in flight when the service is killed."""
     fleet = make_fleet("2.12", "2.15", "2.4", "nerd", "2.10", "2.12", "2.7", "2.15", "nerd1.0.36", "2.12")
     for miner in fleet[:10:2]:
         miner.set_fault("slow", method="PATCH", path="/api/system", seconds=0.4)
-    body = told(fleet, action="settings", settings={"frequency": 400, "stratumUser": "mine.w"}, restart=True)
-    first = Child(body)
+    config = make_process_config(
+        fleet, action="settings", settings={"frequency": 400, "stratumUser": "mine.w"}, restart=True
+    )
+    first = ServiceProcess(config)
     gevent.sleep(delay)
     first.kill()
-    over = Child(body).job()
-    assert over["state"] == "done"
+    result = ServiceProcess(config).await_job()
+    assert result["state"] == "done"
     for miner in fleet:
-        state, reason = states(over)[miner.mac], reasons(over).get(miner.mac, "")
-        runs = miner.read_info()["frequency"] == 400 and miner.read_info()["stratumUser"] == "mine.w"
+        state, reason = states(result)[miner.mac], reasons(result).get(miner.mac, "")
+        running = miner.read_info()["frequency"] == 400 and miner.read_info()["stratumUser"] == "mine.w"
         in_force = miner.running["frequency"] == 400
         assert patches(miner) <= 1 and posts(miner) <= 1, (miner.mac, state)
         assert state in ("done", "failed"), (miner.mac, state)
-        assert (state == "done") <= (runs and in_force), (miner.mac, reason)
+        assert (state == "done") <= (running and in_force), (miner.mac, reason)
         if state == "done" and not miner.generation.nerd:
             assert posts(miner) == 1
         if state == "failed":
             assert reason.startswith("The service stopped in the middle of this"), reason
-            assert runs == ("restart" in reason), reason
+            assert running == ("restart" in reason), reason
 
 
-def test_killed_again_and_again(make_fleet, told):
+def test_job_resumes_after_repeated_kills(make_fleet, make_process_config):
     fleet = make_fleet(*["2.12"] * 8)
-    body = told(fleet, action="settings", settings={"frequency": 400}, waves=[], parallel=2)
+    config = make_process_config(fleet, action="settings", settings={"frequency": 400}, waves=[], parallel=2)
     for _ in range(4):
-        child = Child(body)
+        process = ServiceProcess(config)
         gevent.sleep(0.4)
-        if child.process.poll() is not None:
+        if process.process.poll() is not None:
             break
-        child.kill()
-    over = Child(body).job()
+        process.kill()
+    result = ServiceProcess(config).await_job()
     assert all(patches(miner) <= 1 for miner in fleet)
     for miner in fleet:
-        assert (states(over)[miner.mac] == "done") == (miner.read_info()["frequency"] == 400)
+        assert (states(result)[miner.mac] == "done") == (miner.read_info()["frequency"] == 400)
 
 
-def test_stopped_in_the_middle_it_goes_on_at_the_next_start(make_fleet, make_service):
+def test_stopped_job_resumes_at_next_start(make_fleet, make_service):
     fleet = make_fleet(*["2.12"] * 6)
     service = make_service(fleet)
     service.imprint(*fleet)
@@ -118,20 +121,20 @@ def test_stopped_in_the_middle_it_goes_on_at_the_next_start(make_fleet, make_ser
     gevent.sleep(0.3)
     assert sum(map(patches, fleet)) == written < 6
     again = make_service(fleet)
-    over = finished(again, job_id)
-    assert over["state"] == "done"
-    assert set(states(over).values()) == {"done"}
+    result = finished(again, job_id)
+    assert result["state"] == "done"
+    assert set(states(result).values()) == {"done"}
     assert [patches(miner) for miner in fleet] == [1] * 6
 
 
-# What exactly is done with each kind of doubt: the store is written as a crash would leave it.
+# Recovery of each kind of interrupted step: the store is written as a crash would leave it.
 
 
 @pytest.fixture
-def left(make_fleet, make_service, tmp_path):
-    """`left(step, ...)`: a running service that finds a job with this step on its disk, and the miner."""
+def interrupted_job(make_fleet, make_service, tmp_path):
+    """`interrupted_job(step, ...)`: a running service that found a job with this step on its disk, and the miner."""
 
-    def make(
+    def start_service(
         state,
         *,
         action=Action.SETTINGS,
@@ -166,82 +169,86 @@ def left(make_fleet, make_service, tmp_path):
                 )
         return make_service(fleet), fleet[0]
 
-    return make
+    return start_service
 
 
 FREQUENCY = [("frequency", 525, 490)]
-TOUCHED = Captured({"frequency": 525, "coreVoltage": 1150})
+CAPTURED = Captured({"frequency": 525, "coreVoltage": 1150})
 
 
-def settled(service):
-    over = finished(service, JOB)
-    (device,) = over["devices"]
+def await_outcome(service):
+    result = finished(service, JOB)
+    (device,) = result["devices"]
     return device["state"], device.get("reason", "")
 
 
-def test_a_write_that_was_never_sent_is_sent(left):
-    """The journal has a write before the miner does."""
-    service, miner = left(StepState.ACTING, changes=FREQUENCY, captured=TOUCHED)
-    assert settled(service) == ("done", "")
+def test_write_in_journal_that_was_not_sent_is_sent(interrupted_job):
+    """The journal entry is written before the request is sent."""
+    service, miner = interrupted_job(StepState.ACTING, changes=FREQUENCY, captured=CAPTURED)
+    assert await_outcome(service) == ("done", "")
     assert (patches(miner), miner.read_info()["frequency"]) == (1, 490)
 
 
-def test_a_write_that_the_miner_took_is_done(left):
-    service, miner = left(
+def test_write_that_miner_applied_is_done(interrupted_job):
+    service, miner = interrupted_job(
         StepState.ACTING,
         changes=FREQUENCY,
         entries=1,
-        captured=TOUCHED,
+        captured=CAPTURED,
         before=lambda miner: miner.store_settings({"frequency": 490}),
     )
-    assert settled(service) == ("done", "")
+    assert await_outcome(service) == ("done", "")
     assert patches(miner) == 0
     (entry,) = service.ok(service.client.get(f"/devices/{miner.mac}/journal"))
     assert entry["outcome"] == "applied"
     eventually(lambda: service.device(miner.mac).get("drift") == [])
 
 
-def test_a_write_that_the_miner_did_not_take_is_failed_not_repeated(left):
-    service, miner = left(StepState.ACTING, changes=FREQUENCY, entries=1, captured=TOUCHED)
-    state, reason = settled(service)
+def test_write_that_miner_did_not_apply_fails_and_is_not_repeated(interrupted_job):
+    service, miner = interrupted_job(StepState.ACTING, changes=FREQUENCY, entries=1, captured=CAPTURED)
+    state, reason = await_outcome(service)
     assert (state, patches(miner)) == ("failed", 0)
     assert "does not run what was asked for" in reason
 
 
-def test_a_password_alone_cannot_be_settled(left):
-    service, miner = left(
+def test_interrupted_password_write_cannot_be_verified(interrupted_job):
+    service, miner = interrupted_job(
         StepState.ACTING,
         changes=[("stratumPassword", None, None)],
         values={"stratumPassword": "hush"},
         entries=1,
-        captured=TOUCHED,
+        captured=CAPTURED,
     )
-    assert settled(service) == (
+    assert await_outcome(service) == (
         "failed",
         "The service stopped in the middle of this, and a password cannot be read back",
     )
     assert patches(miner) == 0
 
 
-def test_a_pool_that_the_miner_took_is_restarted(left):
+def test_applied_pool_change_is_followed_by_restart(interrupted_job):
     user = [("stratumUser", "old", "mine.w")]
 
-    def take(miner):
+    def store_user(miner):
         miner.settings.stored["pools"][0]["stratumUser"] = "mine.w"
         miner.store_settings({})
 
-    service, miner = left(StepState.ACTING, changes=user, entries=1, captured=TOUCHED, restart=True, before=take)
-    assert settled(service) == ("done", "")
+    service, miner = interrupted_job(
+        StepState.ACTING, changes=user, entries=1, captured=CAPTURED, restart=True, before=store_user
+    )
+    assert await_outcome(service) == ("done", "")
     assert (patches(miner), posts(miner)) == (0, 1)
 
 
 @pytest.mark.parametrize(("uptime", "outcome"), [(1.0, "done"), (600.0, "failed")])
-def test_a_restart_in_doubt_is_told_by_the_uptime(left, uptime, outcome):
-    def booted(miner):
+def test_interrupted_restart_is_decided_by_uptime(interrupted_job, uptime, outcome):
+    def set_boot_time(miner):
         miner.machine.booted_at = miner.now() - uptime
 
-    service, miner = left(StepState.RESTARTING, action=Action.RESTART, captured=TOUCHED, before=booted)
-    assert settled(service)[0] == outcome
+    service, miner = interrupted_job(
+        StepState.RESTARTING, action=Action.RESTART, captured=CAPTURED, before=set_boot_time
+    )
+    assert await_outcome(service)[0] == outcome
     assert posts(miner) == 0
 
 
@@ -254,15 +261,15 @@ def test_a_restart_in_doubt_is_told_by_the_uptime(left, uptime, outcome):
         (Action.IDENTIFY, False, "failed"),
     ],
 )
-def test_commands_in_doubt(left, action, paused, outcome):
-    """Identify toggles and cannot be read: a second one would undo the first."""
+def test_interrupted_command_is_decided_by_miner_state(interrupted_job, action, paused, outcome):
+    """Identify toggles and its state cannot be read: a second command would undo the first."""
 
     def set_paused(miner):
         miner.machine.paused = paused
         miner.machine.update_plan(miner.now())
 
-    service, miner = left(StepState.ACTING, action=action, captured=TOUCHED, before=set_paused)
-    assert settled(service)[0] == outcome
+    service, miner = interrupted_job(StepState.ACTING, action=action, captured=CAPTURED, before=set_paused)
+    assert await_outcome(service)[0] == outcome
     assert posts(miner, str(action)) == 0
 
 
@@ -270,35 +277,35 @@ def test_commands_in_doubt(left, action, paused, outcome):
     ("entries", "frequency", "outcome", "written"),
     [(1, 490, "reverted", 1), (2, 525, "reverted", 0), (2, 490, "failed", 0)],
 )
-def test_putting_back_in_doubt(left, entries, frequency, outcome, written):
-    """Not begun: done now. Sent: settled by what the miner runs."""
-    service, miner = left(
+def test_interrupted_revert_is_done_once(interrupted_job, entries, frequency, outcome, written):
+    """A revert that was not sent is done now; one that was sent is decided by the miner's settings."""
+    service, miner = interrupted_job(
         StepState.REVERTING, changes=FREQUENCY, entries=entries, revert=True, failed=True, reason="It overheated",
-        captured=replace(TOUCHED, settings={"frequency": 525}),
+        captured=replace(CAPTURED, settings={"frequency": 525}),
         before=lambda miner: miner.store_settings({"frequency": frequency}),
     )  # fmt: skip
-    state, reason = settled(service)
+    state, reason = await_outcome(service)
     assert (state, patches(miner)) == (outcome, written)
     assert reason.startswith("It overheated")
 
 
-def test_a_restart_still_to_come_is_made(left):
-    service, miner = left(StepState.WRITTEN, action=Action.RESTART, captured=TOUCHED)
-    assert settled(service) == ("done", "")
+def test_outstanding_restart_is_done(interrupted_job):
+    service, miner = interrupted_job(StepState.WRITTEN, action=Action.RESTART, captured=CAPTURED)
+    assert await_outcome(service) == ("done", "")
     assert posts(miner) == 1
 
 
-def test_a_job_cut_off_long_ago_does_not_go_on_by_itself(left):
-    """What is in doubt is settled all the same."""
-    service, miner = left(StepState.PLANNED, changes=FREQUENCY, age=3700)
-    over = finished(service, JOB)
-    assert over["state"] == "interrupted"
-    assert list(states(over).values()) == ["skipped"]
+def test_job_interrupted_long_ago_does_not_resume(interrupted_job):
+    """Interrupted steps are recovered all the same."""
+    service, miner = interrupted_job(StepState.PLANNED, changes=FREQUENCY, age=3700)
+    result = finished(service, JOB)
+    assert result["state"] == "interrupted"
+    assert list(states(result).values()) == ["skipped"]
     assert patches(miner) == 0
     assert run(service, settings={"frequency": 490})["counts"] == {"done": 1}
 
 
-def test_a_miner_that_says_nothing_after_the_crash_fails_when_patience_ends(make_fleet, make_service, tmp_path, clock):
+def test_silent_miner_after_crash_fails_at_deadline(make_fleet, make_service, tmp_path, clock):
     fleet = make_fleet("2.12", clock=clock.monotonic)
     service = make_service(fleet, clock=clock, poll_interval=5.0)
     service.imprint(fleet[0])
@@ -313,11 +320,11 @@ def test_a_miner_that_says_nothing_after_the_crash_fails_when_patience_ends(make
         journal.begin(step.mac, Origin("me", JOB), {"frequency": 525}, {"frequency": 490})
     fleet[0].stop()
     again = make_service(fleet, clock=clock, poll_interval=5.0)
-    over = finished(again, JOB)
-    assert "does not say what became of it" in reasons(over)[fleet[0].mac]
+    result = finished(again, JOB)
+    assert "does not say what became of it" in reasons(result)[fleet[0].mac]
 
 
-def test_a_job_of_a_version_that_this_one_does_not_know_is_left_alone(service, make_service, tmp_path):
+def test_job_of_unknown_version_is_not_touched(service, make_service, tmp_path):
     service.stop()
     with on_disk(tmp_path / "data") as (store, _):
         store._documents.put("01a2-odd", {"id": "01a2-odd", "request": {"action": "dance"}})

@@ -1,4 +1,4 @@
-"""Starting and stopping the whole service: nothing before, nothing after, nothing left behind."""
+"""Start and stop of the whole service: no work before the start or after the stop, and no leaks."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from app.errors import StoreLocked
 from app.store.lock import DataDirLock
 
 
-def test_making_the_application_starts_nothing(make_service, tmp_path):
+def test_create_app_starts_nothing(make_service, tmp_path):
     with nothing_leaks():
         service = make_service(start=False)
         gevent.sleep(0)
@@ -21,7 +21,7 @@ def test_making_the_application_starts_nothing(make_service, tmp_path):
     assert service.client.get("/readyz").status_code == 503
 
 
-def test_ready_while_it_runs_and_not_after(make_fleet, make_service):
+def test_readyz_is_200_only_while_service_runs(make_fleet, make_service):
     fleet = make_fleet("2.12")
     service = make_service(fleet)
     service.imprint(*fleet)
@@ -32,31 +32,31 @@ def test_ready_while_it_runs_and_not_after(make_fleet, make_service):
     assert service.client.get("/healthz").status_code == 200
 
 
-def test_after_stop_nothing_is_asked_written_or_published(make_fleet, make_service):
+def test_stopped_service_sends_writes_and_publishes_nothing(make_fleet, make_service):
     fleet = make_fleet("2.12", "2.4", "nerd", "2.15")
     service = make_service(fleet)
     service.imprint(*fleet)
     service.await_status("online", *fleet)
     fleet[0].fault, fleet[1].fault = "hang", "hang"
-    asked = fleet[0].requests.total()
-    eventually(lambda: fleet[0].requests.total() > asked)
+    requests_before = fleet[0].requests.total()
+    eventually(lambda: fleet[0].requests.total() > requests_before)
     begun = time.monotonic()
     service.stop()
     assert time.monotonic() - begun < 4
-    told, requests = len(service.events), [miner.requests.total() for miner in fleet]
+    events, requests = len(service.events), [miner.requests.total() for miner in fleet]
     writes = service.runtime.database.writes
     fleet[2].move(("127.80.0.20", fleet[2].server.address[1]))
     gevent.sleep(1.2)
     assert [miner.requests.total() for miner in fleet] == requests
-    assert len(service.events) == told
+    assert len(service.events) == events
     assert service.runtime.database.writes == writes
     assert eventually(lambda: [miner.connections_open for miner in fleet] == [0, 0, 0, 0])
 
 
-def test_start_and_stop_leave_no_file_and_no_greenlet(make_fleet, make_service):
+def test_start_and_stop_leak_no_file_and_no_greenlet(make_fleet, make_service):
     fleet = make_fleet(*["2.12", "2.4", "nerd"] * 3)
     fleet[0].fault = "hang"
-    make_service(fleet).stop()  # the first one fills caches of the libraries
+    make_service(fleet).stop()  # the first start fills caches of the libraries
     with nothing_leaks():
         for _ in range(3):
             service = make_service(fleet)
@@ -65,7 +65,7 @@ def test_start_and_stop_leave_no_file_and_no_greenlet(make_fleet, make_service):
             service.stop()
 
 
-def test_a_stop_while_it_searches_for_lost_miners(make_fleet, make_service):
+def test_stop_during_search_for_offline_miners(make_fleet, make_service):
     fleet = make_fleet("2.12", "2.12")
     service = make_service(fleet, clock=(clock := FakeClock()))
     service.imprint(*fleet)
@@ -81,7 +81,7 @@ def test_a_stop_while_it_searches_for_lost_miners(make_fleet, make_service):
     assert open_files() < before
 
 
-def test_a_second_instance_on_the_same_directory_is_refused(tmp_path):
+def test_second_instance_on_same_data_directory_is_refused(tmp_path):
     lock, second = DataDirLock(tmp_path / "data"), DataDirLock(tmp_path / "data")
     lock.acquire()
     with pytest.raises(StoreLocked, match="in use by another"):
@@ -92,7 +92,7 @@ def test_a_second_instance_on_the_same_directory_is_refused(tmp_path):
     assert (tmp_path / "data").stat().st_mode & 0o777 == 0o700
 
 
-def test_the_store_waits_for_a_predecessor_to_let_go(make_service, tmp_path):
+def test_store_waits_until_previous_worker_releases_lock(make_service, tmp_path):
     """A gunicorn worker that is being replaced still holds LevelDB's lock for a moment."""
     script = """
 import plyvel, sys, time
@@ -109,7 +109,7 @@ held.close()
         assert service.client.get("/readyz").status_code == 200
 
 
-def test_files_are_for_their_owner_only(make_service, tmp_path):
+def test_data_files_are_readable_by_owner_only(make_service, tmp_path):
     make_service().stop()
     for path in [tmp_path / "data" / "pluto_core", *(tmp_path / "data" / "pluto_core").iterdir()]:
         assert path.stat().st_mode & 0o077 == 0, path

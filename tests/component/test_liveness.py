@@ -1,4 +1,4 @@
-"""Online, stale, offline, locked, refused: what the polls of a miner say about it, and how often it is asked."""
+"""The status of a miner (online, stale, offline, locked, refused) after its polls, and the polling interval of each."""
 
 import pytest
 from fakes import eventually
@@ -6,12 +6,12 @@ from fakes import eventually
 from app.events import MinerSeen
 
 
-def lines_about(caplog, *messages):
+def list_messages(caplog, *messages):
     return [record.getMessage() for record in caplog.records if record.getMessage() in messages]
 
 
-def test_three_misses_make_a_miner_offline_and_one_answer_brings_it_back(testbed, caplog):
-    """Defects 19 and 29: the original kept no offline state, and a half-open miner stayed online for ever."""
+def test_three_failed_polls_make_miner_offline_and_one_answer_online(testbed, caplog):
+    """Defects 19 and 29: the Node backend had no offline status, and a half-open miner stayed online for ever."""
     service, (miner,) = testbed("2.12")
     before = service.device(miner.mac)["info"]
     miner.fault = "refuse"
@@ -28,21 +28,26 @@ def test_three_misses_make_a_miner_offline_and_one_answer_brings_it_back(testbed
     service.round()
     device = service.device(miner.mac)
     assert (device["status"], device["tracing"], "error" in device) == ("online", True, False)
-    assert lines_about(caplog, "miner lost", "miner is back") == ["miner lost", "miner is back"]
+    assert list_messages(caplog, "miner lost", "miner is back") == ["miner lost", "miner is back"]
 
 
-def test_one_line_at_loss_however_long_it_lasts(testbed, caplog):
+def test_outage_is_logged_once(testbed, caplog):
     service, (miner,) = testbed("2.12")
     miner.fault = "refuse"
     service.round(40)
-    (lost,) = [record for record in caplog.records if record.getMessage() == "miner lost"]
-    assert (lost.mac, lost.reason, lost.status, lost.levelname) == (miner.mac, "unreachable", "offline", "WARNING")
+    (record,) = [record for record in caplog.records if record.getMessage() == "miner lost"]
+    assert (record.mac, record.reason, record.status, record.levelname) == (
+        miner.mac,
+        "unreachable",
+        "offline",
+        "WARNING",
+    )
     miner.clear_fault()
     service.round(200)
-    assert lines_about(caplog, "miner is back") == ["miner is back"]
+    assert list_messages(caplog, "miner is back") == ["miner is back"]
 
 
-def test_misses_that_are_few_are_not_worth_a_line_or_an_event(testbed, caplog):
+def test_few_failed_polls_cause_no_log_line_and_no_event(testbed, caplog):
     """Users of other tools were flooded by false alarms after single lost packets."""
     service, (miner,) = testbed("2.12")
     for _ in range(4):
@@ -50,12 +55,12 @@ def test_misses_that_are_few_are_not_worth_a_line_or_an_event(testbed, caplog):
         service.round(2)
         miner.clear_fault()
         service.round(1)
-    assert not lines_about(caplog, "miner lost", "miner is back")
+    assert not list_messages(caplog, "miner lost", "miner is back")
     assert ("DeviceFailed", miner.mac) not in service.events
 
 
-def test_a_stale_miner_keeps_its_series_an_offline_one_only_up(testbed):
-    """Defect 46: the original counted the last numbers of dead miners in its totals."""
+def test_stale_miner_keeps_its_series_and_offline_miner_only_up(testbed):
+    """Defect 46: the Node backend counted the last values of offline miners in its totals."""
     service, (miner, other) = testbed("2.12", "2.12")
     miner.fault = "refuse"
     service.round(2)
@@ -74,43 +79,43 @@ def test_a_stale_miner_keeps_its_series_an_offline_one_only_up(testbed):
 @pytest.mark.parametrize(
     ("fault", "status", "words"), [("status_401", "refused", "address"), ("status_401_login", "locked", "login")]
 )
-def test_a_401_is_a_state_of_its_own_asked_once_a_minute(testbed, fault, status, words, caplog):
+def test_status_401_is_its_own_status_and_polled_once_a_minute(testbed, fault, status, words, caplog):
     service, (miner,) = testbed("2.12", poll_interval=5.0)
     miner.fault = fault
     service.round()
     device = service.device(miner.mac)
     assert (device["status"], device["tracing"]) == (status, False)
     assert words in device["error"]
-    asked = miner.requests["GET", "/api/system/info"]
+    requests_before = miner.requests["GET", "/api/system/info"]
     service.round(24)
-    assert miner.requests["GET", "/api/system/info"] - asked == 2
+    assert miner.requests["GET", "/api/system/info"] - requests_before == 2
     miner.clear_fault()
     service.round(12)
     assert service.status(miner.mac) == "online"
-    assert lines_about(caplog, "miner lost", "miner is back") == ["miner lost", "miner is back"]
+    assert list_messages(caplog, "miner lost", "miner is back") == ["miner lost", "miner is back"]
 
 
-def test_a_long_dead_miner_is_asked_ever_less_often(testbed):
-    """Defect 30: the original asked dead devices every 5 s for ever."""
+def test_offline_miner_is_polled_with_backoff(testbed):
+    """Defect 30: the Node backend polled offline devices every 5 s for ever."""
     service, (miner,) = testbed("2.12", poll_interval=5.0)
     miner.power_off()
-    misses = lambda: service.runtime.fleet.get(miner.mac).observation.failures  # noqa: E731
+    count_failures = lambda: service.runtime.fleet.get(miner.mac).observation.failures  # noqa: E731
     service.round(12)
-    assert misses() == 12
+    assert count_failures() == 12
     service.round(60)
-    assert misses() < 25
-    late = misses()
+    assert count_failures() < 25
+    before = count_failures()
     service.round(120)
-    assert 7 <= misses() - late <= 14
+    assert 7 <= count_failures() - before <= 14
 
 
-@pytest.mark.parametrize("how", ["sighting", "scan"])
-def test_a_long_dead_miner_that_discovery_sees_is_asked_within_five_seconds(testbed, how):
+@pytest.mark.parametrize("trigger", ["sighting", "scan"])
+def test_offline_miner_seen_by_discovery_is_polled_within_five_seconds(testbed, trigger):
     service, (miner,) = testbed("2.12", poll_interval=5.0)
     miner.power_off()
     service.round(60)
     miner.power_on()
-    if how == "sighting":
+    if trigger == "sighting":
         service.runtime.events.publish(MinerSeen(miner.mac, miner.address))
     else:
         service.ok(service.client.get("/devices/discover"))
@@ -118,7 +123,7 @@ def test_a_long_dead_miner_that_discovery_sees_is_asked_within_five_seconds(test
     assert service.status(miner.mac) == "online"
 
 
-def test_a_reboot_is_counted_and_the_options_are_asked_again(testbed):
+def test_reboot_is_counted_and_options_are_read_again(testbed):
     service, (miner,) = testbed("2.12")
     service.clock.advance(100)
     service.round()
@@ -133,7 +138,7 @@ def test_a_reboot_is_counted_and_the_options_are_asked_again(testbed):
     assert service.scrape().get_one("pluto_device_restarts_total", mac=miner.mac) == 1
 
 
-def test_a_miner_that_is_new_is_pending_not_offline(testbed):
+def test_new_miner_is_pending_and_not_offline(testbed):
     service, (miner,) = testbed("2.12", rounds=0)
     device = service.device(miner.mac)
     assert (device["status"], device["tracing"], device["info"]["power"], device["info"]["stratumUser"]) == (
@@ -145,28 +150,28 @@ def test_a_miner_that_is_new_is_pending_not_offline(testbed):
     assert service.scrape().of_device(miner.mac) == {"up": 0}
 
 
-def test_offline_after_failures_is_the_users_to_set(testbed):
+def test_offline_after_failures_setting(testbed):
     service, (miner,) = testbed("2.12", offline_after_failures=1)
     miner.fault = "refuse"
     service.round()
     assert service.status(miner.mac) == "offline"
 
 
-def test_an_overheated_miner_is_online_and_says_so(testbed):
-    """It answers, with no hashrate; its temperature is -1, which is no temperature."""
+def test_overheated_miner_is_online_and_reports_overheat(testbed):
+    """The miner answers without a hashrate; its temperature is -1, which is not exported."""
     service, (miner,) = testbed("2.7")
     miner.fault = "overheat"
     service.round()
     eventually(lambda: miner.powered)
     service.round(2)
-    truth, exported = miner.read_info(), service.scrape().of_device(miner.mac)
+    answer, exported = miner.read_info(), service.scrape().of_device(miner.mac)
     assert exported["up"] == 1
-    assert exported["overheat"] == truth["overheat_mode"] == 1
-    assert exported["frequency_mhz"] == truth["frequency"]
+    assert exported["overheat"] == answer["overheat_mode"] == 1
+    assert exported["frequency_mhz"] == answer["frequency"]
 
 
-def test_a_power_fault_appears_and_disappears(testbed):
-    """The key is there only while the fault lasts."""
+def test_power_fault_is_exported_while_it_lasts(testbed):
+    """The firmware sends the key only while the fault lasts."""
     service, (miner,) = testbed("2.12")
     assert service.scrape().of_device(miner.mac)["power_fault"] == 0
     miner.fault = "power_fault"

@@ -1,4 +1,4 @@
-"""One miner's log, whatever it sends from a process of its own, delays nobody: the event loop, `/healthz`, polls."""
+"""A log stream that floods, sent from another process, delays neither the event loop nor `/healthz` nor polls."""
 
 import time
 
@@ -10,7 +10,7 @@ from log_helpers import FAST, MAC
 
 LONGEST_BLOCK = 0.05
 LONGEST_HEALTHZ = 0.1
-MEMORY = 20 * 2**20
+MAX_MEMORY_GROWTH = 20 * 2**20
 STREAMS = [
     *("log-header", "log-header-lines", "log-status-line", "log-tiny-frames", "log-empty-frames"),
     *("log-pings", "log-pongs", *(f"log-{name}" for name in LOG_LINES)),
@@ -18,24 +18,25 @@ STREAMS = [
 
 
 @pytest.fixture
-def flooded(make_fleet, make_service):
-    """`service, healthy = flooded(port)`: the flooding miner and a healthy one are polled; no log is wanted yet."""
+def flood_testbed(make_fleet, make_service):
+    """`service, healthy = flood_testbed(port)`: the flooding miner and a healthy one are polled; no log is followed
+    yet."""
 
     def build(port, **settings):
         fleet = make_fleet("2.12")
         ports = (port, fleet.miners[0].server.address[1])
         service = make_service(fleet, log_policy=FAST, discovery_ports=ports, **settings)
         service.imprint(*fleet)
-        by_hand = {"devices": [{"mac": MAC, "ip": f"127.0.0.1:{port}"}]}
-        service.ok(service.client.put("/devices/imprint", json=by_hand))
+        registration = {"devices": [{"mac": MAC, "ip": f"127.0.0.1:{port}"}]}
+        service.ok(service.client.put("/devices/imprint", json=registration))
         service.await_status("online", MAC, *fleet)
         return service, fleet.miners[0]
 
     yield build
 
 
-def require_calm(service, probe, healthy, act):
-    """`act`, then 1.5 s in which `/healthz` is asked and both miners are polled."""
+def assert_responsive(service, probe, healthy, act):
+    """Run `act`, then request `/healthz` for 1.5 s while both miners are polled, and check the limits."""
     before = {mac: service.observed(mac) for mac in (MAC, healthy.mac)}
     worst = 0.0
     act()
@@ -45,41 +46,41 @@ def require_calm(service, probe, healthy, act):
         assert service.client.get("/healthz", buffered=True).status_code == 200
         worst = max(worst, time.thread_time() - cpu)
         gevent.sleep(0.02)
-    figures = f"block {probe.longest_block:.3f} healthz {worst:.3f} memory {probe.memory_growth / 2**20:.1f} MiB"
-    print(figures)
+    measurements = f"block {probe.longest_block:.3f} healthz {worst:.3f} memory {probe.memory_growth / 2**20:.1f} MiB"
+    print(measurements)
     assert probe.longest_block <= LONGEST_BLOCK
     assert worst <= LONGEST_HEALTHZ
-    assert probe.memory_growth <= MEMORY
+    assert probe.memory_growth <= MAX_MEMORY_GROWTH
     after = {mac: service.observed(mac) for mac in before}
     assert all(after[mac] > was for mac, was in before.items()), (before, after)
 
 
 @pytest.mark.parametrize("files", [False, True], ids=["no files", "LOG_FILES"])
 @pytest.mark.parametrize("mode", STREAMS)
-def test_a_flooding_log_stream_delays_nobody(flooded, mode, files):
+def test_flooding_log_stream_does_not_delay_others(flood_testbed, mode, files):
     with flood_server(mode) as port:
-        service, healthy = flooded(port, log_files=files)
+        service, healthy = flood_testbed(port, log_files=files)
         listen = {"macs": [MAC, healthy.mac], "traceLogs": True}
         with probed_loop() as probe:
-            put = lambda: service.ok(service.client.put("/devices/listen", json=listen))  # noqa: E731
-            require_calm(service, probe, healthy, put)
+            follow_logs = lambda: service.ok(service.client.put("/devices/listen", json=listen))  # noqa: E731
+            assert_responsive(service, probe, healthy, follow_logs)
 
 
 @pytest.mark.parametrize("name", LOG_LINES)
-def test_a_costly_log_of_the_past_delays_nobody(flooded, name):
+def test_expensive_log_backfill_does_not_delay_others(flood_testbed, name):
     with flood_server(f"past-{name}") as port:
-        service, healthy = flooded(port)
+        service, healthy = flood_testbed(port)
         with probed_loop() as probe:
 
             def download():
                 assert service.client.get(f"/devices/{MAC}/logs/download", buffered=True).status_code == 200
 
-            require_calm(service, probe, healthy, download)
+            assert_responsive(service, probe, healthy, download)
 
 
-def test_a_status_line_of_the_handshake_is_not_quoted(flooded, caplog):
+def test_handshake_status_line_is_not_logged(flood_testbed, caplog):
     with flood_server("log-status-line") as port:
-        service, healthy = flooded(port)
+        service, healthy = flood_testbed(port)
         service.ok(service.client.put("/devices/listen", json={"macs": [MAC], "traceLogs": True}))
         gevent.sleep(1)
         page = service.client.get(f"/devices/{MAC}/logs").get_data(as_text=True)

@@ -1,4 +1,4 @@
-"""A data directory of the Node original: opened, worked with, handed back."""
+"""A data directory of the Node backend: opened, used, and usable by the Node backend again."""
 
 import orjson
 import plyvel
@@ -11,8 +11,8 @@ CREATED = "2025-03-01T10:20:30.456Z"
 PRESET = "01957f3e-0000-7000-8000-000000000001"
 
 
-def original_record(mac, ip, **more):
-    """As `updateOne` of the original leaves it: the device spread over with its last info, `tracing` and all."""
+def make_node_record(mac, ip, **more):
+    """Return a record as `updateOne` of the Node backend stores it: the device with its last info and `tracing`."""
     info = {
         "hostname": "bitaxe",
         "ASICModel": "BM1370",
@@ -34,14 +34,16 @@ def original_record(mac, ip, **more):
 
 
 @pytest.fixture
-def directory(tmp_path):
+def node_directory(tmp_path):
     """Three devices (one under an upper-case MAC, one unreadable) and a preset."""
     records = {
-        "02:00:5e:00:00:01": original_record(
+        "02:00:5e:00:00:01": make_node_record(
             "02:00:5e:00:00:01", "127.80.0.1:9", presetUuid=PRESET, somethingNew={"kept": 1}
         ),
-        "02:00:5E:00:00:0B": original_record("02:00:5E:00:00:0B", "192.168.1.20", updatedAt="2025-04-01T00:00:00.000Z"),
-        "02:00:5e:00:00:03": original_record("02:00:5e:00:00:03", "192.168.1.21"),
+        "02:00:5E:00:00:0B": make_node_record(
+            "02:00:5E:00:00:0B", "192.168.1.20", updatedAt="2025-04-01T00:00:00.000Z"
+        ),
+        "02:00:5e:00:00:03": make_node_record("02:00:5e:00:00:03", "192.168.1.21"),
     }
     records["02:00:5e:00:00:03"]["info"] |= {
         "wifiPass": "hunter2",
@@ -66,16 +68,16 @@ def directory(tmp_path):
     return tmp_path / "data"
 
 
-def read_as_the_original(directory):
-    """Lists and records the way its `db.ts` reads them: the list key, then each record."""
-    database = plyvel.DB(str(directory / "pluto_core"))
+def read_node_store(node_directory):
+    """Read lists and records as `db.ts` of the Node backend does: the list key, then each record."""
+    database = plyvel.DB(str(node_directory / "pluto_core"))
     raw = {key.decode(): value for key, value in database}
     database.close()
     macs, presets = (orjson.loads(raw[key]) for key in ("devices:imprinted", "presets"))
     return raw, macs, presets
 
 
-def test_every_device_is_there(directory, make_service):
+def test_all_devices_of_node_backend_are_loaded(node_directory, make_service):
     service = make_service(auto_listen=False)
     devices = {device["mac"]: device for device in service.devices()}
     assert devices.keys() == {"02:00:5e:00:00:01", "02:00:5e:00:00:0b", "02:00:5e:00:00:03"}
@@ -86,27 +88,27 @@ def test_every_device_is_there(directory, make_service):
     assert service.client.get("/devices/imprint/02:00:5E:00:00:0B").status_code == 200
 
 
-def test_secrets_of_the_original_are_neither_shown_nor_left_on_disk(directory, make_service):
-    """Defect 35: the original kept `wifiPass` and `fallbackStratumPassword`."""
+def test_secrets_of_node_backend_are_removed_from_answers_and_disk(node_directory, make_service):
+    """Defect 35: the Node backend stored `wifiPass` and `fallbackStratumPassword`."""
     service = make_service(auto_listen=False)
     assert "hunter2" not in service.client.get("/devices/imprint").get_data(as_text=True)
     service.stop()
-    raw, _, _ = read_as_the_original(directory)
+    raw, _, _ = read_node_store(node_directory)
     assert b"hunter2" not in b"".join(raw.values())
     assert orjson.loads(raw[f"presets:{PRESET}"])["configuration"]["stratumPassword"] == "x"
 
 
-def test_the_original_finds_its_directory_as_it_was_after_we_worked_in_it(directory, make_fleet, make_service, clock):
+def test_node_backend_can_read_directory_after_our_changes(node_directory, make_fleet, make_service, clock):
     fleet = make_fleet({"generation": "2.12", "mac": "02:00:5e:00:00:01"}, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(fleet[0])
     service.round(3)
-    new = "02:00:5e:00:00:99"
-    service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": new, "ip": "127.80.0.9"}]}))
+    new_mac = "02:00:5e:00:00:99"
+    service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": new_mac, "ip": "127.80.0.9"}]}))
     service.ok(service.client.delete("/devices/imprint/02:00:5e:00:00:03"))
     service.stop()
-    raw, macs, presets = read_as_the_original(directory)
-    assert macs == ["02:00:5e:00:00:01", "02:00:5e:00:00:0b", "02:00:5e:00:00:04", new]
+    raw, macs, presets = read_node_store(node_directory)
+    assert macs == ["02:00:5e:00:00:01", "02:00:5e:00:00:0b", "02:00:5e:00:00:04", new_mac]
     assert presets == [PRESET]
     assert {key for key in raw if key.startswith("devices:imprinted:")} == {f"devices:imprinted:{mac}" for mac in macs}
     assert raw["devices:imprinted:02:00:5e:00:00:04"] == b'{"mac": "02:00:5e:00:'
@@ -118,8 +120,8 @@ def test_the_original_finds_its_directory_as_it_was_after_we_worked_in_it(direct
         CREATED,
     )
     assert first["info"]["uptimeSeconds"] == fleet[0].read_info()["uptimeSeconds"]
-    moved = orjson.loads(raw["devices:imprinted:02:00:5e:00:00:0b"])
-    assert (moved["mac"], moved["ip"]) == ("02:00:5e:00:00:0b", "192.168.1.20")
+    renamed = orjson.loads(raw["devices:imprinted:02:00:5e:00:00:0b"])
+    assert (renamed["mac"], renamed["ip"]) == ("02:00:5e:00:00:0b", "192.168.1.20")
     assert all(
         set(orjson.loads(raw[f"devices:imprinted:{mac}"])) >= {"mac", "ip", "type", "info", "createdAt", "updatedAt"}
         for mac in macs
@@ -127,18 +129,18 @@ def test_the_original_finds_its_directory_as_it_was_after_we_worked_in_it(direct
     )
 
 
-def test_upper_case_macs_move_once(directory, make_service):
+def test_upper_case_macs_are_renamed_once(node_directory, make_service):
     make_service(auto_listen=False).stop()
-    first, _, _ = read_as_the_original(directory)
+    first, _, _ = read_node_store(node_directory)
     service = make_service(auto_listen=False)
     assert service.runtime.database.writes == 0
     service.stop()
-    assert read_as_the_original(directory)[0] == first
+    assert read_node_store(node_directory)[0] == first
 
 
-def test_a_record_whose_address_is_unusable_is_still_a_device(tmp_path, directory, make_service):
-    database = plyvel.DB(str(directory / "pluto_core"))
-    record = original_record("02:00:5e:00:00:05", "unknown")
+def test_record_with_invalid_address_is_loaded(tmp_path, node_directory, make_service):
+    database = plyvel.DB(str(node_directory / "pluto_core"))
+    record = make_node_record("02:00:5e:00:00:05", "unknown")
     database.put(b"devices:imprinted:02:00:5e:00:00:05", orjson.dumps(record))
     database.put(b"devices:imprinted", orjson.dumps(["02:00:5e:00:00:05"]))
     database.close()
@@ -150,10 +152,9 @@ def test_a_record_whose_address_is_unusable_is_still_a_device(tmp_path, director
     assert service.client.get("/readyz").status_code == 200
 
 
-def test_a_list_that_is_no_list_loses_no_device(directory, make_service):
-    """Records are the truth; a broken list must not make the house look empty, and the next write must not make it
-    so."""
-    database = plyvel.DB(str(directory / "pluto_core"))
+def test_devices_are_loaded_despite_broken_list(node_directory, make_service):
+    """The records decide: a broken list must not hide the devices, and the next write must not delete them."""
+    database = plyvel.DB(str(node_directory / "pluto_core"))
     database.put(b"devices:imprinted", b'["02:00:5e:00:')
     database.close()
     service = make_service(auto_listen=False)
@@ -165,12 +166,12 @@ def test_a_list_that_is_no_list_loses_no_device(directory, make_service):
     assert len(make_service(auto_listen=False).devices()) == 4
 
 
-def test_the_simulators_miner_is_the_same_device_as_the_originals_record(directory, make_fleet, make_service, clock):
-    """Adopted by MAC, wherever it is now."""
+def test_miner_found_at_new_address_matches_node_record(node_directory, make_fleet, make_service, clock):
+    """The record is matched by MAC, whatever the address."""
     spec = MinerSpec(mac="02:00:5E:00:00:01").mac
     fleet = make_fleet({"generation": "2.12", "mac": spec}, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.ok(service.client.get("/devices/discover"))
-    service.round(5)  # three missed polls at the address of the record, then the move and a poll
+    service.round(5)  # three failed polls at the recorded address, then the move and a poll
     assert (service.device(spec)["status"], service.device(spec)["ip"]) == ("online", fleet[0].address)
     assert len(service.devices()) == 3

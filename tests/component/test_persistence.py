@@ -1,4 +1,4 @@
-"""What is on disk, and when."""
+"""Which data is written to disk, and when."""
 
 import orjson
 import plyvel
@@ -6,8 +6,8 @@ import pytest
 from fakes import eventually
 
 
-def on_disk(service):
-    """The core database of a service that was stopped: key → parsed value."""
+def read_core_database(service):
+    """Return the core database of a stopped service: key → parsed value."""
     database = plyvel.DB(str(service.settings.data_dir / "pluto_core"))
     try:
         return {key.decode(): orjson.loads(value) for key, value in database}
@@ -15,20 +15,20 @@ def on_disk(service):
         database.close()
 
 
-def test_what_a_user_asked_for_is_on_disk_before_the_answer(testbed, tmp_path):
+def test_user_changes_are_on_disk_before_the_response(testbed, tmp_path):
     service, (miner,) = testbed("2.12", rounds=0)
-    stored = lambda: service.runtime.database.get(f"devices:imprinted:{miner.mac}")  # noqa: E731
-    assert stored()["ip"] == miner.address
+    read_record = lambda: service.runtime.database.get(f"devices:imprinted:{miner.mac}")  # noqa: E731
+    assert read_record()["ip"] == miner.address
     assert service.runtime.database.get("devices:imprinted") == [miner.mac]
     service.ok(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"name": "Attic"}}))
-    assert stored()["name"] == "Attic"
+    assert read_record()["name"] == "Attic"
     service.ok(service.client.delete(f"/devices/imprint/{miner.mac}"))
-    assert stored() is None
+    assert read_record() is None
     assert service.runtime.database.get("devices:imprinted") == []
 
 
-def test_polls_do_not_write(testbed):
-    """Defect 20: the original rewrote record and list at every poll of every device."""
+def test_polls_do_not_write_to_disk(testbed):
+    """Defect 20: the Node backend rewrote record and list at every poll of every device."""
     service, fleet = testbed("2.12", "2.4", "nerd")
     before = service.runtime.database.writes
     service.round(20)
@@ -39,36 +39,36 @@ def test_polls_do_not_write(testbed):
     assert all(service.runtime.database.get(f"devices:imprinted:{miner.mac}")["lastSeen"] for miner in fleet)
 
 
-def test_stopping_leaves_the_last_readings_on_disk(testbed):
+def test_last_readings_are_written_at_shutdown(testbed):
     service, (miner,) = testbed("2.12")
     service.clock.advance(3600)
     service.round()
-    truth = miner.read_info()
+    answer = miner.read_info()
     service.stop()
-    record = on_disk(service)[f"devices:imprinted:{miner.mac}"]
-    assert record["info"]["uptimeSeconds"] == truth["uptimeSeconds"]
+    record = read_core_database(service)[f"devices:imprinted:{miner.mac}"]
+    assert record["info"]["uptimeSeconds"] == answer["uptimeSeconds"]
     assert record["lastSeen"] == record["updatedAt"] > record["createdAt"]
     assert not {"frequencyOptions", "coreVoltageOptions"} & record["info"].keys()
 
 
-def test_no_secret_of_a_miner_reaches_the_disk(testbed):
+def test_secrets_of_miner_are_not_written_to_disk(testbed):
     service, (miner,) = testbed({"generation": "2.15"})
     assert "stratumPassword" in str(miner.read_info())
     service.stop()
-    assert "assword" not in str(on_disk(service))
+    assert "assword" not in str(read_core_database(service))
 
 
 @pytest.mark.parametrize("monitored", [True, False])
-def test_a_service_that_starts_again_shows_the_last_known_and_polls_on(testbed, make_service, clock, monitored):
+def test_restarted_service_shows_last_known_values_and_polls(testbed, make_service, clock, monitored):
     service, (miner,) = testbed("2.12")
     before = service.device(miner.mac)
     service.stop()
     again = make_service([miner], clock=clock, auto_listen=monitored)
     device = again.device(miner.mac)
-    # The options are the miner's own again after the first poll, until then those of the chip's table.
-    ours = {"frequencyOptions", "coreVoltageOptions"}
-    assert {key: device["info"][key] for key in device["info"].keys() - ours} == {
-        key: before["info"][key] for key in before["info"].keys() - ours
+    # Until the first poll the options come from the chip's table, then from the miner.
+    options = {"frequencyOptions", "coreVoltageOptions"}
+    assert {key: device["info"][key] for key in device["info"].keys() - options} == {
+        key: before["info"][key] for key in before["info"].keys() - options
     }
     assert (device["status"], device["tracing"]) == ("pending" if monitored else "unmonitored", False)
     assert device["createdAt"] == before["createdAt"]
@@ -76,7 +76,7 @@ def test_a_service_that_starts_again_shows_the_last_known_and_polls_on(testbed, 
     assert again.status(miner.mac) == ("online" if monitored else "unmonitored")
 
 
-def test_the_listen_set_is_not_kept(testbed, make_service, clock):
+def test_monitored_set_is_not_kept_over_restart(testbed, make_service, clock):
     service, (one, other) = testbed("2.12", "2.12")
     service.ok(service.client.put("/devices/listen", json={"macs": []}))
     service.stop()
@@ -85,8 +85,8 @@ def test_the_listen_set_is_not_kept(testbed, make_service, clock):
     assert [device["status"] for device in again.devices()] == ["online", "online"]
 
 
-def test_an_edit_during_a_flush_and_a_poll_is_not_undone(testbed):
-    """Defect 16: the original wrote back the device as it was when its monitoring began."""
+def test_edit_during_flush_and_poll_is_kept(testbed):
+    """Defect 16: the Node backend wrote the device back as it was when its monitoring began."""
     service, (miner,) = testbed("2.12")
     service.ok(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"type": "Bitaxe", "name": "A"}}))
     service.round(2)
@@ -97,16 +97,16 @@ def test_an_edit_during_a_flush_and_a_poll_is_not_undone(testbed):
     )
     service.round(2)
     service.stop()
-    record = on_disk(service)[f"devices:imprinted:{miner.mac}"]
+    record = read_core_database(service)[f"devices:imprinted:{miner.mac}"]
     assert [record[key] for key in ("type", "name", "notes", "presetUuid")] == ["Bitaxe", "A", "N", "p"]
     assert record["info"]["uptimeSeconds"] == miner.read_info()["uptimeSeconds"]
 
 
-def test_a_failing_flush_is_told_and_tried_again(testbed, caplog):
+def test_failed_flush_is_logged_and_retried(testbed, caplog):
     service, (miner,) = testbed("2.12")
-    miner.power_off()  # no newer reading comes to the rescue of this one
+    miner.power_off()  # so that no newer reading is written instead
     database = service.runtime.database
-    opened, database._db = database._db, _Broken()
+    opened, database._db = database._db, FullDatabase()
     service.clock.advance(service.settings.persist_interval)
     service.settle()
     assert "readings could not be written" in caplog.text
@@ -117,23 +117,23 @@ def test_a_failing_flush_is_told_and_tried_again(testbed, caplog):
     assert eventually(lambda: database.get(f"devices:imprinted:{miner.mac}")["lastSeen"])
 
 
-class _Broken:
-    """A database on a full disk."""
+class FullDatabase:
+    """A LevelDB handle on a full disk."""
 
     def write_batch(self, **_):
         raise plyvel.IOError("No space left on device")
 
 
-def test_a_user_change_that_cannot_be_written_is_not_made(testbed, caplog):
+def test_user_change_that_cannot_be_written_is_rejected(testbed, caplog):
     service, (miner,) = testbed("2.12")
     database = service.runtime.database
-    opened, database._db = database._db, _Broken()
+    opened, database._db = database._db, FullDatabase()
     url = f"/devices/imprint/{miner.mac}"
-    answers = [service.client.patch(url, json={"device": {"name": "X"}}), service.client.delete(url)]
+    responses = [service.client.patch(url, json={"device": {"name": "X"}}), service.client.delete(url)]
     database._db = opened
-    assert [answer.status_code for answer in answers] == [500, 500]
-    assert all(answer.get_json()["error"] for answer in answers)
-    assert "No space" not in str([answer.get_json() for answer in answers])
+    assert [response.status_code for response in responses] == [500, 500]
+    assert all(response.get_json()["error"] for response in responses)
+    assert "No space" not in str([response.get_json() for response in responses])
     caplog.clear()
     service.round(2)
     device = service.device(miner.mac)

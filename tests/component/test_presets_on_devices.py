@@ -1,4 +1,5 @@
-"""Presets put on miners: by the frontend's whole objects, by name alone, and what stays secret all the way."""
+"""Presets applied to miners: by the frontend's complete device objects and by UUID alone, without revealing
+passwords."""
 
 import json
 
@@ -11,7 +12,7 @@ PASSWORD = "hunter2-canary"
 POOL = {"stratumURL": "pool.example", "stratumPort": "4444", "stratumUser": "bc1q", "stratumPassword": PASSWORD}
 
 
-def make(service, **configuration):
+def create_preset(service, **configuration):
     response = service.client.post(
         "/presets", json={"uuid": "client-made", "name": "P", "configuration": configuration or POOL}
     )
@@ -19,12 +20,12 @@ def make(service, **configuration):
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_the_frontends_flow(live_testbed, generation):
-    """Create, apply by the whole object with a composed user, store what came back, duplicate, save again, take off,
+def test_frontend_preset_flow(live_testbed, generation):
+    """Create, apply with the complete object and a composed user, store the response, duplicate, save again, unset,
     delete."""
     service, (miner,) = live_testbed(generation)
     client, url = service.client, f"/devices/imprint/{miner.mac}"
-    preset = make(service)
+    preset = create_preset(service)
     device = service.device(miner.mac)
     device = {**device, "presetUuid": preset["uuid"], "info": {**device["info"], "stratumUser": "bc1q.worker7"}}
     response = client.patch(f"/devices/{miner.mac}/system", json=device)
@@ -42,18 +43,18 @@ def test_the_frontends_flow(live_testbed, generation):
     copy = service.ok(client.post("/presets", json={**preset, "name": "Copy"}))
     assert service.ok(client.get("/presets"))[0]["associatedDevices"] == 1
 
-    sent = len(miner.writes)
+    writes_before = len(miner.writes)
     assert save(service, miner).status_code == 200
-    assert len(miner.writes) == sent, "a save does not write the password again"
+    assert len(miner.writes) == writes_before, "a save must not write the password again"
 
-    off = service.ok(client.patch(url, json={"device": {**service.device(miner.mac), "presetUuid": None}}))
-    assert "presetUuid" not in off
+    unset = service.ok(client.patch(url, json={"device": {**service.device(miner.mac), "presetUuid": None}}))
+    assert "presetUuid" not in unset
     assert service.ok(client.delete(f"/presets/{copy['uuid']}"))["uuid"] == copy["uuid"]
     assert client.delete(f"/presets/{preset['uuid']}").status_code == 200
-    assert len(miner.writes) == sent
+    assert len(miner.writes) == writes_before
 
 
-def test_an_unknown_preset_is_400_and_nothing_is_written(live_testbed):
+def test_unknown_preset_is_rejected_and_nothing_is_written(live_testbed):
     service, (miner,) = live_testbed("2.12")
     response = patch(service, miner, presetUuid="01900000-0000-7000-8000-000000000000", info={"frequency": 400})
     assert (response.status_code, response.get_json()["error"]) == (400, "Associated Preset id not available")
@@ -61,9 +62,9 @@ def test_an_unknown_preset_is_400_and_nothing_is_written(live_testbed):
     assert "presetUuid" not in service.device(miner.mac)
 
 
-def test_by_name_alone_the_user_is_composed_for_each(live_testbed):
+def test_preset_by_uuid_composes_stratum_user_per_device(live_testbed):
     service, fleet = live_testbed("2.12", "2.15", "2.4")
-    preset = make(service, **POOL, workerTemplate="{hostname}_{mac}")
+    preset = create_preset(service, **POOL, workerTemplate="{hostname}_{mac}")
     for miner in fleet:
         user = f"bc1q.{miner.spec.hostname}_{miner.mac.replace(':', '')}"
         assert rows(patch(service, miner, presetUuid=preset["uuid"]))["stratumUser"][0] == user
@@ -71,11 +72,11 @@ def test_by_name_alone_the_user_is_composed_for_each(live_testbed):
     assert service.ok(service.client.get("/presets"))[0]["associatedDevices"] == 3
 
 
-def test_who_wins(live_testbed):
-    """The preset gives pool and password, its user where the request has none; other settings that a request edits are
-    the request's."""
+def test_precedence_of_preset_and_request_values(live_testbed):
+    """The preset decides pool and password, and the user if the request has none; for other settings the request's
+    edits decide."""
     service, (miner,) = live_testbed("2.12")
-    preset = make(service, **POOL, frequency=490, coreVoltage=1100, temptarget=58)
+    preset = create_preset(service, **POOL, frequency=490, coreVoltage=1100, temptarget=58)
     body = {"stratumURL": "other.example", "stratumUser": "me.w", "stratumPassword": "mine", "frequency": 550}
     response = patch(service, miner, presetUuid=preset["uuid"], info=body)
     assert {key: value for key, (value, _, _) in rows(response).items()} == {
@@ -90,9 +91,9 @@ def test_who_wins(live_testbed):
     assert patches(miner)[0]["stratumPassword"] == PASSWORD
 
 
-def test_a_whole_object_overrides_the_preset_only_where_it_was_edited(live_testbed):
+def test_complete_object_overrides_preset_only_where_edited(live_testbed):
     service, (miner,) = live_testbed("2.12")
-    preset = make(service, **POOL, frequency=490, coreVoltage=1100)
+    preset = create_preset(service, **POOL, frequency=490, coreVoltage=1100)
     device = service.device(miner.mac)
     device = {
         **device,
@@ -103,15 +104,15 @@ def test_a_whole_object_overrides_the_preset_only_where_it_was_edited(live_testb
     assert changed["frequency"][0] == 490
     assert changed["coreVoltage"][0] == 1200
     assert changed["stratumUser"][0] == "bc1q"
-    # The miner runs 1200 now, and the next save does not bring the preset's 1100 back.
+    # The miner runs 1200 now, and the next save does not restore the preset's 1100.
     assert {status for _, _, status in rows(save(service, miner)).values()} <= {"unchanged"}
     assert len(miner.writes) == 1
 
 
 @pytest.mark.parametrize("generation", ["2.12", "2.15"])
-def test_a_password_is_written_when_the_preset_or_its_state_is_another(live_testbed, generation):
+def test_password_is_written_again_only_if_preset_changed(live_testbed, generation):
     service, (miner,) = live_testbed(generation)
-    preset = make(service)
+    preset = create_preset(service)
     patch(service, miner, presetUuid=preset["uuid"])
     patch(service, miner, presetUuid=preset["uuid"])
     assert len(miner.writes) == 1
@@ -119,15 +120,15 @@ def test_a_password_is_written_when_the_preset_or_its_state_is_another(live_test
     assert rows(save(service, miner)).keys() >= {"stratumPassword"}
     assert len(miner.writes) == 2
     eventually(lambda: pool_of(miner.stored)["stratumPassword"] == "second")
-    other = make(service, stratumURL="pool.example")
+    other = create_preset(service, stratumURL="pool.example")
     patch(service, miner, presetUuid=other["uuid"])
     assert len(miner.writes) == 2, "the other preset has no password and the same pool"
     assert pool_of(miner.stored)["stratumPassword"] == "second"
 
 
-def test_a_failed_write_leaves_the_preset_as_it_was_and_the_password_due(live_testbed):
+def test_failed_write_keeps_previous_preset_and_outstanding_password(live_testbed):
     service, (miner,) = live_testbed("2.12")
-    preset = make(service)
+    preset = create_preset(service)
     miner.set_fault("status_500", method="PATCH")
     assert patch(service, miner, presetUuid=preset["uuid"]).status_code == 502
     assert "presetUuid" not in service.device(miner.mac)
@@ -135,9 +136,9 @@ def test_a_failed_write_leaves_the_preset_as_it_was_and_the_password_due(live_te
     assert "stratumPassword" in rows(patch(service, miner, presetUuid=preset["uuid"]))
 
 
-def test_a_preset_whose_stored_port_is_no_number_is_said_so(live_testbed):
+def test_preset_with_invalid_stored_port_is_rejected(live_testbed):
     service, (miner,) = live_testbed("2.12")
-    preset = make(service)
+    preset = create_preset(service)
     record = dict(service.runtime.presets.get(preset["uuid"]).record)
     service.runtime.presets._repository.save(
         {**record, "configuration": {**record["configuration"], "stratumPort": "abc"}}
@@ -147,20 +148,20 @@ def test_a_preset_whose_stored_port_is_no_number_is_said_so(live_testbed):
     assert not miner.writes
 
 
-def test_an_empty_fallback_is_left_alone(live_testbed):
+def test_empty_fallback_pool_is_not_written(live_testbed):
     service, (miner,) = live_testbed("2.15")
     before = miner.stored["pools"][1]
-    preset = make(service, **POOL, fallbackStratumURL="", fallbackStratumUser="", fallbackStratumPort="")
+    preset = create_preset(service, **POOL, fallbackStratumURL="", fallbackStratumUser="", fallbackStratumPort="")
     patch(service, miner, presetUuid=preset["uuid"])
     assert [pool["id"] for pool in patches(miner)[0]["pools"]] == [0]
     assert miner.stored["pools"][1] == before
 
 
-def test_secrets_come_out_of_no_door(live_testbed, caplog):
-    """A password that goes in is in its preset's record and at the miner, and nowhere else."""
+def test_password_appears_nowhere_but_in_preset_and_miner(live_testbed, caplog):
+    """A password that is sent to the service is stored in its preset's record and on the miner, and nowhere else."""
     service, (miner, locked) = live_testbed("2.15", {"generation": "nerd", "otp": True})
     client = service.client
-    preset = make(
+    preset = create_preset(
         service,
         **POOL,
         fallbackStratumPassword=f"{PASSWORD}-2",
@@ -168,7 +169,7 @@ def test_secrets_come_out_of_no_door(live_testbed, caplog):
         fallbackStratumPort=1,
         fallbackStratumUser="f",
     )
-    said = [
+    responses = [
         client.get("/presets"),
         client.get(f"/presets/{preset['uuid']}"),
         client.put(
@@ -199,10 +200,10 @@ def test_secrets_come_out_of_no_door(live_testbed, caplog):
         client.get("/metrics"),
         client.delete(f"/presets/{preset['uuid']}"),
     ]
-    assert all(PASSWORD not in response.get_data(as_text=True) for response in said)
+    assert all(PASSWORD not in response.get_data(as_text=True) for response in responses)
     assert all(PASSWORD not in str(record.__dict__) for record in caplog.records)
-    Scrape(said[-2].get_data(as_text=True))
-    other = make(service)
+    Scrape(responses[-2].get_data(as_text=True))
+    other = create_preset(service)
     service.runtime.fleet.flush()
-    holding = {key for key, value in service.runtime.database.scan("") if PASSWORD in json.dumps(value)}
-    assert holding == {f"presets:{other['uuid']}"}
+    keys_with_password = {key for key, value in service.runtime.database.scan("") if PASSWORD in json.dumps(value)}
+    assert keys_with_password == {f"presets:{other['uuid']}"}

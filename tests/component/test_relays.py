@@ -1,16 +1,16 @@
-"""What a caller can have asked of a miner is a list of exact paths (Frigate's CVE-2026-75608 was a proxy that matched
-the beginning of a path, and so gave away passwords)."""
+"""Requests of callers that reach a miner are limited to a list of exact paths. (Frigate's CVE-2026-75608 was a proxy
+that matched only the beginning of a path and so revealed passwords.)"""
 
 from itertools import product
 
 import pytest
-from canaries import Canaries, SecretEchoMiner
+from canaries import SecretEchoMiner
 from fakes import eventually
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 MAC = "02:00:5e:00:00:71"
-# All that any caller can bring about, and the polls.
+# All requests that a caller can cause, and those of the polls.
 ALLOWED = {
     ("GET", "/api/system/info"), ("GET", "/api/system/asic"), ("GET", "/api/system/logs"), ("GET", "/api/ws"),
     ("PATCH", "/api/system"), ("POST", "/api/system/restart"), ("POST", "/api/system/identify"),
@@ -51,37 +51,32 @@ TAMPERED = [
 
 
 @pytest.fixture
-def canaries():
-    return Canaries()
-
-
-@pytest.fixture
 def testbed(make_service, canaries):
     """The service over one miner, online."""
     with SecretEchoMiner(MAC, canaries) as miner:
         service = make_service(discovery_ports=(miner.port,))
         service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": miner.address}]}))
         service.await_status("online", MAC)
-        eventually(lambda: ("GET", "/api/system/asic") in asked(miner))
+        eventually(lambda: ("GET", "/api/system/asic") in list_requests(miner))
         yield service, miner
 
 
-def asked(miner):
+def list_requests(miner):
     return {(method, path) for method, path, _ in miner.heard}
 
 
-def writes(miner):
+def list_writes(miner):
     return [each for each in miner.heard if each[0] != "GET"]
 
 
-def test_a_path_that_only_begins_like_one_reaches_no_miner(testbed, canaries):
+def test_path_with_valid_prefix_only_does_not_reach_miner(testbed, canaries):
     service, miner = testbed
     for method, path in product(("GET", "POST", "PUT", "PATCH", "DELETE"), TAMPERED):
         response = service.client.open(path, method=method, buffered=True)
         assert 400 <= response.status_code < 500, (method, path)
         assert canaries.within(response.get_data()) == set()
-        assert writes(miner) == [], (method, path)
-    assert asked(miner) <= ALLOWED
+        assert list_writes(miner) == [], (method, path)
+    assert list_requests(miner) <= ALLOWED
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=settings.default.max_examples // 2)
@@ -89,40 +84,42 @@ def test_a_path_that_only_begins_like_one_reaches_no_miner(testbed, canaries):
     st.sampled_from(["GET", "POST", "PATCH"]),
     st.text(st.sampled_from("./%2eEfF;:@?#\\ OTAinfo"), min_size=1, max_size=24),
 )
-def test_no_path_reaches_a_miner_as_it_is(testbed, canaries, method, rest):
+def test_generated_path_is_never_forwarded_to_miner(testbed, canaries, method, rest):
     service, miner = testbed
-    for start in ("/system/", "/", "/logs/", "/system/identify/"):
-        response = service.client.open(f"{DEVICE}{start}{rest}", method=method, buffered=True)
+    for prefix in ("/system/", "/", "/logs/", "/system/identify/"):
+        response = service.client.open(f"{DEVICE}{prefix}{rest}", method=method, buffered=True)
         assert response.status_code < 500
         assert canaries.within(response.get_data()) == set()
-    assert asked(miner) <= ALLOWED
+    assert list_requests(miner) <= ALLOWED
 
 
-def test_a_job_takes_no_other_action(testbed):
+def test_job_with_unknown_action_is_rejected(testbed):
     service, miner = testbed
     for action in ("OTA", "../OTA", "restart/../OTA", "", "Identify", None, 5, ["identify"]):
         assert service.client.post("/jobs", json={"action": action, "devices": [MAC]}).status_code == 400
-    assert writes(miner) == []
+    assert list_writes(miner) == []
 
 
-def test_all_that_is_relayed_is_on_the_list_and_without_secrets(testbed, canaries):
+def test_forwarded_requests_are_on_the_list_and_answers_redacted(testbed, canaries):
     service, miner = testbed
-    answers = [
+    responses = [
         service.client.post(f"{DEVICE}/system/{name}", buffered=True)
         for name in ("identify", "pause", "resume", "restart")
     ]
-    answers += [service.client.get(f"{DEVICE}/{name}", buffered=True) for name in ("logs", "logs/download", "options")]
-    answers.append(service.client.patch(f"{DEVICE}/system", json={"info": {"frequency": 400}}, buffered=True))
-    assert {answer.status_code for answer in answers} == {200}
-    assert canaries.within(b"".join(answer.get_data() for answer in answers)) == set()
-    assert asked(miner) == ALLOWED - {("GET", "/api/ws")}
+    responses += [
+        service.client.get(f"{DEVICE}/{name}", buffered=True) for name in ("logs", "logs/download", "options")
+    ]
+    responses.append(service.client.patch(f"{DEVICE}/system", json={"info": {"frequency": 400}}, buffered=True))
+    assert {response.status_code for response in responses} == {200}
+    assert canaries.within(b"".join(response.get_data() for response in responses)) == set()
+    assert list_requests(miner) == ALLOWED - {("GET", "/api/ws")}
 
 
-def test_what_a_caller_says_is_no_header_of_ours(testbed):
-    """Origin, cookies and credentials of a browser are not passed on: the miner judges by them."""
+def test_headers_of_caller_are_not_forwarded_to_miner(testbed):
+    """A browser's Origin, cookies and credentials are not forwarded, because the miner decides by them."""
     service, miner = testbed
     headers = {"Cookie": "a=b", "X-Forwarded-For": "8.8.8.8", "X-TOTP": "123456", "Referer": "http://localhost/"}
     service.ok(service.client.post(f"{DEVICE}/system/identify", headers={**headers, "Origin": "http://localhost"}))
-    said = b"".join(miner.heads).lower()
-    assert b"post /api/system/identify" in said
-    assert not [name for name in (b"origin", b"cookie", b"x-forwarded", b"totp", b"referer") if name in said]
+    sent_heads = b"".join(miner.heads).lower()
+    assert b"post /api/system/identify" in sent_heads
+    assert not [name for name in (b"origin", b"cookie", b"x-forwarded", b"totp", b"referer") if name in sent_heads]

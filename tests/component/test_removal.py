@@ -1,44 +1,44 @@
-"""Stop is a promise: what is deleted or no longer listened to is asked, written and announced no more."""
+"""A deleted or no longer monitored device is not polled, written or published any more."""
 
 import gevent
 import pytest
 from fakes import eventually
 
 
-def in_flight(service, miner):
-    """A poll of this miner that hangs. Returns when the miner has the request."""
+def start_hanging_poll(service, miner):
+    """Start a poll of this miner that hangs, and wait until the miner has the request."""
     miner.fault = "hang"
-    asked = miner.requests.total()
+    requests_before = miner.requests.total()
     service.clock.advance(service.settings.poll_interval)
-    eventually(lambda: miner.requests.total() > asked)
+    eventually(lambda: miner.requests.total() > requests_before)
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12"])
-def test_a_device_deleted_during_its_poll_stays_deleted(testbed, generation):
-    """Defects 5 and 9: the original's late poll threw out of a callback, or wrote the record back."""
+def test_device_deleted_during_its_poll_stays_deleted(testbed, generation):
+    """Defects 5 and 9: a late poll of the Node backend threw inside a callback, or wrote the record back."""
     service, (miner, other) = testbed(generation, "2.12", poll_interval=5.0)
-    in_flight(service, miner)
+    start_hanging_poll(service, miner)
     assert service.ok(service.client.delete(f"/devices/imprint/{miner.mac}"))["mac"] == miner.mac
-    asked, told = miner.requests.total(), len(service.events)
+    requests_before, events_before = miner.requests.total(), len(service.events)
     miner.clear_fault()
     service.round(3)
     assert service.client.get(f"/devices/imprint/{miner.mac}").status_code == 404
-    assert (miner.requests.total(), miner.connections_open) == (asked, 0)
-    assert miner.mac not in [mac for _, mac in service.events[told:]]
+    assert (miner.requests.total(), miner.connections_open) == (requests_before, 0)
+    assert miner.mac not in [mac for _, mac in service.events[events_before:]]
     assert not service.scrape().of_device(miner.mac)
     assert [device["mac"] for device in service.devices()] == [other.mac]
 
 
-def test_a_deleted_device_is_not_there_after_a_restart_either(testbed, make_service, clock):
+def test_deleted_device_stays_deleted_after_restart(testbed, make_service, clock):
     service, (miner, other) = testbed("2.12", "2.12")
-    in_flight(service, miner)
+    start_hanging_poll(service, miner)
     service.client.delete(f"/devices/imprint/{miner.mac}")
     service.stop()
     again = make_service([other], clock=clock)
     assert [device["mac"] for device in again.devices()] == [other.mac]
 
 
-def test_deletes_at_once_with_polls_and_listens_leave_no_loop_behind(testbed):
+def test_concurrent_deletes_polls_and_listens_leave_no_poll_loop(testbed):
     service, fleet = testbed(*["2.12"] * 8)
     macs = [miner.mac for miner in fleet]
     jobs = [gevent.spawn(service.app.test_client().delete, f"/devices/imprint/{mac}") for mac in macs[:4]]
@@ -46,21 +46,21 @@ def test_deletes_at_once_with_polls_and_listens_leave_no_loop_behind(testbed):
     service.clock.advance(5)
     gevent.joinall(jobs, timeout=10, raise_error=True)
     service.round(2)
-    asked = [fleet[at].requests.total() for at in range(4)]
+    requests_before = [fleet[at].requests.total() for at in range(4)]
     service.round(3)
-    assert [fleet[at].requests.total() for at in range(4)] == asked
+    assert [fleet[at].requests.total() for at in range(4)] == requests_before
     assert {device["mac"] for device in service.devices()} == set(macs[4:])
 
 
-def test_a_short_list_stops_the_rest_and_deletes_nothing(testbed):
-    """Defect 10: the original also deleted their metrics and dashboards."""
+def test_listen_with_shorter_list_stops_polls_and_deletes_nothing(testbed):
+    """Defect 10: the Node backend also deleted metrics and dashboards of the other devices."""
     service, fleet = testbed("2.12", "2.12", "2.7", delete_data_on_device_remove=True)
     one = fleet[0]
     listening = service.ok(service.client.put("/devices/listen", json={"macs": [one.mac]}))
     assert [device["mac"] for device in listening] == [one.mac]
-    asked = [miner.requests.total() for miner in fleet]
+    requests_before = [miner.requests.total() for miner in fleet]
     service.round(3)
-    assert [miner.requests.total() - before for miner, before in zip(fleet, asked, strict=True)] == [3, 0, 0]
+    assert [miner.requests.total() - before for miner, before in zip(fleet, requests_before, strict=True)] == [3, 0, 0]
     states = {device["mac"]: (device["status"], device["tracing"]) for device in service.devices()}
     assert states[one.mac] == ("online", True)
     assert [states[miner.mac] for miner in list(fleet)[1:]] == [("unmonitored", False)] * 2
@@ -71,8 +71,8 @@ def test_a_short_list_stops_the_rest_and_deletes_nothing(testbed):
     assert not scrape.of_device(fleet[1].mac)
 
 
-def test_listening_again_resumes_and_is_idempotent(testbed):
-    """Defect 2: adding a device again threw in the original."""
+def test_listen_resumes_polls_and_is_idempotent(testbed):
+    """Defect 2: in the Node backend, adding a device again threw an exception."""
     service, (one, other) = testbed("2.12", "2.12")
     for macs in ([one.mac], [one.mac, other.mac], [one.mac, other.mac], [], [other.mac, one.mac]):
         listening = service.ok(service.client.put("/devices/listen", json={"macs": macs}))
@@ -83,28 +83,28 @@ def test_listening_again_resumes_and_is_idempotent(testbed):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12"])
-def test_unlisten_ends_a_hanging_poll_at_once_and_does_not_ask_again(testbed, generation):
+def test_unlisten_cancels_hanging_poll_and_ends_polling(testbed, generation):
     service, (miner,) = testbed(generation, poll_interval=5.0)
-    in_flight(service, miner)
-    asked = miner.requests.total()
+    start_hanging_poll(service, miner)
+    requests_before = miner.requests.total()
     with gevent.Timeout(3):
         service.ok(service.client.put("/devices/listen", json={"macs": []}))
-    told = len(service.events)
+    events_before = len(service.events)
     service.round(4)
-    assert miner.requests.total() == asked
-    assert service.events[told:] == []
+    assert miner.requests.total() == requests_before
+    assert service.events[events_before:] == []
     assert eventually(lambda: miner.connections_open == 0)
 
 
-@pytest.mark.parametrize("how", ["un-listened", "deleted"])
-def test_an_answer_that_came_before_it_was_removed_is_not_taken_after(testbed, how):
+@pytest.mark.parametrize("removal", ["not monitored", "deleted"])
+def test_answer_received_before_removal_is_discarded(testbed, removal):
     """The poll has its reading and still waits for /asic."""
     service, (miner,) = testbed("2.12", rounds=0, poll_interval=5.0)
     miner.set_fault("hang", path="/api/system/asic")
     service.clock.advance(service.settings.poll_interval)
     eventually(lambda: miner.requests["GET", "/api/system/asic"])
     tracked = service.runtime.fleet.get(miner.mac)
-    if how == "deleted":
+    if removal == "deleted":
         service.ok(service.client.delete(f"/devices/imprint/{miner.mac}"))
     else:
         service.ok(service.client.put("/devices/listen", json={"macs": []}))
@@ -112,19 +112,19 @@ def test_an_answer_that_came_before_it_was_removed_is_not_taken_after(testbed, h
     assert tracked.reading is None
 
 
-def test_deleted_devices_are_forgotten_by_discovery_only_if_the_user_says_so(testbed):
+def test_deleted_device_is_deleted_from_discovery_only_if_configured(testbed):
     for forget in (False, True):
         service, (miner,) = testbed(
             {"generation": "2.12", "mac": f"02:00:5e:00:0c:0{forget:d}"}, delete_data_on_device_remove=forget
         )
         service.ok(service.client.get(f"/devices/discover?ip={miner.address}"))
         service.ok(service.client.delete(f"/devices/imprint/{miner.mac}"))
-        remembered = service.ok(service.client.get(f"/devices/discovered?macs={miner.mac}"))
-        assert bool(remembered) is not forget
+        discovered = service.ok(service.client.get(f"/devices/discovered?macs={miner.mac}"))
+        assert bool(discovered) is not forget
         service.stop()
 
 
-def test_a_device_can_come_back_after_it_was_deleted(testbed):
+def test_deleted_device_can_be_registered_again(testbed):
     service, (miner,) = testbed("2.12")
     for _ in range(3):
         service.ok(service.client.delete(f"/devices/imprint/{miner.mac}"))
@@ -134,8 +134,9 @@ def test_a_device_can_come_back_after_it_was_deleted(testbed):
     assert miner.connections_open == 1
 
 
-def test_a_deleted_device_takes_its_metrics_along_and_nobody_elses(testbed):
-    """Defect 49: the original deleted by name prefix, "bitaxe" took "bitaxe__2" along, "total" the overview."""
+def test_deleting_device_removes_only_its_own_metrics(testbed):
+    """Defect 49: the Node backend deleted by name prefix: "bitaxe" also deleted "bitaxe__2", and "total" the
+    overview."""
     names = ["bitaxe", "bitaxe-2", "total", "bitaxe_power"]
     service, fleet = testbed(*({"hostname": name} for name in names))
     service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))

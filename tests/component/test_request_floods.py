@@ -1,4 +1,4 @@
-"""Clients in another process that send requests without waiting for answers delay neither others nor polls."""
+"""Clients in another process that send requests without waiting for responses delay neither other clients nor polls."""
 
 import time
 
@@ -13,7 +13,7 @@ MODES = sorted(mode for mode in CLIENTS if mode.startswith("pipeline"))
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_client_that_pipelines_delays_nobody(live_testbed, serve, mode):
+def test_pipelining_client_does_not_delay_others(live_testbed, serve, mode):
     service, (miner,) = live_testbed("2.12")
     url = serve(service)
     requests.get(f"{url}/healthz", timeout=5)
@@ -21,25 +21,25 @@ def test_a_client_that_pipelines_delays_nobody(live_testbed, serve, mode):
         gevent.sleep(0.3)  # the flood has begun
         observed = service.observed(miner.mac)
         with probed_loop() as probe:
-            waits = [answer_seconds(url) for _ in range(15)]
+            waits = [measure_healthz_seconds(url) for _ in range(15)]
             eventually(lambda: service.observed(miner.mac) >= observed + 3)
     assert probe.longest_block <= 0.05
     assert probe.memory_growth <= 20 * 2**20
-    assert sorted(waits)[-2] <= 0.1  # one wait may be another process's on this machine
+    assert sorted(waits)[-2] <= 0.1  # one wait may be caused by another process on this machine
 
 
-def answer_seconds(url):
+def measure_healthz_seconds(url):
     began = time.monotonic()
     assert requests.get(f"{url}/healthz", timeout=5).status_code == 200
     gevent.sleep(0.05)
     return time.monotonic() - began - 0.05
 
 
-def test_without_a_token_a_client_that_pipelines_delays_nobody(make_service, serve):
+def test_pipelining_client_without_token_does_not_delay_others(make_service, serve):
     url = serve(make_service(api_token="control-" * 4))
     with flood_client("pipeline-not-found", *url.removeprefix("http://").split(":")):
         gevent.sleep(0.3)
         with probed_loop() as probe:
-            waits = [answer_seconds(url) for _ in range(15)]
+            waits = [measure_healthz_seconds(url) for _ in range(15)]
     assert probe.longest_block <= 0.05
     assert sorted(waits)[-2] <= 0.1

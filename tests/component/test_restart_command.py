@@ -1,4 +1,4 @@
-"""Restarting a miner: the right one, once, and what its answer means."""
+"""The restart command: it reaches the right miner once, and the miner's answer is interpreted correctly."""
 
 import gevent
 import pytest
@@ -11,18 +11,18 @@ POST = ("POST", "/api/system/restart")
 MAC = "02:00:5e:00:00:77"
 
 
-def restart(service, miner):
+def send_restart(service, miner):
     return service.client.post(f"/devices/{miner.mac}/system/restart")
 
 
 @pytest.mark.parametrize("generation", GENERATIONS)
-def test_every_generation_restarts_and_comes_back(testbed, generation):
+def test_every_generation_restarts_and_returns_online(testbed, generation):
     service, (miner,) = testbed(generation)
-    response = restart(service, miner)
+    response = send_restart(service, miner)
     assert response.status_code == 200
     assert response.get_json()["message"] == "Device restarted successfully"
-    said = response.get_json()["data"]
-    assert said == "" or "restart" in said.lower()
+    text = response.get_json()["data"]
+    assert text == "" or "restart" in text.lower()
     assert miner.requests[POST] == 1
     eventually(lambda: not miner.powered)
     eventually(lambda: miner.powered)
@@ -31,20 +31,21 @@ def test_every_generation_restarts_and_comes_back(testbed, generation):
     assert service.scrape().get_one("pluto_device_restarts_total", mac=miner.mac) == 1
 
 
-def test_a_connection_that_dies_after_the_request_is_success(testbed):
-    """Defect 31: a miner often resets before it has answered; the original's client got a 500 for a success."""
+def test_connection_reset_after_request_is_success(testbed):
+    """Defect 31: a miner often resets the connection before it answers; the Node backend returned a 500 for a
+    success."""
     service, (miner,) = testbed("2.12")
     miner.set_fault("reset", method="POST")
-    response = restart(service, miner)
+    response = send_restart(service, miner)
     assert (response.status_code, response.get_json()["message"]) == (200, "Device restarted successfully")
     assert miner.requests[POST] == 1
 
 
-def test_another_miner_at_the_address_gets_nothing(testbed):
-    """Users of other tools saw edits and restarts hit the wrong miner."""
+def test_restart_is_not_sent_to_other_miner_at_address(testbed):
+    """Users of other tools reported edits and restarts of the wrong miner."""
     service, (one, other) = testbed("2.12", "2.12")
     swap(one, other)
-    response = restart(service, one)
+    response = send_restart(service, one)
     assert response.status_code == 409
     assert other.mac in response.get_json()["error"]
     assert one.requests[POST] == other.requests[POST] == 0
@@ -52,34 +53,34 @@ def test_another_miner_at_the_address_gets_nothing(testbed):
 
 
 @pytest.mark.parametrize("changed", [{"hostname": "another"}, {"board": "102"}])
-def test_old_firmware_is_checked_by_what_it_does_report(testbed, make_fleet, tmp_path, changed):
-    """Without a MAC and a neighbour table: hostname, ASICModel and boardVersion against its last reading."""
+def test_old_firmware_without_mac_is_verified_by_its_other_fields(testbed, make_fleet, tmp_path, changed):
+    """Without a MAC and a neighbour table, hostname, ASICModel and boardVersion are compared with the last reading."""
     service, (miner,) = testbed("2.1", neighbour_table=tmp_path / "none")
-    assert restart(service, miner).status_code == 200
+    assert send_restart(service, miner).status_code == 200
     service.clock.advance(20)
-    where = miner.release_address()
+    address = miner.release_address()
     generation = "2.4" if "hostname" in changed else "2.1"
-    (other,) = make_fleet({"generation": generation, "mac": "02:00:5e:00:0d:0d", "address": where, **changed})
-    assert restart(service, miner).status_code == 409
+    (other,) = make_fleet({"generation": generation, "mac": "02:00:5e:00:0d:0d", "address": address, **changed})
+    assert send_restart(service, miner).status_code == 409
     assert other.requests[POST] == 0
 
 
-def test_once_in_ten_seconds(testbed):
-    """Defect 31: nothing held back a storm of restarts."""
+def test_restart_is_limited_to_once_in_ten_seconds(testbed):
+    """Defect 31: the rate of restarts was not limited."""
     service, (miner, other) = testbed("2.12", "2.12")
-    assert restart(service, miner).status_code == 200
-    again = restart(service, miner)
+    assert send_restart(service, miner).status_code == 200
+    again = send_restart(service, miner)
     assert again.status_code == 429
     assert 1 <= int(again.headers["Retry-After"]) <= 10
-    assert restart(service, other).status_code == 200
+    assert send_restart(service, other).status_code == 200
     eventually(lambda: not miner.powered)
     eventually(lambda: miner.powered)
     service.clock.advance(10)
-    assert restart(service, miner).status_code == 200
+    assert send_restart(service, miner).status_code == 200
     assert miner.requests[POST] == 2
 
 
-def test_two_callers_at_once_restart_it_once(testbed):
+def test_concurrent_restart_requests_restart_once(testbed):
     service, (miner,) = testbed("2.12", timings=Timings(latency=0.05, before_restart=0.5, boot=0.5))
     calls = [gevent.spawn(service.app.test_client().post, f"/devices/{miner.mac}/system/restart") for _ in range(3)]
     gevent.joinall(calls, timeout=10, raise_error=True)
@@ -99,71 +100,71 @@ def test_two_callers_at_once_restart_it_once(testbed):
         ("hang", 504),
     ],
 )
-def test_what_is_wrong_with_the_miner_is_told(testbed, fault, status):
+def test_fault_of_miner_is_mapped_to_status(testbed, fault, status):
     service, (miner,) = testbed("2.12")
     miner.fault = fault
-    response = restart(service, miner)
+    response = send_restart(service, miner)
     body = response.get_json()
     assert (response.status_code, body["error"]) == (status, body["message"])
     assert miner.requests[POST] == 0
 
 
-def test_a_500_to_the_restart_itself_is_502_with_what_the_miner_said(testbed):
+def test_status_500_to_restart_is_502_with_text_of_miner(testbed):
     service, (miner,) = testbed("2.12")
     miner.set_fault("status_500", method="POST")
-    response = restart(service, miner)
+    response = send_restart(service, miner)
     assert response.status_code == 502
     assert response.get_json()["details"] == "Internal Server Error"
 
 
 @pytest.mark.parametrize("fault", ["status_400", "status_401", "status_401_login", "redirect"])
-def test_a_restart_that_the_miner_rejected_is_none(testbed, fault):
+def test_rejected_restart_does_not_count_against_limit(testbed, fault):
     service, (miner,) = testbed("2.12")
     miner.set_fault(fault, method="POST")
-    assert restart(service, miner).status_code in (400, 401, 502)
-    assert restart(service, miner).status_code in (400, 401, 502)
+    assert send_restart(service, miner).status_code in (400, 401, 502)
+    assert send_restart(service, miner).status_code in (400, 401, 502)
     assert service.runtime.fleet.get(miner.mac).restarting_until == 0
     miner.clear_fault()
-    assert restart(service, miner).status_code == 200
+    assert send_restart(service, miner).status_code == 200
     miner.set_fault("status_400", method="POST")
-    assert restart(service, miner).status_code == 429
+    assert send_restart(service, miner).status_code == 429
 
 
-def test_a_rejected_restart_leaves_the_restart_before_it_as_it_was(testbed):
+def test_rejected_restart_keeps_time_of_previous_restart(testbed):
     service, (miner,) = testbed("2.12")
-    assert restart(service, miner).status_code == 200
+    assert send_restart(service, miner).status_code == 200
     eventually(lambda: not miner.powered)
     eventually(lambda: miner.powered)
     service.clock.advance(8)
     service.round(1)
     service.clock.advance(3)
     miner.set_fault("status_400", method="POST")
-    assert restart(service, miner).status_code == 400
+    assert send_restart(service, miner).status_code == 400
     miner.clear_fault()
-    assert restart(service, miner).status_code == 200
+    assert send_restart(service, miner).status_code == 200
 
 
 @pytest.mark.parametrize("fault", ["status_500", "not_http", "hang"])
-def test_a_restart_that_may_have_happened_counts(testbed, fault):
+def test_restart_with_unknown_outcome_counts_against_limit(testbed, fault):
     service, (miner,) = testbed("2.12")
     miner.set_fault(fault, method="POST")
-    assert restart(service, miner).status_code in (502, 504)
-    assert restart(service, miner).status_code == 429
-    assert service.runtime.fleet.get(miner.mac).restarting_until == 0  # if it is silent now, that is news
+    assert send_restart(service, miner).status_code in (502, 504)
+    assert send_restart(service, miner).status_code == 429
+    assert service.runtime.fleet.get(miner.mac).restarting_until == 0  # a silent miner is reported as usual
 
 
-def test_a_restart_after_a_write_that_was_rejected_is_none(testbed):
+def test_rejected_restart_after_write_does_not_count_against_limit(testbed):
     service, (miner,) = testbed("2.4")
     miner.set_fault("status_400", path="/api/system/restart")
     path = f"/devices/{miner.mac}/system"
-    answer = service.client.patch(path, json={"info": {"flipscreen": 0}, "restart": True}).get_json()
-    assert (answer["restarted"], answer["changes"][0]["status"]) == (False, "pending_restart")
-    assert "The restart failed" in answer["changes"][0]["reason"]
+    body = service.client.patch(path, json={"info": {"flipscreen": 0}, "restart": True}).get_json()
+    assert (body["restarted"], body["changes"][0]["status"]) == (False, "pending_restart")
+    assert "The restart failed" in body["changes"][0]["reason"]
     miner.clear_fault()
-    assert restart(service, miner).status_code == 200
+    assert send_restart(service, miner).status_code == 200
 
 
-def test_a_device_without_an_address_is_400(service):
+def test_restart_of_device_without_address_is_rejected(service):
     service.runtime.fleet.keep([Device(MAC, "", created_at="2026-01-01T00:00:00.000Z")])
     response = service.client.post(f"/devices/{MAC}/system/restart")
     assert (response.status_code, response.get_json()["error"]) == (400, "Device IP not available")
@@ -187,16 +188,16 @@ def test_a_device_without_an_address_is_400(service):
     ],
 )
 @pytest.mark.parametrize("command", ["restart", "identify", "pause", "resume"])
-def test_what_the_miner_answered_is_passed_on_without_secrets(make_service, command, status, body, data):
+def test_answer_of_miner_is_returned_without_secrets(make_service, command, status, body, data):
     info = b'{"ASICModel":"BM1370","version":"v2.15.0","macAddr":"%b","hashRate":1,"pools":[]}' % MAC.encode()
 
-    def script(opened):
+    def respond(opened):
         while request := peer.read_request(opened):
             answer = body if request.startswith(b"POST") else info
             code = status if request.startswith(b"POST") else 200
             opened.sendall(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%b" % (code, len(answer), answer))
 
-    with Peer(script) as peer:
+    with Peer(respond) as peer:
         service = make_service(discovery_ports=(peer.port,), auto_listen=False)
         service.ok(
             service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": f"127.0.0.1:{peer.port}"}]})
@@ -205,12 +206,12 @@ def test_what_the_miner_answered_is_passed_on_without_secrets(make_service, comm
         assert (response.status_code, response.get_json()["data"]) == (200, data)
 
 
-def test_the_restart_goes_out_on_the_connection_on_which_the_mac_was_read(make_service):
+def test_restart_uses_connection_on_which_mac_was_verified(make_service):
     body = b'{"ASICModel":"BM1370","version":"v2.12.2","macAddr":"%b","hashRate":1}' % MAC.encode()
     info = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
     lines = []
 
-    def script(opened):
+    def respond(opened):
         connection = peer.accepted
         while request := peer.read_request(opened):
             line = request.split(b"\r\n")[0]
@@ -220,7 +221,7 @@ def test_the_restart_goes_out_on_the_connection_on_which_the_mac_was_read(make_s
                 return
             opened.sendall(info)
 
-    with Peer(script) as peer:
+    with Peer(respond) as peer:
         service = make_service(discovery_ports=(peer.port,), auto_listen=False)
         service.ok(
             service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": f"127.0.0.1:{peer.port}"}]})

@@ -1,9 +1,10 @@
-"""A service that starts again on its directory is the same: to its users, to Grafana, and to whoever kept a link."""
+"""A service restarted on its data directory shows the same state to its users and in Grafana, and keeps the public
+links."""
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,46 +17,40 @@ from testbed import Service
 from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
 from simulator import Fleet, Timings
 
-# Fake time stands still while a write is read back, so the miners' write queue must not need any.
+# Fake time stands still while a write is verified, so the miners' write queue must not need any.
 PROMPT = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.0, cooling=0.5, resume=0.1)
 PATHS = ("/presets", "/dashboards", "/jobs", "/devices/presets/{uuid}", "/devices/{mac}/journal", "/devices/discovered")
-# Of the process, not of the device.
-PASSING = ("status", "tracing", "error", "stale")
-# Of the last poll, and on disk every PERSIST_INTERVAL.
-READINGS = ("info", "lastSeen", "updatedAt")
+# Fields of the process, not of the device.
+PROCESS_FIELDS = ("status", "tracing", "error", "stale")
+# Fields of the last poll, written to disk every PERSIST_INTERVAL.
+READING_FIELDS = ("info", "lastSeen", "updatedAt")
 
 
 @pytest.fixture
-def grafana() -> Iterator[FakeGrafana]:
-    made = FakeGrafana().start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def lived(
+def used_service(
     make_fleet: Callable[..., Fleet], make_service: Callable[..., Service], clock: FakeClock, grafana: FakeGrafana
 ) -> tuple[Service, Callable[..., Service]]:
-    """A service that has been used for everything, and what starts it again, on its directory or on another."""
+    """A service with every kind of stored data, and a function that starts it again, on its own or another
+    directory."""
     specs = {"hostname": "gamma"}, {"generation": "2.4", "hostname": "supra"}
     fleet = make_fleet(*specs, clock=clock.monotonic, timings=PROMPT)
 
-    def begin(**given: Any) -> Service:
+    def restart(**given: Any) -> Service:
         settings = {"gf_host": grafana.url, "grafana_token": grafana.token, **given}
         service = make_service(fleet, clock=clock, **settings)
         service.settle()
         return service
 
-    service = begin()
+    service = restart()
     service.ok(service.client.get("/devices/discover"))
     service.imprint(*fleet)
     service.round(2)
-    use(service, fleet)
-    return service, begin
+    create_every_kind_of_data(service, fleet)
+    return service, restart
 
 
-def use(service: Service, fleet: Fleet) -> None:
-    """Every kind of thing that is kept."""
+def create_every_kind_of_data(service: Service, fleet: Fleet) -> None:
+    """Create every kind of data that the service stores."""
     mac = fleet[0].mac
     configuration = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q"}
     preset = service.ok(service.client.post("/presets", json={"name": "Ocean", "configuration": configuration}))
@@ -63,13 +58,13 @@ def use(service: Service, fleet: Fleet) -> None:
     service.ok(service.client.patch(f"/devices/imprint/{mac}", json={"device": edit}))
     run(service, "settings", devices=[mac], settings={"frequency": 490})
     service.clock.advance(OWN_CHANGE_SECONDS)
-    fleet[0].store_settings({"frequency": 400})  # by somebody else
+    fleet[0].store_settings({"frequency": 400})  # changed by other means
     service.round(2)
     assert service.device(mac)["drift"]
 
 
-def state(service: Service, without: tuple[str, ...] = PASSING) -> dict[str, Any]:
-    """What its users see of what it keeps; of a device, without these."""
+def read_state(service: Service, without: tuple[str, ...] = PROCESS_FIELDS) -> dict[str, Any]:
+    """Return the stored state as users see it, without these fields of the devices."""
     devices = service.ok(service.client.get("/devices/imprint"))
     [(mac, uuid)] = {(each["mac"], each["presetUuid"]) for each in devices if "presetUuid" in each}
     seen = {path: service.ok(service.client.get(path.format(uuid=uuid, mac=mac))) for path in PATHS}
@@ -77,41 +72,41 @@ def state(service: Service, without: tuple[str, ...] = PASSING) -> dict[str, Any
     for each in [*devices, *seen["/devices/presets/{uuid}"], *seen["/devices/discovered"]]:
         for key in without:
             each.pop(key, None)
-        for key in ("frequencyOptions", "coreVoltageOptions"):  # asked of the miner at the first poll
+        for key in ("frequencyOptions", "coreVoltageOptions"):  # read from the miner at the first poll
             each.get("info", {}).pop(key, None)
     return seen
 
 
-def test_it_is_as_it_was_before(lived: Any, grafana: FakeGrafana) -> None:
-    service, begin = lived
-    before, public, made = state(service), grafana.public_links(), set(grafana.dashboards)
+def test_restarted_service_has_same_state(used_service: Any, grafana: FakeGrafana) -> None:
+    service, restart = used_service
+    before, public, created = read_state(service), grafana.public_links(), set(grafana.dashboards)
     assert len(public) == 3 and all(before.values())
     service.stop()
-    again = begin()
-    assert state(again) == before
+    again = restart()
+    assert read_state(again) == before
     again.round(3)
     assert grafana.public_links() == public
-    assert set(grafana.dashboards) == made
+    assert set(grafana.dashboards) == created
     assert {each["status"] for each in again.devices()} == {"online"}
     drift = {each["mac"]: each.get("drift") for each in before["/devices/imprint"]}
-    assert {each["mac"]: each.get("drift") for each in again.devices()} == drift, "by what it read then, too"
+    assert {each["mac"]: each.get("drift") for each in again.devices()} == drift, "also after the first polls"
 
 
-def test_it_is_as_it_was_when_it_was_killed(lived: Any, tmp_path: Path) -> None:
-    """But for readings. The files as they are at this moment; what it wrote at its stop is elsewhere."""
-    service, begin = lived
-    before = state(service, (*PASSING, *READINGS))
+def test_killed_service_has_same_state_except_readings(used_service: Any, tmp_path: Path) -> None:
+    """The copy holds the files of this moment; the writes of the shutdown go elsewhere."""
+    service, restart = used_service
+    before = read_state(service, (*PROCESS_FIELDS, *READING_FIELDS))
     shutil.copytree(tmp_path / "data", tmp_path / "killed")
     service.stop()
-    assert state(begin(data_dir=tmp_path / "killed"), (*PASSING, *READINGS)) == before
+    assert read_state(restart(data_dir=tmp_path / "killed"), (*PROCESS_FIELDS, *READING_FIELDS)) == before
 
 
-def test_the_day_after_it_makes_no_false_alarm(lived: Any, caplog: pytest.LogCaptureFixture) -> None:
-    service, begin = lived
+def test_restart_after_a_day_causes_no_false_alarm(used_service: Any, caplog: pytest.LogCaptureFixture) -> None:
+    service, restart = used_service
     service.stop()
     service.clock.advance(86_400)
     caplog.clear()
-    again = begin()
+    again = restart()
     again.round(3)
     assert not [kind for kind, _ in again.events if kind == "DeviceFailed"]
     assert "miner lost" not in caplog.text

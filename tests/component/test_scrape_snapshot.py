@@ -1,4 +1,4 @@
-"""A scrape of a large fleet lets others run while it renders; what they do must not tear it."""
+"""A scrape of a large fleet yields to the event loop while it renders; changes meanwhile must not corrupt it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.store.database import Database
 from app.store.devices import DeviceRepository
 
 
-def test_a_device_that_is_deleted_during_a_scrape_is_not_in_it(tmp_path: Path) -> None:
+def test_device_deleted_during_scrape_is_not_rendered(tmp_path: Path) -> None:
     database = Database(tmp_path / "pluto_core")
     database.open(Clock())
     fleet = Fleet(DeviceRepository(database, redact), Clock())

@@ -1,4 +1,4 @@
-"""Clients that do not read: their queue ends, their connection ends, and nobody else notices."""
+"""Clients that do not read: their queue is bounded, their connection ends, and other clients are not affected."""
 
 import socket
 
@@ -26,8 +26,8 @@ def server(testbed):
     return service.app.extensions["socketio"].server
 
 
-class Staller:
-    """Opens a Socket.IO connection by hand, with a small window, and reads nothing any more. `events`: sent before."""
+class StalledClient:
+    """A Socket.IO connection with a small window that sends `events` and then stops reading."""
 
     def __init__(self, url, *events):
         host, port = url.removeprefix("http://").split(":")
@@ -46,48 +46,48 @@ class Staller:
         self.websocket.shutdown()
 
 
-def sockets(server):
+def list_sockets(server):
     return list(server.eio.sockets.values())
 
 
-def test_the_queue_of_each_client_is_ours(testbed, server):
-    """Fails when a new engineio takes its queue or websocket from elsewhere."""
-    staller = Staller(testbed[2])
-    (opened,) = sockets(server)
+def test_each_client_has_bounded_queue(testbed, server):
+    """Fails if a new engineio version takes its queue or WebSocket class from elsewhere."""
+    stalled = StalledClient(testbed[2])
+    (opened,) = list_sockets(server)
     assert isinstance(opened.queue, backpressure.BoundedQueue)
     assert issubclass(server.eio._async["websocket"], backpressure.DeadlineWebSocket)
-    staller.close()
+    stalled.close()
 
 
-def test_a_client_that_stops_reading_loses_events_then_its_connection_and_nobody_notices(testbed, server):
+def test_stalled_client_loses_events_and_connection_without_delaying_others(testbed, server):
     service, _, url = testbed
-    staller, listener = Staller(url), Listener(url)
-    eventually(lambda: len(sockets(server)) == 2)
+    stalled, listener = StalledClient(url), Listener(url)
+    eventually(lambda: len(list_sockets(server)) == 2)
     depths = []
     for number in range(3000):
         server.emit("test", {"number": number, "padding": "x" * 5000})
         if number % 50 == 0:
-            depths.append(max(opened.queue.qsize() for opened in sockets(server)))
+            depths.append(max(opened.queue.qsize() for opened in list_sockets(server)))
             eventually(lambda number=number: len(listener.payloads("test")) >= number)
     assert max(depths) > 500
     assert max(depths) <= backpressure.MAX_PACKETS
     eventually(lambda: len(listener.payloads("test")) == 3000)
     assert [each["number"] for each in listener.payloads("test")] == list(range(3000))
     assert not listener.payloads("events_lost")
-    assert service.scrape().get_one("pluto_socket_events_dropped_total") > 0  # until its deadline, however far that is
-    eventually(lambda: len(sockets(server)) == 1, backpressure.SEND_SECONDS + 3)
+    assert service.scrape().get_one("pluto_socket_events_dropped_total") > 0  # until its send deadline
+    eventually(lambda: len(list_sockets(server)) == 1, backpressure.SEND_SECONDS + 3)
     eventually(lambda: service.scrape().get_one("pluto_socket_clients") == 1)
     polls = service.observed(service.devices()[0]["mac"])
     gevent.sleep(2)
     assert service.observed(service.devices()[0]["mac"]) - polls >= 3
     listener.io.disconnect()
-    staller.close()
+    stalled.close()
 
 
-def test_a_slow_client_is_told_what_it_missed(testbed, server):
+def test_slow_client_receives_count_of_lost_events(testbed, server):
     service, _, url = testbed
     listener = Listener(url)
-    (opened,) = sockets(server)
+    (opened,) = list_sockets(server)
     for number in range(backpressure.MAX_PACKETS + 200):
         server.emit("test", number)
     assert opened.queue.qsize() == backpressure.MAX_PACKETS
@@ -99,52 +99,52 @@ def test_a_slow_client_is_told_what_it_missed(testbed, server):
     listener.io.disconnect()
 
 
-def test_a_client_that_does_not_read_its_logs_costs_no_memory_and_the_other_hears_all(testbed, server):
+def test_stalled_log_client_has_bounded_queue_and_others_receive_all_lines(testbed, server):
     service, (miner, _), url = testbed
-    staller, listener = Staller(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]'), Listener(url)
+    stalled, listener = StalledClient(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]'), Listener(url)
     listener.subscribe(miner.mac)
     await_audience(miner, 1)
     depths = []
     for number in range(2400):
         miner.log.write_line(f"line {number}")
         if number % 20 == 0:
-            depths.append(max(opened.queue.qsize() for opened in sockets(server)))
+            depths.append(max(opened.queue.qsize() for opened in list_sockets(server)))
             gevent.sleep(0.03)
     listener.await_text("line 2399")
     assert numbers(listener.texts()) == list(range(2400))
     assert max(depths) <= 300
-    staller.close()
+    stalled.close()
     listener.io.disconnect()
 
 
-def test_a_client_that_reads_slowly_gets_a_marker_in_the_place_of_what_it_lost(testbed, server):
+def test_slow_log_client_receives_marker_in_place_of_lost_lines(testbed, server):
     service, (miner, _), url = testbed
-    staller = Staller(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]')
+    stalled = StalledClient(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]')
     await_audience(miner, 1)
     for number in range(3000):
         miner.log.write_line(f"line {number} " + "x" * 400)
         if number % 20 == 0:
             gevent.sleep(0.01)
-    got = []
-    staller.websocket.settimeout(0.5)
-    while '"line 2999 ' not in "".join(got[-1:]):
-        message = staller.websocket.recv()
+    received = []
+    stalled.websocket.settimeout(0.5)
+    while '"line 2999 ' not in "".join(received[-1:]):
+        message = stalled.websocket.recv()
         if message.startswith('42["log_line"'):
-            got.append(message)
+            received.append(message)
         elif message == "2":
-            staller.websocket.send("3")
+            stalled.websocket.send("3")
     import orjson
 
-    lines = [orjson.loads(message[2:])[1] for message in got]
+    lines = [orjson.loads(message[2:])[1] for message in received]
     seqs = [line["seq"] for line in lines]
     assert seqs == sorted(set(seqs))
     lost = sum(line.get("lost", 0) for line in lines)
     assert lost > 500
     assert lost + len([line for line in lines if "lost" not in line]) == 3000
-    staller.close()
+    stalled.close()
 
 
-def test_a_long_poll_that_is_never_read_holds_a_bounded_answer(testbed, server):
+def test_unread_long_poll_has_bounded_queue(testbed, server):
     service, _, url = testbed
     import requests
 
@@ -152,5 +152,5 @@ def test_a_long_poll_that_is_never_read_holds_a_bounded_answer(testbed, server):
     requests.post(f"{url}/socket/io/?EIO=4&transport=polling&sid={sid}", data="40", timeout=5)
     for number in range(3000):
         server.emit("test", number)
-    assert max(opened.queue.qsize() for opened in sockets(server)) <= backpressure.MAX_PACKETS + 10
+    assert max(opened.queue.qsize() for opened in list_sockets(server)) <= backpressure.MAX_PACKETS + 10
     assert service.scrape().get_one("pluto_socket_events_dropped_total") >= 1900

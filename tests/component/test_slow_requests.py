@@ -1,5 +1,5 @@
-"""Callers that are slow, endless, or speak no HTTP: each is given its time and its size, and told why where it
-listens."""
+"""Callers that are slow, endless, or do not speak HTTP: time and size of each request are limited, and the response
+names the reason."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from app.security.guard import HEARD
 from app.security.places import RESERVE, Kind
 
 
-class Quick(Handler):
+class QuickHandler(Handler):
     first_seconds = 0.3
     idle_seconds = 0.6
     head_seconds = 0.3
@@ -28,8 +28,8 @@ class Quick(Handler):
     linger_seconds = 0.4
 
 
-class Application:
-    """Answers with what came; `large` with a body that nobody could keep. Its bodies have 0.4 s."""
+class EchoApplication:
+    """Respond with the length of the body; `/large` responds with 64 MiB. A body must arrive within 0.4 s."""
 
     def __init__(self):
         self.bodies = Bodies(0.4)
@@ -54,25 +54,25 @@ class Application:
 
 
 @pytest.fixture
-def application():
-    return Application()
+def echo_application():
+    return EchoApplication()
 
 
-@pytest.fixture(params=[Quick])
-def server(application, request):
-    server = Server(("127.0.0.1", 0), application, handler_class=request.param, log=None, spawn=Pool(RESERVE + 20))
+@pytest.fixture(params=[QuickHandler])
+def server(echo_application, request):
+    server = Server(("127.0.0.1", 0), echo_application, handler_class=request.param, log=None, spawn=Pool(RESERVE + 20))
     server.start()
     yield server
     server.stop(timeout=0.2)
 
 
-def await_empty(server):
-    """Nobody holds a place."""
+def await_no_connections(server):
+    """Wait until no connection occupies a place."""
     eventually(lambda: server.pool.free_count() == server.pool.size, 5)
 
 
-class Caller:
-    """A connection, by hand."""
+class RawClient:
+    """A raw TCP connection to the server."""
 
     def __init__(self, server, window=None):
         self.sock = socket.socket()
@@ -81,40 +81,40 @@ class Caller:
         self.sock.settimeout(10)
         self.sock.connect(("127.0.0.1", server.server_port))
 
-    def say(self, *parts):
+    def send(self, *parts):
         for part in parts:
             self.sock.sendall(part.encode("latin-1") if isinstance(part, str) else part)
         return self
 
-    def hear(self):
-        """All until the server ends the connection."""
-        heard = b""
+    def read_until_close(self):
+        """Read until the server closes the connection."""
+        received = b""
         try:
             while piece := self.sock.recv(65536):
-                heard += piece
+                received += piece
         except ConnectionResetError:
             pass
         self.sock.close()
-        return heard
+        return received
 
-    def problem(self):
-        """The status, after a look at the JSON and at the end of the connection."""
-        return refused(self.hear())
+    def read_error_status(self):
+        """Return the status, after checking the JSON body and that the connection ended."""
+        return parse_error_response(self.read_until_close())
 
-    def answer(self):
-        """One answer that has a length; the connection stays."""
-        heard = b""
-        while b"\r\n\r\n" not in heard:
-            heard += self.sock.recv(65536)
-        head, _, body = heard.partition(b"\r\n\r\n")
+    def read_json(self):
+        """Read one response with a Content-Length; the connection stays open."""
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += self.sock.recv(65536)
+        head, _, body = received.partition(b"\r\n\r\n")
         length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
         while len(body) < length:
             body += self.sock.recv(65536)
         return json.loads(body)
 
 
-def refused(heard):
-    head, _, body = heard.partition(b"\r\n\r\n")
+def parse_error_response(received):
+    head, _, body = received.partition(b"\r\n\r\n")
     assert b"connection: close" in head.lower()
     assert b"X-Content-Type-Options: nosniff" in head or b"Content-Type: application/json" in head
     answer = json.loads(body)
@@ -123,127 +123,127 @@ def refused(heard):
 
 
 @pytest.fixture
-def call(server):
-    return lambda **options: Caller(server, **options)
+def connect(server):
+    return lambda **options: RawClient(server, **options)
 
 
-def healthy(call):
-    return call().say("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").answer()["path"] == "/healthz"
+def is_served(connect):
+    return connect().send("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").read_json()["path"] == "/healthz"
 
 
 JSON_HEAD = "POST /x HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
 
-def test_a_connection_that_never_says_a_word_is_closed(call):
+def test_silent_connection_is_closed(connect):
     began = time.monotonic()
-    assert call().hear() == b""
+    assert connect().read_until_close() == b""
     assert time.monotonic() - began < 5
 
 
-def test_a_kept_connection_is_closed_when_it_has_been_silent_for_long(call):
-    caller = call().say("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-    assert caller.answer()["path"] == "/"
-    gevent.sleep(0.4)  # longer than the first byte may take
-    assert caller.say("GET /again HTTP/1.1\r\nHost: x\r\n\r\n").answer()["path"] == "/again"
-    assert caller.hear() == b""
+def test_idle_keep_alive_connection_is_closed(connect):
+    client = connect().send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert client.read_json()["path"] == "/"
+    gevent.sleep(0.4)  # longer than the limit for the first byte
+    assert client.send("GET /again HTTP/1.1\r\nHost: x\r\n\r\n").read_json()["path"] == "/again"
+    assert client.read_until_close() == b""
 
 
 @pytest.mark.parametrize("begin", ["G", "GET / HTT", "GET / HTTP/1.1\r\nHost: x\r\nX-A: "])
-def test_a_head_that_drips_is_408(call, begin):
-    caller = call().say(begin)
+def test_slow_head_is_answered_with_408(connect, begin):
+    client = connect().send(begin)
 
-    def drip():
+    def send_slowly():
         for _ in range(100):
             gevent.sleep(0.02)
-            caller.say("a")
+            client.send("a")
 
-    dripping = gevent.spawn(drip)
-    assert caller.problem() == 408
-    dripping.kill()
-    assert healthy(call)
+    sender = gevent.spawn(send_slowly)
+    assert client.read_error_status() == 408
+    sender.kill()
+    assert is_served(connect)
 
 
-def test_a_body_that_drips_is_408_however_steadily(call, application):
-    caller = call().say(JSON_HEAD, "Content-Length: 100\r\n\r\n", "{")
+def test_slow_body_is_answered_with_408(connect, echo_application):
+    client = connect().send(JSON_HEAD, "Content-Length: 100\r\n\r\n", "{")
 
-    def drip():
+    def send_slowly():
         for _ in range(100):
             gevent.sleep(0.05)
-            caller.say(" ")
+            client.send(" ")
 
-    dripping = gevent.spawn(drip)
-    assert caller.problem() == 408
-    dripping.kill()
-    assert application.served == 0
-    assert healthy(call)
-
-
-def test_a_body_that_ends_early_is_nothing_to_the_rest(call, application):
-    caller = call().say(JSON_HEAD, "Content-Length: 100\r\n\r\n", "{")
-    caller.sock.shutdown(socket.SHUT_WR)
-    assert caller.problem() == 400
-    assert application.served == 0
+    sender = gevent.spawn(send_slowly)
+    assert client.read_error_status() == 408
+    sender.kill()
+    assert echo_application.served == 0
+    assert is_served(connect)
 
 
-def test_a_body_in_time_is_read_whole_and_the_connection_stays(call):
-    caller = call().say(JSON_HEAD, "Content-Length: 20000\r\n\r\n", b"x" * 12000)
+def test_truncated_body_is_answered_with_400(connect, echo_application):
+    client = connect().send(JSON_HEAD, "Content-Length: 100\r\n\r\n", "{")
+    client.sock.shutdown(socket.SHUT_WR)
+    assert client.read_error_status() == 400
+    assert echo_application.served == 0
+
+
+def test_body_in_time_is_read_and_connection_is_kept(connect):
+    client = connect().send(JSON_HEAD, "Content-Length: 20000\r\n\r\n", b"x" * 12000)
     gevent.sleep(0.1)
-    caller.say(b"x" * 8000)
-    assert caller.answer()["length"] == 20000
-    assert caller.say("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").answer() == {"length": 0, "path": "/next"}
+    client.send(b"x" * 8000)
+    assert client.read_json()["length"] == 20000
+    assert client.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").read_json() == {"length": 0, "path": "/next"}
 
 
 @pytest.mark.parametrize("length", [MAX_BODY + 1, 10**12])
-def test_a_body_that_is_announced_too_large_is_413_before_it_is_sent(call, application, length):
-    caller = call().say(JSON_HEAD, f"Content-Length: {length}\r\n\r\n", b"x" * 1000)
-    assert caller.problem() == 413
-    assert application.served == 0
+def test_oversized_content_length_is_413_before_body_is_sent(connect, echo_application, length):
+    client = connect().send(JSON_HEAD, f"Content-Length: {length}\r\n\r\n", b"x" * 1000)
+    assert client.read_error_status() == 413
+    assert echo_application.served == 0
 
 
-def test_a_large_body_that_is_sent_all_the_same_gets_its_answer(call):
-    """Ended at once, the connection would be reset, and the reason lost."""
-    caller = call().say(JSON_HEAD, f"Content-Length: {2 * MAX_BODY}\r\n\r\n")
+def test_oversized_body_sent_anyway_receives_the_413(connect):
+    """Closing at once would reset the connection, and the client would not see the reason."""
+    client = connect().send(JSON_HEAD, f"Content-Length: {2 * MAX_BODY}\r\n\r\n")
     for _ in range(4):
-        caller.say(b"x" * (MAX_BODY // 2))
+        client.send(b"x" * (MAX_BODY // 2))
         gevent.sleep(0.05)
-    assert caller.problem() == 413
+    assert client.read_error_status() == 413
 
 
 @pytest.mark.parametrize("rest", ["Content-Length: 1000000000000", "Transfer-Encoding: chunked"])
-def test_a_refused_sender_that_goes_on_is_let_go(server, call, rest):
-    caller = call().say("POST /x HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n", rest, "\r\n\r\n")
-    assert caller.sock.recv(100).startswith(b"HTTP/1.1 41")
+def test_rejected_client_that_continues_sending_is_disconnected(server, connect, rest):
+    client = connect().send("POST /x HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\n", rest, "\r\n\r\n")
+    assert client.sock.recv(100).startswith(b"HTTP/1.1 41")
 
-    def go_on():
+    def continue_sending():
         with suppress(OSError):
             while True:
-                caller.say("5\r\nhello\r\n")
+                client.send("5\r\nhello\r\n")
                 gevent.sleep(0.02)
 
-    sending = gevent.spawn(go_on)
-    await_empty(server)
-    sending.kill()
+    sender = gevent.spawn(continue_sending)
+    await_no_connections(server)
+    sender.kill()
 
 
-def test_what_engine_io_is_sent_has_a_smaller_limit(call):
+def test_engine_io_body_has_smaller_limit(connect):
     head = f"POST /socket/io/ HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_SOCKET_BODY + 1}\r\n\r\n"
-    assert call().say(head).problem() == 413
+    assert connect().send(head).read_error_status() == 413
 
 
-def test_a_chunked_body_is_read(call):
-    caller = call().say(
+def test_chunked_body_is_read(connect):
+    client = connect().send(
         JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", "5\r\nhello\r\n", "3;ext=1\r\n...\r\n0\r\n\r\n"
     )
-    assert caller.answer()["length"] == 8
-    assert caller.say("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").answer()["path"] == "/next"
+    assert client.read_json()["length"] == 8
+    assert client.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").read_json()["path"] == "/next"
 
 
-def test_a_chunked_body_has_the_same_limits(call, application):
+def test_chunked_body_has_same_limits(connect, echo_application):
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-    assert call().say(JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", chunk * 17).problem() == 413
-    assert call().say(JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", "5\r\nhel").problem() == 408
-    assert call().say(JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", "zz\r\nhel").problem() == 400
-    assert application.served == 0
+    assert connect().send(JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", chunk * 17).read_error_status() == 413
+    assert connect().send(JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", "5\r\nhel").read_error_status() == 408
+    assert connect().send(JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", "zz\r\nhel").read_error_status() == 400
+    assert echo_application.served == 0
 
 
 @pytest.mark.parametrize(
@@ -251,27 +251,28 @@ def test_a_chunked_body_has_the_same_limits(call, application):
     [b"1\r\nx\r\n", b"1;" + b"e" * 8000 + b"\r\nx\r\n", b"X-Trailer: 1\r\n"],
     ids=["chunks of one byte", "extensions", "trailers"],
 )
-def test_framing_without_end_keeps_nobody_else_waiting(call, endless):
-    """What is there already is read without a pause: no deadline can end it, and nobody else is served meanwhile."""
+def test_endless_framing_does_not_delay_others(connect, endless):
+    """Data that has already arrived is read without a pause, so no deadline can end it, and no other client is served
+    meanwhile."""
     start = b"0\r\n" if b"Trailer" in endless else b""
-    caller = call().say(JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", start)
-    descriptor, block = caller.sock.fileno(), endless * (200_000 // len(endless))
+    client = connect().send(JSON_HEAD, "Transfer-Encoding: chunked\r\n\r\n", start)
+    descriptor, block = client.sock.fileno(), endless * (200_000 // len(endless))
 
-    def flood():
-        """In a thread, which does not wait for our loop."""
+    def send_block_repeatedly():
+        """Send the block in a thread, which does not wait for our event loop."""
         return sum(send_all(descriptor, block) for _ in range(200))
 
-    flooding = gevent.get_hub().threadpool.spawn(flood)
+    flood_result = gevent.get_hub().threadpool.spawn(send_block_repeatedly)
     gevent.sleep(0.01)
     began = time.monotonic()
-    assert healthy(call)
+    assert is_served(connect)
     assert time.monotonic() - began < 1
-    assert b" 400 " in caller.hear()
-    assert flooding.get() < 200
+    assert b" 400 " in client.read_until_close()
+    assert flood_result.get() < 200
 
 
 def send_all(descriptor, block):
-    """False when the other end is gone."""
+    """Return False when the peer closed the connection."""
     view, sleep = memoryview(block), monkey.get_original("time", "sleep")
     while view:
         try:
@@ -283,13 +284,13 @@ def send_all(descriptor, block):
     return True
 
 
-def test_a_client_that_waits_for_100_continue_gets_it_or_a_refusal(call):
+def test_expect_100_continue_is_answered_or_rejected(connect):
     expect = "Expect: 100-continue\r\n"
-    caller = call().say(JSON_HEAD, expect, "Content-Length: 2\r\n\r\n")
-    assert caller.sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
-    assert caller.say("{}").answer()["length"] == 2
-    assert call().say(JSON_HEAD, expect, f"Content-Length: {MAX_BODY + 1}\r\n\r\n").problem() == 413
-    assert b"100 Continue" in call().say(JSON_HEAD, expect, "Content-Length: 2\r\n\r\n").hear()
+    client = connect().send(JSON_HEAD, expect, "Content-Length: 2\r\n\r\n")
+    assert client.sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
+    assert client.send("{}").read_json()["length"] == 2
+    assert connect().send(JSON_HEAD, expect, f"Content-Length: {MAX_BODY + 1}\r\n\r\n").read_error_status() == 413
+    assert b"100 Continue" in connect().send(JSON_HEAD, expect, "Content-Length: 2\r\n\r\n").read_until_close()
 
 
 @pytest.mark.parametrize(
@@ -336,73 +337,75 @@ def test_a_client_that_waits_for_100_continue_gets_it_or_a_refusal(call):
         (" GET / HTTP/1.1\r\n\r\n", 400),
     ],
 )
-def test_a_head_that_is_none_or_has_two_meanings_is_refused(call, application, caplog, head, status):
-    """In one line at most, and not on stderr past the log: `no_tracebacks` looks at the rest."""
-    assert call().say(head).problem() == status
-    assert application.served == 0
-    assert healthy(call)
+def test_invalid_or_ambiguous_head_is_rejected(connect, echo_application, caplog, head, status):
+    """The rejection causes at most one log line, and nothing on stderr; `no_tracebacks` checks the rest."""
+    assert connect().send(head).read_error_status() == status
+    assert echo_application.served == 0
+    assert is_served(connect)
 
 
 @pytest.mark.parametrize("size", ["0x5", "+5", "-5", "", " 5", "5 ", "5_0", "5\n"])
-def test_a_chunk_size_with_anything_but_digits_is_refused(call, application, size):
+def test_chunk_size_with_non_digits_is_rejected(connect, echo_application, size):
     head = "Transfer-Encoding: chunked\r\n\r\n"
-    assert call().say(JSON_HEAD, head, f"{size}\r\nhello\r\n0\r\n\r\n").problem() == 400
-    assert application.served == 0
+    assert connect().send(JSON_HEAD, head, f"{size}\r\nhello\r\n0\r\n\r\n").read_error_status() == 400
+    assert echo_application.served == 0
 
 
-def test_nothing_of_a_refused_request_is_taken_for_the_next_one(call, application):
+def test_rest_of_rejected_request_is_not_read_as_next_request(connect, echo_application):
     smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
-    call().say(JSON_HEAD, f"Content-Length: {MAX_BODY + 1}\r\n\r\n", smuggled).hear()
-    call().say("POST /x HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n", smuggled).hear()
-    call().say("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n", smuggled).hear()
-    assert application.served == 0
+    connect().send(JSON_HEAD, f"Content-Length: {MAX_BODY + 1}\r\n\r\n", smuggled).read_until_close()
+    connect().send(
+        "POST /x HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n", smuggled
+    ).read_until_close()
+    connect().send("POST / HTTP/1.1\r\nTransfer-Encoding: xchunked\r\n\r\n", smuggled).read_until_close()
+    assert echo_application.served == 0
 
 
-def test_a_client_that_takes_nothing_of_a_large_answer_is_let_go(call, server):
-    caller = call(window=4096).say("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+def test_client_that_reads_nothing_of_large_response_is_disconnected(connect, server):
+    client = connect(window=4096).send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
     eventually(lambda: server.pool.free_count() < server.pool.size)
-    await_empty(server)
-    caller.sock.close()
+    await_no_connections(server)
+    client.sock.close()
 
 
-def test_a_client_that_takes_a_large_answer_slowly_gets_all_of_it(call):
-    """Longer than any deadline, but something all the time."""
-    caller = call(window=65536).say("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    got = 0
+def test_client_that_reads_large_response_slowly_receives_all(connect):
+    """It takes longer than any deadline, but makes progress all the time."""
+    client = connect(window=65536).send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    received_bytes = 0
     began = time.monotonic()
-    while piece := caller.sock.recv(1024 * 1024):
-        got += len(piece)
-        if got < 16 * 1024 * 1024:
+    while piece := client.sock.recv(1024 * 1024):
+        received_bytes += len(piece)
+        if received_bytes < 16 * 1024 * 1024:
             gevent.sleep(0.01)
-    assert got > 64 * 1024 * 1024
-    assert time.monotonic() - began > Quick.send_seconds
+    assert received_bytes > 64 * 1024 * 1024
+    assert time.monotonic() - began > QuickHandler.send_seconds
 
 
 @pytest.mark.parametrize("server", [Handler], indirect=True)
-def test_whoever_has_been_silent_for_longest_makes_room(server, call):
-    """More connections than there are places: each that comes is served at once, and none is turned away."""
-    kept = call().say("GET /mine HTTP/1.1\r\nHost: x\r\n\r\n")
-    kept.answer()
+def test_longest_silent_connection_is_closed_for_new_one(server, connect):
+    """More connections than places: each new one is served at once, and none is rejected."""
+    keep_alive = connect().send("GET /mine HTTP/1.1\r\nHost: x\r\n\r\n")
+    keep_alive.read_json()
     before = open_files()
-    silent = [call() for _ in range(3 * (RESERVE + 20))]
-    slow = [call().say("GET / HTTP/1.1\r\nX-Slow: ") for _ in range(50)]
-    stuck = [call().say(JSON_HEAD, "Content-Length: 100\r\n\r\n") for _ in range(50)]
+    silent = [connect() for _ in range(3 * (RESERVE + 20))]
+    slow = [connect().send("GET / HTTP/1.1\r\nX-Slow: ") for _ in range(50)]
+    stuck = [connect().send(JSON_HEAD, "Content-Length: 100\r\n\r\n") for _ in range(50)]
     assert server.pool.free_count() > 0
     began = time.monotonic()
     for _ in range(10):
-        assert healthy(call)
+        assert is_served(connect)
     assert time.monotonic() - began < 2
-    for caller in [*silent, *slow, *stuck]:
-        caller.sock.close()
+    for client in [*silent, *slow, *stuck]:
+        client.sock.close()
     eventually(lambda: server.places.counts()[Kind.WAITING] <= 1)
     eventually(lambda: open_files() <= before + 2)
 
 
-def test_bodies_under_way_have_a_common_limit(application):
-    """Each within its own limit, all together more than there is memory for."""
+def test_bodies_in_flight_have_common_limit(echo_application):
+    """Each body is within its own limit; all together exceed the memory."""
     bodies = Bodies(5.0)
 
-    class Stream:
+    class SlowStream:
         def __init__(self):
             self.left = 1
 
@@ -417,32 +420,34 @@ def test_bodies_under_way_have_a_common_limit(application):
 
     def send():
         environ = {"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(MAX_BODY)}
-        return bodies.read_json(environ | {"wsgi.input": Stream()})
+        return bodies.read_json(environ | {"wsgi.input": SlowStream()})
 
     count = MAX_UNDER_WAY // MAX_BODY + 20
-    sending = [gevent.spawn(send) for _ in range(count)]
-    answers = [each.get() for each in sending]
-    full = [answer for answer in answers if isinstance(answer, Answer)]
-    assert full
-    assert {answer.status[:3] for answer in full} == {"503"}
+    sender = [gevent.spawn(send) for _ in range(count)]
+    answers = [each.get() for each in sender]
+    rejected = [answer for answer in answers if isinstance(answer, Answer)]
+    assert rejected
+    assert {answer.status[:3] for answer in rejected} == {"503"}
     assert answers.count(None) >= 20
     assert send() is None
 
 
-@pytest.mark.parametrize("said", ["nonsense\r\n\r\n", "GET / HTTP/1.1\r\nX: " + "x" * 40_000, JSON_HEAD + "\r\n", "G"])
-def test_who_is_gone_when_he_is_refused_is_no_error(call, server, capfd, said):
+@pytest.mark.parametrize(
+    "request_text", ["nonsense\r\n\r\n", "GET / HTTP/1.1\r\nX: " + "x" * 40_000, JSON_HEAD + "\r\n", "G"]
+)
+def test_reset_by_rejected_client_is_not_an_error(connect, server, capfd, request_text):
     for _ in range(5):
-        reset(call().say(said).sock)
+        reset(connect().send(request_text).sock)
     eventually(lambda: not server.places.counts()[Kind.WAITING])
-    await_empty(server)
+    await_no_connections(server)
     assert capfd.readouterr().err == ""
 
 
-def test_nothing_is_left_behind(call, server):
+def test_closed_connections_leak_nothing(connect, server):
     before = open_files(), live_greenlets()
     for _ in range(20):
-        call().say("G").sock.close()
-        call().say(JSON_HEAD, "Content-Length: 100\r\n\r\n", "{").sock.close()
-        call().say("nonsense\r\n\r\n").hear()
+        connect().send("G").sock.close()
+        connect().send(JSON_HEAD, "Content-Length: 100\r\n\r\n", "{").sock.close()
+        connect().send("nonsense\r\n\r\n").read_until_close()
     eventually(lambda: not server.places.counts()[Kind.WAITING])
     eventually(lambda: open_files() <= before[0] and live_greenlets() <= before[1] + 1)

@@ -1,5 +1,5 @@
-"""Clients of Socket.IO that say what none says, or too much of it: they go, the log stays short, nobody else
-notices."""
+"""Socket.IO clients that send invalid packets or too many: they are disconnected, the log stays short, and other
+clients are not affected."""
 
 import json
 import socket
@@ -20,20 +20,14 @@ NAMESPACE = "40"
 
 
 @pytest.fixture
-def testbed(make_service, serve):
-    service = make_service()
-    return service, serve(service)
+def server(served_service):
+    return served_service[0].app.extensions["socketio"].server
 
 
 @pytest.fixture
-def server(testbed):
-    return testbed[0].app.extensions["socketio"].server
-
-
-@pytest.fixture
-def quiet(testbed, caplog):
-    """Whatever happened: everybody who is still there is served, and at most three lines were logged."""
-    listener = Listener(testbed[1])
+def quiet_log(served_service, caplog):
+    """After the test, check that another client is still served and that at most three lines were logged."""
+    listener = Listener(served_service[1])
     caplog.clear()
     yield listener
     listener.io.emit("checkLogsListening")
@@ -42,23 +36,23 @@ def quiet(testbed, caplog):
     listener.io.disconnect()
 
 
-class Raw:
-    """A websocket on which a test says anything."""
+class RawWebSocket:
+    """A WebSocket on which a test sends arbitrary messages."""
 
     def __init__(self, url, join=True):
         self.websocket = create_connection(url.replace("http", "ws") + QUERY + "websocket", timeout=5)
         assert self.websocket.recv().startswith("0{")
         if join:
-            self.say(NAMESPACE)
+            self.send(NAMESPACE)
             assert self.websocket.recv().startswith("40{")
 
-    def say(self, *messages):
+    def send(self, *messages):
         for message in messages:
             self.websocket.send(message)
         return self
 
-    def hear_until_the_end(self):
-        """True when the server ended the connection."""
+    def is_closed_by_server(self):
+        """Return True if the server ended the connection."""
         try:
             while self.websocket.recv():
                 pass
@@ -66,21 +60,21 @@ class Raw:
             return "timed out" not in str(error)
         return True
 
-    def answers(self, event="checkLogsListening"):
-        self.say(f'427["{event}"]')
-        while not (heard := self.websocket.recv()).startswith("43"):
+    def call_event(self, event="checkLogsListening"):
+        self.send(f'427["{event}"]')
+        while not (message := self.websocket.recv()).startswith("43"):
             pass
-        return heard
+        return message
 
 
-# What python-socketio or engineio would log a traceback for, or run what nobody may call.
-NO_PACKETS = [
+# Messages for which python-socketio or engineio would log a traceback, or call an internal handler.
+INVALID_PACKETS = [
     "4", "x", "4x", "42", "42{}", "42[]", "42[{}]", "42[[]]", "42[5]", "42[null]", "42[true]", '42"x"', "42{", "4242[",
     '42["a"', "42" + "[" * 5000, "44{}", "47", "49", "451-", "451-[]", '451-[{"_placeholder":true,"num":0}]', "46",
     "461-[]", "45x-[]", '42' + "9" * 150 + '["a"]', "4{}", "4[1]", "45", "4²",
     "40[]", "40x", '40"x"', "40{", "405",
 ]  # fmt: skip
-IGNORED = [
+IGNORED_PACKETS = [
     '42["connect"]', '42["disconnect"]', '42["disconnect","x"]', '42["message"]', '42["*"]', '42["__disconnect_final"]',
     '42["stat_update",{"mac":"x"}]', '42["enableLogsListening ",1]', "43[]", "431[]", '43999["x"]', "431{}",
     '4299999999999999999999["a"]', '42/admin,["enableLogsListening"]', "41/admin,", '43/admin,1["x"]',
@@ -88,78 +82,78 @@ IGNORED = [
 ]  # fmt: skip
 
 
-def test_what_no_client_says_ends_the_connection(testbed, quiet):
-    """`42[{}]` made python-socketio print a traceback for each: a flood for the log."""
-    for message in NO_PACKETS:
-        assert Raw(testbed[1]).say(message).hear_until_the_end(), message
+def test_invalid_packet_ends_the_connection(served_service, quiet_log):
+    """`42[{}]` made python-socketio print a traceback for each packet: a flood for the log."""
+    for message in INVALID_PACKETS:
+        assert RawWebSocket(served_service[1]).send(message).is_closed_by_server(), message
 
 
-def test_frigate_cve_2026_75607_an_event_that_is_not_in_the_table_is_ignored(testbed, quiet):
-    """REST checked roles, the websocket did not; here `disconnect` as an event made the service count a client less,
-    and at none it sends no events."""
-    raw = Raw(testbed[1])
-    for message in IGNORED:
-        assert raw.say(message).answers() == "437[]", message
-        assert testbed[0].scrape().get_one("pluto_socket_clients") == 2, message
-    raw.websocket.close()
+def test_frigate_cve_2026_75607_unknown_event_is_ignored(served_service, quiet_log):
+    """In Frigate, REST checked roles and the WebSocket did not. Here `disconnect` as an event made the service count
+    one client too few, and with a count of zero it sends no events."""
+    websocket_client = RawWebSocket(served_service[1])
+    for message in IGNORED_PACKETS:
+        assert websocket_client.send(message).call_event() == "437[]", message
+        assert served_service[0].scrape().get_one("pluto_socket_clients") == 2, message
+    websocket_client.websocket.close()
 
 
-def test_every_event_that_has_a_handler_is_in_the_table(server):
+def test_table_lists_every_event_with_a_handler(server):
     assert set(server.handlers["/"]) == {*EVENTS, "connect", "disconnect"}
     assert set(server.handlers) == {"/"}
 
 
-def test_other_packets_and_none(testbed, quiet):
+def test_other_and_empty_packets_are_tolerated(served_service, quiet_log):
     for message in ("", b"", b"4", b"\x00\xff", "2", "3", "6", "0", "1"):
-        raw = Raw(testbed[1])
-        raw.websocket.send(message, ABNF.OPCODE_BINARY if isinstance(message, bytes) else ABNF.OPCODE_TEXT)
-        raw.websocket.close()
+        websocket_client = RawWebSocket(served_service[1])
+        websocket_client.websocket.send(message, ABNF.OPCODE_BINARY if isinstance(message, bytes) else ABNF.OPCODE_TEXT)
+        websocket_client.websocket.close()
 
 
 @pytest.mark.parametrize("before", [[], ["40", "40"], ["40/admin,"], ["40/admin,", "40/admin,"]])
-def test_who_joins_never_twice_or_elsewhere(testbed, quiet, before):
-    raw = Raw(testbed[1], join=False).say(*before)
+def test_second_or_other_namespace_connect_is_rejected(served_service, quiet_log, before):
+    websocket_client = RawWebSocket(served_service[1], join=False).send(*before)
     if before == ["40", "40"]:
-        assert raw.hear_until_the_end()
+        assert websocket_client.is_closed_by_server()
     else:
-        raw.say('427["enableLogsListening"]')
+        websocket_client.send('427["enableLogsListening"]')
         gevent.sleep(0.1)
-        assert not testbed[0].runtime.logs.hub.listeners
-    raw.websocket.close()
-    eventually(lambda: testbed[0].scrape().get_one("pluto_socket_clients") == 1)
+        assert not served_service[0].runtime.logs.hub.listeners
+    websocket_client.websocket.close()
+    eventually(lambda: served_service[0].scrape().get_one("pluto_socket_clients") == 1)
 
 
-NO_PAYLOADS = [
+INVALID_PAYLOADS = [
     b"", b"x", b"2", b"5", b"0{}", b"d=40", b"4\x1e", b"\xff\xfe", b"bA", b"40\x1e" * 20, b"6", b"42[{}]\x1e42[{}]",
     "4²".encode(),
 ]  # fmt: skip
 
 
-def test_the_same_by_long_polling(testbed, quiet):
-    url = testbed[1] + QUERY + "polling"
-    for body in NO_PAYLOADS:
+def test_invalid_payload_by_long_polling_ends_the_session(served_service, quiet_log):
+    url = served_service[1] + QUERY + "polling"
+    for body in INVALID_PAYLOADS:
         sid = requests.get(url, timeout=5).text.split('"')[3]
         assert requests.post(f"{url}&sid={sid}", data=b"40", timeout=5).text == "OK"
-        answer = requests.post(f"{url}&sid={sid}", data=body, timeout=5)
-        if answer.status_code != 400:
+        response = requests.post(f"{url}&sid={sid}", data=body, timeout=5)
+        if response.status_code != 400:
             assert requests.get(f"{url}&sid={sid}", timeout=5).status_code == 400, body
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "FOO", "HEAD"])
-def test_engine_io_takes_no_other_method(testbed, quiet, method):
-    assert requests.request(method, testbed[1] + QUERY + "polling", timeout=5).status_code == 405
+def test_engine_io_rejects_other_methods(served_service, quiet_log, method):
+    assert requests.request(method, served_service[1] + QUERY + "polling", timeout=5).status_code == 405
 
 
-def test_there_is_no_jsonp(testbed, quiet):
-    """A page of any other site could read it by a script element, which sends no Origin."""
-    answer = requests.get(testbed[1] + QUERY + "polling&j=0", timeout=5)
-    assert (answer.status_code, answer.json()["error"] != "") == (400, True)
+def test_jsonp_is_rejected(served_service, quiet_log):
+    """A page of any other site could read it with a script element, which sends no Origin."""
+    response = requests.get(served_service[1] + QUERY + "polling&j=0", timeout=5)
+    assert (response.status_code, response.json()["error"] != "") == (400, True)
 
 
 FLOODS = {
     "events": '42["checkLogsListening"]',
     "switches": '42["enableLogsListening"]',
-    "answers wanted": '421["subscribeLogs",{}]',
+    "acknowledged events": '421["subscribeLogs",{}]',
     "acknowledgements": '431["x"]',
     "unknown events": '42["x"]',
     "upgrades": "5",
@@ -169,33 +163,33 @@ FLOODS = {
 
 
 @pytest.mark.parametrize("kind", FLOODS)
-def test_a_flood_is_cut_off_and_the_others_are_served(testbed, quiet, server, kind):
-    raw = Raw(testbed[1])
-    said = 0
+def test_flooding_client_is_disconnected_and_others_are_served(served_service, quiet_log, server, kind):
+    websocket_client = RawWebSocket(served_service[1])
+    sent = 0
     with suppress(WebSocketException, OSError):
-        for said in range(20 * int(BURST)):
-            raw.say(FLOODS[kind])
-            if said % 10 == 0:
+        for sent in range(20 * int(BURST)):
+            websocket_client.send(FLOODS[kind])
+            if sent % 10 == 0:
                 gevent.sleep(0)
-    assert said < 20 * BURST - 1
+    assert sent < 20 * BURST - 1
     eventually(lambda: len(server.eio.sockets) == 1)
-    quiet.io.emit("disableLogsListening")
-    eventually(lambda: quiet.payloads("logsListeningStatus")[-1:] == [False])
-    assert len(quiet.payloads("logsListeningStatus")) <= 40
+    quiet_log.io.emit("disableLogsListening")
+    eventually(lambda: quiet_log.payloads("logsListeningStatus")[-1:] == [False])
+    assert len(quiet_log.payloads("logsListeningStatus")) <= 40
 
 
-def test_a_thousand_miners_may_be_named_at_once(testbed):
-    """So many `subscribeLogs` a page sends when it opens."""
-    raw = Raw(testbed[1])
+def test_burst_of_900_subscriptions_is_accepted(served_service):
+    """A page sends so many `subscribeLogs` when it opens."""
+    websocket_client = RawWebSocket(served_service[1])
     for number in range(900):
-        raw.say(f'42{number}["unsubscribeLogs",{{"mac":"02:00:5e:00:00:01"}}]')
-    while not raw.websocket.recv().startswith("43899"):
+        websocket_client.send(f'42{number}["unsubscribeLogs",{{"mac":"02:00:5e:00:00:01"}}]')
+    while not websocket_client.websocket.recv().startswith("43899"):
         pass
-    raw.websocket.close()
+    websocket_client.websocket.close()
 
 
-def frame(opcode, length, payload=b"", fin=True):
-    """The head of a masked frame that has, or says it has, so many bytes."""
+def make_frame(opcode, length, payload=b"", fin=True):
+    """Return a masked frame whose header announces this length."""
     head = bytes([(0x80 if fin else 0) | opcode])
     if length < 126:
         head += bytes([0x80 | length])
@@ -209,47 +203,47 @@ def frame(opcode, length, payload=b"", fin=True):
 @pytest.mark.parametrize(
     "frames",
     [
-        [frame(1, 2**62)],
-        [frame(1, 2**32)],
-        [frame(1, 70_000, b"4" * 70_000)],
-        [frame(2, 2**40)],
-        [frame(1, 60_000, b"4" * 60_000, fin=False), frame(0, 60_000, b"4" * 60_000)],
-        [frame(1, 1, b"4", fin=False), *[frame(0, 1000, b"4" * 1000, fin=False)] * 100],
-        [frame(9, 100, b"p" * 100)] * 5000,
-        [frame(9, 200, b"p" * 200)],
-        [frame(0, 1, b"4")],
-        [frame(3, 1, b"4")],
-        [frame(1, 4, b"4\xff\xff\xff")],
+        [make_frame(1, 2**62)],
+        [make_frame(1, 2**32)],
+        [make_frame(1, 70_000, b"4" * 70_000)],
+        [make_frame(2, 2**40)],
+        [make_frame(1, 60_000, b"4" * 60_000, fin=False), make_frame(0, 60_000, b"4" * 60_000)],
+        [make_frame(1, 1, b"4", fin=False), *[make_frame(0, 1000, b"4" * 1000, fin=False)] * 100],
+        [make_frame(9, 100, b"p" * 100)] * 5000,
+        [make_frame(9, 200, b"p" * 200)],
+        [make_frame(0, 1, b"4")],
+        [make_frame(3, 1, b"4")],
+        [make_frame(1, 4, b"4\xff\xff\xff")],
         [b"\xf1\x80\0\0\0\0"],
     ],
     ids=["2^62", "2^32", "70 kB", "binary 2^40", "two halves", "endless parts", "pings", "large ping", "no beginning",
          "unknown kind", "no UTF-8", "reserved bits"],
 )  # fmt: skip
-def test_frames_that_are_too_large_too_many_or_none(testbed, quiet, server, frames):
-    raw = Raw(testbed[1])
+def test_invalid_or_oversized_frames_end_the_connection(served_service, quiet_log, server, frames):
+    websocket_client = RawWebSocket(served_service[1])
     with suppress(OSError):
-        raw.websocket.sock.sendall(b"".join(frames))
+        websocket_client.websocket.sock.sendall(b"".join(frames))
     eventually(lambda: len(server.eio.sockets) == 1)
-    raw.websocket.shutdown()
+    websocket_client.websocket.shutdown()
 
 
-def test_a_peer_that_is_gone_without_a_word_is_let_go(testbed, server):
-    """Engine.IO gave it up at the missed ping, but its connection and greenlet stayed for as long as TCP did."""
+def test_silent_peer_is_disconnected_after_missed_ping(served_service, server):
+    """Engine.IO gave up on the missed ping, but connection and greenlet stayed as long as TCP did."""
     server.eio.ping_interval = server.eio.ping_timeout = 0.2
-    Raw(testbed[1]).websocket.close()  # the first client starts Engine.IO's own greenlet, which stays
+    RawWebSocket(served_service[1]).websocket.close()  # the first client starts Engine.IO's own permanent greenlet
     eventually(lambda: not server.eio.sockets)
     with nothing_leaks(files=2):
-        raw = Raw(testbed[1])
+        websocket_client = RawWebSocket(served_service[1])
         eventually(lambda: not server.eio.sockets)
-        assert raw.hear_until_the_end()
-        raw.websocket.shutdown()
+        assert websocket_client.is_closed_by_server()
+        websocket_client.websocket.shutdown()
 
 
-def test_who_never_joins_is_let_go(testbed, server):
-    testbed[0].app.extensions["guard"].watch(server, hello_seconds=0.2)
-    joined, raw = Raw(testbed[1]), Raw(testbed[1], join=False)
-    assert raw.hear_until_the_end()
-    assert joined.answers() == "437[]"
+def test_client_that_never_connects_to_namespace_is_disconnected(served_service, server):
+    served_service[0].app.extensions["guard"].watch(server, hello_seconds=0.2)
+    joined, websocket_client = RawWebSocket(served_service[1]), RawWebSocket(served_service[1], join=False)
+    assert websocket_client.is_closed_by_server()
+    assert joined.call_event() == "437[]"
     joined.websocket.close()
 
 
@@ -274,22 +268,22 @@ UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 1
         ("/nowhere", UPGRADE + KEY, 404),
     ],
 )
-def test_websockets_are_opened_for_whom_and_where_they_may(testbed, quiet, path, headers, status):
-    """gevent-websocket says 101 before it asks the application, at any path."""
-    host, port = testbed[1].removeprefix("http://").split(":")
+def test_websocket_upgrade_is_allowed_by_path_and_origin(served_service, quiet_log, path, headers, status):
+    """gevent-websocket sends the 101 before it calls the application, on any path."""
+    host, port = served_service[1].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 5) as sock:
         sock.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\n{headers}\r\n".encode())
-        answer = sock.recv(65536)
-    assert int(answer.split(b" ")[1]) == status
+        response = sock.recv(65536)
+    assert int(response.split(b" ")[1]) == status
 
 
-def test_a_foreign_host_gets_no_websocket(testbed, quiet):
+def test_websocket_with_foreign_host_is_rejected(served_service, quiet_log):
     websocket = WebSocket()
     with pytest.raises(WebSocketException, match="400"):
-        websocket.connect(testbed[1].replace("http", "ws") + QUERY + "websocket", host="evil.com", timeout=5)
+        websocket.connect(served_service[1].replace("http", "ws") + QUERY + "websocket", host="evil.com", timeout=5)
 
 
-def test_what_is_refused_is_said_in_json(testbed):
-    answer = requests.get(testbed[1] + QUERY + "polling&j=0", timeout=5)
-    assert json.loads(answer.text)["message"]
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+def test_rejection_is_answered_in_json(served_service):
+    response = requests.get(served_service[1] + QUERY + "polling&j=0", timeout=5)
+    assert json.loads(response.text)["message"]
+    assert response.headers["X-Content-Type-Options"] == "nosniff"

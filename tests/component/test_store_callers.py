@@ -1,4 +1,4 @@
-"""Whoever writes to the store: after a write that failed, memory and disk agree, and nothing stands still for it."""
+"""Callers of the store: after a failed write, memory and disk agree, and the rest of the service continues."""
 
 import json
 import logging
@@ -25,14 +25,14 @@ A, B = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
 PROMPT = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.0, cooling=0.5, resume=0.1)
 
 
-def refused(answer):
-    """An answer that nobody reads counts as being sent, and a stop waits for it."""
-    answer.close()
-    return answer.status_code == 507
+def is_rejected_for_full_disk(response):
+    """Close the response first: an unread response counts as in flight, and a shutdown waits for it."""
+    response.close()
+    return response.status_code == 507
 
 
-def test_a_device_goes_with_all_that_is_kept_of_it_in_one_batch(testbed):
-    """After a crash there is no intent, of which a repair could be made, for a device that comes back later."""
+def test_device_and_all_its_records_are_deleted_in_one_batch(testbed):
+    """After a crash no desired state may remain, from which a device that is registered later would be repaired."""
     service, (miner, other) = testbed("2.12", "2.12")
     for mac in (miner.mac, other.mac):
         service.runtime.journal.begin(mac, Origin("me"), {}, {"frequency": 490})
@@ -46,8 +46,8 @@ def test_a_device_goes_with_all_that_is_kept_of_it_in_one_batch(testbed):
 
 
 @pytest.fixture
-def drifting(testbed):
-    """A device that runs what was written to it."""
+def consistent_device(testbed):
+    """A device that runs the settings that were written to it."""
     service, (miner,) = testbed("2.12", timings=PROMPT)
     assert states(run(service, settings={"frequency": 490}, devices=[miner.mac])) == {miner.mac: "done"}
     service.clock.advance(OWN_CHANGE_SECONDS)
@@ -56,8 +56,8 @@ def drifting(testbed):
     return service, miner
 
 
-def test_drift_shows_although_it_cannot_be_kept(drifting):
-    service, miner = drifting
+def test_drift_is_shown_although_disk_is_full(consistent_device):
+    service, miner = consistent_device
     with full_disk():
         miner.store_settings({"frequency": 400})
         service.round(2)
@@ -68,19 +68,19 @@ def test_drift_shows_although_it_cannot_be_kept(drifting):
         assert service.observed(miner.mac) > 4
 
 
-def test_accepting_drift_that_cannot_be_kept_changes_nothing(drifting):
-    service, miner = drifting
+def test_accept_drift_on_full_disk_changes_nothing(consistent_device):
+    service, miner = consistent_device
     miner.store_settings({"frequency": 400})
     service.round()
     with full_disk():
-        assert refused(service.client.post(f"/devices/{miner.mac}/drift/accept"))
+        assert is_rejected_for_full_disk(service.client.post(f"/devices/{miner.mac}/drift/accept"))
     assert service.runtime.intents.of(miner.mac).settings == {"frequency": 490}
     assert [row["key"] for row in service.device(miner.mac)["drift"]] == ["frequency"]
     service.ok(service.client.post(f"/devices/{miner.mac}/drift/accept"))
     assert service.device(miner.mac)["drift"] == []
 
 
-def test_what_discovery_saw_long_ago_is_not_listed_and_a_scan_still_answers(testbed):
+def test_expired_discoveries_are_not_listed_and_scan_works_on_full_disk(testbed):
     service, (miner,) = testbed("2.12")
     service.ok(service.client.get("/devices/discover"))
     with full_disk():
@@ -90,7 +90,7 @@ def test_what_discovery_saw_long_ago_is_not_listed_and_a_scan_still_answers(test
     assert service.ok(service.client.get("/devices/discovered")) == []
 
 
-def test_dashboards_wait_for_the_disk(testbed, caplog):
+def test_dashboards_wait_for_disk_space(testbed, caplog):
     service, (miner,) = testbed("2.12", gf_host="http://127.0.0.1:9")
     with full_disk():
         miner.store_settings({"hostname": "another-name"})
@@ -99,49 +99,55 @@ def test_dashboards_wait_for_the_disk(testbed, caplog):
         assert eventually(lambda: message in [each.getMessage() for each in caplog.records])
 
 
-def test_a_listener_that_cannot_write_hurts_nobody(caplog):
-    heard, events = [], EventBus()
+def test_event_handler_on_full_disk_does_not_affect_others(caplog):
+    handled, events = [], EventBus()
 
-    def full(event):
+    def fail_with_full_disk(event):
         raise StoreFull("/data/pluto_core")
 
-    events.subscribe(DeviceDeleted, full)
-    events.subscribe(DeviceDeleted, heard.append)
+    events.subscribe(DeviceDeleted, fail_with_full_disk)
+    events.subscribe(DeviceDeleted, handled.append)
     events.publish(DeviceDeleted("02:00:5e:00:00:01"))
-    assert len(heard) == 1
+    assert len(handled) == 1
     (record,) = caplog.records
     assert (record.levelno, record.exc_info) == (logging.WARNING, None)
 
 
-def nested(levels, value="x"):
+def nest_value(levels, value="x"):
     for number in range(levels):
         value = {"in": value} if number % 2 else [value]
     return value
 
 
 @pytest.mark.parametrize("levels", [33, 200, 300, 900])
-def test_one_stored_value_that_is_nested_too_deeply_takes_no_list_away(make_service, tmp_path, caplog, levels):
-    """As the Node backend, or a restored backup, may have left it. The records are there, less the deep parts."""
+def test_deeply_nested_stored_value_does_not_break_lists(make_service, tmp_path, caplog, levels):
+    """The Node backend or a restored backup may have stored it. The records are loaded without the deep parts."""
     service = make_service(auto_listen=False)
     service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": A, "ip": "127.80.0.1"}]}))
-    made = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
+    preset = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
     service.stop()
     deep = orjson.loads(b'{"in":' * levels + b"1" + b"}" * levels)
     core = plyvel.DB(str(service.settings.data_dir / "pluto_core"))
     discovered = plyvel.DB(str(service.settings.data_dir / "pluto_discovery"))
 
-    def put(db, key, record):
+    def write_record(db, key, record):
         text = json.dumps({**record, "deep": None}).replace('"deep": null', f'"deep": {json.dumps(deep)}')
         db.put(key.encode(), text.encode())
 
-    put(core, "presets:two", {"uuid": "two", "name": "two", "configuration": {"frequency": 490}})
-    core.put(b"presets", orjson.dumps([made["uuid"], "two"]))
-    put(core, f"devices:imprinted:{B}", {"ip": "127.80.0.2", "mac": B, "type": "bitaxe", "info": {"hostname": "b"}})
+    write_record(core, "presets:two", {"uuid": "two", "name": "two", "configuration": {"frequency": 490}})
+    core.put(b"presets", orjson.dumps([preset["uuid"], "two"]))
+    write_record(
+        core, f"devices:imprinted:{B}", {"ip": "127.80.0.2", "mac": B, "type": "bitaxe", "info": {"hostname": "b"}}
+    )
     core.put(b"devices:imprinted", orjson.dumps([A, B]))
     for key in (f"intent:{A}", f"drift:{A}", f"repairs:{A}", "jobs:1", f"jobs:1:{A}", f"dashboards:{A}"):
-        put(core, f"pluto:{key}", {"drift": [], "settings": {}})
-    put(core, f"pluto:journal:{A}:0000000001", {"id": "1", "mac": A, "before": {}, "after": {}, "outcome": "applied"})
-    put(discovered, f"devices:discovered:{B}", {"ip": "127.80.0.2", "mac": B, "lastSeen": "2999-01-01T00:00:00Z"})
+        write_record(core, f"pluto:{key}", {"drift": [], "settings": {}})
+    write_record(
+        core, f"pluto:journal:{A}:0000000001", {"id": "1", "mac": A, "before": {}, "after": {}, "outcome": "applied"}
+    )
+    write_record(
+        discovered, f"devices:discovered:{B}", {"ip": "127.80.0.2", "mac": B, "lastSeen": "2999-01-01T00:00:00Z"}
+    )
     for db in (core, discovered):
         db.close()
     caplog.clear()
@@ -152,25 +158,25 @@ def test_one_stored_value_that_is_nested_too_deeply_takes_no_list_away(make_serv
         assert again.client.get(path, buffered=True).status_code == 200, path
     again.ok(again.client.patch("/presets/two", json={"name": "renamed"}))
     again.ok(again.client.patch(f"/devices/imprint/{B}", json={"device": {"name": "renamed"}}))
-    said = [record for record in caplog.records if "nested too deeply" in record.getMessage()]
-    assert len([record for record in said if record.key == "presets:two"]) == 1
+    records = [record for record in caplog.records if "nested too deeply" in record.getMessage()]
+    assert len([record for record in records if record.key == "presets:two"]) == 1
 
 
-def test_a_configuration_that_is_nested_too_deeply_is_refused_at_the_door(make_service):
+def test_deeply_nested_configuration_is_rejected(make_service):
     service = make_service(auto_listen=False)
-    made = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
+    preset = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
     for levels in (33, 200, 900):
-        body = {"name": "deep", "configuration": {"frequency": 525, "unknown": nested(levels)}}
-        one = f"/presets/{made['uuid']}"
+        body = {"name": "deep", "configuration": {"frequency": 525, "unknown": nest_value(levels)}}
+        one = f"/presets/{preset['uuid']}"
         for method, path in (("post", "/presets"), ("put", one), ("patch", one)):
-            answer = getattr(service.client, method)(path, data=json.dumps(body), content_type="application/json")
-            assert answer.status_code == 400, (levels, method)
+            response = getattr(service.client, method)(path, data=json.dumps(body), content_type="application/json")
+            assert response.status_code == 400, (levels, method)
     assert [preset["name"] for preset in service.ok(service.client.get("/presets"))] == ["one"]
 
 
 @pytest.fixture
-def of_every_kind(testbed):
-    """The rows of a store with a document of each kind in it."""
+def store_with_every_kind(testbed):
+    """The rows of a store with a document of each kind."""
     service, (miner,) = testbed("2.10", poll_interval=5.0)
     service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
     service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
@@ -185,57 +191,57 @@ def of_every_kind(testbed):
 
 
 STORES = ("pluto_core", "pluto_discovery")
-ODD = (None, True, -1, 1e300, 2**62, "", "x", [], [[]], [1], ["x"], {}, {"a": 1}, {"a": {}})
+WRONG_VALUES = (None, True, -1, 1e300, 2**62, "", "x", [], [[]], [1], ["x"], {}, {"a": 1}, {"a": {}})
 
 
-def oddly_changed(raw, random):
-    """One value, at any depth, is of another type, or gone."""
+def change_one_value(raw, random):
+    """Change the type of one value at any depth, or delete it."""
     document = orjson.loads(raw)
-    place = document
-    while isinstance(place, dict | list) and place:
-        key = random.choice(list(place)) if isinstance(place, dict) else random.randrange(len(place))
-        if not isinstance(place[key], dict | list) or not place[key] or random.random() < 0.5:
+    node = document
+    while isinstance(node, dict | list) and node:
+        key = random.choice(list(node)) if isinstance(node, dict) else random.randrange(len(node))
+        if not isinstance(node[key], dict | list) or not node[key] or random.random() < 0.5:
             if random.random() < 0.2:
-                del place[key]
+                del node[key]
             else:
-                place[key] = random.choice(ODD)
+                node[key] = random.choice(WRONG_VALUES)
             break
-        place = place[key]
+        node = node[key]
     return orjson.dumps(document)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_document_of_wrong_types_takes_no_list_and_no_start_away(of_every_kind, make_service, seed):
-    """Each start with one value of every document changed. What cannot be read is left out, or lacks a part."""
-    service, miner, stored = of_every_kind
+def test_documents_with_wrong_types_do_not_break_start_or_lists(store_with_every_kind, make_service, seed):
+    """For each start one value of every document is changed. Unreadable documents are left out, or lack a part."""
+    service, miner, stored = store_with_every_kind
     random = Random(seed)
     for _ in range(5):
         for name, rows in stored.items():
             database = plyvel.DB(str(service.settings.data_dir / name))
             for key, value in rows.items():
                 listed = key in (b"devices:imprinted", b"presets", b"pluto:schema:version")
-                database.put(key, value if listed else oddly_changed(value, random))
+                database.put(key, value if listed else change_one_value(value, random))
             database.close()
         again = make_service([miner], poll_interval=0.2)
         for path in ("/presets", "/devices/imprint", "/devices/discovered", "/jobs", "/metrics", "/",
                      f"/devices/{miner.mac}/journal", "/admin/backup"):  # fmt: skip
-            answer = again.client.get(path, buffered=True)
-            assert answer.status_code == 200 or path == f"/devices/{miner.mac}/journal", (path, answer.get_data())
-        gevent.sleep(0.3)  # polls, and jobs that go on
+            response = again.client.get(path, buffered=True)
+            assert response.status_code == 200 or path == f"/devices/{miner.mac}/journal", (path, response.get_data())
+        gevent.sleep(0.3)  # polls run, and jobs resume
         again.stop()
 
 
-def test_there_is_a_bound_on_the_number_of_presets(service):
+def test_number_of_presets_is_limited(service):
     for number in range(MAX_PRESETS):
         service.runtime.presets.create(str(number), {"frequency": 525})
-    answer = service.client.post("/presets", json={"name": "one more", "configuration": {"frequency": 525}})
-    assert (answer.status_code, "delete one first" in answer.get_json()["error"]) == (400, True)
+    response = service.client.post("/presets", json={"name": "one more", "configuration": {"frequency": 525}})
+    assert (response.status_code, "delete one first" in response.get_json()["error"]) == (400, True)
     uuid = service.ok(service.client.get("/presets"))[0]["uuid"]
     service.ok(service.client.delete(f"/presets/{uuid}"))
     service.ok(service.client.post("/presets", json={"name": "one more", "configuration": {"frequency": 525}}))
 
 
-def test_there_is_a_bound_on_the_devices_of_jobs_that_are_over(testbed):
+def test_number_of_stored_job_steps_is_limited(testbed):
     service, miners = testbed("2.12")
     jobs = service.runtime.jobs
     first = run(service, "identify")["id"]

@@ -1,4 +1,4 @@
-"""A disk that takes nothing any more: polls go on, writes say so, and it works again by itself."""
+"""A full disk: polls continue, writes report the failure, and the service recovers by itself."""
 
 import logging
 import shutil
@@ -18,34 +18,33 @@ from app.store.lock import DataDirLock
 NEW = {"devices": [{"mac": "02:00:5e:00:00:99", "ip": "127.80.0.9"}]}
 
 
-def log_size(database):
+def get_log_size(database):
     return sum(log.stat().st_size for log in database.path.glob("*.log"))
 
 
-def text(number, size=700):
+def make_text(number, size=700):
     return "".join(Random(number).choices("abcdefgh", k=size))
 
 
-# The store alone.
+# The store without a service.
 
 
-def test_what_is_acknowledged_after_a_full_disk_outlives_a_crash(database, tmp_path):
-    """LevelDB itself takes the writes that come after, behind the torn one in its log, and loses them when it is opened
-    again."""
+def test_write_acknowledged_after_full_disk_survives_crash(database, tmp_path):
+    """LevelDB itself accepts the later writes, behind the torn one in its log, and loses them when it is reopened."""
     database.write({"before": 1})
-    with full_disk(at=log_size(database) + 300), pytest.raises(StoreFull):
-        database.write({"torn": text(0)})
+    with full_disk(at=get_log_size(database) + 300), pytest.raises(StoreFull):
+        database.write({"torn": make_text(0)})
     for number in range(5):
-        database.write({f"after {number}": text(number)})
+        database.write({f"after {number}": make_text(number)})
     rows = as_after_kill(database.path, tmp_path / "killed")
     assert set(rows) == {b"before", *(f"after {number}".encode() for number in range(5))}
-    assert rows[b"after 4"] == orjson.dumps(text(4))
+    assert rows[b"after 4"] == orjson.dumps(make_text(4))
 
 
-def test_a_write_that_failed_was_never_made(database, tmp_path):
-    """Whatever of it is in the log: nobody was told that it is kept, and memory does not have it."""
+def test_failed_write_is_not_visible_later(database, tmp_path):
+    """Whatever part of it is in the log: it was not acknowledged, and memory does not have it."""
     database.write({"edited": "old", "deleted": "old"})
-    with full_disk(at=log_size(database) + 20), pytest.raises(StoreFull):
+    with full_disk(at=get_log_size(database) + 20), pytest.raises(StoreFull):
         database.write({"edited": "new", "added": "new"}, ["deleted"])
     assert (database.get("edited"), database.get("deleted"), database.get("added")) == ("old", "old", None)
     assert database.retry()
@@ -53,7 +52,7 @@ def test_a_write_that_failed_was_never_made(database, tmp_path):
     assert dict(database.rows()) == expected == as_after_kill(database.path, tmp_path / "killed")
 
 
-def test_reads_and_refusals_while_it_lasts_then_all_works(database, caplog):
+def test_full_disk_allows_reads_and_rejects_writes_until_space_is_free(database, caplog):
     database.write({"a": 1})
     with full_disk():
         for _ in range(3):
@@ -64,14 +63,14 @@ def test_reads_and_refusals_while_it_lasts_then_all_works(database, caplog):
         assert database.failure
     database.write({"a": 3})
     assert (database.get("a"), database.failure) == (3, None)
-    said = [record.getMessage() for record in caplog.records]
-    assert said == ["the store cannot be written", "the store can be written again"]
+    messages = [record.getMessage() for record in caplog.records]
+    assert messages == ["the store cannot be written", "the store can be written again"]
 
 
-def test_a_disk_that_readings_filled_is_no_end(database, tmp_path):
-    """They are not synced, and LevelDB makes tables of them meanwhile; once one is cut off it refuses all writes until
-    it is opened again."""
-    part = text(1, 300_000)
+def test_store_recovers_after_unsynced_writes_filled_the_disk(database, tmp_path):
+    """Readings are not synced, and LevelDB builds tables of them meanwhile; once a table is truncated, it refuses all
+    writes until it is reopened."""
+    part = make_text(1, 300_000)
     with full_disk(at=1_000_000):
         for number in range(40):
             try:
@@ -84,17 +83,17 @@ def test_a_disk_that_readings_filled_is_no_end(database, tmp_path):
     assert {b"after", *(f"part {each}".encode() for each in range(number))} == set(rows)
 
 
-def test_a_failure_that_nobody_noticed_costs_no_write(database):
-    """LevelDB compacts in the background; what fails there it holds against all writes from then on."""
-    database.write({f"key {number}": text(number) for number in range(100)})
+def test_failed_background_compaction_loses_no_write(database):
+    """After a failed background compaction LevelDB refuses all later writes."""
+    database.write({f"key {number}": make_text(number) for number in range(100)})
     with full_disk():
         database.compact("")
     database.write({"after": 1})
     assert (database.get("after"), database.failure) == (1, None)
 
 
-def test_many_who_write_while_it_fails_are_all_told(database):
-    def write(number):
+def test_all_concurrent_writers_see_the_failure(database):
+    def write_key(number):
         try:
             database.write({f"key {number}": number})
         except StoreFull:
@@ -102,39 +101,42 @@ def test_many_who_write_while_it_fails_are_all_told(database):
         return "kept"
 
     with full_disk():
-        assert Pool(20).map(write, range(20)) == ["full"] * 20
-    assert Pool(20).map(write, range(20)) == ["kept"] * 20
+        assert Pool(20).map(write_key, range(20)) == ["full"] * 20
+    assert Pool(20).map(write_key, range(20)) == ["kept"] * 20
     assert len(dict(database.rows())) == 20
 
 
-# The service.
+# The service on a full disk.
 
 
-def status(answer):
-    """An answer that nobody reads counts as being sent, and a stop waits for it."""
-    answer.close()
-    return answer.status_code
+def close_and_get_status(response):
+    """Close the response first: an unread response counts as in flight, and a shutdown waits for it."""
+    response.close()
+    return response.status_code
 
 
 @pytest.fixture(autouse=True)
-def no_prints(caplog):
-    """gevent writes what a thread raises to stderr, past the logging."""
+def debug_logging(caplog):
+    """gevent prints the exception of a thread to stderr, not to the log."""
     caplog.set_level(logging.DEBUG, "app")
 
 
-def test_polls_go_on_and_writes_are_507_until_there_is_space_again(testbed, tmp_path):
+def test_full_disk_keeps_polls_and_answers_507_to_writes(testbed, tmp_path):
     service, (miner,) = testbed("2.12")
-    polled = service.observed(miner.mac)
+    polls_before = service.observed(miner.mac)
     with full_disk():
-        answer = service.client.put("/devices/imprint", json=NEW)
-        assert (answer.status_code, answer.get_json()["error"]) == (
+        response = service.client.put("/devices/imprint", json=NEW)
+        assert (response.status_code, response.get_json()["error"]) == (
             507,
             "There is no space left on this service's disk, so this was not kept; free some first",
         )
-        assert status(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"name": "x"}})) == 507
-        assert status(service.client.delete(f"/devices/imprint/{miner.mac}")) == 507
+        assert (
+            close_and_get_status(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"name": "x"}}))
+            == 507
+        )
+        assert close_and_get_status(service.client.delete(f"/devices/imprint/{miner.mac}")) == 507
         service.round(3)
-        assert service.observed(miner.mac) == polled + 3
+        assert service.observed(miner.mac) == polls_before + 3
         assert [device["mac"] for device in service.devices()] == [miner.mac]
         assert service.scrape().get_one("pluto_store_writable") == 0
         assert service.client.get("/readyz").status_code == 200
@@ -146,31 +148,32 @@ def test_polls_go_on_and_writes_are_507_until_there_is_space_again(testbed, tmp_
     assert orjson.loads(rows[b"devices:imprinted"]) == [miner.mac, "02:00:5e:00:00:99"]
 
 
-def test_it_notices_by_itself_that_there_is_space_again(testbed):
+def test_free_space_is_detected_automatically(testbed):
     service, (miner,) = testbed("2.12")
     with full_disk():
-        assert status(service.client.put("/devices/imprint", json=NEW)) == 507
+        assert close_and_get_status(service.client.put("/devices/imprint", json=NEW)) == 507
     service.clock.advance(10)
     service.settle()
     assert eventually(lambda: service.scrape().get_one("pluto_store_writable") == 1)
 
 
-def test_readings_wait_for_the_disk(testbed, caplog):
-    """PERSIST_INTERVAL ends on a full disk: they are written soon after there is space, not an interval later."""
+def test_readings_are_written_when_space_is_free(testbed, caplog):
+    """PERSIST_INTERVAL ends on a full disk: the readings are written soon after space is free, not one interval
+    later."""
     service, (miner,) = testbed("2.12")
-    stored = lambda: service.runtime.database.get(f"devices:imprinted:{miner.mac}").get("lastSeen")  # noqa: E731
+    read_last_seen = lambda: service.runtime.database.get(f"devices:imprinted:{miner.mac}").get("lastSeen")  # noqa: E731
     with full_disk():
         service.clock.advance(service.settings.persist_interval)
         service.settle()
         eventually(lambda: service.runtime.database.failure)
-        assert stored() is None
+        assert read_last_seen() is None
     service.clock.advance(10)
     service.settle()
-    assert eventually(stored)
+    assert eventually(read_last_seen)
     assert not [record for record in caplog.records if record.exc_info]
 
 
-def test_stopping_on_a_full_disk_is_quiet(testbed, caplog):
+def test_shutdown_on_full_disk_logs_one_warning(testbed, caplog):
     service, _ = testbed("2.12")
     with full_disk():
         service.stop()
@@ -179,7 +182,7 @@ def test_stopping_on_a_full_disk_is_quiet(testbed, caplog):
     ]
 
 
-def test_a_miner_that_moves_is_followed_although_that_cannot_be_kept(testbed, tmp_path):
+def test_moved_miner_is_followed_on_full_disk(testbed, tmp_path):
     service, (miner,) = testbed("2.12")
     with full_disk():
         miner.move(("127.80.0.20", miner.server.address[1]))
@@ -192,65 +195,65 @@ def test_a_miner_that_moves_is_followed_although_that_cannot_be_kept(testbed, tm
     assert orjson.loads(rows[f"devices:imprinted:{miner.mac}".encode()])["ip"] == miner.address
 
 
-def test_a_preset_that_could_not_be_kept_is_not_there(testbed):
+def test_preset_rejected_on_full_disk_is_not_listed(testbed):
     service, _ = testbed("2.12")
-    made = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {}}))
+    preset = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {}}))
     with full_disk():
-        assert status(service.client.post("/presets", json={"name": "two", "configuration": {}})) == 507
-        assert status(service.client.delete(f"/presets/{made['uuid']}")) == 507
-        assert status(service.client.patch(f"/presets/{made['uuid']}", json={"name": "new"})) == 507
+        assert close_and_get_status(service.client.post("/presets", json={"name": "two", "configuration": {}})) == 507
+        assert close_and_get_status(service.client.delete(f"/presets/{preset['uuid']}")) == 507
+        assert close_and_get_status(service.client.patch(f"/presets/{preset['uuid']}", json={"name": "new"})) == 507
     assert [preset["name"] for preset in service.ok(service.client.get("/presets"))] == ["one"]
 
 
-def test_nothing_is_written_to_a_miner_that_could_not_be_journalled(testbed):
+def test_miner_is_not_written_if_journal_cannot_be_written(testbed):
     service, (miner,) = testbed("2.12")
     with full_disk():
-        answer = service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 490}})
-    assert status(answer) == 507
+        response = service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 490}})
+    assert close_and_get_status(response) == 507
     assert miner.read_info()["frequency"] != 490
 
 
-def test_a_job_stands_still_and_goes_on(testbed):
+def test_job_pauses_on_full_disk_and_resumes(testbed):
     service, miners = testbed("2.12", "2.12")
     with full_disk():
-        assert status(service.client.post("/jobs", json={"action": "restart", "devices": "all"})) == 507
+        assert close_and_get_status(service.client.post("/jobs", json={"action": "restart", "devices": "all"})) == 507
         assert service.ok(service.client.get("/jobs")) == []
-    begun = start(service, "identify", waves=[1], pauseSeconds=1)
+    job_id = start(service, "identify", waves=[1], pauseSeconds=1)
     with full_disk():
         service.round(4)
-        assert job(service, begun)["state"] == "running"
-        assert status(service.client.delete(f"/jobs/{begun}")) == 507
-    assert finished(service, begun)["state"] == "done"
+        assert job(service, job_id)["state"] == "running"
+        assert close_and_get_status(service.client.delete(f"/jobs/{job_id}")) == 507
+    assert finished(service, job_id)["state"] == "done"
     assert [miner.requests["POST", "/api/system/identify"] for miner in miners] == [1, 1]
 
 
-def test_a_request_that_comes_after_the_store_is_closed_is_503(service, make_service):
-    """The worker closes it while a request is still under way."""
+def test_request_after_store_was_closed_is_503(service, make_service):
+    """The worker closes the store while a request is still in flight."""
     service.runtime.stores.close()
     for method, path, body in (
         ("put", "/devices/imprint", NEW),
         ("post", "/presets", {"name": "one", "configuration": {}}),
         ("get", "/admin/backup", None),
     ):
-        answer = getattr(service.client, method)(path, json=body)
-        assert (answer.status_code, "not open" in answer.get_json()["error"]) == (503, True), path
+        response = getattr(service.client, method)(path, json=body)
+        assert (response.status_code, "not open" in response.get_json()["error"]) == (503, True), path
     service.runtime.stores.open(Clock())
 
 
-def test_a_start_without_space_says_so(make_service):
+def test_start_on_full_disk_raises_store_full(make_service):
     with full_disk(), pytest.raises(StoreFull):
         make_service()
 
 
-# The directory goes away under the service.
+# The directory is removed or replaced while the service runs.
 
 
-def remove(path):
+def remove_directory(path):
     shutil.rmtree(path)
 
 
-def replace_by_another(path):
-    """As a restore into it would, or another file system that is mounted over it."""
+def replace_by_copy(path):
+    """Replace the directory as a restore into it, or a file system mounted over it, would."""
     shutil.copytree(path.rename(path.with_name("elsewhere")), path)
 
 
@@ -260,50 +263,50 @@ def remove_files(path):
 
 
 LOSSES = {
-    "the data directory": lambda data: remove(data),
-    "the store": lambda data: remove(data / "pluto_core"),
+    "the data directory": lambda data: remove_directory(data),
+    "the store": lambda data: remove_directory(data / "pluto_core"),
     "the store's files": lambda data: remove_files(data / "pluto_core"),
     "moved": lambda data: data.rename(data.with_name("elsewhere")),
-    "replaced": lambda data: replace_by_another(data / "pluto_core"),
+    "replaced": lambda data: replace_by_copy(data / "pluto_core"),
 }
 
 
-@pytest.mark.parametrize("lose", LOSSES.values(), ids=LOSSES)
-def test_nothing_is_said_to_be_kept_once_the_directory_is_gone(testbed, lose, caplog):
+@pytest.mark.parametrize("apply_loss", LOSSES.values(), ids=LOSSES)
+def test_writes_are_503_after_data_directory_was_lost(testbed, apply_loss, caplog):
     service, (miner,) = testbed("2.12")
-    made = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
+    preset = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
     assert service.client.get("/readyz").status_code == 200
-    lose(service.settings.data_dir)
+    apply_loss(service.settings.data_dir)
     frequency = miner.read_info()["frequency"]
     writes = (
         ("put", "/devices/imprint", NEW),
         ("patch", f"/devices/imprint/{miner.mac}", {"device": {"name": "x"}}),
         ("delete", f"/devices/imprint/{miner.mac}", None),
         ("post", "/presets", {"name": "two", "configuration": {"frequency": 525}}),
-        ("delete", f"/presets/{made['uuid']}", None),
+        ("delete", f"/presets/{preset['uuid']}", None),
         ("patch", f"/devices/{miner.mac}/system", {"info": {"frequency": 490}}),
         ("post", "/jobs", {"action": "restart", "devices": "all"}),
     )
     for method, path, body in writes:
-        answer = getattr(service.client, method)(path, json=body)
-        assert (answer.status_code, "removed or replaced" in answer.get_json()["error"]) == (503, True), path
+        response = getattr(service.client, method)(path, json=body)
+        assert (response.status_code, "removed or replaced" in response.get_json()["error"]) == (503, True), path
     service.round(3)
-    answer = service.client.get("/readyz")
-    assert (answer.status_code, answer.get_json()["checks"]["store"]) == (503, False)
+    response = service.client.get("/readyz")
+    assert (response.status_code, response.get_json()["checks"]["store"]) == (503, False)
     assert service.scrape().get_one("pluto_store_writable") == 0
     assert (service.status(miner.mac), miner.read_info()["frequency"]) == ("online", frequency)
     assert [preset["name"] for preset in service.ok(service.client.get("/presets"))] == ["one"]
-    said = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
-    assert set(said) == {"the store cannot be written"}
-    assert len(said) <= 2  # once for each database
+    messages = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
+    assert set(messages) == {"the store cannot be written"}
+    assert len(messages) <= 2  # once for each database
     service.stop()
 
 
-def test_a_directory_that_comes_back_is_written_again_without_a_restart(testbed, tmp_path):
+def test_directory_that_returns_is_writable_without_restart(testbed, tmp_path):
     service, (miner,) = testbed("2.12")
     data = service.settings.data_dir
     data.rename(data.with_name("elsewhere"))
-    assert status(service.client.put("/devices/imprint", json=NEW)) == 503
+    assert close_and_get_status(service.client.put("/devices/imprint", json=NEW)) == 503
     data.with_name("elsewhere").rename(data)
     assert service.ok(service.client.put("/devices/imprint", json=NEW))
     assert service.client.get("/readyz").status_code == 200
@@ -312,7 +315,7 @@ def test_a_directory_that_comes_back_is_written_again_without_a_restart(testbed,
     assert orjson.loads(rows[b"devices:imprinted"]) == [miner.mac, "02:00:5e:00:00:99"]
 
 
-def test_a_start_after_the_directory_was_removed_begins_anew(testbed, make_service):
+def test_start_after_directory_was_removed_creates_new_store(testbed, make_service):
     service, _ = testbed("2.12")
     shutil.rmtree(service.settings.data_dir)
     service.stop()
@@ -321,7 +324,7 @@ def test_a_start_after_the_directory_was_removed_begins_anew(testbed, make_servi
     assert again.client.get("/readyz").status_code == 200
 
 
-def test_what_others_share_keeps_its_mode_and_what_is_ours_is_private(make_service, tmp_path):
+def test_shared_directory_keeps_its_mode_and_stores_are_private(make_service, tmp_path):
     data = tmp_path / "data"
     data.mkdir()
     data.chmod(0o1777)

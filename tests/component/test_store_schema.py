@@ -1,4 +1,4 @@
-"""The version of what is stored: noted at the first open, refused when it is newer, and a way on when it is older."""
+"""The schema version of the store: written at the first open, rejected if newer, migrated if older."""
 
 import tarfile
 from pathlib import Path
@@ -18,15 +18,15 @@ FIRST = "02:00:5e:00:00:01"
 
 
 @pytest.fixture
-def of_0_1_0(tmp_path):
-    """A data directory that the version before there was a schema key wrote: two devices, one of them with a preset, a
-    journal entry and an intent."""
+def store_of_0_1_0(tmp_path):
+    """A data directory written by the version before the schema key: two devices, one of them with a preset, a journal
+    entry and a desired state."""
     with tarfile.open(FIXTURES / "store-of-0.1.0.tar.gz") as tar:
         tar.extractall(tmp_path / "data", filter="data")
     return tmp_path / "data" / "pluto_core"
 
 
-def test_the_version_is_noted_once(database):
+def test_schema_version_is_written_once(database):
     bring_up_to_date(database)
     assert database.get(KEY) == {"version": known()} == {"version": 1}
     writes = database.writes
@@ -34,7 +34,7 @@ def test_the_version_is_noted_once(database):
     assert database.writes == writes
 
 
-def test_a_directory_of_the_version_before_opens_and_gets_the_key(of_0_1_0, make_service):
+def test_directory_of_previous_version_opens_and_gets_schema_key(store_of_0_1_0, make_service):
     service = make_service(auto_listen=False)
     device = service.device(FIRST)
     assert (device["name"], device["tags"], device["presetUuid"]) == ("Attic", ["a"], PRESET)
@@ -43,32 +43,32 @@ def test_a_directory_of_the_version_before_opens_and_gets_the_key(of_0_1_0, make
     assert service.ok(service.client.get(f"/devices/{FIRST}/journal"))[0]["after"] == {"frequency": 490}
     assert service.runtime.intents.of(FIRST).settings == {"frequency": 490}
     service.stop()
-    assert orjson.loads(rows_of(of_0_1_0)[KEY.encode()]) == {"version": 1}
+    assert orjson.loads(rows_of(store_of_0_1_0)[KEY.encode()]) == {"version": 1}
 
 
-def test_the_key_is_all_that_is_added(of_0_1_0, make_service):
-    """The original's keys are as they were, byte for byte, and so are ours."""
-    before = rows_of(of_0_1_0)
+def test_schema_key_is_the_only_addition(store_of_0_1_0, make_service):
+    """The Node backend's keys and ours are unchanged, byte for byte."""
+    before = rows_of(store_of_0_1_0)
     make_service(auto_listen=False).stop()
-    after = rows_of(of_0_1_0)
+    after = rows_of(store_of_0_1_0)
     assert after.pop(KEY.encode())
     assert after == before
 
 
 @pytest.mark.parametrize("value", [{"version": 2}, {"version": 99}, {"version": "1"}, {"version": None}, {}, 0, "new"])
-def test_what_is_newer_is_refused_and_not_touched(of_0_1_0, make_service, value):
-    database = Database(of_0_1_0)
+def test_newer_schema_is_rejected_and_not_changed(store_of_0_1_0, make_service, value):
+    database = Database(store_of_0_1_0)
     database.open(Clock())
     database.write({KEY: value})
     database.close()
-    before = rows_of(of_0_1_0)
+    before = rows_of(store_of_0_1_0)
     with pytest.raises(StoreTooNew, match="newer version.*this one knows 1.*Nothing was changed"):
         make_service()
-    assert rows_of(of_0_1_0) == before
+    assert rows_of(store_of_0_1_0) == before
 
 
-def test_migrations_run_in_turn_each_in_one_batch_with_its_version(database):
-    """There are none yet; this is what they will be like."""
+def test_migrations_run_in_order_each_in_one_batch_with_its_version(database):
+    """There are no migrations yet; these are examples."""
     migrations = {
         1: lambda db: ({"renamed": db.get("name")}, ["name"]),
         2: lambda db: ({"renamed": {"twice": db.get("renamed")}}, []),
@@ -80,17 +80,17 @@ def test_migrations_run_in_turn_each_in_one_batch_with_its_version(database):
     assert database.writes == writes + 2
 
 
-def test_a_migration_that_fails_leaves_the_version_of_the_last_that_did_not(database):
-    def fail(_):
+def test_failed_migration_keeps_version_of_last_successful_one(database):
+    def raise_error(_):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        bring_up_to_date(database, {1: lambda _: ({"a": 1}, []), 2: fail})
+        bring_up_to_date(database, {1: lambda _: ({"a": 1}, []), 2: raise_error})
     assert dict(database.scan("")) == {KEY: {"version": 2}, "a": 1}
-    bring_up_to_date(database, {1: fail, 2: lambda _: ({"a": 2}, [])})
+    bring_up_to_date(database, {1: raise_error, 2: lambda _: ({"a": 2}, [])})
     assert dict(database.scan("")) == {KEY: {"version": 3}, "a": 2}
 
 
-def test_a_directory_without_a_key_goes_through_all_migrations(database):
+def test_directory_without_schema_key_runs_all_migrations(database):
     bring_up_to_date(database, {1: lambda _: ({"a": 1}, [])})
     assert dict(database.scan("")) == {KEY: {"version": 2}, "a": 1}

@@ -1,5 +1,5 @@
-"""What was overwritten or deleted leaves the files when it is told to: LevelDB itself keeps it until it has to make
-room."""
+"""Compaction removes overwritten and deleted values from the files; LevelDB itself keeps them until it needs the
+space."""
 
 from secrets import token_hex
 
@@ -10,40 +10,40 @@ from app.clock import Clock
 from app.store.database import LAST, Database
 from app.store.repair import repair
 
-BELOW = "pluto:presets:"
+PREFIX = "pluto:presets:"
 
 
-def left(database, words):
-    """Which of the words stand in a file. Each is random: nothing before it in a block has four of its letters, so it
-    stands there as it is, compressed or not."""
-    held = b"".join(path.read_bytes() for path in database.path.iterdir() if path.is_file())
-    return {word for word in words if word.encode() in held}
+def find_words_in_files(database, words):
+    """Return the words that occur in a file. Each word is random, so that compression leaves it legible: no four
+    letters of it occur earlier in a block."""
+    content = b"".join(path.read_bytes() for path in database.path.iterdir() if path.is_file())
+    return {word for word in words if word.encode() in content}
 
 
-def test_an_overwritten_value_is_gone(database):
+def test_overwritten_value_is_removed_by_compaction(database):
     old, new = token_hex(), token_hex()
-    database.write({f"{BELOW}a": old})
-    database.write({f"{BELOW}a": new})
-    assert left(database, [old, new]) == {old, new}
-    database.compact(BELOW)
-    assert left(database, [old, new]) == {new}
-    assert database.get(f"{BELOW}a") == new
+    database.write({f"{PREFIX}a": old})
+    database.write({f"{PREFIX}a": new})
+    assert find_words_in_files(database, [old, new]) == {old, new}
+    database.compact(PREFIX)
+    assert find_words_in_files(database, [old, new]) == {new}
+    assert database.get(f"{PREFIX}a") == new
 
 
-def test_a_deleted_one_is_gone(database):
+def test_deleted_value_is_removed_by_compaction(database):
     old = token_hex()
-    database.write({f"{BELOW}a": old, "other": 1})
-    database.write({}, [f"{BELOW}a"])
-    database.compact(BELOW)
-    assert left(database, [old]) == set()
+    database.write({f"{PREFIX}a": old, "other": 1})
+    database.write({}, [f"{PREFIX}a"])
+    database.compact(PREFIX)
+    assert find_words_in_files(database, [old]) == set()
     assert dict(database.rows()) == {b"other": b"1"}
 
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("put"), st.sampled_from([BELOW, f"{BELOW}a", f"{BELOW}\xff", "pluto:devices", "z"])),
-        st.tuples(st.just("delete"), st.sampled_from([BELOW, f"{BELOW}a", f"{BELOW}\xff"])),
-        st.tuples(st.just("compact"), st.sampled_from(["", BELOW, "pluto:", "z"])),
+        st.tuples(st.just("put"), st.sampled_from([PREFIX, f"{PREFIX}a", f"{PREFIX}\xff", "pluto:devices", "z"])),
+        st.tuples(st.just("delete"), st.sampled_from([PREFIX, f"{PREFIX}a", f"{PREFIX}\xff"])),
+        st.tuples(st.just("compact"), st.sampled_from(["", PREFIX, "pluto:", "z"])),
         st.tuples(st.just("open anew"), st.just("")),
     ),
     max_size=20,
@@ -52,35 +52,37 @@ STEPS = st.lists(
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
-@example([("put", f"{BELOW}a")] * 2)
-@example([("put", BELOW), ("open anew", ""), ("put", f"{BELOW}a"), ("put", f"{BELOW}a")])
-def test_whatever_was_done_before(tmp_path_factory, steps):
+@example([("put", f"{PREFIX}a")] * 2)
+@example([("put", PREFIX), ("open anew", ""), ("put", f"{PREFIX}a"), ("put", f"{PREFIX}a")])
+def test_compaction_removes_old_values_after_any_history(tmp_path_factory, steps):
     database = Database(tmp_path_factory.mktemp("history") / "core")
     database.open(Clock())
-    written, now = set(), {}
-    for what, key in steps:
-        if what == "put":
-            now[key] = token_hex()
-            written.add(now[key] if key.startswith(BELOW) else "")
-            database.write({key: now[key]})
-        elif what == "delete":
-            now.pop(key, None)
+    written, current = set(), {}
+    for operation, key in steps:
+        if operation == "put":
+            current[key] = token_hex()
+            written.add(current[key] if key.startswith(PREFIX) else "")
+            database.write({key: current[key]})
+        elif operation == "delete":
+            current.pop(key, None)
             database.write({}, [key])
-        elif what == "compact":
+        elif operation == "compact":
             database.compact(key)
         else:
             database.close()
             database.open(Clock())
-    database.compact(BELOW)
-    assert left(database, written - {""}) == {value for key, value in now.items() if key.startswith(BELOW)}
-    assert {key.decode(): value[1:-1].decode() for key, value in database.rows()} == now
+    database.compact(PREFIX)
+    assert find_words_in_files(database, written - {""}) == {
+        value for key, value in current.items() if key.startswith(PREFIX)
+    }
+    assert {key.decode(): value[1:-1].decode() for key, value in database.rows()} == current
     database.close()
 
 
-def test_what_a_crash_left_of_it_is_no_row(database):
-    """At the end of the range stands something while it is scrubbed."""
-    database.write({f"{BELOW}a": {"name": "kept"}, f"{BELOW}{LAST}": None, "presets": ["a"]})
-    assert [key for key, _ in database.scan(BELOW)] == [f"{BELOW}a"]
-    assert {key.decode() for key, _ in database.rows()} == {f"{BELOW}a", "presets"}
+def test_end_marker_left_by_crash_is_not_a_row(database):
+    """During a compaction there is a marker at the end of the range."""
+    database.write({f"{PREFIX}a": {"name": "kept"}, f"{PREFIX}{LAST}": None, "presets": ["a"]})
+    assert [key for key, _ in database.scan(PREFIX)] == [f"{PREFIX}a"]
+    assert {key.decode() for key, _ in database.rows()} == {f"{PREFIX}a", "presets"}
     database.close()
     assert repair(database.path, "a test", Clock().now()).recovered == 2

@@ -1,5 +1,5 @@
-"""PATCH /devices/:mac/system against every firmware: what arrives at the miner byte for byte, what it runs after, and
-what the answer says of it."""
+"""PATCH /devices/:mac/system on every firmware: the exact bytes sent to the miner, its settings afterwards, and the
+response."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from write_helpers import EVERY_FIRMWARE, patch, patches, pool_of, rows, save
 
 from simulator import Timings, swap
 
-# What a pool change looks like on the wire. 2.15: the slot's other members are what it held, in the miner's order.
+# A pool change on the wire. On 2.15 the slot's other members keep their values, in the miner's order.
 _FLAT = b'{"stratumURL":"new.example","stratumPort":4444,"stratumUser":"bc1q.x","stratumPassword":"hunter2"}'
 _SLOT = (
     b'{"pools":[{"id":0,"stratumProtocol":"SV1","stratumURL":"new.example","stratumPort":4444,"stratumUser":"bc1q.x",'
@@ -25,7 +25,7 @@ NEW_POOL = {"stratumURL": "new.example", "stratumPort": "4444", "stratumUser": "
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_a_pool_byte_for_byte_and_what_it_mines_with_after_a_restart(live_testbed, generation):
+def test_pool_change_on_the_wire_and_after_restart(live_testbed, generation):
     service, (miner,) = live_testbed(generation)
     changed = rows(patch(service, miner, info=NEW_POOL))
     assert miner.writes == [_SLOT if generation == "2.15" else _FLAT]
@@ -51,13 +51,13 @@ _TUNING = {
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_tuning_byte_for_byte_and_live(live_testbed, generation):
+def test_tuning_change_on_the_wire_and_in_effect(live_testbed, generation):
     service, (miner,) = live_testbed(
         {"generation": generation, "board": "401" if "nerd" not in generation else "nerdqaxe+"}
     )
-    wanted = {"frequency": 500, "coreVoltage": 1250, "autofanspeed": False, "manualFanSpeed": 70}
+    new_settings = {"frequency": 500, "coreVoltage": 1250, "autofanspeed": False, "manualFanSpeed": 70}
     has_target = generation not in ("2.1", "2.4")
-    changed = rows(patch(service, miner, info={**wanted, **({"temptarget": 58} if has_target else {})}))
+    changed = rows(patch(service, miner, info={**new_settings, **({"temptarget": 58} if has_target else {})}))
     (body,) = miner.writes
     assert body == _TUNING["nerd" if miner.generation.nerd else "new" if has_target else "2.1"]
     assert {status for _, _, status in changed.values()} == {"applied"}
@@ -67,8 +67,8 @@ def test_tuning_byte_for_byte_and_live(live_testbed, generation):
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_saving_a_device_as_it_is_sends_nothing(live_testbed, generation):
-    """Defect 32: the original forwarded the whole telemetry to the miner."""
+def test_saving_unchanged_device_sends_nothing(live_testbed, generation):
+    """Defect 32: the Node backend forwarded the whole telemetry to the miner."""
     service, (miner,) = live_testbed(generation)
     before = dict(miner.stored)
     response = save(service, miner)
@@ -76,7 +76,7 @@ def test_saving_a_device_as_it_is_sends_nothing(live_testbed, generation):
     body = response.get_json()
     assert (body["message"], body["changes"]) == ("Device system info updated successfully", [])
     assert body["data"]["mac"] == miner.mac
-    gevent.sleep(0.6)  # polls move the readings on, and the client's object grows old
+    gevent.sleep(0.6)  # polls update the readings, so the client's object is outdated
     old = {
         "power": 1,
         "temp": 80.5,
@@ -92,7 +92,7 @@ def test_saving_a_device_as_it_is_sends_nothing(live_testbed, generation):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.7", "2.10", "2.12", "2.15"])
-def test_saving_one_edit_sends_that_alone(live_testbed, generation):
+def test_saving_one_edit_sends_only_that_setting(live_testbed, generation):
     service, (miner,) = live_testbed(generation)
     changed = rows(save(service, miner, hostname="renamed"))
     assert miner.writes == [b'{"hostname":"renamed"}']
@@ -101,14 +101,14 @@ def test_saving_one_edit_sends_that_alone(live_testbed, generation):
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12"])
-def test_a_restart_only_if_asked_and_needed(live_testbed, generation):
+def test_restart_only_if_requested_and_needed(live_testbed, generation):
     service, (miner,) = live_testbed(generation)
     key = "flipscreen" if generation == "2.4" else "rotation"
     live = patch(service, miner, info={"frequency": 400}, restart=True).get_json()
     assert (live["restarted"], miner.requests["POST", "/api/system/restart"]) == (False, 0)
-    asked = patch(service, miner, info={key: 0 if key == "flipscreen" else 90}, restart=True).get_json()
-    assert asked["restarted"] is True
-    assert asked["changes"][0]["reason"] == "Takes effect with the restart that was just started"
+    restarted = patch(service, miner, info={key: 0 if key == "flipscreen" else 90}, restart=True).get_json()
+    assert restarted["restarted"] is True
+    assert restarted["changes"][0]["reason"] == "Takes effect with the restart that was just started"
     eventually(lambda: not miner.powered)
     eventually(lambda: miner.powered and miner.running[key] == (0 if key == "flipscreen" else 90))
     again = patch(service, miner, info={key: 1 if key == "flipscreen" else 180}, restart=True)
@@ -133,7 +133,7 @@ HOSTILE = (
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12", "2.15", "nerd"])
-def test_hostile_values_reach_no_device_and_good_ones_beside_them_neither(live_testbed, generation):
+def test_request_with_hostile_value_writes_nothing(live_testbed, generation):
     service, (miner,) = live_testbed(generation)
     for bad in HOSTILE:
         response = patch(service, miner, info={"invertscreen": 1, **bad})
@@ -148,7 +148,7 @@ def test_hostile_values_reach_no_device_and_good_ones_beside_them_neither(live_t
     "body",
     [{"info": []}, {"info": None}, {"restart": "yes"}, {"allowOverclock": 1}, {"presetUuid": 5}, [], "x", {"mac": 5}],
 )
-def test_wrong_types_are_400_with_the_field(live_testbed, body):
+def test_wrong_type_is_400_with_name_of_field(live_testbed, body):
     service, (miner,) = live_testbed("2.12", auto_listen=False)
     response = service.client.patch(f"/devices/{miner.mac}/system", json=body)
     assert response.status_code == 400
@@ -156,23 +156,25 @@ def test_wrong_types_are_400_with_the_field(live_testbed, body):
     assert not miner.requests
 
 
-def test_overclocking_has_to_be_unlocked_there_and_asked_for_here_and_has_limits(live_testbed):
-    service, (locked, free) = live_testbed("2.12", {"generation": "2.12", "settings": {"overclockEnabled": 1}})
+def test_overclocking_needs_unlocked_miner_and_request_flag_and_has_limits(live_testbed):
+    service, (locked, unlocked) = live_testbed("2.12", {"generation": "2.12", "settings": {"overclockEnabled": 1}})
     assert patch(service, locked, info={"frequency": 700}, allowOverclock=True).status_code == 400
     assert (
         patch(service, locked, info={"frequency": 700, "overclockEnabled": 1}, allowOverclock=True).status_code == 400
     )
-    assert patch(service, free, info={"frequency": 700}).status_code == 400
+    assert patch(service, unlocked, info={"frequency": 700}).status_code == 400
     for key, value in (("frequency", 938), ("frequency", 199), ("coreVoltage", 1401), ("coreVoltage", 849)):
-        assert patch(service, free, info={key: value}, allowOverclock=True).status_code == 400
+        assert patch(service, unlocked, info={key: value}, allowOverclock=True).status_code == 400
     assert not locked.writes
-    assert not free.writes
+    assert not unlocked.writes
     assert (
-        rows(patch(service, free, info={"frequency": 937.5, "coreVoltage": 850}, allowOverclock=True))["frequency"][2]
+        rows(patch(service, unlocked, info={"frequency": 937.5, "coreVoltage": 850}, allowOverclock=True))["frequency"][
+            2
+        ]
         == "applied"
     )
-    assert free.writes == [b'{"frequency":937.5,"coreVoltage":850}']
-    options = service.ok(service.client.get(f"/devices/{free.mac}/options"))
+    assert unlocked.writes == [b'{"frequency":937.5,"coreVoltage":850}']
+    options = service.ok(service.client.get(f"/devices/{unlocked.mac}/options"))
     assert options["overclock"] == {
         "unlocked": True,
         "frequency": {"min": 200.0, "max": 937.5},
@@ -180,15 +182,15 @@ def test_overclocking_has_to_be_unlocked_there_and_asked_for_here_and_has_limits
     }
 
 
-def test_an_odd_value_that_the_miner_has_itself_is_no_obstacle(live_testbed):
-    odd = {"frequency": 606.25, "hostname": "Büro <b>", "overclockEnabled": 1}
-    service, (miner,) = live_testbed({"generation": "2.12", "settings": odd})
+def test_unusual_stored_value_does_not_block_other_changes(live_testbed):
+    unusual = {"frequency": 606.25, "hostname": "Büro <b>", "overclockEnabled": 1}
+    service, (miner,) = live_testbed({"generation": "2.12", "settings": unusual})
     assert rows(save(service, miner, temptarget=58)) == {"temptarget": (58, 58, "applied")}
     assert miner.writes == [b'{"temptarget":58}']
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.7", "nerd1.0.36"])
-def test_options_of_a_device_that_nobody_polls_are_asked_for_before_a_write(live_testbed, generation):
+def test_options_of_device_not_monitored_are_read_before_write(live_testbed, generation):
     service, (miner,) = live_testbed(generation, auto_listen=False)
     assert patch(service, miner, info={"frequency": 65535}).status_code == 400
     assert (
@@ -201,7 +203,7 @@ def test_options_of_a_device_that_nobody_polls_are_asked_for_before_a_write(live
     assert options["source"] == ("device" if miner.generation.has_asic else "table")
 
 
-def test_wifi_is_left_alone(live_testbed):
+def test_wifi_settings_are_rejected(live_testbed):
     service, (miner,) = live_testbed("2.12")
     response = patch(service, miner, info={"ssid": "typo", "wifiPass": "hunter2"})
     assert response.status_code == 400
@@ -210,7 +212,7 @@ def test_wifi_is_left_alone(live_testbed):
     assert miner.writes == [b'{"temptarget":58}']
 
 
-def test_what_the_firmware_does_not_have_is_refused_and_the_rest_is_done(live_testbed):
+def test_setting_missing_in_firmware_is_refused_and_rest_is_written(live_testbed):
     service, (miner,) = live_testbed("2.4")
     changed = rows(patch(service, miner, info={"minFanSpeed": 30, "frequency": 400}))
     assert {key: status for key, (_, _, status) in changed.items()} == {
@@ -224,8 +226,8 @@ def test_what_the_firmware_does_not_have_is_refused_and_the_rest_is_done(live_te
 
 
 @pytest.mark.parametrize("fault", ["other_mac", "swap"])
-def test_another_miner_at_the_address_gets_nothing(live_testbed, fault):
-    """Defect of the tools before us: edits that hit the wrong miner."""
+def test_other_miner_at_address_is_not_written(live_testbed, fault):
+    """Users of other tools reported edits of the wrong miner."""
     service, (one, other) = live_testbed("2.12", "2.12", auto_listen=False)
     if fault == "swap":
         swap(one, other)
@@ -237,12 +239,12 @@ def test_another_miner_at_the_address_gets_nothing(live_testbed, fault):
     assert not other.writes
 
 
-def test_firmware_without_a_mac_is_checked_by_what_it_does_report(live_testbed, make_fleet, tmp_path):
-    """AxeOS 2.1 reports no MAC: another board at the address, and no neighbour table to tell."""
+def test_firmware_without_mac_is_verified_by_its_other_fields(live_testbed, make_fleet, tmp_path):
+    """AxeOS 2.1 reports no MAC; another board is at the address, and there is no neighbour table."""
     service, (miner,) = live_testbed("2.1", neighbour_table=tmp_path / "none")
     assert rows(patch(service, miner, info={"frequency": 400}))["frequency"][2] == "applied"
-    where = miner.release_address()
-    (other,) = make_fleet({"generation": "2.1", "board": "102", "address": where}, first=9)
+    address = miner.release_address()
+    (other,) = make_fleet({"generation": "2.1", "board": "102", "address": address}, first=9)
     assert patch(service, miner, info={"frequency": 485}).status_code == 409
     assert not other.writes
 
@@ -276,7 +278,7 @@ NERDOS_VALUES = [
 
 
 @pytest.mark.parametrize(("values", "body", "key"), NERDOS_VALUES)
-def test_nerdos_gets_its_own_names_types_and_ranges(live_testbed, values, body, key):
+def test_nerdos_settings_use_its_names_types_and_ranges(live_testbed, values, body, key):
     service, (miner,) = live_testbed("nerd1.1")
     assert {key: status for key, (_, _, status) in rows(patch(service, miner, info=values)).items()} == {key: "applied"}
     assert miner.writes == [body]
@@ -312,7 +314,7 @@ def test_nerdos_gets_its_own_names_types_and_ranges(live_testbed, values, body, 
         {"frequency": 500.5},
     ],
 )
-def test_what_nerdos_does_not_take_reaches_it_not(live_testbed, values):
+def test_values_invalid_on_nerdos_are_rejected(live_testbed, values):
     service, (miner,) = live_testbed("nerd1.1")
     response = patch(service, miner, info={"invertscreen": 1, **values})
     assert response.status_code == 400
@@ -320,13 +322,13 @@ def test_what_nerdos_does_not_take_reaches_it_not(live_testbed, values):
     assert not miner.writes
 
 
-def test_the_pool_mode_of_nerdos_is_read_inside_of_stratum_and_needs_a_restart(live_testbed):
+def test_pool_mode_of_nerdos_is_written_and_needs_restart(live_testbed):
     service, (miner,) = live_testbed("nerd1.1")
     assert rows(patch(service, miner, info={"poolMode": 1})) == {"poolMode": (1, 1, "pending_restart")}
     assert miner.writes == [b'{"poolMode":1}']
 
 
-def test_the_fans_of_nerdos_are_set_one_by_one(live_testbed):
+def test_fans_of_nerdos_are_set_individually(live_testbed):
     service, (miner,) = live_testbed("nerd1.1")
     fans = [{}, {"mode": 0, "manualSpeed": 40, "overheatTemp": 80, "pid": {"targetTemp": 65, "p": 6.5}}]
     assert rows(patch(service, miner, info={"fans": fans})) == {
@@ -352,15 +354,17 @@ def test_the_fans_of_nerdos_are_set_one_by_one(live_testbed):
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_a_key_that_is_no_setting_is_named(live_testbed, generation):
+def test_unknown_key_is_reported(live_testbed, generation):
     service, (miner,) = live_testbed(generation)
-    alone = patch(service, miner, info={"nonsense": 1, "axeosPassword": "hunter2"})
-    assert alone.status_code == 400
+    response_alone = patch(service, miner, info={"nonsense": 1, "axeosPassword": "hunter2"})
+    assert response_alone.status_code == 400
     reason = "There is no such setting, so it was not sent"
-    assert alone.get_json()["details"] == {"nonsense": [reason], "axeosPassword": [reason]}
+    assert response_alone.get_json()["details"] == {"nonsense": [reason], "axeosPassword": [reason]}
     frequency = 500 if "nerd" in generation else 400
-    beside = patch(service, miner, info={"nonsense": 1, "axeosPassword": "hunter2", "frequency": frequency})
-    assert rows(beside) == {
+    response_with_setting = patch(
+        service, miner, info={"nonsense": 1, "axeosPassword": "hunter2", "frequency": frequency}
+    )
+    assert rows(response_with_setting) == {
         "frequency": (frequency, frequency, "applied"),
         "nonsense": (1, None, "unsupported"),
         "axeosPassword": (None, None, "unsupported"),
@@ -371,18 +375,18 @@ def test_a_key_that_is_no_setting_is_named(live_testbed, generation):
 
 
 @pytest.mark.parametrize("generation", EVERY_FIRMWARE)
-def test_each_field_that_the_miner_reports_may_be_sent_back_alone(live_testbed, generation):
-    """Telemetry, and what is as it is, are no unsupported settings."""
+def test_each_reported_field_may_be_sent_back_unchanged(live_testbed, generation):
+    """Telemetry and unchanged values do not count as unsupported settings."""
     service, (miner,) = live_testbed(generation)
     for key, value in miner.read_info().items():
-        if key != "fanspeed":  # a wish for a fan that is set by hand
+        if key != "fanspeed":  # sets the speed of a manually controlled fan
             response = patch(service, miner, info={key: value})
             assert response.status_code == 200, (key, response.get_json())
             assert {row["status"] for row in response.get_json()["changes"]} <= {"unchanged"}, key
     assert not patches(miner)
 
 
-def test_a_setting_of_the_miners_own_page_is_named_once_it_differs(live_testbed):
+def test_unsupported_setting_is_reported_if_it_differs(live_testbed):
     service, (miner,) = live_testbed("nerd1.1")
     pid = miner.read_info()["pidP"]
     assert rows(patch(service, miner, info={"pidP": pid})) == {}
@@ -390,16 +394,16 @@ def test_a_setting_of_the_miners_own_page_is_named_once_it_differs(live_testbed)
     assert patch(service, miner, info={"pidP": pid + 1}).status_code == 400
 
 
-def test_fields_beside_info_that_mean_nothing_are_named(live_testbed):
+def test_unknown_field_beside_info_is_reported(live_testbed):
     service, (miner,) = live_testbed("2.12")
-    alone = patch(service, miner, frequency=400)
-    assert (alone.status_code, list(alone.get_json()["details"])) == (400, ["frequency"])
-    beside = patch(service, miner, frequency=400, info={"temptarget": 58})
-    assert rows(beside) == {"temptarget": (58, 58, "applied"), "frequency": (None, None, "unsupported")}
+    response_alone = patch(service, miner, frequency=400)
+    assert (response_alone.status_code, list(response_alone.get_json()["details"])) == (400, ["frequency"])
+    response_with_setting = patch(service, miner, frequency=400, info={"temptarget": 58})
+    assert rows(response_with_setting) == {"temptarget": (58, 58, "applied"), "frequency": (None, None, "unsupported")}
     assert rows(patch(service, miner, presetUuid=None, nonsense=1)) == {"nonsense": (None, None, "unsupported")}
 
 
-def test_a_thousand_unknown_keys_are_not_all_named(live_testbed):
+def test_number_of_reported_unknown_keys_is_limited(live_testbed):
     service, (miner,) = live_testbed("2.12")
     many = {f"key{number}": 1 for number in range(1000)}
     assert len(patch(service, miner, info=many).get_json()["details"]) == 256
@@ -409,8 +413,8 @@ def test_a_thousand_unknown_keys_are_not_all_named(live_testbed):
     assert (too_many.status_code, list(too_many.get_json()["details"])) == (400, ["info"])
 
 
-class TestPoolsAsAList:
-    def test_one_in_use_goes_by_its_flat_names(self, live_testbed):
+class TestPoolList:
+    def test_pool_in_use_is_reported_by_flat_names(self, live_testbed):
         service, (miner,) = live_testbed("2.15")
         pools = [{"id": 0, **NEW_POOL}]
         changed = rows(patch(service, miner, info={"pools": pools}))
@@ -420,7 +424,7 @@ class TestPoolsAsAList:
         assert service.runtime.intents.of(miner.mac).settings["stratumURL"] == "new.example"
         eventually(lambda: pool_of(miner.stored)["stratumPassword"] == "hunter2")
 
-    def test_the_mask_and_no_password_keep_the_one_there_is(self, live_testbed):
+    def test_masked_or_missing_password_keeps_stored_password(self, live_testbed):
         service, (miner,) = live_testbed("2.15")
         password = pool_of(miner.stored)["stratumPassword"]
         patch(service, miner, info={"pools": [{"id": 0, "stratumPort": 1, "stratumPassword": "*****"}]})
@@ -429,7 +433,7 @@ class TestPoolsAsAList:
         eventually(lambda: pool_of(miner.stored)["stratumPort"] == 2)
         assert pool_of(miner.stored)["stratumPassword"] == password
 
-    def test_a_new_one_is_made_used_and_put_back(self, live_testbed):
+    def test_new_pool_is_created_changed_and_reverted(self, live_testbed):
         service, (miner,) = live_testbed("2.15")
         pool = {"id": 3, "stratumURL": "three.example", "stratumPort": 3333, "stratumUser": "u"}
         changed = rows(patch(service, miner, info={"pools": [pool]}))
@@ -447,7 +451,7 @@ class TestPoolsAsAList:
         assert first.status_code == 400
         assert "did not report it" in first.get_json()["details"]["pools[3].stratumURL"][0]
 
-    def test_a_new_one_and_its_use_go_in_one_request(self, live_testbed):
+    def test_new_pool_and_its_selection_are_sent_in_one_request(self, live_testbed):
         service, (miner,) = live_testbed("2.15")
         pool = {"id": 3, "stratumURL": "three.example", "stratumPort": 3333, "stratumUser": "u"}
         assert patch(service, miner, info={"primaryPoolIndex": 3}).status_code == 400
@@ -477,14 +481,14 @@ class TestPoolsAsAList:
             ([{"id": 5, "stratumURL": "five.example"}], "pools[5].stratumPort"),
         ],
     )
-    def test_one_that_is_wrong_is_a_400_and_nothing_is_written(self, live_testbed, pools, key):
+    def test_invalid_pool_is_rejected_and_nothing_is_written(self, live_testbed, pools, key):
         service, (miner,) = live_testbed("2.15")
         response = patch(service, miner, info={"pools": pools, "temptarget": 58})
         assert response.status_code == 400
         assert key in response.get_json()["details"]
         assert not miner.writes
 
-    def test_what_is_asked_for_twice_has_to_be_the_same(self, live_testbed):
+    def test_setting_given_twice_must_have_one_value(self, live_testbed):
         service, (miner,) = live_testbed("2.15")
         pool = {"id": 0, "stratumURL": "new.example"}
         twice = patch(service, miner, info={"pools": [pool], "stratumURL": "other.example"})
@@ -492,7 +496,7 @@ class TestPoolsAsAList:
         assert rows(patch(service, miner, info={"pools": [pool], "stratumURL": "new.example"}))["stratumURL"][2]
         assert len(patches(miner)) == 1
 
-    def test_a_whole_device_object_may_be_edited_in_either_place(self, live_testbed):
+    def test_complete_object_may_be_edited_in_pool_list_or_flat(self, live_testbed):
         service, (miner,) = live_testbed("2.15")
         pools = service.device(miner.mac)["info"]["pools"]
         edited = [{**pools[0], "stratumPort": 1}, *pools[1:]]
@@ -507,28 +511,31 @@ class TestPoolsAsAList:
         }
         assert rows(save(service, miner)) == {}
 
-    def test_the_answer_has_the_pool_in_both_places(self, live_testbed):
+    def test_response_contains_pool_in_list_and_flat(self, live_testbed):
         service, (miner,) = live_testbed("2.15")
         info = patch(service, miner, info={"stratumPort": 7}).get_json()["data"]["info"]
         assert (info["stratumPort"], info["pools"][0]["stratumPort"], len(info["pools"])) == (7, 7, 2)
 
     @pytest.mark.parametrize("generation", ["2.4", "2.12", "nerd1.1"])
-    def test_firmware_without_slots_says_so(self, live_testbed, generation):
+    def test_pool_list_on_firmware_without_slots_is_unsupported(self, live_testbed, generation):
         service, (miner,) = live_testbed(generation)
         pools = [{"id": 0, "stratumURL": "new.example"}]
         response = patch(service, miner, info={"pools": pools})
         assert (response.status_code, list(response.get_json()["details"])) == (400, ["pools"])
-        beside = rows(patch(service, miner, info={"pools": pools, "stratumPort": 1}))
-        assert (beside["pools"], beside["stratumPort"][0]) == ((None, None, "unsupported"), 1)
+        response_with_setting = rows(patch(service, miner, info={"pools": pools, "stratumPort": 1}))
+        assert (response_with_setting["pools"], response_with_setting["stratumPort"][0]) == (
+            (None, None, "unsupported"),
+            1,
+        )
 
-    def test_a_member_that_no_pool_has_is_named(self, live_testbed):
+    def test_unknown_member_of_pool_is_reported(self, live_testbed):
         service, (miner,) = live_testbed("2.15")
         pools = [{"id": 0, "stratumV2RequireAuth": False, "color": "red"}]
         response = patch(service, miner, info={"pools": pools})
         assert (response.status_code, list(response.get_json()["details"])) == (400, ["pools[0].color"])
 
 
-def test_another_devices_object_is_refused(live_testbed):
+def test_object_of_another_device_is_rejected(live_testbed):
     service, (one, other) = live_testbed("2.12", "2.12")
     response = service.client.patch(f"/devices/{one.mac}/system", json=service.device(other.mac))
     assert (response.status_code, list(response.get_json()["details"])) == (400, ["mac"])
@@ -541,19 +548,19 @@ def test_another_devices_object_is_refused(live_testbed):
 
 
 @pytest.mark.parametrize("mac", ["x", "", "02:00:5e", "02:00:5e:00:00:zz"])
-def test_an_object_whose_mac_is_none_is_refused_in_a_sentence(live_testbed, mac):
+def test_object_with_invalid_mac_is_rejected(live_testbed, mac):
     service, (miner,) = live_testbed("2.12", auto_listen=False)
     response = service.client.patch(f"/devices/{miner.mac}/system", json={"mac": mac, "info": {"frequency": 400}})
     assert (response.status_code, response.get_json()["details"]) == (400, {"mac": ["Not a MAC address."]})
     assert not miner.requests
 
 
-def test_unknown_devices_and_devices_without_an_address(service):
+def test_unknown_or_invalid_mac_is_404(service):
     assert service.client.patch("/devices/02:00:5e:00:00:99/system", json={}).status_code == 404
     assert service.client.patch("/devices/nonsense/system", json={"info": {}}).status_code == 404
 
 
-def test_nothing_asked_is_nothing_done_even_of_a_dead_miner(live_testbed):
+def test_request_without_changes_succeeds_for_offline_miner(live_testbed):
     service, (miner,) = live_testbed("2.12")
     miner.power_off()
     for body in ({}, {"restart": True}, {"presetUuid": None}, {"info": {}}):
@@ -573,7 +580,7 @@ def test_nothing_asked_is_nothing_done_even_of_a_dead_miner(live_testbed):
         ("html", {"method": "GET"}, 502),
     ],
 )
-def test_what_the_miner_does_instead_becomes_a_sentence(live_testbed, fault, options, status):
+def test_fault_of_miner_is_mapped_to_status_and_message(live_testbed, fault, options, status):
     service, (miner,) = live_testbed("2.12")
     if fault == "refuse":
         miner.power_off()
@@ -587,7 +594,7 @@ def test_what_the_miner_does_instead_becomes_a_sentence(live_testbed, fault, opt
     assert miner.stored["frequency"] == 525
 
 
-def test_a_one_time_code_is_asked_for_in_words(live_testbed):
+def test_required_one_time_code_is_reported(live_testbed):
     service, (miner,) = live_testbed({"generation": "nerd", "otp": True})
     response = patch(service, miner, info={"frequency": 500})
     assert response.status_code == 401
@@ -595,9 +602,9 @@ def test_a_one_time_code_is_asked_for_in_words(live_testbed):
     assert [entry["outcome"] for entry in service.ok(service.client.get(f"/devices/{miner.mac}/journal"))] == ["failed"]
 
 
-def test_a_400_of_the_miner_says_so_and_quotes_it_without_the_password(live_testbed):
-    """Its own slot holds what it would not take back, so the whole of the pool is refused."""
-    odd = {
+def test_status_400_of_miner_is_returned_without_password(live_testbed):
+    """The slot contains a value that the miner does not accept back, so it refuses the whole pool."""
+    invalid_pool = {
         0: {
             "stratumURL": "old.example",
             "stratumPort": 3333,
@@ -606,7 +613,7 @@ def test_a_400_of_the_miner_says_so_and_quotes_it_without_the_password(live_test
             "stratumPassword": "x",
         }
     }
-    full = {
+    complete_pool = {
         "stratumProtocol": "SV1",
         "stratumSuggestedDifficulty": 1000,
         "stratumExtranonceSubscribe": False,
@@ -619,7 +626,11 @@ def test_a_400_of_the_miner_says_so_and_quotes_it_without_the_password(live_test
     service, (miner,) = live_testbed(
         {
             "generation": "2.15",
-            "settings": {"pools": {0: {**full, **odd[0]}}, "primaryPoolIndex": 0, "secondaryPoolIndex": 1},
+            "settings": {
+                "pools": {0: {**complete_pool, **invalid_pool[0]}},
+                "primaryPoolIndex": 0,
+                "secondaryPoolIndex": 1,
+            },
         }
     )
     response = patch(service, miner, info={"stratumURL": "new.example", "stratumPassword": "hunter2"})
@@ -630,14 +641,14 @@ def test_a_400_of_the_miner_says_so_and_quotes_it_without_the_password(live_test
 
 
 @pytest.mark.parametrize("fault", ["reset", "short"])
-def test_a_write_whose_answer_is_lost_is_settled_by_reading(live_testbed, fault):
+def test_write_with_lost_response_is_verified_by_reading(live_testbed, fault):
     service, (miner,) = live_testbed("2.12")
     miner.set_fault(fault, method="PATCH")
     assert rows(patch(service, miner, info={"frequency": 400})) == {"frequency": (400, 400, "applied")}
     assert len(patches(miner)) == 1
 
 
-def test_a_write_that_never_arrived_is_an_error_and_in_doubt(live_testbed):
+def test_write_without_response_fails_or_is_in_doubt(live_testbed):
     service, (miner,) = live_testbed("2.12")
     miner.set_fault("not_http", method="PATCH")
     assert patch(service, miner, info={"frequency": 400}).status_code == 502
@@ -651,7 +662,7 @@ def test_a_write_that_never_arrived_is_an_error_and_in_doubt(live_testbed):
     assert service.runtime.intents.of(miner.mac).settings == {}
 
 
-def test_a_queue_that_is_slow_is_waited_for_but_not_for_ever(live_testbed, make_fleet, make_service):
+def test_slow_write_queue_is_awaited_until_deadline(live_testbed, make_fleet, make_service):
     slow = make_fleet({"generation": "2.12"}, timings=Timings(queue=1.2, mining=0.0, boot=0.3))
     service = make_service(slow)
     service.imprint(*slow)
@@ -671,7 +682,7 @@ def test_a_queue_that_is_slow_is_waited_for_but_not_for_ever(live_testbed, make_
     assert response.get_json()["details"] == {"frequency": ["The miner kept 525"]}
 
 
-def test_two_writes_at_once_are_one_after_the_other(live_testbed):
+def test_concurrent_writes_are_serialized(live_testbed):
     service, (miner,) = live_testbed("2.12")
     both = [gevent.spawn(patch, service, miner, info={"frequency": value}) for value in (400, 490)]
     gevent.joinall(both)
@@ -680,7 +691,7 @@ def test_two_writes_at_once_are_one_after_the_other(live_testbed):
     assert [body["frequency"] for body in patches(miner)] == [400, 490]
 
 
-def test_the_overheat_latch_is_cleared_by_name_and_not_by_saving(live_testbed):
+def test_overheat_latch_is_cleared_explicitly_and_not_by_saving(live_testbed):
     service, (miner,) = live_testbed("2.4")
     before = service.device(miner.mac)
     miner.set_fault("overheat")
@@ -696,11 +707,11 @@ def test_the_overheat_latch_is_cleared_by_name_and_not_by_saving(live_testbed):
     ] == (0, 0, "applied")
 
 
-def test_a_listening_browser_hears_of_the_change_at_once(live_testbed):
+def test_write_is_published_at_once(live_testbed):
     service, (miner,) = live_testbed("2.12", poll_interval=4.0)
-    heard = service.observed(miner.mac)
+    observed_before = service.observed(miner.mac)
     patch(service, miner, info={"frequency": 400})
-    assert service.observed(miner.mac) == heard + 1
+    assert service.observed(miner.mac) == observed_before + 1
     assert service.device(miner.mac)["info"]["frequency"] == 400
 
 
@@ -748,8 +759,8 @@ _KEYS = st.sampled_from(
 
 
 @pytest.mark.parametrize("generation", ["2.4", "2.12", "2.15", "nerd1.0.36"])
-def test_nothing_outside_the_list_and_the_limits_ever_arrives(live_testbed, generation):
-    """Over HTTP, with every value that JSON can hold; the oracle is the miner's own store."""
+def test_generated_requests_never_violate_allow_list_or_limits(live_testbed, generation):
+    """The requests go over HTTP with every value that JSON can hold; the miner's own store is the oracle."""
     service, (miner,) = live_testbed(
         {"generation": generation, "board": "601" if "nerd" not in generation else "nerdqaxe+"}
     )
@@ -758,9 +769,9 @@ def test_nothing_outside_the_list_and_the_limits_ever_arrives(live_testbed, gene
 
     @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
     @given(st.dictionaries(_KEYS, _VALUES, min_size=1, max_size=5), st.booleans(), st.booleans())
-    def attack(info, whole, overclock):
-        given = {**service.device(miner.mac)["info"], **info} if whole else info
-        response = patch(service, miner, info=given, allowOverclock=overclock)
+    def send_generated_request(info, whole, overclock):
+        values = {**service.device(miner.mac)["info"], **info} if whole else info
+        response = patch(service, miner, info=values, allowOverclock=overclock)
         assert response.status_code in (200, 400), response.get_data(as_text=True)
         stored = miner.stored
         assert stored["frequency"] in chip.frequencies
@@ -780,4 +791,4 @@ def test_nothing_outside_the_list_and_the_limits_ever_arrives(live_testbed, gene
         assert pool["stratumPassword"] != "*****"
         assert miner.powered
 
-    attack()
+    send_generated_request()

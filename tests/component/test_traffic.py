@@ -1,6 +1,5 @@
-"""What a miner has to bear: one request at a time, one connection where that is safe, its own pace, and not more
-(users' first
-wish: do not kill the ESP32 with polling)."""
+"""The load on a miner: one request at a time, one connection where that is safe, and its own polling grid (users' first
+demand: do not kill the ESP32 with polling)."""
 
 import gevent
 import pytest
@@ -9,8 +8,8 @@ from fakes import Peer, eventually
 from simulator import Timings
 
 
-def test_a_miner_that_hangs_and_twenty_four_that_keep_their_pace(make_fleet, make_service):
-    """In real time. Polls come twice a second; the hanging one takes 0.4 s of each half second."""
+def test_hanging_miner_does_not_delay_24_others(make_fleet, make_service):
+    """The test runs in real time: two polls a second, of which the hanging one takes 0.4 s of each half second."""
     fleet = make_fleet(*["2.12", "2.15", "2.4", "nerd", "2.10"] * 5)
     service = make_service(fleet)
     service.imprint(*fleet)
@@ -26,8 +25,8 @@ def test_a_miner_that_hangs_and_twenty_four_that_keep_their_pace(make_fleet, mak
     assert max(miner.max_in_flight for miner in fleet) == 1
 
 
-def test_polls_are_spread_over_the_interval(make_fleet, make_service, clock):
-    """Defect 30: all polls of the original began in step."""
+def test_polls_are_spread_over_interval(make_fleet, make_service, clock):
+    """Defect 30: all polls of the Node backend began at the same moment."""
     fleet = make_fleet(*["2.12"] * 24, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(*fleet)
@@ -42,8 +41,8 @@ def test_polls_are_spread_over_the_interval(make_fleet, make_service, clock):
     assert len([polls for polls in per_step if polls]) >= 6
 
 
-def test_each_miner_keeps_its_own_grid(make_fleet, make_service, clock):
-    """Slots that were missed are skipped, not caught up: after a stall nobody is asked twice in a row."""
+def test_each_miner_keeps_its_own_polling_grid(make_fleet, make_service, clock):
+    """Missed slots are skipped, not caught up: after a stall no miner is polled twice in a row."""
     fleet = make_fleet(*["2.12"] * 5, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(*fleet)
@@ -56,7 +55,7 @@ def test_each_miner_keeps_its_own_grid(make_fleet, make_service, clock):
     ] * 5
 
 
-def test_a_scan_does_not_ask_the_miners_that_are_polled(make_fleet, make_service, clock):
+def test_scan_sends_no_request_to_polled_miners(make_fleet, make_service, clock):
     fleet = make_fleet(*["2.12", "2.4"] * 3, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(*list(fleet)[:4])
@@ -67,22 +66,22 @@ def test_a_scan_does_not_ask_the_miners_that_are_polled(make_fleet, make_service
     assert [miner.requests.total() - was for miner, was in zip(fleet, before, strict=True)] == [0, 0, 0, 0, 1, 1]
 
 
-def test_commands_scans_and_polls_share_the_one_slot(make_fleet, make_service):
+def test_commands_scans_and_polls_share_one_slot_per_miner(make_fleet, make_service):
     fleet = make_fleet("2.12", timings=Timings(latency=0.05, boot=0.2))
     (miner,) = fleet
     service = make_service(fleet)
     service.imprint(miner)
     service.await_status("online", miner)
-    asks = [lambda: service.app.test_client().get(f"/devices/discover?ip={miner.address}") for _ in range(4)]
-    asks.append(lambda: service.app.test_client().post(f"/devices/{miner.mac}/system/restart"))
-    gevent.joinall([gevent.spawn(ask) for ask in asks], timeout=10, raise_error=True)
+    requests = [lambda: service.app.test_client().get(f"/devices/discover?ip={miner.address}") for _ in range(4)]
+    requests.append(lambda: service.app.test_client().post(f"/devices/{miner.mac}/system/restart"))
+    gevent.joinall([gevent.spawn(send_request) for send_request in requests], timeout=10, raise_error=True)
     assert miner.max_in_flight == 1
 
 
 @pytest.mark.parametrize("generation", ["2.10", "2.15"])
-def test_a_kept_connection_that_the_miner_purged_is_no_miss(make_fleet, make_service, clock, generation):
-    """The least recently used socket is closed when others take all twenty: the GET is asked again on a fresh one,
-    once."""
+def test_purged_keep_alive_connection_does_not_fail_the_poll(make_fleet, make_service, clock, generation):
+    """The miner closes the least recently used socket when others take all twenty: the GET is repeated once on a new
+    connection."""
     fleet = make_fleet(generation, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint(fleet[0])
@@ -96,17 +95,17 @@ def test_a_kept_connection_that_the_miner_purged_is_no_miss(make_fleet, make_ser
     assert service.status(fleet[0].mac) == "online"
 
 
-def test_no_origin_and_no_long_headers_are_sent(make_service):
-    """The firmware refuses callers with an Origin, and headers over 512 bytes before 2.10."""
+def test_requests_have_no_origin_and_short_headers(make_service):
+    """The firmware rejects callers with an Origin, and before 2.10 headers over 512 bytes."""
     body = b'{"ASICModel":"BM1366","version":"v2.4.5","macAddr":"02:00:5E:00:00:77","hashRate":1}'
     reply = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
 
-    def script(opened):
+    def respond(opened):
         peer.read_request(opened)
         opened.sendall(reply)
         opened.close()
 
-    with Peer(script) as peer:
+    with Peer(respond) as peer:
         service = make_service(discovery_ports=(peer.port,))
         device = {"mac": "02:00:5e:00:00:77", "ip": f"127.0.0.1:{peer.port}"}
         service.ok(service.client.put("/devices/imprint", json={"devices": [device]}))

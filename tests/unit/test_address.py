@@ -1,4 +1,4 @@
-"""Which addresses devices may have: the door against SSRF (defect 39 of the original)."""
+"""Addresses that devices may have: the protection against SSRF (defect 39 of the Node backend)."""
 
 from contextlib import suppress
 from ipaddress import IPv4Network
@@ -20,13 +20,13 @@ RULE = AddressRule(Settings().allowed_device_networks, (80, 8101))
      ("10.0.0.1:80", "10.0.0.1", 80),
      ("10.0.0.1:1", "10.0.0.1", 1), ("10.0.0.1:65535", "10.0.0.1", 65535), ("10.0.0.1:00080", "10.0.0.1", 80)],
 )  # fmt: skip
-def test_an_address_and_its_port(text, host, port):
+def test_parse_address_and_port(text, host, port):
     address = Address.parse(text)
     assert (address.host, address.port) == (host, port)
     assert Address.parse(str(address)) == address
 
 
-def test_port_80_is_not_written():
+def test_port_80_is_omitted_in_text():
     assert str(Address("10.0.0.1")) == "10.0.0.1"
     assert str(Address("10.0.0.1", 8101)) == "10.0.0.1:8101"
 
@@ -41,14 +41,14 @@ def test_port_80_is_not_written():
      "10.0.0.1:99999999999999999999",
      "１０.0.0.1", "10.0.0.1\x00", "10.0.0.1\r\nHost: evil", "10.0.0.1 10.0.0.2"],
 )  # fmt: skip
-def test_what_is_no_plain_ipv4_address_is_invalid(text):
+def test_text_that_is_not_plain_ipv4_is_invalid(text):
     with pytest.raises(Invalid) as error:
         RULE.check_given(Address.parse(text))
     assert error.value.details["ip"]
 
 
 @given(st.text(max_size=30))
-def test_any_text_is_an_address_or_invalid(text):
+def test_generated_text_is_parsed_or_invalid(text):
     with suppress(Invalid):
         assert Address.parse(str(Address.parse(text))) == Address.parse(text)
 
@@ -56,7 +56,7 @@ def test_any_text_is_an_address_or_invalid(text):
 @pytest.mark.parametrize(
     "host", ["10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.254", "192.168.0.1", "192.168.255.1"]
 )
-def test_private_networks_are_where_miners_live(host):
+def test_private_networks_are_allowed(host):
     assert RULE.check_given(Address(host)).host == host
 
 
@@ -66,35 +66,35 @@ def test_private_networks_are_where_miners_live(host):
      "8.8.8.8", "1.1.1.1", "100.64.0.1",
      "172.15.0.1", "172.32.0.1", "192.167.1.1", "192.169.1.1", "11.0.0.1"],
 )  # fmt: skip
-def test_everything_else_is_forbidden(host):
+def test_other_networks_are_forbidden(host):
     with pytest.raises(AddressForbidden, match="ALLOWED_DEVICE_NETWORKS"):
         RULE.check_given(Address(host))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.1.1", "8.8.8.8"])
-def test_a_network_that_is_named_is_allowed(host):
+def test_configured_network_is_allowed(host):
     assert AddressRule([IPv4Network(f"{host}/32")]).check(Address(host))
 
 
 @pytest.mark.parametrize("host", ["224.0.0.1", "239.1.2.3", "0.0.0.0"])
-def test_multicast_and_nowhere_are_never_allowed(host):
+def test_multicast_and_unspecified_address_are_never_allowed(host):
     with pytest.raises(AddressForbidden):
         AddressRule([IPv4Network("0.0.0.0/0")]).check(Address(host))
 
 
 @pytest.mark.parametrize("port", [22, 443, 3000, 6379, 8100, 8102])
-def test_a_port_that_is_not_scanned_cannot_be_named(port):
+def test_port_outside_discovery_ports_is_forbidden(port):
     with pytest.raises(AddressForbidden, match="DISCOVERY_PORTS"):
         RULE.check_given(Address("10.0.0.1", port))
 
 
 @pytest.mark.parametrize("port", [80, 8101])
-def test_a_port_that_is_scanned_can(port):
+def test_port_in_discovery_ports_is_allowed(port):
     assert RULE.check_given(Address("10.0.0.1", port)).port == port
 
 
 @pytest.mark.parametrize("stored", ["", "unknown", "127.1", "::1", "10.0.0.1:x"])
-def test_a_record_without_a_usable_address_is_nowhere(stored):
+def test_record_without_valid_address_is_never_contacted(stored):
     assert address_of_record(stored) is NOWHERE
     with pytest.raises(AddressForbidden):
         AddressRule([IPv4Network("0.0.0.0/0")]).check(NOWHERE)

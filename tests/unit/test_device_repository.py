@@ -26,17 +26,17 @@ def repository(database):
     return DeviceRepository(database, redact)
 
 
-def again(database):
+def reload_devices(database):
     return DeviceRepository(database, redact).load()
 
 
-def put(database, key, value):
+def write_raw(database, key, value):
     database._db.put(key.encode(), value if isinstance(value, bytes) else orjson.dumps(value))
 
 
-def test_a_round_trip_keeps_everything(database, repository):
+def test_saved_devices_are_loaded_unchanged(database, repository):
     repository.save([FULL, Device(B, "10.0.0.2")])
-    assert again(database) == [FULL, Device(B, "10.0.0.2")]
+    assert reload_devices(database) == [FULL, Device(B, "10.0.0.2")]
 
 
 @given(st.builds(
@@ -50,11 +50,11 @@ def test_a_round_trip_keeps_everything(database, repository):
     last_seen=st.none() | st.text(max_size=9), extra=st.dictionaries(st.sampled_from("xyz"), st.integers(-99,
     99) | st.none()),
 ))  # fmt: skip
-def test_any_device_survives_its_record(device):
+def test_generated_device_survives_record_round_trip(device):
     assert from_record(A, orjson.loads(orjson.dumps(to_record(device))), redact) == device
 
 
-def test_absent_values_have_no_key():
+def test_absent_values_are_not_in_record():
     assert to_record(Device(A, "10.0.0.1")).keys() == {"mac", "ip", "type", "info", "createdAt", "updatedAt"}
 
 
@@ -71,17 +71,17 @@ def test_record_and_list_change_in_one_batch(database, repository):
     assert database.get("devices:imprinted") == [A, C]
 
 
-def test_a_batch_that_fails_changes_neither_memory_nor_disk(database, repository):
+def test_failed_batch_changes_neither_memory_nor_disk(database, repository):
     repository.save([FULL])
     with pytest.raises(TypeError):
         repository.save([Device(B, "", info={"x": object()})])
     repository.save([Device(C, "")])
-    assert [device.mac for device in again(database)] == [A, C]
+    assert [device.mac for device in reload_devices(database)] == [A, C]
 
 
-def test_telemetry_touches_records_only(database, repository):
+def test_save_telemetry_writes_records_only(database, repository):
     repository.save([FULL])
-    put(database, "devices:imprinted", [A, "untouched"])
+    write_raw(database, "devices:imprinted", [A, "untouched"])
     repository.save_telemetry([FULL])
     assert database.get("devices:imprinted") == [A, "untouched"]
 
@@ -93,10 +93,10 @@ def test_telemetry_touches_records_only(database, repository):
         {"info": "x", "tags": "abc", "createdAt": 5},
         {"info": [], "name": {}, "presetUuid": False},
         {},
-        {"mac": "someone else"},
+        {"mac": "other"},
     ],
 )
-def test_a_record_with_odd_fields_is_a_device_without_them(record):
+def test_invalid_fields_of_record_are_left_out(record):
     device = from_record(A, record, redact)
     assert (device.mac, device.ip, device.type, device.info, device.tags, device.name) == (
         A,
@@ -109,10 +109,10 @@ def test_a_record_with_odd_fields_is_a_device_without_them(record):
 
 
 @pytest.mark.parametrize("broken", [b"{", b"", b"null", b"[]", b"5", b'"x"', b"\xff", b'{"info":' + b"[" * 200])
-def test_an_unreadable_record_is_left_alone_and_hides_nobody(database, broken):
-    put(database, "devices:imprinted", [A, B])
-    put(database, f"devices:imprinted:{A}", broken)
-    put(database, f"devices:imprinted:{B}", to_record(Device(B, "10.0.0.2")))
+def test_unreadable_record_is_kept_and_others_are_loaded(database, broken):
+    write_raw(database, "devices:imprinted", [A, B])
+    write_raw(database, f"devices:imprinted:{A}", broken)
+    write_raw(database, f"devices:imprinted:{B}", to_record(Device(B, "10.0.0.2")))
     repository = DeviceRepository(database, redact)
     assert [device.mac for device in repository.load()] == [B]
     repository.save([Device(C, "")])
@@ -121,9 +121,9 @@ def test_an_unreadable_record_is_left_alone_and_hides_nobody(database, broken):
     assert database._db.get(f"devices:imprinted:{A}".encode()) == broken
 
 
-def test_a_listed_mac_without_a_record_is_kept_in_the_list(database):
-    put(database, "devices:imprinted", [A, 5, None, B])
-    put(database, f"devices:imprinted:{B}", to_record(Device(B, "")))
+def test_listed_mac_without_record_is_kept_in_list(database):
+    write_raw(database, "devices:imprinted", [A, 5, None, B])
+    write_raw(database, f"devices:imprinted:{B}", to_record(Device(B, "")))
     repository = DeviceRepository(database, redact)
     assert [device.mac for device in repository.load()] == [B]
     repository.save([Device(C, "")])
@@ -133,18 +133,18 @@ def test_a_listed_mac_without_a_record_is_kept_in_the_list(database):
 @pytest.mark.parametrize(
     ("first", "second", "winner"), [("1", "2", "second"), ("2", "1", "first"), ("1", "1", "first")]
 )
-def test_two_spellings_of_one_mac_are_one_device_the_newer_one(database, first, second, winner):
+def test_two_notations_of_one_mac_are_merged_into_newer_record(database, first, second, winner):
     upper = A.upper()
-    put(database, "devices:imprinted", [upper, A])
-    put(database, f"devices:imprinted:{upper}", {"mac": upper, "ip": "first", "updatedAt": first})
-    put(database, f"devices:imprinted:{A}", {"mac": A, "ip": "second", "updatedAt": second})
-    assert [(device.mac, device.ip) for device in again(database)] == [(A, winner)]
+    write_raw(database, "devices:imprinted", [upper, A])
+    write_raw(database, f"devices:imprinted:{upper}", {"mac": upper, "ip": "first", "updatedAt": first})
+    write_raw(database, f"devices:imprinted:{A}", {"mac": A, "ip": "second", "updatedAt": second})
+    assert [(device.mac, device.ip) for device in reload_devices(database)] == [(A, winner)]
     assert database.get("devices:imprinted") == [A]
     assert database.get(f"devices:imprinted:{upper}") is None
     assert database.get(f"devices:imprinted:{A}")["ip"] == winner
 
 
-def test_stored_secrets_and_options_are_wiped_once(database):
+def test_stored_secrets_and_options_are_removed_once(database):
     info = {
         "wifiPass": "hunter2",
         "pools": [{"stratumPassword": "hunter2"}],
@@ -152,12 +152,12 @@ def test_stored_secrets_and_options_are_wiped_once(database):
         "coreVoltageOptions": [1],
         "power": 5,
     }
-    put(database, "devices:imprinted", [A])
-    put(database, f"devices:imprinted:{A}", {"mac": A, "ip": "", "info": info})
-    assert again(database)[0].info == {"pools": [{}], "power": 5}
+    write_raw(database, "devices:imprinted", [A])
+    write_raw(database, f"devices:imprinted:{A}", {"mac": A, "ip": "", "info": info})
+    assert reload_devices(database)[0].info == {"pools": [{}], "power": 5}
     assert b"hunter2" not in database._db.get(f"devices:imprinted:{A}".encode())
     writes = database.writes
-    again(database)
+    reload_devices(database)
     assert database.writes == writes
 
 
@@ -170,27 +170,27 @@ KEYS = st.sampled_from([A, B, C])
         st.tuples(st.sampled_from(["save", "delete", "telemetry", "reopen"]), KEYS, st.integers(0, 99)), max_size=25
     )
 )
-def test_disk_and_model_agree_whatever_happens(tmp_path_factory, steps):
+def test_disk_and_model_agree_after_generated_steps(tmp_path_factory, steps):
     database = Database(tmp_path_factory.mktemp("db") / "core")
     database.open(Clock())
     repository, model = DeviceRepository(database, redact), {}
-    for act, mac, number in steps:
-        if act == "save" or (act == "telemetry" and mac in model):
+    for operation, mac, number in steps:
+        if operation == "save" or (operation == "telemetry" and mac in model):
             model[mac] = Device(mac, "10.0.0.1", info={"power": number})
-            (repository.save if act == "save" else repository.save_telemetry)([model[mac]])
-        elif act == "delete" and mac in model:
+            (repository.save if operation == "save" else repository.save_telemetry)([model[mac]])
+        elif operation == "delete" and mac in model:
             del model[mac]
             repository.delete(mac)
-        elif act == "reopen":
+        elif operation == "reopen":
             database.close()
             database.open(Clock())
             repository = DeviceRepository(database, redact)
             assert repository.load() == list(model.values())
-    assert again(database) == list(model.values())
+    assert reload_devices(database) == list(model.values())
     database.close()
 
 
-def test_a_closed_store_says_so(tmp_path):
+def test_closed_store_raises_store_closed(tmp_path):
     database = Database(tmp_path / "core")
     with pytest.raises(StoreClosed, match="not open"):
         database.get("x")

@@ -1,4 +1,4 @@
-"""Which firmware a miner runs, what board it is, and what follows from either."""
+"""Which firmware a miner runs, its board model, and the capabilities and options that follow."""
 
 import pytest
 
@@ -36,7 +36,7 @@ from simulator.asic_boards import BOARDS
         ({"version": "v1.1.0", "asicTemps": []}, "nerdos", False, False, True, False),
     ],
 )
-def test_capabilities_follow_the_fields_and_not_the_version(info, name, keep_alive, past_log, one_reader, recovers):
+def test_capabilities_follow_fields_and_not_version(info, name, keep_alive, past_log, one_reader, recovers):
     dialect = dialect_of(info)
     assert (dialect.name, dialect.keep_alive) == (name, keep_alive)
     assert (keeps_log(info), serves_one_log_reader(info)) == (past_log, one_reader)
@@ -44,7 +44,7 @@ def test_capabilities_follow_the_fields_and_not_the_version(info, name, keep_ali
 
 
 @pytest.mark.parametrize(
-    ("info", "yes"),
+    ("info", "expected"),
     [
         ({"ASICModel": "BM1370", "version": "v2"}, True),
         ({"ASICModel": "BM1370", "hashRate": 0}, True),
@@ -57,9 +57,9 @@ def test_capabilities_follow_the_fields_and_not_the_version(info, name, keep_ali
         ({}, False),
     ],
 )
-def test_what_is_a_miner(info, yes):
-    """Hue bridges and other ESPs answer /api/system/info too."""
-    assert is_miner(info) is yes
+def test_is_miner(info, expected):
+    """Hue bridges and other ESP devices answer /api/system/info, too."""
+    assert is_miner(info) is expected
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_what_is_a_miner(info, yes):
         ({}, "unknown", None),
     ],
 )
-def test_models(info, model, chips):
+def test_model_and_number_of_chips(info, model, chips):
     assert (model_of(info), chips_of(info)) == (model, chips)
 
 
@@ -94,16 +94,16 @@ def test_models(info, model, chips):
     ("stated", "count"),
     [(9, 9), (2.0, 2), (0, None), (-1, None), (True, None), ("4", None), (None, None), (1e300, None), (0.5, None)],
 )
-def test_a_number_of_chips_is_plausible_or_none(stated, count):
+def test_implausible_number_of_chips_is_none(stated, count):
     assert chip_count(stated) == count
 
 
 @pytest.mark.parametrize(
     "board", [board for key, board in BOARDS.items() if key != "nerdqaxe+"], ids=lambda board: board.version
 )
-def test_the_vendors_table_has_every_board(board):
+def test_vendor_table_contains_every_board(board):
     options = options_from_table({"boardVersion": board.version, "ASICModel": board.chip.name})
-    # 575 MHz are in no list of AxeOS 2.15, but belong to the BM1370 (issue 10, section 8).
+    # No list of AxeOS 2.15 contains 575 MHz, but the BM1370 supports it (issue 10, section 8).
     more = {575} if board.chip.name == "BM1370" and board.version != "650" else set()
     assert (options.frequencies, options.voltages, options.source) == (
         tuple(sorted({*board.chip.frequencies, *more})),
@@ -113,7 +113,7 @@ def test_the_vendors_table_has_every_board(board):
 
 
 @pytest.mark.parametrize("info", [{}, {"ASICModel": "BZM2"}, {"ASICModel": None}, {"ASICModel": ["BM1370"]}])
-def test_an_unknown_chip_has_no_options(info):
+def test_unknown_chip_has_no_options(info):
     options = options_from_table(info)
     assert (options.frequencies, options.voltages) == ((), ())
 
@@ -129,15 +129,15 @@ def test_an_unknown_chip_has_no_options(info):
         ({"error": "unknown route"}, None),
     ],
 )
-def test_the_devices_own_lists(body, expected):
+def test_options_from_asic_answer(body, expected):
     options = options_from_asic(body)
     assert (options and (options.frequencies, options.voltages)) == expected
 
 
-def test_an_endless_list_is_cut():
+def test_long_option_list_is_truncated():
     options = options_from_asic({"frequencyOptions": list(range(1, 100_000)), "voltageOptions": [1]})
     assert len(options.frequencies) == 256
 
 
-def test_labels_are_the_values_as_text():
+def test_option_labels_are_values_as_text():
     assert labelled((400, 606.25)) == [{"label": "400", "value": 400}, {"label": "606.25", "value": 606.25}]

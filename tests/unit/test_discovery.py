@@ -1,4 +1,4 @@
-"""Discovery over simulated miners on loopback: built-in, by a discovery service, and the search for one that moved."""
+"""Discovery over simulated miners on loopback: built-in, by a discovery service, and the search for a moved miner."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -38,8 +38,8 @@ A, B, C, D = (f"02:00:5e:00:62:0{digit}" for digit in "abcd")
 TTL = 3600.0
 
 
-class HandClock(Clock):
-    """The machine's clock, ahead by what the test says."""
+class OffsetClock(Clock):
+    """The machine's clock, ahead by the offset that the test sets."""
 
     def __init__(self):
         self.ahead = 0.0
@@ -52,11 +52,11 @@ class HandClock(Clock):
 
 
 class DiscoveryTestbed:
-    """A testbed: miners at 127.62.0.x, and discovery as the service would wire it."""
+    """Miners at 127.62.0.x, and discovery wired as in the service."""
 
     def __init__(self, tmp_path):
         self.tmp_path = tmp_path
-        self.clock, self.events, self.seen, self.known = HandClock(), EventBus(), [], {}
+        self.clock, self.events, self.seen, self.known = OffsetClock(), EventBus(), [], {}
         self.events.subscribe(MinerSeen, lambda event: self.seen.append((event.mac, event.address)))
         self.port = free_port()
         self.rule = AddressRule(ALLOWED, [self.port])
@@ -66,7 +66,7 @@ class DiscoveryTestbed:
         self.db = Database(tmp_path / "pluto_discovery")
         self.fleet = Fleet([])
 
-    def builtin(self, subnets=(SUBNET,)):
+    def start_builtin_discovery(self, subnets=(SUBNET,)):
         if not self.db.is_open:
             self.db.open(self.clock)
         repository = DiscoveredRepository(self.db, redact)
@@ -76,7 +76,7 @@ class DiscoveryTestbed:
         )
         return self._service()
 
-    def external(self, url):
+    def start_discovery_client(self, url):
         self.sightings = Sightings(self.neighbours, None, self.events)
         client = DiscoveryServiceClient(url, self.rule, redact, deadline=2)
         self.source = ExternalDiscovery(client, self.scanner, self.sightings)
@@ -88,10 +88,10 @@ class DiscoveryTestbed:
         service.start()
         return service
 
-    def live(self, *specs):
-        """`specs`: (last byte of the address, mac, generation)."""
+    def start_miners(self, *specs):
+        """Start miners; `specs` are (last byte of the address, mac, generation)."""
         places = [(self.host(at), self.port) for at, _, _ in specs]
-        kinds = [(kind, board(kind), "bitaxe", mac) for _, mac, kind in specs]
+        kinds = [(kind, board_of_generation(kind), "bitaxe", mac) for _, mac, kind in specs]
         self.fleet = Fleet([MinerSpec(*kind, place) for kind, place in zip(kinds, places, strict=True)])
         self.fleet.start()
         return [self.fleet.find_miner(mac) for _, mac, _ in specs]
@@ -102,7 +102,7 @@ class DiscoveryTestbed:
     def ip(self, at):
         return f"{self.host(at)}:{self.port}"
 
-    def tell_neighbours(self):
+    def update_neighbour_table(self):
         self.fleet.write_neighbour_table(self.arp)
         self.clock.ahead += 5
 
@@ -111,7 +111,7 @@ class DiscoveryTestbed:
         self.db.close()
 
 
-def board(generation):
+def board_of_generation(generation):
     return {"2.1": "0.11", "nerd": "nerdqaxe+"}.get(generation, "601")
 
 
@@ -121,7 +121,7 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def places(found):
+def map_addresses(found):
     return {each.mac: each.ip for each in found}
 
 
@@ -132,19 +132,19 @@ def testbed(tmp_path):
     made.close()
 
 
-def test_a_scan_finds_every_generation_remembers_and_announces(testbed):
-    testbed.live((1, A, "2.15"), (2, B, "2.7"), (3, C, "nerd"))
-    found = testbed.builtin().discover()
-    assert places(found) == {A: testbed.ip(1), B: testbed.ip(2), C: testbed.ip(3)}
-    assert sorted(testbed.seen) == sorted(places(found).items())
+def test_scan_finds_stores_and_publishes_every_generation(testbed):
+    testbed.start_miners((1, A, "2.15"), (2, B, "2.7"), (3, C, "nerd"))
+    found = testbed.start_builtin_discovery().discover()
+    assert map_addresses(found) == {A: testbed.ip(1), B: testbed.ip(2), C: testbed.ip(3)}
+    assert sorted(testbed.seen) == sorted(map_addresses(found).items())
     assert all(each.first_seen == each.last_seen and each.first_seen.endswith("Z") for each in found)
     assert all(each.info["hostname"] == "bitaxe" and each.type == "unknown" for each in found)
-    assert places(testbed.builtin().discovered(Query())) == places(found)
+    assert map_addresses(testbed.start_builtin_discovery().discovered(Query())) == map_addresses(found)
 
 
-def test_first_seen_stays_while_last_seen_moves(testbed):
-    (miner,) = testbed.live((1, A, "2.12"))
-    service = testbed.builtin()
+def test_second_scan_updates_last_seen_only(testbed):
+    (miner,) = testbed.start_miners((1, A, "2.12"))
+    service = testbed.start_builtin_discovery()
     (first,) = service.discover()
     gevent.sleep(0.01)
     (second,) = service.discover()
@@ -152,76 +152,76 @@ def test_first_seen_stays_while_last_seen_moves(testbed):
     assert miner.requests == {("GET", "/api/system/info"): 2}
 
 
-def test_the_neighbour_table_names_firmware_that_does_not(testbed):
-    testbed.live((1, A, "2.1"), (2, B, "2.12"))
-    service = testbed.builtin()
+def test_neighbour_table_gives_mac_of_old_firmware(testbed):
+    testbed.start_miners((1, A, "2.1"), (2, B, "2.12"))
+    service = testbed.start_builtin_discovery()
     assert [(each.mac, each.ip) for each in service.discover()] == [(None, testbed.ip(1)), (B, testbed.ip(2))]
-    assert places(service.discovered(Query())) == {B: testbed.ip(2)}
-    testbed.tell_neighbours()
-    assert places(service.discover()) == {A: testbed.ip(1), B: testbed.ip(2)}
+    assert map_addresses(service.discovered(Query())) == {B: testbed.ip(2)}
+    testbed.update_neighbour_table()
+    assert map_addresses(service.discover()) == {A: testbed.ip(1), B: testbed.ip(2)}
 
 
-def test_one_address(testbed):
-    miners = testbed.live((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
-    assert places(service.discover(ip=testbed.ip(1))) == {A: testbed.ip(1)}
+def test_discover_one_address(testbed):
+    miners = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
+    service = testbed.start_builtin_discovery()
+    assert map_addresses(service.discover(ip=testbed.ip(1))) == {A: testbed.ip(1)}
     assert service.discover(ip=testbed.ip(9)) == []
     assert [miner.connections_accepted for miner in miners] == [1, 0]
     assert testbed.seen == [(A, testbed.ip(1))]
 
 
-def test_a_given_mac_names_only_who_has_none_of_its_own(testbed):
-    testbed.live((1, A, "2.1"), (2, B, "2.12"))
-    service = testbed.builtin()
-    assert places(service.discover(ip=testbed.ip(1), mac="02-00-5E-00-62-0D")) == {D: testbed.ip(1)}
-    assert places(service.discover(ip=testbed.ip(2), mac=D)) == {B: testbed.ip(2)}
-    assert places(service.lookup([D])) == {D: testbed.ip(1)}
+def test_given_mac_applies_only_to_miner_without_mac(testbed):
+    testbed.start_miners((1, A, "2.1"), (2, B, "2.12"))
+    service = testbed.start_builtin_discovery()
+    assert map_addresses(service.discover(ip=testbed.ip(1), mac="02-00-5E-00-62-0D")) == {D: testbed.ip(1)}
+    assert map_addresses(service.discover(ip=testbed.ip(2), mac=D)) == {B: testbed.ip(2)}
+    assert map_addresses(service.lookup([D])) == {D: testbed.ip(1)}
 
 
 @pytest.mark.parametrize("name", ["localhost", "LocalHost"])
-def test_a_name_is_resolved_and_the_address_is_what_is_kept(tmp_path, name):
-    """Issue 10, 6. The only name that every machine resolves."""
+def test_hostname_is_resolved_and_address_is_stored(tmp_path, name):
+    """Issue 10, item 6. `localhost` is the only name that every machine resolves."""
     testbed = DiscoveryTestbed(tmp_path)
     testbed.rule = AddressRule([Net("127.0.0.1/32")], [testbed.port])
     testbed.scanner = Scanner(Miners(testbed.rule.check, testbed.clock).probe, testbed.rule, testbed.clock)
     testbed.fleet = Fleet([MinerSpec("2.12", "601", "bitaxe", A, ("127.0.0.1", testbed.port))])
     testbed.fleet.start()
-    where = f"127.0.0.1:{testbed.port}"
-    assert places(testbed.builtin().discover(ip=f" {name}:{testbed.port} ")) == {A: where}
-    assert places(testbed.source.lookup([A])) == {A: where}
+    address = f"127.0.0.1:{testbed.port}"
+    assert map_addresses(testbed.start_builtin_discovery().discover(ip=f" {name}:{testbed.port} ")) == {A: address}
+    assert map_addresses(testbed.source.lookup([A])) == {A: address}
     testbed.close()
 
 
-def test_a_name_that_leads_where_no_miners_are_is_refused(testbed):
+def test_hostname_of_forbidden_address_is_rejected(testbed):
     with pytest.raises(AddressForbidden, match="ALLOWED_DEVICE_NETWORKS"):
-        testbed.builtin().discover(ip="localhost")
+        testbed.start_builtin_discovery().discover(ip="localhost")
 
 
-def test_a_name_that_does_not_resolve_says_so_and_many_do_not_hold_the_loop(testbed):
-    service = testbed.builtin()
+def test_unresolvable_hostnames_are_rejected_without_blocking_loop(testbed):
+    service = testbed.start_builtin_discovery()
     with probed_loop() as probe:
-        for asked in [gevent.spawn(service.discover, ip=f"no-miner-{number}.invalid") for number in range(40)]:
+        for lookup_request in [gevent.spawn(service.discover, ip=f"no-miner-{number}.invalid") for number in range(40)]:
             with pytest.raises((Invalid, TooSoon), match="resolved"):
-                asked.get(timeout=10)
+                lookup_request.get(timeout=10)
     assert probe.longest_block < 0.05
 
 
-def test_a_given_mac_alone_filters(testbed):
-    testbed.live((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
-    assert places(service.discover(mac=B.upper())) == {B: testbed.ip(2)}
+def test_given_mac_without_address_filters_the_scan(testbed):
+    testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
+    service = testbed.start_builtin_discovery()
+    assert map_addresses(service.discover(mac=B.upper())) == {B: testbed.ip(2)}
     assert service.discover(mac=D) == []
     assert len(service.discover(ip=" ", mac="")) == 2
 
 
 @pytest.mark.parametrize("ip", ["8.8.8.8", "127.0.0.1", "224.0.0.251", "127.62.0.1:22", "169.254.169.254"])
-def test_a_forbidden_address_is_refused(testbed, ip):
+def test_forbidden_address_is_rejected(testbed, ip):
     with pytest.raises(AddressForbidden):
-        testbed.builtin().discover(ip=ip)
+        testbed.start_builtin_discovery().discover(ip=ip)
 
 
 @pytest.mark.parametrize(
-    "ask",
+    "query",
     [
         {"ip": "no-miner.invalid"},
         {"ip": "a b"},
@@ -233,131 +233,131 @@ def test_a_forbidden_address_is_refused(testbed, ip):
         {"mac": "x"},
     ],
 )
-def test_what_makes_no_sense_is_invalid(testbed, ask):
+def test_invalid_query_is_rejected(testbed, query):
     with pytest.raises(Invalid) as caught:
-        testbed.builtin().discover(**ask)
-    assert list(caught.value.details) == list(ask)
+        testbed.start_builtin_discovery().discover(**query)
+    assert list(caught.value.details) == list(query)
 
 
 @pytest.mark.parametrize("fault", ["html", "redirect", "status_401", "garbage", "reset", "not_http", "huge"])
-def test_what_does_not_answer_like_a_miner_is_not_found(testbed, fault):
-    first, _ = testbed.live((1, A, "2.12"), (2, B, "2.12"))
+def test_host_that_does_not_answer_like_a_miner_is_ignored(testbed, fault):
+    first, _ = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     first.fault = fault
-    assert places(testbed.builtin().discover()) == {B: testbed.ip(2)}
+    assert map_addresses(testbed.start_builtin_discovery().discover()) == {B: testbed.ip(2)}
 
 
-def test_one_mac_at_two_addresses_is_one_miner_at_the_known_address(testbed, caplog):
-    _, second = testbed.live((5, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+def test_duplicate_mac_is_reported_once_at_known_address(testbed, caplog):
+    _, second = testbed.start_miners((5, A, "2.12"), (2, B, "2.12"))
+    service = testbed.start_builtin_discovery()
     service.discover(ip=testbed.ip(5))
     second.set_fault("other_mac", mac=A)
     with caplog.at_level(logging.WARNING):
-        assert places(service.discover()) == places(service.discover()) == {A: testbed.ip(5)}
+        assert map_addresses(service.discover()) == map_addresses(service.discover()) == {A: testbed.ip(5)}
     assert [record.mac for record in caplog.records if "several addresses" in record.message] == [A]
     assert testbed.seen[-2:] == [(A, testbed.ip(2)), (A, testbed.ip(5))]
 
 
-def test_a_monitored_miner_is_listed_without_being_asked(testbed):
-    miner, _ = testbed.live((1, A, "2.12"), (2, B, "2.12"))
+def test_monitored_miner_is_listed_without_request(testbed):
+    miner, _ = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     testbed.known[Address.parse(testbed.ip(1))] = Reading({"hostname": "polled"}, A, datetime.now(UTC), is_cached=True)
-    found = testbed.builtin().discover()
-    assert places(found) == {A: testbed.ip(1), B: testbed.ip(2)} and found[0].info == {"hostname": "polled"}
+    found = testbed.start_builtin_discovery().discover()
+    assert map_addresses(found) == {A: testbed.ip(1), B: testbed.ip(2)} and found[0].info == {"hostname": "polled"}
     assert miner.connections_accepted == 0
     assert testbed.seen == [(B, testbed.ip(2))]  # a cached reading is not a sighting
 
 
-def test_lookup_is_by_whole_macs_in_any_spelling(testbed):
-    testbed.live((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+def test_lookup_matches_whole_macs_in_any_notation(testbed):
+    testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
+    service = testbed.start_builtin_discovery()
     service.discover()
     found = service.lookup([B.upper().replace(":", "-"), A, B, "02:00:5e", "junk", D])
-    assert places(found) == {B: testbed.ip(2), A: testbed.ip(1)}
+    assert map_addresses(found) == {B: testbed.ip(2), A: testbed.ip(1)}
     assert [each.mac for each in service.lookup([B, A, B])] == [B, A]
 
 
-def test_what_was_seen_can_be_filtered_forgotten_and_expires(testbed):
-    testbed.live((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+def test_discovered_miners_are_filtered_forgotten_and_expired(testbed):
+    testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
+    service = testbed.start_builtin_discovery()
     service.discover()
-    assert places(service.discovered(Query(macs=("62-0B",), partial_macs=Partial.LEFT))) == {B: testbed.ip(2)}
+    assert map_addresses(service.discovered(Query(macs=("62-0B",), partial_macs=Partial.LEFT))) == {B: testbed.ip(2)}
     service.forget(B)
-    assert places(service.discovered(Query())) == {A: testbed.ip(1)}
+    assert map_addresses(service.discovered(Query())) == {A: testbed.ip(1)}
     testbed.clock.ahead += TTL - 60
     assert len(service.discovered(Query())) == 1
     testbed.clock.ahead += 120
     assert service.discovered(Query()) == [] == service.lookup([A])
 
 
-def test_a_host_without_networks_says_so(testbed, caplog):
-    assert testbed.builtin(subnets=()).discover() == []
+def test_scan_without_subnets_logs_the_setting(testbed, caplog):
+    assert testbed.start_builtin_discovery(subnets=()).discover() == []
     assert "DISCOVERY_SUBNETS" in caplog.text
 
 
-def test_a_full_disk_hides_no_miner(testbed, caplog):
-    testbed.live((1, A, "2.12"))
-    service = testbed.builtin()
+def test_miners_are_found_when_store_fails(testbed, caplog):
+    testbed.start_miners((1, A, "2.12"))
+    service = testbed.start_builtin_discovery()
     testbed.db.close()
-    assert places(service.discover()) == {A: testbed.ip(1)}
+    assert map_addresses(service.discover()) == {A: testbed.ip(1)}
     assert testbed.seen == [(A, testbed.ip(1))] and "could not be remembered" in caplog.text
 
 
-def test_an_announced_miner_is_looked_at_once_in_a_while(testbed):
-    (miner,) = testbed.live((1, A, "2.15"))
-    service = testbed.builtin()
+def test_announced_miner_is_probed_at_limited_rate(testbed):
+    (miner,) = testbed.start_miners((1, A, "2.15"))
+    service = testbed.start_builtin_discovery()
     for _ in range(3):
         testbed.source.announced(Address.parse(testbed.ip(1)))
     assert miner.connections_accepted == 1
-    assert testbed.seen == [(A, testbed.ip(1))] and places(service.lookup([A])) == {A: testbed.ip(1)}
+    assert testbed.seen == [(A, testbed.ip(1))] and map_addresses(service.lookup([A])) == {A: testbed.ip(1)}
     testbed.clock.ahead += 31
     testbed.source.announced(Address.parse(testbed.ip(1)))
     assert miner.connections_accepted == 2
 
 
 @pytest.mark.parametrize("announced", ["127.62.0.1:22", "8.8.8.8"])
-def test_an_announcement_reaches_only_where_miners_may_be(testbed, announced):
-    testbed.builtin()
+def test_announcement_of_forbidden_address_is_rejected(testbed, announced):
+    testbed.start_builtin_discovery()
     with pytest.raises(AddressForbidden):
         testbed.source.announced(Address.parse(announced))
 
 
-# The search for one that moved.
+# The search for a moved miner.
 
 
-def test_locate_by_the_neighbour_table_asks_only_there(testbed):
-    miner, other = testbed.live((1, A, "2.12"), (2, B, "2.12"))
-    testbed.tell_neighbours()
-    assert testbed.builtin().locate(A, [SUBNET]) == Address.parse(testbed.ip(1))
+def test_locate_by_neighbour_table_probes_only_that_address(testbed):
+    miner, other = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
+    testbed.update_neighbour_table()
+    assert testbed.start_builtin_discovery().locate(A, [SUBNET]) == Address.parse(testbed.ip(1))
     assert (miner.connections_accepted, other.connections_accepted) == (1, 0)
 
 
-def test_locate_by_the_neighbour_table_works_for_firmware_without_a_mac(testbed):
-    testbed.live((1, A, "2.1"))
-    testbed.tell_neighbours()
-    assert testbed.builtin().locate(A) == Address.parse(testbed.ip(1))
+def test_locate_by_neighbour_table_finds_old_firmware(testbed):
+    testbed.start_miners((1, A, "2.1"))
+    testbed.update_neighbour_table()
+    assert testbed.start_builtin_discovery().locate(A) == Address.parse(testbed.ip(1))
 
 
-def test_locate_believes_no_stale_entry(testbed):
-    miner, other = testbed.live((1, A, "2.12"), (2, B, "2.12"))
-    testbed.tell_neighbours()
-    service = testbed.builtin()
+def test_locate_ignores_outdated_neighbour_entry(testbed):
+    miner, other = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
+    testbed.update_neighbour_table()
+    service = testbed.start_builtin_discovery()
     service.discover()
     swap(miner, other)
     assert service.locate(A) is None
     assert service.locate(A, [SUBNET]) == Address.parse(testbed.ip(2))
-    assert places(service.lookup([A, B])) == {A: testbed.ip(2), B: testbed.ip(1)}
+    assert map_addresses(service.lookup([A, B])) == {A: testbed.ip(2), B: testbed.ip(1)}
 
 
-def test_locate_by_what_was_remembered(testbed):
-    testbed.live((1, A, "2.12"))
-    service = testbed.builtin()
+def test_locate_uses_stored_address(testbed):
+    testbed.start_miners((1, A, "2.12"))
+    service = testbed.start_builtin_discovery()
     service.discover()
     testbed.seen.clear()
     assert service.locate(A) == Address.parse(testbed.ip(1)) and testbed.seen == [(A, testbed.ip(1))]
 
 
-def test_locate_scans_the_subnet_last_and_tells_of_all_it_meets(testbed):
-    miner, _ = testbed.live((1, A, "2.12"), (2, B, "2.12"))
-    service = testbed.builtin()
+def test_locate_scans_subnet_last_and_publishes_all_miners_found(testbed):
+    miner, _ = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
+    service = testbed.start_builtin_discovery()
     service.discover()
     miner.move((testbed.host(7), testbed.port))
     testbed.seen.clear()
@@ -370,17 +370,17 @@ def test_locate_scans_the_subnet_last_and_tells_of_all_it_meets(testbed):
 # A discovery service.
 
 
-class Service:
-    """A discovery service that holds `rows`; `asked` are (path, query)."""
+class FakeDiscoveryService:
+    """A discovery service that serves `rows`; `requests` collects (path, query)."""
 
     def __init__(self):
-        self.rows, self.asked = [], []
+        self.rows, self.requests = [], []
         self._server = WSGIServer(("127.0.0.1", 0), self._answer, log=None)
         self._server.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def _answer(self, environ, start_response):
-        self.asked.append((environ["PATH_INFO"], environ["QUERY_STRING"]))
+        self.requests.append((environ["PATH_INFO"], environ["QUERY_STRING"]))
         start_response("200 OK", [("Content-Type", "application/json")])
         return [orjson.dumps(self.rows)]
 
@@ -390,111 +390,114 @@ class Service:
 
 @pytest.fixture
 def service():
-    made = Service()
+    made = FakeDiscoveryService()
     yield made
     made.stop()
 
 
-def row(mac, ip="127.62.0.5"):
+def make_row(mac, ip="127.62.0.5"):
     return {"ip": ip, "mac": mac, "type": "Espressif Inc.", "info": {"hostname": "bitaxe"}}
 
 
-def test_a_service_scans_and_what_it_meets_is_announced(testbed, service):
-    service.rows = [row(A.upper()), row(None, "127.62.0.6"), row(B, "8.8.8.8")]
-    found = testbed.external(service.url).discover()
+def test_miners_found_by_discovery_service_are_published(testbed, service):
+    service.rows = [make_row(A.upper()), make_row(None, "127.62.0.6"), make_row(B, "8.8.8.8")]
+    found = testbed.start_discovery_client(service.url).discover()
     assert [(each.mac, each.ip) for each in found] == [(A, "127.62.0.5"), (None, "127.62.0.6")]
-    assert testbed.seen == [(A, "127.62.0.5")] and service.asked == [("/discover", "")]
+    assert testbed.seen == [(A, "127.62.0.5")] and service.requests == [("/discover", "")]
 
 
-def test_a_service_is_asked_for_one_address(testbed, service):
-    service.rows = [row("unknown")]
-    found = testbed.external(service.url).discover(ip="127.62.0.5", mac=D.upper())
-    assert places(found) == {D: "127.62.0.5"} and testbed.seen == []
-    assert service.asked == [("/discover", "ip=127.62.0.5&mac=02%3A00%3A5e%3A00%3A62%3A0d")]
+def test_discovery_service_is_queried_for_one_address(testbed, service):
+    service.rows = [make_row("unknown")]
+    found = testbed.start_discovery_client(service.url).discover(ip="127.62.0.5", mac=D.upper())
+    assert map_addresses(found) == {D: "127.62.0.5"} and testbed.seen == []
+    assert service.requests == [("/discover", "ip=127.62.0.5&mac=02%3A00%3A5e%3A00%3A62%3A0d")]
 
 
-def test_a_service_is_never_sent_to_a_forbidden_address(testbed, service):
+def test_forbidden_address_is_not_sent_to_discovery_service(testbed, service):
     with pytest.raises(AddressForbidden):
-        testbed.external(service.url).discover(ip="169.254.169.254")
-    assert service.asked == []
+        testbed.start_discovery_client(service.url).discover(ip="169.254.169.254")
+    assert service.requests == []
 
 
-def test_filters_hold_even_if_the_service_ignores_them(testbed, service):
-    service.rows = [row(A), row(B, "127.62.0.6")]
-    found = testbed.external(service.url).discovered(Query(ips=("0.6",), partial_ips=Partial.LEFT))
-    assert places(found) == {B: "127.62.0.6"} and testbed.seen == []
-    assert service.asked == [("/discovered", "ips=0.6&partialIps=left")]
+def test_filters_apply_even_if_discovery_service_ignores_them(testbed, service):
+    service.rows = [make_row(A), make_row(B, "127.62.0.6")]
+    found = testbed.start_discovery_client(service.url).discovered(Query(ips=("0.6",), partial_ips=Partial.LEFT))
+    assert map_addresses(found) == {B: "127.62.0.6"} and testbed.seen == []
+    assert service.requests == [("/discovered", "ips=0.6&partialIps=left")]
 
 
-def test_lookup_does_not_depend_on_the_services_spelling(testbed, service):
-    service.rows = [row(A.upper()), row(B, "127.62.0.6")]
-    assert places(testbed.external(service.url).lookup([A, D])) == {A: "127.62.0.5"}
-    assert service.asked == [("/discovered", "")]
+def test_lookup_accepts_any_mac_notation_of_discovery_service(testbed, service):
+    service.rows = [make_row(A.upper()), make_row(B, "127.62.0.6")]
+    assert map_addresses(testbed.start_discovery_client(service.url).lookup([A, D])) == {A: "127.62.0.5"}
+    assert service.requests == [("/discovered", "")]
 
 
-def test_when_the_service_goes_down_what_it_just_said_can_be_imprinted(testbed, service):
-    discovery = testbed.external(service.url)
-    service.rows = [row(A), row(B, "127.62.0.6")]
+def test_last_answer_of_discovery_service_can_be_registered_when_it_is_down(testbed, service):
+    discovery = testbed.start_discovery_client(service.url)
+    service.rows = [make_row(A), make_row(B, "127.62.0.6")]
     discovery.discover()
     service.stop()
-    assert places(discovery.lookup([A])) == {A: "127.62.0.5"}
-    for broken in (lambda: discovery.lookup([A, D]), discovery.discover, lambda: discovery.discovered(Query())):
+    assert map_addresses(discovery.lookup([A])) == {A: "127.62.0.5"}
+    for request in (lambda: discovery.lookup([A, D]), discovery.discover, lambda: discovery.discovered(Query())):
         with pytest.raises(DiscoveryFailed):
-            broken()
+            request()
 
 
-def test_beside_a_service_a_lost_miner_is_looked_for_all_the_same(testbed, service):
-    (miner,) = testbed.live((1, A, "2.12"))
-    service.rows = [row(A, testbed.ip(1))]
-    discovery = testbed.external(service.url)
+def test_moved_miner_is_located_with_discovery_service(testbed, service):
+    (miner,) = testbed.start_miners((1, A, "2.12"))
+    service.rows = [make_row(A, testbed.ip(1))]
+    discovery = testbed.start_discovery_client(service.url)
     discovery.discover()
     assert discovery.locate(A) == Address.parse(testbed.ip(1))
     miner.move((testbed.host(7), testbed.port))
     assert discovery.locate(A, [SUBNET]) == Address.parse(testbed.ip(7))
 
 
-def test_stop_ends_a_scan(testbed):
-    (miner,) = testbed.live((1, A, "2.12"))
+def test_stop_ends_running_scan(testbed):
+    (miner,) = testbed.start_miners((1, A, "2.12"))
     miner.fault = "hang"
-    service = testbed.builtin()
+    service = testbed.start_builtin_discovery()
     scan = gevent.spawn(service.discover)
     gevent.sleep(0.2)
     service.stop()
     assert scan.get(timeout=0.5) == []
 
 
-# Whose MAC it is.
+# Which MAC an answer belongs to.
 
 
-def hit(host, mac=None, port=80):
+def make_hit(host, mac=None, port=80):
     return Address(host, port), Reading({}, mac, datetime.now(UTC))
 
 
-def named(*hits, table, given=None):
+def identify_macs(*hits, table, given=None):
     return [found.mac for found in identified(hits, table.get, given)]
 
 
-def test_the_order_of_sources():
+def test_order_of_mac_sources():
     table = {"10.0.0.1": C}
-    assert named(hit("10.0.0.1", A), table=table, given=B) == [A]
-    assert named(hit("10.0.0.1"), table=table, given=B) == [B]
-    assert named(hit("10.0.0.1"), table=table) == [C]
-    assert named(hit("10.0.0.2"), table=table) == [None]
+    assert identify_macs(make_hit("10.0.0.1", A), table=table, given=B) == [A]
+    assert identify_macs(make_hit("10.0.0.1"), table=table, given=B) == [B]
+    assert identify_macs(make_hit("10.0.0.1"), table=table) == [C]
+    assert identify_macs(make_hit("10.0.0.2"), table=table) == [None]
 
 
-def test_a_neighbour_names_the_miner_on_port_80_or_the_only_one():
+def test_neighbour_mac_applies_to_port_80_or_only_port():
     table = {"10.0.0.1": C}
-    assert named(hit("10.0.0.1", port=8101), table=table) == [C]
-    assert named(hit("10.0.0.1", port=8101), hit("10.0.0.1", port=8102), table=table) == [None, None]
-    assert named(hit("10.0.0.1"), hit("10.0.0.1", port=8101), table=table) == [C, None]
+    assert identify_macs(make_hit("10.0.0.1", port=8101), table=table) == [C]
+    assert identify_macs(make_hit("10.0.0.1", port=8101), make_hit("10.0.0.1", port=8102), table=table) == [None, None]
+    assert identify_macs(make_hit("10.0.0.1"), make_hit("10.0.0.1", port=8101), table=table) == [C, None]
 
 
-def test_a_neighbour_that_two_share_names_nobody():
-    assert named(hit("10.0.0.1"), hit("10.0.0.2"), table={"10.0.0.1": C, "10.0.0.2": C}) == [None, None]
-    assert named(hit("10.0.0.1", C), hit("10.0.0.2"), table={"10.0.0.2": C}) == [C, None]
+def test_neighbour_mac_at_two_addresses_is_ignored():
+    assert identify_macs(make_hit("10.0.0.1"), make_hit("10.0.0.2"), table={"10.0.0.1": C, "10.0.0.2": C}) == [
+        None,
+        None,
+    ]
+    assert identify_macs(make_hit("10.0.0.1", C), make_hit("10.0.0.2"), table={"10.0.0.2": C}) == [C, None]
 
 
-def test_of_doubles_the_known_address_stays_else_the_first():
-    one, two, nobody = Found(A, "10.0.0.1", {}), Found(A, "10.0.0.2", {}), Found(None, "10.0.0.3", {})
-    assert without_doubles([one, nobody, two, nobody], {A: "10.0.0.2"}.get) == [nobody, two, nobody]
+def test_duplicates_keep_known_address_or_first():
+    one, two, anonymous = Found(A, "10.0.0.1", {}), Found(A, "10.0.0.2", {}), Found(None, "10.0.0.3", {})
+    assert without_doubles([one, anonymous, two, anonymous], {A: "10.0.0.2"}.get) == [anonymous, two, anonymous]
     assert without_doubles([one, two], {A: "10.0.0.9"}.get) == [one]

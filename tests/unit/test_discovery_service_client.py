@@ -1,4 +1,4 @@
-"""The client of the original's discovery service, against a real server that says whatever a test has it say."""
+"""The client of the Node project's discovery service, against a real server with scripted answers."""
 
 import logging
 import time
@@ -29,21 +29,21 @@ ROW = {
 }
 
 
-class Service:
-    """Answers each request with `answer`: raw bytes, or a function of the socket. `asked` are the request targets."""
+class FakeDiscoveryService:
+    """Respond with `answer`: raw bytes, or a function of the socket. `requests` collects the request targets."""
 
     def __init__(self):
         self.answer = b""
-        self.asked = []
+        self.requests = []
         self.open = 0
         self._server = StreamServer(("127.0.0.1", 0), self._serve)
         self._server.start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
-    def json(self, value, status="200 OK"):
-        self.bytes(orjson.dumps(value), "application/json", status)
+    def serve_json(self, value, status="200 OK"):
+        self.serve_bytes(orjson.dumps(value), "application/json", status)
 
-    def bytes(self, payload, content_type, status="200 OK", headers=""):
+    def serve_bytes(self, payload, content_type, status="200 OK", headers=""):
         head = f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(payload)}\r\n{headers}\r\n"
         self.answer = head.encode() + payload
 
@@ -54,7 +54,7 @@ class Service:
         self.open += 1
         try:
             while request := sock.recv(65536):
-                self.asked.append(request.split(b" ", 2)[1].decode())
+                self.requests.append(request.split(b" ", 2)[1].decode())
                 if callable(self.answer):
                     self.answer(sock)
                     break
@@ -68,20 +68,20 @@ class Service:
 
 @pytest.fixture
 def service():
-    made = Service()
-    yield made
-    made.stop()
+    created = FakeDiscoveryService()
+    yield created
+    created.stop()
 
 
 @pytest.fixture
 def client(service):
-    made = DiscoveryServiceClient(service.url, RULE, clean_info, deadline=0.5)
-    yield made
-    made.close()
+    created = DiscoveryServiceClient(service.url, RULE, clean_info, deadline=0.5)
+    yield created
+    created.close()
 
 
-def test_reads_rows_into_our_terms(service, client):
-    service.json([ROW, {"ip": "127.0.0.1:8101", "info": {"macAddr": "02:00:5E:00:00:07"}, "mac": "unknown"}])
+def test_rows_are_converted_to_found_miners(service, client):
+    service.serve_json([ROW, {"ip": "127.0.0.1:8101", "info": {"macAddr": "02:00:5E:00:00:07"}, "mac": "unknown"}])
     first, second = client.discover(None, None)
     assert (first.mac, first.ip, first.type) == ("02:00:5e:00:00:05", "192.168.1.5", "Espressif Inc.")
     assert first.info == ROW["info"]
@@ -89,28 +89,28 @@ def test_reads_rows_into_our_terms(service, client):
     assert (second.mac, second.ip, second.type) == ("02:00:5e:00:00:07", "127.0.0.1:8101", "unknown")
 
 
-def test_asks_as_the_contract_says(service, client):
-    service.json([])
+def test_requests_match_the_contract(service, client):
+    service.serve_json([])
     client.discover("192.168.1.5", "02:00:5e:00:00:05")
     client.discover(None, None)
     client.discovered({"macs": "aa,bb", "partialMacs": "left"})
-    asked = [(urlsplit(target).path, parse_qs(urlsplit(target).query)) for target in service.asked]
-    assert asked == [
+    requests = [(urlsplit(target).path, parse_qs(urlsplit(target).query)) for target in service.requests]
+    assert requests == [
         ("/discover", {"ip": ["192.168.1.5"], "mac": ["02:00:5e:00:00:05"]}),
         ("/discover", {}),
         ("/discovered", {"macs": ["aa,bb"], "partialMacs": ["left"]}),
     ]
 
 
-def test_a_path_in_the_configured_url_stays(service):
-    service.json([])
+def test_path_of_configured_url_is_kept(service):
+    service.serve_json([])
     DiscoveryServiceClient(f"{service.url}/pluto/", RULE, clean_info).discover(None, None)
-    assert service.asked == ["/pluto/discover"]
+    assert service.requests == ["/pluto/discover"]
 
 
-def test_secrets_and_control_characters_are_taken_out(service, client):
+def test_secrets_and_control_characters_are_removed(service, client):
     info = {"hostname": "a\x1b[31m\u202eb" + "x" * 100, "wifiPass": "canary", "pools": [{"stratumPassword": "canary"}]}
-    service.json([ROW | {"info": info}])
+    service.serve_json([ROW | {"info": info}])
     (found,) = client.discovered({})
     assert "canary" not in str(found)
     assert found.info["hostname"].startswith("a[31mb") and len(found.info["hostname"]) == 64
@@ -135,122 +135,122 @@ def test_secrets_and_control_characters_are_taken_out(service, client):
         ROW | {"info": orjson.loads('{"a":' * 200 + "1" + "}" * 200)},
     ],
 )
-def test_a_bad_row_is_dropped_alone_and_counted(service, client, caplog, bad):
-    service.json([bad, ROW, bad])
+def test_invalid_row_is_dropped_and_counted(service, client, caplog, bad):
+    service.serve_json([bad, ROW, bad])
     with caplog.at_level(logging.WARNING):
         assert [found.ip for found in client.discovered({})] == ["192.168.1.5"]
     assert [(record.rows, record.dropped) for record in caplog.records] == [(3, 2)]
 
 
 @pytest.mark.parametrize("mac", [None, 5, "unknown", "00:00:00:00:00:00", ""])
-def test_a_row_whose_mac_nobody_knows_has_none(service, client, mac):
-    service.json([ROW | {"mac": mac}])
+def test_row_without_valid_mac_has_none(service, client, mac):
+    service.serve_json([ROW | {"mac": mac}])
     assert [found.mac for found in client.discovered({})] == [None]
 
 
-def test_rows_without_info_are_devices_too(service, client):
-    service.json([{"ip": "192.168.1.5", "mac": "02005e000005"}, ROW | {"info": None}])
+def test_rows_without_info_are_accepted(service, client):
+    service.serve_json([{"ip": "192.168.1.5", "mac": "02005e000005"}, ROW | {"info": None}])
     assert [dict(found.info) for found in client.discovered({})] == [{}, {}]
 
 
-def test_a_hundred_thousand_rows_are_cut_to_4096(service, client, caplog):
-    service.json([{"ip": "192.168.1.5", "mac": "02:00:5e:00:00:05"}] * 100_000)
+def test_hundred_thousand_rows_are_truncated_to_4096(service, client, caplog):
+    service.serve_json([{"ip": "192.168.1.5", "mac": "02:00:5e:00:00:05"}] * 100_000)
     with caplog.at_level(logging.WARNING):
         assert len(client.discovered({})) == discovery_service.MAX_ROWS
     assert [(record.rows, record.dropped) for record in caplog.records] == [(100_000, 95_904)]
 
 
-def fails(client, *words):
+def assert_fails_with(client, *words):
     with pytest.raises(DiscoveryFailed) as caught:
         client.discovered({})
     assert all(word in str(caught.value) for word in ("discovery service at 127.0.0.1:", *words)), str(caught.value)
 
 
 @pytest.mark.parametrize("status", ["500 Internal Server Error", "404 Not Found", "401 Unauthorized", "204 No Content"])
-def test_a_status_is_told(service, client, status):
-    service.bytes(b"", "text/plain", status)
-    fails(client, status[:3])
+def test_error_status_is_reported(service, client, status):
+    service.serve_bytes(b"", "text/plain", status)
+    assert_fails_with(client, status[:3])
 
 
-def test_html_is_no_answer(service, client):
-    service.bytes(b"<html>nginx</html>", "text/html")
-    fails(client, "did not return JSON")
+def test_html_is_rejected(service, client):
+    service.serve_bytes(b"<html>nginx</html>", "text/html")
+    assert_fails_with(client, "did not return JSON")
 
 
 @pytest.mark.parametrize("value", [{"data": []}, "text", 5, None])
-def test_another_shape_is_no_answer(service, client, value):
-    service.json(value)
-    fails(client, "where a list of devices is expected")
+def test_json_of_other_shape_is_rejected(service, client, value):
+    service.serve_json(value)
+    assert_fails_with(client, "where a list of devices is expected")
 
 
-def test_a_service_that_is_down(service, client):
+def test_unreachable_service_is_reported(service, client):
     service.stop()
-    fails(client, "cannot be reached")
+    assert_fails_with(client, "cannot be reached")
 
 
-def test_a_service_that_hangs_up(service, client):
+def test_truncated_response_fails(service, client):
     service.answer = lambda sock: sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[")
     with pytest.raises(DiscoveryFailed):
         client.discovered({})
 
 
-def test_what_is_no_http(service, client):
+def test_response_that_is_not_http_fails(service, client):
     service.answer = lambda sock: sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
     with pytest.raises(DiscoveryFailed):
         client.discovered({})
 
 
-def drip(sock):
+def send_slowly(sock):
     sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
     for _ in range(100):
         sock.sendall(b" ")
         gevent.sleep(0.05)
 
 
-@pytest.mark.parametrize("answer", [lambda sock: gevent.sleep(5), drip], ids=["silent", "drips"])
-def test_the_deadline_is_for_the_whole_answer(service, client, answer):
+@pytest.mark.parametrize("answer", [lambda sock: gevent.sleep(5), send_slowly], ids=["silent", "drips"])
+def test_deadline_covers_whole_response(service, client, answer):
     service.answer = answer
     started = time.monotonic()
-    fails(client, "within 0.5 s")
+    assert_fails_with(client, "within 0.5 s")
     assert 0.4 < time.monotonic() - started < 1.5
 
 
-def test_after_a_late_answer_the_next_call_is_answered_afresh(service, client):
-    service.answer = drip
-    fails(client, "within 0.5 s")
-    service.json([ROW])
+def test_request_after_late_response_gets_new_response(service, client):
+    service.answer = send_slowly
+    assert_fails_with(client, "within 0.5 s")
+    service.serve_json([ROW])
     assert [found.ip for found in client.discovered({})] == ["192.168.1.5"]
 
 
-def test_a_body_without_end_is_cut_off(service, client):
-    def flood(sock):
+def test_endless_body_is_cut_off(service, client):
+    def send_forever(sock):
         sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         while True:
             sock.sendall(b"10000\r\n" + b" " * 65536 + b"\r\n")
 
-    service.answer = flood
-    fails(DiscoveryServiceClient(service.url, RULE, clean_info, deadline=20), "more than 8 MiB")
+    service.answer = send_forever
+    assert_fails_with(DiscoveryServiceClient(service.url, RULE, clean_info, deadline=20), "more than 8 MiB")
 
 
-def test_a_redirect_is_not_followed(service, client):
-    canary = Service()
-    canary.json([ROW])
-    service.bytes(b"", "text/html", "302 Found", f"Location: {canary.url}/discovered\r\n")
-    fails(client, "redirect")
-    assert canary.asked == []
+def test_redirect_is_not_followed(service, client):
+    canary = FakeDiscoveryService()
+    canary.serve_json([ROW])
+    service.serve_bytes(b"", "text/html", "302 Found", f"Location: {canary.url}/discovered\r\n")
+    assert_fails_with(client, "redirect")
+    assert canary.requests == []
     canary.stop()
 
 
-def test_proxies_of_the_environment_are_not_used(service, client, monkeypatch):
+def test_proxy_environment_variables_are_ignored(service, client, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
-    service.json([ROW])
+    service.serve_json([ROW])
     assert len(client.discovered({})) == 1
 
 
-def test_credentials_in_the_url_are_not_told(service):
+def test_credentials_in_url_are_not_shown_in_error(service):
     url = service.url.replace("http://", "http://user:canary@")
-    service.bytes(b"", "text/plain", "500 Oops")
+    service.serve_bytes(b"", "text/plain", "500 Oops")
     with pytest.raises(DiscoveryFailed) as caught:
         DiscoveryServiceClient(url, RULE, clean_info).discovered({})
     assert "canary" not in str(caught.value)
@@ -261,7 +261,7 @@ FLOODS = ("continue", "endless-header", "headers", "mixed-1xx", "trailers", "tin
 
 
 @pytest.mark.parametrize("mode", FLOODS)
-def test_a_flood_holds_neither_the_loop_nor_memory(mode):
+def test_flood_blocks_neither_loop_nor_memory(mode):
     with flood_server(mode) as port:
         client = DiscoveryServiceClient(f"http://127.0.0.1:{port}", RULE, clean_info, deadline=2.0)
         with probed_loop() as probe, suppress(DiscoveryFailed):
@@ -271,26 +271,26 @@ def test_a_flood_holds_neither_the_loop_nor_memory(mode):
     assert probe.memory_growth <= 20_000_000
 
 
-def long_list(*rows):
-    """Longer than what is parsed at once."""
+def make_long_list(*rows):
+    """Return a list longer than the part that is parsed at once."""
     padding = ROW | {"info": {"hostname": "bitaxe", "note": 'a"]}, [{\\' * 4000}}
     return [*rows, *[padding] * 30]
 
 
-def test_a_long_list_is_read_row_by_row(service, client, caplog):
-    service.json(long_list(ROW, 5, [], "x", ROW | {"info": {"note": "x" * 70_000}}))
+def test_long_list_is_read_row_by_row(service, client, caplog):
+    service.serve_json(make_long_list(ROW, 5, [], "x", ROW | {"info": {"note": "x" * 70_000}}))
     with caplog.at_level(logging.WARNING):
         found = client.discovered({})
     assert len(found) == 31 and found[0].info == ROW["info"] and found[1].info["note"].startswith('a"]')
     assert [(record.rows, record.dropped) for record in caplog.records] == [(35, 4)]
 
 
-@pytest.mark.parametrize("spoil", [lambda text: text[:-1], lambda text: text + b"x", lambda text: text[:-3] + b"]"])
-def test_a_long_list_that_is_not_whole_is_no_answer(service, client, spoil):
-    service.bytes(spoil(orjson.dumps(long_list())), "application/json")
-    fails(client, "did not return JSON")
+@pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: text + b"x", lambda text: text[:-3] + b"]"])
+def test_truncated_long_list_is_rejected(service, client, damage):
+    service.serve_bytes(damage(orjson.dumps(make_long_list())), "application/json")
+    assert_fails_with(client, "did not return JSON")
 
 
-def test_a_long_answer_of_another_shape_is_no_answer(service, client):
-    service.json({"data": long_list()})
-    fails(client, "where a list of devices is expected")
+def test_long_json_of_other_shape_is_rejected(service, client):
+    service.serve_json({"data": make_long_list()})
+    assert_fails_with(client, "where a list of devices is expected")

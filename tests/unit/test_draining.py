@@ -1,4 +1,4 @@
-"""Requests under way at the end: finished if they are quick, 503 if not, and nobody works on one afterwards."""
+"""Requests in flight at shutdown: finished if quick, 503 otherwise; new requests get 503 without work."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from app.draining import Drain
 NEVER = 60.0
 
 
-class Application:
-    """Answers when `go` is set, or after a while; streams without end below /lasting."""
+class BlockingApplication:
+    """Respond when `go` is set, or after a minute; paths below /lasting stand for endless streams."""
 
     def __init__(self) -> None:
         self.go = Event()
@@ -38,8 +38,8 @@ class Application:
 
 
 @pytest.fixture
-def application() -> Application:
-    return Application()
+def application() -> BlockingApplication:
+    return BlockingApplication()
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def drain() -> Drain:
 
 
 @pytest.fixture
-def ask(application: Application, drain: Drain) -> Iterator[Callable[[str], gevent.Greenlet]]:
+def send_request(application: BlockingApplication, drain: Drain) -> Iterator[Callable[[str], gevent.Greenlet]]:
     server = WSGIServer(("127.0.0.1", 0), drain.wrap(application), log=None, error_log=None)
     server.start()
     url = f"http://127.0.0.1:{server.server_port}"
@@ -57,48 +57,54 @@ def ask(application: Application, drain: Drain) -> Iterator[Callable[[str], geve
     server.stop(timeout=0.2)
 
 
-def test_a_quick_request_is_finished(application: Application, drain: Drain, ask: Callable[..., Any]) -> None:
-    asked = ask()
+def test_quick_request_is_finished(
+    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
+) -> None:
+    requests_in_flight = send_request()
     eventually(lambda: application.begun)
     closing = gevent.spawn(drain.close)
     gevent.sleep(0.05)
     assert not closing.ready()
     application.go.set()
-    assert asked.get().text == "done"
+    assert requests_in_flight.get().text == "done"
     closing.get(timeout=1)
 
 
-def test_what_takes_longer_is_ended_and_answered_503(
-    application: Application, drain: Drain, ask: Callable[..., Any]
+def test_slow_request_is_cancelled_and_answered_503(
+    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
 ) -> None:
-    asked = [ask() for _ in range(3)]
+    requests_in_flight = [send_request() for _ in range(3)]
     eventually(lambda: application.begun == 3)
     drain.close()
     assert application.ended == 3
-    for answer in gevent.joinall(asked, timeout=5):
-        assert answer.value.status_code == 503
-        assert answer.value.headers["Content-Type"] == "application/json"
-        assert answer.value.json()["error"] == answer.value.json()["message"]
+    for response in gevent.joinall(requests_in_flight, timeout=5):
+        assert response.value.status_code == 503
+        assert response.value.headers["Content-Type"] == "application/json"
+        assert response.value.json()["error"] == response.value.json()["message"]
 
 
-def test_what_comes_new_is_answered_503_without_work(
-    application: Application, drain: Drain, ask: Callable[..., Any]
+def test_new_request_is_answered_503_without_work(
+    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
 ) -> None:
     drain.close()
-    answers = [ask().get(), ask("/lasting").get()]
-    assert [answer.status_code for answer in answers] == [503, 503]
-    assert answers[0].headers["Retry-After"] == "5"
+    responses = [send_request().get(), send_request("/lasting").get()]
+    assert [response.status_code for response in responses] == [503, 503]
+    assert responses[0].headers["Retry-After"] == "5"
     assert application.begun == 0
 
 
-def test_probes_are_answered_to_the_last(application: Application, drain: Drain, ask: Callable[..., Any]) -> None:
+def test_probes_are_answered_during_shutdown(
+    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
+) -> None:
     application.go.set()
     drain.close()
-    assert ask("/healthz").get().text == "done"
+    assert send_request("/healthz").get().text == "done"
 
 
-def test_what_lasts_is_not_waited_for(application: Application, drain: Drain, ask: Callable[..., Any]) -> None:
-    ask("/lasting")
+def test_lasting_request_does_not_delay_shutdown(
+    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
+) -> None:
+    send_request("/lasting")
     eventually(lambda: application.begun)
     began = time.monotonic()
     drain.close()
@@ -106,41 +112,41 @@ def test_what_lasts_is_not_waited_for(application: Application, drain: Drain, as
     assert application.ended == 0
 
 
-def test_an_answer_that_is_being_sent_counts_until_it_is_out(drain: Drain) -> None:
-    """A reader that takes nothing is waited for no longer than the rest, and is never sent a second answer."""
+def test_response_being_sent_is_finished_first(drain: Drain) -> None:
+    """A reader that takes nothing is waited for no longer than the others, and never gets a second response."""
     body = b"x" * 50_000_000
 
-    def large(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    def send_large_body(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    server = WSGIServer(("127.0.0.1", 0), drain.wrap(large), log=None, error_log=None)
+    server = WSGIServer(("127.0.0.1", 0), drain.wrap(send_large_body), log=None, error_log=None)
     server.start()
     try:
-        answer = requests.get(f"http://127.0.0.1:{server.server_port}", stream=True, timeout=30)
+        response = requests.get(f"http://127.0.0.1:{server.server_port}", stream=True, timeout=30)
         closing = gevent.spawn(drain.close)
         gevent.sleep(0.05)
         assert not closing.ready()
-        assert answer.content == body
+        assert response.content == body
         closing.get(timeout=1)
     finally:
         server.stop(timeout=0.2)
 
 
-def test_an_error_is_no_longer_under_way(drain: Drain) -> None:
-    def broken(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+def test_failed_request_is_no_longer_in_flight(drain: Drain) -> None:
+    def raise_error(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         raise ValueError("on purpose")
 
     with pytest.raises(ValueError):
-        drain.wrap(broken)({"PATH_INFO": "/"}, None)
+        drain.wrap(raise_error)({"PATH_INFO": "/"}, None)
     began = time.monotonic()
     drain.close()
     assert time.monotonic() - began < 0.5
 
 
-def test_the_refusal_is_json(drain: Drain) -> None:
+def test_rejection_is_json(drain: Drain) -> None:
     drain.close()
-    told: list[Any] = []
-    body = b"".join(drain.wrap(lambda *_: [])({"PATH_INFO": "/"}, lambda *given: told.append(given)))
+    calls: list[Any] = []
+    body = b"".join(drain.wrap(lambda *_: [])({"PATH_INFO": "/"}, lambda *given: calls.append(given)))
     assert set(orjson.loads(body)) == {"error", "message"}
-    assert dict(told[0][1])["Connection"] == "close"
+    assert dict(calls[0][1])["Connection"] == "close"

@@ -1,4 +1,4 @@
-"""The client: what a broken, slow or lying Grafana becomes."""
+"""The Grafana client: the errors that a broken, slow or lying Grafana causes."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ UID = "pluto-02005e000001"
 
 
 @pytest.fixture
-def fake() -> Iterator[FakeGrafana]:
-    made = FakeGrafana().start()
-    yield made
-    made.stop()
+def fake_grafana() -> Iterator[FakeGrafana]:
+    created = FakeGrafana().start()
+    yield created
+    created.stop()
 
 
 @pytest.fixture
-def client(fake: FakeGrafana) -> Iterator[GrafanaClient]:
-    made = GrafanaClient(fake.url, authentication("glsa_fake", None, None), deadline=0.4)
-    yield made
-    made.close()
+def client(fake_grafana: FakeGrafana) -> Iterator[GrafanaClient]:
+    created = GrafanaClient(fake_grafana.url, authentication("glsa_fake", None, None), deadline=0.4)
+    yield created
+    created.close()
 
 
 CALLS = {
@@ -56,8 +56,10 @@ FAULTS = {
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_has_a_name(fake: FakeGrafana, client: GrafanaClient, call: str, fault: str) -> None:
-    fake.fault = fault
+def test_each_fault_has_its_error_and_reason(
+    fake_grafana: FakeGrafana, client: GrafanaClient, call: str, fault: str
+) -> None:
+    fake_grafana.fault = fault
     kind, reason = FAULTS[fault]
     began = time.monotonic()
     with pytest.raises(GrafanaError) as caught:
@@ -68,35 +70,37 @@ def test_a_fault_has_a_name(fake: FakeGrafana, client: GrafanaClient, call: str,
 
 
 @pytest.mark.parametrize("call", ["save", "look", "publish", "resume", "pause"])
-def test_a_row_that_lies_is_no_row(fake: FakeGrafana, client: GrafanaClient, call: str) -> None:
-    fake.fault = "lie"
+def test_invalid_row_is_rejected(fake_grafana: FakeGrafana, client: GrafanaClient, call: str) -> None:
+    fake_grafana.fault = "lie"
     with pytest.raises(GrafanaDown, match="like Grafana"):
         CALLS[call](client)
 
 
 @pytest.mark.parametrize("call", ["save", "look", "publish", "resume", "pause"])
-def test_a_missing_api_is_a_matter_of_configuration(fake: FakeGrafana, client: GrafanaClient, call: str) -> None:
-    fake.fault = "404"
+def test_missing_api_is_reported_as_configuration_error(
+    fake_grafana: FakeGrafana, client: GrafanaClient, call: str
+) -> None:
+    fake_grafana.fault = "404"
     with pytest.raises(GrafanaRefused, match="path in GF_HOST"):
         CALLS[call](client)
 
 
-def test_nobody_there() -> None:
-    fake = FakeGrafana().start()
-    fake.stop()
+def test_unreachable_grafana_is_reported() -> None:
+    fake_grafana = FakeGrafana().start()
+    fake_grafana.stop()
     with pytest.raises(GrafanaDown, match="cannot be reached"):
-        GrafanaClient(fake.url, None).look(UID)
+        GrafanaClient(fake_grafana.url, None).look(UID)
 
 
-def test_a_login_may_hold_any_letter(fake: FakeGrafana) -> None:
+def test_login_with_non_ascii_letters(fake_grafana: FakeGrafana) -> None:
     for token, password in (("tokén", None), (None, "pässwörd")):
         with pytest.raises(GrafanaRefused):
-            GrafanaClient(fake.url, authentication(token, "jürgen", password)).look(UID)
+            GrafanaClient(fake_grafana.url, authentication(token, "jürgen", password)).look(UID)
 
 
-def test_a_hundred_slow_calls_leave_nothing_behind(fake: FakeGrafana) -> None:
-    fake.fault = "html"
-    client = GrafanaClient(fake.url, None, deadline=0.05)
+def test_hundred_failed_calls_leak_nothing(fake_grafana: FakeGrafana) -> None:
+    fake_grafana.fault = "html"
+    client = GrafanaClient(fake_grafana.url, None, deadline=0.05)
     with pytest.raises(GrafanaDown):
         client.look(UID)
     with nothing_leaks(files=2):
@@ -106,49 +110,51 @@ def test_a_hundred_slow_calls_leave_nothing_behind(fake: FakeGrafana) -> None:
     client.close()
 
 
-def test_no_cookie_is_kept(fake: FakeGrafana, client: GrafanaClient) -> None:
-    """With a login cookie Grafana's CSRF filter would ask for an Origin."""
+def test_no_cookie_is_kept(fake_grafana: FakeGrafana, client: GrafanaClient) -> None:
+    """With a login cookie Grafana's CSRF filter would require an Origin."""
     assert [client.look(UID).finding for _ in range(2)] == [Finding.PRIVATE] * 2
-    assert fake.calls["GET publication"] == 2 and not any("HTTP_COOKIE" in headers for headers in fake.headers)
+    assert fake_grafana.calls["GET publication"] == 2 and not any(
+        "HTTP_COOKIE" in headers for headers in fake_grafana.headers
+    )
 
 
 @pytest.mark.parametrize("outside", [301, 404])
-def test_the_api_is_found_below_grafana_and_remembered(outside: int, caplog: pytest.LogCaptureFixture) -> None:
-    """The Node backend appended `/grafana` to GF_HOST; Grafana redirects what is outside of its path, a proxy does
-    not know it."""
-    fake = FakeGrafana("/grafana").start()
-    fake.outside = outside
-    client = GrafanaClient(f"http://127.0.0.1:{fake.port}", authentication("glsa_fake", None, None))
+def test_api_below_grafana_path_is_found_and_remembered(outside: int, caplog: pytest.LogCaptureFixture) -> None:
+    """The Node backend appended `/grafana` to GF_HOST. Grafana redirects requests outside its path; a proxy answers
+    404."""
+    fake_grafana = FakeGrafana("/grafana").start()
+    fake_grafana.outside = outside
+    client = GrafanaClient(f"http://127.0.0.1:{fake_grafana.port}", authentication("glsa_fake", None, None))
     with caplog.at_level(logging.INFO):
         for _ in range(3):
             assert client.look(UID).finding is Finding.PRIVATE
-    assert (fake.lookups["health"], fake.calls["GET publication"]) == (1, 3)
+    assert (fake_grafana.lookups["health"], fake_grafana.calls["GET publication"]) == (1, 3)
     assert [record.path for record in caplog.records] == ["/grafana"]
-    fake.stop()
+    fake_grafana.stop()
 
 
-def test_the_given_path_comes_first() -> None:
-    fake = FakeGrafana().start()
-    client = GrafanaClient(fake.url, authentication("glsa_fake", None, None))
+def test_configured_path_is_tried_first() -> None:
+    fake_grafana = FakeGrafana().start()
+    client = GrafanaClient(fake_grafana.url, authentication("glsa_fake", None, None))
     assert client.look(UID).finding is Finding.PRIVATE
-    assert fake.lookups["health"] == 1
-    fake.stop()
+    assert fake_grafana.lookups["health"] == 1
+    fake_grafana.stop()
 
 
-def test_a_path_that_ends_with_grafana_is_taken_as_it_is() -> None:
-    fake = FakeGrafana("/monitor/grafana").start()
-    client = GrafanaClient(f"{fake.url}/", authentication("glsa_fake", None, None))
+def test_path_that_ends_with_grafana_is_not_probed() -> None:
+    fake_grafana = FakeGrafana("/monitor/grafana").start()
+    client = GrafanaClient(f"{fake_grafana.url}/", authentication("glsa_fake", None, None))
     assert client.look(UID).finding is Finding.PRIVATE
-    assert fake.lookups["health"] == 0
-    fake.stop()
+    assert fake_grafana.lookups["health"] == 0
+    fake_grafana.stop()
 
 
-def test_the_api_is_looked_for_again_when_it_has_moved(
-    fake: FakeGrafana, client: GrafanaClient, caplog: pytest.LogCaptureFixture
+def test_moved_api_is_found_again(
+    fake_grafana: FakeGrafana, client: GrafanaClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     assert client.look(UID).finding is Finding.PRIVATE
-    fake.base_path = "/grafana"
+    fake_grafana.base_path = "/grafana"
     with pytest.raises(GrafanaRefused):
         client.look(UID)
     assert client.look(UID).finding is Finding.PRIVATE
@@ -156,25 +162,27 @@ def test_the_api_is_looked_for_again_when_it_has_moved(
 
 
 @pytest.mark.parametrize("fault", ["500", "503", "slow", "401"])
-def test_a_failing_grafana_keeps_its_path(fake: FakeGrafana, fault: str) -> None:
-    fake.base_path = "/grafana"
-    client = GrafanaClient(f"http://127.0.0.1:{fake.port}", authentication("glsa_fake", None, None), deadline=0.3)
+def test_path_is_kept_while_grafana_fails(fake_grafana: FakeGrafana, fault: str) -> None:
+    fake_grafana.base_path = "/grafana"
+    client = GrafanaClient(
+        f"http://127.0.0.1:{fake_grafana.port}", authentication("glsa_fake", None, None), deadline=0.3
+    )
     assert client.look(UID).finding is Finding.PRIVATE
-    fake.fault = fault
+    fake_grafana.fault = fault
     for _ in range(2):
         with pytest.raises(GrafanaError):
             client.look(UID)
-    fake.fault = None
+    fake_grafana.fault = None
     assert client.look(UID).finding is Finding.PRIVATE
-    assert fake.lookups["health"] == 1
+    assert fake_grafana.lookups["health"] == 1
 
 
-def test_data_sources_are_listed_or_withheld(fake: FakeGrafana, client: GrafanaClient) -> None:
+def test_data_sources_are_listed_or_forbidden(fake_grafana: FakeGrafana, client: GrafanaClient) -> None:
     listed = client.data_sources()
     assert listed and [source["uid"] for source in listed] == ["pluto-prometheus"]
-    fake.may_list_sources = False
+    fake_grafana.may_list_sources = False
     assert client.data_sources() is None
-    fake.fault = "html"
+    fake_grafana.fault = "html"
     with pytest.raises(GrafanaDown, match="like Grafana"):
         client.data_sources()
 
@@ -184,7 +192,7 @@ FLOODS = ("continue", "endless-header", "headers", "mixed-1xx", "trailers", "tin
 
 
 @pytest.mark.parametrize("mode", FLOODS)
-def test_a_flood_holds_neither_the_loop_nor_memory(mode: str) -> None:
+def test_flood_blocks_neither_loop_nor_memory(mode: str) -> None:
     with flood_server(mode) as port:
         client = GrafanaClient(f"http://127.0.0.1:{port}/grafana", None, deadline=2.0)
         with pytest.raises(GrafanaDown), probed_loop() as probe:

@@ -1,4 +1,4 @@
-"""Whether the miner that answered is the device that was meant."""
+"""Whether the miner that answered is the expected device."""
 
 from datetime import UTC, datetime
 
@@ -13,7 +13,7 @@ MAC, OTHER = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
 ULTRA = {"ASICModel": "BM1366", "boardVersion": "204", "hostname": "bitaxe"}
 
 
-def judge(reported, info, last, neighbour, strict):
+def identify_answer(reported, info, last, neighbour, strict):
     reading = Reading(info, reported, datetime(2026, 1, 1, tzinfo=UTC))
     try:
         require_same(MAC, Address("10.0.0.1"), reading, last, neighbour, strict=strict)
@@ -29,7 +29,7 @@ def judge(reported, info, last, neighbour, strict):
     [
         (MAC, {}, {}, None, MAC),
         (OTHER, {}, {}, None, OTHER),
-        # What it says itself counts, whatever the table says of a router or extender in between.
+        # The reported MAC decides, even if the table shows the MAC of a router or extender in between.
         (MAC, {}, {}, OTHER, MAC),
         (OTHER, {}, {}, MAC, OTHER),
         (None, ULTRA, ULTRA, MAC, MAC),
@@ -41,40 +41,40 @@ def judge(reported, info, last, neighbour, strict):
         (None, ULTRA | {"deviceModel": "NerdAxe"}, ULTRA, None, "another miner"),
     ],
 )
-def test_who_answered(reported, info, last, neighbour, actual, strict):
-    assert judge(reported, info, last, neighbour, strict) == actual
+def test_answer_is_matched_to_device(reported, info, last, neighbour, actual, strict):
+    assert identify_answer(reported, info, last, neighbour, strict) == actual
 
 
-def test_the_hostname_counts_before_a_write_only():
-    """A user may rename a miner between two polls; before a write a doubt is a no."""
+def test_hostname_must_match_before_a_write_only():
+    """A user may rename a miner between two polls; before a write any doubt is an error."""
     renamed = ULTRA | {"hostname": "attic"}
-    assert judge(None, renamed, ULTRA, None, strict=False) == MAC
-    assert judge(None, renamed, ULTRA, None, strict=True) == "another miner"
-    assert judge(MAC, renamed, ULTRA, None, strict=True) == MAC
+    assert identify_answer(None, renamed, ULTRA, None, strict=False) == MAC
+    assert identify_answer(None, renamed, ULTRA, None, strict=True) == "another miner"
+    assert identify_answer(MAC, renamed, ULTRA, None, strict=True) == MAC
 
 
-TOLD = ULTRA | {"macAddr": MAC.upper()}
+ULTRA_WITH_MAC = ULTRA | {"macAddr": MAC.upper()}
 
 
 @pytest.mark.parametrize("strict", [False, True])
 @pytest.mark.parametrize("neighbour", [None, MAC])
-def test_a_miner_that_told_its_mac_must_tell_it_for_ever(neighbour, strict):
-    """Issue 10, 7: hardware and hostname of a lookalike are easily the same."""
+def test_miner_that_reported_its_mac_must_always_report_it(neighbour, strict):
+    """Issue 10, item 7: hardware and hostname of a lookalike are easily the same."""
     reading = Reading(ULTRA, None, datetime(2026, 1, 1, tzinfo=UTC))
     with pytest.raises(MacNotTold, match="register it again"):
-        require_same(MAC, Address("10.0.0.1"), reading, TOLD, neighbour, strict=strict)
-    assert judge(None, ULTRA, TOLD, OTHER, strict) == OTHER
-    assert judge(None, ULTRA | {"boardVersion": "0.11"}, TOLD, None, strict) == "another miner"
-    assert judge(MAC, ULTRA, TOLD, None, strict) == MAC
+        require_same(MAC, Address("10.0.0.1"), reading, ULTRA_WITH_MAC, neighbour, strict=strict)
+    assert identify_answer(None, ULTRA, ULTRA_WITH_MAC, OTHER, strict) == OTHER
+    assert identify_answer(None, ULTRA | {"boardVersion": "0.11"}, ULTRA_WITH_MAC, None, strict) == "another miner"
+    assert identify_answer(MAC, ULTRA, ULTRA_WITH_MAC, None, strict) == MAC
 
 
-# Whether a sighting elsewhere moves a record: source, old address, status, then the verdict and what it is unless said.
+# Effect of a sighting at another address: MAC source, old address, status, further facts, verdict.
 SIGHTINGS = [
     ("answer", "silent", "offline", {}, "move"),
     ("neighbours", "silent", "offline", {}, "move"),
     ("answer", "other_miner", "stale", {}, "move"),
     ("answer", "other_miner", "online", {}, "move"),
-    # What a caller names, and what the last poll said, is no evidence; nor the table, for one that tells its MAC.
+    # A MAC from a caller or from the last poll is no evidence; nor is the table, for a miner that reports its MAC.
     ("caller", "silent", "offline", {}, "ignore"),
     ("cache", "silent", "offline", {}, "ignore"),
     (None, "silent", "offline", {}, "ignore"),
@@ -87,7 +87,7 @@ SIGHTINGS = [
     ("neighbours", "device", "online", {}, "conflict"),
     ("answer", "unproven", "offline", {}, "conflict"),
     ("answer", "unproven", "locked", {}, "conflict"),
-    # It merely restarts, or has missed a poll or two, or was not polled yet.
+    # The miner restarts, failed one or two polls, or was not polled yet.
     ("answer", "silent", "restarting", {}, "wait"),
     ("answer", "silent", "online", {"is_restarting": True}, "wait"),
     ("answer", "other_miner", "stale", {"is_restarting": True}, "wait"),
@@ -95,14 +95,14 @@ SIGHTINGS = [
     ("answer", "silent", "online", {}, "wait"),
     ("answer", "silent", "stale", {}, "wait"),
     ("answer", "silent", "pending", {}, "wait"),
-    # A conflict is not settled by one of the two being silent.
+    # A conflict does not end because one of the two is silent.
     ("answer", "silent", "offline", {"is_claimed": True}, "ignore"),
     ("answer", "other_miner", "offline", {"is_claimed": True}, "ignore"),
 ]
 
 
 @pytest.mark.parametrize(("source", "old", "status", "facts", "verdict"), SIGHTINGS)
-def test_what_a_sighting_does_to_a_record(source, old, status, facts, verdict):
-    named = {"is_restarting": False, "is_claimed": False, "tells_mac": False, **facts}
-    given = MacSource(source) if source else None
-    assert judge_sighting(given, OldAddress(old), Status(status), **named) is Verdict(verdict)
+def test_verdict_on_sighting_at_other_address(source, old, status, facts, verdict):
+    all_facts = {"is_restarting": False, "is_claimed": False, "tells_mac": False, **facts}
+    mac_source = MacSource(source) if source else None
+    assert judge_sighting(mac_source, OldAddress(old), Status(status), **all_facts) is Verdict(verdict)

@@ -1,9 +1,9 @@
-"""The restarts of all jobs together."""
+"""The restart budget of all jobs together."""
 
 from app.services.jobs.restart_budget import RestartBudget
 
 
-def test_so_many_in_a_minute_and_no_more(clock):
+def test_budget_limits_restarts_per_period(clock):
     budget = RestartBudget(clock, restarts=3, per_seconds=60.0)
     assert [budget.spend() for _ in range(3)] == [0.0, 0.0, 0.0]
     clock.advance(20)
@@ -13,7 +13,7 @@ def test_so_many_in_a_minute_and_no_more(clock):
     assert budget.spend() == 60.0
 
 
-def test_asking_in_vain_costs_nothing(clock):
+def test_rejected_request_does_not_use_budget(clock):
     budget = RestartBudget(clock, restarts=1, per_seconds=10.0)
     budget.spend()
     for _ in range(10):
@@ -22,7 +22,7 @@ def test_asking_in_vain_costs_nothing(clock):
     assert budget.spend() == 10.0
 
 
-def test_a_restart_that_did_not_happen_is_given_back(clock):
+def test_unused_restart_is_returned_to_budget(clock):
     budget = RestartBudget(clock, restarts=1, per_seconds=10.0)
     budget.give_back()
     assert budget.spend() == 0.0

@@ -1,4 +1,4 @@
-"""Whether a miner is well after a job touched it."""
+"""The health check of a miner after a job changed it."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from app.services.jobs.health_check import Health, baseline, booted_since, captu
 from app.services.jobs.model import Captured
 
 BEFORE = Captured({"frequency": 500, "coreVoltage": 1150}, hashrate=1000.0, power=20.0)
-WELL = {
+HEALTHY = {
     "ASICModel": "BM1370",
     "hashRate": 990.0,
     "hashRate_1m": 500.0,
@@ -23,36 +23,36 @@ WELL = {
     "apEnabled": 0,
     "miningPaused": False,
 }
-OLD = {key: value for key, value in WELL.items() if key not in ("hashRate_1m", "miningPaused")}
+OLD_FIRMWARE = {key: value for key, value in HEALTHY.items() if key not in ("hashRate_1m", "miningPaused")}
 
 
 @pytest.mark.parametrize(
-    ("wanted", "changed", "health"),
+    ("settings", "changed", "health"),
     [
         ({}, {}, Health.WELL),
         ({}, {"hashRate": 701}, Health.WELL),
         ({}, {"hashRate": 699}, Health.NOT_YET),
         ({}, {"hashRate": 0}, Health.NOT_YET),
         ({}, {"hashRate": None}, Health.NOT_YET),
-        # Half the frequency is half the hashrate; no more is asked of it.
+        # Half the frequency gives half the hashrate; no more is required.
         ({"frequency": 250}, {"frequency": 250, "hashRate": 360}, Health.WELL),
         ({"frequency": 250}, {"frequency": 250, "hashRate": 340}, Health.NOT_YET),
         ({"frequency": 600}, {"frequency": 600, "hashRate": 830}, Health.NOT_YET),
         ({}, {"overheat_mode": 1}, Health.ILL),
         ({}, {"power_fault": "regulator off"}, Health.ILL),
         ({}, {"hardware_fault": "fan"}, Health.ILL),
-        # It fell back by itself, and the flag is gone already.
+        # The miner fell back by itself and has already cleared the flag.
         ({"frequency": 525}, {"frequency": 425, "autofanspeed": 0, "manualFanSpeed": 100}, Health.ILL),
-        ({"stratumUser": "mine"}, {"stratumUser": "somebody else's"}, Health.ILL),
+        ({"stratumUser": "mine"}, {"stratumUser": "other.user"}, Health.ILL),
         ({"temptarget": 55}, {}, Health.WELL),
     ],
 )
-def test_by_one_reading(wanted, changed, health):
-    assert judge(BEFORE, wanted, {**WELL, **changed})[0] is health
+def test_health_by_one_reading(settings, changed, health):
+    assert judge(BEFORE, settings, {**HEALTHY, **changed})[0] is health
 
 
-def test_what_overheating_did_is_said():
-    info = {**WELL, "frequency": 425, "autofanspeed": 0, "manualFanSpeed": 100}
+def test_reason_names_settings_changed_by_overheating():
+    info = {**HEALTHY, "frequency": 425, "autofanspeed": 0, "manualFanSpeed": 100}
     assert judge(BEFORE, {"frequency": 525}, info)[1] == "The miner overheated and fell back: frequency 425"
 
 
@@ -64,12 +64,12 @@ def test_what_overheating_did_is_said():
         ({"hashRate": 300, "power": 12.0}, Health.WELL),
     ],
 )
-def test_old_firmware_estimates_its_hashrate_so_its_power_tells(changed, health):
-    assert judge(BEFORE, {}, {**OLD, **changed})[0] is health
+def test_health_of_old_firmware_is_decided_by_power(changed, health):
+    assert judge(BEFORE, {}, {**OLD_FIRMWARE, **changed})[0] is health
 
 
-def test_a_miner_that_did_not_hash_before_only_has_to_come_back():
-    assert judge(Captured({}, 0.0, 0.0), {}, {**WELL, "hashRate": 0}) == (Health.WELL, "")
+def test_miner_that_did_not_hash_before_needs_no_hashrate():
+    assert judge(Captured({}, 0.0, 0.0), {}, {**HEALTHY, "hashRate": 0}) == (Health.WELL, "")
 
 
 @pytest.mark.parametrize(
@@ -82,13 +82,14 @@ def test_a_miner_that_did_not_hash_before_only_has_to_come_back():
         ({}, 0),
     ],
 )
-def test_the_baseline(info, rate):
+def test_baseline_hashrate(info, rate):
     assert baseline(info) == rate
 
 
-def test_what_is_captured():
-    """What is to change, and what overheating could; what the miner does not say, and passwords, cannot be."""
-    info = {**WELL, "stratumUser": "mine", "stratumPassword": "*****"}
+def test_capture_of_previous_settings():
+    """Captured are the settings to be changed and those that overheating may change; not settings that the miner does
+    not report, nor passwords."""
+    info = {**HEALTHY, "stratumUser": "mine", "stratumPassword": "*****"}
     captured = capture(info, ("stratumUser", "stratumPassword", "minFanSpeed"))
     assert captured.settings == {
         "stratumUser": "mine",
@@ -101,13 +102,13 @@ def test_what_is_captured():
 
 
 @pytest.mark.parametrize(("auto", "captured"), [(0, {"manualFanSpeed": 71}), (1, {})])
-def test_where_the_fan_is_a_reading_it_is_captured_only_if_it_is_set_by_hand(auto, captured):
+def test_fan_speed_is_captured_only_if_set_manually(auto, captured):
     settings = capture({"ASICModel": "BM1366", "fanspeed": 70.6, "autofanspeed": auto}, ()).settings
     assert {key: value for key, value in settings.items() if key == "manualFanSpeed"} == captured
 
 
 @pytest.mark.parametrize(("uptime", "booted"), [(5, True), (600, False), (None, None), ("x", None)])
-def test_whether_it_started_since(uptime, booted):
+def test_booted_since(uptime, booted):
     now = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     reading = Reading({} if uptime is None else {"uptimeSeconds": uptime}, None, now)
     assert booted_since(Moment(now - timedelta(seconds=60)), reading) is booted

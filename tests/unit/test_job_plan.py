@@ -1,4 +1,4 @@
-"""What a job will do: which devices, in which waves, when it stops, whom it puts back."""
+"""The plan of a job: selected devices, waves, the stop condition, and the devices to revert."""
 
 from dataclasses import replace
 
@@ -16,15 +16,15 @@ OLD = {"ASICModel": "BM1366", "boardVersion": "204", "version": "v2.4.5", "hashR
 NERD = {"ASICModel": "BM1368", "deviceModel": "NerdQAxe+", "version": "v1.0.36", "hashRate": 1}
 
 
-def device(number, info, **more):
+def make_device(number, info, **more):
     return Tracked(Device(f"02:00:5e:00:00:{number:02x}", f"127.80.0.{number}", info=info, **more))
 
 
 FLEET = [
-    device(1, GAMMA, tags=("attic",), preset_uuid="p1"),
-    device(2, {**GAMMA, "version": "2.120.0"}),
-    device(3, OLD, tags=("attic", "old")),
-    device(4, NERD, preset_uuid="p1"),
+    make_device(1, GAMMA, tags=("attic",), preset_uuid="p1"),
+    make_device(2, {**GAMMA, "version": "2.120.0"}),
+    make_device(3, OLD, tags=("attic", "old")),
+    make_device(4, NERD, preset_uuid="p1"),
 ]
 
 
@@ -44,14 +44,14 @@ FLEET = [
         ({"tag": "attic", "model": "Ultra"}, [3]),
     ],
 )
-def test_whom_it_concerns(selector, numbers):
+def test_selector_selects_devices(selector, numbers):
     assert [int(each.mac[-2:], 16) for each in select(FLEET, selector)] == numbers
 
 
 @pytest.mark.parametrize(
     "selector", ["none", {}, {"tag": "cellar"}, {"firmware": "2.1"}, ["02:00:5e:00:00:09"], ["02:00:5e:00:00:01", "x"]]
 )
-def test_a_selection_of_nobody_or_of_strangers_is_wrong(selector):
+def test_empty_or_unknown_selection_is_invalid(selector):
     with pytest.raises(Invalid) as raised:
         select(FLEET, selector)
     assert "devices" in raised.value.details
@@ -71,7 +71,7 @@ def test_a_selection_of_nobody_or_of_strangers_is_wrong(selector):
         ((100,), 5, [5]),
     ],
 )
-def test_waves(waves, count, sizes):
+def test_devices_are_divided_into_waves(waves, count, sizes):
     macs = [f"{number}" for number in range(count)]
     numbers = in_waves(macs, waves)
     assert list(numbers) == macs
@@ -79,7 +79,7 @@ def test_waves(waves, count, sizes):
 
 
 @pytest.mark.parametrize(
-    ("fields", "wrong"),
+    ("fields", "invalid_fields"),
     [
         ({"action": Action.APPLY_PRESET}, {"presetUuid"}),
         ({"values": {}}, {"settings"}),
@@ -95,18 +95,18 @@ def test_waves(waves, count, sizes):
         ({"waves": ("many",)}, {"waves"}),
     ],
 )
-def test_a_request_that_is_wrong_whatever_the_device(fields, wrong):
+def test_invalid_request_is_rejected_for_any_device(fields, invalid_fields):
     request = Request(**{"action": Action.SETTINGS, "values": {"frequency": 400}, **fields})
     with pytest.raises(Invalid) as raised:
         validate(request, 2)
-    assert set(raised.value.details) == wrong
+    assert set(raised.value.details) == invalid_fields
 
 
-def test_a_hostname_is_for_one_device():
+def test_hostname_is_allowed_for_one_device():
     validate(Request(Action.SETTINGS, {"hostname": "attic"}), 1)
 
 
-def test_a_secret_shows_neither_its_old_nor_its_new_value():
+def test_rows_show_no_secret_values():
     changes = [Change(SETTINGS["frequency"], 490, 525), Change(SETTINGS["stratumPassword"], "hush", None)]
     assert rows(changes) == (
         {"key": "frequency", "before": 525, "after": 490},
@@ -114,36 +114,40 @@ def test_a_secret_shows_neither_its_old_nor_its_new_value():
     )
 
 
-def job(*steps, **fields):
+def make_job(*steps, **fields):
     request = Request(Action.SETTINGS, {"frequency": 400}, **fields)
     return Job("id", request, "me", "", "", {step.mac: step for step in steps})
 
 
-TOUCHED = Captured({"frequency": 525})
+CAPTURED = Captured({"frequency": 525})
 
 
-def step(mac, state, wave=1, **more):
-    return Step(mac, wave, state, captured=TOUCHED, **more)
+def make_step(mac, state, wave=1, **more):
+    return Step(mac, wave, state, captured=CAPTURED, **more)
 
 
 @pytest.mark.parametrize(("allowed", "stops"), [(0, True), (1, True), (2, False)])
-def test_a_job_stops_when_more_failed_than_it_allows(allowed, stops):
-    failed = step("a", StepState.FAILED, failed=True)
-    put_back = step("b", StepState.REVERTED, failed=True)
-    ruled_out = Step("c", 1, StepState.FAILED)
-    assert too_many_failed(job(failed, put_back, ruled_out, max_failures=allowed)) is stops
+def test_job_stops_when_more_devices_failed_than_allowed(allowed, stops):
+    failed = make_step("a", StepState.FAILED, failed=True)
+    reverted = make_step("b", StepState.REVERTED, failed=True)
+    rejected = Step("c", 1, StepState.FAILED)
+    assert too_many_failed(make_job(failed, reverted, rejected, max_failures=allowed)) is stops
 
 
-def test_whom_it_puts_back():
-    """Who failed after it was touched; the canary only when the job is to stop; nobody twice."""
-    canary = step("canary", StepState.DONE, wave=0)
-    failed = step("failed", StepState.FAILED, failed=True)
-    done = step("done", StepState.DONE)
-    over = replace(failed, mac="over", captured=None)
-    assert [each.mac for each in to_put_back(job(canary, failed, done, over, max_failures=9))] == ["failed"]
-    assert [each.mac for each in to_put_back(job(canary, failed, done, over))] == ["canary", "failed"]
+def test_devices_to_revert():
+    """Devices that failed after a write; the canary only if the job stops; none twice."""
+    canary = make_step("canary", StepState.DONE, wave=0)
+    failed = make_step("failed", StepState.FAILED, failed=True)
+    done = make_step("done", StepState.DONE)
+    finished = replace(failed, mac="over", captured=None)
+    assert [each.mac for each in to_put_back(make_job(canary, failed, done, finished, max_failures=9))] == ["failed"]
+    assert [each.mac for each in to_put_back(make_job(canary, failed, done, finished))] == ["canary", "failed"]
 
 
-def test_counts_in_the_words_of_the_api():
+def test_counts_use_states_of_the_api():
     states = {"a": StepState.ACTED, "b": StepState.WRITTEN, "c": StepState.DONE, "d": StepState.PLANNED}
-    assert job(*(step(mac, state) for mac, state in states.items())).counts == {"running": 2, "done": 1, "planned": 1}
+    assert make_job(*(make_step(mac, state) for mac, state in states.items())).counts == {
+        "running": 2,
+        "done": 1,
+        "planned": 1,
+    }

@@ -1,4 +1,4 @@
-"""Jobs as they are kept: nothing is lost on the way, and a job that is over holds no password."""
+"""Job records: a round trip loses nothing, and a finished job contains no password."""
 
 import orjson
 import pytest
@@ -21,7 +21,7 @@ PRESET = {
 }
 
 
-def make(**fields):
+def make_job(**fields):
     steps = {
         "a": Step("a", 1, StepState.REVERTING, "why", ({"key": "frequency", "before": 1, "after": 2},), "t",
                   Captured({"frequency": 1}, 900.0, 18.0, ("frequency",), "p", "t", "p"), True, True),
@@ -31,22 +31,22 @@ def make(**fields):
     return Job("id", Request(Action.SETTINGS, values, waves=(1, "10%")), "me", "c", "u", steps, **fields)
 
 
-def test_there_and_back():
-    job = make(state=JobState.RUNNING, reason="r", preset=PRESET, key="k", fingerprint="f", cancelling=True)
+def test_job_survives_record_round_trip():
+    job = make_job(state=JobState.RUNNING, reason="r", preset=PRESET, key="k", fingerprint="f", cancelling=True)
     head = orjson.loads(orjson.dumps(to_record(job)))
     steps = {mac: step_from_record(orjson.loads(orjson.dumps(step_to_record(step)))) for mac, step in job.steps.items()}
     assert from_record(head, steps) == job
 
 
-@pytest.mark.parametrize("broken", [{}, {"state": "dancing"}, {"request": {"action": "explode", "waves": []}}])
-def test_a_record_of_another_version_is_no_job(broken):
-    record = {**to_record(make()), **broken} if broken else {}
+@pytest.mark.parametrize("damage", [{}, {"state": "dancing"}, {"request": {"action": "explode", "waves": []}}])
+def test_record_of_other_version_is_rejected(damage):
+    record = {**to_record(make_job()), **damage} if damage else {}
     with pytest.raises((KeyError, TypeError, ValueError)):
         from_record(record, {})
 
 
-def test_a_job_that_is_over_forgets_its_passwords():
-    job = make(preset=PRESET)
+def test_finished_job_contains_no_passwords():
+    job = make_job(preset=PRESET)
     assert has_secrets(job)
     forget_secrets(job)
     assert not has_secrets(job)

@@ -1,4 +1,4 @@
-"""No secret of a miner gets past the edge (defects 27 and 35 of the original)."""
+"""Redaction of secrets in a miner's answer (defects 27 and 35 of the Node backend)."""
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ SECRETS = [
     "api-key", "apiKeys", "secretKey",
     "private_key", "privateKey2", "axeosPassword", "localWorkBitcoinRpcPassword", "otpSecret", "otp", "TOTP", "totp2",
 ]  # fmt: skip
-OPEN = [
+NON_SECRETS = [
     "hostname", "ssid", "stratumUser", "stratumURL", "stratumCert", "stratumV2AuthorityPubkey", "macAddr", "power",
     "passwordless", "tokenizer", "keyboard",
     "publicKey", "secretary", "power_fault", "frequencyOptions", "isPSRAMAvailable", "authEnabled", "", "key",
@@ -24,23 +24,23 @@ OPEN = [
 
 
 @pytest.mark.parametrize("key", SECRETS)
-def test_these_keys_hold_secrets(key):
+def test_secret_keys_are_removed(key):
     assert is_secret(key)
     assert redact({key: "hunter2", "a": 1}) == {"a": 1}
     assert redact({key: 4711}) == {}
     assert redact({"pools": [{key: "hunter2", "id": 0}]}) == {"pools": [{"id": 0}]}
 
 
-@pytest.mark.parametrize("key", [key for key in OPEN if key != "passes"])
-def test_these_do_not(key):
+@pytest.mark.parametrize("key", [key for key in NON_SECRETS if key != "passes"])
+def test_other_keys_are_kept(key):
     assert redact({key: "value"}) == {key: "value"}
 
 
-def test_a_flag_about_a_secret_is_none():
+def test_boolean_about_secret_is_kept():
     assert redact({"hasPassword": True, "usePsk": False}) == {"hasPassword": True, "usePsk": False}
 
 
-NAMES = st.text(max_size=8) | st.sampled_from(SECRETS + OPEN)
+NAMES = st.text(max_size=8) | st.sampled_from(SECRETS + NON_SECRETS)
 BODIES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("hunter2"),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
@@ -48,37 +48,39 @@ BODIES = st.recursive(
 )
 
 
-def secrets_in(value):
+def find_secrets(value):
     if isinstance(value, dict):
         return [key for key, each in value.items() if is_secret(key) and not isinstance(each, bool)] + [
-            found for each in value.values() for found in secrets_in(each)
+            found for each in value.values() for found in find_secrets(each)
         ]
-    return [found for each in value for found in secrets_in(each)] if isinstance(value, list) else []
+    return [found for each in value for found in find_secrets(each)] if isinstance(value, list) else []
 
 
 @given(st.dictionaries(NAMES, BODIES, max_size=6))
-def test_nothing_secret_is_left_at_any_depth_and_nothing_is_changed(body):
+def test_generated_body_is_redacted_at_any_depth_without_side_effect(body):
     before = repr(body)
     cleaned = redact(body)
-    assert secrets_in(cleaned) == []
+    assert find_secrets(cleaned) == []
     assert repr(body) == before
     assert repr(redact(cleaned)) == repr(cleaned)
 
 
 @given(
-    st.dictionaries(st.sampled_from(OPEN), st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=3))
+    st.dictionaries(
+        st.sampled_from(NON_SECRETS), st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=3)
+    )
 )
-def test_a_body_without_secrets_stays_as_it_is(body):
+def test_body_without_secrets_is_unchanged(body):
     assert redact(body) == body
 
 
 @pytest.mark.parametrize("wrap", [lambda inner: {"a": inner}, lambda inner: [inner]])
-@pytest.mark.parametrize(("depth", "fits"), [(20, True), (100, False), (5000, False)])
-def test_bodies_deeper_than_any_firmwares_are_refused(wrap, depth, fits):
+@pytest.mark.parametrize(("depth", "is_accepted"), [(20, True), (100, False), (5000, False)])
+def test_deeply_nested_body_is_rejected(wrap, depth, is_accepted):
     body = 1
     for _ in range(depth):
         body = wrap(body)
-    if fits:
+    if is_accepted:
         assert redact({"x": body})
     else:
         with pytest.raises(DeviceBadPayload):

@@ -1,4 +1,4 @@
-"""Connections to newer miners are kept: used again, and never trusted."""
+"""Keep-alive connections to newer miners: reused, but never trusted."""
 
 from ipaddress import IPv4Network
 
@@ -10,25 +10,25 @@ from app.errors import DeviceDropped
 from app.miners.address import Address, AddressRule
 from app.miners.http import Connection
 
-EVERYWHERE = AddressRule([IPv4Network("127.0.0.0/8")])
+ALLOW_LOOPBACK = AddressRule([IPv4Network("127.0.0.0/8")])
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 
-def to(peer):
-    return Connection(Address(peer.host, peer.port), EVERYWHERE.check, 1.0)
+def connect_to(peer):
+    return Connection(Address(peer.host, peer.port), ALLOW_LOOPBACK.check, 1.0)
 
 
-def closed(opened):
+def close_connection(opened):
     opened.close()
 
 
-def forever(opened):
+def read_forever(opened):
     while opened.recv(65536):
         pass
 
 
-def answering(count, then=None, reply=OK):
-    def script(opened):
+def make_responder(count, then=None, reply=OK):
+    def respond(opened):
         for _ in range(count):
             if not opened.recv(65536):
                 return
@@ -36,14 +36,14 @@ def answering(count, then=None, reply=OK):
         if then:
             then(opened)
         else:
-            forever(opened)
+            read_forever(opened)
 
-    return script
+    return respond
 
 
-def test_it_is_used_again():
-    with Peer(answering(9)) as peer:
-        connection = to(peer)
+def test_connection_is_reused():
+    with Peer(make_responder(9)) as peer:
+        connection = connect_to(peer)
         for _ in range(5):
             assert connection.request("GET", "/", deadline=2, keep=True).body == b"{}"
         assert peer.accepted == 1
@@ -51,19 +51,19 @@ def test_it_is_used_again():
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_it_is_closed_when_either_side_wants_it_so(keep):
+def test_connection_is_closed_if_either_side_requires_it(keep):
     reply = OK if not keep else OK.replace(b"OK\r\n", b"OK\r\nConnection: close\r\n")
-    with Peer(answering(9, reply=reply)) as peer:
-        connection = to(peer)
+    with Peer(make_responder(9, reply=reply)) as peer:
+        connection = connect_to(peer)
         for _ in range(3):
             connection.request("GET", "/", deadline=2, keep=keep)
         assert peer.accepted == 3
 
 
-@pytest.mark.parametrize("end", [closed, reset])
-def test_a_get_over_a_dead_one_is_tried_once_more(end):
-    with Peer(answering(1, end), answering(1)) as peer:
-        connection = to(peer)
+@pytest.mark.parametrize("end", [close_connection, reset])
+def test_get_on_closed_connection_is_retried_once(end):
+    with Peer(make_responder(1, end), make_responder(1)) as peer:
+        connection = connect_to(peer)
         connection.request("GET", "/", deadline=2, keep=True)
         gevent.sleep(0.05)
         assert connection.request("GET", "/", deadline=2, keep=True).body == b"{}"
@@ -71,9 +71,9 @@ def test_a_get_over_a_dead_one_is_tried_once_more(end):
         connection.close()
 
 
-def test_a_get_is_not_tried_a_third_time():
-    with Peer(answering(1, closed), closed) as peer:
-        connection = to(peer)
+def test_get_is_not_retried_twice():
+    with Peer(make_responder(1, close_connection), close_connection) as peer:
+        connection = connect_to(peer)
         connection.request("GET", "/", deadline=2, keep=True)
         gevent.sleep(0.05)
         with pytest.raises(DeviceDropped):
@@ -82,12 +82,12 @@ def test_a_get_is_not_tried_a_third_time():
         assert peer.accepted == 2
 
 
-@pytest.mark.parametrize("end", [closed, reset])
+@pytest.mark.parametrize("end", [close_connection, reset])
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
-def test_a_write_over_a_dead_one_never_is(method, end):
-    """It may have been carried out."""
-    with Peer(answering(1, end), answering(1)) as peer:
-        connection = to(peer)
+def test_write_on_closed_connection_is_not_retried(method, end):
+    """The write may have been carried out."""
+    with Peer(make_responder(1, end), make_responder(1)) as peer:
+        connection = connect_to(peer)
         connection.request("GET", "/", deadline=2, keep=True)
         gevent.sleep(0.05)
         with pytest.raises(DeviceDropped):
@@ -95,29 +95,29 @@ def test_a_write_over_a_dead_one_never_is(method, end):
         assert peer.accepted == 1
 
 
-def test_an_answer_that_breaks_off_is_not_asked_for_again():
+def test_get_with_truncated_response_is_not_retried():
     cut = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}"
 
-    def script(opened):
+    def respond(opened):
         opened.recv(65536)
         opened.sendall(OK)
         opened.recv(65536)
         opened.sendall(cut)
         opened.close()
 
-    with Peer(script) as peer:
-        connection = to(peer)
+    with Peer(respond) as peer:
+        connection = connect_to(peer)
         connection.request("GET", "/", deadline=2, keep=True)
         with pytest.raises(DeviceDropped):
             connection.request("GET", "/", deadline=2, keep=True)
         assert peer.accepted == 1
 
 
-@pytest.mark.parametrize("answered", [0, 1])
-def test_closing_it_from_elsewhere_wakes_whoever_reads_and_nothing_is_asked_again(answered):
-    with Peer(answering(answered)) as peer:
-        connection = to(peer)
-        for _ in range(answered):
+@pytest.mark.parametrize("responses", [0, 1])
+def test_close_by_other_greenlet_wakes_reader_without_retry(responses):
+    with Peer(make_responder(responses)) as peer:
+        connection = connect_to(peer)
+        for _ in range(responses):
             connection.request("GET", "/", deadline=2, keep=True)
         reading = gevent.spawn(connection.request, "GET", "/", deadline=5, keep=True)
         eventually(lambda: peer.accepted == 1)

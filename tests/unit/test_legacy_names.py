@@ -1,4 +1,4 @@
-"""The original's metric names and the text they are written in."""
+"""The Node backend's metric names, and the text format."""
 
 import math
 import re
@@ -20,8 +20,8 @@ RESERVED = {*OVERVIEW, *BY_LABEL, *(f"pluto_device_{measure.key}" for measure in
 NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-def devices(*hostnames):
-    """The first is the oldest."""
+def make_devices(*hostnames):
+    """The first device is the oldest."""
     return [
         Tracked(
             Device(mac_of(at), "10.0.0.1", info={"hostname": hostname}, created_at=f"2026-01-01T00:00:{at:02d}.000Z")
@@ -30,8 +30,8 @@ def devices(*hostnames):
     ]
 
 
-def assigned(*hostnames):
-    names = LegacyNames(RESERVED).assign(devices(*hostnames))
+def assign_prefixes(*hostnames):
+    names = LegacyNames(RESERVED).assign(make_devices(*hostnames))
     return [names[mac_of(at)] for at in range(len(hostnames))]
 
 
@@ -41,8 +41,8 @@ def assigned(*hostnames):
      ("1st", "_1st"), ("", "_"), ("é", "__"),
      ("BitAxe", "BitAxe"), ("a:b", "a__b"), ("-", "__"), ("_", "_"), ("x" * 100, "x" * 64)],
 )  # fmt: skip
-def test_sanitising_as_the_original_does(hostname, prefix):
-    """Defect 3: what came out of it could be no name at all, and threw."""
+def test_hostname_is_sanitised_as_by_node_backend(hostname, prefix):
+    """Defect 3: the result could be an invalid name, which threw an exception."""
     assert legacy_name(hostname) == prefix
     assert NAME.fullmatch(f"{prefix}_power_watts")
 
@@ -60,15 +60,15 @@ def test_sanitising_as_the_original_does(hostname, prefix):
         (["a", "a_core"], ["a", "a_core_0001"]),
         (["a_core", "a"], ["a_core", "a_0001"]),
         (["b_core", "b_core_voltage"], ["b_core", "b_core_voltage"]),
-        # The suffixed name is somebody's hostname.
+        # The suffixed name is the hostname of another device.
         (["x_0001", "x", "x"], ["x_0001", "x", "x_0002"]),
         (["x", "x_0001", "x_0001"], ["x", "x_0001", "x_0001_0002"]),
         (["y", "y"], ["y", "y_0001"]),
     ],
 )
-def test_whole_names_are_compared(hostnames, prefixes):
-    """Defects 1, 4 and 49: same names threw, and a prefix took others along."""
-    assert assigned(*hostnames) == prefixes
+def test_name_collisions_are_resolved_by_whole_name(hostnames, prefixes):
+    """Defects 1, 4 and 49: equal names threw an exception, and a prefix also matched other devices."""
+    assert assign_prefixes(*hostnames) == prefixes
 
 
 @given(
@@ -94,24 +94,24 @@ def test_whole_names_are_compared(hostnames, prefixes):
         max_size=12,
     )
 )
-def test_no_two_devices_share_a_name(hostnames):
-    taken = set(RESERVED)
-    for prefix in assigned(*hostnames):
+def test_generated_hostnames_give_unique_names(hostnames):
+    used_names = set(RESERVED)
+    for prefix in assign_prefixes(*hostnames):
         names = {f"{prefix}_{measure.key}" for measure in LEGACY}
         assert all(NAME.fullmatch(name) for name in names)
-        assert taken.isdisjoint(names)
-        taken |= names
+        assert used_names.isdisjoint(names)
+        used_names |= names
 
 
-def test_the_oldest_keeps_the_plain_name_whatever_order_they_come_in():
-    old, new = devices("bitaxe", "bitaxe")
+def test_oldest_device_keeps_plain_name_in_any_order():
+    old, new = make_devices("bitaxe", "bitaxe")
     names = LegacyNames(RESERVED)
     assert names.assign([new, old]) == names.assign([old, new]) == {old.mac: "bitaxe", new.mac: "bitaxe_0001"}
     assert names.assign([new]) == {new.mac: "bitaxe"}
 
 
-def test_a_renamed_device_gets_its_new_name():
-    (device,) = devices("before")
+def test_renamed_device_gets_new_name():
+    (device,) = make_devices("before")
     names = LegacyNames(RESERVED)
     names.assign([device])
     device.device = Device(device.mac, "10.0.0.1", info={"hostname": "after"})
@@ -131,17 +131,17 @@ def test_a_renamed_device_gets_its_new_name():
         (-44, "-44"),
     ],
 )
-def test_a_number_is_written_so_that_it_reads_back(value, text):
+def test_number_is_written_without_loss(value, text):
     assert number(value) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))
-def test_any_number_reads_back(value):
+def test_generated_number_reads_back(value):
     assert math.isclose(float(number(value)), value, rel_tol=0, abs_tol=0)
 
 
 @given(st.dictionaries(st.sampled_from(["mac", "hostname", "model"]), st.text(max_size=80), min_size=1))
-def test_any_label_survives_one_line_of_text(values):
+def test_generated_label_is_escaped_on_one_line(values):
     line = f"x{labels(values)} 1\n"
     assert line.count("\n") == 1
     ((sample,),) = [family.samples for family in text_string_to_metric_families(line)]
@@ -152,11 +152,11 @@ def test_any_label_survives_one_line_of_text(values):
     assert sample.labels == expected
 
 
-def test_a_label_is_escaped_after_it_is_cut():
+def test_label_is_escaped_after_truncation():
     assert label('"' * 100) == '\\"' * 64
     assert label("\\n\n\x00") == "\\\\n"
 
 
-def test_a_family_without_lines_is_nothing():
+def test_family_without_lines_is_empty():
     assert family("x", "help", []) == ""
     assert family("x", "help", ["x 1\n"], "counter") == "# HELP x help\n# TYPE x counter\nx 1\n"

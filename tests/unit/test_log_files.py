@@ -1,4 +1,4 @@
-"""Rotating files of what miners said."""
+"""Rotating log files of the miners' log lines."""
 
 import stat
 
@@ -18,35 +18,30 @@ def log():
 
 
 @pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
 def files(tmp_path, log, clock):
     return LogFiles(tmp_path / "logs", 10_000, 2, lambda: [log], clock)
 
 
-def say(log, *texts):
+def add_lines(log, *texts):
     log.add([LogLine(text) for text in texts])
 
 
-def test_a_file_is_named_by_the_mac_and_is_ours_alone(files, log, tmp_path):
-    say(log, "one °", "two")
+def test_file_is_named_by_mac_and_private(files, log, tmp_path):
+    add_lines(log, "one °", "two")
     files.write()
     path = tmp_path / "logs" / "02005e00001a.log"
     assert path.read_text() == "2026-01-02T03:04:05.000Z one °\n2026-01-02T03:04:05.000Z two\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
     files.write()
-    say(log, "three")
+    add_lines(log, "three")
     files.write()
     assert path.read_text().count("\n") == 3
 
 
-def test_files_rotate_and_never_grow_past_their_size(files, log, tmp_path):
+def test_files_rotate_and_stay_below_size_limit(files, log, tmp_path):
     for number in range(2000):
-        say(log, f"line {number} " + "x" * 50)
+        add_lines(log, f"line {number} " + "x" * 50)
         if number % 20 == 0:
             files.write()
     files.write()
@@ -62,22 +57,22 @@ def test_files_rotate_and_never_grow_past_their_size(files, log, tmp_path):
 def test_one_open_file_per_device(files, log):
     from fakes import open_files
 
-    say(log, "x")
+    add_lines(log, "x")
     files.write()
     before = open_files()
     for _ in range(100):
-        say(log, "x")
+        add_lines(log, "x")
         files.write()
     assert open_files() == before
     files.close_files(MAC)
     assert open_files() == before - 1
 
 
-def test_what_cannot_be_written_is_written_later_and_what_was_lost_is_said(files, log, clock, tmp_path, caplog):
+def test_failed_write_is_retried_and_lost_lines_are_counted(files, log, clock, tmp_path, caplog):
     folder = tmp_path / "logs"
     folder.write_text("in the way")
     for number in range(1500):
-        say(log, str(number))
+        add_lines(log, str(number))
         files.write()
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     folder.unlink()
@@ -90,14 +85,14 @@ def test_what_cannot_be_written_is_written_later_and_what_was_lost_is_said(files
     assert lines[-1].endswith(" 1499")
 
 
-def test_a_full_disk_loses_no_line_that_is_still_in_the_ring(log, clock, tmp_path):
+def test_full_disk_loses_no_line_still_in_ring_buffer(log, clock, tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "02005e00001a.log").symlink_to("/dev/full")
     files = LogFiles(tmp_path / "logs", 10**9, 1, lambda: [log], clock)
-    say(log, "kept")
+    add_lines(log, "kept")
     files.write()
     (tmp_path / "logs" / "02005e00001a.log").unlink()
-    say(log, "later")
+    add_lines(log, "later")
     files.write()
     clock.advance(RETRY.first)
     files.write()
@@ -106,24 +101,24 @@ def test_a_full_disk_loses_no_line_that_is_still_in_the_ring(log, clock, tmp_pat
     assert [line.split()[1] for line in lines] == ["kept", "later"]
 
 
-def refuse_all(folder, macs):
-    """Put a full disk where the files are to be."""
+def fill_disk_for(folder, macs):
+    """Make writes to the files of these devices fail as on a full disk."""
     folder.mkdir()
     for mac in macs:
         (folder / f"{file_stem(mac)}.log").symlink_to("/dev/full")
 
 
-def test_on_a_full_disk_a_hundred_files_are_tried_ever_more_rarely_and_written_when_there_is_room(clock, tmp_path):
+def test_full_disk_is_retried_with_backoff_for_hundred_files(clock, tmp_path):
     logs = [DeviceLog(f"02:00:5e:00:00:{number:02x}", clock) for number in range(100)]
-    folder, attempts, known = tmp_path / "logs", [], 0.0
-    refuse_all(folder, [log.mac for log in logs])
+    folder, attempts, last_retry = tmp_path / "logs", [], 0.0
+    fill_disk_for(folder, [log.mac for log in logs])
     files = LogFiles(folder, 10**9, 1, lambda: logs, clock)
     for _ in range(3000):  # ten minutes
-        say(logs[0], "line")
+        add_lines(logs[0], "line")
         before = clock.monotonic()
         files.write()
-        if files.next_retry != known:
-            known = files.next_retry
+        if files.next_retry != last_retry:
+            last_retry = files.next_retry
             attempts.append(before)
         clock.advance(0.2)
     pauses = [later - earlier for earlier, later in zip(attempts, attempts[1:], strict=False)]
@@ -136,38 +131,38 @@ def test_on_a_full_disk_a_hundred_files_are_tried_ever_more_rarely_and_written_w
     files.write()
     assert files.lost == 2000
     assert "2000 lines were lost" in (folder / "02005e000000.log").read_text().splitlines()[0]
-    say(logs[0], "after it")
+    add_lines(logs[0], "after it")
     files.write()
     assert (folder / "02005e000000.log").read_text().endswith(" after it\n")
 
 
-def test_a_file_that_cannot_be_written_delays_no_other(clock, tmp_path):
+def test_unwritable_file_does_not_delay_other_files(clock, tmp_path):
     first, second = DeviceLog(MAC, clock), DeviceLog("02:00:5e:00:00:1b", clock)
-    refuse_all(tmp_path / "logs", [MAC])
+    fill_disk_for(tmp_path / "logs", [MAC])
     files = LogFiles(tmp_path / "logs", 10**9, 1, lambda: [first, second], clock)
     for text in ("one", "two"):
-        say(first, text)
-        say(second, text)
+        add_lines(first, text)
+        add_lines(second, text)
         files.write()
     assert (tmp_path / "logs" / "02005e00001b.log").read_text().count("\n") == 2
 
 
-def test_lines_of_the_past_are_not_written(files, log, tmp_path):
+def test_backfilled_lines_are_not_written(files, log, tmp_path):
     log.place_before([LogLine("old")], lambda line: None)
-    say(log, "new")
+    add_lines(log, "new")
     files.write()
     assert "old" not in (tmp_path / "logs" / "02005e00001a.log").read_text()
 
 
-def test_a_deleted_device_s_files_go_where_that_is_wanted(files, log, tmp_path):
+def test_delete_removes_files_of_that_device_only(files, log, tmp_path):
     (tmp_path / "logs").mkdir()
     (tmp_path / "logs" / "02005e00001b.log").write_text("another's")
-    say(log, "x")
+    add_lines(log, "x")
     files.write()
     files.delete_files(MAC)
     assert [path.name for path in (tmp_path / "logs").iterdir()] == ["02005e00001b.log"]
 
 
 @pytest.mark.parametrize("mac", [MAC, "ff:ff:ff:00:00:00"])
-def test_a_file_name_holds_nothing_but_the_mac(mac):
+def test_file_name_is_alphanumeric(mac):
     assert file_stem(mac).isalnum()

@@ -1,4 +1,5 @@
-"""Bytes of a miner's websocket into lines: any pieces, the same lines; no colours, no secrets, a bounded length."""
+"""From bytes of a miner's WebSocket to log lines: any chunking gives the same lines, without colours and secrets, with
+bounded length."""
 
 import re
 
@@ -11,13 +12,13 @@ from app.miners.log_lines import CUT, MAX_LINE, LineAssembler, LogLine, parse, r
 GREEN, RESET = b"\x1b[0;32m", b"\x1b[0m\n"
 
 
-def assembled(*frames):
+def assemble_lines(*frames):
     assembler = LineAssembler()
     return [line for frame in frames for line in assembler.feed(frame)]
 
 
-def texts(*frames):
-    return [line.line for line in assembled(*frames)]
+def assemble_texts(*frames):
+    return [line.line for line in assemble_lines(*frames)]
 
 
 @pytest.mark.parametrize(
@@ -39,50 +40,54 @@ def texts(*frames):
         ("I (١٢) t: x", "I", "t", 12, "x"),
     ],
 )
-def test_a_line_s_parts(line, level, tag, uptime, text):
+def test_parse_line_into_parts(line, level, tag, uptime, text):
     parsed = parse(line)
     assert (parsed.level, parsed.tag, parsed.uptime_ms, parsed.text, parsed.line) == (level, tag, uptime, text, line)
 
 
-def test_colours_go_and_lines_stay():
-    assert texts(GREEN + b"I (1) t: one" + RESET, b"I (2) t: two\n") == ["I (1) t: one", "I (2) t: two"]
+def test_colour_codes_are_removed():
+    assert assemble_texts(GREEN + b"I (1) t: one" + RESET, b"I (2) t: two\n") == ["I (1) t: one", "I (2) t: two"]
 
 
-def test_several_lines_in_a_frame_and_a_line_over_several_frames():
-    assert texts(b"one\ntwo\nth", b"r", b"ee\nfour", b"\n") == ["one", "two", "three", "four"]
+def test_frames_and_lines_need_not_coincide():
+    assert assemble_texts(b"one\ntwo\nth", b"r", b"ee\nfour", b"\n") == ["one", "two", "three", "four"]
 
 
-def test_inside_a_character():
+def test_frame_boundary_inside_character():
     data = "55.4 °C → x\n".encode()
     for at in range(len(data)):
-        assert texts(data[:at], data[at:]) == ["55.4 °C → x"]
+        assert assemble_texts(data[:at], data[at:]) == ["55.4 °C → x"]
 
 
-def test_blank_and_colour_only_frames_are_no_lines():
-    assert texts(b"\n", b"\x1b[0m\n", b"  \n", b"\r\n", b"tx: {}\n\x1b[0m\n") == ["tx: {}"]
+def test_blank_and_colour_only_frames_are_ignored():
+    assert assemble_texts(b"\n", b"\x1b[0m\n", b"  \n", b"\r\n", b"tx: {}\n\x1b[0m\n") == ["tx: {}"]
 
 
-def test_a_line_without_its_newline_waits_for_the_next_frame_that_starts_an_entry_or_a_flush():
-    assert texts(b"I (1) t: half") == []
-    assert texts(b"I (1) t: one", b" and more", GREEN + b"I (2) t: two", b"I (3) t: three") == [
+def test_line_without_newline_ends_with_next_entry_or_flush():
+    assert assemble_texts(b"I (1) t: half") == []
+    assert assemble_texts(b"I (1) t: one", b" and more", GREEN + b"I (2) t: two", b"I (3) t: three") == [
         "I (1) t: one and more",
         "I (2) t: two",
     ]
-    assert flushed(b"I (1) t: half") == ["I (1) t: half"]
+    assert assemble_with_flushes(b"I (1) t: half") == ["I (1) t: half"]
 
 
-def flushed(*frames):
-    """The lines when each frame is followed by a flush."""
+def assemble_with_flushes(*frames):
+    """Return the lines if each frame is followed by a flush."""
     assembler, lines = LineAssembler(), []
     for frame in frames:
         lines += [*assembler.feed(frame), *assembler.flush()]
     return [line.line for line in lines]
 
 
-def test_after_a_flush_only_the_rest_comes():
-    assert flushed(b"I (1) t: half", b" a line", b"\nnext\n", b"\n") == ["I (1) t: half", " a line", "next"]
-    assert flushed(b"I (1) t: whole\x1b[0", b"m", b"\n") == ["I (1) t: whole"]
-    assert flushed("55 °".encode()[:-1], "°".encode()[-1:] + b"C\n") == ["55", " °C"]
+def test_flush_is_followed_by_rest_of_line():
+    assert assemble_with_flushes(b"I (1) t: half", b" a line", b"\nnext\n", b"\n") == [
+        "I (1) t: half",
+        " a line",
+        "next",
+    ]
+    assert assemble_with_flushes(b"I (1) t: whole\x1b[0", b"m", b"\n") == ["I (1) t: whole"]
+    assert assemble_with_flushes("55 °".encode()[:-1], "°".encode()[-1:] + b"C\n") == ["55", " °C"]
 
 
 @pytest.mark.parametrize(
@@ -96,10 +101,10 @@ def test_after_a_flush_only_the_rest_comes():
         b"pass\x1b[0mword: hunter22",
     ],
 )
-def test_no_secret_leaks_in_a_line_that_is_flushed_in_its_middle(line):
+def test_line_flushed_in_the_middle_leaks_no_secret(line):
     for at in range(len(line)):
         for end in (b"", b"\n"):
-            shown = "".join(flushed(line[:at], line[at:] + end))
+            shown = "".join(assemble_with_flushes(line[:at], line[at:] + end))
             assert "hunter" not in shown, (at, shown)
             assert "ter22" not in shown, (at, shown)
 
@@ -117,27 +122,27 @@ def test_no_secret_leaks_in_a_line_that_is_flushed_in_its_middle(line):
         (b"\x1b\n", ""),
     ],
 )
-def test_control_characters_go(raw, text):
-    assert texts(raw) == ([text] if text else [])
+def test_control_characters_are_removed(raw, text):
+    assert assemble_texts(raw) == ([text] if text else [])
 
 
 @pytest.mark.parametrize("extra", [0, 1, 5000])
-def test_a_long_line_is_cut_with_a_mark(extra):
-    lines = texts(b"x" * (MAX_LINE + extra) + b"\nnext\n")
+def test_long_line_is_truncated_with_mark(extra):
+    lines = assemble_texts(b"x" * (MAX_LINE + extra) + b"\nnext\n")
     assert lines == ["x" * MAX_LINE + (CUT if extra else ""), "next"]
 
 
-def test_a_line_cut_inside_a_character():
-    (line,) = texts(b"x" + "°".encode() * 3000 + b"\n")
+def test_long_line_is_truncated_between_characters():
+    (line,) = assemble_texts(b"x" + "°".encode() * 3000 + b"\n")
     assert line == "x" + "°" * 2047 + CUT
 
 
-def test_what_grows_in_decoding_is_cut_too():
-    (line,) = texts(b"\xff" * 4000 + b"\n")
+def test_replacement_characters_are_truncated_too():
+    (line,) = assemble_texts(b"\xff" * 4000 + b"\n")
     assert len(line.encode()) <= MAX_LINE + len(CUT.encode())
 
 
-def test_what_is_pending_is_bounded():
+def test_pending_bytes_are_bounded():
     assembler = LineAssembler()
     for _ in range(100):
         assert list(assembler.feed(b"x" * 65536)) == []
@@ -168,17 +173,17 @@ pieces = st.lists(
 
 
 @given(pieces, st.data())
-def test_any_pieces_give_the_same_lines(parts, data):
+def test_generated_chunking_gives_same_lines(parts, data):
     whole = b"".join(parts)
-    assume(not re.search(rb"[EWIDV] \(\d+\) ", whole))  # a frame that starts an entry also ends the one before
+    assume(not re.search(rb"[EWIDV] \(\d+\) ", whole))  # a frame that starts an entry also ends the previous entry
     cuts = sorted(data.draw(st.lists(st.integers(0, len(whole)), max_size=20)))
     chopped = [whole[a:b] for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-    assert assembled(*chopped) == assembled(whole)
+    assert assemble_lines(*chopped) == assemble_lines(whole)
 
 
 @given(st.binary(max_size=9000))
-def test_whatever_comes_lines_are_printable_and_bounded(data):
-    for line in assembled(data + b"\n"):
+def test_lines_of_generated_bytes_are_printable_and_bounded(data):
+    for line in assemble_lines(data + b"\n"):
         assert line.line.strip()
         assert not re.search(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]", line.line)
         assert len(line.line.encode()) <= MAX_LINE + len(CUT.encode())
@@ -197,15 +202,15 @@ HOUR = 3_600_000
         (100_000, 97_000, 10, True),
         (100_000, 5000, 20_000, True),
         (WRAP - 500, 200, 700, False),
-        (WRAP - 10 * HOUR, 5000, 10 * HOUR + 5000, False),  # the wrap while nobody listened
+        (WRAP - 10 * HOUR, 5000, 10 * HOUR + 5000, False),  # the counter wrapped while no stream was open
         (WRAP - 10 * HOUR, 5000, 20_000, True),  # too early for the wrap
         (WRAP - 500, 3 * HOUR, 700, True),  # too late for the wrap
         (WRAP - HOUR, 2 * HOUR, 3 * HOUR, False),
     ],
 )
-def test_a_restart_is_told_from_the_wrap_and_from_disorder(before, now, elapsed, restarted):
+def test_restart_is_distinguished_from_counter_wrap_and_disorder(before, now, elapsed, restarted):
     assert rebooted(before, now, elapsed) is restarted
 
 
-def test_text_is_what_stands_after_the_tag():
+def test_text_is_the_part_after_the_tag():
     assert LogLine("I (1) t: x", "I", "t", 1, 9).text == "x"

@@ -1,4 +1,4 @@
-"""What of a miner's own log is not in ours, and when it was said."""
+"""The backfill: which lines of a miner's own log are missing in ours, and their age."""
 
 import pytest
 
@@ -6,17 +6,17 @@ from app.miners.log_lines import parse
 from app.services.logs.backfill import RESTART_MARK, ages, missing_from, this_boot
 
 
-def lines(*stamps):
-    """`5` → `I (5) t: 5`; other things as they are."""
+def make_lines(*stamps):
+    """Return log lines: `5` → `I (5) t: 5`; other values unchanged."""
     return [parse(f"I ({each}) t: {each}" if isinstance(each, int) else each) for each in stamps]
 
 
-def stamps(found):
+def list_stamps(found):
     return [line.uptime_ms if line.uptime_ms is not None else line.line for line in found]
 
 
 @pytest.mark.parametrize(
-    ("heard", "fetched", "streaming", "before", "after"),
+    ("streamed", "fetched", "streaming", "before", "after"),
     [
         ([], [1, 2, 3], True, [1, 2, 3], []),
         ([], [], False, [], []),
@@ -36,17 +36,17 @@ def stamps(found):
         ([5], ["no stamp"], False, [], []),
     ],
 )
-def test_what_is_missing(heard, fetched, streaming, before, after):
-    past = missing_from(lines(*heard), lines(*fetched), streaming=streaming)
-    assert (stamps(past.before), stamps(past.after)) == (before, after)
+def test_missing_lines_before_and_after_stream(streamed, fetched, streaming, before, after):
+    backfill = missing_from(make_lines(*streamed), make_lines(*fetched), streaming=streaming)
+    assert (list_stamps(backfill.before), list_stamps(backfill.after)) == (before, after)
 
 
-def test_the_last_boot():
-    assert stamps(this_boot(lines(5, RESTART_MARK, 1, RESTART_MARK, 2, 3))) == [2, 3]
-    assert stamps(this_boot(lines(5, 6))) == [5, 6]
+def test_lines_of_last_boot():
+    assert list_stamps(this_boot(make_lines(5, RESTART_MARK, 1, RESTART_MARK, 2, 3))) == [2, 3]
+    assert list_stamps(this_boot(make_lines(5, 6))) == [5, 6]
 
 
-def test_how_long_ago_is_known_for_the_last_boot_only():
-    fetched = lines(9000, RESTART_MARK, 1000, "no stamp", 4000)
+def test_age_is_known_for_last_boot_only():
+    fetched = make_lines(9000, RESTART_MARK, 1000, "no stamp", 4000)
     age = ages(fetched)
     assert [age(line) for line in fetched] == [None, None, 3000, None, 0]

@@ -1,4 +1,4 @@
-"""A device's log: numbered without a gap, bounded, and read from any place."""
+"""A device's log: numbered without gaps, bounded, and readable from any position."""
 
 import pytest
 from fakes import FakeClock
@@ -15,7 +15,7 @@ from app.services.logs.text import Wanted, as_text, chosen
 NO_AGE = lambda line: None  # noqa: E731
 
 
-def line(text, level=None, tag=None, uptime=None):
+def make_line(text, level=None, tag=None, uptime=None):
     return LogLine(text, level, tag, uptime)
 
 
@@ -24,41 +24,41 @@ def log():
     return DeviceLog("02:00:5e:00:00:01", FakeClock())
 
 
-def texts(entries):
+def list_texts(entries):
     return [entry.line.line for entry in entries]
 
 
-def test_numbers_have_no_gap_and_the_oldest_lines_go(log):
-    log.add(line(str(number)) for number in range(MAX_LINES + 250))
+def test_numbers_have_no_gap_and_oldest_lines_are_dropped(log):
+    log.add(make_line(str(number)) for number in range(MAX_LINES + 250))
     entries = log.ring.after(0)
     assert [entry.seq for entry in entries] == list(range(FIRST_SEQ + 250, FIRST_SEQ + 250 + MAX_LINES))
-    assert texts(entries) == [str(number) for number in range(250, 250 + MAX_LINES)]
+    assert list_texts(entries) == [str(number) for number in range(250, 250 + MAX_LINES)]
     assert (log.lines, log.dropped) == (MAX_LINES + 250, 250)
 
 
-def test_bytes_are_bounded_too(log):
-    log.add([line("°" * 2000)] * 200)
+def test_size_in_bytes_is_bounded(log):
+    log.add([make_line("°" * 2000)] * 200)
     assert len(log.ring) == MAX_BYTES // 4000
     assert log.ring.bytes <= MAX_BYTES
-    log.add([line("x")] * MAX_LINES)
+    log.add([make_line("x")] * MAX_LINES)
     assert log.ring.bytes == MAX_LINES
 
 
-def test_a_cursor_reads_on_from_its_place(log):
-    log.add(line(str(number)) for number in range(10))
+def test_cursor_continues_from_its_position(log):
+    log.add(make_line(str(number)) for number in range(10))
     cursor = Cursor(log)
-    assert texts(cursor.take(4).entries) == ["0", "1", "2", "3"]
-    assert texts(cursor.take(100).entries) == ["4", "5", "6", "7", "8", "9"]
+    assert list_texts(cursor.take(4).entries) == ["0", "1", "2", "3"]
+    assert list_texts(cursor.take(100).entries) == ["4", "5", "6", "7", "8", "9"]
     assert not cursor.behind
     assert cursor.take(100).entries == []
-    log.add([line("10")])
+    log.add([make_line("10")])
     assert cursor.behind
-    assert texts(cursor.take(100).entries) == ["10"]
+    assert list_texts(cursor.take(100).entries) == ["10"]
 
 
-def test_who_is_too_slow_is_told_how_many_were_lost(log):
+def test_slow_cursor_reports_number_of_lost_lines(log):
     cursor = Cursor.at_end(log)
-    log.add(line(str(number)) for number in range(MAX_LINES + 30))
+    log.add(make_line(str(number)) for number in range(MAX_LINES + 30))
     batch = cursor.take(5)
     assert (batch.lost, batch.lost_until, batch.entries[0].seq) == (30, FIRST_SEQ + 29, FIRST_SEQ + 30)
     assert cursor.take(5).lost == 0
@@ -69,50 +69,50 @@ def test_who_is_too_slow_is_told_how_many_were_lost(log):
     [(None, None, "0"), (3, None, "0"), ("last", None, None), ("last", "own", None), ("last", "other", "0"),
      (10**15, None, "0"), (FIRST_SEQ, None, "1"), (FIRST_SEQ, "own", "1"), (None, "own", "0")],
 )  # fmt: skip
-def test_where_a_reader_begins(log, since, epoch, first):
-    log.add(line(str(number)) for number in range(5))
+def test_start_position_of_cursor(log, since, epoch, first):
+    log.add(make_line(str(number)) for number in range(5))
     since = log.last if since == "last" else since
     batch = Cursor(log, since, log.epoch if epoch == "own" else epoch).take(100)
-    assert (texts(batch.entries) or [None])[0] == first
+    assert (list_texts(batch.entries) or [None])[0] == first
     assert batch.lost == 0
 
 
-def test_an_empty_log(log):
+def test_empty_log_has_no_entries(log):
     assert Cursor(log).take(5).entries == []
     assert Cursor(log, 0).take(5).lost == 0
 
 
-def test_the_past_goes_in_front_with_lower_numbers(log):
-    log.add([line("now")])
-    log.place_before([line(str(number)) for number in range(3)], NO_AGE)
+def test_backfill_is_inserted_before_with_lower_numbers(log):
+    log.add([make_line("now")])
+    log.place_before([make_line(str(number)) for number in range(3)], NO_AGE)
     entries = log.ring.after(0)
-    assert texts(entries) == ["0", "1", "2", "now"]
+    assert list_texts(entries) == ["0", "1", "2", "now"]
     assert [entry.seq for entry in entries] == list(range(FIRST_SEQ - 3, FIRST_SEQ + 1))
     assert [entry.live for entry in entries] == [False, False, False, True]
     assert Cursor(log, log.lowest).take(9).lost == 0
     assert log.lines == 1
 
 
-def test_the_past_is_never_later_than_what_was_heard_after_it():
-    """Its moments are estimates: the age is told from the newest line, as if that had just been said."""
+def test_backfill_is_not_later_than_first_streamed_line():
+    """The times of the backfill are estimates: ages count from its newest line, as if that line were new."""
     clock = FakeClock()
     log = DeviceLog("02:00:5e:00:00:01", clock)
-    log.add([line("heard")])
+    log.add([make_line("heard")])
     clock.advance(10)
     ages = {"long ago": 60_000.0, "just before": 5_000.0}
-    log.place_before([line("long ago"), line("just before")], lambda each: ages[each.line])
-    long_ago, just_before, heard = (entry.at for entry in log.ring.all())
-    assert long_ago < just_before == heard
+    log.place_before([make_line("long ago"), make_line("just before")], lambda each: ages[each.line])
+    long_ago, just_before, streamed = (entry.at for entry in log.ring.all())
+    assert long_ago < just_before == streamed
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 1500)), max_size=8))
-def test_whatever_is_put_where_numbers_are_positive_and_have_no_gap(steps):
+def test_generated_insertions_keep_numbers_positive_and_without_gap(steps):
     log = DeviceLog("02:00:5e:00:00:01", FakeClock())
     for in_front, count in steps:
         if in_front:
-            log.place_before([line("x")] * count, NO_AGE)
+            log.place_before([make_line("x")] * count, NO_AGE)
         else:
-            log.add([line("y")] * count)
+            log.add([make_line("y")] * count)
     seqs = [entry.seq for entry in log.ring.after(0)]
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else True
     assert all(seq > 0 for seq in seqs)
@@ -120,11 +120,11 @@ def test_whatever_is_put_where_numbers_are_positive_and_have_no_gap(steps):
 
 
 @given(st.lists(st.tuples(st.integers(0, 800), st.integers(1, 400)), max_size=12))
-def test_what_a_cursor_gave_and_what_it_lost_is_all_there_was(steps):
+def test_lines_read_and_lost_by_cursor_add_up(steps):
     log = DeviceLog("02:00:5e:00:00:01", FakeClock())
     cursor, seen, lost = Cursor(log), [], 0
     for count, limit in steps:
-        log.add([line("x")] * count)
+        log.add([make_line("x")] * count)
         batch = cursor.take(limit)
         lost += batch.lost
         seen += [entry.seq for entry in batch.entries]
@@ -132,18 +132,24 @@ def test_what_a_cursor_gave_and_what_it_lost_is_all_there_was(steps):
     assert len(seen) + lost == cursor.seq - FIRST_SEQ + 1
 
 
-def test_who_waits_is_woken(log):
+def test_new_line_sets_waiting_events(log):
     event = Event()
     log.changed.add(event)
-    log.add([line("x")])
+    log.add([make_line("x")])
     assert event.is_set()
 
 
-LINES = [line("a", "E", "x"), line("b", "W", "y"), line("c", "I", "x"), line("d"), line("e", "V", "y")]
+LINES = [
+    make_line("a", "E", "x"),
+    make_line("b", "W", "y"),
+    make_line("c", "I", "x"),
+    make_line("d"),
+    make_line("e", "V", "y"),
+]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("filters", "expected"),
     [
         (Wanted(), "abcde"),
         (Wanted(tail=2), "de"),
@@ -156,12 +162,12 @@ LINES = [line("a", "E", "x"), line("b", "W", "y"), line("c", "I", "x"), line("d"
         (Wanted(tags=("z",)), ""),
     ],
 )
-def test_which_lines_are_wanted(log, wanted, expected):
+def test_filters_select_lines(log, filters, expected):
     log.add(LINES)
-    assert "".join(texts(chosen(log.ring.after(0), wanted))) == expected
+    assert "".join(list_texts(chosen(log.ring.after(0), filters))) == expected
 
 
-def test_as_people_read_it(log):
-    log.add([line("I (1) t: x")])
-    log.place_before([line("old")], NO_AGE)
+def test_entries_as_text(log):
+    log.add([make_line("I (1) t: x")])
+    log.place_before([make_line("old")], NO_AGE)
     assert [as_text(entry) for entry in log.ring.after(0)] == ["- old", "2026-01-02T03:04:05.000Z I (1) t: x"]

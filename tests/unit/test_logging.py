@@ -1,4 +1,4 @@
-"""One JSON object per line, whatever a miner, a path or an error says."""
+"""The log format: one JSON object per line, for any text of a miner, a path or an error."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.logging import JsonFormatter
 
 
-def line(message="hello", *args, extra=None, error=None):
+def format_line(message="hello", *args, extra=None, error=None):
     exc_info = (type(error), error, None) if error else None
     record = logging.makeLogRecord(
         {"name": "app.x", "levelno": 30, "levelname": "WARNING", "msg": message, "args": args, "exc_info": exc_info}
@@ -22,8 +22,8 @@ def line(message="hello", *args, extra=None, error=None):
     return JsonFormatter().format(record)
 
 
-def test_what_a_line_holds():
-    read = orjson.loads(line("miner lost", extra={"mac": "02:00:5e:00:00:01", "seconds": 1.5}))
+def test_fields_of_a_log_line():
+    read = orjson.loads(format_line("miner lost", extra={"mac": "02:00:5e:00:00:01", "seconds": 1.5}))
     at = read.pop("at")
     assert read == {
         "level": "warning",
@@ -49,8 +49,8 @@ def test_what_a_line_holds():
         "é中",
     ],
 )
-def test_nothing_said_breaks_or_forges_a_line(hostile):
-    text = line(
+def test_hostile_text_cannot_break_or_forge_a_line(hostile):
+    text = format_line(
         "hostname is %s",
         hostile,
         extra={"hostname": hostile, "list": [hostile], "error": ValueError(hostile)},
@@ -63,8 +63,8 @@ def test_nothing_said_breaks_or_forges_a_line(hostile):
     assert read["hostname"] == hostile.encode(errors="replace").decode()
 
 
-def test_a_traceback_is_one_line_too():
-    text = line("broke", error=ValueError("a\nb"))
+def test_traceback_is_one_line():
+    text = format_line("broke", error=ValueError("a\nb"))
     assert "\n" not in text
     assert "ValueError: a\nb" in orjson.loads(text)["exception"]
 
@@ -90,14 +90,14 @@ VALUES = st.recursive(
 @given(
     st.dictionaries(st.sampled_from(["mac", "value", "outcomes", "path"]), VALUES), st.text(alphabet=st.characters())
 )
-def test_whatever_is_given_becomes_one_line(extra, message):
-    text = line(message, extra=extra)
+def test_generated_fields_become_one_line(extra, message):
+    text = format_line(message, extra=extra)
     assert "\n" not in text
     assert orjson.loads(text)["level"] == "warning"
 
 
-def test_a_field_named_like_one_of_the_lines_own_does_not_replace_it():
-    read = orjson.loads(line("hello", extra={"level": "x", "at": "y", "logger": "z"}))
+def test_extra_field_cannot_replace_standard_field():
+    read = orjson.loads(format_line("hello", extra={"level": "x", "at": "y", "logger": "z"}))
     assert (read["level"], read["logger"], read["message"]) == ("warning", "app.x", "hello")
 
 
@@ -107,7 +107,7 @@ import gevent, threading, warnings
 from gevent.threadpool import ThreadPool
 from app.logging import configure_logging
 
-class Falls:
+class FailsInDestructor:
     def __del__(self):
         self.destructor
 
@@ -121,19 +121,19 @@ try:
     ThreadPool(1).spawn(lambda: int("x")).get()
 except ValueError:
     pass
-Falls()
+FailsInDestructor()
 warnings.warn("warned")
 gevent.sleep(0)
 raise OSError("main")
 """
 
 
-def test_what_nobody_caught_is_one_line_too():
-    ended = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
-    assert (ended.returncode, ended.stdout) == (1, "")
-    lines = [orjson.loads(line) for line in ended.stderr.splitlines()]
-    said = [read.get("exception", read["message"]).splitlines()[-1] for read in lines]
-    assert sorted(each.split(":")[0] for each in said if "warned" not in each) == [
+def test_unhandled_exceptions_are_one_line_each():
+    process = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stdout) == (1, "")
+    lines = [orjson.loads(line) for line in process.stderr.splitlines()]
+    messages = [read.get("exception", read["message"]).splitlines()[-1] for read in lines]
+    assert sorted(each.split(":")[0] for each in messages if "warned" not in each) == [
         "AttributeError",
         "AttributeError",
         "KeyError",

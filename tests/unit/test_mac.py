@@ -1,4 +1,4 @@
-"""One spelling of a MAC inside."""
+"""The canonical notation of a MAC."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ NORMAL = "02:00:5e:00:00:1a"
     "text",
     [NORMAL, "02:00:5E:00:00:1A", "02-00-5e-00-00-1a", "02005E00001a", "0200.5e00.001A", "  02:00:5e:00:00:1A\n"],
 )
-def test_all_spellings_are_one_mac(text):
+def test_all_notations_are_one_mac(text):
     assert canonical_mac(text) == NORMAL
 
 
@@ -24,7 +24,7 @@ def test_all_spellings_are_one_mac(text):
      "ff:ff:ff:ff:ff:ff", "02:00:5e:00:00:1a, 02:00:5e:00:00:1b", "０2:00:5e:00:00:1a", "x" * 10_000, None, 5, True,
      ["02:00:5e:00:00:1a"], {}],
 )  # fmt: skip
-def test_what_is_no_mac_of_a_device_is_none(value):
+def test_value_that_is_not_a_device_mac_is_none(value):
     assert canonical_mac(value) is None
 
 
@@ -33,12 +33,12 @@ def test_what_is_no_mac_of_a_device_is_none(value):
     st.sampled_from([":", "-", ""]),
     st.booleans(),
 )
-def test_any_six_bytes_in_any_spelling(raw, separator, upper):
+def test_generated_mac_in_any_notation(raw, separator, upper):
     text = raw.hex(separator) if separator else raw.hex()
     assert canonical_mac(text.upper() if upper else text) == raw.hex(":")
 
 
 @given(st.text(max_size=40))
-def test_any_text_is_a_mac_in_the_normal_form_or_none(text):
+def test_generated_text_is_canonical_mac_or_none(text):
     normal = canonical_mac(text)
     assert normal is None or canonical_mac(normal) == normal

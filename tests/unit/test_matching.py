@@ -14,7 +14,7 @@ NAMELESS = Found(None, "192.168.1.15", {})
 
 
 @pytest.mark.parametrize(
-    ("text", "partial", "fits"),
+    ("text", "partial", "expected"),
     [
         ("02:00:5e:00:1a:2b", "none", True),
         ("02-00-5E-00-1A-2B", "none", True),
@@ -33,12 +33,12 @@ NAMELESS = Found(None, "192.168.1.15", {})
         ("1a:2b", "right", False),
     ],
 )
-def test_macs(text, partial, fits):
-    assert matches(MINER, Query(macs=(text,), partial_macs=Partial(partial))) is fits
+def test_filter_by_mac(text, partial, expected):
+    assert matches(MINER, Query(macs=(text,), partial_macs=Partial(partial))) is expected
 
 
 @pytest.mark.parametrize(
-    ("found", "text", "partial", "fits"),
+    ("found", "text", "partial", "expected"),
     [
         (MINER, "192.168.1.15", "none", True),
         (MINER, "192.168.1.1", "none", False),
@@ -54,12 +54,12 @@ def test_macs(text, partial, fits):
         (PORTED, "8101", "left", True),
     ],
 )
-def test_ips(found, text, partial, fits):
-    assert matches(found, Query(ips=(text,), partial_ips=Partial(partial))) is fits
+def test_filter_by_ip(found, text, partial, expected):
+    assert matches(found, Query(ips=(text,), partial_ips=Partial(partial))) is expected
 
 
 @pytest.mark.parametrize(
-    ("text", "partial", "fits"),
+    ("text", "partial", "expected"),
     [
         ("bitaxe-garage", "none", True),
         ("bitaxe", "none", False),
@@ -69,27 +69,27 @@ def test_ips(found, text, partial, fits):
         ("kitchen", "both", False),
     ],
 )
-def test_hostnames(text, partial, fits):
-    assert matches(MINER, Query(hostnames=(text,), partial_hostnames=Partial(partial))) is fits
+def test_filter_by_hostname(text, partial, expected):
+    assert matches(MINER, Query(hostnames=(text,), partial_hostnames=Partial(partial))) is expected
 
 
-def test_no_list_filters_nothing():
+def test_empty_query_matches_everything():
     assert matches(MINER, Query()) and matches(NAMELESS, Query(macs=("", " ")))
 
 
-def test_values_of_a_list_are_ored_and_lists_are_anded():
+def test_values_are_ored_and_lists_are_anded():
     assert matches(MINER, Query(macs=("ff:ff", "5e:00")))
     assert matches(MINER, Query(macs=("5e:00",), ips=("192.168.1.",)))
     assert not matches(MINER, Query(macs=("5e:00",), ips=("10.0.0.",)))
 
 
-def test_what_a_device_does_not_have_fits_nothing():
+def test_missing_field_matches_nothing():
     assert not matches(NAMELESS, Query(macs=("0",)))
     assert not matches(NAMELESS, Query(hostnames=("b",)))
     assert not matches(Found(MAC, "192.168.1.15", {"hostname": 5}), Query(hostnames=("5",)))
 
 
-def test_the_query_in_the_services_words():
+def test_query_parameters_for_discovery_service():
     query = Query(macs=("02-00-5E", "aa:bb"), hostnames=("x",), partial_macs=Partial.LEFT)
     macs = {"macs": "02:00:5e,aa:bb", "partialMacs": "left"}
     assert query.params() == macs | {"hostnames": "x", "partialHostnames": "both"}
@@ -97,6 +97,6 @@ def test_the_query_in_the_services_words():
 
 
 @given(st.integers(0, 5), st.integers(1, 6), st.sampled_from([":", "-"]), st.booleans())
-def test_any_run_of_whole_bytes_is_found_in_any_spelling(start, length, separator, upper):
+def test_generated_run_of_bytes_matches_in_any_notation(start, length, separator, upper):
     text = separator.join(MAC.split(":")[start : start + length])
     assert matches(MINER, Query(macs=(text.upper() if upper else text,)))

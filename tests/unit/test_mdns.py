@@ -1,4 +1,4 @@
-"""Announcements over real multicast on the loopback interface; the announcer is a process of its own."""
+"""mDNS announcements over real multicast on the loopback interface; the announcer is a separate process."""
 
 import gc
 import logging
@@ -15,8 +15,8 @@ from gevent.queue import Empty, Queue
 from app.miners.address import Address
 from app.services.discovery.mdns import MdnsBrowser
 
-# Reads commands: `announce <ip> <port>` (first, or changed), `again`, `other <port>` (a web server, no miner), `bye`;
-# and single records: `pointer <name>` and its goodbye `unpoint <name>`, `lease <ip>`.
+# Commands: `announce <ip> <port>` (new or changed), `again`, `other <port>` (a web server, no miner), `bye`; and single
+# records: `pointer <name>`, `unpoint <name>` (the same with TTL 0), `lease <ip>`.
 ANNOUNCER = """
 import socket, sys
 from zeroconf import DNSAddress, DNSOutgoing, DNSPointer, ServiceInfo, Zeroconf
@@ -61,7 +61,7 @@ class Announcer:
             [sys.executable, "-c", ANNOUNCER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
         )
 
-    def tell(self, command):
+    def send_command(self, command):
         self._process.stdin.write(command + "\n")
         assert self._process.stdout.readline() == "done\n"
 
@@ -73,27 +73,27 @@ class Announcer:
 
 @pytest.fixture
 def announcer():
-    made = Announcer()
-    yield made
-    made.stop()
+    created = Announcer()
+    yield created
+    created.stop()
 
 
 @pytest.fixture
-def heard():
+def addresses():
     return Queue()
 
 
 @pytest.fixture
-def browser(heard):
-    made = MdnsBrowser(heard.put, lambda: ["127.0.0.1"])
-    made.start()
-    assert made.listening.wait(5)
-    yield made
-    made.stop()
+def browser(addresses):
+    created = MdnsBrowser(addresses.put, lambda: ["127.0.0.1"])
+    created.start()
+    assert created.listening.wait(5)
+    yield created
+    created.stop()
 
 
-def drain(queue):
-    """What comes until it is quiet for half a second."""
+def read_until_quiet(queue):
+    """Return the addresses that arrive until the queue was quiet for half a second."""
     seen = []
     try:
         while True:
@@ -102,76 +102,76 @@ def drain(queue):
         return seen
 
 
-def test_a_miner_is_heard_when_it_comes_when_it_speaks_again_and_when_it_moves(announcer, browser, heard):
-    announcer.tell("announce 127.0.0.5 8101")
-    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
-    drain(heard)
-    announcer.tell("again")
-    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
-    drain(heard)
-    announcer.tell("announce 127.0.0.6 80")
-    assert Address("127.0.0.6", 80) in drain(heard)
+def test_miner_is_reported_when_announced_repeated_or_moved(announcer, browser, addresses):
+    announcer.send_command("announce 127.0.0.5 8101")
+    assert addresses.get(timeout=3) == Address("127.0.0.5", 8101)
+    read_until_quiet(addresses)
+    announcer.send_command("again")
+    assert addresses.get(timeout=3) == Address("127.0.0.5", 8101)
+    read_until_quiet(addresses)
+    announcer.send_command("announce 127.0.0.6 80")
+    assert Address("127.0.0.6", 80) in read_until_quiet(addresses)
 
 
-def test_a_miner_that_was_there_before_is_found_within_three_seconds(announcer, heard):
-    announcer.tell("announce 127.0.0.5 8101")
-    browser = MdnsBrowser(heard.put, lambda: ["127.0.0.1"])
+def test_miner_announced_earlier_is_found_within_three_seconds(announcer, addresses):
+    announcer.send_command("announce 127.0.0.5 8101")
+    browser = MdnsBrowser(addresses.put, lambda: ["127.0.0.1"])
     started = time.monotonic()
     browser.start()
-    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
+    assert addresses.get(timeout=3) == Address("127.0.0.5", 8101)
     assert time.monotonic() - started < 3
     browser.stop()
 
 
-def test_other_web_servers_and_goodbyes_are_nothing_to_us(announcer, browser, heard):
-    announcer.tell("other 8080")
-    assert drain(heard) == []
-    announcer.tell("announce 127.0.0.5 8101")
-    assert set(drain(heard)) == {Address("127.0.0.5", 8101)}
-    announcer.tell("bye")
-    assert drain(heard) == []
+def test_other_web_servers_and_goodbyes_are_ignored(announcer, browser, addresses):
+    announcer.send_command("other 8080")
+    assert read_until_quiet(addresses) == []
+    announcer.send_command("announce 127.0.0.5 8101")
+    assert set(read_until_quiet(addresses)) == {Address("127.0.0.5", 8101)}
+    announcer.send_command("bye")
+    assert read_until_quiet(addresses) == []
 
 
-def test_a_new_lease_alone_is_heard(announcer, browser, heard):
-    announcer.tell("announce 127.0.0.5 8101")
-    drain(heard)
-    announcer.tell("lease 127.0.0.7")
-    assert Address("127.0.0.7", 8101) in drain(heard)
+def test_new_address_record_is_reported(announcer, browser, addresses):
+    announcer.send_command("announce 127.0.0.5 8101")
+    read_until_quiet(addresses)
+    announcer.send_command("lease 127.0.0.7")
+    assert Address("127.0.0.7", 8101) in read_until_quiet(addresses)
 
 
-def test_what_a_pointer_leaves_out_is_asked_for(announcer, heard):
-    announcer.tell("other 8080")
+def test_records_missing_beside_pointer_are_queried(announcer, addresses):
+    announcer.send_command("other 8080")
     gevent.sleep(1)
-    browser = MdnsBrowser(heard.put, lambda: ["127.0.0.1"])
+    browser = MdnsBrowser(addresses.put, lambda: ["127.0.0.1"])
     browser.start()
     assert browser.listening.wait(5)
-    announcer.tell("pointer Printer._http._tcp.local.")
-    assert heard.get(timeout=3) == Address("127.0.0.8", 8080)
-    drain(heard)
-    announcer.tell("unpoint Printer._http._tcp.local.")
-    assert drain(heard) == []
+    announcer.send_command("pointer Printer._http._tcp.local.")
+    assert addresses.get(timeout=3) == Address("127.0.0.8", 8080)
+    read_until_quiet(addresses)
+    announcer.send_command("unpoint Printer._http._tcp.local.")
+    assert read_until_quiet(addresses) == []
     browser.stop()
 
 
-def test_pointers_to_nonsense_harm_nothing(announcer, browser, heard):
+def test_invalid_pointers_are_ignored(announcer, browser, addresses):
     for name in ("x", "_http._tcp.local.", "nothing._ssh._tcp.local.", "a" * 60 + "._http._udp.local."):
-        announcer.tell(f"pointer {name}")
-    announcer.tell("announce 127.0.0.5 8101")
-    assert set(drain(heard)) == {Address("127.0.0.5", 8101)}
+        announcer.send_command(f"pointer {name}")
+    announcer.send_command("announce 127.0.0.5 8101")
+    assert set(read_until_quiet(addresses)) == {Address("127.0.0.5", 8101)}
 
 
-def test_after_stop_nothing_is_heard_and_it_can_start_again(announcer, browser, heard):
+def test_stopped_browser_reports_nothing_and_can_restart(announcer, browser, addresses):
     browser.stop()
     browser.stop()
-    announcer.tell("announce 127.0.0.5 8101")
-    assert drain(heard) == []
+    announcer.send_command("announce 127.0.0.5 8101")
+    assert read_until_quiet(addresses) == []
     browser.start()
     browser.start()
-    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
+    assert addresses.get(timeout=3) == Address("127.0.0.5", 8101)
 
 
-def test_stop_right_after_start(heard):
-    browser = MdnsBrowser(heard.put, lambda: ["127.0.0.1"])
+def test_stop_right_after_start(addresses):
+    browser = MdnsBrowser(addresses.put, lambda: ["127.0.0.1"])
     for _ in range(3):
         browser.start()
         browser.stop()
@@ -181,21 +181,21 @@ def test_stop_right_after_start(heard):
     browser.stop()
 
 
-def test_what_listens_may_fail_or_take_its_time(announcer, caplog):
+def test_failing_or_slow_callback_does_not_block_browser(announcer, caplog):
     calls = []
 
-    def found(address):
+    def record_address(address):
         calls.append(address)
         if len(calls) == 1:
             raise RuntimeError("a defect")
         gevent.sleep(30)
 
-    browser = MdnsBrowser(found, lambda: ["127.0.0.1"])
+    browser = MdnsBrowser(record_address, lambda: ["127.0.0.1"])
     browser.start()
     assert browser.listening.wait(5)
-    announcer.tell("announce 127.0.0.5 8101")
+    announcer.send_command("announce 127.0.0.5 8101")
     gevent.sleep(0.5)
-    announcer.tell("again")
+    announcer.send_command("again")
     gevent.sleep(0.5)
     assert len(calls) >= 2
     assert "could not be looked at" in caplog.text
@@ -207,8 +207,8 @@ def test_what_listens_may_fail_or_take_its_time(announcer, caplog):
 
 # python-zeroconf leaves its first socket to the collector.
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-def test_where_it_cannot_start_there_is_one_line_and_no_harm(caplog, heard):
-    browser = MdnsBrowser(heard.put, lambda: ["no address"])
+def test_failed_start_is_logged_once(caplog, addresses):
+    browser = MdnsBrowser(addresses.put, lambda: ["no address"])
     with caplog.at_level(logging.WARNING):
         browser.start()
         gevent.sleep(0.2)
@@ -219,35 +219,35 @@ def test_where_it_cannot_start_there_is_one_line_and_no_harm(caplog, heard):
     gc.collect()
 
 
-def test_without_an_interface_nothing_is_opened(heard):
-    browser = MdnsBrowser(heard.put, list)
+def test_browser_without_interface_does_not_listen(addresses):
+    browser = MdnsBrowser(addresses.put, list)
     browser.start()
     assert not browser.listening.wait(0.3)
     browser.stop()
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-def test_a_network_that_comes_up_later_or_changes_is_listened_on(announcer, heard, caplog):
-    """Issue 10, 18: the addresses of the start were bound for ever, and none at all was silence."""
-    addresses = []
-    browser = MdnsBrowser(heard.put, lambda: addresses, again_after=0.2)
+def test_browser_follows_changed_interface_addresses(announcer, addresses, caplog):
+    """Issue 10, item 18: the addresses of the start were bound for ever, and with none the browser stayed silent."""
+    interface_addresses = []
+    browser = MdnsBrowser(addresses.put, lambda: interface_addresses, again_after=0.2)
     with caplog.at_level(logging.WARNING):
         browser.start()
         assert not browser.listening.wait(0.5)
     assert len(caplog.records) == 1 and "no address" in caplog.records[0].reason
-    addresses = ["127.0.0.2"]
+    interface_addresses = ["127.0.0.2"]
     assert browser.listening.wait(5)
-    addresses = ["127.0.0.1"]
+    interface_addresses = ["127.0.0.1"]
     eventually(lambda: "addresses changed" in caplog.text)
     assert browser.listening.wait(5)
-    announcer.tell("announce 127.0.0.5 8101")
-    assert heard.get(timeout=3) == Address("127.0.0.5", 8101)
+    announcer.send_command("announce 127.0.0.5 8101")
+    assert addresses.get(timeout=3) == Address("127.0.0.5", 8101)
     browser.stop()
 
 
-def test_a_flood_of_names_is_bounded_and_the_browser_comes_back(announcer, heard, caplog):
-    """Issue 10, 11: 451 MB at 1.4 million names, never freed; zeroconf forgets a record only when it expires."""
-    browser = MdnsBrowser(heard.put, lambda: ["127.0.0.1"], again_after=0.5)
+def test_flood_of_names_is_bounded_and_browser_restarts(announcer, addresses, caplog):
+    """Issue 10, item 11: 451 MB at 1.4 million names, never freed; zeroconf drops a record only when it expires."""
+    browser = MdnsBrowser(addresses.put, lambda: ["127.0.0.1"], again_after=0.5)
     browser.start()
     assert browser.listening.wait(5)
     with probed_loop() as probe:
@@ -259,6 +259,6 @@ def test_a_flood_of_names_is_bounded_and_the_browser_comes_back(announcer, heard
     ]
     assert probe.memory_growth < 20 * 2**20
     assert probe.longest_block < 0.05
-    announcer.tell("announce 127.0.0.5 8101")
-    assert Address("127.0.0.5", 8101) in drain(heard)
+    announcer.send_command("announce 127.0.0.5 8101")
+    assert Address("127.0.0.5", 8101) in read_until_quiet(addresses)
     browser.stop()

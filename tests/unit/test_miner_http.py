@@ -1,4 +1,4 @@
-"""One HTTP exchange with whatever is at the other end of the socket."""
+"""One HTTP exchange with a scripted peer."""
 
 import socket
 import time
@@ -28,16 +28,16 @@ OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
-def to(peer):
+def connect_to(peer):
     return Connection(Address(peer.host, peer.port), ANYWHERE.check, 1.0)
 
 
-def ask(peer, *, deadline=3.0, keep=False, method="GET", body=None):
-    return to(peer).request(method, "/api/system/info", body, deadline=deadline, keep=keep)
+def send_request(peer, *, deadline=3.0, keep=False, method="GET", body=None):
+    return connect_to(peer).request(method, "/api/system/info", body, deadline=deadline, keep=keep)
 
 
-def says(*parts, then=None, pause=0.0):
-    """A script that reads what is asked, once, and sends these parts."""
+def make_script(*parts, then=None, pause=0.0):
+    """Return a script that reads one request and sends these parts."""
 
     def script(opened):
         opened.recv(65536)
@@ -67,56 +67,58 @@ def says(*parts, then=None, pause=0.0):
         ([b"HTTP/1.1 302 Temporary Redirect\r\nLocation: /\r\nContent-Length: 0\r\n\r\n"], 302, b""),
     ],
 )
-def test_an_answer_in_any_framing(parts, status, body):
-    with Peer(says(*parts, pause=0.01)) as peer:
-        reply = ask(peer)
+def test_response_in_any_framing_is_read(parts, status, body):
+    with Peer(make_script(*parts, pause=0.01)) as peer:
+        reply = send_request(peer)
     assert (reply.status, reply.body) == (status, body)
 
 
-def closed(opened):
+def close_connection(opened):
     opened.close()
 
 
 @pytest.mark.parametrize(
     ("script", "error"),
     [
-        (closed, DeviceDropped),
+        (close_connection, DeviceDropped),
         (reset, DeviceDropped),
-        (says(then=closed), DeviceDropped),
-        (says(then=reset), DeviceDropped),
-        (says(b"HTTP/1.1 2", then=closed), DeviceDropped),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=closed), DeviceDropped),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset), DeviceDropped),
-        (says(CHUNKED + b"5\r\n{", then=closed), DeviceDropped),
-        (says(CHUNKED + b"zz\r\n", then=closed), DeviceBadPayload),
-        (says(bytes(range(256)) * 4, then=closed), DeviceBadPayload),
-        (says(b"SSH-2.0-OpenSSH_9.6\r\n", then=closed), DeviceBadPayload),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"), DeviceBadPayload),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"), DeviceBadPayload),
+        (make_script(then=close_connection), DeviceDropped),
+        (make_script(then=reset), DeviceDropped),
+        (make_script(b"HTTP/1.1 2", then=close_connection), DeviceDropped),
+        (make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=close_connection), DeviceDropped),
+        (make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset), DeviceDropped),
+        (make_script(CHUNKED + b"5\r\n{", then=close_connection), DeviceDropped),
+        (make_script(CHUNKED + b"zz\r\n", then=close_connection), DeviceBadPayload),
+        (make_script(bytes(range(256)) * 4, then=close_connection), DeviceBadPayload),
+        (make_script(b"SSH-2.0-OpenSSH_9.6\r\n", then=close_connection), DeviceBadPayload),
+        (make_script(b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\n"), DeviceBadPayload),
+        (make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx"), DeviceBadPayload),
         (
-            says(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x00"),
+            make_script(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x81\x00"
+            ),
             DeviceBadPayload,
         ),
-        (says(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * (MAX_BODY + 1)), DeviceTooLarge),
-        (says(CHUNKED + b"fffff\r\n" + b"x" * (MAX_BODY + 1)), DeviceTooLarge),
-        (says(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(40_000))), DeviceTooLarge),
-        (says(b"HTTP/1.1 200 OK\r\nX: " + b"y" * (MAX_BODY + 1)), (DeviceTooLarge, DeviceBadPayload)),
-        (says(b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000), DeviceTooLarge),
+        (make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + b"x" * (MAX_BODY + 1)), DeviceTooLarge),
+        (make_script(CHUNKED + b"fffff\r\n" + b"x" * (MAX_BODY + 1)), DeviceTooLarge),
+        (make_script(b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: y\r\n" % n for n in range(40_000))), DeviceTooLarge),
+        (make_script(b"HTTP/1.1 200 OK\r\nX: " + b"y" * (MAX_BODY + 1)), (DeviceTooLarge, DeviceBadPayload)),
+        (make_script(b"HTTP/1.1 100 Continue\r\n\r\n" * 20_000), DeviceTooLarge),
     ],
 )
-def test_what_is_no_whole_answer_is_an_error_of_ours(script, error):
+def test_invalid_response_raises_device_error(script, error):
     with Peer(script) as peer, pytest.raises(error) as raised:
-        ask(peer)
+        send_request(peer)
     assert isinstance(raised.value, DeviceError)
     assert str(raised.value)
 
 
-def forever(opened):
+def read_forever(opened):
     while opened.recv(65536):
         pass
 
 
-def drip(opened):
+def send_slowly(opened):
     for byte in b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" + b" " * 5000:
         opened.sendall(bytes((byte,)))
         gevent.sleep(0.02)
@@ -124,23 +126,28 @@ def drip(opened):
 
 @pytest.mark.parametrize(
     "script",
-    [forever, drip, says(b"HTTP/1.1 100 Continue\r\n\r\n", then=forever), says(CHUNKED + b"5\r\n{", then=forever)],
+    [
+        read_forever,
+        send_slowly,
+        make_script(b"HTTP/1.1 100 Continue\r\n\r\n", then=read_forever),
+        make_script(CHUNKED + b"5\r\n{", then=read_forever),
+    ],
 )
-def test_the_deadline_is_for_the_whole_exchange(script):
-    """A byte every now and then does not extend it; the socket is closed at once (defect 29: there was no deadline)."""
+def test_deadline_covers_whole_exchange(script):
+    """Single bytes do not extend the deadline, and the socket is closed at once (defect 29: there was no deadline)."""
     with Peer(script) as peer:
-        begun = time.monotonic()
+        began = time.monotonic()
         with pytest.raises(DeviceTimeout, match="0.3 s"):
-            ask(peer, deadline=0.3)
-        assert time.monotonic() - begun < 1.5
+            send_request(peer, deadline=0.3)
+        assert time.monotonic() - began < 1.5
 
 
-def test_nobody_listens():
+def test_closed_port_is_unreachable():
     with pytest.raises(DeviceUnreachable, match="refused"):
         Connection(Address("127.0.0.1", free_port()), ANYWHERE.check).request("GET", "/", deadline=2, keep=False)
 
 
-def test_a_full_backlog_is_unreachable_within_the_connect_time():
+def test_full_backlog_is_unreachable_within_connect_timeout():
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen(0)
@@ -149,23 +156,23 @@ def test_a_full_backlog_is_unreachable_within_the_connect_time():
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(address)
-        begun = time.monotonic()
+        began = time.monotonic()
         with pytest.raises(DeviceUnreachable, match="timed out"):
             Connection(Address(*address), ANYWHERE.check, 0.3).request("GET", "/", deadline=3, keep=False)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - began < 2
         for filler in fillers:
             filler.close()
 
 
-def test_the_rule_is_asked_at_every_connect():
+def test_address_rule_is_checked_at_every_connect():
     allowed = [True]
 
-    def check(address):
+    def check_address(address):
         if not allowed:
             AddressRule([]).check(address)
 
-    with Peer(says(OK)) as peer:
-        connection = Connection(Address(peer.host, peer.port), check)
+    with Peer(make_script(OK)) as peer:
+        connection = Connection(Address(peer.host, peer.port), check_address)
         connection.request("GET", "/", deadline=2, keep=False)
         allowed.clear()
         with pytest.raises(DeviceForbidden, match="ALLOWED_DEVICE_NETWORKS"):
@@ -173,16 +180,16 @@ def test_the_rule_is_asked_at_every_connect():
         assert peer.accepted == 1
 
 
-def test_a_hundred_failures_leave_no_socket():
+def test_hundred_failures_leave_no_socket():
     scripts = [
-        closed,
+        close_connection,
         reset,
-        says(b"x" * 300_000),
-        says(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset),
-        forever,
+        make_script(b"x" * 300_000),
+        make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset),
+        read_forever,
     ]
     with Peer(*(scripts[at % 5] for at in range(100))) as peer:
-        connection = to(peer)
+        connection = connect_to(peer)
         with nothing_leaks():
             for _ in range(100):
                 with pytest.raises(DeviceError):
@@ -190,7 +197,7 @@ def test_a_hundred_failures_leave_no_socket():
             eventually(lambda: peer.accepted == 100)
 
 
-def test_what_is_sent():
+def test_request_on_the_wire():
     heads = []
 
     def script(opened):
@@ -198,10 +205,10 @@ def test_what_is_sent():
         opened.sendall(OK)
 
     with Peer(script) as peer:
-        ask(peer, keep=True)
-        ask(peer)
-        ask(peer, method="POST")
-        ask(peer, method="PATCH", body=b'{"a":1}')
+        send_request(peer, keep=True)
+        send_request(peer)
+        send_request(peer, method="POST")
+        send_request(peer, method="PATCH", body=b'{"a":1}')
     get, closing, post, patch = heads
     assert (
         get == b"GET /api/system/info HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept-Encoding: identity\r\n\r\n" % peer.port
@@ -211,21 +218,25 @@ def test_what_is_sent():
     assert patch.endswith(b"Content-Type: application/json\r\nContent-Length: 7\r\n\r\n" + b'{"a":1}')
 
 
-WRITTEN = 'hun"ter2\\2+very-long'
+WRITTEN_SECRET = 'hun"ter2\\2+very-long'
 
 
 @pytest.mark.parametrize("status", ["400 Bad Request", "500 Internal Server Error"])
-@pytest.mark.parametrize("body_of", [{"stratumPassword": WRITTEN}, {"pools": [{"stratumPassword": WRITTEN}]}])
+@pytest.mark.parametrize(
+    "request_body", [{"stratumPassword": WRITTEN_SECRET}, {"pools": [{"stratumPassword": WRITTEN_SECRET}]}]
+)
 @pytest.mark.parametrize("padding", [0, 170, 190, 4080])
-def test_a_miner_that_quotes_what_it_was_sent_is_quoted_without_the_secret(status, body_of, padding):
+def test_error_quoted_by_miner_contains_no_written_secret(status, request_body, padding):
     def script(opened):
         sent = opened.recv(65536).partition(b"\r\n\r\n")[2]
-        said = b"." * padding + b" cannot use " + sent.replace(b"Password", b"P") + b" nor " + WRITTEN.encode()
-        opened.sendall(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(said), said))
+        error_text = (
+            b"." * padding + b" cannot use " + sent.replace(b"Password", b"P") + b" nor " + WRITTEN_SECRET.encode()
+        )
+        opened.sendall(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(error_text), error_text))
 
     with Peer(script) as peer:
         miner = Miner(Address(peer.host, peer.port), ANYWHERE.check, Clock(), 1.0)
         with pytest.raises(DeviceStatus) as caught:
-            miner.write(body_of)
+            miner.write(request_body)
     assert not any(part in caught.value.body for part in ("hun", "ter2", "very", "long"))
     assert len(caught.value.body) <= 200

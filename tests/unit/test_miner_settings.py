@@ -1,4 +1,4 @@
-"""The allow-list, the limits and the dialects of writes, without a miner."""
+"""The allow-list, the limits and the firmware dialects of writes, without a miner."""
 
 import json
 from typing import Any
@@ -62,43 +62,48 @@ NERD = {
 }
 
 
-def asked(info: dict[str, Any], **values: Any) -> dict[str, Any]:
-    """What goes into the PATCH body."""
+def make_patch_body(info: dict[str, Any], **values: Any) -> dict[str, Any]:
+    """Return the PATCH body for these values."""
     found = difference(values, {}, info)
     assert not found.problems
     return body_of(found.changes, info, dialect_of(info))
 
 
-def echoed(info: dict[str, Any], **edits: Any) -> dict[str, Any]:
-    """The body when a client sends the whole object back with edits."""
+def make_body_from_complete_object(info: dict[str, Any], **edits: Any) -> dict[str, Any]:
+    """Return the PATCH body if a client sends the complete info back with edits."""
     found = difference({}, {**info, **edits}, info)
     assert not found.problems
     return body_of(found.changes, info, dialect_of(info))
 
 
 @pytest.mark.parametrize("info", [OLD, NEW, SLOTS, NERD], ids=["2.4", "2.12", "2.15", "nerd"])
-class TestWholeObjects:
-    def test_what_comes_back_as_it_was_is_no_change(self, info):
-        assert echoed(info) == {}
+class TestCompleteObjects:
+    def test_unchanged_object_is_no_change(self, info):
+        assert make_body_from_complete_object(info) == {}
 
-    def test_readings_that_moved_meanwhile_are_no_change(self, info):
+    def test_changed_readings_are_no_change(self, info):
         assert (
-            echoed(
+            make_body_from_complete_object(
                 info, fanspeed=99, power=1, temp=70.5, hashRate=1.5, uptimeSeconds=5, frequencyOptions=[{"label": "1"}]
             )
             == {}
         )
 
-    def test_numbers_of_another_type_are_no_change(self, info):
+    def test_numbers_of_other_type_are_no_change(self, info):
         changed = {
             key: str(value) for key, value in info.items() if isinstance(value, (int, float)) and key != "fanspeed"
         }
-        assert echoed(info, **changed) == {}
-        assert echoed(info, **{key: float(value) for key, value in info.items() if isinstance(value, int)}) == {}
-
-    def test_what_nobody_knows_of_and_nulls_are_passed_over(self, info):
+        assert make_body_from_complete_object(info, **changed) == {}
         assert (
-            echoed(
+            make_body_from_complete_object(
+                info, **{key: float(value) for key, value in info.items() if isinstance(value, int)}
+            )
+            == {}
+        )
+
+    def test_unknown_fields_and_nulls_are_ignored(self, info):
+        assert (
+            make_body_from_complete_object(
                 info,
                 wifiRSSI=None,
                 stratumUser=None,
@@ -110,29 +115,31 @@ class TestWholeObjects:
             == {}
         )
 
-    def test_the_filler_for_a_user_that_is_not_known_is_no_user(self, info):
-        """A device that was not polled yet has `stratumUser: ""` for clients."""
-        assert echoed(info, stratumUser="") == {}
+    def test_empty_placeholder_for_user_is_no_change(self, info):
+        """A device that was not polled yet has `stratumUser: ""` in responses."""
+        assert make_body_from_complete_object(info, stratumUser="") == {}
 
-    def test_an_edit_is_a_change(self, info):
-        assert echoed(info, hostname="edited") == ({"hostname": "edited"} if "hostname" in info else {})
+    def test_edit_is_a_change(self, info):
+        assert make_body_from_complete_object(info, hostname="edited") == (
+            {"hostname": "edited"} if "hostname" in info else {}
+        )
 
 
-def test_the_overheat_latch_is_a_reading_in_a_whole_object_and_a_command_by_itself():
+def test_overheat_latch_is_reading_in_complete_object_and_command_alone():
     hot = {**OLD, "overheat_mode": 1}
-    assert echoed(hot, overheat_mode=0) == {}
-    assert echoed(OLD, overheat_mode=1) == {}
-    assert asked(hot, overheat_mode=0) == {"overheat_mode": 0}
+    assert make_body_from_complete_object(hot, overheat_mode=0) == {}
+    assert make_body_from_complete_object(OLD, overheat_mode=1) == {}
+    assert make_patch_body(hot, overheat_mode=0) == {"overheat_mode": 0}
     assert difference({"overheat_mode": 1}, {}, OLD).problems.keys() == {"overheat_mode"}
 
 
-def test_an_object_from_before_the_overheating_does_not_undo_the_firmwares_precautions():
+def test_object_from_before_overheating_does_not_undo_fallback():
     hot = {**OLD, "overheat_mode": 1, "frequency": 50, "coreVoltage": 1000, "autofanspeed": 0, "fanspeed": 100}
     before = {**OLD, "hostname": "renamed"}
     found = difference({}, before, hot)
     assert found.problems.keys() == {"frequency", "coreVoltage", "autofanspeed"}
-    # One that was loaded afterwards is somebody's decision.
-    assert echoed(hot, frequency=485) == {"frequency": 485}
+    # An object loaded afterwards expresses a decision of the user.
+    assert make_body_from_complete_object(hot, frequency=485) == {"frequency": 485}
 
 
 @pytest.mark.parametrize(
@@ -152,14 +159,14 @@ def test_an_object_from_before_the_overheating_does_not_undo_the_firmwares_preca
         ),
     ],
 )
-def test_the_fan_has_two_names_and_one_of_them_is_a_reading(info, values, body):
+def test_fan_speed_has_two_names(info, values, body):
     if "fanSpeed" in info:
         info = {**info, "autofanspeed": 0}
-    assert asked(info, **values) == body
+    assert make_patch_body(info, **values) == body
 
 
 @pytest.mark.parametrize(
-    ("info", "value", "sent"),
+    ("info", "value", "sent_value"),
     [
         (NEW, False, 0),
         (NEW, 0, 0),
@@ -171,41 +178,47 @@ def test_the_fan_has_two_names_and_one_of_them_is_a_reading(info, values, body):
         ({**NERD, "autofanspeed": 0}, True, 2),
     ],
 )
-def test_automatic_is_1_on_axeos_and_2_on_nerdos(info, value, sent):
-    assert asked(info, autofanspeed=value) == ({} if sent is None else {"autofanspeed": sent})
+def test_automatic_fan_is_1_on_axeos_and_2_on_nerdos(info, value, sent_value):
+    assert make_patch_body(info, autofanspeed=value) == ({} if sent_value is None else {"autofanspeed": sent_value})
 
 
-def test_flags_are_numbers_for_axeos_and_booleans_for_nerdos():
-    assert asked({**OLD, "invertscreen": 0}, flipscreen=False, invertscreen=True) == {
+def test_flags_are_numbers_on_axeos_and_booleans_on_nerdos():
+    assert make_patch_body({**OLD, "invertscreen": 0}, flipscreen=False, invertscreen=True) == {
         "flipscreen": 0,
         "invertscreen": 1,
     }
-    body = asked({**NERD, "invertscreen": 0}, flipscreen=0, invertscreen=1)
+    body = make_patch_body({**NERD, "invertscreen": 0}, flipscreen=0, invertscreen=1)
     assert (body["flipscreen"], body["invertscreen"]) == (False, True)
     assert all(isinstance(value, bool) for value in body.values())
 
 
-def test_nerdos_has_names_of_its_own():
-    assert asked(NERD, temptarget=60, stratumSuggestedDifficulty=512) == {"pidTargetTemp": 60, "stratumDifficulty": 512}
-    assert asked(NERD, pidTargetTemp=60, stratumDifficulty=512) == {"pidTargetTemp": 60, "stratumDifficulty": 512}
-    assert asked(NERD, temptarget=55) == {}
+def test_nerdos_has_its_own_names():
+    assert make_patch_body(NERD, temptarget=60, stratumSuggestedDifficulty=512) == {
+        "pidTargetTemp": 60,
+        "stratumDifficulty": 512,
+    }
+    assert make_patch_body(NERD, pidTargetTemp=60, stratumDifficulty=512) == {
+        "pidTargetTemp": 60,
+        "stratumDifficulty": 512,
+    }
+    assert make_patch_body(NERD, temptarget=55) == {}
 
 
-@pytest.mark.parametrize(("info", "fits"), [(OLD, False), (NERD, False), (NEW, True), (SLOTS, True)])
-def test_fractions_of_a_megahertz_are_only_for_firmware_that_takes_them(info, fits):
+@pytest.mark.parametrize(("info", "is_valid"), [(OLD, False), (NERD, False), (NEW, True), (SLOTS, True)])
+def test_fractional_frequency_needs_firmware_that_accepts_it(info, is_valid):
     found = difference({"frequency": 533.5}, {}, info)
-    assert (not found.problems) is fits
+    assert (not found.problems) is is_valid
 
 
-def test_a_firmware_is_not_asked_for_what_it_does_not_report():
+def test_setting_that_firmware_does_not_report_is_refused():
     found = difference({"minFanSpeed": 30, "rotation": 90, "hostname": "x"}, {}, OLD)
     assert [change.key for change in found.changes] == ["hostname"]
     assert {key: status for key, (status, _, _) in found.unsent.items()} == {
         "minFanSpeed": "refused",
         "rotation": "refused",
     }
-    # But for passwords, and for what AxeOS 2.11 to 2.14 takes without saying it.
-    assert asked(NEW, stratumPassword="pw", useFallbackStratum=True) == {
+    # Except passwords, and a setting that AxeOS 2.11 to 2.14 accepts without reporting it.
+    assert make_patch_body(NEW, stratumPassword="pw", useFallbackStratum=True) == {
         "stratumPassword": "pw",
         "useFallbackStratum": 1,
     }
@@ -214,7 +227,7 @@ def test_a_firmware_is_not_asked_for_what_it_does_not_report():
     ).changes
 
 
-def test_wifi_is_told_why_not():
+def test_wifi_settings_are_refused_with_reason():
     found = difference({"ssid": "other", "wifiPass": "hunter2"}, {}, NEW)
     assert not found.changes
     assert {key: (status, value) for key, (status, value, _) in found.unsent.items()} == {
@@ -225,60 +238,62 @@ def test_wifi_is_told_why_not():
 
 
 @pytest.mark.parametrize("mask", ["*****", "", None])
-def test_a_masked_password_is_none(mask):
-    assert asked(NEW, stratumPassword=mask, fallbackStratumPassword=mask) == {}
-    assert echoed(SLOTS, stratumPassword=mask) == {}
+def test_masked_password_is_no_change(mask):
+    assert make_patch_body(NEW, stratumPassword=mask, fallbackStratumPassword=mask) == {}
+    assert make_body_from_complete_object(SLOTS, stratumPassword=mask) == {}
 
 
 class TestSlots:
-    """AxeOS ≥ 2.15: whole pool objects, the rest of which is what the slot holds."""
+    """AxeOS ≥ 2.15 takes complete pool objects; the other members keep the slot's values."""
 
-    def test_members_that_stay_are_said_too_and_the_mask_keeps_the_password(self):
-        assert asked(SLOTS, stratumURL="new.example") == {
+    def test_unchanged_members_are_sent_and_mask_keeps_password(self):
+        assert make_patch_body(SLOTS, stratumURL="new.example") == {
             "pools": [{**SLOT, "stratumURL": "new.example", "stratumPassword": "*****"}]
         }
-        assert asked(SLOTS, stratumPassword="pw") == {"pools": [{**SLOT, "stratumPassword": "pw"}]}
+        assert make_patch_body(SLOTS, stratumPassword="pw") == {"pools": [{**SLOT, "stratumPassword": "pw"}]}
 
-    def test_nulls_are_not_said_back(self):
+    def test_null_members_are_not_sent(self):
         info = {**SLOTS, "pools": [{**SLOT, "stratumCert": None}]}
-        assert "stratumCert" not in asked(info, stratumPort=1)["pools"][0]
+        assert "stratumCert" not in make_patch_body(info, stratumPort=1)["pools"][0]
 
     def test_slots_are_found_by_id(self):
         other = {**SLOT, "id": 3, "stratumURL": "three.example"}
         info = {**SLOTS, "pools": [other, SLOT], "primaryPoolIndex": 3, "stratumURL": "three.example"}
-        assert asked(info, stratumPort=1)["pools"] == [{**other, "stratumPort": 1, "stratumPassword": "*****"}]
+        assert make_patch_body(info, stratumPort=1)["pools"] == [
+            {**other, "stratumPort": 1, "stratumPassword": "*****"}
+        ]
 
-    def test_a_slot_that_is_not_configured_is_made_whole_or_not_at_all(self):
+    def test_new_slot_must_be_complete(self):
         half = difference({"fallbackStratumURL": "fb.example"}, {}, SLOTS)
         assert slot_problems(half.changes, SLOTS, dialect_of(SLOTS)).keys() == {
             "fallbackStratumPort",
             "fallbackStratumUser",
         }
         whole = {"fallbackStratumURL": "fb.example", "fallbackStratumPort": 1, "fallbackStratumUser": "u"}
-        assert asked(SLOTS, **whole) == {
+        assert make_patch_body(SLOTS, **whole) == {
             "pools": [{"id": 1, "stratumURL": "fb.example", "stratumPort": 1, "stratumUser": "u"}]
         }
 
-    def test_an_empty_fallback_where_there_is_none_is_no_change(self):
-        assert asked(SLOTS, fallbackStratumURL="", fallbackStratumUser="") == {}
-        assert asked(OLD, fallbackStratumURL="", fallbackStratumUser="") == {}
+    def test_empty_fallback_without_slot_is_no_change(self):
+        assert make_patch_body(SLOTS, fallbackStratumURL="", fallbackStratumUser="") == {}
+        assert make_patch_body(OLD, fallbackStratumURL="", fallbackStratumUser="") == {}
 
-    def test_a_fallback_cannot_be_taken_away(self):
+    def test_fallback_in_slot_cannot_be_removed(self):
         info = {**SLOTS, "pools": [SLOT, {**SLOT, "id": 1}], "fallbackStratumURL": "old.example"}
         found = difference({"fallbackStratumURL": ""}, {}, info)
         assert slot_problems(found.changes, info, dialect_of(info)).keys() == {"fallbackStratumURL"}
         flat = {**OLD, "fallbackStratumURL": "old.example"}
-        assert asked(flat, fallbackStratumURL="") == {"fallbackStratumURL": ""}
+        assert make_patch_body(flat, fallbackStratumURL="") == {"fallbackStratumURL": ""}
 
-    def test_another_slot_has_to_hold_a_pool_and_is_chosen_by_itself(self):
+    def test_selected_slot_must_contain_pool_and_be_selected_alone(self):
         info = {**SLOTS, "pools": [SLOT, {**SLOT, "id": 2}]}
-        for values, fits in (
+        for values, is_valid in (
             ({"primaryPoolIndex": 2}, True),
             ({"primaryPoolIndex": 5}, False),
             ({"primaryPoolIndex": 2, "stratumURL": "new.example"}, False),
         ):
             found = difference(values, {}, info)
-            assert (not slot_problems(found.changes, info, dialect_of(info))) is fits, values
+            assert (not slot_problems(found.changes, info, dialect_of(info))) is is_valid, values
 
 
 @pytest.mark.parametrize(
@@ -294,7 +309,7 @@ class TestSlots:
         (NEW, "displayTimeout", True),
     ],
 )
-def test_what_needs_a_restart(info, key, live):
+def test_setting_acts_live_or_needs_restart(info, key, live):
     assert acts_live(Change(SETTINGS[key], 0, None), dialect_of(info)) is live
 
 
@@ -302,7 +317,7 @@ OPTIONS = Options((400, 490, 525), (1000, 1150))
 
 
 @pytest.mark.parametrize(
-    ("value", "unlocked", "allow", "fits"),
+    ("value", "unlocked", "allow", "is_valid"),
     [
         (490, 0, False, True),
         (500, 0, False, False),
@@ -317,18 +332,18 @@ OPTIONS = Options((400, 490, 525), (1000, 1150))
         (1, 1, True, False),
     ],
 )
-def test_frequencies_are_the_vendors_or_within_the_hard_limits_of_an_unlocked_miner(value, unlocked, allow, fits):
+def test_frequency_is_an_option_or_within_limits_of_unlocked_miner(value, unlocked, allow, is_valid):
     change = Change(SETTINGS["frequency"], value, 400)
-    assert (not problems([change], {"overclockEnabled": unlocked}, OPTIONS, allow_overclock=allow)) is fits
+    assert (not problems([change], {"overclockEnabled": unlocked}, OPTIONS, allow_overclock=allow)) is is_valid
 
 
-@pytest.mark.parametrize(("value", "fits"), [(849, False), (850, True), (1300, True), (1301, False)])
-def test_voltages_go_150_mv_beyond(value, fits):
+@pytest.mark.parametrize(("value", "is_valid"), [(849, False), (850, True), (1300, True), (1301, False)])
+def test_overclock_voltage_limit_is_150_mv_beyond_options(value, is_valid):
     change = Change(SETTINGS["coreVoltage"], value, 1000)
-    assert (not problems([change], {"overclockEnabled": True}, OPTIONS, allow_overclock=True)) is fits
+    assert (not problems([change], {"overclockEnabled": True}, OPTIONS, allow_overclock=True)) is is_valid
 
 
-def test_nerdos_absolute_limits_are_lower_ones():
+def test_absolute_limits_of_nerdos_are_applied():
     asic = {"frequencyOptions": [400, 500], "voltageOptions": [1000, 1100], "absMaxFrequency": 600, "absMaxVoltage": 0}
     options = options_from_asic(asic)
     assert bands(options) == {"frequency": (200, 600), "coreVoltage": (850, 1250)}
@@ -348,17 +363,17 @@ def test_nerdos_absolute_limits_are_lower_ones():
         (float("nan"), (400, 490, 525)),
     ],
 )
-def test_the_present_value_is_among_the_options_that_are_shown(present, shown):
+def test_options_shown_include_present_value(present, shown):
     options = with_present(OPTIONS, {"frequency": present})
     assert (options.frequencies, options.voltages) == (shown, OPTIONS.voltages)
     assert with_present(Options((), ()), {"frequency": 500, "coreVoltage": 1200}) == Options((500,), (1200,))
 
 
-def test_575_is_an_option_of_a_bm1370():
+def test_575_mhz_is_an_option_of_bm1370():
     assert 575 in options_from_table({"ASICModel": "BM1370", "boardVersion": "601"}).frequencies
 
 
-def test_nothing_is_set_where_nobody_lists_options():
+def test_frequency_without_options_is_rejected():
     change = Change(SETTINGS["frequency"], 500, 400)
     assert problems([change], {"overclockEnabled": 1}, Options((), ()), allow_overclock=True).keys() == {"frequency"}
 
@@ -414,20 +429,20 @@ def test_nothing_is_set_where_nobody_lists_options():
         ("invertscreen", 2),
     ],
 )
-def test_what_is_no_value(key, value):
+def test_invalid_value_is_rejected(key, value):
     with pytest.raises(ValueError, match="^Must|^\\*{5} is"):
         SETTINGS[key].kind(value)
 
 
-def test_a_refusal_never_repeats_a_password():
+def test_error_message_does_not_contain_password():
     with pytest.raises(ValueError) as caught:
         SETTINGS["stratumPassword"].kind("hunter2\n")
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_scheme_is_stripped_since_firmware_strips_none():
-    assert asked(NEW, stratumURL="stratum+tcp://new.example") == {"stratumURL": "new.example"}
-    assert asked(NEW, stratumURL="stratum+tcp://old.example") == {}
+def test_url_scheme_is_stripped():
+    assert make_patch_body(NEW, stratumURL="stratum+tcp://new.example") == {"stratumURL": "new.example"}
+    assert make_patch_body(NEW, stratumURL="stratum+tcp://old.example") == {}
 
 
 @pytest.mark.parametrize(
@@ -446,11 +461,11 @@ def test_a_scheme_is_stripped_since_firmware_strips_none():
         ("a", 5, False),
     ],
 )
-def test_same(left, right, equal):
+def test_values_are_compared_independent_of_type(left, right, equal):
     assert same(left, right) is equal
 
 
-def test_a_manual_fan_speed_is_unknown_while_the_fan_regulates_itself_and_only_a_reading_tells():
+def test_manual_fan_speed_is_unknown_in_automatic_mode_of_old_firmware():
     setting = SETTINGS["manualFanSpeed"]
     assert present(setting, OLD) is None
     assert present(setting, {**OLD, "autofanspeed": 0}) == 57
@@ -477,8 +492,8 @@ KEYS = st.sampled_from([*SETTINGS, *ALIASES, "ssid", "wifiPass", "pools", "power
     st.dictionaries(KEYS, JSON, max_size=8),
     st.sampled_from([OLD, NEW, SLOTS, NERD]),
 )
-def test_whatever_is_asked_only_known_settings_of_the_right_type_are_said(values, edits, info):
-    """The oracle is the firmware's: names from the PATCH table of device.md, and no type that crashes AxeOS 2.4."""
+def test_generated_values_send_only_known_settings_of_right_type(values, edits, info):
+    """The expected names are those of the PATCH table in device.md, and no type may crash AxeOS 2.4."""
     found = difference(values, {**info, **edits} if edits else {}, info)
     dialect = dialect_of(info)
     bad = slot_problems(found.changes, info, dialect)

@@ -1,4 +1,5 @@
-"""No user or password of a stratum request leaves, nor what stands after a key that names a secret; in any shape."""
+"""Redaction of log lines: user and password of a stratum request, and any value after a key that names a secret, in any
+notation."""
 
 import json
 import time
@@ -14,7 +15,7 @@ from app.redaction.miner_text import Redactor, quotable, without_values
 USER, PASSWORD = "bc1qCANARYUSER.worker", "CANARY pass\\word"
 
 
-def redacted(*lines):
+def redact_lines(*lines):
     redactor = Redactor()
     return [redactor.line(line) for line in lines]
 
@@ -51,8 +52,8 @@ def redacted(*lines):
         ),
     ],
 )
-def test_the_usual_shapes_lose_their_values_only(line, expected):
-    assert redacted(line) == [expected]
+def test_usual_shapes_lose_only_their_secret_values(line, expected):
+    assert redact_lines(line) == [expected]
 
 
 @pytest.mark.parametrize(
@@ -68,8 +69,8 @@ def test_the_usual_shapes_lose_their_values_only(line, expected):
         "key exchange done",
     ],
 )
-def test_what_holds_no_secret_stays_as_it_is(line):
-    assert redacted(line) == [line]
+def test_line_without_secret_is_unchanged(line):
+    assert redact_lines(line) == [line]
 
 
 SHAPES = [
@@ -98,8 +99,8 @@ SHAPES = [
 ]
 
 
-def both_ways(user, password):
-    """Each shape as it is, and as a string inside another document."""
+def make_notations(user, password):
+    """Yield each shape with JSON strings, inside another document, and without quotes."""
     for shape in SHAPES:
         plain = shape.format(u=json.dumps(user), p=json.dumps(password))
         yield plain
@@ -107,23 +108,23 @@ def both_ways(user, password):
         yield shape.format(u=user, p=password)
 
 
-@pytest.mark.parametrize("line", list(both_ways(USER, PASSWORD)))
-def test_no_shape_leaks(line):
-    (text,) = redacted(line)
+@pytest.mark.parametrize("line", list(make_notations(USER, PASSWORD)))
+def test_no_shape_leaks_a_secret(line):
+    (text,) = redact_lines(line)
     assert "CANARY" not in text, text
 
 
-def test_a_document_over_several_lines():
+def test_document_over_several_lines_is_redacted():
     lines = ["{", '"id":3,', '"method":"mining.authorize",', '"params":[', '"CANARY",', '"CANARY"', "]}", "next"]
-    text = redacted(*lines)
+    text = redact_lines(*lines)
     assert "CANARY" not in "".join(text)
     assert text[-1] == "next"
 
 
-def test_an_open_list_ends_with_the_next_entry_and_after_a_while():
+def test_open_list_ends_with_next_entry_or_after_16_lines():
     opened = '"method":"mining.authorize","params":["CANARY",'
-    assert redacted(opened, "I (5) t: next")[1] == "I (5) t: next"
-    many = redacted(opened, *(["CANARY"] * 16), "plain")
+    assert redact_lines(opened, "I (5) t: next")[1] == "I (5) t: next"
+    many = redact_lines(opened, *(["CANARY"] * 16), "plain")
     assert "CANARY" not in "".join(many)
     assert many[-1] == "plain"
 
@@ -134,8 +135,8 @@ def test_an_open_list_ends_with_the_next_entry_and_after_a_while():
     st.integers(0, 4200),
     st.data(),
 )
-def test_no_secret_leaks_in_any_chunking_cut_anywhere(shape, rest, padding, data):
-    """The padding moves the request across the place at which long lines are cut."""
+def test_generated_chunking_leaks_no_secret(shape, rest, padding, data):
+    """The padding moves the request across the position at which long lines are truncated."""
     secret = json.dumps("CANARY" + rest)
     raw = f"\x1b[0;32mI (12) stratum_api: {' ' * padding}tx: {shape.format(u=secret, p=secret)}\x1b[0m\nnext\n".encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(raw)), max_size=8)))
@@ -148,7 +149,7 @@ def test_no_secret_leaks_in_any_chunking_cut_anywhere(shape, rest, padding, data
 
 
 @pytest.mark.parametrize(
-    ("said", "quoted"),
+    ("text_of_miner", "expected_quote"),
     [
         ("System will restart shortly.", "System will restart shortly."),
         ('The device says "Hi!" for 30 seconds.', 'The device says "Hi!" for 30 seconds.'),
@@ -161,20 +162,20 @@ def test_no_secret_leaks_in_any_chunking_cut_anywhere(shape, rest, padding, data
         ('{"a":"' + "z" * 180 + '","token":"secret-that-is-cut"}', '{"a":"' + "z" * 180 + '","token":"[re'),
     ],
 )
-def test_what_a_miner_says_may_be_quoted_without_its_secrets(said, quoted):
-    assert quotable(said) == quoted
+def test_text_of_miner_is_quoted_without_secrets(text_of_miner, expected_quote):
+    assert quotable(text_of_miner) == expected_quote
 
 
 @given(st.text(), st.from_regex("CANARY[A-Z0-9]{6,40}", fullmatch=True), st.integers(0, 5000))
-def test_no_secret_is_quoted_wherever_the_text_is_cut(before, secret, padding):
+def test_truncated_quote_contains_no_secret(before, secret, padding):
     for shape in ('{"wifiPass":"%s"}', "password: %s", "api_key=%s;", '{"a":{"token":"%s","b":1}}'):
         assert "CANARY" not in quotable(before.replace("CANARY", "") + " " * padding + shape % secret)
 
 
-def test_a_hostile_line_costs_little():
+def test_hostile_line_is_redacted_quickly():
     for text in ('params:["' * 450, '"params":[' + '"a' * 2000, "pass" * 1000, "password:" * 450, "//" * 2000 + "@"):
         began = time.perf_counter()
-        redacted(text, 'mining.authorize "params":[' + text)
+        redact_lines(text, 'mining.authorize "params":[' + text)
         assert time.perf_counter() - began < 0.05
 
 
@@ -203,8 +204,8 @@ def test_a_hostile_line_costs_little():
         "token_value: CANARY",
     ],
 )
-def test_what_follows_a_secrets_word_is_redacted_whatever_the_separator(line):
-    assert "CANARY" not in redacted(line)[0]
+def test_value_after_word_for_secret_is_redacted_for_any_separator(line):
+    assert "CANARY" not in redact_lines(line)[0]
 
 
 @pytest.mark.parametrize(
@@ -222,8 +223,8 @@ def test_what_follows_a_secrets_word_is_redacted_whatever_the_separator(line):
         "I (1) BAP: $BAP,REQ,systemInfo*1A",
     ],
 )
-def test_ordinary_lines_stay_readable(line):
-    assert redacted(line) == [line]
+def test_ordinary_lines_are_unchanged(line):
+    assert redact_lines(line) == [line]
 
 
 @pytest.mark.parametrize(
@@ -237,40 +238,40 @@ def test_ordinary_lines_stay_readable(line):
         ("$BAP,SET,password,CAN", "CANARY*4F"),
     ],
 )
-def test_a_secret_that_goes_on_in_the_next_line_is_redacted(lines):
-    assert "CANARY" not in "".join(redacted(*lines))
-    assert redacted(lines[0], "I (5) t: next")[1] == "I (5) t: next"
+def test_secret_continued_in_next_line_is_redacted(lines):
+    assert "CANARY" not in "".join(redact_lines(*lines))
+    assert redact_lines(lines[0], "I (5) t: next")[1] == "I (5) t: next"
 
 
-WRITTEN = ('hunter"2\\2#secret', "p\u00e4ss/w\u00f6rd &1 long", "it's <mine> & yours", "plainsecret")
+WRITTEN_SECRETS = ('hunter"2\\2#secret', "p\u00e4ss/w\u00f6rd &1 long", "it's <mine> & yours", "plainsecret")
 
 
-def encodings(secret):
+def list_encodings(secret):
     once = json.dumps(secret)[1:-1]
     yield from (secret, once, json.dumps(once)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1])
     yield from (quote(secret), quote(secret, safe=""), quote_plus(secret), quote(secret, safe="").lower())
     yield secret.replace('"', '\\"')
 
 
-@pytest.mark.parametrize("secret", WRITTEN)
-def test_a_written_secret_is_redacted_in_every_encoding_wherever_it_is_cut(secret):
-    for form in encodings(secret):
+@pytest.mark.parametrize("secret", WRITTEN_SECRETS)
+def test_written_secret_is_redacted_in_every_encoding_and_truncation(secret):
+    for form in list_encodings(secret):
         for length in range(4, len(form) + 1):
             assert without_values(f"no: {form[:length]}", [secret]).startswith("no: [redacted]"), form[:length]
 
 
-@given(st.sampled_from(WRITTEN), st.integers(0, 12), st.integers(0, 4200))
-def test_a_written_secret_is_redacted_before_the_text_is_cut(secret, which, padding):
-    forms = list(encodings(secret))
+@given(st.sampled_from(WRITTEN_SECRETS), st.integers(0, 12), st.integers(0, 4200))
+def test_written_secret_is_redacted_before_truncation(secret, which, padding):
+    forms = list(list_encodings(secret))
     form = forms[which % len(forms)]
     for text in ("x" * padding + " " + form, " " * padding + form, "\n" * padding + form):
-        said = quotable(text, [secret])
-        assert len(said) <= 200
+        text_of_miner = quotable(text, [secret])
+        assert len(text_of_miner) <= 200
         parts = {form[at : at + 4] for at in range(len(form) - 3)}
-        assert not any(part in said for part in parts), said
+        assert not any(part in text_of_miner for part in parts), text_of_miner
 
 
-def test_without_written_secrets_a_text_stays():
+def test_text_without_written_secrets_is_unchanged():
     assert quotable("Wrong API input: frequency", ["hunter22secret"]) == "Wrong API input: frequency"
     assert quotable("x is 5", ["", "q"]) == "x is 5"
 
@@ -286,7 +287,7 @@ def test_without_written_secrets_a_text_stays():
         'password:"' * 400,
     ],
 )
-def test_a_line_of_secrets_words_costs_little(line):
+def test_line_full_of_secret_words_is_redacted_quickly(line):
     began = time.thread_time()
-    redacted(line)
+    redact_lines(line)
     assert time.thread_time() - began < 0.02

@@ -1,4 +1,4 @@
-"""The kernel's neighbour table: its format, and how often it is read."""
+"""The kernel's neighbour table: its format, and the interval at which it is read."""
 
 import logging
 
@@ -23,8 +23,8 @@ TABLE = (
 )
 
 
-class HandClock(Clock):
-    """Time that the test moves."""
+class ManualClock(Clock):
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.at = 100.0
@@ -33,7 +33,7 @@ class HandClock(Clock):
         return self.at
 
 
-def test_parses_what_is_complete_and_nothing_else():
+def test_only_complete_rows_are_parsed():
     assert parse_neighbours(TABLE) == {
         "192.168.1.5": "02:00:5e:00:00:05",
         "192.168.1.6": "02:00:5e:00:00:06",
@@ -42,22 +42,22 @@ def test_parses_what_is_complete_and_nothing_else():
 
 
 @pytest.mark.parametrize("text", ["", HEADER, "one line without a newline"])
-def test_a_table_without_rows_is_empty(text):
+def test_table_without_rows_is_empty(text):
     assert parse_neighbours(text) == {}
 
 
-def test_answers_both_ways(tmp_path):
+def test_lookup_by_address_and_by_mac(tmp_path):
     path = tmp_path / "arp"
     path.write_text(TABLE, encoding="latin-1")
-    table = NeighbourTable(path, HandClock())
+    table = NeighbourTable(path, ManualClock())
     assert table.mac_of("192.168.1.5") == "02:00:5e:00:00:05"
     assert table.mac_of("192.168.1.7") is None
     assert table.addresses_of("02:00:5e:00:00:05") == ["192.168.1.5", "192.168.1.55"]
     assert table.addresses_of("02:00:5e:00:00:99") == []
 
 
-def test_reads_the_file_again_once_it_is_two_seconds_old(tmp_path):
-    path, clock = tmp_path / "arp", HandClock()
+def test_file_is_read_again_after_two_seconds(tmp_path):
+    path, clock = tmp_path / "arp", ManualClock()
     path.write_text(TABLE, encoding="latin-1")
     table = NeighbourTable(path, clock)
     assert table.mac_of("192.168.1.5")
@@ -68,8 +68,8 @@ def test_reads_the_file_again_once_it_is_two_seconds_old(tmp_path):
     assert table.mac_of("192.168.1.5") is None
 
 
-def test_a_missing_file_is_an_empty_table_and_one_log_line(tmp_path, caplog):
-    path, clock = tmp_path / "arp", HandClock()
+def test_missing_file_is_empty_table_and_logged_once(tmp_path, caplog):
+    path, clock = tmp_path / "arp", ManualClock()
     table = NeighbourTable(path, clock)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):

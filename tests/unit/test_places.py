@@ -1,4 +1,4 @@
-"""Which connection has to go when places run short."""
+"""The choice of the connection to close when connection places run short."""
 
 import pytest
 
@@ -28,21 +28,21 @@ WAITING, REQUEST, LASTING = Kind.WAITING, Kind.REQUEST, Kind.LASTING
         ([(LASTING, KNOWN, 100, 1)], 0, 0),
     ],
 )
-def test_the_group_that_has_to_make_room(groups, free, chosen):
+def test_group_chosen_for_eviction(groups, free, chosen):
     groups = [Group(*group) for group in groups]
     assert choose_group(groups, free) == (None if chosen is None else groups[chosen])
 
 
-def test_progress_makes_a_connection_the_last_to_go():
-    now = iter(range(100))
-    places = Places(lambda: next(now))
+def test_connection_with_progress_is_evicted_last():
+    times = iter(range(100))
+    places = Places(lambda: next(times))
     for name in "abc":
         places.put(name, LASTING, A)
     places.put("a", LASTING, A)
     assert [places.evict(0) for _ in range(4)] == [(LASTING, "b"), (LASTING, "c"), (LASTING, "a"), None]
 
 
-def test_nothing_is_kept_of_a_connection_that_ended():
+def test_ended_connection_leaves_no_entry():
     places = Places(lambda: 0)
     places.put("a", WAITING, A)
     places.put("a", REQUEST, KNOWN)

@@ -1,4 +1,4 @@
-"""When a device is polled."""
+"""The schedule of the polls."""
 
 from collections import Counter
 
@@ -15,20 +15,20 @@ moments = st.floats(0, 1e8)
 
 
 @given(st.integers(0, 2**24 - 1), intervals)
-def test_a_phase_lies_within_the_interval_and_never_changes(number, interval):
+def test_phase_is_constant_and_within_interval(number, interval):
     assert 0 <= phase(mac_of(number), interval) < interval
     assert phase(mac_of(number), interval) == phase(mac_of(number), interval)
 
 
-def test_a_fleet_is_spread_over_the_interval():
-    """Defect 30: the original polled everybody in step."""
+def test_fleet_is_spread_over_interval():
+    """Defect 30: the Node backend polled all devices at the same moment."""
     tenths = Counter(int(phase(mac_of(number), 5.0) * 2) for number in range(1000))
     assert len(tenths) == 10
     assert max(tenths.values()) < 150
 
 
 @given(moments, st.integers(0, 2**24 - 1), intervals)
-def test_the_next_slot_is_soon_and_on_the_grid(now, number, interval):
+def test_next_slot_is_within_one_interval_and_on_the_grid(now, number, interval):
     start = phase(mac_of(number), interval)
     slot = next_slot(now, start, interval)
     assert now < slot + 1e-6
@@ -38,17 +38,17 @@ def test_the_next_slot_is_soon_and_on_the_grid(now, number, interval):
 
 
 @pytest.mark.parametrize("failures", range(13))
-def test_a_device_that_is_away_is_asked_at_its_usual_pace_at_first(failures):
+def test_offline_device_is_first_polled_at_usual_interval(failures):
     assert pause(Observation(Status.OFFLINE, failures=failures), 5.0, 0.5) == 5.0
 
 
 @pytest.mark.parametrize(("failures", "seconds"), [(13, 10), (14, 20), (15, 40), (16, 60), (17, 60), (10_000, 60)])
-def test_a_long_dead_device_is_asked_ever_less_often_down_to_once_a_minute(failures, seconds):
+def test_offline_device_is_polled_with_backoff_up_to_one_minute(failures, seconds):
     assert pause(Observation(Status.OFFLINE, failures=failures), 5.0, 0.5) == pytest.approx(seconds)
 
 
 @given(st.integers(13, 10_000), st.floats(0, 1))
-def test_jitter_is_a_fifth_at_most(failures, random):
+def test_jitter_is_at_most_a_fifth(failures, random):
     usual = pause(Observation(Status.OFFLINE, failures=failures), 5.0, 0.5)
     assert (
         0.8 * usual - 1e-9 <= pause(Observation(Status.OFFLINE, failures=failures), 5.0, random) <= 1.2 * usual + 1e-9
@@ -56,21 +56,23 @@ def test_jitter_is_a_fifth_at_most(failures, random):
 
 
 @pytest.mark.parametrize("status", [Status.LOCKED, Status.REFUSED])
-def test_a_miner_that_answers_401_is_asked_once_a_minute(status):
+def test_miner_that_answers_401_is_polled_once_a_minute(status):
     assert pause(Observation(status, failures=1), 5.0, 0.3) == 60
 
 
-def test_an_interval_longer_than_a_minute_is_never_shortened():
+def test_interval_over_one_minute_is_never_shortened():
     assert pause(Observation(Status.OFFLINE, failures=20), 600.0, 0.5) == 600
     assert pause(Observation(Status.LOCKED, failures=20), 600.0, 0.5) == 600
 
 
-@pytest.mark.parametrize(("asked", "waits"), [(0, 5), (3, 5), (20, 20), (60, 60), (3600, 60), (1e308, 60)])
-def test_one_that_names_a_time_is_given_it_up_to_a_minute(asked, waits):
-    assert pause(Observation(Status.STALE, failures=1, retry_after=asked), 5.0, 0.5) == waits
+@pytest.mark.parametrize(
+    ("retry_after", "expected_pause"), [(0, 5), (3, 5), (20, 20), (60, 60), (3600, 60), (1e308, 60)]
+)
+def test_retry_after_is_honoured_up_to_one_minute(retry_after, expected_pause):
+    assert pause(Observation(Status.STALE, failures=1, retry_after=retry_after), 5.0, 0.5) == expected_pause
 
 
 @pytest.mark.parametrize(("interval", "latest"), [(0.5, 0.5), (5.0, 5.0), (600.0, 5.0)])
-def test_one_that_was_seen_is_asked_soon_whatever_the_interval(interval, latest):
+def test_device_seen_by_discovery_is_polled_within_five_seconds(interval, latest):
     assert 0 <= soon(phase(mac_of(7), interval), interval) <= latest
     assert soon(interval, interval) == latest

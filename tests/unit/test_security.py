@@ -1,4 +1,4 @@
-"""Which pages may use the service from a browser: by Host (400), by Origin and by Sec-Fetch-Site (403)."""
+"""Which pages may use the service from a browser: decided by Host (400), by Origin and by Sec-Fetch-Site (403)."""
 
 import pytest
 
@@ -8,8 +8,8 @@ GUARD = BrowserGuard(["pluto.example.com"], ["https://panel.example.org"])
 PANEL = "https://panel.example.org"
 
 
-def judged(method="GET", **headers):
-    """The status of the refusal, None for a request that passes."""
+def check_request(method="GET", **headers):
+    """Return the status of the rejection, or None if the request is accepted."""
     environ = {f"HTTP_{name.upper()}": value for name, value in headers.items() if value is not None}
     answer = GUARD({"REQUEST_METHOD": method, **environ})
     return None if answer is None else int(answer.status[:3])
@@ -21,8 +21,8 @@ def judged(method="GET", **headers):
      "pluto:3000", "bitcoin-node", "my_node", "umbrel.local",
      "UMBREL.LOCAL:80", "pluto.example.com", "Pluto.Example.Com:443", "8.8.8.8"],
 )  # fmt: skip
-def test_names_that_public_dns_cannot_hold_or_that_are_listed(host):
-    assert judged(host=host) is None
+def test_local_or_listed_host_is_accepted(host):
+    assert check_request(host=host) is None
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,12 @@ def test_names_that_public_dns_cannot_hold_or_that_are_listed(host):
      "x.example.com", "evil.com,x.local", "evil.com/x.local", "evil.com x.local", "user@x.local", "evil.com:80:x.local",
      "evil.com#.local", "[evil.com]", "evil.com\\.local", "localhost.", "1.2.3", "0x7f.1", "é.local"],
 )  # fmt: skip
-def test_a_name_that_others_may_own_is_rebinding(host):
-    assert judged(host=host) == 400
+def test_host_with_public_name_is_rejected_as_rebinding(host):
+    assert check_request(host=host) == 400
 
 
 @pytest.mark.parametrize(
-    ("origin", "headers", "passes"),
+    ("origin", "headers", "is_accepted"),
     [
         (None, {}, True),
         ("http://192.168.1.5:3000", {"host": "192.168.1.5:3000"}, True),
@@ -57,8 +57,8 @@ def test_a_name_that_others_may_own_is_rebinding(host):
         ("http://192.168.1.5@evil.com", {"host": "192.168.1.5"}, False),
     ],
 )
-def test_origins(origin, headers, passes):
-    assert judged(origin=origin, **headers) == (None if passes else 403)
+def test_origin_is_accepted_or_rejected(origin, headers, is_accepted):
+    assert check_request(origin=origin, **headers) == (None if is_accepted else 403)
 
 
 LINK = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
@@ -66,8 +66,11 @@ LINK = {"sec_fetch_mode": "navigate", "sec_fetch_dest": "document"}
 
 @pytest.mark.parametrize("site", [None, "same-origin", "same-site", "none"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
-def test_what_comes_from_our_own_page_or_from_nobody_s(site, method):
-    assert judged(method, host="localhost", sec_fetch_site=site, sec_fetch_mode="cors", sec_fetch_dest="empty") is None
+def test_request_of_own_page_or_without_site_is_accepted(site, method):
+    assert (
+        check_request(method, host="localhost", sec_fetch_site=site, sec_fetch_mode="cors", sec_fetch_dest="empty")
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -85,26 +88,28 @@ def test_what_comes_from_our_own_page_or_from_nobody_s(site, method):
         ("OPTIONS", LINK),
     ],
 )
-def test_what_comes_from_another_site_s_page(method, headers):
-    assert judged(method, host="localhost", sec_fetch_site="cross-site", **headers) == 403
-    assert judged(method, host="localhost", sec_fetch_site="Cross-Site", **headers) == 403
+def test_request_of_other_site_is_rejected(method, headers):
+    assert check_request(method, host="localhost", sec_fetch_site="cross-site", **headers) == 403
+    assert check_request(method, host="localhost", sec_fetch_site="Cross-Site", **headers) == 403
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_link_on_another_site_may_lead_here(method):
-    assert judged(method, host="localhost", sec_fetch_site="cross-site", **LINK) is None
+def test_link_from_other_site_is_accepted(method):
+    assert check_request(method, host="localhost", sec_fetch_site="cross-site", **LINK) is None
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE", "OPTIONS"])
-def test_a_listed_page_is_on_another_site_and_may_do_everything(method):
+def test_allowed_origin_may_send_every_method(method):
     headers = {"host": "localhost", "sec_fetch_site": "cross-site", "sec_fetch_mode": "cors", "origin": PANEL}
-    assert judged(method, **headers) is None
-    assert judged("OPTIONS", **headers, access_control_request_method=method) == 204
-    assert judged("OPTIONS", **headers | {"origin": "http://evil.com"}, access_control_request_method=method) == 403
+    assert check_request(method, **headers) is None
+    assert check_request("OPTIONS", **headers, access_control_request_method=method) == 204
+    assert (
+        check_request("OPTIONS", **headers | {"origin": "http://evil.com"}, access_control_request_method=method) == 403
+    )
 
 
 @pytest.mark.parametrize(
-    ("origin", "forwarded", "cure"),
+    ("origin", "forwarded", "setting"),
     [
         ("https://miners.example.org", "miners.example.org", "ALLOWED_HOSTS"),
         ("https://miners.example.org", "Miners.Example.org, proxy", "ALLOWED_HOSTS"),
@@ -113,8 +118,8 @@ def test_a_listed_page_is_on_another_site_and_may_do_everything(method):
         ("null", "", "ALLOWED_ORIGINS"),
     ],
 )
-def test_a_refusal_by_origin_names_the_setting_that_cures_it(origin, forwarded, cure):
+def test_rejected_origin_names_the_setting_to_change(origin, forwarded, setting):
     environ = {"REQUEST_METHOD": "GET", "HTTP_HOST": "backend:3000", "HTTP_ORIGIN": origin}
     answer = GUARD(environ if forwarded is None else {**environ, "HTTP_X_FORWARDED_HOST": forwarded})
     assert answer.status == "403 FORBIDDEN"
-    assert cure in answer.sentence
+    assert setting in answer.sentence

@@ -1,4 +1,4 @@
-"""The table of Socket.IO's events, over a real server without a network, in fake time."""
+"""The table of Socket.IO events, over a real server without a network, in fake time."""
 
 import json
 
@@ -6,7 +6,6 @@ import pytest
 import socketio
 from engineio.packet import MESSAGE, Packet
 from engineio.socket import Socket
-from fakes import FakeClock
 
 from app.security.events import BURST, EVENTS, MOST_WAITING, RATE, EventGuard, parsed
 from app.security.tokens import CALLER, FAILURES, Caller, Gate, Scope, Tokens
@@ -14,12 +13,12 @@ from app.security.tokens import CALLER, FAILURES, Caller, Gate, Scope, Tokens
 CONTROL, READ = "control-token-0123456789", "read-token-0123456789"
 
 
-def join(token):
+def make_connect_packet(token):
     return "40" + json.dumps({"token": token})
 
 
-class Session:
-    """One client; `ran` are the events that reached their handler."""
+class ClientSession:
+    """One client of the server."""
 
     def __init__(self, server, environ):
         self.server, self.eio = server, server.eio
@@ -27,14 +26,14 @@ class Session:
         self.socket = self.eio.sockets[self.sid] = Socket(self.eio, self.sid)
         self.eio.handlers["connect"](self.sid, environ)
 
-    def say(self, *messages):
-        """Engine.IO takes its own `4` away."""
+    def send(self, *messages):
+        """Pass messages to the server without Engine.IO's leading `4`."""
         for message in messages:
             self.eio.handlers["message"](self.sid, message[1:] if isinstance(message, str) else message)
         return self
 
-    def said(self):
-        """What was sent to it since."""
+    def read_packets(self):
+        """Return the packets that were sent to the client since the last call."""
         queue, texts = self.socket.queue, []
         while queue.qsize():
             if (packet := queue.get()) is not None:
@@ -42,106 +41,101 @@ class Session:
         return texts
 
     @property
-    def cut_off(self):
+    def is_closed(self):
         return self.socket.closed
 
 
 @pytest.fixture
-def clock():
-    return FakeClock()
-
-
-@pytest.fixture
-def ran():
+def handled_events():
     return []
 
 
 @pytest.fixture
-def open_session(clock, ran):
+def open_session(clock, handled_events):
     sessions = []
 
-    def start(control=None, read=None, peer="10.0.0.9", server=None, **environ):
+    def connect(control=None, read=None, peer="10.0.0.9", server=None, **environ):
         if server is None:
             server = socketio.Server(async_mode="gevent", async_handlers=False)
             for event in [*EVENTS, "connect", "disconnect", "rogue"]:
-                server.on(event, lambda sid, *payload, event=event: ran.append((event, *payload[:1])))
-            server.passed = noted(server.eio)
+                server.on(event, lambda sid, *payload, event=event: handled_events.append((event, *payload[:1])))
+            server.passed = record_messages(server.eio)
             gate = Gate(Tokens(control, read), clock.monotonic, b"")
             EventGuard(server, gate, clock.monotonic)
-        sessions.append(Session(server, {"REMOTE_ADDR": peer, **environ}))
+        sessions.append(ClientSession(server, {"REMOTE_ADDR": peer, **environ}))
         return sessions[-1]
 
-    yield start
+    yield connect
     for session in sessions:
         session.socket.close(wait=False, abort=True)
 
 
-def noted(eio):
-    """What reaches python-socketio, which warns in the log of much of what it does not carry out."""
-    heard, handler = [], eio.handlers["message"]
-    eio.on("message", lambda eio_sid, text: (heard.append(text), handler(eio_sid, text)))
-    return heard
+def record_messages(eio):
+    """Record the messages that reach python-socketio, which logs warnings for many messages that it ignores."""
+    messages, handler = [], eio.handlers["message"]
+    eio.on("message", lambda eio_sid, text: (messages.append(text), handler(eio_sid, text)))
+    return messages
 
 
-def events_of(ran):
-    return [event for event, *_ in ran if event not in ("connect", "disconnect")]
+def list_events(handled_events):
+    return [event for event, *_ in handled_events if event not in ("connect", "disconnect")]
 
 
-def test_as_many_words_at_once_as_a_page_needs_and_then_a_few_a_second(open_session, clock, ran):
-    client = open_session().say("40")
-    client.say(*['42["unsubscribeLogs",{}]'] * (int(BURST) - 1))
-    assert not client.cut_off
-    assert len(events_of(ran)) == BURST - 1
+def test_messages_allow_burst_and_then_steady_rate(open_session, clock, handled_events):
+    client = open_session().send("40")
+    client.send(*['42["unsubscribeLogs",{}]'] * (int(BURST) - 1))
+    assert not client.is_closed
+    assert len(list_events(handled_events)) == BURST - 1
     clock.advance(1)
-    client.say(*['42["unsubscribeLogs",{}]'] * int(RATE))
-    assert not client.cut_off
-    client.say('42["unsubscribeLogs",{}]')
-    assert client.cut_off
-    assert len(events_of(ran)) == BURST - 1 + RATE
+    client.send(*['42["unsubscribeLogs",{}]'] * int(RATE))
+    assert not client.is_closed
+    client.send('42["unsubscribeLogs",{}]')
+    assert client.is_closed
+    assert len(list_events(handled_events)) == BURST - 1 + RATE
 
 
-def test_the_switch_that_everybody_hears_of_costs_more(open_session, ran):
-    client = open_session().say("40")
-    client.say(*['42["enableLogsListening"]'] * 30)
-    assert client.cut_off
-    assert 10 <= len(events_of(ran)) <= 20
+def test_broadcasting_event_costs_more(open_session, handled_events):
+    client = open_session().send("40")
+    client.send(*['42["enableLogsListening"]'] * 30)
+    assert client.is_closed
+    assert 10 <= len(list_events(handled_events)) <= 20
 
 
-def test_words_that_do_nothing_cost_the_same(open_session):
-    client = open_session().say("40", *['431["x"]', '42["x"]'] * (int(BURST) // 2 - 1))
-    assert not client.cut_off
-    assert client.say("431[]", "431[]").cut_off
+def test_ignored_messages_cost_the_same(open_session):
+    client = open_session().send("40", *['431["x"]', '42["x"]'] * (int(BURST) // 2 - 1))
+    assert not client.is_closed
+    assert client.send("431[]", "431[]").is_closed
 
 
-def test_one_client_has_its_own(open_session):
-    first = open_session().say("40")
-    second = open_session(server=first.server).say("40")
-    first.say(*["431[]"] * int(BURST))
-    assert first.cut_off
-    assert not second.say("431[]").cut_off
+def test_each_client_has_its_own_budget(open_session):
+    first = open_session().send("40")
+    second = open_session(server=first.server).send("40")
+    first.send(*["431[]"] * int(BURST))
+    assert first.is_closed
+    assert not second.send("431[]").is_closed
 
 
-def test_a_client_that_asks_and_never_reads_the_answers_is_cut_off(open_session):
-    client = open_session().say("40")
+def test_client_that_never_reads_is_disconnected(open_session):
+    client = open_session().send("40")
     for _ in range(MOST_WAITING):
         client.socket.queue.put(Packet(MESSAGE, "x"))
-    assert client.say('421["checkLogsListening"]').cut_off
+    assert client.send('421["checkLogsListening"]').is_closed
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_read_token_changes_nothing(open_session, ran, event):
-    client = open_session(CONTROL, READ).say(join(READ), f'42["{event}"]')
-    assert events_of(ran) == ([event] if EVENTS[event].scope is Scope.READ else [])
-    assert not client.cut_off
+def test_read_token_may_only_send_reading_events(open_session, handled_events, event):
+    client = open_session(CONTROL, READ).send(make_connect_packet(READ), f'42["{event}"]')
+    assert list_events(handled_events) == ([event] if EVENTS[event].scope is Scope.READ else [])
+    assert not client.is_closed
 
 
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_control_token_may_do_everything(open_session, ran, event):
-    open_session(CONTROL, READ).say(join(CONTROL), f'42["{event}"]')
-    assert events_of(ran) == [event]
+def test_control_token_may_send_every_event(open_session, handled_events, event):
+    open_session(CONTROL, READ).send(make_connect_packet(CONTROL), f'42["{event}"]')
+    assert list_events(handled_events) == [event]
 
 
-def test_the_events_that_change_something_for_others_are_for_control():
+def test_events_that_affect_others_need_control_scope():
     assert {event for event, rule in EVENTS.items() if rule.scope is Scope.CONTROL} == {
         "enableLogsListening",
         "disableLogsListening",
@@ -153,66 +147,66 @@ def test_the_events_that_change_something_for_others_are_for_control():
     [None, {}, {"token": None}, {"token": ""}, {"token": 5}, {"token": ["x"]}, {"token": {}}, {"Token": READ},
      {"token": READ[:-1]}, {"token": READ + "x"}, {"token": " "}, {"token": f"Bearer {READ}"}, {"token": READ.upper()}],
 )  # fmt: skip
-def test_without_a_good_token_nobody_joins(open_session, ran, auth):
-    client = open_session(None, READ).say("40" if auth is None else "40" + json.dumps(auth))
-    (refusal,) = client.said()
-    assert refusal.startswith("4{")
-    assert json.loads(refusal[1:])["data"] == {"status": 401}
-    client.say('42["checkLogsListening"]')
-    assert ran == []
-    assert client.said() == []
+def test_connection_without_valid_token_is_rejected(open_session, handled_events, auth):
+    client = open_session(None, READ).send("40" if auth is None else "40" + json.dumps(auth))
+    (rejection,) = client.read_packets()
+    assert rejection.startswith("4{")
+    assert json.loads(rejection[1:])["data"] == {"status": 401}
+    client.send('42["checkLogsListening"]')
+    assert handled_events == []
+    assert client.read_packets() == []
 
 
-def test_after_five_guesses_the_peer_has_to_wait_for_its_next(open_session, clock, ran):
+def test_peer_must_wait_after_five_wrong_tokens(open_session, clock, handled_events):
     client = open_session(CONTROL)
     for _ in range(FAILURES):
-        client.say(join("wrong"))
-    assert [json.loads(said[1:])["data"]["status"] for said in client.said()] == [401] * FAILURES
-    client.say(join(CONTROL))
-    assert json.loads(client.said()[0][1:])["data"]["status"] == 429
-    neighbour = open_session(server=client.server, peer="10.0.0.8").say(join(CONTROL))
-    assert neighbour.said()[0].startswith("0{")
+        client.send(make_connect_packet("wrong"))
+    assert [json.loads(packet[1:])["data"]["status"] for packet in client.read_packets()] == [401] * FAILURES
+    client.send(make_connect_packet(CONTROL))
+    assert json.loads(client.read_packets()[0][1:])["data"]["status"] == 429
+    other_peer = open_session(server=client.server, peer="10.0.0.8").send(make_connect_packet(CONTROL))
+    assert other_peer.read_packets()[0].startswith("0{")
     clock.advance(12)
-    client.say(join(CONTROL))
-    assert client.said()[0].startswith("0{")
+    client.send(make_connect_packet(CONTROL))
+    assert client.read_packets()[0].startswith("0{")
 
 
-def test_a_token_in_the_header_of_the_handshake_will_do(open_session, ran):
+def test_token_in_handshake_header_is_accepted(open_session, handled_events):
     environ = {CALLER: Caller("read token", Scope.READ)}
-    open_session(CONTROL, READ, **environ).say("40", '42["checkLogsListening"]', '42["enableLogsListening"]')
-    assert events_of(ran) == ["checkLogsListening"]
+    open_session(CONTROL, READ, **environ).send("40", '42["checkLogsListening"]', '42["enableLogsListening"]')
+    assert list_events(handled_events) == ["checkLogsListening"]
 
 
-def test_who_has_not_joined_is_not_heard(open_session, ran):
+def test_messages_before_connect_are_ignored(open_session, handled_events):
     client = open_session()
-    client.say('42["enableLogsListening"]', "41", "41/x,", '42/x,["enableLogsListening"]')
-    client.say("40", '42/x,["enableLogsListening"]')
-    assert events_of(ran) == []
-    assert not client.cut_off
+    client.send('42["enableLogsListening"]', "41", "41/x,", '42/x,["enableLogsListening"]')
+    client.send("40", '42/x,["enableLogsListening"]')
+    assert list_events(handled_events) == []
+    assert not client.is_closed
     assert client.server.passed == ["0"]
 
 
-def test_who_left_is_not_heard_until_he_comes_back(open_session, ran):
-    client = open_session().say("40", "41", '42["checkLogsListening"]')
-    assert events_of(ran) == []
-    client.say("40", '42["checkLogsListening"]')
-    assert events_of(ran) == ["checkLogsListening"]
+def test_messages_after_disconnect_are_ignored_until_connect(open_session, handled_events):
+    client = open_session().send("40", "41", '42["checkLogsListening"]')
+    assert list_events(handled_events) == []
+    client.send("40", '42["checkLogsListening"]')
+    assert list_events(handled_events) == ["checkLogsListening"]
 
 
-def test_an_event_without_a_row_never_runs(open_session, ran):
-    client = open_session().say("40", '42["rogue"]', '42["connect"]', '42["disconnect"]')
-    assert ran == [("connect", {"REMOTE_ADDR": "10.0.0.9"})]
-    assert not client.cut_off
+def test_event_missing_in_table_is_never_handled(open_session, handled_events):
+    client = open_session().send("40", '42["rogue"]', '42["connect"]', '42["disconnect"]')
+    assert handled_events == [("connect", {"REMOTE_ADDR": "10.0.0.9"})]
+    assert not client.is_closed
 
 
-def test_binary_parts_go_nowhere(open_session, ran):
+def test_binary_attachments_are_ignored(open_session, handled_events):
     placeholder = '{"_placeholder":true,"num":0}'
-    client = open_session().say("40", f'451-["checkLogsListening",{placeholder}]', b"\x00" * 1000)
-    assert ran[1:] == [("checkLogsListening", {"_placeholder": True, "num": 0})]
-    assert not client.cut_off
-    assert client.say(b"\x00").cut_off
+    client = open_session().send("40", f'451-["checkLogsListening",{placeholder}]', b"\x00" * 1000)
+    assert handled_events[1:] == [("checkLogsListening", {"_placeholder": True, "num": 0})]
+    assert not client.is_closed
+    assert client.send(b"\x00").is_closed
 
 
 @pytest.mark.parametrize("message", [None, 5, {"a": 1}, [], b"", "", "\x00", "4²"])
-def test_what_is_no_packet(message):
+def test_invalid_packet_is_not_parsed(message):
     assert parsed(socketio.packet.Packet, message) is None

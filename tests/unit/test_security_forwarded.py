@@ -1,4 +1,4 @@
-"""Whose request it is: X-Forwarded-For and -Proto from proxies that are trusted, and from nobody else."""
+"""The client of a request: X-Forwarded-For and X-Forwarded-Proto are used only if they come from a trusted proxy."""
 
 from ipaddress import ip_network
 
@@ -9,8 +9,8 @@ from app.security.forwarded import TrustedProxies
 PROXIES = TrustedProxies([ip_network("172.28.7.3"), ip_network("10.21.0.0/16"), ip_network("fd00::/8")])
 
 
-def resolved(peer, forwarded=None, proto=None, proxies=PROXIES):
-    """Address and scheme as the application sees them."""
+def resolve_client(peer, forwarded=None, proto=None, proxies=PROXIES):
+    """Return address and scheme as the application sees them."""
     environ = {"REMOTE_ADDR": peer, "wsgi.url_scheme": "http"}
     environ |= {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded is not None else {}
     environ |= {"HTTP_X_FORWARDED_PROTO": proto} if proto is not None else {}
@@ -45,9 +45,9 @@ def resolved(peer, forwarded=None, proto=None, proxies=PROXIES):
         ("", "192.168.1.9", ""),
     ],
 )
-def test_home_assistant_14345_the_rightmost_hop_that_is_not_trusted_is_the_client(peer, forwarded, client):
-    """What stands left of it, the client may have written itself."""
-    assert resolved(peer, forwarded)[0] == client
+def test_home_assistant_14345_rightmost_untrusted_hop_is_the_client(peer, forwarded, client):
+    """The client may have written the hops to the left of it."""
+    assert resolve_client(peer, forwarded)[0] == client
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_home_assistant_14345_the_rightmost_hop_that_is_not_trusted_is_the_clien
         ("192.168.1.9", "https", "http"),
     ],
 )
-def test_the_scheme_too(peer, proto, scheme):
-    assert resolved(peer, None, proto)[1] == scheme
+def test_scheme_is_taken_from_trusted_proxy(peer, proto, scheme):
+    assert resolve_client(peer, None, proto)[1] == scheme
 
 
-def test_by_default_nobody_is_trusted():
-    assert resolved("127.0.0.1", "1.2.3.4", "https", TrustedProxies(())) == ("127.0.0.1", "http")
+def test_no_proxy_is_trusted_by_default():
+    assert resolve_client("127.0.0.1", "1.2.3.4", "https", TrustedProxies(())) == ("127.0.0.1", "http")

@@ -3,55 +3,50 @@
 import tracemalloc
 
 import pytest
-from fakes import FakeClock, live_greenlets
+from fakes import live_greenlets
 
 from app.security.limits import MOST_KEYS, WRITE_BURST, Buckets, WriteLimit
 
 
-@pytest.fixture
-def clock():
-    return FakeClock()
-
-
-def taken(bucket, burst, rate):
-    """How many there are now."""
+def take_all(bucket, burst, rate):
+    """Take tokens until none is left, and return their number."""
     count = 0
     while not bucket.take(burst, rate):
         count += 1
     return count
 
 
-def test_a_burst_and_then_a_steady_rate(clock):
+def test_bucket_allows_burst_and_then_steady_rate(clock):
     bucket = Buckets(clock.monotonic).of("peer")
-    assert taken(bucket, 200, 10) == 200
+    assert take_all(bucket, 200, 10) == 200
     assert bucket.wait(200, 10) == pytest.approx(0.1)
     for seconds in (0.1, 1, 5):
         clock.advance(seconds)
-        assert taken(bucket, 200, 10) == round(10 * seconds)
+        assert take_all(bucket, 200, 10) == round(10 * seconds)
     clock.advance(10_000)
-    assert taken(bucket, 200, 10) == 200
+    assert take_all(bucket, 200, 10) == 200
 
 
-def test_what_costs_more_waits_longer(clock):
+def test_higher_cost_waits_longer(clock):
     bucket = Buckets(clock.monotonic).of("peer")
     assert bucket.take(100, 1, 60) == 0
     assert bucket.take(100, 1, 60) == pytest.approx(20)
     assert bucket.take(100, 1, 40) == 0
 
 
-def test_asking_takes_nothing(clock):
+def test_wait_takes_no_token(clock):
     bucket = Buckets(clock.monotonic).of("peer")
     assert [bucket.wait(1, 1) for _ in range(5)] == [0] * 5
-    assert taken(bucket, 1, 1) == 1
+    assert take_all(bucket, 1, 1) == 1
 
 
-def test_each_key_has_its_own_and_they_do_not_pile_up(clock):
-    """Many more peers: as much memory as for ten thousand, and whoever is active keeps what he used up."""
+def test_buckets_per_key_use_bounded_memory(clock):
+    """With many more peers the memory stays that of ten thousand, and an active peer keeps its used-up bucket."""
     buckets = Buckets(clock.monotonic)
     greenlets = live_greenlets()
     for number in range(MOST_KEYS):
         buckets.of(f"{number}").take(5, 0.1, 5)
-    assert taken(buckets.of("busy"), 5, 0.1) == 5
+    assert take_all(buckets.of("busy"), 5, 0.1) == 5
     tracemalloc.start()
     for number in range(3 * MOST_KEYS):
         buckets.of(f"later {number}").take(5, 0.1)
@@ -63,13 +58,13 @@ def test_each_key_has_its_own_and_they_do_not_pile_up(clock):
     assert buckets.of("0").wait(5, 0.1) == 0
 
 
-def request(method="PUT", peer="192.168.1.9"):
+def make_request(method="PUT", peer="192.168.1.9"):
     return {"REQUEST_METHOD": method, "REMOTE_ADDR": peer, "PATH_INFO": "/devices/listen"}
 
 
-def passed(limit, **options):
+def count_passed(limit, **options):
     count = 0
-    while (answer := limit(request(**options))) is None:
+    while (answer := limit(make_request(**options))) is None:
         count += 1
         assert count < 100_000
     return count, answer
@@ -78,25 +73,25 @@ def passed(limit, **options):
 @pytest.mark.parametrize(
     ("devices", "rate", "burst"), [(0, 10, WRITE_BURST), (100, 10, 200), (1000, 10, 2000), (3, 500, 1000)]
 )
-def test_somebody_may_do_something_to_each_device_twice(clock, devices, rate, burst):
-    count, answer = passed(WriteLimit(clock.monotonic, lambda: devices, rate))
+def test_limit_allows_two_writes_per_device(clock, devices, rate, burst):
+    count, answer = count_passed(WriteLimit(clock.monotonic, lambda: devices, rate))
     assert count == burst
     assert (answer.status[:3], dict(answer.headers)) == ("429", {"Retry-After": "1"})
 
 
-def test_devices_that_were_just_found_count_at_once(clock):
-    """Somebody adds what the scan found: a request each."""
+def test_newly_found_devices_raise_the_limit_at_once(clock):
+    """The frontend adds each device that a scan found with its own request."""
     known = [0]
     limit = WriteLimit(clock.monotonic, lambda: known[0], 10)
-    assert passed(limit)[0] == 200
+    assert count_passed(limit)[0] == 200
     known[0] = 500
-    assert passed(limit)[0] == 800
+    assert count_passed(limit)[0] == 800
 
 
-def test_reads_are_not_limited_and_each_peer_has_its_own_limit(clock):
+def test_reads_are_not_limited_and_peers_are_independent(clock):
     limit = WriteLimit(clock.monotonic, lambda: 0, 10)
-    passed(limit)
+    count_passed(limit)
     for method in ("GET", "HEAD", "OPTIONS"):
-        assert limit(request(method)) is None
-    assert limit(request(peer="192.168.1.8")) is None
-    assert limit(request("DELETE")) is not None
+        assert limit(make_request(method)) is None
+    assert limit(make_request(peer="192.168.1.8")) is None
+    assert limit(make_request("DELETE")) is not None

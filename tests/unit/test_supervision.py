@@ -1,4 +1,4 @@
-"""Loops that crash begin again, ever later, and are counted; those that are ended stay ended."""
+"""Loops that crash restart with backoff and are counted; stopped loops stay stopped."""
 
 import gevent
 import pytest
@@ -8,29 +8,29 @@ from gevent.event import Event
 from app.supervision import keep_running
 
 
-class Loop:
-    """Crashes with each of `ends` in turn; after them it runs until `stop`. `began`: when it was called."""
+class CrashingLoop:
+    """Raise each of `ends` in turn, then run until `stop`. `start_times` are the times of the calls."""
 
     def __init__(self, clock, *ends):
-        self.clock, self.ends, self.began, self.crashes = clock, list(ends), [], 0
+        self.clock, self.ends, self.start_times, self.crashes = clock, list(ends), [], 0
         self.stop = Event()
 
     def run(self):
-        self.began.append(self.clock.monotonic())
+        self.start_times.append(self.clock.monotonic())
         if self.ends:
             raise self.ends.pop(0)
         self.clock.wait(self.stop, 1e9)
 
-    def crashed(self):
+    def count_crash(self):
         self.crashes += 1
 
-    def start(self, **where):
-        return gevent.spawn(keep_running, self.run, self.clock, self.stop, self.crashed, **where)
+    def start(self, **fields):
+        return gevent.spawn(keep_running, self.run, self.clock, self.stop, self.count_crash, **fields)
 
 
 @pytest.fixture
-def forgive(caplog):
-    """The tracebacks are what these tests are about."""
+def ignore_tracebacks(caplog):
+    """Clear the log records: these tests cause the tracebacks."""
     yield caplog
     caplog.get_records("call").clear()
 
@@ -43,13 +43,13 @@ def pass_time(clock, seconds):
         eventually(lambda: clock.idle)
 
 
-def test_it_begins_again_ever_later_at_most_a_minute(forgive):
+def test_crashing_loop_restarts_with_backoff_up_to_one_minute(ignore_tracebacks):
     clock = FakeClock()
-    loop = Loop(clock, *[ValueError("broken")] * 9)
+    loop = CrashingLoop(clock, *[ValueError("broken")] * 9)
     greenlet = loop.start()
-    eventually(lambda: loop.began)
+    eventually(lambda: loop.start_times)
     pass_time(clock, 400)
-    pauses = [later - earlier for earlier, later in zip(loop.began, loop.began[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in zip(loop.start_times, loop.start_times[1:], strict=False)]
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert loop.crashes == 9
     assert not greenlet.dead
@@ -57,61 +57,61 @@ def test_it_begins_again_ever_later_at_most_a_minute(forgive):
     eventually(lambda: greenlet.dead)
 
 
-def test_after_a_minute_without_one_it_counts_from_the_beginning(forgive):
+def test_backoff_is_reset_after_a_minute_without_crash(ignore_tracebacks):
     clock = FakeClock()
-    loop = Loop(clock, ValueError(), ValueError(), ValueError())
+    loop = CrashingLoop(clock, ValueError(), ValueError(), ValueError())
 
     def run():
-        before = len(loop.began)
+        before = len(loop.start_times)
         if before == 3:
             clock.wait(loop.stop, 90)
             loop.ends.append(ValueError())
         loop.run()
 
-    greenlet = gevent.spawn(keep_running, run, clock, loop.stop, loop.crashed)
-    eventually(lambda: loop.began)
+    greenlet = gevent.spawn(keep_running, run, clock, loop.stop, loop.count_crash)
+    eventually(lambda: loop.start_times)
     pass_time(clock, 110)
     assert loop.crashes == 4
-    assert loop.began[-1] - loop.began[-2] == 1
+    assert loop.start_times[-1] - loop.start_times[-2] == 1
     greenlet.kill()
 
 
 @pytest.mark.parametrize(
     "error", [RuntimeError("x"), gevent.Timeout(1), MemoryError(), RecursionError(), StopIteration()]
 )
-def test_whatever_ends_it_counts_and_is_said(forgive, error):
+def test_each_crash_is_counted_and_logged(ignore_tracebacks, error):
     clock = FakeClock()
-    loop = Loop(clock, error)
+    loop = CrashingLoop(clock, error)
     greenlet = loop.start(mac="02:00:5e:00:00:01")
     eventually(lambda: loop.crashes)
-    (record,) = [record for record in forgive.records if record.exc_info]
+    (record,) = [record for record in ignore_tracebacks.records if record.exc_info]
     assert (record.levelname, record.mac) == ("ERROR", "02:00:5e:00:00:01")
     greenlet.kill()
 
 
 @pytest.mark.parametrize("error", [gevent.GreenletExit(), None])
-def test_what_is_ended_on_purpose_stays_ended(error):
+def test_loop_that_ends_on_purpose_is_not_restarted(error):
     clock = FakeClock()
-    loop = Loop(clock, *([error] if error else []))
+    loop = CrashingLoop(clock, *([error] if error else []))
     greenlet = loop.start()
-    eventually(lambda: loop.began)
+    eventually(lambda: loop.start_times)
     loop.stop.set()
     eventually(lambda: greenlet.dead)
-    assert (len(loop.began), loop.crashes) == (1, 0)
+    assert (len(loop.start_times), loop.crashes) == (1, 0)
 
 
-def test_one_that_is_killed_stays_dead():
+def test_killed_loop_is_not_restarted():
     clock = FakeClock()
-    loop = Loop(clock)
+    loop = CrashingLoop(clock)
     greenlet = loop.start()
-    eventually(lambda: loop.began)
+    eventually(lambda: loop.start_times)
     greenlet.kill()
-    assert (greenlet.dead, len(loop.began), loop.crashes) == (True, 1, 0)
+    assert (greenlet.dead, len(loop.start_times), loop.crashes) == (True, 1, 0)
 
 
-def test_a_stop_ends_the_pause(forgive):
+def test_stop_ends_the_backoff(ignore_tracebacks):
     clock = FakeClock()
-    loop = Loop(clock, *[ValueError()] * 100)
+    loop = CrashingLoop(clock, *[ValueError()] * 100)
     greenlet = loop.start()
     eventually(lambda: loop.crashes)
     loop.stop.set()

@@ -1,4 +1,4 @@
-"""One model of a miner's numbers, whatever its firmware calls them and however it says "unknown"."""
+"""One model of a miner's measurements, whatever the firmware's field names and its notations of "unknown"."""
 
 import json
 import math
@@ -19,9 +19,9 @@ TURBO = GAMMA | {"boardVersion": "801"}
 
 
 @pytest.mark.parametrize(
-    ("said", "suffix", "expected"),
+    ("answer", "suffix", "expected"),
     [
-        # sentinels
+        # values that stand for a missing reading
         ({"temp": -1}, "temperature_celsius", None),
         ({"temp": -1.0}, "temperature_celsius", None),
         ({"temp": 0}, "temperature_celsius", 0),
@@ -97,7 +97,7 @@ TURBO = GAMMA | {"boardVersion": "801"}
         ({"hashRate": -1}, "hashrate_ghs", None),
         ({"errorPercentage": None}, "error_percent", None),
         ({"expectedHashrate": 0}, "expected_hashrate_ghs", 0),
-        # names that changed
+        # renamed fields
         ({"fanSpeed": 4000, "fanspeed": 55}, "fanspeed_rpm", 4000),
         ({"fanSpeed": 4000, "fanspeed": 55}, "fan_percent", 55),
         ({"fanSpeedRpm": 4100}, "fanspeed_rpm", 4100),
@@ -123,7 +123,7 @@ TURBO = GAMMA | {"boardVersion": "801"}
         ({"stratum": {"usingFallback": True}}, "using_fallback_pool", 1),
         ({"stratum": {"usingFallback": False}}, "using_fallback_pool", 0),
         ({"stratum": "x"}, "using_fallback_pool", None),
-        # keys that are there only while something is wrong
+        # keys that are present only during a fault
         ({"apEnabled": 0}, "power_fault", 0),
         ({}, "power_fault", None),
         ({"power_fault": "x"}, "power_fault", 1),
@@ -151,7 +151,7 @@ TURBO = GAMMA | {"boardVersion": "801"}
         ({"power": 46, "hashRate": 10000, "can": "x"}, "efficiency", 4.6),
         ({"power": None, "hashRate": 500}, "efficiency", None),
         ({"hashRate": 500}, "efficiency", None),
-        # numbers in other clothes
+        # numbers of other types
         ({"frequency": "606.25"}, "frequency_mhz", 606.25),
         ({"sharesAccepted": " 14 "}, "shares_accepted", 14),
         ({"power": True}, "power_watts", None),
@@ -166,8 +166,8 @@ TURBO = GAMMA | {"boardVersion": "801"}
         ({"uptimeSeconds": 0}, "uptime_seconds", 0),
     ],
 )
-def test_one_field(said, suffix, expected):
-    value = telemetry(GAMMA | said).get(suffix)
+def test_value_of_one_field(answer, suffix, expected):
+    value = telemetry(GAMMA | answer).get(suffix)
     assert value == (None if expected is None else pytest.approx(expected))
 
 
@@ -180,11 +180,11 @@ def test_one_field(said, suffix, expected):
      ("5,56G", None), ("5.56 GG", None), ("-5M", None), (-1, None), (None, None), (True, None), ("9" * 400 + "G",
      None), ("nan", None), ("inf", None)],
 )  # fmt: skip
-def test_difficulties_of_every_firmware(text, value):
-    """Defect 48: a text threw, and a healthy miner was marked offline."""
-    read = telemetry({"bestDiff": text, "bestSessionDiff": text})
-    assert read.get("best_difficulty") == (None if value is None else pytest.approx(value))
-    assert read.get("best_session_difficulty") == read.get("best_difficulty")
+def test_difficulty_notations_of_every_firmware(text, value):
+    """Defect 48: a text threw an exception, and a healthy miner was marked offline."""
+    parsed = telemetry({"bestDiff": text, "bestSessionDiff": text})
+    assert parsed.get("best_difficulty") == (None if value is None else pytest.approx(value))
+    assert parsed.get("best_session_difficulty") == parsed.get("best_difficulty")
 
 
 FIELDS = sorted(
@@ -226,26 +226,26 @@ SIGNED = {measure.key for measure in MEASURES if "temperature" in measure.key or
 @given(st.dictionaries(st.sampled_from(FIELDS), VALUES, max_size=8))
 @example({"hashRate": 5e-324, "power": 1e308})
 @example({"hashRate": 1e-308, "power": 1})
-def test_any_json_in_any_field_costs_at_most_that_field(body):
+def test_generated_json_in_a_field_invalidates_at_most_that_field(body):
     info = orjson.loads(json.dumps(body))
     values = telemetry(info)
     assert all(isinstance(value, float) and math.isfinite(value) for value in values.values())
     assert all(value >= 0 for key, value in values.items() if key not in SIGNED)
-    untouched = telemetry({**info, "ssid": "x"})
-    assert untouched == values
+    values_with_other_field = telemetry({**info, "ssid": "x"})
+    assert values_with_other_field == values
     pool_in_use(info)
     pool_shares(info)
     output_of(info, values)
 
 
 @given(TEXTS | NUMBERS | st.none() | st.booleans())
-def test_a_number_is_finite_or_none(value):
-    read = number(orjson.loads(json.dumps(value)))
-    assert read is None or math.isfinite(read)
+def test_generated_number_is_finite_or_none(value):
+    parsed = number(orjson.loads(json.dumps(value)))
+    assert parsed is None or math.isfinite(parsed)
 
 
 @pytest.mark.parametrize(
-    ("said", "pool"),
+    ("answer", "pool"),
     [
         ({"stratumURL": "a.b", "stratumPort": 3333}, ("a.b", 3333)),
         ({"stratumURL": " a.b ", "stratumPort": "3333"}, ("a.b", 3333)),
@@ -273,11 +273,11 @@ def test_a_number_is_finite_or_none(value):
         "isUsingFallbackStratum": 1, "stratum": {"activePoolMode": 1, "pools": [{}, {}]}}, ("a", 1)),
     ],
 )  # fmt: skip
-def test_the_pool_that_gets_the_shares(said, pool):
-    assert pool_in_use(said) == pool
+def test_pool_in_use(answer, pool):
+    assert pool_in_use(answer) == pool
 
 
-def test_every_measure_has_a_name_of_its_own_and_says_what_it_is():
+def test_every_measure_has_unique_key_and_help():
     keys = [measure.key for measure in MEASURES]
     assert len(keys) == len(set(keys))
     assert all(measure.help and measure.fields for measure in MEASURES)
