@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from app.clock import Clock
-    from app.services.logs.policy import LogPolicy
+    from app.services.logs.policy import ReaderPolicy
     from app.settings import Settings
 
 
@@ -22,7 +22,7 @@ def create_app(
     *,
     clock: Clock | None = None,
     rng: Callable[[], float] | None = None,
-    log_policy: LogPolicy | None = None,
+    log_policy: ReaderPolicy | None = None,
 ) -> Flask:
     """Return the WSGI application (see app/application.py), which starts nothing."""
     from app import application

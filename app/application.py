@@ -12,14 +12,14 @@ from app.blueprints import admin, dashboards, devices, discovery, drift, jobs, l
 from app.blueprints.base import Api, OrjsonProvider, url_rule
 from app.blueprints.errors import register_errors
 from app.clock import Clock
-from app.draining import Drain
+from app.draining import RequestDrain
 from app.runtime import Runtime
-from app.security.bodies import MAX_BODY
+from app.security.bodies import MAX_BODY_BYTES
 from app.security.engine_io import is_engine_io
-from app.security.guard import Guard
-from app.services.logs.policy import LogPolicy
+from app.security.guard import RequestGuard
+from app.services.logs.policy import ReaderPolicy
 from app.settings import Settings
-from app.socketio.server import Sockets
+from app.socketio.server import SocketIoServer
 from app.subscribers import subscribers
 from app.version import VERSION
 
@@ -29,7 +29,7 @@ def create_app(
     *,
     clock: Clock | None = None,
     rng: Callable[[], float] | None = None,
-    log_policy: LogPolicy | None = None,
+    log_policy: ReaderPolicy | None = None,
 ) -> Flask:
     """Return the WSGI application. Nothing is started: `app.extensions["pluto"].start()` does that after the fork."""
     app = Flask(__name__)
@@ -37,7 +37,7 @@ def create_app(
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
     app.config.update(
-        MAX_CONTENT_LENGTH=MAX_BODY,
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         API_TITLE="Pluto",
         API_VERSION=VERSION,
         OPENAPI_VERSION="3.0.3",
@@ -45,7 +45,7 @@ def create_app(
         OPENAPI_JSON_PATH="openapi.json",
     )
     runtime = app.extensions["pluto"] = Runtime(
-        settings, clock or Clock(), rng or random.random, log_policy or LogPolicy()
+        settings, clock or Clock(), rng or random.random, log_policy or ReaderPolicy()
     )
     PrometheusMetrics(app, path=None, group_by=url_rule, registry=runtime.registry)
     api = Api(app)
@@ -53,18 +53,18 @@ def create_app(
         api.register_blueprint(resource.blueprint)
     app.register_blueprint(web.blueprint)
     register_errors(app)
-    guard = app.extensions["guard"] = Guard(
+    guard = app.extensions["guard"] = RequestGuard(
         settings,
         runtime.clock.monotonic,
-        lambda: len(runtime.fleet) + runtime.discovery.count,
-        [web.source_of(app, page) for page in web.PAGES],
-        runtime.health.request_refused,
+        lambda: len(runtime.fleet) + runtime.discovery.seen_count,
+        [web.template_source(app, page) for page in web.PAGES],
+        runtime.service_metrics.count_refused_request,
     )
-    sockets = Sockets(runtime, guard.browsers.origin_allowed)
+    sockets = SocketIoServer(runtime, guard.origin_check.is_origin_allowed)
     sockets.init_app(app)
-    guard.watch(sockets.server.server)
-    runtime.health.watch_clients(lambda: sockets.clients)
-    drain = Drain(lasting=is_engine_io)
-    runtime.events.connect(subscribers(runtime, sockets, drain))
-    app.wsgi_app = guard.wrap(drain.wrap(app.wsgi_app))  # type: ignore[method-assign]
+    guard.guard_socketio(sockets.server.server)
+    runtime.service_metrics.register_clients(lambda: sockets.client_count)
+    drain = RequestDrain(is_long_lived=is_engine_io)
+    runtime.events.subscribe_all(subscribers(runtime, sockets, drain))
+    app.wsgi_app = guard.wrap_application(drain.wrap_application(app.wsgi_app))  # type: ignore[method-assign]
     return app

@@ -16,14 +16,14 @@ from pathlib import Path
 
 from app.clock import Clock
 from app.errors import BackupUnusable, PlutoError, SettingsError, StoreError, StoreLocked
-from app.services.backup import Backups
+from app.services.backup import BackupService
 from app.settings import Settings
-from app.store.directories import beside, fsync_directory
+from app.store.directories import fsync_directory, sibling_path
 from app.store.lock import DataDirLock
-from app.store.restoring import restore
+from app.store.restoring import restore_backup
 from app.store.stores import CORE, DISCOVERY, Stores
 
-EXITS: tuple[tuple[type[PlutoError], int], ...] = (
+EXIT_CODES: tuple[tuple[type[PlutoError], int], ...] = (
     (BackupUnusable, 1),
     (SettingsError, 2),
     (StoreLocked, 3),
@@ -32,22 +32,22 @@ EXITS: tuple[tuple[type[PlutoError], int], ...] = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = _build_parser().parse_args(arguments)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a preset's name may not be in the terminal's encoding
     try:
         settings = Settings.from_environ()
-        _run(options, options.data_dir or settings.data_dir, settings)
+        _run_command(options, options.data_dir or settings.data_dir, settings)
     except PlutoError as error:
         print(f"pluto: {error}", file=sys.stderr)
-        return next((status for kind, status in EXITS if isinstance(error, kind)), 1)
+        return next((status for kind, status in EXIT_CODES if isinstance(error, kind)), 1)
     except OSError as error:
         print(f"pluto: {error.filename or options.file}: {error.strerror}", file=sys.stderr)
         return 1
     return 0
 
 
-def _run(options: argparse.Namespace, data_dir: Path, settings: Settings) -> None:
+def _run_command(options: argparse.Namespace, data_dir: Path, settings: Settings) -> None:
     if options.command == "save" and not (data_dir / CORE).is_dir():
         raise BackupUnusable(f"{data_dir} contains no store: set --data-dir or DATA_DIR to the right directory")
     lock = DataDirLock(data_dir)
@@ -55,23 +55,23 @@ def _run(options: argparse.Namespace, data_dir: Path, settings: Settings) -> Non
     try:
         if options.command == "save":
             builtin = not settings.discovery_service_host and (data_dir / DISCOVERY).is_dir()
-            _save(options.file, Stores(data_dir, discovery=builtin), secrets=options.secrets)
+            _save_backup(options.file, Stores(data_dir, discovery=builtin), secrets=options.secrets)
         else:
-            _restore(options.file, data_dir)
+            _restore_backup(options.file, data_dir)
     finally:
         lock.release()
 
 
-def _save(file: Path, stores: Stores, *, secrets: bool) -> None:
+def _save_backup(file: Path, stores: Stores, *, secrets: bool) -> None:
     """Write the backup to `file`, readable for its owner only. A partial file never has this name."""
     if file.exists():
         raise BackupUnusable(f"{file} already exists: choose another name")
     clock = Clock()
     stores.open(clock)
-    partial = beside(file, "partial")
+    partial = sibling_path(file, "partial")
     try:
         with partial.open("wb") as out:
-            for piece in Backups(stores, clock).take(secrets=secrets):
+            for piece in BackupService(stores, clock).create_backup(secrets=secrets):
                 out.write(piece)
             out.flush()
             os.fsync(out.fileno())
@@ -84,17 +84,17 @@ def _save(file: Path, stores: Stores, *, secrets: bool) -> None:
     print(f"saved to {file}{'' if secrets else ', without passwords (--secrets keeps them)'}")
 
 
-def _restore(file: Path, data_dir: Path) -> None:
-    done = restore(file, data_dir, Clock().now())
+def _restore_backup(file: Path, data_dir: Path) -> None:
+    done = restore_backup(file, data_dir, Clock().now())
     for name, entries in done.entries.items():
         print(f"{data_dir / name}: {entries} keys")
     for kept in done.kept:
         print(f"the former database is kept in {kept}")
-    for message in done.lacking:
+    for message in done.missing:
         print(message)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m app.backup", description="Save or restore a backup while the service is stopped."
     )

@@ -78,10 +78,10 @@ class Clock:
     def moment(self) -> Moment:
         return Moment(self.now(), self.boot, self.monotonic())
 
-    def stamp(self) -> dict[str, str]:
+    def current_stamp(self) -> dict[str, str]:
         """Return `at` and `tick` of the present, as records store them; `stored_moment` reads them."""
         moment = self.moment()
-        return {"at": iso(moment.at or self.now()), "tick": moment.tick}
+        return {"at": format_iso(moment.at or self.now()), "tick": moment.tick}
 
     def monotonic(self) -> float:
         """Return seconds that never jump."""
@@ -97,6 +97,6 @@ class Clock:
         gevent.sleep(seconds)
 
 
-def iso(moment: datetime) -> str:
+def format_iso(moment: datetime) -> str:
     """Format a time as ISO-8601 UTC with milliseconds and `Z`, as the Node backend does."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"

@@ -55,7 +55,7 @@ class StoreDamaged(StoreUnwritable):
         super().__init__(path, f"{reason}: a restart of the service repairs it")
 
 
-class StoreGone(StoreUnwritable):
+class StoreDirectoryGone(StoreUnwritable):
     """The database's directory was removed, unmounted or replaced while the service runs: writes to the files that
     LevelDB still has open are lost."""
 
@@ -87,7 +87,7 @@ class BackupUnusable(PlutoError):
     """A file is not a backup, incomplete, or of a newer version."""
 
 
-class SecretsWithheld(PlutoError):
+class SecretsForbidden(PlutoError):
     """The caller may not see passwords."""
 
     def __init__(self) -> None:
@@ -143,7 +143,7 @@ class DevicesBusy(PlutoError):
         self.details = {mac: [f"In job {job_id}."] for mac, job_id in jobs.items()}
 
 
-class KeyReused(PlutoError):
+class IdempotencyKeyReused(PlutoError):
     """An idempotency key was used again for another request."""
 
     def __init__(self, key: str) -> None:
@@ -151,7 +151,7 @@ class KeyReused(PlutoError):
         self.key = key
 
 
-class NothingToImprint(PlutoError):
+class NothingToRegister(PlutoError):
     def __init__(self, macs: list[str]) -> None:
         super().__init__("No devices found for the provided MAC addresses")
         self.macs = macs
@@ -177,11 +177,11 @@ class GrafanaRefused(GrafanaError):
     """Grafana rejected the request; a retry needs a configuration change."""
 
 
-class DashboardUnsettled(GrafanaError):
+class DashboardNotReady(GrafanaError):
     """One dashboard is not in its desired state yet; the others may be."""
 
 
-class TooSoon(PlutoError):
+class RetryLater(PlutoError):
     """The miner is busy, or the rate limit of the action is reached; `retry_after` is in seconds."""
 
     def __init__(self, message: str, retry_after: float) -> None:
@@ -256,7 +256,7 @@ class DeviceRejected(DeviceStatus):
         self.args = ("The miner refused the change and saved nothing of it",)
 
 
-class DeviceCannot(DeviceError):
+class UnsupportedCommand(DeviceError):
     """The device's firmware has no such command."""
 
     reason = "cannot"
@@ -310,7 +310,7 @@ class LogStreamTaken(DeviceError):
         )
 
 
-class MinerTookNothing(PlutoError):
+class AllSettingsRefused(PlutoError):
     """The miner answered the write, but accepted none of the settings. `details`: the reasons by key."""
 
     def __init__(self, mac: str, details: dict[str, list[str]]) -> None:
@@ -319,7 +319,7 @@ class MinerTookNothing(PlutoError):
         self.details = details
 
 
-class DeviceNeedsCode(DeviceError):
+class OneTimeCodeRequired(DeviceError):
     """NerdOS with one-time codes enabled requires one before any change (`OTP/Session required`)."""
 
     reason = "needs_code"
@@ -342,7 +342,7 @@ class WrongMiner(DeviceError):
         self.address = address
 
 
-class MacNotTold(WrongMiner):
+class MacNotReported(WrongMiner):
     """The device's answer lacks the MAC address that it used to report."""
 
     def __init__(self, expected: str, address: str) -> None:

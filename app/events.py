@@ -94,18 +94,18 @@ class EventBus:
     """Calls each subscriber of an event's class, in the order of subscription, in the publisher's greenlet."""
 
     def __init__(self) -> None:
-        self._listeners: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
+        self._handlers: dict[type, list[Callable[[Any], None]]] = defaultdict(list)
 
-    def connect(self, subscribers: Mapping[type, Iterable[Callable[[Any], None]]]) -> None:
+    def subscribe_all(self, subscribers: Mapping[type, Iterable[Callable[[Any], None]]]) -> None:
         """Subscribe every handler of the table, in its order."""
         for kind, handlers in subscribers.items():
-            self._listeners[kind].extend(handlers)
+            self._handlers[kind].extend(handlers)
 
-    def subscribe(self, kind: type[E], listener: Callable[[E], None]) -> None:
-        self._listeners[kind].append(listener)
+    def subscribe(self, kind: type[E], handler: Callable[[E], None]) -> None:
+        self._handlers[kind].append(handler)
 
     def publish(self, event: object) -> None:
-        for listener in self._listeners[type(event)]:
+        for listener in self._handlers[type(event)]:
             try:
                 listener(event)
             except StoreError as error:

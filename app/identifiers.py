@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 
-def uuid7(moment: datetime, random: bytes) -> str:
+def make_uuid7(moment: datetime, random: bytes) -> str:
     """Return a UUIDv7 of the milliseconds of `moment`, the fraction of a millisecond in 12 bits (method 3 of section
     6.2), and 62 bits of `random`, which has 8 bytes."""
     micros = round(moment.timestamp() * 1_000_000)
@@ -16,12 +16,16 @@ def uuid7(moment: datetime, random: bytes) -> str:
     return str(UUID(int=value))
 
 
-def uuid7_after(latest: str | None, moment: datetime, random: bytes) -> str:
+def make_uuid7_after(latest: str | None, moment: datetime, random: bytes) -> str:
     """Return a UUIDv7 that sorts after `latest`, even if the clock was set back: at least a millisecond later."""
-    return uuid7(max(moment, _made_at(latest) + timedelta(milliseconds=1)), random) if latest else uuid7(moment, random)
+    return (
+        make_uuid7(max(moment, _timestamp_of(latest) + timedelta(milliseconds=1)), random)
+        if latest
+        else make_uuid7(moment, random)
+    )
 
 
-def _made_at(text: str) -> datetime:
+def _timestamp_of(text: str) -> datetime:
     """Return the creation time of a UUIDv7; 1970 for text of another form."""
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     try:

@@ -14,19 +14,19 @@ from typing import Any
 
 import orjson
 
-from app.clock import iso
+from app.clock import format_iso
 
-_OWN = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
-_NOISY = ("engineio", "socketio", "geventwebsocket", "zeroconf", "urllib3", "werkzeug")
+_RECORD_ATTRIBUTES = set(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+_NOISY_LOGGERS = ("engineio", "socketio", "geventwebsocket", "zeroconf", "urllib3", "werkzeug")
 # These write plain text lines to stderr unless a level is set.
-_SELF_WILLED = ("engineio.server", "socketio.server")
+_PLAIN_TEXT_LOGGERS = ("engineio.server", "socketio.server")
 
 
 class JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        extra = {key: value for key, value in vars(record).items() if key not in _OWN}
+        extra = {key: value for key, value in vars(record).items() if key not in _RECORD_ATTRIBUTES}
         line = extra | {
-            "at": iso(datetime.fromtimestamp(record.created, UTC)),
+            "at": format_iso(datetime.fromtimestamp(record.created, UTC)),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -36,10 +36,10 @@ class JsonFormatter(logging.Formatter):
         try:
             return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
         except TypeError:  # half a surrogate pair, a huge integer: everything as text
-            return orjson.dumps({key: _clean(str(value)) for key, value in line.items()}).decode()
+            return orjson.dumps({key: _replace_surrogates(str(value)) for key, value in line.items()}).decode()
 
 
-def _clean(text: str) -> str:
+def _replace_surrogates(text: str) -> str:
     return text.encode(errors="replace").decode()
 
 
@@ -50,12 +50,12 @@ def configure_logging(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(True)
-    for name in (*_NOISY, *_SELF_WILLED):
+    for name in (*_NOISY_LOGGERS, *_PLAIN_TEXT_LOGGERS):
         logging.getLogger(name).setLevel(logging.WARNING)
-    _take_in_what_nobody_caught(handler)
+    _log_unhandled_exceptions(handler)
 
 
-def _take_in_what_nobody_caught(handler: logging.Handler) -> None:
+def _log_unhandled_exceptions(handler: logging.Handler) -> None:
     """Log unhandled exceptions as JSON lines. Python and gevent would print them to stderr as text."""
 
     def log_unhandled(source: str, kind: Any, error: Any, trace: Any, **extra: Any) -> None:

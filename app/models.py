@@ -26,8 +26,8 @@ class Status(StrEnum):
     REFUSED = "refused"
 
 
-UP = frozenset({Status.ONLINE, Status.STALE, Status.RESTARTING})
-LOST = frozenset({Status.OFFLINE, Status.LOCKED, Status.REFUSED})
+UP_STATUSES = frozenset({Status.ONLINE, Status.STALE, Status.RESTARTING})
+DOWN_STATUSES = frozenset({Status.OFFLINE, Status.LOCKED, Status.REFUSED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class MacSource(StrEnum):
     CACHE = "cache"
 
 
-CONFIRMED = frozenset({MacSource.ANSWER, MacSource.NEIGHBOURS})
+CONFIRMED_SOURCES = frozenset({MacSource.ANSWER, MacSource.NEIGHBOURS})
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class DiscoveredMiner:
     """A miner that discovery found. `mac` is None if unknown; `source` is None for an entry from the store."""
 
     mac: str | None
@@ -130,7 +130,7 @@ class Observation:
     retry_after: float = 0.0
 
 
-_STATES_OF_THEIR_OWN: dict[type[DeviceError], Status] = {DeviceLocked: Status.LOCKED, DeviceRefused: Status.REFUSED}
+_STATUS_BY_ERROR: dict[type[DeviceError], Status] = {DeviceLocked: Status.LOCKED, DeviceRefused: Status.REFUSED}
 
 
 def next_observation(
@@ -144,17 +144,19 @@ def next_observation(
     if isinstance(outcome, Reading):
         return Observation(Status.ONLINE, outcome)
     failures = previous.failures + 1
-    status = _STATES_OF_THEIR_OWN.get(type(outcome)) or _missed(previous.status, failures >= offline_after, restarting)
+    status = _STATUS_BY_ERROR.get(type(outcome)) or _status_after_miss(
+        previous.status, failures >= offline_after, restarting
+    )
     wait = outcome.retry_after if isinstance(outcome, DeviceStatus) else 0.0
     return Observation(status, previous.reading, failures, str(outcome), outcome.reason, wait)
 
 
-def _missed(before: Status, enough: bool, restarting: bool) -> Status:
+def _status_after_miss(before: Status, enough: bool, restarting: bool) -> Status:
     """A device that was never polled successfully is pending, not stale, until it is offline; one that is down stays
     down."""
-    if restarting and before not in LOST:
+    if restarting and before not in DOWN_STATUSES:
         return Status.RESTARTING
-    if enough or before in LOST:
+    if enough or before in DOWN_STATUSES:
         return Status.OFFLINE
     return Status.PENDING if before is Status.PENDING else Status.STALE
 
@@ -162,10 +164,10 @@ def _missed(before: Status, enough: bool, restarting: bool) -> Status:
 def is_reboot(previous: Reading | None, reading: Reading | None) -> bool:
     """Return True if the miner restarted between two readings: `uptimeSeconds` fell (reset_reason and counters
     follow it)."""
-    before, after = _uptime(previous), _uptime(reading)
+    before, after = _reported_uptime(previous), _reported_uptime(reading)
     return before is not None and after is not None and after < before
 
 
-def _uptime(reading: Reading | None) -> float | None:
+def _reported_uptime(reading: Reading | None) -> float | None:
     value = reading.info.get("uptimeSeconds") if reading else None
     return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

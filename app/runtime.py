@@ -12,29 +12,29 @@ import gevent
 from prometheus_client import CollectorRegistry
 
 from app.clients.discovery_service import DiscoveryServiceClient
-from app.clients.grafana import GrafanaClient, authentication
+from app.clients.grafana import GrafanaClient, choose_auth
 from app.clients.names import NameResolver
 from app.clock import Clock
 from app.events import EventBus, Stopping
-from app.miners.address import NOWHERE, Address, AddressRule
+from app.miners.address import UNUSABLE_ADDRESS, Address, AddressRule
 from app.miners.cleaning import clean_info
-from app.miners.client import Miners
+from app.miners.client import MinerRegistry
 from app.miners.log_stream import LogStream
 from app.models import Reading, Status
 from app.schemas.device import DeviceEncoder
-from app.services.backup import Backups
+from app.services.backup import BackupService
 from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.commands import Commands
-from app.services.configuration.desired_state import Intents
+from app.services.configuration.desired_state import DesiredStates
 from app.services.configuration.drift import DriftService
 from app.services.configuration.journal import Journal
 from app.services.configuration.presets import Presets
-from app.services.configuration.service import SystemSettings
-from app.services.configuration.writer import MinerSettings
+from app.services.configuration.service import SettingsService
+from app.services.configuration.writer import SettingsWriter
 from app.services.dashboards.delivery import ApiDelivery, Delivery, FileDelivery
 from app.services.dashboards.publisher import Publisher
-from app.services.dashboards.records import Boards
-from app.services.dashboards.service import Dashboards
+from app.services.dashboards.records import BoardRepository
+from app.services.dashboards.service import DashboardService
 from app.services.dashboards.templates import Templates
 from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked
@@ -53,23 +53,23 @@ from app.services.discovery.neighbours import NeighbourTable
 from app.services.discovery.scanner import Scanner
 from app.services.discovery.service import DiscoveryService, DiscoverySource
 from app.services.discovery.sightings import Sightings
-from app.services.discovery.subnets import WIDEST_PREFIX, around, default_subnets, own_addresses
+from app.services.discovery.subnets import WIDEST_PREFIX, default_subnets, network_around, own_addresses
 from app.services.jobs.device_actions import DeviceActions
-from app.services.jobs.drift_repair import RepairService
-from app.services.jobs.service import Jobs
+from app.services.jobs.drift_repair import DriftRepair
+from app.services.jobs.service import JobService
 from app.services.jobs.store import JobStore
-from app.services.logs.backfill import PastLogs
-from app.services.logs.device_access import DeviceAccess
+from app.services.logs.backfill import LogBackfill
+from app.services.logs.device_access import DeviceLogAccess
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.files import LogFiles
 from app.services.logs.hub import LogHub
-from app.services.logs.policy import LogPolicy, State
-from app.services.logs.reader import Reader
+from app.services.logs.policy import ReaderPolicy, ReaderState
+from app.services.logs.reader import LogReader
 from app.services.logs.service import LogService
 from app.services.loop_lag import LoopLag
-from app.services.metrics.exporter import Metrics
+from app.services.metrics.exporter import MetricsExporter
 from app.services.metrics.log_metrics import log_families
-from app.services.service_metrics import Health
+from app.services.service_metrics import ServiceMetrics
 from app.settings import Settings, read_secret
 from app.store.database import Database
 from app.store.devices import DeviceRepository
@@ -90,29 +90,29 @@ class Runtime:
         settings: Settings,
         clock: Clock,
         rng: Callable[[], float],
-        policy: LogPolicy,
+        policy: ReaderPolicy,
     ) -> None:
         self.settings = settings
         self.clock = clock
 
         self.events = EventBus()
         self.registry = CollectorRegistry()
-        self.health = Health(self.registry)
-        self.loop_lag = LoopLag(self.health.lagged, Clock())
+        self.service_metrics = ServiceMetrics(self.registry)
+        self.loop_lag = LoopLag(self.service_metrics.observe_loop_lag, Clock())
         self.encoder = DeviceEncoder()
 
         # Store
         self.stores = Stores(settings.data_dir, discovery=not settings.discovery_service_host)
         self.database = self.stores.core
-        self.health.watch_store(lambda: self.stores.writes, lambda: self.stores.writable)
-        self.backups = Backups(self.stores, self.clock)
+        self.service_metrics.register_store(lambda: self.stores.writes, lambda: self.stores.is_writable)
+        self.backups = BackupService(self.stores, self.clock)
 
         # Devices
         self.fleet = Fleet(DeviceRepository(self.database, clean_info), self.clock)
         self.rule = AddressRule(settings.allowed_device_networks, settings.discovery_ports)
-        self.miners = Miners(self.rule.check, self.clock, self._mac_at)
+        self.miners = MinerRegistry(self.rule.check_address, self.clock, self._mac_at)
         self.neighbours = NeighbourTable(settings.neighbour_table, self.clock)
-        identity = DeviceIdentity(self.fleet, self.neighbours, self.miners.probe)
+        identity = DeviceIdentity(self.fleet, self.neighbours, self.miners.probe_address)
         options = OptionsLoader(self.fleet, poll_deadline(settings.poll_interval))
         self.conflicts = Conflicts(self.fleet, self._documents("conflict"), self.clock)
         self.poller = Poller(
@@ -121,7 +121,7 @@ class Runtime:
             options,
             self.conflicts,
             self.events,
-            self.health,
+            self.service_metrics,
             self.clock,
             deadline=poll_deadline(settings.poll_interval),
             offline_after=settings.offline_after_failures,
@@ -129,9 +129,9 @@ class Runtime:
         self.monitoring = Monitoring(
             self.fleet,
             self.poller,
-            self.miners.at,
+            self.miners.get_miner,
             self.events,
-            self.health,
+            self.service_metrics,
             self.clock,
             settings.poll_interval,
             rng,
@@ -141,21 +141,21 @@ class Runtime:
         )
 
         # Discovery
-        scanner = Scanner(self.miners.probe, self.rule, self.clock, known=self._known)
+        scanner = Scanner(self.miners.probe_address, self.rule, self.clock, known=self._known_reading)
         repository = DiscoveredRepository(self.stores.discovery, clean_info) if self.stores.discovery else None
         sightings = Sightings(self.neighbours, repository, self.events)
         source = _discovery_source(settings, scanner, sightings, repository, self.rule, self.clock, self._subnets)
 
         def remembered(mac: str) -> list[Address]:
-            tracked = self.fleet.find(mac)
-            recorded = [tracked.address] if tracked and tracked.address != NOWHERE else []
-            return [*recorded, *source.addresses_of(mac)]
+            tracked = self.fleet.find_device(mac)
+            recorded = [tracked.address] if tracked and tracked.address != UNUSABLE_ADDRESS else []
+            return [*recorded, *source.known_addresses(mac)]
 
         locator = Locator(scanner, self.neighbours, sightings, remembered, settings.discovery_ports)
         self.discovery = DiscoveryService(
             source,
             locator,
-            NameResolver(self.rule).resolve,
+            NameResolver(self.rule).resolve_address,
             delete_with_device=settings.delete_data_on_device_remove,
         )
         self.relocation = Relocation(
@@ -163,7 +163,7 @@ class Runtime:
             self.monitoring,
             self.conflicts,
             identity,
-            self.discovery.locate,
+            self.discovery.locate_device,
             self._subnets_for,
             self.clock,
             self._loop_crashed("relocation"),
@@ -172,7 +172,7 @@ class Runtime:
             self.fleet,
             self.monitoring,
             self.rule,
-            self.discovery.lookup,
+            self.discovery.find_by_macs,
             self.conflicts,
             self.events,
             self.clock,
@@ -180,63 +180,69 @@ class Runtime:
         )
 
         # Configuration
-        self.commands = Commands(self.fleet, self.miners.at, identity, self.events, self.clock)
+        self.commands = Commands(self.fleet, self.miners.get_miner, identity, self.events, self.clock)
         self.journal = Journal(self._documents("journal"), self.clock)
-        self.intents = Intents(self._documents("intent"))
-        self.miner_settings = MinerSettings(
-            self.fleet, self.commands, options, self.journal, self.intents, self.events, self.clock
+        self.desired_states = DesiredStates(self._documents("intent"))
+        self.settings_writer = SettingsWriter(
+            self.fleet, self.commands, options, self.journal, self.desired_states, self.events, self.clock
         )
         self.presets = Presets(PresetRepository(self.database), self.fleet, self.clock)
-        applied_presets = AppliedPresets(self.fleet, self.presets, self.intents)
-        self.system_settings = SystemSettings(
-            self.fleet, self.miner_settings, self.presets, applied_presets, self.intents, self.journal
+        applied_presets = AppliedPresets(self.fleet, self.presets, self.desired_states)
+        self.settings_service = SettingsService(
+            self.fleet, self.settings_writer, self.presets, applied_presets, self.desired_states, self.journal
         )
-        self.drift = DriftService(self.fleet, self.intents, self.journal, self._documents("drift"), self.events)
+        self.drift = DriftService(self.fleet, self.desired_states, self.journal, self._documents("drift"), self.events)
 
         # Jobs
         actions = DeviceActions(
-            self.fleet, self.commands, self.miner_settings, self.presets, applied_presets, self.intents, self.journal
+            self.fleet,
+            self.commands,
+            self.settings_writer,
+            self.presets,
+            applied_presets,
+            self.desired_states,
+            self.journal,
         )
-        self.jobs = Jobs(JobStore(Documents(self.database, "jobs")), self.fleet, actions, self.events, self.clock)
-        self.repair = RepairService(
+        self.jobs = JobService(JobStore(Documents(self.database, "jobs")), self.fleet, actions, self.events, self.clock)
+        self.drift_repair = DriftRepair(
             self.fleet,
             self.drift,
-            self.intents,
+            self.desired_states,
             applied_presets,
             self._documents("repairs"),
-            self.jobs.create,
+            self.jobs.create_job,
             self.clock,
-            by_itself=settings.auto_repair,
+            auto_repair=settings.auto_repair,
         )
 
         # Logs
-        access = DeviceAccess(self.commands)
+        access = DeviceLogAccess(self.commands)
 
         def connect(address: Address) -> LogStream:
-            return LogStream(address, self.rule.check, self.clock, policy.stream, rng)
+            return LogStream(address, self.rule.check_address, self.clock, policy.stream_timeouts, rng)
 
-        def reader(tracked: Tracked, device_log: DeviceLog) -> Reader:
-            return Reader(tracked, device_log, self.fleet, access.verify, connect, self.clock, policy, rng)
+        def reader(tracked: Tracked, device_log: DeviceLog) -> LogReader:
+            return LogReader(tracked, device_log, self.fleet, access.verify_identity, connect, self.clock, policy, rng)
 
         def is_streaming(mac: str) -> bool:
-            known = self.log_hub.reader_of(mac)
-            return known is not None and known.state is State.STREAMING
+            known = self.log_hub.find_reader(mac)
+            return known is not None and known.state is ReaderState.STREAMING
 
-        self.log_hub = LogHub(self.fleet, reader, self.clock, policy.linger, files=settings.log_files)
-        self.log_backfill = PastLogs(access.past, is_streaming, self.clock)
-        self.logs = LogService(self.log_hub, self.log_backfill, self.devices.get, self.clock)
+        self.log_hub = LogHub(self.fleet, reader, self.clock, policy.linger_seconds, write_files=settings.log_files)
+        self.log_backfill = LogBackfill(access.fetch_device_log, is_streaming, self.clock)
+        self.logs = LogService(self.log_hub, self.log_backfill, self.devices.get_device, self.clock)
         self.log_files = LogFiles(
             settings.data_dir / "logs",
             settings.log_file_megabytes * 1024 * 1024,
             settings.log_file_backups,
-            self.log_hub.logs,
+            self.log_hub.list_logs,
             self.clock,
             self._loop_crashed("log_files"),
             delete_with_device=settings.delete_data_on_device_remove,
         )
 
         # Metrics and dashboards
-        self.metrics = Metrics(
+        self.metrics = MetricsExporter(
             self.fleet,
             self.registry,
             self.clock,
@@ -244,32 +250,32 @@ class Runtime:
             also=lambda: log_families(self.log_hub, self.log_files, self.fleet),
         )
         self.dashboards = (
-            _dashboards(settings, settings.gf_host, self.fleet, self.database, self.health, self.clock, rng)
+            _dashboards(settings, settings.gf_host, self.fleet, self.database, self.service_metrics, self.clock, rng)
             if settings.gf_host
             else None
         )
 
     def _mac_at(self, address: Address) -> str | None:
-        tracked = self.fleet.at(address)
+        tracked = self.fleet.find_by_address(address)
         return tracked.mac if tracked else None
 
     def _documents(self, kind: str) -> DeviceDocuments:
         return DeviceDocuments(self.database, kind, self.fleet.is_registered)
 
     def _loop_crashed(self, loop: str) -> Callable[[], None]:
-        return partial(self.health.loop_crashed, loop)
+        return partial(self.service_metrics.count_loop_crash, loop)
 
     def start(self) -> None:
         """Open the store, then start monitoring. Only after the fork: LevelDB's threads do not survive one."""
         self.stores.open(self.clock)
         for repair in self.stores.repairs:
-            self.health.store_repaired(repair.recovered)
+            self.service_metrics.count_store_repair(repair.recovered)
         self.loop_lag.start()
-        self.fleet.load()
-        self.conflicts.load()
-        self.presets.load()
-        self.intents.load()
-        self.drift.load()
+        self.fleet.load_devices()
+        self.conflicts.load_conflicts()
+        self.presets.load_presets()
+        self.desired_states.load_states()
+        self.drift.load_drift()
         self.discovery.start()
         self.relocation.start()
         self.write_behind.start()
@@ -279,13 +285,13 @@ class Runtime:
             self.log_files.start()
         self.devices.start()
         self.jobs.start()
-        log.info("started", extra={"devices": len(self.fleet), "monitored": len(self.fleet.monitored())})
+        log.info("started", extra={"devices": len(self.fleet), "monitored": len(self.fleet.monitored_devices())})
 
     def stop(self) -> None:
         """Stop everything: nothing is sent to a miner, written or published after this, and the last readings are on
         disk. Callers are answered first, because their requests need the rest."""
-        _together(self.log_hub.stop, lambda: self.events.publish(Stopping()))
-        _together(
+        _stop_in_parallel(self.log_hub.stop, lambda: self.events.publish(Stopping()))
+        _stop_in_parallel(
             self.jobs.stop,
             self.relocation.stop,
             self.monitoring.stop,
@@ -299,11 +305,14 @@ class Runtime:
         log.info("stopped")
 
     def readiness(self) -> dict[str, bool]:
-        return {"store": self.stores.is_open and self.stores.is_in_place, "loops": self.monitoring.healthy}
+        return {
+            "store": self.stores.is_open and self.stores.are_directories_unchanged,
+            "loops": self.monitoring.is_healthy,
+        }
 
-    def _known(self, address: Address) -> Reading | None:
+    def _known_reading(self, address: Address) -> Reading | None:
         """Return the recent reading of a monitored miner, so that a scan need not probe it."""
-        tracked = self.fleet.at(address)
+        tracked = self.fleet.find_by_address(address)
         if tracked and tracked.reading and tracked.observation.status is Status.ONLINE:
             return replace(tracked.reading, is_cached=True)
         return None
@@ -315,9 +324,9 @@ class Runtime:
         """Return the networks in which a miner that left this address is searched: all that are scanned, and the /24
         around it unless one of them is small and contains it."""
         subnets, ip = self._subnets(), IPv4Address(address.host)
-        if address == NOWHERE or any(ip in subnet and subnet.prefixlen >= WIDEST_PREFIX for subnet in subnets):
+        if address == UNUSABLE_ADDRESS or any(ip in subnet and subnet.prefixlen >= WIDEST_PREFIX for subnet in subnets):
             return subnets
-        return (around(address.host), *subnets)
+        return (network_around(address.host), *subnets)
 
 
 def _discovery_source(
@@ -357,23 +366,23 @@ def _dashboards(
     url: str,
     fleet: Fleet,
     database: Database,
-    health: Health,
+    health: ServiceMetrics,
     clock: Clock,
     rng: Callable[[], float],
-) -> Dashboards:
+) -> DashboardService:
     """Grafana's API is used where a login is configured; without one, files and a header, as the Node backend does."""
     token = read_secret(settings.grafana_token, settings.grafana_token_file)
     password = read_secret(settings.grafana_password, settings.grafana_password_file)
-    grafana = GrafanaClient(url, authentication(token, settings.grafana_user, password))
+    grafana = GrafanaClient(url, choose_auth(token, settings.grafana_user, password))
     mode = settings.grafana_mode or ("api" if token or password else "file")
     delivery: Delivery = (
         ApiDelivery(grafana, clock.monotonic) if mode == "api" else FileDelivery(settings.grafana_dashboards_dir)
     )
-    boards = Boards(Documents(database, "dashboards"))
-    return Dashboards(
+    boards = BoardRepository(Documents(database, "dashboards"))
+    return DashboardService(
         boards,
         Publisher(grafana, delivery, Templates(), boards, publish=settings.publish_dashboards),
-        lambda mac: fleet.find(mac) is not None,
+        lambda mac: fleet.find_device(mac) is not None,
         health,
         clock,
         rng,
@@ -381,7 +390,7 @@ def _dashboards(
     )
 
 
-def _together(*stops: Callable[[], object]) -> None:
+def _stop_in_parallel(*stops: Callable[[], object]) -> None:
     """Stop all in parallel: each may take a second, and in sequence they would exceed gunicorn's timeout. An
     exception in one is written to stderr and does not keep the others from stopping."""
     gevent.joinall([gevent.spawn(stop) for stop in stops])

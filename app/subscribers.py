@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from app.draining import Drain
+from app.draining import RequestDrain
 from app.events import (
     DeviceDeleted,
     DeviceFailed,
@@ -18,12 +18,12 @@ from app.events import (
     Stopping,
 )
 from app.runtime import Runtime
-from app.socketio.server import Sockets
+from app.socketio.server import SocketIoServer
 
 Subscribers = Mapping[type, Sequence[Callable[[Any], None]]]
 
 
-def subscribers(runtime: Runtime, sockets: Sockets, drain: Drain) -> Subscribers:
+def subscribers(runtime: Runtime, sockets: SocketIoServer, drain: RequestDrain) -> Subscribers:
     """Return every subscriber of every event. Each is called in the publisher's greenlet, from left to right."""
     dashboards = [runtime.dashboards] if runtime.dashboards else []
     return {
@@ -42,7 +42,7 @@ def subscribers(runtime: Runtime, sockets: Sockets, drain: Drain) -> Subscribers
             runtime.conflicts.on_device_deleted,
             runtime.commands.on_device_deleted,
             runtime.journal.on_device_deleted,
-            runtime.intents.on_device_deleted,
+            runtime.desired_states.on_device_deleted,
             runtime.drift.on_device_deleted,
             runtime.log_hub.on_device_deleted,
             runtime.log_backfill.on_device_deleted,
@@ -53,6 +53,6 @@ def subscribers(runtime: Runtime, sockets: Sockets, drain: Drain) -> Subscribers
         MinerSeen: (runtime.relocation.on_miner_seen,),
         MinerMissing: (runtime.log_hub.on_miner_missing, runtime.relocation.on_miner_missing),
         JobUpdated: (sockets.on_job_updated,),
-        DriftChanged: (runtime.repair.on_drift_changed, sockets.on_drift_changed),
-        Stopping: (sockets.on_stopping, lambda event: drain.close()),
+        DriftChanged: (runtime.drift_repair.on_drift_changed, sockets.on_drift_changed),
+        Stopping: (sockets.on_stopping, lambda event: drain.drain_requests()),
     }

@@ -15,14 +15,14 @@ log = logging.getLogger(__name__)
 
 RESTART = Backoff(first=1.0, longest=60.0)
 # Exceptions that end a greenlet on purpose. Any other is a crash, also gevent.Timeout, a BaseException.
-_ENDS = (gevent.GreenletExit, KeyboardInterrupt, SystemExit)
+_EXIT_EXCEPTIONS = (gevent.GreenletExit, KeyboardInterrupt, SystemExit)
 
 
-def keep_running(
+def run_supervised(
     run: Callable[[], None],
     clock: Clock,
     stop: Event,
-    crashed: Callable[[], object] = lambda: None,
+    on_crash: Callable[[], object] = lambda: None,
     **where: object,
 ) -> None:
     """Call `run` until it returns or `stop` is set; restart it after a crash.
@@ -36,10 +36,10 @@ def keep_running(
         try:
             run()
             return
-        except _ENDS:
+        except _EXIT_EXCEPTIONS:
             raise
         except BaseException:
             log.exception("loop crashed and will restart", extra=where)
-            crashed()
+            on_crash()
         crashes = 1 if clock.monotonic() - began >= RESTART.longest else crashes + 1
         clock.wait(stop, RESTART.delay_after(crashes))

@@ -23,17 +23,17 @@ YIELD_SECONDS = 0.001
 T = TypeVar("T")
 
 
-class _Iteration(threading.local):
+class _LoopIteration(threading.local):
     """The event loop iteration of this thread's last check, and the time of the first check in it."""
 
     number = -1
     began = 0.0
 
 
-_iteration = _Iteration()
+_iteration = _LoopIteration()
 
 
-def loop_iteration() -> int:
+def get_loop_iteration() -> int:
     """Return the number of the event loop's present iteration: it grows when the loop polls for I/O.
 
     Not the loop's own time: that also moves whenever a timer is started.
@@ -59,7 +59,7 @@ def yield_until_quiet() -> None:
 
 
 def _is_iteration_old() -> bool:
-    now, number = perf_counter(), loop_iteration()
+    now, number = perf_counter(), get_loop_iteration()
     if number != _iteration.number:
         _iteration.number, _iteration.began = number, now
     return now - _iteration.began >= HOLD_SECONDS
@@ -81,7 +81,7 @@ class InputLimit:
         self._items_left = max_items
         self._error = error
 
-    def count(self, size: int, items: int = 1) -> None:
+    def count_input(self, size: int, items: int = 1) -> None:
         """Count `items` that took `size` bytes, then yield to the event loop if that is due."""
         self._bytes_left -= size
         self._items_left -= items

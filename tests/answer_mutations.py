@@ -14,7 +14,7 @@ from simulator import GENERATIONS, Miner, MinerSpec
 FIXTURES = Path(__file__).parent / "fixtures"
 
 
-def _of_generation(name: str) -> dict[str, Any]:
+def _make_body(name: str) -> dict[str, Any]:
     board = {
         "2.1": "0.11",
         "2.4": "204",
@@ -27,28 +27,28 @@ def _of_generation(name: str) -> dict[str, Any]:
     return miner.read_info()
 
 
-RECORDED: dict[str, dict[str, Any]] = {
+RECORDED_BODIES: dict[str, dict[str, Any]] = {
     path.name.removesuffix(".constructed.json"): orjson.loads(path.read_bytes())
     for path in sorted(FIXTURES.glob("*.constructed.json"))
     if not path.name.startswith("asic")
 }
-BODIES = {**RECORDED, **{f"AxeOS {name}": _of_generation(name) for name in GENERATIONS}}
+BODIES = {**RECORDED_BODIES, **{f"AxeOS {name}": _make_body(name) for name in GENERATIONS}}
 
-DEEP: Any = 1
+NESTED_VALUE: Any = 1
 for _ in range(40):
-    DEEP = {"a": [DEEP]}
+    NESTED_VALUE = {"a": [NESTED_VALUE]}
 
 # Values in the place of a number. NaN and the infinities are not JSON; a numeric text counts as its number.
-ODD: list[Any] = [
+INVALID_VALUES: list[Any] = [
     None, True, False, "", "x", "12.3", "-5", "1e3", " 7 ", "1e999", "0x10", "١٢", "NaN", "Infinity", "1,5", "12 W",
     0, -1, -5, -90, 0.0, -0.0, 5e-324, 1e308, -1e308, 1.7976931348623157e308, 2**31, 2**53 + 1, 2**63 - 1, 2**64 - 1,
     2**70,
-    [], [1], {}, {"value": 1}, [[[]]], DEEP, "9" * 400, "1" * 25,
+    [], [1], {}, {"value": 1}, [[[]]], NESTED_VALUE, "9" * 400, "1" * 25,
 ]  # fmt: skip
-GONE = "removed"  # marks a key that is removed
+REMOVED = "removed"  # marks a key that is removed
 
 
-def oracle(value: object) -> float | None:
+def compute_expected_number(value: object) -> float | None:
     """Return the expected number of a field, computed independently of the service; None if it has none."""
     if isinstance(value, bool) or value is None:
         return None
@@ -65,25 +65,29 @@ def oracle(value: object) -> float | None:
     return float(value) if abs(value) <= 1.7976931348623157e308 else None
 
 
-def mutated(body: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in {**body, **changes}.items() if value != GONE}
+def apply_changes(body: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in {**body, **changes}.items() if value != REMOVED}
 
 
-def changes_of(body: dict[str, Any], most: int = 6) -> st.SearchStrategy[dict[str, Any]]:
+def changes_strategy(body: dict[str, Any], most: int = 6) -> st.SearchStrategy[dict[str, Any]]:
     """Return a strategy of changes to fields of the body or of other firmware."""
     fields = sorted({key for each in BODIES.values() for key in each} - {"macAddr"})
     known = sorted(body.keys() - {"macAddr"})
     key = st.sampled_from(known) | st.sampled_from(fields) | st.text(max_size=8)
-    value = st.sampled_from([*ODD, GONE]) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20)
+    value = (
+        st.sampled_from([*INVALID_VALUES, REMOVED])
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=20)
+    )
     return st.dictionaries(key.filter(lambda name: name != "macAddr"), value, min_size=1, max_size=most)
 
 
 BODY_AND_CHANGES = st.sampled_from(sorted(BODIES)).flatmap(
-    lambda name: st.tuples(st.just(name), changes_of(BODIES[name]))
+    lambda name: st.tuples(st.just(name), changes_strategy(BODIES[name]))
 )
 
 
-def scrambled(count: int, seed: int) -> list[dict[str, Any]]:
+def make_invalid_bodies(count: int, seed: int) -> list[dict[str, Any]]:
     """Return `count` bodies with twelve invalid values each; the same for the same seed."""
     random = Random(seed)
     names = sorted(BODIES)
@@ -91,5 +95,5 @@ def scrambled(count: int, seed: int) -> list[dict[str, Any]]:
     for number in range(count):
         body = BODIES[names[number % len(names)]]
         keys = random.sample(sorted(body.keys() - {"macAddr", "ASICModel", "version"}), 12)
-        made.append(mutated(body, {key: random.choice([*ODD[:-5], GONE]) for key in keys}))
+        made.append(apply_changes(body, {key: random.choice([*INVALID_VALUES[:-5], REMOVED]) for key in keys}))
     return made

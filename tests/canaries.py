@@ -12,11 +12,11 @@ from typing import Any
 import gevent
 import orjson
 from answer_mutations import BODIES
-from fakes import Peer, reset
-from hostile_miner import framed
-from log_helpers import accepted
+from fakes import ScriptedServer, reset_connection
+from hostile_miner import frame_response
+from log_helpers import accept_websocket
 
-WORD = re.compile(r"cnry\d{4}[0-9a-f]{8}")
+CANARY_PATTERN = re.compile(r"cnry\d{4}[0-9a-f]{8}")
 
 
 class Canaries:
@@ -25,59 +25,59 @@ class Canaries:
     def __init__(self) -> None:
         self._places: dict[str, str] = {}
 
-    def new(self, place: str) -> str:
+    def make_canary(self, place: str) -> str:
         word = f"cnry{len(self._places):04d}{secrets.token_hex(4)}"
         self._places[word] = place
         return word
 
-    def number(self, place: str) -> int:
+    def make_number(self, place: str) -> int:
         """Create a canary that is a number."""
         number = 7 * 10**17 + secrets.randbelow(10**17)
         self._places[str(number)] = place
         return number
 
-    def within(self, text: str | bytes) -> set[str]:
+    def find_places(self, text: str | bytes) -> set[str]:
         """Return the places of the canaries in the text."""
         raw = text if isinstance(text, bytes) else text.encode(errors="replace")
         return {place for word, place in self._places.items() if word.encode() in raw}
 
 
-def bodies_of(data: bytes) -> Iterable[bytes]:
+def iterate_bodies(data: bytes) -> Iterable[bytes]:
     """Yield the data of a response or a file, and its unpacked content if it is compressed."""
     yield data
     if data[:2] == b"\x1f\x8b":
         yield gzip.decompress(data)
 
 
-def files_below(folder: Path) -> Iterable[tuple[Path, bytes]]:
+def iterate_files(folder: Path) -> Iterable[tuple[Path, bytes]]:
     for path in sorted(folder.rglob("*")):
         if path.is_file():
             yield path, path.read_bytes()
 
 
-class SecretEchoMiner(Peer):
+class SecretLeakingMiner(ScriptedServer):
     """A miner whose answers hold a secret in each place where one could be; it applies all settings.
 
-    `like`: the recorded answer whose fields it has. `failing`: answers that replace its own, by (method, path).
+    `like`: the recorded answer whose fields it has. `failures`: answers that replace its own, by (method, path).
     """
 
     def __init__(self, mac: str, canaries: Canaries, like: str = "AxeOS 2.12", version: str = "v2.14.2") -> None:
-        super().__init__(self._talk)
+        super().__init__(self._serve_connection)
         self.mac = mac
-        self.said = canaries
+        self.canaries = canaries
         self.settings: dict[str, Any] = {}
-        self.failing: dict[tuple[str, str], bytes] = {}
-        self.heard: list[tuple[str, str, bytes]] = []
+        self.failures: dict[tuple[str, str], bytes] = {}
+        self.received: list[tuple[str, str, bytes]] = []
         self.heads: list[bytes] = []
         named = {"macAddr": mac.upper(), "hostname": f"told-{mac[-2:]}", "version": version, "miningPaused": 0}
-        self._info = {**BODIES[like], **named, **self._secrets()}
+        self._info = {**BODIES[like], **named, **self._make_secrets()}
 
     @property
     def address(self) -> str:
         return f"{self.host}:{self.port}"
 
-    def _secrets(self) -> dict[str, Any]:
-        new, number = self.said.new, self.said.number
+    def _make_secrets(self) -> dict[str, Any]:
+        new, number = self.canaries.make_canary, self.canaries.make_number
         return {
             "stratumPassword": new("info.stratumPassword"),
             "fallbackStratumPassword": new("info.fallbackStratumPassword"),
@@ -104,9 +104,9 @@ class SecretEchoMiner(Peer):
     def info(self) -> dict[str, Any]:
         return {**self._info, **self.settings}
 
-    def log_lines(self, where: str) -> list[str]:
+    def make_log_lines(self, where: str) -> list[str]:
         """Return log lines with secrets, as ESP-Miner prints them and as other firmware might."""
-        new = self.said.new
+        new = self.canaries.make_canary
         user, password = new(f"{where}: the user of authorize"), new(f"{where}: the password of authorize")
         submitter = new(f"{where}: the user of submit")
         return [
@@ -120,26 +120,26 @@ class SecretEchoMiner(Peer):
             "I (107) main: nothing to hide",
         ]
 
-    def quoting(self, where: str) -> bytes:
+    def make_error_body(self, where: str) -> bytes:
         """Return an error body with secrets, as careless firmware might send it."""
-        deep = {"token": self.said.new(where), "otp": self.said.new(where)}
-        return orjson.dumps({"error": "bad", "wifiPass": self.said.new(where), "deep": deep})
+        deep = {"token": self.canaries.make_canary(where), "otp": self.canaries.make_canary(where)}
+        return orjson.dumps({"error": "bad", "wifiPass": self.canaries.make_canary(where), "deep": deep})
 
-    def _talk(self, opened: Any) -> None:
-        while request := self._request(opened):
+    def _serve_connection(self, opened: Any) -> None:
+        while request := self._read_request(opened):
             method, path, body, raw = request
-            self.heard.append((method, path, body))
+            self.received.append((method, path, body))
             self.heads.append(raw)
             if path == "/api/ws":
-                self._stream(opened, raw)
+                self._stream_log(opened, raw)
                 return
-            answer = self.failing.get((method, path)) or self._answer(method, path, body)
+            answer = self.failures.get((method, path)) or self._answer(method, path, body)
             if not answer:
-                reset(opened)
+                reset_connection(opened)
                 return
             opened.sendall(answer)
 
-    def _request(self, opened: Any) -> tuple[str, str, bytes, bytes] | None:
+    def _read_request(self, opened: Any) -> tuple[str, str, bytes, bytes] | None:
         data = b""
         while b"\r\n\r\n" not in data:
             chunk = opened.recv(65536)
@@ -154,29 +154,33 @@ class SecretEchoMiner(Peer):
         return method, path.partition("?")[0], body, head + b"\r\n\r\n"
 
     def _answer(self, method: str, path: str, body: bytes) -> bytes:
-        cookie = b"Set-Cookie: session=" + self.said.new("a header").encode()
+        cookie = b"Set-Cookie: session=" + self.canaries.make_canary("a header").encode()
         if (method, path) == ("GET", "/api/system/info"):
-            return framed(orjson.dumps(self.info()), cookie)
+            return frame_response(orjson.dumps(self.info()), cookie)
         if (method, path) == ("GET", "/api/system/asic"):
             options = {"frequencyOptions": [400, 525, 550], "voltageOptions": [1100, 1150, 1200]}
-            return framed(orjson.dumps({**options, "apiToken": self.said.new("asic.apiToken")}), cookie)
+            return frame_response(
+                orjson.dumps({**options, "apiToken": self.canaries.make_canary("asic.apiToken")}), cookie
+            )
         if (method, path) == ("GET", "/api/system/logs"):
-            return framed("\n".join(self.log_lines("the miner's own log")).encode() + b"\n", cookie)
+            return frame_response("\n".join(self.make_log_lines("the miner's own log")).encode() + b"\n", cookie)
         if (method, path) == ("PATCH", "/api/system"):
             sent: Mapping[str, Any] = orjson.loads(body)
             for pool in sent.get("pools", []):
                 self.settings |= {key: value for key, value in pool.items() if key != "id"}
             self.settings |= sent
-            return framed(b"", cookie)
+            return frame_response(b"", cookie)
         if method == "POST":
-            text = f"Done; password={self.said.new(f'the answer to {path}')}"
-            return framed(orjson.dumps({"message": text, "token": self.said.new(f"the answer to {path}")}), cookie)
-        return framed(self.quoting(f"404 of {path}"), status=b"404 Not Found")
+            text = f"Done; password={self.canaries.make_canary(f'the answer to {path}')}"
+            return frame_response(
+                orjson.dumps({"message": text, "token": self.canaries.make_canary(f"the answer to {path}")}), cookie
+            )
+        return frame_response(self.make_error_body(f"404 of {path}"), status=b"404 Not Found")
 
-    def _stream(self, opened: Any, request: bytes) -> None:
-        opened.sendall(accepted(request))
+    def _stream_log(self, opened: Any, request: bytes) -> None:
+        opened.sendall(accept_websocket(request))
         while True:
-            for line in self.log_lines("the log stream"):
+            for line in self.make_log_lines("the log stream"):
                 text = f"\x1b[0;32m{line}\x1b[0m\n".encode()
                 opened.sendall(bytes((0x81, 126)) + len(text).to_bytes(2) + text)
             gevent.sleep(0.3)

@@ -16,13 +16,13 @@ import hypothesis
 import pytest
 from canaries import Canaries
 from fake_grafana import FakeGrafana
-from fakes import FakeClock, free_port
+from fakes import FakeClock, find_free_port
 from hostile_miner import RawMiner
 from processes import SimulatorProcess
-from testbed import LOOPBACK, MINER_NETWORK, Service, ports_of
+from testbed import LOOPBACK, MINER_NETWORK, Service, list_ports
 
 from app.clock import Clock
-from app.security.connections import Server
+from app.security.connections import HttpServer
 from app.settings import Settings
 from app.store.database import Database
 from simulator import Fleet, MinerSpec, Timings, mac_of
@@ -97,7 +97,7 @@ def make_fleet(tmp_path: Path) -> Iterator[Callable[..., Fleet]]:
     fleets: list[Fleet] = []
 
     def make(*specs: Any, **options: Any) -> Fleet:
-        port = options.pop("port", None) or free_port()
+        port = options.pop("port", None) or find_free_port()
         first = options.pop("first", 1)
         options.setdefault("timings", QUICK)
         fleet = Fleet([_make_spec(spec, first + at, port) for at, spec in enumerate(specs)], **options)
@@ -145,7 +145,7 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
             "poll_interval": 0.5 if clock is None else 5.0,
             "allowed_device_networks": LOOPBACK,
             "discovery_subnets": (MINER_NETWORK,),
-            "discovery_ports": ports_of(fleet),
+            "discovery_ports": list_ports(fleet),
             "neighbour_table": tmp_path / "arp",
             "mdns": False,
         }
@@ -171,8 +171,8 @@ def testbed(
         fleet = make_fleet(*specs, clock=clock.monotonic, timings=timings)
         service = make_service(fleet, clock=clock, **settings)
         if specs:
-            service.imprint(*fleet)
-        service.round(rounds)
+            service.imprint_miners(*fleet)
+        service.run_polls(rounds)
         return service, fleet
 
     return build
@@ -186,9 +186,9 @@ def live_testbed(make_fleet: Callable[..., Fleet], make_service: Callable[..., S
     def build(*specs: Any, **settings: Any) -> tuple[Service, Fleet]:
         fleet = make_fleet(*specs)
         service = make_service(fleet, **settings)
-        service.imprint(*fleet)
+        service.imprint_miners(*fleet)
         if settings.get("auto_listen", True):
-            service.await_status("online", *fleet)
+            service.wait_for_status("online", *fleet)
         return service, fleet
 
     return build
@@ -206,12 +206,12 @@ def client(service: Service) -> Any:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Service], str]]:
-    """`serve(service)`: start a real HTTP and websocket server for the service; returns its base URL."""
-    servers: list[Server] = []
+def start_server() -> Iterator[Callable[[Service], str]]:
+    """`start_server(service)`: start a real HTTP and websocket server for the service; returns its base URL."""
+    servers: list[HttpServer] = []
 
     def start(service: Service) -> str:
-        server = Server(("127.0.0.1", 0), service.app, log=None, error_log=None)
+        server = HttpServer(("127.0.0.1", 0), service.app, log=None, error_log=None)
         server.start()
         servers.append(server)
         return f"http://127.0.0.1:{server.server_port}"
@@ -222,10 +222,10 @@ def serve() -> Iterator[Callable[[Service], str]]:
 
 
 @pytest.fixture
-def served_service(make_service: Callable[..., Service], serve: Callable[[Service], str]) -> tuple[Service, str]:
+def served_service(make_service: Callable[..., Service], start_server: Callable[[Service], str]) -> tuple[Service, str]:
     """A service without miners, and the base URL of its HTTP server."""
     service = make_service()
-    return service, serve(service)
+    return service, start_server(service)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from app.clock import Clock
 T = TypeVar("T")
 
 
-def eventually(probe: Callable[[], T], within: float = 5.0) -> T:
+def wait_until(probe: Callable[[], T], within: float = 5.0) -> T:
     """Return the first true value of `probe`. Fail when there is none within `within` seconds of real time."""
     until = time.monotonic() + within
     while not (value := probe()):
@@ -48,7 +48,7 @@ class FakeClock(Clock):
     def monotonic(self) -> float:
         return self._seconds
 
-    def step_wall(self, by: timedelta) -> None:
+    def shift_time_of_day(self, by: timedelta) -> None:
         """Set the time of day forward or back; the monotonic time stays."""
         self._begin += by
 
@@ -76,13 +76,13 @@ class FakeClock(Clock):
         moved.set()
 
     @property
-    def idle(self) -> bool:
+    def is_idle(self) -> bool:
         """True if each greenlet that ever waited has ended or waits again for a time or an event in the future."""
         self._known = {greenlet for greenlet in self._known if not greenlet.dead}
         return all(each in self._waiting and not self._awaited[each].is_set() for each in self._known)
 
 
-class SetClock(Clock):
+class AdjustableClock(Clock):
     """Real time with a time of day that a test can set."""
 
     def __init__(self) -> None:
@@ -91,11 +91,11 @@ class SetClock(Clock):
     def now(self) -> datetime:
         return super().now() + self._ahead
 
-    def step_wall(self, by: timedelta) -> None:
+    def shift_time_of_day(self, by: timedelta) -> None:
         self._ahead += by
 
 
-class Peer:
+class ScriptedServer:
     """A TCP server on loopback: the nth connection is handled by the nth script, all further ones by the last."""
 
     def __init__(self, *scripts: Callable[[Any], None], host: str = "127.0.0.1") -> None:
@@ -106,7 +106,7 @@ class Peer:
         self._server.init_socket()
         self.host, self.port = self._server.socket.getsockname()
 
-    def __enter__(self) -> Peer:
+    def __enter__(self) -> ScriptedServer:
         self._server.start()
         return self
 
@@ -131,30 +131,30 @@ class Peer:
         return data
 
 
-def reset(opened: Any) -> None:
+def reset_connection(opened: Any) -> None:
     """End a connection by RST, as a restarting miner does."""
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
     opened.close()
 
 
-def open_files() -> int:
+def count_open_files() -> int:
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-def live_greenlets() -> int:
+def count_live_greenlets() -> int:
     gc.collect()
     return sum(isinstance(each, gevent.Greenlet) and not each.dead for each in gc.get_objects())
 
 
 @contextmanager
-def nothing_leaks(files: int = 0) -> Iterator[None]:
+def assert_no_leaks(files: int = 0) -> Iterator[None]:
     """Check that the block leaves as many open files and greenlets as before; `files` more are allowed (caches)."""
-    before = open_files(), live_greenlets()
+    before = count_open_files(), count_live_greenlets()
     yield
-    eventually(lambda: open_files() <= before[0] + files and live_greenlets() <= before[1])
+    wait_until(lambda: count_open_files() <= before[0] + files and count_live_greenlets() <= before[1])
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     """Return a port on which no process of this host listens."""
     with socket.socket() as probe:
         probe.bind(("0.0.0.0", 0))

@@ -36,7 +36,7 @@ def read_head(opened: socket.socket) -> bytes:
     return data
 
 
-def repeat(part: bytes, head: bytes = b"") -> Serve:
+def repeat_part(part: bytes, head: bytes = b"") -> Serve:
     """Answer each request with `head`, then with `part` as fast as the reader takes it, for ever."""
 
     def serve(opened: socket.socket) -> None:
@@ -49,7 +49,7 @@ def repeat(part: bytes, head: bytes = b"") -> Serve:
     return serve
 
 
-def answer(body: bytes, head: bytes = b"Content-Type: application/json") -> Serve:
+def answer_body(body: bytes, head: bytes = b"Content-Type: application/json") -> Serve:
     """Answer each request with one whole body."""
 
     def serve(opened: socket.socket) -> None:
@@ -59,7 +59,7 @@ def answer(body: bytes, head: bytes = b"Content-Type: application/json") -> Serv
     return serve
 
 
-def drip(part: bytes, head: bytes, seconds: float) -> Serve:
+def drip_part(part: bytes, head: bytes, seconds: float) -> Serve:
     """Answer with `head`, then with `part` every so many seconds."""
 
     def serve(opened: socket.socket) -> None:
@@ -72,7 +72,7 @@ def drip(part: bytes, head: bytes, seconds: float) -> Serve:
     return serve
 
 
-def zip_zeros(megabytes: int) -> bytes:
+def compress_zeros(megabytes: int) -> bytes:
     """Return so many MB of zeros, compressed to a thousandth of that size."""
     return gzip.compress(bytes(megabytes * 1024 * 1024))
 
@@ -86,12 +86,12 @@ SWITCHING = (
 )
 
 
-def frame(opcode: int, payload: bytes) -> bytes:
+def encode_frame(opcode: int, payload: bytes) -> bytes:
     size = bytes((len(payload),)) if len(payload) < 126 else b"\x7e" + len(payload).to_bytes(2, "big")
     return bytes((0x80 | opcode,)) + size + payload
 
 
-def miner(log: bytes = b"", head: bytes = SWITCHING, stored_log: bytes = b"") -> Serve:
+def flooding_miner(log: bytes = b"", head: bytes = SWITCHING, stored_log: bytes = b"") -> Serve:
     """A miner that answers polls; its log stream sends `head`, then `log` for ever. `stored_log` is the
     body of `/api/system/logs`."""
 
@@ -123,26 +123,26 @@ LOG_LINES = {
 }
 
 SERVERS: dict[str, Serve] = {
-    "continue": repeat(b"HTTP/1.1 100 Continue\r\n\r\n"),
-    "endless-header": repeat(b"x" * 4096, b"HTTP/1.1 200 OK\r\nX: "),
-    "headers": repeat(b"X: y\r\n", b"HTTP/1.1 200 OK\r\n"),
-    "mixed-1xx": repeat(b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"),
-    "trailers": repeat(b"X: y\r\n", CHUNKED + b"2\r\n[]\r\n0\r\n"),
-    "tiny-chunks": repeat(b"1\r\n \r\n", CHUNKED),
-    "chunk-extension": repeat(b"x" * 4096, CHUNKED + b"2;"),
-    "drip-header": drip(b"X", b"HTTP/1.1 200 OK\r\nX: ", 0.01),
-    "bomb": lambda opened: answer(zip_zeros(200), b"Content-Encoding: gzip")(opened),
-    "nested-json": answer(b"[" + b"[]," * 2_700_000 + b"[]]"),
-    "numbers": answer(b"[" + b"0," * 4_000_000 + b"0]"),
-    "log-header": miner(b"x" * 4096, b"HTTP/1.1 101 Switching Protocols\r\nX: "),
-    "log-header-lines": miner(b"X: y\r\n" * 1000, b"HTTP/1.1 101 Switching Protocols\r\n"),
-    "log-status-line": miner(b"password=hunter22 " * 1000, b"HTTP/1.1 500 "),
-    "log-tiny-frames": miner(frame(1, b"x")),
-    "log-empty-frames": miner(frame(1, b"")),
-    "log-pings": miner(frame(9, b"")),
-    "log-pongs": miner(frame(10, b"p" * 100)),
-    **{f"log-{name}": miner(frame(1, lines)) for name, lines in LOG_LINES.items()},
-    **{f"past-{name}": miner(stored_log=(lines * 20)[: 640 * 1024]) for name, lines in LOG_LINES.items()},
+    "continue": repeat_part(b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "endless-header": repeat_part(b"x" * 4096, b"HTTP/1.1 200 OK\r\nX: "),
+    "headers": repeat_part(b"X: y\r\n", b"HTTP/1.1 200 OK\r\n"),
+    "mixed-1xx": repeat_part(b"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n"),
+    "trailers": repeat_part(b"X: y\r\n", CHUNKED + b"2\r\n[]\r\n0\r\n"),
+    "tiny-chunks": repeat_part(b"1\r\n \r\n", CHUNKED),
+    "chunk-extension": repeat_part(b"x" * 4096, CHUNKED + b"2;"),
+    "drip-header": drip_part(b"X", b"HTTP/1.1 200 OK\r\nX: ", 0.01),
+    "bomb": lambda opened: answer_body(compress_zeros(200), b"Content-Encoding: gzip")(opened),
+    "nested-json": answer_body(b"[" + b"[]," * 2_700_000 + b"[]]"),
+    "numbers": answer_body(b"[" + b"0," * 4_000_000 + b"0]"),
+    "log-header": flooding_miner(b"x" * 4096, b"HTTP/1.1 101 Switching Protocols\r\nX: "),
+    "log-header-lines": flooding_miner(b"X: y\r\n" * 1000, b"HTTP/1.1 101 Switching Protocols\r\n"),
+    "log-status-line": flooding_miner(b"password=hunter22 " * 1000, b"HTTP/1.1 500 "),
+    "log-tiny-frames": flooding_miner(encode_frame(1, b"x")),
+    "log-empty-frames": flooding_miner(encode_frame(1, b"")),
+    "log-pings": flooding_miner(encode_frame(9, b"")),
+    "log-pongs": flooding_miner(encode_frame(10, b"p" * 100)),
+    **{f"log-{name}": flooding_miner(encode_frame(1, lines)) for name, lines in LOG_LINES.items()},
+    **{f"past-{name}": flooding_miner(stored_log=(lines * 20)[: 640 * 1024]) for name, lines in LOG_LINES.items()},
 }
 
 
@@ -162,7 +162,7 @@ def announce_names(host: str, port: int) -> None:
         opened.sendto(struct.pack(">6H", 0, 0x8400, 0, len(answers), 0, 0) + b"".join(answers), (host, port))
 
 
-def pipeline(request: bytes, connections: int = 1) -> Callable[[str, int], None]:
+def pipeline_requests(request: bytes, connections: int = 1) -> Callable[[str, int], None]:
     """Send the request again and again over each connection, without waiting for an answer; connect again when it is
     closed."""
 
@@ -172,7 +172,7 @@ def pipeline(request: bytes, connections: int = 1) -> Callable[[str, int], None]
         def send() -> None:
             while True:
                 with suppress(OSError), socket.create_connection((host, port)) as opened:
-                    threading.Thread(target=drain, args=(opened,), daemon=True).start()
+                    threading.Thread(target=drain_socket, args=(opened,), daemon=True).start()
                     while True:
                         opened.sendall(block)
 
@@ -184,20 +184,20 @@ def pipeline(request: bytes, connections: int = 1) -> Callable[[str, int], None]
     return flood
 
 
-def drain(opened: socket.socket) -> None:
+def drain_socket(opened: socket.socket) -> None:
     with suppress(OSError):
         while opened.recv(1 << 20):
             pass
 
 
-def ask_often(request: bytes, connections: int) -> Callable[[str, int], None]:
+def keep_connections(request: bytes, connections: int) -> Callable[[str, int], None]:
     """Keep so many connections open that have sent this request; open each anew when it ends, 200 a second at most."""
 
     def flood(host: str, port: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
         opened = [socket.socket() for _ in range(connections)]
         for at in range(connections):
-            opened[at] = _asked(host, port, request, opened[at])
+            opened[at] = _reconnect(host, port, request, opened[at])
         print("ready", flush=True)
         for at in itertools.cycle(range(connections)):
             opened[at].setblocking(False)
@@ -208,13 +208,13 @@ def ask_often(request: bytes, connections: int) -> Callable[[str, int], None]:
             except OSError:
                 ended = True
             if ended:
-                opened[at] = _asked(host, port, request, opened[at])
+                opened[at] = _reconnect(host, port, request, opened[at])
                 time.sleep(0.005)
 
     return flood
 
 
-def _asked(host: str, port: int, request: bytes, before: socket.socket) -> socket.socket:
+def _reconnect(host: str, port: int, request: bytes, before: socket.socket) -> socket.socket:
     before.close()
     opened = socket.socket()
     with suppress(OSError):
@@ -229,15 +229,15 @@ FOLLOW = b"GET /devices/02:00:5e:00:00:01/logs/download?follow=1 HTTP/1.1\r\nHos
 HANDSHAKE = b"GET /socket/io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 CLIENTS: dict[str, Callable[[str, int], None]] = {
     "mdns-names": announce_names,
-    "follow-logs": ask_often(FOLLOW, 2500),
-    "handshakes": ask_often(HANDSHAKE, 200),
-    "pipeline": pipeline(GET % (b"/healthz", b"")),
-    "pipeline-not-found": pipeline(GET % (b"/nowhere", b"")),
-    "pipeline-many-headers": pipeline(GET % (b"/healthz", b"X: y\r\n" * 60)),
-    "pipeline-chunked": pipeline(POST % b"Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n0\r\n\r\n"),
-    "pipeline-refused": pipeline(b"\0\r\n\r\n"),
-    "pipeline-engine-io": pipeline(GET % (b"/socket/io/?EIO=4&transport=polling&sid=x", b"")),
-    "pipeline-40-connections": pipeline(GET % (b"/healthz", b""), 40),
+    "follow-logs": keep_connections(FOLLOW, 2500),
+    "handshakes": keep_connections(HANDSHAKE, 200),
+    "pipeline": pipeline_requests(GET % (b"/healthz", b"")),
+    "pipeline-not-found": pipeline_requests(GET % (b"/nowhere", b"")),
+    "pipeline-many-headers": pipeline_requests(GET % (b"/healthz", b"X: y\r\n" * 60)),
+    "pipeline-chunked": pipeline_requests(POST % b"Transfer-Encoding: chunked\r\n\r\n1\r\n \r\n0\r\n\r\n"),
+    "pipeline-refused": pipeline_requests(b"\0\r\n\r\n"),
+    "pipeline-engine-io": pipeline_requests(GET % (b"/socket/io/?EIO=4&transport=polling&sid=x", b"")),
+    "pipeline-40-connections": pipeline_requests(GET % (b"/healthz", b""), 40),
 }
 
 
@@ -254,14 +254,14 @@ def _serve_quietly(serve: Serve, opened: socket.socket) -> None:
         serve(opened)
 
 
-def leave_with_parent() -> None:
+def exit_with_parent() -> None:
     """End when the test process ends, however it does: it holds the other end of stdin."""
     sys.stdin.read()
     os._exit(0)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+    threading.Thread(target=exit_with_parent, daemon=True).start()
     mode, *arguments = sys.argv[1:]
     if mode in SERVERS:
         run_server(SERVERS[mode])

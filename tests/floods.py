@@ -18,22 +18,22 @@ PAGE = 4096
 
 
 @contextmanager
-def flood_server(mode: str) -> Iterator[int]:
+def start_flood_server(mode: str) -> Iterator[int]:
     """Start `flood_peer.py MODE` and yield its port."""
-    with _started(mode) as first_line:
+    with _start_peer(mode) as first_line:
         yield int(first_line)
 
 
 @contextmanager
-def flood_client(mode: str, host: str, port: int) -> Iterator[None]:
+def start_flood_client(mode: str, host: str, port: int) -> Iterator[None]:
     """Start `flood_peer.py MODE HOST PORT` and yield once it is ready."""
-    with _started(mode, host, str(port)) as first_line:
+    with _start_peer(mode, host, str(port)) as first_line:
         assert first_line == "ready", first_line
         yield
 
 
 @contextmanager
-def _started(*arguments: str) -> Iterator[str]:
+def _start_peer(*arguments: str) -> Iterator[str]:
     command = [sys.executable, str(SCRIPT), *arguments]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -52,24 +52,24 @@ class LoopProbe:
 
     def __init__(self) -> None:
         self.longest_block = self.longest_wait = 0.0
-        self._memory_before = resident_bytes()
+        self._memory_before = read_resident_bytes()
         self._memory_most = self._memory_before
 
     @property
     def memory_growth(self) -> int:
         return self._memory_most - self._memory_before
 
-    def run(self) -> None:
+    def measure_forever(self) -> None:
         while True:
             began, cpu = time.monotonic(), time.thread_time()
             gevent.sleep(TICK_SECONDS)
             self.longest_block = max(self.longest_block, time.thread_time() - cpu)
             self.longest_wait = max(self.longest_wait, time.monotonic() - began)
-            self._memory_most = max(self._memory_most, resident_bytes())
+            self._memory_most = max(self._memory_most, read_resident_bytes())
 
 
 @contextmanager
-def probed_loop() -> Iterator[LoopProbe]:
+def probe_loop() -> Iterator[LoopProbe]:
     """Measure the event loop while the block runs.
 
     The garbage collector skips the objects from before, as in gunicorn.conf.py: a full collection in a test process
@@ -78,7 +78,7 @@ def probed_loop() -> Iterator[LoopProbe]:
     gc.collect()
     gc.freeze()
     probe = LoopProbe()
-    ticking = gevent.spawn(probe.run)
+    ticking = gevent.spawn(probe.measure_forever)
     gevent.sleep(0)
     try:
         yield probe
@@ -88,5 +88,5 @@ def probed_loop() -> Iterator[LoopProbe]:
         gc.unfreeze()
 
 
-def resident_bytes() -> int:
+def read_resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE

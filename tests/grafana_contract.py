@@ -25,12 +25,12 @@ ERRORS = "services/publicdashboards/models/errors.go"
 DASHBOARDS = "api/dashboard.go"
 
 
-def dashboard(uid: str, title: str = "Contract") -> dict[str, Any]:
+def make_dashboard(uid: str, title: str = "Contract") -> dict[str, Any]:
     return {"id": None, "uid": uid, "title": f"{title} {uid}", "schemaVersion": 39, "panels": []}
 
 
-def save(**more: Any) -> dict[str, Any]:
-    return {"dashboard": {**dashboard(DASHBOARD), **more}, "overwrite": True}
+def make_save_body(**more: Any) -> dict[str, Any]:
+    return {"dashboard": {**make_dashboard(DASHBOARD), **more}, "overwrite": True}
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ CASES = (
         "api/dashboards/db",
         200,
         SAVED,
-        save(),
+        make_save_body(),
         has={"uid": DASHBOARD, "status": "success"},
         source=DASHBOARDS,
     ),
@@ -71,7 +71,7 @@ CASES = (
         "api/dashboards/db",
         200,
         PUBLIC,
-        save(title="Another"),
+        make_save_body(title="Another"),
         has={"uid": DASHBOARD},
         source=DASHBOARDS,
     ),
@@ -82,7 +82,7 @@ CASES = (
         "api/dashboards/db",
         400,
         NOTHING,
-        save(title=""),
+        make_save_body(title=""),
         source="services/dashboards/errors.go",
     ),
     Case(
@@ -92,7 +92,7 @@ CASES = (
         "api/dashboards/db",
         400,
         NOTHING,
-        save(uid="a b"),
+        make_save_body(uid="a b"),
         source="services/dashboards/errors.go",
     ),
     Case(
@@ -102,7 +102,7 @@ CASES = (
         "api/dashboards/db",
         400,
         NOTHING,
-        save(refresh="1s"),
+        make_save_body(refresh="1s"),
         source="services/dashboards/errors.go",
     ),
     Case("read it", SAVED, "GET", f"api/dashboards/uid/{DASHBOARD}", 200, SAVED, source=DASHBOARDS),

@@ -27,16 +27,16 @@ def main(arguments: dict) -> None:
     paths = {name: Path(settings.pop(name)) for name in ("data_dir", "neighbour_table")}
     service = Service(Settings(**settings, **paths, **networks, mdns=False)).start()
     jobs = service.runtime.jobs
-    if not jobs.all():
+    if not jobs.all_jobs():
         devices = [{"mac": mac, "ip": ip} for mac, ip in arguments["devices"]]
-        service.ok(service.client.put("/devices/imprint", json={"devices": devices}))
-        service.await_status("online", *(mac for mac, _ in arguments["devices"]))
+        service.read_data(service.client.put("/devices/imprint", json={"devices": devices}))
+        service.wait_for_status("online", *(mac for mac, _ in arguments["devices"]))
         assert service.client.post("/jobs", json=arguments["job"]).status_code == 202
     print("running", flush=True)
-    (job,) = jobs.all()
-    while not job.over:
+    (job,) = jobs.all_jobs()
+    while not job.is_over:
         gevent.sleep(0.02)
-    print(json.dumps(service.ok(service.client.get(f"/jobs/{job.id}"))), flush=True)
+    print(json.dumps(service.read_data(service.client.get(f"/jobs/{job.id}"))), flush=True)
     service.stop()
 
 

@@ -36,7 +36,7 @@ def wait_for(what: str, until: Callable[[], Any], seconds: float) -> Any:
     raise AssertionError(f"{what}: not within {seconds:g} s")
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -150,7 +150,7 @@ class ServiceProcess(Process):
     def __init__(self, folder: Path, settings: Mapping[str, str], cwd: Path = ROOT, output: int | None = None) -> None:
         self.data_dir = folder / "data"
         self.settings = {
-            "PORT": str(free_port()),
+            "PORT": str(find_free_port()),
             "DATA_DIR": str(self.data_dir),
             "MDNS": "false",
             "DISCOVERY_SUBNETS": "127.0.0.0/32",

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 import gevent
-from fakes import FakeClock, eventually
+from fakes import FakeClock, wait_until
 from flask.testing import FlaskClient
 from prometheus_client.parser import text_string_to_metric_families
 from werkzeug.test import TestResponse
@@ -35,7 +35,7 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
                 assert key not in self, f"duplicate series: {key}"
                 self[key] = sample.value
 
-    def get_one(self, name: str, **labels: str) -> float | None:
+    def get_value(self, name: str, **labels: str) -> float | None:
         """Return the value of the only series with at least these labels; None when there is none."""
         values = [
             value for (each, given), value in self.items() if each == name and labels.items() <= dict(given).items()
@@ -43,7 +43,7 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
         assert len(values) < 2, f"{len(values)} series of {name} {labels}"
         return values[0] if values else None
 
-    def of_device(self, mac: str) -> dict[str, float]:
+    def get_device_values(self, mac: str) -> dict[str, float]:
         """Return the values of `pluto_device_*` for one MAC, by the rest of the name."""
         start = "pluto_device_"
         return {
@@ -52,10 +52,10 @@ class Scrape(dict[tuple[str, frozenset[tuple[str, str]]], float]):
             if name.startswith(start) and dict(given).get("mac") == mac
         }
 
-    def names(self) -> set[str]:
+    def list_names(self) -> set[str]:
         return {name for name, _ in self}
 
-    def labels_of(self, name: str) -> list[dict[str, str]]:
+    def list_labels(self, name: str) -> list[dict[str, str]]:
         return [dict(given) for each, given in self if each == name]
 
 
@@ -87,58 +87,58 @@ class Service:
             self._running = False
             self.runtime.stop()
 
-    def imprint(self, *miners: Miner) -> list[dict[str, Any]]:
+    def imprint_miners(self, *miners: Miner) -> list[dict[str, Any]]:
         """Register the miners by MAC and address, without a scan."""
         devices = [{"mac": miner.mac, "ip": miner.address} for miner in miners]
-        return self.ok(self.client.put("/devices/imprint", json={"devices": devices}))
+        return self.read_data(self.client.put("/devices/imprint", json={"devices": devices}))
 
-    def ok(self, response: TestResponse) -> Any:
+    def read_data(self, response: TestResponse) -> Any:
         """Return the payload of a successful response. Fail for any other status."""
         assert response.status_code == 200, response.get_data(as_text=True)
         body = response.get_json()
         return body["data"] if isinstance(body, dict) else body
 
-    def device(self, mac: str) -> dict[str, Any]:
-        return self.ok(self.client.get(f"/devices/imprint/{mac}"))
+    def get_device(self, mac: str) -> dict[str, Any]:
+        return self.read_data(self.client.get(f"/devices/imprint/{mac}"))
 
-    def devices(self) -> list[dict[str, Any]]:
-        return self.ok(self.client.get("/devices/imprint"))
+    def list_devices(self) -> list[dict[str, Any]]:
+        return self.read_data(self.client.get("/devices/imprint"))
 
-    def status(self, mac: str) -> str:
-        return str(self.device(mac)["status"])
+    def get_status(self, mac: str) -> str:
+        return str(self.get_device(mac)["status"])
 
-    def scrape(self) -> Scrape:
+    def scrape_metrics(self) -> Scrape:
         return Scrape(self.client.get("/metrics").get_data(as_text=True))
 
-    def observed(self, mac: str) -> int:
+    def count_observations(self, mac: str) -> int:
         """Return how many successful polls of the device were published."""
         return self.events.count(("DeviceObserved", mac))
 
     # With a FakeClock.
 
-    def round(self, rounds: float = 1, steps: int = 1) -> None:
+    def run_polls(self, rounds: float = 1, steps: int = 1) -> None:
         """Advance the fake time by so many poll intervals, in `steps` per interval.
 
         All polls that become due, and the work that follows from them, are finished at the end.
         """
         for _ in range(round(rounds * steps)):
-            self.settle()
+            self.wait_until_idle()
             self.clock.advance(self.settings.poll_interval / steps)
-            self.settle()
+            self.wait_until_idle()
 
-    def settle(self) -> None:
+    def wait_until_idle(self) -> None:
         """Wait until all greenlets wait for a time or an event in the future."""
         assert isinstance(self.clock, FakeClock)
         gevent.sleep(0)
         gevent.sleep(0)
-        eventually(lambda: self.clock.idle, 15)
+        wait_until(lambda: self.clock.is_idle, 15)
 
     # With the real one.
 
-    def await_status(self, status: str, *miners: Miner | str, within: float = 10.0) -> None:
+    def wait_for_status(self, status: str, *miners: Miner | str, within: float = 10.0) -> None:
         macs = [miner if isinstance(miner, str) else miner.mac for miner in miners]
-        eventually(lambda: all(self.status(mac) == status for mac in macs), within)
+        wait_until(lambda: all(self.get_status(mac) == status for mac in macs), within)
 
 
-def ports_of(miners: Iterable[Miner]) -> tuple[int, ...]:
+def list_ports(miners: Iterable[Miner]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(miner.server.address[1] for miner in miners)) or (80,)

@@ -8,9 +8,9 @@ from typing import Any
 
 from flask import Response
 
-from app.blueprints.base import Blueprint, may_see_secrets, runtime
-from app.errors import SecretsWithheld, StoreError
-from app.schemas.admin import BackupQuerySchema, StoresEnvelope, store_on_the_wire
+from app.blueprints.base import Blueprint, current_runtime, may_see_secrets
+from app.errors import SecretsForbidden, StoreError
+from app.schemas.admin import BackupQuerySchema, StoresEnvelope, serialise_store
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin", description="Backups, and how the store is")
 
@@ -22,14 +22,14 @@ GZIP = "application/gzip"
 @blueprint.response(
     200, {"format": "binary", "type": "string"}, content_type=GZIP, description="docs/backup.md says more"
 )
-@blueprint.alt(403, "Passwords were asked for without a control token")
+@blueprint.document_error(403, "Passwords were asked for without a control token")
 def get_backup(query: dict[str, Any]) -> Response:
     """Stream a snapshot of everything that is stored, while the service runs."""
     if query["secrets"] and not may_see_secrets():
-        raise SecretsWithheld
-    backups = runtime().backups
+        raise SecretsForbidden
+    backups = current_runtime().backups
     named = f'attachment; filename="{backups.filename}"'
-    pieces = _whole_or_cut(backups.take(secrets=query["secrets"]))
+    pieces = _reset_on_failure(backups.create_backup(secrets=query["secrets"]))
     return Response(pieces, content_type=GZIP, headers={"Content-Disposition": named, "Cache-Control": "no-store"})
 
 
@@ -37,10 +37,10 @@ def get_backup(query: dict[str, Any]) -> Response:
 @blueprint.response(200, StoresEnvelope)
 def get_store() -> dict[str, Any]:
     """Return whether each store can be written, and what was repaired."""
-    return {"message": "Store retrieved successfully", "data": list(map(store_on_the_wire, runtime().stores))}
+    return {"message": "Store retrieved successfully", "data": list(map(serialise_store, current_runtime().stores))}
 
 
-def _whole_or_cut(pieces: Iterable[bytes]) -> Iterator[bytes]:
+def _reset_on_failure(pieces: Iterable[bytes]) -> Iterator[bytes]:
     """Reset the connection on an error, so that an incomplete backup is not taken for a complete one."""
     try:
         yield from pieces

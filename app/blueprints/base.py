@@ -30,24 +30,24 @@ JSON = "application/json"
 _CONVERTER = re.compile(r"<mac:")
 
 
-def runtime() -> Runtime:
+def current_runtime() -> Runtime:
     """The services of the app that handles this request."""
     return cast("Runtime", current_app.extensions["pluto"])
 
 
-def actor() -> str:
+def current_actor() -> str:
     """Return the name of the caller's token, else the peer's address."""
-    caller = _caller()
+    caller = _current_caller()
     return caller.name if caller else request.remote_addr or "unknown"
 
 
 def may_see_secrets() -> bool:
     """Return True if this request has a valid control token; always False if none is configured."""
-    caller = _caller()
+    caller = _current_caller()
     return caller is not None and caller.scope is Scope.CONTROL
 
 
-def _caller() -> Caller | None:
+def _current_caller() -> Caller | None:
     return cast("Caller | None", request.environ.get(CALLER))
 
 
@@ -122,24 +122,24 @@ class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the library h
 
         return decorator
 
-    def alt(self, status: int, description: str) -> Any:
+    def document_error(self, status: int, description: str) -> Any:
         """Document an error answer."""
         return self.alt_response(status, schema=ProblemSchema, description=description)
 
 
-def answer(message: str, devices: Tracked | Sequence[Tracked]) -> Response:
+def device_answer(message: str, devices: Tracked | Sequence[Tracked]) -> Response:
     """Return the success envelope around encoded devices. A long list is streamed."""
-    encoder, before = runtime().encoder, b'{"message":' + orjson.dumps(message) + b',"data":'
+    encoder, before = current_runtime().encoder, b'{"message":' + orjson.dumps(message) + b',"data":'
     if not isinstance(devices, Sequence):
-        return Response(before + encoder.one(devices) + b"}", mimetype=JSON)
-    pieces = chain([before], encoder.many(devices), [b"}"])
+        return Response(before + encoder.encode_device(devices) + b"}", mimetype=JSON)
+    pieces = chain([before], encoder.encode_devices(devices), [b"}"])
     return Response(pieces if len(devices) > BATCH else b"".join(pieces), mimetype=JSON)
 
 
-def tagged(message: str, devices: Sequence[Tracked]) -> Response:
+def tagged_answer(message: str, devices: Sequence[Tracked]) -> Response:
     """Return the answer with an ETag, or 304 if the caller already has it."""
-    tag = runtime().encoder.tag(devices)
-    response = Response(status=304) if request.if_none_match.contains_weak(tag) else answer(message, devices)
+    tag = current_runtime().encoder.compute_etag(devices)
+    response = Response(status=304) if request.if_none_match.contains_weak(tag) else device_answer(message, devices)
     response.set_etag(tag)
     response.headers["Cache-Control"] = "no-cache"
     return response

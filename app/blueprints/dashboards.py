@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.blueprints.base import Blueprint, runtime
-from app.schemas.dashboard import DashboardSchema, dashboard_on_the_wire
+from app.blueprints.base import Blueprint, current_runtime
+from app.schemas.dashboard import DashboardSchema, serialise_dashboard
 
 blueprint = Blueprint("dashboards", __name__, url_prefix="/dashboards", description="Grafana's public dashboards")
 
@@ -13,7 +13,7 @@ blueprint = Blueprint("dashboards", __name__, url_prefix="/dashboards", descript
 @blueprint.get("")
 @blueprint.response(200, DashboardSchema(many=True), description="The overview first; empty without GF_HOST")
 def list_dashboards() -> list[dict[str, Any]]:
-    dashboards = runtime().dashboards
+    dashboards = current_runtime().dashboards
     if dashboards is None:
         return []
-    return [dashboard_on_the_wire(board, dashboards.available) for board in dashboards.published()]
+    return [serialise_dashboard(board, dashboards.is_available) for board in dashboards.list_published()]

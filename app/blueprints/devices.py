@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response
 
-from app.blueprints.base import Blueprint, answer, runtime, tagged
+from app.blueprints.base import Blueprint, current_runtime, device_answer, tagged_answer
 from app.schemas.device import (
     DeviceEnvelope,
     DevicePatchSchema,
@@ -16,7 +16,7 @@ from app.schemas.device import (
     ListenSchema,
     SearchSchema,
 )
-from app.services.devices.service import Edit
+from app.services.devices.service import DeviceEdit
 
 blueprint = Blueprint("devices", __name__, url_prefix="/devices", description="Imprinted miners")
 
@@ -26,19 +26,19 @@ IMPRINTED = "Devices imprint successful"
 @blueprint.put("/imprint")
 @blueprint.arguments(ImprintSchema)
 @blueprint.response(200, DevicesEnvelope, description="The devices that were imprinted")
-@blueprint.alt(404, "None of them was found")
+@blueprint.document_error(404, "None of them was found")
 def imprint_devices(body: dict[str, Any]) -> Response:
     by_hand = [(device["mac"], device["ip"]) for device in body["devices"]]
-    return answer(IMPRINTED, runtime().devices.imprint(body["macs"], by_hand))
+    return device_answer(IMPRINTED, current_runtime().devices.register_devices(body["macs"], by_hand))
 
 
 @blueprint.patch("/imprint")
 @blueprint.arguments(ImprintOneSchema)
 @blueprint.response(200, DevicesEnvelope, description="All imprinted devices")
-@blueprint.alt(404, "It was not found")
+@blueprint.document_error(404, "It was not found")
 def imprint_device(body: dict[str, Any]) -> Response:
-    runtime().devices.imprint([body["mac"]])
-    return answer(IMPRINTED, runtime().devices.search())
+    current_runtime().devices.register_devices([body["mac"]])
+    return device_answer(IMPRINTED, current_runtime().devices.search_devices())
 
 
 @blueprint.get("/imprint")
@@ -46,44 +46,48 @@ def imprint_device(body: dict[str, Any]) -> Response:
 @blueprint.response(200, DevicesEnvelope, description="Newest first")
 @blueprint.alt_response(304, description="Nothing changed since the answer with the ETag in If-None-Match")
 def list_devices(query: dict[str, Any]) -> Response:
-    return tagged("Devices retrieved successfully", runtime().devices.search(query["q"]))
+    return tagged_answer("Devices retrieved successfully", current_runtime().devices.search_devices(query["q"]))
 
 
 @blueprint.get("/imprint/<mac:mac>")
 @blueprint.response(200, DeviceEnvelope)
-@blueprint.alt(404, "Device not found")
+@blueprint.document_error(404, "Device not found")
 def get_device(mac: str) -> Response:
-    return answer("Device retrieved successfully", runtime().devices.get(mac))
+    return device_answer("Device retrieved successfully", current_runtime().devices.get_device(mac))
 
 
 @blueprint.patch("/imprint/<mac:mac>")
 @blueprint.arguments(DevicePatchSchema)
 @blueprint.response(200, DeviceEnvelope)
-@blueprint.alt(404, "Device not found")
+@blueprint.document_error(404, "Device not found")
 def patch_device(body: dict[str, Any], mac: str) -> Response:
     fields = dict(body["device"])
     info = fields.pop("info", {})
-    return answer("Device updated successfully", runtime().devices.edit(mac, Edit(fields, info)))
+    return device_answer(
+        "Device updated successfully", current_runtime().devices.edit_device(mac, DeviceEdit(fields, info))
+    )
 
 
 @blueprint.delete("/imprint/<mac:mac>")
 @blueprint.response(200, DeviceEnvelope, description="The device as it was")
-@blueprint.alt(404, "Device not found")
+@blueprint.document_error(404, "Device not found")
 def delete_device(mac: str) -> Response:
-    return answer("Device deleted successfully", runtime().devices.delete(mac))
+    return device_answer("Device deleted successfully", current_runtime().devices.delete_device(mac))
 
 
 @blueprint.get("/presets/<preset_uuid>")
 @blueprint.response(200, DevicesEnvelope, description="Empty for an unknown preset")
 def devices_by_preset(preset_uuid: str) -> Response:
-    return answer("Devices by preset retrieved successfully", runtime().devices.by_preset(preset_uuid))
+    return device_answer(
+        "Devices by preset retrieved successfully", current_runtime().devices.find_by_preset(preset_uuid)
+    )
 
 
 @blueprint.put("/listen")
 @blueprint.arguments(ListenSchema)
 @blueprint.response(200, DevicesEnvelope, description="The devices that are monitored now")
 def listen(body: dict[str, Any]) -> Response:
-    devices = runtime().devices.listen(body["macs"])
+    devices = current_runtime().devices.monitor_only(body["macs"])
     if "traceLogs" in body:
-        runtime().log_hub.trace(devices, body["traceLogs"])
-    return answer("Devices listeners set successfully", devices)
+        current_runtime().log_hub.set_tracing(devices, body["traceLogs"])
+    return device_answer("Devices listeners set successfully", devices)

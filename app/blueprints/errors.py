@@ -17,22 +17,22 @@ log = logging.getLogger(__name__)
 # The first class that matches decides.
 STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
     (errors.Invalid, 400),
-    (errors.MinerTookNothing, 400),
+    (errors.AllSettingsRefused, 400),
     (errors.NotFound, 404),
-    (errors.NothingToImprint, 404),
-    (errors.TooSoon, 429),
+    (errors.NothingToRegister, 404),
+    (errors.RetryLater, 429),
     (errors.StoreFull, 507),
     (errors.StoreError, 503),
-    (errors.SecretsWithheld, 403),
+    (errors.SecretsForbidden, 403),
     (errors.DiscoveryFailed, 502),
     (errors.WrongMiner, 409),
     (errors.DeviceInConflict, 409),
     (errors.DevicesBusy, 409),
-    (errors.KeyReused, 422),
-    (errors.DeviceCannot, 400),
+    (errors.IdempotencyKeyReused, 422),
+    (errors.UnsupportedCommand, 400),
     (errors.DeviceLocked, 401),
     (errors.DeviceRefused, 401),
-    (errors.DeviceNeedsCode, 401),
+    (errors.OneTimeCodeRequired, 401),
     (errors.DeviceTimeout, 504),
     (errors.DeviceError, 502),
 )
@@ -48,8 +48,8 @@ _SENTENCES = {
 
 
 def register_errors(app: Flask) -> None:
-    app.register_error_handler(errors.PlutoError, _own)
-    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(errors.PlutoError, _handle_pluto_error)
+    app.register_error_handler(HTTPException, _handle_http_error)
     app.before_request(_refuse_leading_slashes)
 
 
@@ -66,13 +66,13 @@ def status_of(error: errors.PlutoError) -> int:
     return next((status for kind, status in STATUSES if isinstance(error, kind)), 500)
 
 
-def _own(error: errors.PlutoError) -> ResponseReturnValue:
+def _handle_pluto_error(error: errors.PlutoError) -> ResponseReturnValue:
     details = error.body if isinstance(error, errors.DeviceStatus) else getattr(error, "details", None)
-    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, errors.TooSoon) else {}
-    return _answer(str(error), details, isinstance(error, errors.NotFound)), status_of(error), headers
+    headers = {"Retry-After": str(max(1, round(error.retry_after)))} if isinstance(error, errors.RetryLater) else {}
+    return _error_body(str(error), details, isinstance(error, errors.NotFound)), status_of(error), headers
 
 
-def _http(error: HTTPException) -> ResponseReturnValue:
+def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
     """Handle errors of Werkzeug and webargs. An unhandled exception arrives here as a 500, after flask logged it."""
     if error.response is not None:
         return error.response
@@ -80,10 +80,10 @@ def _http(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     stated = error.description if status in (400, 415) and not details else None
     sentence = "Some fields are wrong" if details else _SENTENCES.get(status, stated or error.name)
-    return _answer(stated or sentence, details, False), status, _kept_headers(error)
+    return _error_body(stated or sentence, details, False), status, _kept_headers(error)
 
 
-def _answer(sentence: str, details: Any, missing: bool) -> Any:
+def _error_body(sentence: str, details: Any, missing: bool) -> Any:
     body: dict[str, Any] = {"error": sentence, "message": sentence}
     if details:
         body["details"] = details

@@ -8,18 +8,18 @@ from typing import Any
 import orjson
 from flask import request
 
-from app.blueprints.base import Blueprint, actor, runtime
+from app.blueprints.base import Blueprint, current_actor, current_runtime
 from app.errors import Invalid
 from app.schemas.job import (
     JobEnvelope,
     JobRequestSchema,
     JobsEnvelope,
     PresetApplySchema,
-    head_on_the_wire,
-    job_on_the_wire,
-    request_of,
+    build_job_request,
+    serialise_job,
+    serialise_job_head,
 )
-from app.services.jobs.model import Action, Job, Request
+from app.services.jobs.model import Action, Job, JobRequest
 from app.services.jobs.plan import Selector
 
 blueprint = Blueprint("jobs", __name__, description="One change for many miners")
@@ -34,68 +34,69 @@ _REUSED = "The Idempotency-Key was used for another request"
 @blueprint.arguments(JobRequestSchema)
 @blueprint.response(202, JobEnvelope, description="The job, under way; the same one for the same Idempotency-Key")
 @blueprint.alt_response(200, schema=JobEnvelope, description="dryRun: the plan")
-@blueprint.alt(400, "Something is wrong with it; nothing was written")
-@blueprint.alt(404, "Preset not found")
-@blueprint.alt(409, _BUSY)
-@blueprint.alt(422, _REUSED)
+@blueprint.document_error(400, "Something is wrong with it; nothing was written")
+@blueprint.document_error(404, "Preset not found")
+@blueprint.document_error(409, _BUSY)
+@blueprint.document_error(422, _REUSED)
 def start_job(body: dict[str, Any]) -> Answer:
-    return _started(body["request"], body["devices"], dry_run=body["dry_run"])
+    return _start_or_plan(body["request"], body["devices"], dry_run=body["dry_run"])
 
 
 @blueprint.post("/presets/<preset_uuid>/apply")
 @blueprint.arguments(PresetApplySchema)
 @blueprint.response(202, JobEnvelope, description="The job, under way")
 @blueprint.alt_response(200, schema=JobEnvelope, description="dryRun: the plan")
-@blueprint.alt(400, "Something is wrong with it; nothing was written")
-@blueprint.alt(404, "Preset not found")
-@blueprint.alt(409, _BUSY)
-@blueprint.alt(422, _REUSED)
+@blueprint.document_error(400, "Something is wrong with it; nothing was written")
+@blueprint.document_error(404, "Preset not found")
+@blueprint.document_error(409, _BUSY)
+@blueprint.document_error(422, _REUSED)
 def apply_preset(body: dict[str, Any], preset_uuid: str) -> Answer:
-    asked = request_of({"action": Action.APPLY_PRESET, "presetUuid": preset_uuid, **body["pace"]})
-    return _started(asked, body["devices"], dry_run=body["dry_run"])
+    asked = build_job_request({"action": Action.APPLY_PRESET, "presetUuid": preset_uuid, **body["pace"]})
+    return _start_or_plan(asked, body["devices"], dry_run=body["dry_run"])
 
 
 @blueprint.get("/jobs")
 @blueprint.response(200, JobsEnvelope, description="Newest first, without their devices; the last 100 that are over")
 def list_jobs() -> dict[str, Any]:
-    jobs = list(map(head_on_the_wire, runtime().jobs.all()))
+    jobs = list(map(serialise_job_head, current_runtime().jobs.all_jobs()))
     return {"message": "Jobs retrieved successfully", "data": jobs}
 
 
 @blueprint.get("/jobs/<job_id>")
 @blueprint.response(200, JobEnvelope)
-@blueprint.alt(404, "Job not found")
+@blueprint.document_error(404, "Job not found")
 def get_job(job_id: str) -> dict[str, Any]:
-    return _answer("Job retrieved successfully", runtime().jobs.get(job_id))
+    return _job_answer("Job retrieved successfully", current_runtime().jobs.get_job(job_id))
 
 
 @blueprint.delete("/jobs/<job_id>")
 @blueprint.response(200, JobEnvelope, description="Devices under way are finished, the rest are skipped")
-@blueprint.alt(404, "Job not found")
+@blueprint.document_error(404, "Job not found")
 def cancel_job(job_id: str) -> dict[str, Any]:
-    job = runtime().jobs.get(job_id)
-    message = "Job was over already" if job.over else "Job cancelled successfully"
-    return _answer(message, runtime().jobs.cancel(job_id))
+    job = current_runtime().jobs.get_job(job_id)
+    message = "Job was over already" if job.is_over else "Job cancelled successfully"
+    return _job_answer(message, current_runtime().jobs.cancel_job(job_id))
 
 
-def _started(asked: Request, devices: Selector, *, dry_run: bool) -> Answer:
-    jobs = runtime().jobs
+def _start_or_plan(asked: JobRequest, devices: Selector, *, dry_run: bool) -> Answer:
+    jobs = current_runtime().jobs
     if dry_run:
-        return _answer("This is what the job would do", jobs.plan(asked, devices, actor())), 200
-    key = _key()
-    return _answer(
-        "Job started successfully", jobs.create(asked, devices, actor(), key, _fingerprint(key) if key else None)
+        return _job_answer("This is what the job would do", jobs.plan_job(asked, devices, current_actor())), 200
+    key = _idempotency_key()
+    return _job_answer(
+        "Job started successfully",
+        jobs.create_job(asked, devices, current_actor(), key, _request_fingerprint(key) if key else None),
     ), 202
 
 
-def _key() -> str | None:
+def _idempotency_key() -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (0 < len(key) <= MOST_KEY and key.isprintable()):
         raise Invalid("The Idempotency-Key is of no use", {"Idempotency-Key": [f"Must be 1 to {MOST_KEY} characters."]})
     return key
 
 
-def _fingerprint(key: str) -> str:
+def _request_fingerprint(key: str) -> str:
     """Return a hash of path and body, independent of the order of members. It is stored longer than the job and the
     body may have a password, so a slow hash is used."""
     body = orjson.dumps(orjson.loads(request.get_data()), option=orjson.OPT_SORT_KEYS)
@@ -103,5 +104,5 @@ def _fingerprint(key: str) -> str:
     return hashlib.scrypt(told, salt=key.encode(), n=2**13, r=8, p=1).hex()
 
 
-def _answer(message: str, job: Job) -> dict[str, Any]:
-    return {"message": message, "data": job_on_the_wire(job)}
+def _job_answer(message: str, job: Job) -> dict[str, Any]:
+    return {"message": message, "data": serialise_job(job)}

@@ -7,11 +7,11 @@ from typing import Any
 from flask import Response, request
 from flask.typing import ResponseReturnValue
 
-from app.blueprints.base import Blueprint, runtime
+from app.blueprints.base import Blueprint, current_runtime
 from app.schemas.log import DownloadSchema, LogEnvelope, LogQuerySchema, line_fields
-from app.services.logs.files import file_stem
+from app.services.logs.files import log_file_stem
 from app.services.logs.service import LogPage
-from app.services.logs.text import as_text
+from app.services.logs.text import format_entry
 
 blueprint = Blueprint("logs", __name__, url_prefix="/devices", description="Logs of miners")
 
@@ -21,25 +21,25 @@ TEXT = "text/plain; charset=utf-8"
 @blueprint.get("/<mac:mac>/logs")
 @blueprint.arguments(LogQuerySchema, location="query")
 @blueprint.response(200, LogEnvelope, description="Lines of the ring, oldest first; text/plain by Accept or `format`")
-@blueprint.alt(404, "Device not found")
+@blueprint.document_error(404, "Device not found")
 @blueprint.doc(responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
 def get_logs(query: dict[str, Any], mac: str) -> ResponseReturnValue:
     """Return lines without opening a stream. If the miner stores a log itself (AxeOS ≥ 2.14), it is fetched once for
     backfill."""
-    page = runtime().logs.page(mac, query["wanted"])
+    page = current_runtime().logs.read_page(mac, query["wanted"])
     if _wants_text(query["format"]):
-        return Response("".join(f"{as_text(entry)}\n" for entry in page.entries), content_type=TEXT)
-    return {"message": "Logs retrieved successfully", "data": _on_the_wire(page)}
+        return Response("".join(f"{format_entry(entry)}\n" for entry in page.entries), content_type=TEXT)
+    return {"message": "Logs retrieved successfully", "data": _serialise_page(page)}
 
 
 @blueprint.get("/<mac:mac>/logs/download")
 @blueprint.arguments(DownloadSchema, location="query")
 @blueprint.response(200, content_type="text/plain", description="The ring; with `follow` each line as it comes, too")
-@blueprint.alt(404, "Device not found")
+@blueprint.document_error(404, "Device not found")
 def download_logs(query: dict[str, Any], mac: str) -> Response:
-    logs = runtime().logs
-    known, text = logs.follow(mac) if query["follow"] else logs.download(mac)
-    named = f'attachment; filename="{file_stem(known)}.log"'
+    logs = current_runtime().logs
+    known, text = logs.follow_log(mac) if query["follow"] else logs.download_log(mac)
+    named = f'attachment; filename="{log_file_stem(known)}.log"'
     return Response(text, content_type=TEXT, headers={"Content-Disposition": named, "Cache-Control": "no-store"})
 
 
@@ -48,13 +48,13 @@ def _wants_text(stated: str | None) -> bool:
     return stated == "text" if stated else best == "text/plain"
 
 
-def _on_the_wire(page: LogPage) -> dict[str, Any]:
+def _serialise_page(page: LogPage) -> dict[str, Any]:
     return {
         "mac": page.log.mac,
         "epoch": page.log.epoch,
         "state": str(page.state),
         **({"reason": page.reason} if page.reason else {}),
-        "last": page.log.last,
+        "last": page.log.last_seq,
         "dropped": page.log.dropped,
         "lines": [line_fields(entry) for entry in page.entries],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.blueprints.base import Blueprint, actor, runtime
+from app.blueprints.base import Blueprint, current_actor, current_runtime
 from app.errors import Invalid
 from app.miners.mac import canonical_mac
 from app.schemas.system import (
@@ -14,15 +14,15 @@ from app.schemas.system import (
     OptionsEnvelope,
     RevertSchema,
     SystemPatchSchema,
-    changed_on_the_wire,
-    options_on_the_wire,
+    serialise_options,
+    serialise_report,
 )
 from app.services.configuration.journal import Origin
-from app.services.configuration.service import SystemRequest
+from app.services.configuration.service import SettingsRequest
 
 blueprint = Blueprint("system", __name__, url_prefix="/devices", description="What is asked of one miner")
 
-_SAID = {
+_MESSAGES = {
     "restart": "Device restarted successfully",
     "identify": "Device identify toggled successfully",
     "pause": "Device paused successfully",
@@ -36,18 +36,20 @@ _LATE = "The device did not answer in time"
 @blueprint.patch("/<mac:mac>/system")
 @blueprint.arguments(SystemPatchSchema)
 @blueprint.response(200, ChangedEnvelope, description="The device as it is now, and what became of each setting")
-@blueprint.alt(400, "Something cannot be set like this, and nothing was written; or the miner took none of it")
-@blueprint.alt(401, "The miner wants a login or its one-time code, or refuses our address")
-@blueprint.alt(404, "Device not found")
-@blueprint.alt(409, _OTHER_MINER)
-@blueprint.alt(429, "It is busy with another command, or was restarted a moment ago")
-@blueprint.alt(502, _FAILED)
-@blueprint.alt(504, _LATE)
+@blueprint.document_error(
+    400, "Something cannot be set like this, and nothing was written; or the miner took none of it"
+)
+@blueprint.document_error(401, "The miner wants a login or its one-time code, or refuses our address")
+@blueprint.document_error(404, "Device not found")
+@blueprint.document_error(409, _OTHER_MINER)
+@blueprint.document_error(429, "It is busy with another command, or was restarted a moment ago")
+@blueprint.document_error(502, _FAILED)
+@blueprint.document_error(504, _LATE)
 def change_system(body: dict[str, Any], mac: str) -> dict[str, Any]:
     _require_object_of(mac, body.pop("mac", mac))
-    asked = SystemRequest(names_preset="preset_uuid" in body, **body)
-    applied = runtime().system_settings.change(mac, asked, Origin(actor()))
-    return changed_on_the_wire("Device system info updated successfully", applied)
+    asked = SettingsRequest(names_preset="preset_uuid" in body, **body)
+    applied = current_runtime().settings_service.change_settings(mac, asked, Origin(current_actor()))
+    return serialise_report("Device system info updated successfully", applied)
 
 
 def _require_object_of(mac: str, stated: str) -> None:
@@ -59,52 +61,56 @@ def _require_object_of(mac: str, stated: str) -> None:
 
 @blueprint.post("/<mac:mac>/system/restart")
 @blueprint.response(200, CommandEnvelope)
-@blueprint.alt(404, "Device not found")
-@blueprint.alt(409, _OTHER_MINER)
-@blueprint.alt(429, "It was restarted a moment ago")
-@blueprint.alt(502, _FAILED)
-@blueprint.alt(504, _LATE)
+@blueprint.document_error(404, "Device not found")
+@blueprint.document_error(409, _OTHER_MINER)
+@blueprint.document_error(429, "It was restarted a moment ago")
+@blueprint.document_error(502, _FAILED)
+@blueprint.document_error(504, _LATE)
 def restart_device(mac: str) -> dict[str, Any]:
-    return {"message": _SAID["restart"], "data": runtime().commands.restart(mac)}
+    return {"message": _MESSAGES["restart"], "data": current_runtime().commands.restart_device(mac)}
 
 
 @blueprint.post("/<mac:mac>/system/<any(identify, pause, resume):command>")
 @blueprint.response(200, CommandEnvelope, description="identify toggles: a second one within 30 s ends it")
-@blueprint.alt(400, "The miner's firmware has no such command")
-@blueprint.alt(404, "Device not found")
-@blueprint.alt(409, _OTHER_MINER)
-@blueprint.alt(429, "It is busy with another command")
-@blueprint.alt(502, _FAILED)
-@blueprint.alt(504, _LATE)
+@blueprint.document_error(400, "The miner's firmware has no such command")
+@blueprint.document_error(404, "Device not found")
+@blueprint.document_error(409, _OTHER_MINER)
+@blueprint.document_error(429, "It is busy with another command")
+@blueprint.document_error(502, _FAILED)
+@blueprint.document_error(504, _LATE)
 def command_device(mac: str, command: str) -> dict[str, Any]:
-    return {"message": _SAID[command], "data": runtime().commands.command(mac, command)}
+    return {"message": _MESSAGES[command], "data": current_runtime().commands.send_command(mac, command)}
 
 
 @blueprint.get("/<mac:mac>/options")
 @blueprint.response(200, OptionsEnvelope, description="What frequency and core voltage may be set to")
-@blueprint.alt(404, "Device not found")
+@blueprint.document_error(404, "Device not found")
 def device_options(mac: str) -> dict[str, Any]:
-    tracked = runtime().devices.get(mac)
-    return {"message": "Device options retrieved successfully", "data": options_on_the_wire(tracked)}
+    tracked = current_runtime().devices.get_device(mac)
+    return {"message": "Device options retrieved successfully", "data": serialise_options(tracked)}
 
 
 @blueprint.get("/<mac:mac>/journal")
 @blueprint.response(200, JournalEnvelope, description="What was written to the miner, newest first; at most 200")
-@blueprint.alt(404, "Device not found")
+@blueprint.document_error(404, "Device not found")
 def device_journal(mac: str) -> dict[str, Any]:
-    entries = runtime().system_settings.journal(mac)
+    entries = current_runtime().settings_service.list_entries(mac)
     return {"message": "Journal retrieved successfully", "data": entries}
 
 
 @blueprint.post("/<mac:mac>/journal/<entry_id>/revert")
 @blueprint.arguments(RevertSchema, required=False)
 @blueprint.response(200, ChangedEnvelope, description="What the entry changed is put back: a write like any other")
-@blueprint.alt(400, "Something cannot be put back like this, and nothing was written; or the miner took none of it")
-@blueprint.alt(404, "Device or journal entry not found")
-@blueprint.alt(409, _OTHER_MINER)
-@blueprint.alt(429, "It is busy with another command")
-@blueprint.alt(502, _FAILED)
-@blueprint.alt(504, _LATE)
+@blueprint.document_error(
+    400, "Something cannot be put back like this, and nothing was written; or the miner took none of it"
+)
+@blueprint.document_error(404, "Device or journal entry not found")
+@blueprint.document_error(409, _OTHER_MINER)
+@blueprint.document_error(429, "It is busy with another command")
+@blueprint.document_error(502, _FAILED)
+@blueprint.document_error(504, _LATE)
 def revert_entry(body: dict[str, Any], mac: str, entry_id: str) -> dict[str, Any]:
-    applied = runtime().system_settings.revert(mac, entry_id, SystemRequest(**body), Origin(actor()))
-    return changed_on_the_wire("Change reverted successfully", applied)
+    applied = current_runtime().settings_service.revert_entry(
+        mac, entry_id, SettingsRequest(**body), Origin(current_actor())
+    )
+    return serialise_report("Change reverted successfully", applied)

@@ -6,8 +6,8 @@ from flask import Blueprint, Flask, Response, stream_template
 from flask.typing import ResponseReturnValue
 from jinja2.environment import TemplateStream
 
-from app.blueprints.base import runtime
-from app.services.devices.overview import overview, row
+from app.blueprints.base import current_runtime
+from app.services.devices.overview import device_row, summarise_fleet
 from app.throttle import throttled
 from app.version import VERSION
 
@@ -19,7 +19,7 @@ PARTS_AT_ONCE = 600
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def source_of(app: Flask, page: str) -> str:
+def template_source(app: Flask, page: str) -> str:
     """Return the source of a template."""
     environment = app.jinja_env
     assert environment.loader  # noqa: S101
@@ -28,10 +28,14 @@ def source_of(app: Flask, page: str) -> str:
 
 @blueprint.get("/")
 def page() -> Response:
-    devices = runtime().devices.search()
+    devices = current_runtime().devices.search_devices()
     parts = TemplateStream(
         stream_template(
-            "index.html", any=bool(devices), rows=map(row, devices), totals=overview(devices), version=VERSION
+            "index.html",
+            any=bool(devices),
+            rows=map(device_row, devices),
+            totals=summarise_fleet(devices),
+            version=VERSION,
         )
     )
     parts.enable_buffering(PARTS_AT_ONCE)
@@ -40,7 +44,7 @@ def page() -> Response:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    return Response(runtime().metrics.render(), content_type=METRICS_TYPE)
+    return Response(current_runtime().metrics.render_metrics(), content_type=METRICS_TYPE)
 
 
 @blueprint.get("/healthz")
@@ -50,7 +54,7 @@ def alive() -> ResponseReturnValue:
 
 @blueprint.get("/readyz")
 def ready() -> ResponseReturnValue:
-    checks = runtime().readiness()
+    checks = current_runtime().readiness()
     return {"ready": all(checks.values()), "checks": checks}, 200 if all(checks.values()) else 503
 
 

@@ -13,7 +13,7 @@ from app.clients.json_array import split_json_array
 from app.errors import DiscoveryFailed, PlutoError
 from app.miners.address import Address, AddressRule
 from app.miners.mac import canonical_mac
-from app.models import Found, MacSource
+from app.models import DiscoveredMiner, MacSource
 from app.throttle import throttled
 
 log = logging.getLogger(__name__)
@@ -43,48 +43,48 @@ class DiscoveryServiceClient:
         self._session = BoundedSession("The discovery service", base_url, max_body=MAX_BODY, deadline=deadline)
         self._name = self._session.name
 
-    def discover(self, ip: str | None, mac: str | None) -> list[Found]:
+    def scan_network(self, ip: str | None, mac: str | None) -> list[DiscoveredMiner]:
         """Let the service scan the network, or probe one address, and return the miners found."""
-        return self._found("discover", {name: value for name, value in (("ip", ip), ("mac", mac)) if value})
+        return self._fetch_devices("discover", {name: value for name, value in (("ip", ip), ("mac", mac)) if value})
 
-    def discovered(self, params: Mapping[str, str]) -> list[Found]:
+    def list_discovered(self, params: Mapping[str, str]) -> list[DiscoveredMiner]:
         """Return the miners that the service remembers. `params`: filters, under the contract's names."""
-        return self._found("discovered", params)
+        return self._fetch_devices("discovered", params)
 
     def close(self) -> None:
         self._session.close()
 
-    def _found(self, path: str, params: Mapping[str, str]) -> list[Found]:
-        found: list[Found] = []
+    def _fetch_devices(self, path: str, params: Mapping[str, str]) -> list[DiscoveredMiner]:
+        found: list[DiscoveredMiner] = []
         rows = 0
-        for row in throttled(self._rows(self._body(path, params))):
+        for row in throttled(self._parse_rows(self._fetch_body(path, params))):
             rows += 1
-            if rows <= MAX_ROWS and (device := self._row(row)):
+            if rows <= MAX_ROWS and (device := self._parse_row(row)):
                 found.append(device)
         dropped = rows - len(found)
         if dropped:
             log.warning("dropped invalid rows of the discovery service", extra={"rows": rows, "dropped": dropped})
         return found
 
-    def _body(self, path: str, params: Mapping[str, str]) -> bytearray:
+    def _fetch_body(self, path: str, params: Mapping[str, str]) -> bytearray:
         try:
-            status, body = self._session.fetch("GET", f"{self._base_url}/{path}", params=params, only_200=True)
+            status, body = self._session.send_request("GET", f"{self._base_url}/{path}", params=params, only_200=True)
         except FetchError as error:
             raise DiscoveryFailed(str(error)) from None
         if status != 200:
-            raise DiscoveryFailed(f"{self._name} returned {_status(status)}")
+            raise DiscoveryFailed(f"{self._name} returned {_describe_status(status)}")
         return body
 
-    def _rows(self, body: bytearray) -> Iterator[Any]:
+    def _parse_rows(self, body: bytearray) -> Iterator[Any]:
         """Yield the parsed rows; None for one longer than MAX_ROW. Raises DiscoveryFailed, possibly after some rows."""
         try:
             if len(body) <= MAX_PARSED_AT_ONCE:
                 rows = orjson.loads(body)
                 if not isinstance(rows, list):
-                    raise self._no_list(type(rows).__name__)
+                    raise self._not_a_list_error(type(rows).__name__)
                 yield from rows
             elif body[:1024].lstrip().startswith((b"{", b'"')):
-                raise self._no_list("something else")
+                raise self._not_a_list_error("something else")
             else:
                 yield from (
                     orjson.loads(row) if len(row) <= MAX_ROW else None for row in split_json_array(memoryview(body))
@@ -92,10 +92,10 @@ class DiscoveryServiceClient:
         except ValueError:
             raise DiscoveryFailed(f"{self._name} did not return JSON: check DISCOVERY_SERVICE_HOST") from None
 
-    def _no_list(self, kind: str) -> DiscoveryFailed:
+    def _not_a_list_error(self, kind: str) -> DiscoveryFailed:
         return DiscoveryFailed(f"{self._name} returned {kind} where a list of devices is expected")
 
-    def _row(self, row: Any) -> Found | None:
+    def _parse_row(self, row: Any) -> DiscoveredMiner | None:
         """Return the miner in a row; None if the row is invalid or its address is not allowed.
 
         The MAC in `info` takes precedence: the Node backend stores `unknown` for a device that it found by address.
@@ -103,22 +103,22 @@ class DiscoveryServiceClient:
         try:
             info = self._redact(row.get("info") or {})
             mac = canonical_mac(info.get("macAddr")) or canonical_mac(row.get("mac"))
-            return Found(
+            return DiscoveredMiner(
                 mac=mac,
                 source=MacSource.ANSWER if mac else None,
-                ip=str(self._rule.check(Address.parse(row["ip"]))),
+                ip=str(self._rule.check_address(Address.parse(row["ip"]))),
                 info=info,
-                type=_text(row.get("type"))[:MAX_TYPE] or "unknown",
-                first_seen=_text(row.get("firstSeen")) or _text(row.get("createdAt")),
-                last_seen=_text(row.get("lastSeen")) or _text(row.get("updatedAt")),
+                type=_stripped_text(row.get("type"))[:MAX_TYPE] or "unknown",
+                first_seen=_stripped_text(row.get("firstSeen")) or _stripped_text(row.get("createdAt")),
+                last_seen=_stripped_text(row.get("lastSeen")) or _stripped_text(row.get("updatedAt")),
             )
         except (PlutoError, KeyError, TypeError, AttributeError, ValueError):
             return None
 
 
-def _status(status: int) -> str:
+def _describe_status(status: int) -> str:
     return "a redirect, which is not followed" if 300 <= status < 400 else f"status {status}"
 
 
-def _text(value: object) -> str:
+def _stripped_text(value: object) -> str:
     return value.strip() if isinstance(value, str) else ""

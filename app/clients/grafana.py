@@ -15,18 +15,18 @@ import orjson
 from requests.auth import AuthBase
 
 from app.clients.grafana_answers import (
+    ACCESS_TOKEN_RESULTS,
     ANY,
-    CHECK,
-    LOOK,
-    PUBLISH,
-    REFUSALS,
-    REMOVE,
-    SAVE,
-    SWITCH,
-    VIEW,
+    CHECK_RESULTS,
+    CONFIGURATION_ERRORS,
+    DELETE_RESULTS,
+    PUBLIC_DASHBOARD_RESULTS,
+    PUBLISH_RESULTS,
+    SAVE_RESULTS,
+    UPDATE_RESULTS,
     Answer,
-    Finding,
-    Readings,
+    CallResult,
+    ResultTable,
 )
 from app.clients.http import BoundedSession, FetchError
 from app.errors import GrafanaDown, GrafanaRefused
@@ -38,7 +38,7 @@ MAX_BODY = 1024 * 1024
 SUBPATH = "/grafana"
 
 # Fields of a public dashboard: the link works, and viewers may choose the time range.
-VISIBLE = {"isEnabled": True, "timeSelectionEnabled": True}
+PUBLIC_FIELDS = {"isEnabled": True, "timeSelectionEnabled": True}
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _TOKEN = re.compile(r"[0-9a-f]{32}")
@@ -67,7 +67,7 @@ class ProxyUserAuth(AuthBase):
         return request
 
 
-def authentication(token: str | None, user: str | None, password: str | None) -> Any:
+def choose_auth(token: str | None, user: str | None, password: str | None) -> Any:
     """Return the safest authentication that is configured: the token, else user and password, else the proxy header.
 
     The user defaults to `admin`.
@@ -97,76 +97,76 @@ class GrafanaClient:
         self._session = BoundedSession("Grafana", base_url, max_body=MAX_BODY, deadline=deadline, auth=auth)
         self._name = self._session.name
 
-    def save(self, dashboard: Mapping[str, Any]) -> Answer:
+    def save_dashboard(self, dashboard: Mapping[str, Any]) -> Answer:
         """Create the dashboard, or replace the one with its `uid`."""
         body = {"dashboard": {**dashboard, "id": None}, "message": "Renewed by Pluto", "overwrite": True}
-        return self._call(SAVE, "POST", "api/dashboards/db", body, uid=dashboard["uid"])
+        return self._call_api(SAVE_RESULTS, "POST", "api/dashboards/db", body, uid=dashboard["uid"])
 
-    def check(self, uid: str) -> Answer:
-        return self._call(CHECK, "GET", f"api/dashboards/uid/{quote(uid)}")
+    def check_dashboard(self, uid: str) -> Answer:
+        return self._call_api(CHECK_RESULTS, "GET", f"api/dashboards/uid/{quote(uid)}")
 
-    def remove(self, uid: str) -> Answer:
+    def delete_dashboard(self, uid: str) -> Answer:
         """Delete the dashboard and, with it, its public dashboard."""
-        return self._call(REMOVE, "DELETE", f"api/dashboards/uid/{quote(uid)}")
+        return self._call_api(DELETE_RESULTS, "DELETE", f"api/dashboards/uid/{quote(uid)}")
 
-    def look(self, uid: str) -> Answer:
+    def get_public_dashboard(self, uid: str) -> Answer:
         """Return the public dashboard of `uid`. PRIVATE also if the dashboard is absent: Grafana does not check."""
-        answer = self._call(LOOK, "GET", self._public(uid), uid=uid)
+        answer = self._call_api(PUBLIC_DASHBOARD_RESULTS, "GET", self._public_path(uid), uid=uid)
         is_range_fixed = (
-            answer.finding is Finding.PUBLIC and answer.row and answer.row.get("timeSelectionEnabled") is False
+            answer.result is CallResult.PUBLIC and answer.row and answer.row.get("timeSelectionEnabled") is False
         )
-        return Answer(Finding.RANGE_FIXED, answer.row) if is_range_fixed else answer
+        return Answer(CallResult.RANGE_FIXED, answer.row) if is_range_fixed else answer
 
-    def publish(self, uid: str, public_uid: str, access_token: str) -> Answer:
-        body = {**VISIBLE, "uid": public_uid, "accessToken": access_token}
-        return self._call(PUBLISH, "POST", self._public(uid), body, uid=uid)
+    def publish_dashboard(self, uid: str, public_uid: str, access_token: str) -> Answer:
+        body = {**PUBLIC_FIELDS, "uid": public_uid, "accessToken": access_token}
+        return self._call_api(PUBLISH_RESULTS, "POST", self._public_path(uid), body, uid=uid)
 
-    def resume(self, uid: str, public_uid: str) -> Answer:
+    def resume_public_dashboard(self, uid: str, public_uid: str) -> Answer:
         """Enable the public dashboard and its time picker; other fields are unchanged."""
-        return self._change(uid, public_uid, VISIBLE)
+        return self._update_public_dashboard(uid, public_uid, PUBLIC_FIELDS)
 
-    def pause(self, uid: str, public_uid: str) -> Answer:
-        return self._change(uid, public_uid, {"isEnabled": False})
+    def pause_public_dashboard(self, uid: str, public_uid: str) -> Answer:
+        return self._update_public_dashboard(uid, public_uid, {"isEnabled": False})
 
-    def view(self, access_token: str) -> Answer:
+    def find_access_token(self, access_token: str) -> Answer:
         """Return whether any public dashboard uses this access token: PRIVATE if none does."""
-        return self._call(VIEW, "GET", f"api/public/dashboards/{quote(access_token)}")
+        return self._call_api(ACCESS_TOKEN_RESULTS, "GET", f"api/public/dashboards/{quote(access_token)}")
 
-    def data_sources(self) -> list[Any] | None:
+    def list_data_sources(self) -> list[Any] | None:
         """Return the data sources in Grafana's order; None if the account may not list them."""
-        status, raw = self._request("GET", "api/datasources")
+        status, raw = self._request_path("GET", "api/datasources")
         if status == 403:
             return None
-        listed = _parsed(raw)
+        listed = _parse_json(raw)
         if status != 200 or not isinstance(listed, list):
-            raise self._refusal(status)
+            raise self._status_error(status)
         return listed
 
     def close(self) -> None:
         self._session.close()
 
-    def _change(self, uid: str, public_uid: str, fields: Mapping[str, bool]) -> Answer:
-        return self._call(SWITCH, "PATCH", f"{self._public(uid)}/{quote(public_uid)}", fields, uid=uid)
+    def _update_public_dashboard(self, uid: str, public_uid: str, fields: Mapping[str, bool]) -> Answer:
+        return self._call_api(UPDATE_RESULTS, "PATCH", f"{self._public_path(uid)}/{quote(public_uid)}", fields, uid=uid)
 
     @staticmethod
-    def _public(uid: str) -> str:
+    def _public_path(uid: str) -> str:
         return f"api/dashboards/uid/{quote(uid)}/public-dashboards"
 
-    def _call(self, readings: Readings, method: str, path: str, body: Any = None, uid: str = "") -> Answer:
-        status, raw = self._request(method, path, None if body is None else orjson.dumps(body))
-        parsed = _parsed(raw)
+    def _call_api(self, results: ResultTable, method: str, path: str, body: Any = None, uid: str = "") -> Answer:
+        status, raw = self._request_path(method, path, None if body is None else orjson.dumps(body))
+        parsed = _parse_json(raw)
         if not isinstance(parsed, dict) or not parsed:  # Grafana itself answers these calls with objects only
-            raise self._refusal(status)
+            raise self._status_error(status)
         key = status, str(parsed.get("messageId", ""))
-        key = key if key in readings else (status, ANY)
-        if key not in readings:
-            raise self._refusal(status)
-        result = readings[key]
-        if result is Finding.SAVED and parsed.get("uid") != uid:
-            raise self._nonsense()
-        return Answer(result) if result is not None else self._row(parsed, uid)
+        key = key if key in results else (status, ANY)
+        if key not in results:
+            raise self._status_error(status)
+        result = results[key]
+        if result is CallResult.SAVED and parsed.get("uid") != uid:
+            raise self._not_grafana_error()
+        return Answer(result) if result is not None else self._validate_row(parsed, uid)
 
-    def _row(self, row: Mapping[str, Any], uid: str) -> Answer:
+    def _validate_row(self, row: Mapping[str, Any], uid: str) -> Answer:
         known = (
             _IDENTIFIER.fullmatch(str(row.get("uid")))
             and _TOKEN.fullmatch(str(row.get("accessToken")))
@@ -174,20 +174,20 @@ class GrafanaClient:
             and isinstance(row.get("isEnabled"), bool)
         )
         if not known:
-            raise self._nonsense()
-        return Answer(Finding.PUBLIC if row["isEnabled"] else Finding.PAUSED, row)
+            raise self._not_grafana_error()
+        return Answer(CallResult.PUBLIC if row["isEnabled"] else CallResult.PAUSED, row)
 
-    def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytearray]:
+    def _request_path(self, method: str, path: str, body: bytes | None = None) -> tuple[int, bytearray]:
         if self._api_url is None:
             self._api_url = self._find_api()
-        return self._exchange(method, f"{self._api_url or self._candidates[0]}/{path}", body)
+        return self._send_request(method, f"{self._api_url or self._candidates[0]}/{path}", body)
 
     def _find_api(self) -> str | None:
         """Return the first candidate URL at which Grafana's health check responds; None if there is none."""
         if len(self._candidates) == 1:
             return self._candidates[0]
         for base in self._candidates:
-            health = _parsed(self._exchange("GET", f"{base}/api/health")[1])
+            health = _parse_json(self._send_request("GET", f"{base}/api/health")[1])
             if isinstance(health, dict) and "database" in health:
                 if base != self._logged_url:
                     self._logged_url = base
@@ -195,31 +195,31 @@ class GrafanaClient:
                 return base
         return None
 
-    def _exchange(self, method: str, url: str, body: bytes | None = None) -> tuple[int, bytearray]:
+    def _send_request(self, method: str, url: str, body: bytes | None = None) -> tuple[int, bytearray]:
         try:
-            return self._session.fetch(method, url, body=body)
+            return self._session.send_request(method, url, body=body)
         except FetchError as error:
             raise GrafanaDown(error.reason, str(error)) from None
 
-    def _refusal(self, status: int) -> GrafanaDown | GrafanaRefused:
+    def _status_error(self, status: int) -> GrafanaDown | GrafanaRefused:
         """Return the error for a status that the call does not expect.
 
         Forget the API's URL if the response may not come from the API.
         """
         if status in (200, 404) or 300 <= status < 400:
             self._api_url = None
-        for first, last, reason, sentence in REFUSALS:
+        for first, last, reason, sentence in CONFIGURATION_ERRORS:
             if first <= status <= last:
                 return GrafanaRefused(reason, f"{self._name} {sentence}")
         if status == 200:
-            return self._nonsense()
+            return self._not_grafana_error()
         return GrafanaDown("status", f"{self._name} returned status {status}")
 
-    def _nonsense(self) -> GrafanaDown:
+    def _not_grafana_error(self) -> GrafanaDown:
         return GrafanaDown("nonsense", f"{self._name} does not respond like Grafana: check GF_HOST")
 
 
-def _parsed(raw: bytearray) -> Any:
+def _parse_json(raw: bytearray) -> Any:
     """Return the parsed JSON; None if it is invalid."""
     try:
         return orjson.loads(raw)

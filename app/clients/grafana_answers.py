@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Finding(StrEnum):
+class CallResult(StrEnum):
     """The result of a Grafana call on a dashboard or its public dashboard."""
 
     SAVED = "saved"  # Grafana stored the dashboard
@@ -28,48 +28,56 @@ class Answer:
     """A call's result. `row`: Grafana's PublicDashboard with validated `uid`, `accessToken`, `dashboardUid` and
     `isEnabled`."""
 
-    finding: Finding
+    result: CallResult
     row: Mapping[str, Any] | None = None
 
 
 ANY = ""
 ROW = None
-Readings = Mapping[tuple[int, str], Finding | None]
+ResultTable = Mapping[tuple[int, str], CallResult | None]
 
 # One table per call: (status, messageId) → result. ANY matches every messageId without an entry of its own. `ROW`: the
 # result depends on the body. Message texts are not used: proxies and the CSRF filter write their own. `_status_error`
 # handles each status that is in no table.
-SAVE: Readings = {
-    (200, ANY): Finding.SAVED,
-    (400, ANY): Finding.REJECTED,
-    (412, ANY): Finding.REJECTED,
-    (422, ANY): Finding.REJECTED,
+SAVE_RESULTS: ResultTable = {
+    (200, ANY): CallResult.SAVED,
+    (400, ANY): CallResult.REJECTED,
+    (412, ANY): CallResult.REJECTED,
+    (422, ANY): CallResult.REJECTED,
 }
-CHECK: Readings = {(200, ANY): Finding.PRESENT, (404, ANY): Finding.ABSENT}
-REMOVE: Readings = {(200, ANY): Finding.ABSENT, (404, ANY): Finding.ABSENT, (400, ANY): Finding.REJECTED}
-LOOK: Readings = {
-    (200, ANY): ROW,
-    (404, "publicdashboards.notFound"): Finding.PRIVATE,
-    (404, "publicdashboards.dashboardNotFound"): Finding.ABSENT,
+CHECK_RESULTS: ResultTable = {(200, ANY): CallResult.PRESENT, (404, ANY): CallResult.ABSENT}
+DELETE_RESULTS: ResultTable = {
+    (200, ANY): CallResult.ABSENT,
+    (404, ANY): CallResult.ABSENT,
+    (400, ANY): CallResult.REJECTED,
 }
-PUBLISH: Readings = {
+PUBLIC_DASHBOARD_RESULTS: ResultTable = {
     (200, ANY): ROW,
-    (400, "publicdashboards.dashboardIsPublic"): Finding.RACED,
-    (400, ANY): Finding.TAKEN,
-    (404, "publicdashboards.dashboardNotFound"): Finding.ABSENT,
+    (404, "publicdashboards.notFound"): CallResult.PRIVATE,
+    (404, "publicdashboards.dashboardNotFound"): CallResult.ABSENT,
+}
+PUBLISH_RESULTS: ResultTable = {
+    (200, ANY): ROW,
+    (400, "publicdashboards.dashboardIsPublic"): CallResult.RACED,
+    (400, ANY): CallResult.TAKEN,
+    (404, "publicdashboards.dashboardNotFound"): CallResult.ABSENT,
     # Grafana reports a duplicate uid or token as a failed insert.
-    (500, "publicdashboards.internalServerError"): Finding.TAKEN,
+    (500, "publicdashboards.internalServerError"): CallResult.TAKEN,
 }
-SWITCH: Readings = {
+UPDATE_RESULTS: ResultTable = {
     (200, ANY): ROW,
-    (400, ANY): Finding.RACED,
-    (404, "publicdashboards.notFound"): Finding.PRIVATE,
-    (404, "publicdashboards.dashboardNotFound"): Finding.ABSENT,
+    (400, ANY): CallResult.RACED,
+    (404, "publicdashboards.notFound"): CallResult.PRIVATE,
+    (404, "publicdashboards.dashboardNotFound"): CallResult.ABSENT,
 }
-VIEW: Readings = {(200, ANY): Finding.PUBLIC, (403, ANY): Finding.PAUSED, (404, ANY): Finding.PRIVATE}
+ACCESS_TOKEN_RESULTS: ResultTable = {
+    (200, ANY): CallResult.PUBLIC,
+    (403, ANY): CallResult.PAUSED,
+    (404, ANY): CallResult.PRIVATE,
+}
 
 # Statuses that need a configuration change: first, last, reason, message.
-REFUSALS: tuple[tuple[int, int, str, str], ...] = (
+CONFIGURATION_ERRORS: tuple[tuple[int, int, str, str], ...] = (
     (300, 399, "redirect", "redirects, which is not followed: set GF_HOST to the redirect target, including its path"),
     (401, 401, "unauthorised", "rejected the credentials: check GRAFANA_TOKEN, or GRAFANA_USER and GRAFANA_PASSWORD"),
     (403, 403, "forbidden", "denied the request: the account needs the role Admin"),

@@ -28,7 +28,7 @@ MAX_HEAD = 64 * 1024
 # Bytes of chunk sizes, chunk extensions and trailers, besides the body.
 MAX_FRAMING = 256 * 1024
 MAX_READS = 65_536
-CHUNK = 16 * 1024
+CHUNK_BYTES = 16 * 1024
 
 
 class FetchError(Exception):
@@ -69,7 +69,7 @@ class BoundedSession:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, _BoundedAdapter(max_body + MAX_FRAMING))
 
-    def fetch(
+    def send_request(
         self,
         method: str,
         url: str,
@@ -84,7 +84,7 @@ class BoundedSession:
         """
         try:
             with gevent.Timeout(self._deadline, _DeadlineExceeded):
-                return self._fetch(method, url, params, body, only_200)
+                return self._read_response(method, url, params, body, only_200)
         except _DeadlineExceeded:
             problem = f"sent no complete response within {self._deadline:g} s"
             raise FetchError("deadline", f"{self.name} {problem}") from None
@@ -99,7 +99,7 @@ class BoundedSession:
     def close(self) -> None:
         self._session.close()
 
-    def _fetch(
+    def _read_response(
         self, method: str, url: str, params: Mapping[str, str] | None, body: bytes | None, only_200: bool
     ) -> tuple[int, bytearray]:
         headers = {} if body is None else {"Content-Type": "application/json"}
@@ -111,8 +111,8 @@ class BoundedSession:
             if response.status_code == 200 or not only_200:
                 # Decoded bytes: a server may compress its response unasked, and a bomb grows a thousandfold.
                 decoded = InputLimit(self._max_body, self._max_body, _ResponseTooLarge)
-                for chunk in response.iter_content(CHUNK):
-                    decoded.count(len(chunk))
+                for chunk in response.iter_content(CHUNK_BYTES):
+                    decoded.count_input(len(chunk))
                     received += chunk
             return response.status_code, received
 
@@ -127,12 +127,12 @@ class _BoundedAdapter(HTTPAdapter):
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
-            "http": _bounded(HTTPConnectionPool, self._response_class),
-            "https": _bounded(HTTPSConnectionPool, self._response_class),
+            "http": _bounded_pool_class(HTTPConnectionPool, self._response_class),
+            "https": _bounded_pool_class(HTTPSConnectionPool, self._response_class),
         }
 
 
-def _bounded(pool: Any, response_class: Any) -> Any:
+def _bounded_pool_class(pool: Any, response_class: Any) -> Any:
     """Return a subclass of the pool whose connections read responses with `response_class`."""
     connection = type(pool.ConnectionCls.__name__, (pool.ConnectionCls,), {"response_class": response_class})
     return type(pool.__name__, (pool,), {"ConnectionCls": connection})
@@ -164,7 +164,7 @@ class _CountedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         size: int | None = self._raw.readinto(buffer)
-        self.limit.count(size or 0)
+        self.limit.count_input(size or 0)
         return size
 
     def close(self) -> None:

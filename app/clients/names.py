@@ -8,7 +8,7 @@ from gevent import monkey, socket
 from gevent.lock import BoundedSemaphore
 from gevent.threadpool import ThreadPool
 
-from app.errors import Invalid, TooSoon
+from app.errors import Invalid, RetryLater
 from app.miners.address import Address, AddressRule
 
 DEADLINE_SECONDS = 3.0
@@ -32,7 +32,7 @@ class NameResolver:
         self._free = BoundedSemaphore(MAX_THREADS)
         self._pool: ThreadPool | None = None
 
-    def resolve(self, text: str) -> Address:
+    def resolve_address(self, text: str) -> Address:
         """Return the address of `text`: an IPv4 address or a host name, with or without a port.
 
         A name is resolved once and its first allowed address is returned, so that a DNS change between check and
@@ -40,18 +40,20 @@ class NameResolver:
         """
         host, colon, port = text.strip().lower().partition(":")
         if len(host) > MAX_LENGTH or not _NAME.fullmatch(host) or _NUMERIC.fullmatch(host):
-            return self._rule.check_given(Address.parse(text))
+            return self._rule.check_requested_address(Address.parse(text))
         Address.parse(f"127.0.0.1{colon}{port}")  # an invalid port is rejected before the lookup
-        found = [Address.parse(f"{ip}{colon}{port}") for ip in self._addresses(host)]
-        allowed = [address for address in found if self._rule.allows(address.host)]
-        return self._rule.check_given((allowed or found)[0])
+        found = [Address.parse(f"{ip}{colon}{port}") for ip in self._resolve_host(host)]
+        allowed = [address for address in found if self._rule.is_allowed(address.host)]
+        return self._rule.check_requested_address((allowed or found)[0])
 
-    def _addresses(self, host: str) -> list[str]:
+    def _resolve_host(self, host: str) -> list[str]:
         """Return the IPv4 addresses of `host`, at least one. Raises Invalid, TooSoon."""
         if not self._free.acquire(timeout=DEADLINE_SECONDS):
-            raise TooSoon("Other names are still being resolved; try again, or give the IP address", DEADLINE_SECONDS)
+            raise RetryLater(
+                "Other names are still being resolved; try again, or give the IP address", DEADLINE_SECONDS
+            )
         self._pool = self._pool or ThreadPool(MAX_THREADS)
-        lookup = self._pool.spawn(_look_up, host)
+        lookup = self._pool.spawn(_look_up_host, host)
         lookup.rawlink(lambda _: self._free.release())  # the thread may end long after the deadline
         lookup.wait(DEADLINE_SECONDS)
         if not lookup.value:
@@ -62,7 +64,7 @@ class NameResolver:
         return list(lookup.value)
 
 
-def _look_up(host: str) -> list[str]:
+def _look_up_host(host: str) -> list[str]:
     """Return the IPv4 addresses of `host`; none on errors: gevent prints the traceback of an exception in a thread."""
     try:
         rows = _getaddrinfo(host, None, socket.AF_INET, socket.SOCK_STREAM)

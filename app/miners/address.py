@@ -39,16 +39,16 @@ class Address:
         return cls(canonical, int(port))
 
 
-NOWHERE = Address("0.0.0.0")
+UNUSABLE_ADDRESS = Address("0.0.0.0")
 """The address of a device whose record has no valid one. No AddressRule allows it."""
 
 
-def address_of_record(text: str) -> Address:
+def parse_stored_address(text: str) -> Address:
     """Return the address in a stored record, or UNUSABLE_ADDRESS: a device without a valid address is still loaded."""
     try:
         return Address.parse(text)
     except Invalid:
-        return NOWHERE
+        return UNUSABLE_ADDRESS
 
 
 class AddressRule:
@@ -58,25 +58,25 @@ class AddressRule:
         self._networks = tuple(networks)
         self._ports = frozenset(ports) | {DEFAULT_PORT}
 
-    def allows(self, host: str) -> bool:
+    def is_allowed(self, host: str) -> bool:
         """Return True if `host` is in an allowed network. Multicast addresses and 0.0.0.0 never are."""
         ip = IPv4Address(host)
         return not (ip.is_multicast or ip.is_unspecified) and any(ip in network for network in self._networks)
 
-    def check(self, address: Address) -> Address:
+    def check_address(self, address: Address) -> Address:
         """Return the address. Raises AddressForbidden."""
-        if not self.allows(address.host):
+        if not self.is_allowed(address.host):
             raise AddressForbidden(
                 f"{address.host} is outside the networks of miners; add it to ALLOWED_DEVICE_NETWORKS",
                 {"ip": ["Outside ALLOWED_DEVICE_NETWORKS."]},
             )
         return address
 
-    def check_given(self, address: Address) -> Address:
+    def check_requested_address(self, address: Address) -> Address:
         """Return an address from a request, whose port must be a scanned one too. Raises AddressForbidden."""
         if address.port not in self._ports:
             raise AddressForbidden(
                 f"port {address.port} is not one where miners are looked for; add it to DISCOVERY_PORTS",
                 {"ip": ["The port is not in DISCOVERY_PORTS."]},
             )
-        return self.check(address)
+        return self.check_address(address)

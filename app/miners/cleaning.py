@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.redaction.json_objects import redact
+from app.redaction.json_objects import redact_object
 
 MAX_HOSTNAME = 64
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
@@ -20,7 +20,7 @@ def clean_hostname(value: object) -> str:
 
 def clean_info(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a device's answer without secrets and with a harmless hostname. Raises DeviceBadPayload."""
-    info = redact(body)
+    info = redact_object(body)
     if "hostname" in info:
         info["hostname"] = clean_hostname(info["hostname"])
     return info

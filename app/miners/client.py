@@ -15,28 +15,28 @@ from gevent.lock import BoundedSemaphore
 from app.clock import Clock
 from app.errors import (
     DeviceBadPayload,
-    DeviceCannot,
     DeviceDropped,
     DeviceError,
     DeviceLocked,
-    DeviceNeedsCode,
     DeviceRedirected,
     DeviceRefused,
     DeviceRejected,
     DeviceStatus,
     DeviceTimeout,
+    OneTimeCodeRequired,
+    UnsupportedCommand,
 )
 from app.miners.address import Address
 from app.miners.cleaning import clean_info
-from app.miners.dialects import dialect_of, is_miner
+from app.miners.dialects import detect_dialect, is_miner
 from app.miners.exchange_log import LoggedConnection, MacAt
-from app.miners.fields import known_fields
-from app.miners.http import CONNECT_SECONDS, Reply
+from app.miners.fields import select_known_fields
+from app.miners.http import CONNECT_TIMEOUT, Reply
 from app.miners.mac import canonical_mac
-from app.miners.options import Board, board_from_asic
+from app.miners.options import Board, parse_board
 from app.models import Reading
-from app.redaction.json_objects import redact, secret_texts
-from app.redaction.miner_text import MAX_QUOTABLE, quotable, redact_texts
+from app.redaction.json_objects import list_secret_values, redact_object
+from app.redaction.miner_text import MAX_EXCERPT_INPUT, redact_excerpt, redact_texts
 from app.throttle import yield_if_due
 
 INFO = "/api/system/info"
@@ -46,8 +46,8 @@ LOGS = "/api/system/logs"
 SYSTEM = "/api/system"
 # Timeouts of device calls: each bounds the whole call, from the connection to the last byte.
 READ_DEADLINE_SECONDS = 4.0
-COMMAND_SECONDS = 10.0
-LOGS_SECONDS = 20.0
+COMMAND_DEADLINE = 10.0
+LOGS_DEADLINE = 20.0
 MAX_LOGS = 640 * 1024
 MAX_WRITE = 10240
 # A string, also one without an end, or a number that JSON cannot express. The possessive quantifiers and the
@@ -70,39 +70,41 @@ class Miner:
         address: Address,
         check: Callable[[Address], object],
         clock: Clock,
-        connect_seconds: float,
+        connect_timeout: float,
         mac_at: MacAt = lambda address: None,
     ) -> None:
         self.address = address
-        self._connection = LoggedConnection(address, check, connect_seconds, mac_at)
+        self._connection = LoggedConnection(address, check, connect_timeout, mac_at)
         self._clock = clock
-        self._slot = BoundedSemaphore(1)
-        self._keep = False
+        self._lock = BoundedSemaphore(1)
+        self._keep_alive = False
 
     @contextmanager
-    def slot(self, patience: float | None = None) -> Iterator[bool]:
+    def lock(self, timeout: float | None = None) -> Iterator[bool]:
         """Lock the miner. Yields False if another greenlet still has the lock after `timeout` seconds (0: no wait)."""
-        acquired = self._slot.acquire(blocking=patience != 0, timeout=patience)
+        acquired = self._lock.acquire(blocking=timeout != 0, timeout=timeout)
         try:
             yield acquired
         finally:
             if acquired:
-                self._slot.release()
+                self._lock.release()
 
-    def info(self, deadline: float, *, keep: bool = False, only_known: bool = False) -> Reading:
+    def fetch_info(self, deadline: float, *, keep_open: bool = False, only_known: bool = False) -> Reading:
         """Return the miner's answer to GET /api/system/info.
 
         `keep_open`: leave the connection open for a command that follows at once. `only_known`: drop the fields that
         this service does not use. Raises DeviceError.
         """
-        reply = self._connection.request("GET", INFO, deadline=deadline, keep=keep or self._keep)
-        reading = _reading(reply, self._clock, only_known=only_known)
-        self._keep = dialect_of(reading.info).keep_alive
+        reply = self._connection.send_request("GET", INFO, deadline=deadline, keep_open=keep_open or self._keep_alive)
+        reading = _parse_reading(reply, self._clock, only_known=only_known)
+        self._keep_alive = detect_dialect(reading.info).keep_alive
         return reading
 
-    def asic(self, deadline: float) -> Board:
+    def fetch_board(self, deadline: float) -> Board:
         """Return model, chip count and options of /api/system/asic. Raises DeviceError, also if the path is unknown."""
-        return board_from_asic(parse_object(self._connection.request("GET", ASIC, deadline=deadline, keep=self._keep)))
+        return parse_board(
+            parse_object(self._connection.send_request("GET", ASIC, deadline=deadline, keep_open=self._keep_alive))
+        )
 
     def restart(self) -> Answer:
         """Restart the miner and return its answer.
@@ -111,57 +113,61 @@ class Miner:
         success. Raises DeviceError.
         """
         try:
-            return _answer(self._connection.request("POST", RESTART, deadline=COMMAND_SECONDS, keep=False))
+            return _parse_answer(
+                self._connection.send_request("POST", RESTART, deadline=COMMAND_DEADLINE, keep_open=False)
+            )
         except DeviceDropped:
             return ""
 
-    def write(self, body: Mapping[str, Any]) -> None:
+    def write_settings(self, body: Mapping[str, Any]) -> None:
         """Send PATCH /api/system on the connection that `fetch_info` left open.
 
         The answer (an empty text/html 200) does not prove that the values were applied; only a later reading does.
         Raises DeviceError: DeviceNeedsCode if NerdOS requires its one-time code, DeviceRejected for a 400.
         """
-        secrets = secret_texts(body)
+        secrets = list_secret_values(body)
         message = orjson.dumps(body)
-        reply = self._connection.request("PATCH", SYSTEM, message, deadline=COMMAND_SECONDS, keep=True)
+        reply = self._connection.send_request("PATCH", SYSTEM, message, deadline=COMMAND_DEADLINE, keep_open=True)
         if reply.status == 401 and b"OTP" in reply.body:
-            raise DeviceNeedsCode
+            raise OneTimeCodeRequired
         if reply.status == 400:
-            raise DeviceRejected(reply.status, _text(reply, secrets))
+            raise DeviceRejected(reply.status, _redact_body(reply, secrets))
         _require_success(reply, secrets)
 
-    def command(self, name: str) -> Answer:
+    def send_command(self, name: str) -> Answer:
         """Send POST /api/system/<name>, one of COMMANDS, and return the miner's answer.
 
         Raises DeviceError: DeviceCannot for firmware without this command, which answers 404 (AxeOS ≥ 2.15) or 405, or
         redirects to its page.
         """
         try:
-            return _answer(
-                self._connection.request("POST", f"{SYSTEM}/{name}", deadline=COMMAND_SECONDS, keep=self._keep)
+            return _parse_answer(
+                self._connection.send_request(
+                    "POST", f"{SYSTEM}/{name}", deadline=COMMAND_DEADLINE, keep_open=self._keep_alive
+                )
             )
         except DeviceRedirected:
-            raise DeviceCannot(name, COMMANDS[name]) from None
+            raise UnsupportedCommand(name, COMMANDS[name]) from None
         except DeviceStatus as error:
             if error.status in (404, 405):
-                raise DeviceCannot(name, COMMANDS[name]) from None
+                raise UnsupportedCommand(name, COMMANDS[name]) from None
             raise
 
-    def logs(self) -> bytes:
+    def fetch_past_log(self) -> bytes:
         """Return the miner's past log, unredacted (AxeOS ≥ 2.14: a ring of 512 KB that survives a restart)."""
-        reply = self._connection.request("GET", LOGS, deadline=LOGS_SECONDS, keep=True, limit=MAX_LOGS)
+        reply = self._connection.send_request("GET", LOGS, deadline=LOGS_DEADLINE, keep_open=True, limit=MAX_LOGS)
         _require_success(reply)
         return reply.body
 
-    def allow_connect_seconds(self, seconds: float) -> None:
-        self._connection.connect_seconds = seconds
+    def set_connect_timeout(self, timeout: float) -> None:
+        self._connection.connect_timeout = timeout
 
-    def settle(self) -> None:
+    def close_if_not_keep_alive(self) -> None:
         """Close the connection after a command, unless the dialect allows keep-alive.
 
         AxeOS before 2.10 purges no idle sockets and has only a few.
         """
-        if not self._keep:
+        if not self._keep_alive:
             self.close()
 
     def close(self) -> None:
@@ -169,7 +175,7 @@ class Miner:
         self._connection.close()
 
 
-class Miners:
+class MinerRegistry:
     """One Miner per address while it is referenced, so that polls, commands and scans share its lock."""
 
     def __init__(self, check: Callable[[Address], object], clock: Clock, mac_at: MacAt = lambda address: None) -> None:
@@ -179,14 +185,14 @@ class Miners:
         self._by_address: WeakValueDictionary[Address, Miner] = WeakValueDictionary()
         self._probes: dict[Address, AsyncResult[Reading]] = {}
 
-    def at(self, address: Address) -> Miner:
+    def get_miner(self, address: Address) -> Miner:
         miner = self._by_address.get(address)
         if miner is None:
-            miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_SECONDS, self._mac_at)
-        miner.allow_connect_seconds(CONNECT_SECONDS)  # a probe may have set a shorter one
+            miner = self._by_address[address] = Miner(address, self._check, self._clock, CONNECT_TIMEOUT, self._mac_at)
+        miner.set_connect_timeout(CONNECT_TIMEOUT)  # a probe may have set a shorter one
         return miner
 
-    def probe(self, address: Address, *, connect_seconds: float = 1.0, deadline: float = 3.0) -> Reading:
+    def probe_address(self, address: Address, *, connect_timeout: float = 1.0, deadline: float = 3.0) -> Reading:
         """Request the info of an address once, and close the connection. Concurrent calls share one request.
 
         Raises DeviceError, also if the peer is not a miner.
@@ -195,7 +201,7 @@ class Miners:
         if shared is None:
             shared = self._probes[address] = AsyncResult()
             try:
-                shared.set(self._probe(address, connect_seconds, deadline))
+                shared.set(self._fetch_reading(address, connect_timeout, deadline))
             except DeviceError as error:
                 shared.set_exception(error)
             except BaseException:
@@ -206,24 +212,24 @@ class Miners:
         reading: Reading = shared.get()
         return reading
 
-    def _probe(self, address: Address, connect_seconds: float, deadline: float) -> Reading:
+    def _fetch_reading(self, address: Address, connect_timeout: float, deadline: float) -> Reading:
         existing = self._by_address.get(address)
-        miner = existing or Miner(address, self._check, self._clock, connect_seconds, self._mac_at)
+        miner = existing or Miner(address, self._check, self._clock, connect_timeout, self._mac_at)
         self._by_address[address] = miner  # a concurrent command or poll then waits for the same lock
-        with miner.slot(deadline) as free:
+        with miner.lock(deadline) as free:
             if not free:
                 raise DeviceTimeout(f"{address} is busy")
             try:
-                return miner.info(deadline, only_known=True)
+                return miner.fetch_info(deadline, only_known=True)
             finally:
                 if existing is None:
                     miner.close()
 
 
-def _reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
+def _parse_reading(reply: Reply, clock: Clock, *, only_known: bool) -> Reading:
     yield_if_due()  # a scan may have many large answers ready at once
     body = parse_object(reply)
-    info = clean_info(known_fields(body) if only_known else body)
+    info = clean_info(select_known_fields(body) if only_known else body)
     if not is_miner(info):
         raise DeviceBadPayload("The answer is not a miner's")
     return Reading(info, canonical_mac(info.get("macAddr")), clock.now(), clock.moment())
@@ -263,30 +269,30 @@ def _require_success(reply: Reply, secrets: Sequence[str] = ()) -> None:
     if 300 <= reply.status < 400:
         raise DeviceRedirected("The device redirects elsewhere, which is not followed")
     if not 200 <= reply.status < 300:
-        raise DeviceStatus(reply.status, _text(reply, secrets), _retry_after(reply))
+        raise DeviceStatus(reply.status, _redact_body(reply, secrets), _parse_retry_after(reply))
 
 
-def _retry_after(reply: Reply) -> float:
+def _parse_retry_after(reply: Reply) -> float:
     """Return the seconds in Retry-After, or 0. A date is ignored: a miner does not know the time."""
     header = reply.headers.get("retry-after", "") if reply.status in (429, 503) else ""
     return float(header) if header.isdecimal() and len(header) < 10 else 0.0
 
 
-def _answer(reply: Reply) -> Answer:
+def _parse_answer(reply: Reply) -> Answer:
     """Return a command's answer, redacted: the text of `message` (AxeOS since 2.13), else the JSON value, else plain
     text (AxeOS before 2.13, NerdOS)."""
     _require_success(reply)
-    if len(reply.body) > MAX_QUOTABLE:
-        return _text(reply)
+    if len(reply.body) > MAX_EXCERPT_INPUT:
+        return _redact_body(reply)
     try:
         body = orjson.loads(reply.body)
         if isinstance(body, dict) and isinstance(body.get("message"), str):
-            return quotable(body["message"])
-        return redact_texts(redact({"answer": body})["answer"])
+            return redact_excerpt(body["message"])
+        return redact_texts(redact_object({"answer": body})["answer"])
     except (orjson.JSONDecodeError, DeviceBadPayload):
-        return _text(reply)
+        return _redact_body(reply)
 
 
-def _text(reply: Reply, secrets: Sequence[str] = ()) -> str:
+def _redact_body(reply: Reply, secrets: Sequence[str] = ()) -> str:
     """Return the redacted beginning of an answer. `secrets`: values of the request, which the miner may quote."""
-    return quotable(reply.body[:MAX_QUOTABLE].decode(errors="replace"), secrets)
+    return redact_excerpt(reply.body[:MAX_EXCERPT_INPUT].decode(errors="replace"), secrets)

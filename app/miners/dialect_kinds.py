@@ -12,25 +12,25 @@ from typing import Any
 
 from app.miners import setting_kinds as parsers
 from app.miners.dialects import AXEOS_2_7, AXEOS_2_10, AXEOS_2_15, AXEOS_BEFORE_2_7, NERDOS, Dialect
-from app.miners.setting_kinds import Kind, Value
+from app.miners.setting_kinds import Value, ValueParser
 from app.miners.settings import Setting
 
-_AXEOS: Mapping[str, Kind] = {"autofanspeed": parsers.axeos_fan_mode}
+_AXEOS: Mapping[str, ValueParser] = {"autofanspeed": parsers.parse_axeos_fan_mode}
 # AxeOS 2.8 and 2.9 are detected as AXEOS_2_7.
-_AXEOS_BEFORE_2_10: Mapping[str, Kind] = {**_AXEOS, "frequency": parsers.whole_frequency}
-_NERDOS: Mapping[str, Kind] = {
-    "frequency": parsers.whole_frequency,
-    "autofanspeed": parsers.nerdos_fan_mode,
-    "temptarget": parsers.whole(30, 80),
-    "stratumSuggestedDifficulty": parsers.whole(0, 2**32 - 1),
-    "stratumTLS": parsers.switch,
-    "fallbackStratumTLS": parsers.switch,
-    "stratumProtocol": parsers.protocol_number,
-    "fallbackStratumProtocol": parsers.protocol_number,
-    "stratumV2ChannelType": parsers.whole(0, 1),
-    "fallbackStratumV2ChannelType": parsers.whole(0, 1),
+_AXEOS_BEFORE_2_10: Mapping[str, ValueParser] = {**_AXEOS, "frequency": parsers.parse_whole_frequency}
+_NERDOS: Mapping[str, ValueParser] = {
+    "frequency": parsers.parse_whole_frequency,
+    "autofanspeed": parsers.parse_nerdos_fan_mode,
+    "temptarget": parsers.whole_number_parser(30, 80),
+    "stratumSuggestedDifficulty": parsers.whole_number_parser(0, 2**32 - 1),
+    "stratumTLS": parsers.parse_switch,
+    "fallbackStratumTLS": parsers.parse_switch,
+    "stratumProtocol": parsers.parse_protocol_number,
+    "fallbackStratumProtocol": parsers.parse_protocol_number,
+    "stratumV2ChannelType": parsers.whole_number_parser(0, 1),
+    "fallbackStratumV2ChannelType": parsers.whole_number_parser(0, 1),
 }
-_PARSERS: Mapping[Dialect, Mapping[str, Kind]] = {
+_PARSERS: Mapping[Dialect, Mapping[str, ValueParser]] = {
     AXEOS_BEFORE_2_7: _AXEOS_BEFORE_2_10,
     AXEOS_2_7: _AXEOS_BEFORE_2_10,
     AXEOS_2_10: _AXEOS,
@@ -39,18 +39,18 @@ _PARSERS: Mapping[Dialect, Mapping[str, Kind]] = {
 }
 
 
-def normal(setting: Setting, value: Any, dialect: Dialect) -> Value:
+def normalise_value(setting: Setting, value: Any, dialect: Dialect) -> Value:
     """Return the value in the form that this firmware accepts. Raises ValueError with the accepted values."""
-    return _PARSERS[dialect].get(setting.key, setting.kind)(value)
+    return _PARSERS[dialect].get(setting.key, setting.parse_value)(value)
 
 
-def normal_somewhere(setting: Setting, value: Any) -> Value:
+def normalise_for_any_firmware(setting: Setting, value: Any) -> Value:
     """Return the value in the form of the setting's row, else in the form of any firmware that accepts it.
 
     For settings that are meant for many miners. Raises ValueError with the values that the row accepts.
     """
     try:
-        return setting.kind(value)
+        return setting.parse_value(value)
     except ValueError:
         for table in _PARSERS.values():
             if setting.key in table:

@@ -50,30 +50,30 @@ def is_miner(info: Mapping[str, Any]) -> bool:
     return isinstance(info.get("ASICModel"), str) and ("hashRate" in info or "version" in info)
 
 
-def dialect_of(info: Mapping[str, Any]) -> Dialect:
+def detect_dialect(info: Mapping[str, Any]) -> Dialect:
     """Return the newest dialect that a field of the answer proves, else the oldest, which is the safest assumption."""
     if not _NERDOS_MARKS.isdisjoint(info):
         return NERDOS
     return next((dialect for fields, dialect in _BY_FIELDS if not fields.isdisjoint(info)), AXEOS_BEFORE_2_7)
 
 
-def serves_one_log_reader(info: Mapping[str, Any]) -> bool:
+def has_single_log_reader(info: Mapping[str, Any]) -> bool:
     """Return True if the miner has one log stream, which its newest reader gets: AxeOS before 2.10 and NerdOS.
 
     Later firmware has ten.
     """
-    return dialect_of(info) in (AXEOS_BEFORE_2_7, AXEOS_2_7, NERDOS)
+    return detect_dialect(info) in (AXEOS_BEFORE_2_7, AXEOS_2_7, NERDOS)
 
 
-def keeps_log(info: Mapping[str, Any]) -> bool:
+def has_past_log(info: Mapping[str, Any]) -> bool:
     """Return True if the miner serves its past log. GET /api/system/logs and `miningPaused` are new in AxeOS 2.14."""
-    dialect = dialect_of(info)
+    dialect = detect_dialect(info)
     return dialect is AXEOS_2_15 or (dialect is AXEOS_2_10 and "miningPaused" in info)
 
 
 def recovers_from_overheating(info: Mapping[str, Any]) -> bool:
     """Return True if the firmware leaves overheat mode by itself, as AxeOS does since 2.11 (`errorPercentage`)."""
-    return dialect_of(info) is not NERDOS and not {"errorPercentage", "miningPaused", "pools"}.isdisjoint(info)
+    return detect_dialect(info) is not NERDOS and not {"errorPercentage", "miningPaused", "pools"}.isdisjoint(info)
 
 
 # Board numbers as the AxeOS swarm page reads them; "650" stands before "6" because GammaDuo has two chips.
@@ -95,7 +95,7 @@ _MAX_MODEL = 64
 _MAX_CHIPS = 100_000
 
 
-def stated_model(body: Mapping[str, Any], fields: tuple[str, ...] = _STATED_MODEL) -> str | None:
+def find_stated_model(body: Mapping[str, Any], fields: tuple[str, ...] = _STATED_MODEL) -> str | None:
     """Return the model that the firmware reports, or None."""
     for field in fields:
         value = body.get(field)
@@ -104,30 +104,30 @@ def stated_model(body: Mapping[str, Any], fields: tuple[str, ...] = _STATED_MODE
     return None
 
 
-def model_of(info: Mapping[str, Any]) -> str:
+def determine_model(info: Mapping[str, Any]) -> str:
     """Return the reported model, else the model of `boardVersion`, else the name of the ASIC."""
-    return stated_model(info) or _model_of_board(info) or str(info.get("ASICModel") or "unknown")
+    return find_stated_model(info) or _look_up_board_model(info) or str(info.get("ASICModel") or "unknown")
 
 
-def _model_of_board(info: Mapping[str, Any]) -> str | None:
+def _look_up_board_model(info: Mapping[str, Any]) -> str | None:
     board = str(info.get("boardVersion") or "")
     known = board in ("0.11", "2.2") or (len(board) == 3 and board.isdigit())
     return next((model for start, model in _MODELS if known and board.startswith(start)), None)
 
 
-def chip_count(value: object) -> int | None:
+def parse_chip_count(value: object) -> int | None:
     """Return the number of ASICs if it is plausible, else None."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MAX_CHIPS:
         return None
     return int(value) or None
 
 
-def chips_of(info: Mapping[str, Any]) -> int | None:
+def count_chips(info: Mapping[str, Any]) -> int | None:
     """Return the number of ASICs: `asicCount` (NerdOS, AxeOS 2.1.9 to 2.8, forks), else the board table's.
 
     None if neither has it; the sensors then count as those of one chip.
     """
-    if (stated := chip_count(info.get("asicCount"))) is not None:
+    if (stated := parse_chip_count(info.get("asicCount"))) is not None:
         return stated
-    board = _model_of_board(info)
-    return None if board is None or stated_model(info) not in (None, board) else _CHIPS.get(board, 1)
+    board = _look_up_board_model(info)
+    return None if board is None or find_stated_model(info) not in (None, board) else _CHIPS.get(board, 1)

@@ -8,31 +8,38 @@ from collections.abc import Callable
 
 from app.errors import DeviceError
 from app.miners.address import Address
-from app.miners.http import MAX_BODY, Connection, Reply
+from app.miners.http import MAX_BODY, MinerConnection, Reply
 
 log = logging.getLogger(__name__)
 
 MacAt = Callable[[Address], str | None]
 
 
-class LoggedConnection(Connection):
+class LoggedConnection(MinerConnection):
     """A connection that logs its exchanges if the level is DEBUG. `mac_at` returns the MAC of the device that is
     registered at an address, or None."""
 
     def __init__(
-        self, address: Address, check: Callable[[Address], object], connect_seconds: float, mac_at: MacAt
+        self, address: Address, check: Callable[[Address], object], connect_timeout: float, mac_at: MacAt
     ) -> None:
-        super().__init__(address, check, connect_seconds)
+        super().__init__(address, check, connect_timeout)
         self._mac_at = mac_at
 
-    def request(
-        self, method: str, path: str, body: bytes | None = None, *, deadline: float, keep: bool, limit: int = MAX_BODY
+    def send_request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        deadline: float,
+        keep_open: bool,
+        limit: int = MAX_BODY,
     ) -> Reply:
         if not log.isEnabledFor(logging.DEBUG):
-            return super().request(method, path, body, deadline=deadline, keep=keep, limit=limit)
+            return super().send_request(method, path, body, deadline=deadline, keep_open=keep_open, limit=limit)
         began, outcome = time.monotonic(), "aborted"
         try:
-            reply = super().request(method, path, body, deadline=deadline, keep=keep, limit=limit)
+            reply = super().send_request(method, path, body, deadline=deadline, keep_open=keep_open, limit=limit)
             outcome = f"status {reply.status}"
             return reply
         except DeviceError as error:

@@ -18,12 +18,12 @@ _DESCRIPTION = (
     *("jobInterval", "runningPartition", "idfVersion", "resetReason"),
 )
 _SETTINGS = tuple(
-    field for setting in SETTINGS.values() if not (setting.secret or setting.place) for field in setting.fields
+    field for setting in SETTINGS.values() if not (setting.secret or setting.list_item) for field in setting.fields
 )
 KNOWN_FIELDS = tuple(dict.fromkeys((*_DESCRIPTION, *sorted(MEASURED_FIELDS), *_SETTINGS)))
 
 
-def known_fields(info: Mapping[str, Any]) -> dict[str, Any]:
+def select_known_fields(info: Mapping[str, Any]) -> dict[str, Any]:
     """Return the scalar values of the known fields, at most 4 KiB, which is all that discovery stores of a miner.
 
     Without this limit, 100 addresses that answered 256 KiB each took 1.3 GB of memory (issue 10, 10).

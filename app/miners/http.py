@@ -25,7 +25,7 @@ from app.miners.address import Address
 from app.miners.tcp import describe_os_error, open_connection
 
 MAX_BODY = 256 * 1024
-CONNECT_SECONDS = 2.0
+CONNECT_TIMEOUT = 2.0
 _CHUNK = 64 * 1024
 # The headers that are used. Others are dropped: 256 KiB of short ones would take 10 MiB as objects.
 _USED_HEADERS = frozenset({b"content-length", b"transfer-encoding", b"www-authenticate", b"retry-after"})
@@ -41,19 +41,19 @@ class Reply:
     keep_alive: bool = False
 
 
-class _Parse:
+class _ReplyParser:
     """Collects one response from httptools' callbacks. It ignores 1xx responses."""
 
     def __init__(self, limit: int) -> None:
         self.parser = httptools.HttpResponseParser(self)
         self.reply = Reply()
-        self.begun = False
-        self.done = False
+        self.has_begun = False
+        self.is_complete = False
         self._limit = limit
         self._parts: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
-        self.begun = True
+        self.has_begun = True
         self._limit -= len(data)
         if self._limit < 0:
             raise DeviceTooLarge("The answer is larger than any miner's")
@@ -62,7 +62,7 @@ class _Parse:
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             raise DeviceBadPayload("The answer is not HTTP") from error
 
-    def end(self) -> None:
+    def finish_at_close(self) -> None:
         """Finish the response when the peer has closed the connection.
 
         Raises DeviceDropped if the response has a length, since it is then incomplete.
@@ -70,7 +70,7 @@ class _Parse:
         headers = self.reply.headers
         if not self.reply.status or "content-length" in headers or "transfer-encoding" in headers:
             raise DeviceDropped("The connection ended before the answer was complete")
-        self._finish(keep_alive=False)
+        self._complete_reply(keep_alive=False)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if (lower := name.lower()) in _USED_HEADERS:
@@ -86,31 +86,38 @@ class _Parse:
         if self.reply.status < 200:
             self.reply = Reply()
             return
-        self._finish(keep_alive=self.parser.should_keep_alive())
+        self._complete_reply(keep_alive=self.parser.should_keep_alive())
 
-    def _finish(self, *, keep_alive: bool) -> None:
+    def _complete_reply(self, *, keep_alive: bool) -> None:
         self.reply.body = b"".join(self._parts)
         self.reply.keep_alive = keep_alive
-        self.done = True
+        self.is_complete = True
 
 
-class _Stale(Exception):
+class _StaleConnection(Exception):
     """The connection ended before the first byte of an answer."""
 
 
-class Connection:
+class MinerConnection:
     """At most one socket to one address. For one greenlet at a time: the caller holds the lock of the miner."""
 
     def __init__(
-        self, address: Address, check: Callable[[Address], object], connect_seconds: float = CONNECT_SECONDS
+        self, address: Address, check: Callable[[Address], object], connect_timeout: float = CONNECT_TIMEOUT
     ) -> None:
         self.address = address
         self._check = check
-        self.connect_seconds = connect_seconds
+        self.connect_timeout = connect_timeout
         self._socket: socket.socket | None = None
 
-    def request(
-        self, method: str, path: str, body: bytes | None = None, *, deadline: float, keep: bool, limit: int = MAX_BODY
+    def send_request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        deadline: float,
+        keep_open: bool,
+        limit: int = MAX_BODY,
     ) -> Reply:
         """Send one request and return the answer within `deadline` seconds.
 
@@ -118,14 +125,14 @@ class Connection:
         peer has closed is retried once on a new one; other methods are not, since the miner may have executed them.
         Raises DeviceError; the connection is then closed.
         """
-        message = self._message(method, path, body, keep)
+        message = self._build_request(method, path, body, keep_open)
         try:
             with gevent.Timeout(deadline, DeviceTimeout(f"No complete answer within {deadline:g} s")):
-                reply = self._exchange(message, limit, may_retry=method == "GET")
+                reply = self._send_with_retry(message, limit, may_retry=method == "GET")
         except BaseException:
             self.close()
             raise
-        if not (keep and reply.keep_alive):
+        if not (keep_open and reply.keep_alive):
             self.close()
         return reply
 
@@ -137,47 +144,49 @@ class Connection:
                 opened.shutdown(socket.SHUT_RDWR)
             opened.close()
 
-    def _exchange(self, message: bytes, limit: int, *, may_retry: bool) -> Reply:
+    def _send_with_retry(self, message: bytes, limit: int, *, may_retry: bool) -> Reply:
         kept = self._socket
         if kept is not None:
             try:
-                return self._over(kept, message, limit)
-            except _Stale as stale:
+                return self._exchange_over(kept, message, limit)
+            except _StaleConnection as stale:
                 if self._socket is not kept:  # close() from another greenlet cancels the request
                     raise DeviceDropped("The connection was closed") from stale
                 self.close()
                 if not may_retry:
                     raise DeviceDropped("The kept connection was dead") from stale
-        self._socket = open_connection(self.address, self._check, self.connect_seconds)
+        self._socket = open_connection(self.address, self._check, self.connect_timeout)
         try:
-            return self._over(self._socket, message, limit)
-        except _Stale as stale:
+            return self._exchange_over(self._socket, message, limit)
+        except _StaleConnection as stale:
             raise DeviceDropped("The connection ended without an answer") from stale
 
-    def _over(self, opened: socket.socket, message: bytes, limit: int) -> Reply:
+    def _exchange_over(self, opened: socket.socket, message: bytes, limit: int) -> Reply:
         """Send the message and read the answer. Raises _Stale if the connection ends before the first byte of it."""
-        parse = _Parse(limit)
+        parse = _ReplyParser(limit)
         try:
             sent = opened.send(message)  # sendall costs 4 % more CPU per poll
             if sent < len(message):
                 opened.sendall(message[sent:])
-            while not parse.done and (data := opened.recv(_CHUNK)):
+            while not parse.is_complete and (data := opened.recv(_CHUNK)):
                 parse.feed(data)
         except OSError as error:
             raise (
-                DeviceDropped(f"The connection broke: {describe_os_error(error)}") if parse.begun else _Stale()
+                DeviceDropped(f"The connection broke: {describe_os_error(error)}")
+                if parse.has_begun
+                else _StaleConnection()
             ) from error
         finally:
             del parse.parser  # a reference cycle that would keep the answer in memory until the garbage collector runs
-        if not parse.begun:
-            raise _Stale
-        if not parse.done:
-            parse.end()
+        if not parse.has_begun:
+            raise _StaleConnection
+        if not parse.is_complete:
+            parse.finish_at_close()
         return parse.reply
 
-    def _message(self, method: str, path: str, body: bytes | None, keep: bool) -> bytes:
+    def _build_request(self, method: str, path: str, body: bytes | None, keep_open: bool) -> bytes:
         lines = [f"{method} {path} HTTP/1.1", f"Host: {self.address}", "Accept-Encoding: identity"]
-        if not keep:
+        if not keep_open:
             lines.append("Connection: close")
         if body is not None:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]

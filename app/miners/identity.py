@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from app.errors import MacNotTold, WrongMiner
+from app.errors import MacNotReported, WrongMiner
 from app.miners.address import Address
 from app.miners.mac import canonical_mac
 from app.models import MacSource, Reading, Status
@@ -32,7 +32,7 @@ class OldAddress(StrEnum):
     SILENT = "silent"
 
 
-class Verdict(StrEnum):
+class SightingDecision(StrEnum):
     """The consequence of a sighting of a device's MAC at another address. `WAIT`: decide again after the next polls."""
 
     MOVE = "move"
@@ -41,38 +41,38 @@ class Verdict(StrEnum):
     IGNORE = "ignore"
 
 
-def judge_sighting(
+def decide_sighting(
     source: MacSource | None,
     old_address: OldAddress,
     status: Status,
     *,
     is_restarting: bool,
     is_claimed: bool,
-    tells_mac: bool,
-) -> Verdict:
+    reports_mac: bool,
+) -> SightingDecision:
     """Decide the consequence of a sighting of a device's MAC at another address.
 
     `source`: origin of that MAC. `old_address`: the peer at the stored address, probed after the sighting. `status` and
     `is_restarting`: from the polls. `is_claimed`: the device already has a conflict about its MAC. `reports_mac`: the
     device has reported its MAC before, so only an answer with a MAC can be the device's.
     """
-    allowed = (MacSource.ANSWER,) if tells_mac else (MacSource.ANSWER, MacSource.NEIGHBOURS)
+    allowed = (MacSource.ANSWER,) if reports_mac else (MacSource.ANSWER, MacSource.NEIGHBOURS)
     if source not in allowed:
-        return Verdict.IGNORE
+        return SightingDecision.IGNORE
     if old_address is OldAddress.DEVICE:
-        return Verdict.CONFLICT
+        return SightingDecision.CONFLICT
     if is_claimed:
-        return Verdict.IGNORE
+        return SightingDecision.IGNORE
     if is_restarting or status is Status.RESTARTING:
-        return Verdict.WAIT
+        return SightingDecision.WAIT
     if old_address is OldAddress.UNPROVEN:
-        return Verdict.CONFLICT
+        return SightingDecision.CONFLICT
     if old_address is OldAddress.OTHER_MINER or status is Status.OFFLINE:
-        return Verdict.MOVE
-    return Verdict.WAIT
+        return SightingDecision.MOVE
+    return SightingDecision.WAIT
 
 
-def has_told_mac(info: Mapping[str, Any]) -> bool:
+def has_reported_mac(info: Mapping[str, Any]) -> bool:
     """Return True if the answer has a MAC. If the last answer of a device had one, every later one must have it."""
     return canonical_mac(info.get("macAddr")) is not None
 
@@ -83,7 +83,7 @@ def is_same_hardware(last: Mapping[str, Any], info: Mapping[str, Any], *, with_h
     return not last or all(last.get(key) == info.get(key) for key in fields)
 
 
-def identify(
+def decide_identity(
     mac: str, reading: Reading, last: Mapping[str, Any], neighbour: str | None, *, strict: bool = False
 ) -> Identity:
     """Decide whether an answer comes from the device `mac`.
@@ -97,7 +97,7 @@ def identify(
         return Identity.OTHER
     if reading.mac is not None:
         return Identity.SAME
-    if has_told_mac(last):
+    if has_reported_mac(last):
         fits = is_same_hardware(last, reading.info, with_hostname=False)
         return Identity.UNPROVEN if fits else Identity.OTHER
     if neighbour is not None or is_same_hardware(last, reading.info, with_hostname=strict):
@@ -105,7 +105,7 @@ def identify(
     return Identity.OTHER
 
 
-def require_same(
+def require_same_device(
     mac: str,
     address: Address,
     reading: Reading,
@@ -118,8 +118,8 @@ def require_same(
 
     It is called before a reading is attributed to a device and before every write.
     """
-    identity = identify(mac, reading, last, neighbour, strict=strict)
+    identity = decide_identity(mac, reading, last, neighbour, strict=strict)
     if identity is Identity.UNPROVEN:
-        raise MacNotTold(mac, str(address))
+        raise MacNotReported(mac, str(address))
     if identity is Identity.OTHER:
         raise WrongMiner(mac, reading.mac or neighbour or "another miner", str(address))

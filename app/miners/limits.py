@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.miners.options import Options
-from app.miners.settings import Change
-from app.miners.values import flag
+from app.miners.settings import SettingChange
+from app.miners.values import parse_flag
 
-Band = tuple[float, float]
+Range = tuple[float, float]
 
 # With overclocking: from half the smallest frequency to 1.5 times the largest; core voltages 150 mV beyond both ends.
 LOWEST_FREQUENCY, HIGHEST_FREQUENCY = 0.5, 1.5
@@ -21,8 +21,8 @@ VOLTAGE_MARGIN_MV = 150
 _NO_OPTIONS = "This miner reports no options and its chip is in no table, so no value is known to be safe."
 
 
-def problems(
-    changes: Sequence[Change], info: Mapping[str, Any], options: Options, *, allow_overclock: bool
+def find_limit_problems(
+    changes: Sequence[SettingChange], info: Mapping[str, Any], options: Options, *, allow_overclock: bool
 ) -> dict[str, list[str]]:
     """Return one sentence for each requested frequency or core voltage outside its limits, by key."""
     unlocked = allow_overclock and is_unlocked(info)
@@ -30,8 +30,8 @@ def problems(
     found = {}
     for change in changes:
         if change.key in listed:
-            band = bands(options)[change.key] if unlocked else None
-            problem = _judge(float(change.value), *listed[change.key], band)
+            band = compute_hard_limits(options)[change.key] if unlocked else None
+            problem = _describe_problem(float(change.value), *listed[change.key], band)
             if problem:
                 found[change.key] = [problem]
     return found
@@ -39,19 +39,19 @@ def problems(
 
 def is_unlocked(info: Mapping[str, Any]) -> bool:
     """Return True if overclocking is unlocked on the miner."""
-    return flag(info.get("overclockEnabled")) == 1.0
+    return parse_flag(info.get("overclockEnabled")) == 1.0
 
 
-def bands(options: Options) -> dict[str, Band | None]:
+def compute_hard_limits(options: Options) -> dict[str, Range | None]:
     """Return the hard limits under overclocking by key; None if there are no options to derive them from."""
     frequencies, voltages = options.frequencies, options.voltages
     return {
-        "frequency": _capped(
+        "frequency": _cap_range(
             LOWEST_FREQUENCY * min(frequencies), HIGHEST_FREQUENCY * max(frequencies), options.max_frequency
         )
         if frequencies
         else None,
-        "coreVoltage": _capped(
+        "coreVoltage": _cap_range(
             min(voltages) - VOLTAGE_MARGIN_MV, max(voltages) + VOLTAGE_MARGIN_MV, options.max_voltage
         )
         if voltages
@@ -59,11 +59,11 @@ def bands(options: Options) -> dict[str, Band | None]:
     }
 
 
-def _capped(low: float, high: float, absolute: float | None) -> Band:
+def _cap_range(low: float, high: float, absolute: float | None) -> Range:
     return low, high if absolute is None else min(high, absolute)
 
 
-def _judge(value: float, listed: Sequence[float], unit: str, band: Band | None) -> str | None:
+def _describe_problem(value: float, listed: Sequence[float], unit: str, band: Range | None) -> str | None:
     if not listed:
         return _NO_OPTIONS
     if value in listed:

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from app.redaction.miner_text import REDACTED, Redactor
+from app.redaction.miner_text import REDACTED, LineRedactor
 from app.throttle import throttled
 
 MAX_LINE = 4096
@@ -59,76 +59,76 @@ class LineAssembler:
         self._cut = False
         self._flushed = ""
         self._changed = False
-        self._redactor = Redactor()
+        self._redactor = LineRedactor()
 
     @property
     def has_unflushed(self) -> bool:
         """True if bytes of an unfinished line arrived since the last flush."""
         return self._changed
 
-    def feed(self, frame: bytes) -> Iterator[LogLine]:
+    def feed_frame(self, frame: bytes) -> Iterator[LogLine]:
         """Yield the lines that `frame` completes, up to 65,536. Yields to the event loop."""
-        if self._pending and _STARTS_ENTRY.match(frame) and (line := self._finish()):
+        if self._pending and _STARTS_ENTRY.match(frame) and (line := self._complete_line()):
             yield line
         *ended, rest = frame.split(b"\n")
         for part in throttled(ended):
             if not part and not self._pending:
                 continue
-            self._collect(part)
-            if line := self._finish():
+            self._append_part(part)
+            if line := self._complete_line():
                 yield line
-        self._collect(rest)
+        self._append_part(rest)
 
-    def flush(self) -> list[LogLine]:
+    def flush_line(self) -> list[LogLine]:
         """Return the part of the unfinished line that was not returned yet, as one line or none."""
         self._changed = False
         text = self._pending.decode(errors="replace").rstrip("\ufffd")
-        line = self._new_part(_clean(_OPEN_ANSI.sub("", text)), unfinished=True)
+        line = self._build_line(_remove_controls(_OPEN_ANSI.sub("", text)), unfinished=True)
         return [line] if line else []
 
-    def _collect(self, part: bytes) -> None:
+    def _append_part(self, part: bytes) -> None:
         space = MAX_LINE - len(self._pending)
         self._pending += part[:space]
         self._cut = self._cut or len(part) > space
         self._changed = self._changed or bool(part and space)
 
-    def _finish(self) -> LogLine | None:
-        text = _clean(self._pending.decode(errors="replace"))
-        line = self._new_part(text.rstrip("\ufffd") if self._cut else text, unfinished=False)
+    def _complete_line(self) -> LogLine | None:
+        text = _remove_controls(self._pending.decode(errors="replace"))
+        line = self._build_line(text.rstrip("\ufffd") if self._cut else text, unfinished=False)
         self._pending.clear()
         self._cut = self._changed = False
         self._flushed = ""
         return line
 
-    def _new_part(self, text: str, *, unfinished: bool) -> LogLine | None:
+    def _build_line(self, text: str, *, unfinished: bool) -> LogLine | None:
         flushed = self._flushed
         if len(text) <= len(flushed):
             return None
         if unfinished:
             self._flushed = text
         if not flushed:
-            redacted = self._redactor.line(text, cut=self._cut or unfinished)
-            return parse(_fitting(redacted, cut=self._cut))
+            redacted = self._redactor.redact_line(text, cut=self._cut or unfinished)
+            return parse_line(_truncate_line(redacted, cut=self._cut))
         # A secret may begin in the part that was returned before, so the whole line is checked.
-        whole = Redactor().line(text, cut=self._cut or unfinished)
+        whole = LineRedactor().redact_line(text, cut=self._cut or unfinished)
         part = text[len(flushed) :]
-        harmless = whole == text and self._redactor.line(part) == part
-        return LogLine(_fitting(part, cut=self._cut)) if harmless else LogLine(REDACTED)
+        harmless = whole == text and self._redactor.redact_line(part) == part
+        return LogLine(_truncate_line(part, cut=self._cut)) if harmless else LogLine(REDACTED)
 
 
-def _clean(text: str) -> str:
+def _remove_controls(text: str) -> str:
     """Return the text without colours and control characters except tabs."""
     return _CONTROL.sub("", _ANSI.sub("", text)).rstrip()
 
 
-def _fitting(text: str, *, cut: bool) -> str:
+def _truncate_line(text: str, *, cut: bool) -> str:
     """Return at most MAX_LINE bytes of UTF-8, and a mark if the text was longer."""
     if len(text) * 4 > MAX_LINE and len(encoded := text.encode()) > MAX_LINE:
         return encoded[:MAX_LINE].decode(errors="ignore") + CUT
     return text + CUT if cut else text
 
 
-def parse(line: str) -> LogLine:
+def parse_line(line: str) -> LogLine:
     """Parse a line in ESP-IDF's format, `I (12345) tag: text`; any other line is returned as text only."""
     found = _FORMAT.match(line)
     if found is None or int(found[2]) >= UPTIME_WRAPS_MS:
@@ -136,7 +136,7 @@ def parse(line: str) -> LogLine:
     return LogLine(line, found[1], sys.intern(found[3]), int(found[2]), found.end())
 
 
-def rebooted(before_ms: int, now_ms: int, elapsed_ms: float) -> bool:
+def has_rebooted(before_ms: int, now_ms: int, elapsed_ms: float) -> bool:
     """Return True if the miner restarted between two lines with these timestamps, `elapsed_ms` apart on our clock.
 
     That is: the timestamp decreased, and not because the counter wrapped at 2³² ms.

@@ -45,7 +45,7 @@ _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _NEEDED_HEADERS = (b"upgrade:", b"connection:", b"sec-websocket-accept:")
 
 
-class Transport:
+class WebsocketTransport:
     """The socket that websocket-client gets.
 
     websocket-client reads byte by byte, so reads come from a buffer. They fail after `deadline` (monotonic seconds),
@@ -68,25 +68,25 @@ class Transport:
             self._buffer = memoryview(self._read_head())
             self._is_open = True
         if not self._buffer:
-            self._buffer = memoryview(self._receive())
+            self._buffer = memoryview(self._receive_chunk())
         yield_if_due()
         part, self._buffer = bytes(self._buffer[:size]), self._buffer[size:]
         return part
 
-    def _receive(self) -> bytes:
+    def _receive_chunk(self) -> bytes:
         self._opened.settimeout(max(self.deadline - self._clock.monotonic(), _SHORTEST_WAIT))
         return bytes(self._opened.recv(_CHUNK))
 
     def _read_head(self) -> bytes:
         """Return the head of an accepted handshake with the needed headers only, and the bytes received after it."""
-        head, limit = b"", InputLimit(MAX_HEAD, MAX_HEAD_LINES, _too_long)
+        head, limit = b"", InputLimit(MAX_HEAD, MAX_HEAD_LINES, _build_head_error)
         while not (end := _HEAD_END.search(head)):
-            if not (data := self._receive()):
+            if not (data := self._receive_chunk()):
                 raise DeviceDropped("The miner closed the connection within the websocket's handshake")
             # Bytes after the head do not count for its limits.
             ending = _HEAD_END.search(head[-3:] + data)
             counted = data if ending is None else data[: ending.end()]
-            limit.count(len(counted), counted.count(b"\n"))
+            limit.count_input(len(counted), counted.count(b"\n"))
             head += data
         first, *fields = head[: end.start()].splitlines()
         _require_accepted(_STATUS_LINE.match(first), fields)
@@ -110,7 +110,7 @@ class Transport:
         self._opened.close()
 
 
-class Frames(frame_buffer):
+class BoundedFrameBuffer(frame_buffer):
     """websocket-client's frame parser with a size limit, which also recognizes an HTTP response in place of a frame.
 
     AxeOS 2.10 to 2.14 answer the handshake with 101 and then write `HTTP/1.1 429 ..` or 401 into the open websocket.
@@ -121,7 +121,7 @@ class Frames(frame_buffer):
         self.recv_buffer.insert(0, first)
         if first == b"HT":  # not a frame: its reserved bits would be set
             status = _STATUS_LINE.match(self.recv_strict(12))
-            raise refusal(int(status[1]) if status else 0, challenged=False)
+            raise build_handshake_error(int(status[1]) if status else 0, challenged=False)
         super().recv_header()
 
     def recv_length(self) -> None:
@@ -130,7 +130,7 @@ class Frames(frame_buffer):
             raise DeviceTooLarge("A frame of the log is larger than any miner's")
 
 
-def _too_long() -> DeviceError:
+def _build_head_error() -> DeviceError:
     return DeviceTooLarge("The answer to the websocket's handshake is longer than any miner's")
 
 
@@ -140,10 +140,12 @@ def _require_accepted(status_line: re.Match[bytes] | None, fields: list[bytes]) 
     if 300 <= status < 400:
         raise DeviceRedirected("This firmware has no log stream at /api/ws")
     if status != 101:
-        raise refusal(status, challenged=any(line.lower().startswith(b"www-authenticate:") for line in fields))
+        raise build_handshake_error(
+            status, challenged=any(line.lower().startswith(b"www-authenticate:") for line in fields)
+        )
 
 
-def refusal(status: int, *, challenged: bool) -> DeviceError:
+def build_handshake_error(status: int, *, challenged: bool) -> DeviceError:
     """Return the error for an HTTP status in place of a websocket; 0: no valid status line."""
     if status == 401:
         return DeviceLocked() if challenged else DeviceRefused()

@@ -12,7 +12,7 @@ _SHAPES = re.compile(r"(?i)[0-9a-f]{12}|([0-9a-f]{2}[:-]){5}[0-9a-f]{2}|([0-9a-f
 
 
 @lru_cache(maxsize=16384)
-def _normalise(text: str) -> str | None:
+def _normalise_text(text: str) -> str | None:
     text = text.strip()
     if not _SHAPES.fullmatch(text):
         return None
@@ -25,7 +25,7 @@ def _normalise(text: str) -> str | None:
 def canonical_mac(value: object) -> str | None:
     """Return `02:00:5e:00:00:1a` for `02:00:5E:00:00:1A`, `02-00-..`, `0200.5e00.001a` or `02005e00001a`; None for
     anything that is not the MAC of a device."""
-    return _normalise(value) if isinstance(value, str) and len(value) <= 32 else None
+    return _normalise_text(value) if isinstance(value, str) and len(value) <= 32 else None
 
 
 def parse_mac(text: str) -> str:

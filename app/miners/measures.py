@@ -12,13 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-from app.miners.dialects import NERDOS, dialect_of
+from app.miners.dialects import NERDOS, detect_dialect
 from app.miners.pools import read_fallback_in_use, read_pool_connected
 from app.miners.values import (
     Fields,
     Info,
-    first_value,
-    flag,
+    find_first_value,
+    parse_flag,
     read_amount,
     read_difficulty,
     read_flag,
@@ -55,12 +55,12 @@ class Measure:
 
 def _is_idle(info: Info, chips: int) -> bool:
     """Return True if the device does not hash, so that a power sensor can read 0."""
-    return flag(info.get("miningPaused")) == 1.0 or not read_hashrate(info)
+    return parse_flag(info.get("miningPaused")) == 1.0 or not read_hashrate(info)
 
 
 def _is_cold(info: Info, chips: int) -> bool:
     """Return True if a chip can be at 0 °C: the device is idle, and not NerdOS, where 0 means "no reading"."""
-    return _is_idle(info, chips) and dialect_of(info) is not NERDOS
+    return _is_idle(info, chips) and detect_dialect(info) is not NERDOS
 
 
 def _is_second_chip_cold(info: Info, chips: int) -> bool:
@@ -68,21 +68,21 @@ def _is_second_chip_cold(info: Info, chips: int) -> bool:
     return chips > 1 and _is_cold(info, chips)
 
 
-def _never(info: Info, chips: int) -> bool:
+def _has_no_zero(info: Info, chips: int) -> bool:
     return False
 
 
-def _absent(info: Info, fields: Fields) -> float | None:
+def _read_nothing(info: Info, fields: Fields) -> float | None:
     """Return None: `read_telemetry` computes the value from other measurements."""
     return None
 
 
-def _fan_rpm(info: Info, fields: Fields) -> float | None:
+def _read_fan_rpm(info: Info, fields: Fields) -> float | None:
     """Return the rpm. It was `fanSpeed` up to AxeOS 2.1.3; in forge-os 1.5 that is the percentage."""
     return read_amount(info, fields[:-1] if _is_fan_speed_percent(info) else fields)
 
 
-def _fan_percent(info: Info, fields: Fields) -> float | None:
+def _read_fan_percent(info: Info, fields: Fields) -> float | None:
     return read_amount(info, fields if _is_fan_speed_percent(info) else fields[:-1])
 
 
@@ -90,13 +90,13 @@ def _is_fan_speed_percent(info: Info) -> bool:
     return "fanrpm" in info or "manualFanSpeed" in info
 
 
-def _fault(info: Info, fields: Fields, since: str) -> float | None:
+def _read_fault(info: Info, fields: Fields, since: str) -> float | None:
     """Return 1.0 if the firmware reports a fault, else 0.0, or None if the firmware does not report this fault.
 
     The key of a fault is in the answer only during the fault. `since`: a field that the same AxeOS release introduced;
     if the answer has it, a missing key means "no fault".
     """
-    stated = first_value(info, fields)
+    stated = find_first_value(info, fields)
     if isinstance(stated, str) and (stated := stated.strip()).lower() in _NO_FAULT:
         return 0.0
     if stated:
@@ -124,7 +124,7 @@ MEASURES: tuple[Measure, ...] = (
         read_milli,
         True,
     ),
-    Measure("fanspeed_rpm", "Fan speed in rpm", ("fanrpm", "fanSpeedRpm", "fanSpeed"), _fan_rpm, True),
+    Measure("fanspeed_rpm", "Fan speed in rpm", ("fanrpm", "fanSpeedRpm", "fanSpeed"), _read_fan_rpm, True),
     Measure(
         "temperature_celsius",
         "Chip temperature in degrees Celsius (NerdOS: the hottest chip)",
@@ -148,7 +148,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure("core_voltage_volts", "Core voltage that is set, in V", ("coreVoltage",), read_milli, True),
     Measure("core_voltage_actual_volts", "Core voltage as measured, in V", ("coreVoltageActual",), read_milli, True),
     Measure("frequency_mhz", "ASIC frequency that is set, in MHz", ("frequency",), read_amount, True),
-    Measure("efficiency", "Efficiency in J/TH", ("power", "hashRate"), _absent, True),
+    Measure("efficiency", "Efficiency in J/TH", ("power", "hashRate"), _read_nothing, True),
     Measure(
         "temperature1_celsius",
         "Temperature of the first chip in degrees Celsius (forge-os)",
@@ -171,11 +171,14 @@ MEASURES: tuple[Measure, ...] = (
         ("vrTemp",),
         read_number,
         sentinels=_FAILED_TEMPERATURE,
-        zero_counts=_never,  # boards with an INA260 have no such sensor and report 0
+        zero_counts=_has_no_zero,  # boards with an INA260 have no such sensor and report 0
     ),
     Measure("fan2_speed_rpm", "Speed of the second fan in rpm", ("fan2rpm", "fanrpm2"), read_amount),
     Measure(
-        "fan_percent", "Fan duty in percent (before AxeOS 2.1.9: the setting)", ("fanspeed", "fanSpeed"), _fan_percent
+        "fan_percent",
+        "Fan duty in percent (before AxeOS 2.1.9: the setting)",
+        ("fanspeed", "fanSpeed"),
+        _read_fan_percent,
     ),
     Measure("fan2_percent", "Duty of the second fan in percent", ("fanspeed2",), read_amount),
     Measure(
@@ -232,13 +235,13 @@ MEASURES: tuple[Measure, ...] = (
         "power_fault",
         "1 while the firmware reports a power fault",
         ("power_fault",),
-        partial(_fault, since="apEnabled"),
+        partial(_read_fault, since="apEnabled"),
     ),
     Measure(
         "hardware_fault",
         "1 while the firmware reports a hardware fault",
         ("hardware_fault",),
-        partial(_fault, since="miningPaused"),
+        partial(_read_fault, since="miningPaused"),
     ),
     Measure("blocks_found", "Blocks found", ("blockFound", "foundBlocks"), read_amount),
     Measure("max_power_watts", "Power limit of the board in W", ("maxPower",), read_amount),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.miners.dialects import chip_count, stated_model
-from app.miners.values import number
+from app.miners.dialects import find_stated_model, parse_chip_count
+from app.miners.values import parse_number
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Board:
 
 
 NO_BOARD = Board()
-NONE = Options((), ())
+NO_OPTIONS = Options((), ())
 _LIMITS = {"max_frequency": "absMaxFrequency", "max_voltage": "absMaxVoltage"}
 _BM1370_VOLTAGES = (1000, 1060, 1100, 1150, 1200, 1250)
 
@@ -48,58 +48,60 @@ _BY_CHIP: dict[str, Options] = {
 _BY_BOARD: dict[str, Options] = {"650": Options((350, 375, 380, 400, 410), _BM1370_VOLTAGES)}
 
 
-def options_from_table(info: Mapping[str, Any]) -> Options:
+def look_up_options(info: Mapping[str, Any]) -> Options:
     """Return the options of the board, else of the chip; empty if neither is in a table."""
-    return _BY_BOARD.get(str(info.get("boardVersion"))) or _BY_CHIP.get(str(info.get("ASICModel")), NONE)
+    return _BY_BOARD.get(str(info.get("boardVersion"))) or _BY_CHIP.get(str(info.get("ASICModel")), NO_OPTIONS)
 
 
-def board_from_asic(body: Mapping[str, Any]) -> Board:
+def parse_board(body: Mapping[str, Any]) -> Board:
     """Return model, chip count and options from an answer of /api/system/asic."""
-    return Board(stated_model(body, ("deviceModel",)), chip_count(body.get("asicCount")), options_from_asic(body))
+    return Board(
+        find_stated_model(body, ("deviceModel",)), parse_chip_count(body.get("asicCount")), parse_options(body)
+    )
 
 
-def options_from_asic(body: Mapping[str, Any]) -> Options | None:
+def parse_options(body: Mapping[str, Any]) -> Options | None:
     """Return the device's own lists, or None if it has none (AxeOS ≥ 2.7 and NerdOS ≥ 1.0.33 have them)."""
-    frequencies, voltages = (_numbers(body.get(key)) for key in ("frequencyOptions", "voltageOptions"))
+    frequencies, voltages = (_select_positive_numbers(body.get(key)) for key in ("frequencyOptions", "voltageOptions"))
     if not frequencies or not voltages:
         return None
     # NerdOS reports 0 for "no limit".
-    most = {field: _positive(body.get(key)) for field, key in _LIMITS.items()}
+    most = {field: _parse_positive(body.get(key)) for field, key in _LIMITS.items()}
     return Options(frequencies, voltages, "device", **most)
 
 
-def _positive(value: object) -> float | None:
-    found = _numbers([value])
+def _parse_positive(value: object) -> float | None:
+    found = _select_positive_numbers([value])
     return found[0] if found else None
 
 
-def _numbers(values: object) -> tuple[float, ...]:
+def _select_positive_numbers(values: object) -> tuple[float, ...]:
     items = values if isinstance(values, list) else []
     return tuple(
         item for item in items[:256] if isinstance(item, (int, float)) and not isinstance(item, bool) and item > 0
     )
 
 
-def with_present(options: Options, info: Mapping[str, Any]) -> Options:
+def add_present_values(options: Options, info: Mapping[str, Any]) -> Options:
     """Return the options plus the present frequency and core voltage, which a form has to show.
 
     For responses only: a present value does not extend the limits of later writes.
     """
     return replace(
         options,
-        frequencies=_with(options.frequencies, info.get("frequency")),
-        voltages=_with(options.voltages, info.get("coreVoltage")),
+        frequencies=_add_present_value(options.frequencies, info.get("frequency")),
+        voltages=_add_present_value(options.voltages, info.get("coreVoltage")),
     )
 
 
-def _with(listed: tuple[float, ...], present: object) -> tuple[float, ...]:
-    value = number(present)
+def _add_present_value(listed: tuple[float, ...], present: object) -> tuple[float, ...]:
+    value = parse_number(present)
     if value is None or value <= 0 or value in listed:
         return listed
     is_whole = value.is_integer() and value < 2**53  # larger integers are not exact in every JSON parser
     return tuple(sorted((*listed, int(value) if is_whole else value)))
 
 
-def labelled(values: tuple[float, ...]) -> list[dict[str, Any]]:
+def label_values(values: tuple[float, ...]) -> list[dict[str, Any]]:
     """Return the values as the frontend's select boxes need them: `[{"label": "400", "value": 400}]`."""
     return [{"label": str(value), "value": value} for value in values]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from app.miners.values import Fields, Info, flag, number, read_amount
+from app.miners.values import Fields, Info, parse_flag, parse_number, read_amount
 
 FALLBACK_FIELDS = ("isUsingFallbackStratum",)
 _MAX_POOLS = 8
@@ -15,27 +15,27 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]{0,31}://", re.IGNORECASE)
 _PORT = re.compile(r"(?a)\d{1,5}")
 
 
-def pool_in_use(info: Info) -> tuple[str, int] | None:
+def find_pool_in_use(info: Info) -> tuple[str, int] | None:
     """Return host and port of the pool that gets the shares now; the first of two active pools; None if it is
     unknown."""
-    fallback = read_fallback_in_use(info, FALLBACK_FIELDS) and not _serves_two_pools(info)
-    return _pool_address(info, "fallbackStratum" if fallback else "stratum")
+    fallback = read_fallback_in_use(info, FALLBACK_FIELDS) and not _has_two_active_pools(info)
+    return _read_pool_address(info, "fallbackStratum" if fallback else "stratum")
 
 
-def pool_shares(info: Info) -> list[tuple[tuple[str, int] | None, float | None, float | None]]:
+def list_pool_shares(info: Info) -> list[tuple[tuple[str, int] | None, float | None, float | None]]:
     """Return address, accepted and rejected shares of each pool, if the miner mines for two at a time (NerdOS 1.1).
 
     The list is empty for any other miner: its shares are in the top level of the answer.
     """
-    if not _serves_two_pools(info):
+    if not _has_two_active_pools(info):
         return []
-    pools = _pools(info)
-    if not any(number(pool.get("accepted")) is not None for pool in pools):
+    pools = _list_pools(info)
+    if not any(parse_number(pool.get("accepted")) is not None for pool in pools):
         return []
-    addresses = (_pool_address(info, "stratum"), _pool_address(info, "fallbackStratum"))
+    addresses = (_read_pool_address(info, "stratum"), _read_pool_address(info, "fallbackStratum"))
     return [
         (
-            pool_address(pool.get("host") or pool.get("url"), pool.get("port"))
+            parse_pool_address(pool.get("host") or pool.get("url"), pool.get("port"))
             or (addresses[at] if at < len(addresses) else None),
             read_amount(pool, ("accepted",)),
             read_amount(pool, ("rejected",)),
@@ -46,18 +46,18 @@ def pool_shares(info: Info) -> list[tuple[tuple[str, int] | None, float | None, 
 
 def read_pool_connected(info: Info, fields: Fields) -> float | None:
     """Return 1.0 if the pool in use is connected, or both of two active pools; 0.0 if not; None if it is unknown."""
-    stated = flag(info.get(fields[0]))
+    stated = parse_flag(info.get(fields[0]))
     if stated is not None:
         return stated
-    pools = _pools(info)
+    pools = _list_pools(info)
     used = (
         pools
-        if _serves_two_pools(info)
+        if _has_two_active_pools(info)
         else pools[1:2]
         if read_fallback_in_use(info, FALLBACK_FIELDS) and pools[1:]
         else pools[:1]
     )
-    flags = [connected for pool in used if (connected := flag(pool.get("connected"))) is not None]
+    flags = [connected for pool in used if (connected := parse_flag(pool.get("connected"))) is not None]
     if flags:
         return min(flags)
     text = info.get(fields[1])
@@ -73,10 +73,10 @@ def read_fallback_in_use(info: Info, fields: Fields) -> float | None:
     """Return 1.0 if the fallback pool is in use. NerdOS after v1.0.3x has the flag only inside `stratum`."""
     inner = info.get("stratum")
     nested = inner.get("usingFallback") if isinstance(inner, dict) else None
-    return flag(info.get(fields[0], nested))
+    return parse_flag(info.get(fields[0], nested))
 
 
-def pool_address(url: object, port: object) -> tuple[str, int] | None:
+def parse_pool_address(url: object, port: object) -> tuple[str, int] | None:
     """Return host and port of a pool, or None if either is unknown.
 
     TNA-OS and users write a scheme and a port into the URL. The scheme, path and user are removed, the host is in lower
@@ -94,20 +94,20 @@ def pool_address(url: object, port: object) -> tuple[str, int] | None:
         host, stated = f"[{host}]", ""
     else:
         host, _, stated = host.partition(":")
-    chosen = number(stated) if _PORT.fullmatch(stated) and int(stated) else number(port)
+    chosen = parse_number(stated) if _PORT.fullmatch(stated) and int(stated) else parse_number(port)
     return None if not host or chosen is None else (host, int(chosen))
 
 
-def _pool_address(info: Info, prefix: str) -> tuple[str, int] | None:
-    return pool_address(info.get(f"{prefix}URL"), info.get(f"{prefix}Port"))
+def _read_pool_address(info: Info, prefix: str) -> tuple[str, int] | None:
+    return parse_pool_address(info.get(f"{prefix}URL"), info.get(f"{prefix}Port"))
 
 
-def _serves_two_pools(info: Info) -> bool:
+def _has_two_active_pools(info: Info) -> bool:
     inner = info.get("stratum")
-    return isinstance(inner, dict) and number(inner.get("activePoolMode")) == 1 and len(_pools(info)) > 1
+    return isinstance(inner, dict) and parse_number(inner.get("activePoolMode")) == 1 and len(_list_pools(info)) > 1
 
 
-def _pools(info: Info) -> list[dict[str, Any]]:
+def _list_pools(info: Info) -> list[dict[str, Any]]:
     inner = info.get("stratum")
     pools = inner.get("pools") if isinstance(inner, dict) else None
     return [pool if isinstance(pool, dict) else {} for pool in pools[:_MAX_POOLS]] if isinstance(pools, list) else []

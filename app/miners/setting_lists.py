@@ -19,14 +19,14 @@ from app.miners.settings import (
     SETTINGS,
     Info,
     Setting,
-    fan_at,
-    flat_key,
-    is_present,
-    placed_key,
-    pool_in_slot,
-    same,
+    build_item_key,
+    find_fan,
+    find_flat_key,
+    find_pool_in_slot,
+    is_reported_value,
+    is_same_value,
 )
-from app.miners.values import number
+from app.miners.values import parse_number
 
 NO_LIST = "This firmware reports no such list, so it was not sent: name the settings one by one"
 NO_MEMBER = "There is no such setting of a pool or fan, so it was not sent"
@@ -41,7 +41,7 @@ _SLOT_SETTINGS = ("primaryPoolIndex", "secondaryPoolIndex")
 
 
 @dataclass(slots=True)
-class Flat:
+class FlatSettings:
     """A request without lists. `problems`: sentences by key. `unsupported`: value and reason by key."""
 
     values: dict[str, Any]
@@ -49,9 +49,9 @@ class Flat:
     unsupported: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
 
-def without_lists(given: Mapping[str, Any], info: Info) -> Flat:
+def flatten_lists(given: Mapping[str, Any], info: Info) -> FlatSettings:
     """Return a request with its lists flattened. A list that the miner does not report is unsupported."""
-    flat = Flat({key: value for key, value in given.items() if key not in LISTS})
+    flat = FlatSettings({key: value for key, value in given.items() if key not in LISTS})
     for name, flatten in LISTS.items():
         if given.get(name) is None:
             continue
@@ -62,58 +62,67 @@ def without_lists(given: Mapping[str, Any], info: Info) -> Flat:
     return flat
 
 
-def is_unset(setting: Setting, value: Any) -> bool:
+def is_unchanged_password(setting: Setting, value: Any) -> bool:
     """Return True if the value means "unchanged": the mask of a password, or no password."""
     return setting.secret and value in (None, "", MASK)
 
 
-def _take_pools(flat: Flat, pools: Any, info: Info) -> None:
-    slots = [_slot(pool) for pool in pools[: POOL_SLOTS + 1]] if isinstance(pools, list) else [-1]
-    if -1 in slots or len(set(slots)) < len(slots) or not all(map(_is_small, pools)):
+def _flatten_pools(flat: FlatSettings, pools: Any, info: Info) -> None:
+    slots = [_parse_slot(pool) for pool in pools[: POOL_SLOTS + 1]] if isinstance(pools, list) else [-1]
+    if -1 in slots or len(set(slots)) < len(slots) or not all(map(_has_valid_size, pools)):
         flat.problems["pools"] = [_NO_POOLS]
         return
-    slot_changes = any(name in flat.values and not same(flat.values[name], info.get(name)) for name in _SLOT_SETTINGS)
+    slot_changes = any(
+        name in flat.values and not is_same_value(flat.values[name], info.get(name)) for name in _SLOT_SETTINGS
+    )
     for slot, pool in zip(slots, pools, strict=True):
-        present = pool_in_slot(info, slot)
-        for member, value in _members(pool):
+        present = find_pool_in_slot(info, slot)
+        for member, value in _iterate_members(pool):
             # If the request also changes the slot in use, a flat key would be ambiguous.
-            flat_name = None if slot_changes else flat_key(slot, member, info)
-            _take(flat, placed_key("pools", slot, member), flat_name, value, present.get(member), info)
+            flat_name = None if slot_changes else find_flat_key(slot, member, info)
+            _add_member(flat, build_item_key("pools", slot, member), flat_name, value, present.get(member), info)
 
 
-def _slot(pool: Any) -> int:
+def _parse_slot(pool: Any) -> int:
     """Return the slot in the pool's `id`, or -1 if it has no valid one."""
-    stated = number(pool.get("id")) if isinstance(pool, dict) else None
+    stated = parse_number(pool.get("id")) if isinstance(pool, dict) else None
     return int(stated) if stated is not None and stated in range(POOL_SLOTS) else -1
 
 
-def _take_fans(flat: Flat, fans: Any, info: Info) -> None:
-    if not isinstance(fans, list) or len(fans) > MAX_FANS or not all(map(_is_small, fans)):
+def _flatten_fans(flat: FlatSettings, fans: Any, info: Info) -> None:
+    if not isinstance(fans, list) or len(fans) > MAX_FANS or not all(map(_has_valid_size, fans)):
         flat.problems["fans"] = [_NO_FANS]
         return
     for at, fan in enumerate(fans):
-        present = fan_at(info, at)
+        present = find_fan(info, at)
         if present and at < FANS:
-            for member, value in _members(fan):
-                _take(flat, placed_key("fans", at, member), None, value, dict(_members(present)).get(member), info)
-        elif any(value != dict(_members(present)).get(member) for member, value in _members(fan)):
+            for member, value in _iterate_members(fan):
+                _add_member(
+                    flat,
+                    build_item_key("fans", at, member),
+                    None,
+                    value,
+                    dict(_iterate_members(present)).get(member),
+                    info,
+                )
+        elif any(value != dict(_iterate_members(present)).get(member) for member, value in _iterate_members(fan)):
             flat.unsupported[f"fans[{at}]"] = (None, NO_FAN)
 
 
-LISTS: Mapping[str, Callable[[Flat, Any, Info], None]] = {"pools": _take_pools, "fans": _take_fans}
+LISTS: Mapping[str, Callable[[FlatSettings, Any, Info], None]] = {"pools": _flatten_pools, "fans": _flatten_fans}
 
 
-def _is_small(item: Any) -> bool:
+def _has_valid_size(item: Any) -> bool:
     """Return True for an object of at most MAX_MEMBERS members, so that a loop over it cannot block the event loop."""
-    return isinstance(item, dict) and len(item) + len(_inner(item)) <= MAX_MEMBERS
+    return isinstance(item, dict) and len(item) + len(_get_nested_object(item)) <= MAX_MEMBERS
 
 
-def _inner(item: Mapping[str, Any]) -> Mapping[str, Any]:
+def _get_nested_object(item: Mapping[str, Any]) -> Mapping[str, Any]:
     inner = item.get(PID)
     return inner if isinstance(inner, dict) else {}
 
 
-def _members(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+def _iterate_members(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the members that are no readings; those of the nested object have a dotted name."""
     for name, value in item.items():
         if name == PID and isinstance(value, dict):
@@ -122,7 +131,7 @@ def _members(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-def _take(flat: Flat, key: str, flat_name: str | None, value: Any, present: Any, info: Info) -> None:
+def _add_member(flat: FlatSettings, key: str, flat_name: str | None, value: Any, present: Any, info: Info) -> None:
     if key not in SETTINGS:
         if value != present:
             flat.unsupported[key] = (value, NO_MEMBER)
@@ -130,7 +139,9 @@ def _take(flat: Flat, key: str, flat_name: str | None, value: Any, present: Any,
     name = flat_name or key
     setting = SETTINGS[name]
     other = flat.values.get(name)
-    if other is None or is_unset(setting, other) or is_present(setting, other, info):
+    if other is None or is_unchanged_password(setting, other) or is_reported_value(setting, other, info):
         flat.values[name] = value
-    elif not (is_unset(setting, value) or is_present(setting, value, info) or same(value, other)):
+    elif not (
+        is_unchanged_password(setting, value) or is_reported_value(setting, value, info) or is_same_value(value, other)
+    ):
         flat.problems[name] = [TWICE]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from app.miners.dialects import chips_of
-from app.miners.values import Info, number, read_hashrate
+from app.miners.dialects import count_chips
+from app.miners.values import Info, parse_number, read_hashrate
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class DeviceOutput:
     """The part of one device in the fleet's totals, in GH/s and W. `paired`: both are known, so it counts for the
     efficiency."""
 
@@ -20,7 +20,7 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class FleetTotals:
     """Sums over devices in GH/s and W. `paired_*` include only devices with a known hashrate and a known power."""
 
     hashrate: float
@@ -29,7 +29,7 @@ class Totals:
     paired_power: float
 
 
-def output_of(info: Info, values: Mapping[str, float], chips: int | None = None) -> Output:
+def compute_output(info: Info, values: Mapping[str, float], chips: int | None = None) -> DeviceOutput:
     """Return the device's part in the totals. An implausible hashrate counts as 0.
 
     A NerdOS CAN master reports the hashrate of its slaves as its own, but only its own power. `can.fleetPower` is the
@@ -40,18 +40,18 @@ def output_of(info: Info, values: Mapping[str, float], chips: int | None = None)
         hashrate = None
     paired = hashrate is not None and power is not None
     if is_can_master(info):
-        fleet_power = number(info["can"].get("fleetPower"))
+        fleet_power = parse_number(info["can"].get("fleetPower"))
         if fleet_power is not None and fleet_power > 0:
             power, paired = fleet_power, hashrate is not None
         else:
             paired = False
-    return Output(hashrate or 0.0, power or 0.0, paired)
+    return DeviceOutput(hashrate or 0.0, power or 0.0, paired)
 
 
-def fleet_totals(outputs: Iterable[Output]) -> Totals:
+def sum_outputs(outputs: Iterable[DeviceOutput]) -> FleetTotals:
     known = list(outputs)
     paired = [output for output in known if output.paired]
-    return Totals(
+    return FleetTotals(
         sum(output.hashrate for output in known),
         sum(output.power for output in known),
         sum(output.hashrate for output in paired),
@@ -73,11 +73,11 @@ def is_implausible_hashrate(info: Info, chips: int | None = None) -> bool:
     hashrate = read_hashrate(info)
     if not hashrate or is_can_master(info):
         return False
-    stated = number(info.get("expectedHashrate")) or 0.0
+    stated = parse_number(info.get("expectedHashrate")) or 0.0
     if hashrate <= 3 * stated:  # the firmware's own product, if it reports one
         return False
-    frequency, cores = number(info.get("frequency")), number(info.get("smallCoreCount"))
+    frequency, cores = parse_number(info.get("frequency")), parse_number(info.get("smallCoreCount"))
     # /api/system/asic and /api/system/info may differ: the larger number excludes no healthy miner.
-    known_chips = max(chips or 0, chips_of(info) or 0)
+    known_chips = max(chips or 0, count_chips(info) or 0)
     expected = frequency * cores * known_chips / 1000 if frequency and cores else 0.0
     return 0 < 3 * (expected or stated) < hashrate

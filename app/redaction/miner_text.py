@@ -18,8 +18,8 @@ from app.throttle import throttled
 
 REDACTED = "[redacted]"
 MAX_OPEN_LINES = 16
-MAX_QUOTABLE = 4096
-MAX_QUOTED = 200
+MAX_EXCERPT_INPUT = 4096
+MAX_EXCERPT = 200
 # A part of a known secret with this many characters is redacted like the whole secret.
 PART_LENGTH = 4
 # The longest part of a secret's word that can be at the end of a line and continue in the next.
@@ -69,29 +69,31 @@ _CUT_CREDENTIALS = re.compile(r"//[^/\s@\"']{1,256}$")
 _NEW_ENTRY = re.compile(r"[EWIDV] \(\d{1,10}\) ")
 
 
-def quotable(text: str, written: Iterable[str] = ()) -> str:
+def redact_excerpt(text: str, written: Iterable[str] = ()) -> str:
     """Return the beginning of a miner's text, redacted. `written`: secrets that were sent to the miner."""
-    redactor = Redactor()
-    lines = [redactor.line(line) for line in throttled(without_values(text[:MAX_QUOTABLE], written).splitlines())]
-    return "\n".join(lines).strip()[:MAX_QUOTED]
+    redactor = LineRedactor()
+    lines = [
+        redactor.redact_line(line) for line in throttled(redact_values(text[:MAX_EXCERPT_INPUT], written).splitlines())
+    ]
+    return "\n".join(lines).strip()[:MAX_EXCERPT]
 
 
 def redact_texts(value: Any) -> Any:
     """Return a parsed JSON value with every string and key redacted. `redact_object` has removed its secret keys."""
     if isinstance(value, dict):
-        return {quotable(key): redact_texts(each) for key, each in value.items()}
+        return {redact_excerpt(key): redact_texts(each) for key, each in value.items()}
     if isinstance(value, list):
         return [redact_texts(each) for each in value]
-    return quotable(value) if isinstance(value, str) else value
+    return redact_excerpt(value) if isinstance(value, str) else value
 
 
-def without_values(text: str, secrets: Iterable[str]) -> str:
+def redact_values(text: str, secrets: Iterable[str]) -> str:
     """Replace the secrets in every encoding, and each part of PART_LENGTH characters or more.
 
     The miner may truncate the text that it quotes, and this service truncates the quotation.
     """
     covered = bytearray(len(text))
-    for form in throttled({form for secret in secrets for form in _encodings(secret)}):
+    for form in throttled({form for secret in secrets for form in _list_encodings(secret)}):
         size = min(PART_LENGTH, len(form))
         parts = {form[at : at + size] for at in range(len(form) - size + 1)}
         for at in throttled(range(len(text) - size + 1)):
@@ -102,7 +104,7 @@ def without_values(text: str, secrets: Iterable[str]) -> str:
     return "".join(mark if hidden else each for each, mark, hidden in zip(text, marked, covered, strict=True))
 
 
-def _encodings(secret: str) -> Iterator[str]:
+def _list_encodings(secret: str) -> Iterator[str]:
     """Yield the encodings of a text: raw, JSON (also twice), a Python and a C literal, HTML, URL."""
     if not secret:
         return
@@ -118,16 +120,16 @@ def _encodings(secret: str) -> Iterator[str]:
         yield re.sub("%..", lambda escape: escape[0].lower(), url)
 
 
-class Redactor:
+class LineRedactor:
     """Redacts consecutive lines. Owns the state of a secret or a list that continues in the next line."""
 
     def __init__(self) -> None:
         self._open_lines = 0
         self._previous_end = ""
 
-    def line(self, text: str, *, cut: bool = False) -> str:
+    def redact_line(self, text: str, *, cut: bool = False) -> str:
         """Return one line without secrets. `cut`: the line was longer and has been truncated."""
-        end, self._previous_end = self._previous_end, _without_separators(text[-2 * WORD_LENGTH :])[-WORD_LENGTH:]
+        end, self._previous_end = self._previous_end, _strip_separators(text[-2 * WORD_LENGTH :])[-WORD_LENGTH:]
         if _NEW_ENTRY.match(text):
             self._open_lines = 0
         elif self._open_lines:
@@ -144,18 +146,18 @@ class Redactor:
             kept_end = found.end() if text[: found.end()].endswith(",") else named.end() if named else found.start()
             text, lowered = text[:kept_end] + REDACTED, lowered[:kept_end]
         still_open = self._open_lines
-        text, continues = _without_parameters(text, lowered)
+        text, continues = _redact_parameters(text, lowered)
         self._open_lines = MAX_OPEN_LINES if continues and not cut else still_open
-        text = _CREDENTIALS.sub(f"//{REDACTED}@", _QUERY.sub(rf"\1{REDACTED}", _without_keyed_values(text)))
+        text = _CREDENTIALS.sub(f"//{REDACTED}@", _QUERY.sub(rf"\1{REDACTED}", _redact_keyed_values(text)))
         return _CUT_CREDENTIALS.sub(f"//{REDACTED}", text) if cut else text
 
 
-def _without_separators(text: str) -> str:
+def _strip_separators(text: str) -> str:
     text = text.rstrip(_SEPARATORS)
     return text[:-3].rstrip(_SEPARATORS) if text.lower().endswith(" is") else text
 
 
-def _without_parameters(text: str, lowered: str) -> tuple[str, bool]:
+def _redact_parameters(text: str, lowered: str) -> tuple[str, bool]:
     """Redact the parameters of stratum requests. Return also whether the list continues in the next line.
 
     Redacted are user and password of `mining.authorize`, the user of `mining.submit`, and all parameters of a request
@@ -173,12 +175,12 @@ def _without_parameters(text: str, lowered: str) -> tuple[str, bool]:
         listed = _FLAT_LIST.match(text, found.end())
         if listed is None:
             return "".join(parts) + REDACTED, "]" not in text[found.end() :]
-        parts.append("[" + _list_without(listed[1], only_first=only_first) + "]")
+        parts.append("[" + _redact_list(listed[1], only_first=only_first) + "]")
         at = listed.end()
     return "".join(parts) + text[at:], False
 
 
-def _list_without(inner: str, *, only_first: bool) -> str:
+def _redact_list(inner: str, *, only_first: bool) -> str:
     """Redact the strings in a list; the whole list if it has anything but plain strings."""
     if only_first:
         first = _STRING.match(inner, len(inner) - len(inner.lstrip()))
@@ -186,20 +188,20 @@ def _list_without(inner: str, *, only_first: bool) -> str:
     return _STRING.sub(f'"{REDACTED}"', inner) if _NO_VALUE.fullmatch(_STRING.sub("", inner)) else REDACTED
 
 
-def _without_keyed_values(text: str) -> str:
+def _redact_keyed_values(text: str) -> str:
     parts, at = [], 0
     while found := _KEY.search(text, at):
         parts.append(text[at : found.end()])
         at = found.end()
         assigned = found[0].rstrip().endswith((":", "="))
-        if _HARMLESS.match(text, at) if assigned else _is_ordinary(text, found.end() - 1, at):
+        if _HARMLESS.match(text, at) if assigned else _has_only_ordinary_words(text, found.end() - 1, at):
             continue
-        replaced, at = _value(text, at, quoted_key=any(found.groups()))
+        replaced, at = _redact_value_at(text, at, quoted_key=any(found.groups()))
         parts.append(replaced)
     return "".join(parts) + text[at:]
 
 
-def _is_ordinary(text: str, before: int, at: int) -> bool:
+def _has_only_ordinary_words(text: str, before: int, at: int) -> bool:
     """Return True if only ordinary words follow, none of which is a likely secret."""
     rest = text[at:]
     if text[before] == "," or not _ORDINARY_SHAPE.fullmatch(rest):
@@ -207,7 +209,7 @@ def _is_ordinary(text: str, before: int, at: int) -> bool:
     return all(word in _ORDINARY for word in re.findall("[A-Za-z]+", rest.lower()))
 
 
-def _value(text: str, at: int, *, quoted_key: bool) -> tuple[str, int]:
+def _redact_value_at(text: str, at: int, *, quoted_key: bool) -> tuple[str, int]:
     """Return the replacement of the value at `at`, and the value's end.
 
     A password in plain text may contain spaces and quotes, so it extends to the end of the line.

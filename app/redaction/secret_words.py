@@ -32,7 +32,7 @@ LINE_HINTS = (
 )
 
 
-def is_secret(key: str) -> bool:
+def is_secret_key(key: str) -> bool:
     """Return True if a value under this key may be a password or token: `wifiPass`, `fallbackStratumPassword`,
     `api_key2`."""
     return SECRET_KEY.search(key) is not None

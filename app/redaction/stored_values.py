@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.redaction.secret_words import is_secret
+from app.redaction.secret_words import is_secret_key
 from app.throttle import yield_if_due
 
 # Records that have no secrets. A key in them that looks like one is the name of a setting or a dashboard's link.
@@ -14,7 +14,7 @@ HARMLESS = (b"pluto:journal:", b"pluto:dashboards:")
 ALL = ("",)
 
 
-def without_secrets(key: bytes, value: bytes) -> tuple[bytes | None, tuple[str, ...]]:
+def redact_stored_value(key: bytes, value: bytes) -> tuple[bytes | None, tuple[str, ...]]:
     """Return a stored value without its secrets, and the paths removed, such as `configuration.stratumPassword`.
 
     A value that is not JSON may contain anything and is removed as a whole: the result is None and one empty path.
@@ -23,18 +23,18 @@ def without_secrets(key: bytes, value: bytes) -> tuple[bytes | None, tuple[str, 
         return value, ()
     try:
         found: list[str] = []
-        cleaned = _cleaned(orjson.loads(value), "", found)
+        cleaned = _redact_value(orjson.loads(value), "", found)
     except (orjson.JSONDecodeError, RecursionError):
         return None, ALL
     return (orjson.dumps(cleaned), tuple(found)) if found else (value, ())
 
 
-def _cleaned(value: Any, path: str, found: list[str]) -> Any:
+def _redact_value(value: Any, path: str, found: list[str]) -> Any:
     yield_if_due()
     if isinstance(value, list):
-        return [_cleaned(each, f"{path}{index}.", found) for index, each in enumerate(value)]
+        return [_redact_value(each, f"{path}{index}.", found) for index, each in enumerate(value)]
     if not isinstance(value, dict):
         return value
-    secret = {name for name, each in value.items() if is_secret(name) and not isinstance(each, bool | None)}
+    secret = {name for name, each in value.items() if is_secret_key(name) and not isinstance(each, bool | None)}
     found += [f"{path}{name}" for name in value if name in secret]
-    return {name: _cleaned(each, f"{path}{name}.", found) for name, each in value.items() if name not in secret}
+    return {name: _redact_value(each, f"{path}{name}.", found) for name, each in value.items() if name not in secret}

@@ -35,7 +35,7 @@ class StoreSchema(BaseSchema):
 StoresEnvelope = envelope(fields.List(fields.Nested(StoreSchema)), "StoresAnswer")
 
 
-def store_on_the_wire(database: Database) -> dict[str, Any]:
+def serialise_store(database: Database) -> dict[str, Any]:
     repair = database.repair
     return {
         "name": database.path.name,

@@ -39,7 +39,7 @@ class DashboardSchema(BaseSchema):
     grafana = fields.String(metadata={"description": "`unavailable` while Grafana does not answer; absent otherwise"})
 
 
-def dashboard_on_the_wire(board: Board, available: bool) -> dict[str, Any]:
+def serialise_dashboard(board: Board, available: bool) -> dict[str, Any]:
     """Serialise a published board with its last known link, whether Grafana answers now or not."""
     return {
         "name": board.name,

@@ -17,9 +17,9 @@ from weakref import WeakKeyDictionary
 import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from app.miners.options import labelled, with_present
-from app.miners.telemetry import status_detail
-from app.miners.values import number
+from app.miners.options import add_present_values, label_values
+from app.miners.telemetry import describe_status
+from app.miners.values import parse_number
 from app.models import Cause, Status
 from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.schemas.info import without_empty_texts
@@ -133,31 +133,31 @@ class DeviceEncoder:
         self._encoded: WeakKeyDictionary[Tracked, tuple[int, bytes]] = WeakKeyDictionary()
         self._epoch = token_bytes(16)  # versions begin anew with each start
 
-    def one(self, tracked: Tracked) -> bytes:
+    def encode_device(self, tracked: Tracked) -> bytes:
         version, encoded = self._encoded.get(tracked, (-1, b""))
         if version != tracked.version:
             # A copy, because orjson's buffer keeps its size: 15 KB of memory for 2.6 KB of text.
-            encoded = bytes(memoryview(orjson.dumps(device_on_the_wire(tracked))))
+            encoded = bytes(memoryview(orjson.dumps(serialise_device(tracked))))
             self._encoded[tracked] = (tracked.version, encoded)
         return encoded
 
-    def many(self, devices: Sequence[Tracked]) -> Iterator[bytes]:
+    def encode_devices(self, devices: Sequence[Tracked]) -> Iterator[bytes]:
         """Yield a JSON list in pieces, and yield to the event loop while a long one is encoded."""
         yield b"["
         batches = [devices[start : start + BATCH] for start in range(0, len(devices), BATCH)]
         for at, batch in enumerate(throttled(batches)):
-            yield (b"," if at else b"") + b",".join(map(self.one, batch))
+            yield (b"," if at else b"") + b",".join(map(self.encode_device, batch))
         yield b"]"
 
-    def tag(self, devices: Iterable[Tracked]) -> str:
+    def compute_etag(self, devices: Iterable[Tracked]) -> str:
         """Return an ETag: equal while neither the devices nor their order change."""
         versions = orjson.dumps([(tracked.mac, tracked.version) for tracked in devices])
         return blake2b(versions, digest_size=12, person=self._epoch).hexdigest()
 
 
-def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
+def serialise_device(tracked: Tracked) -> dict[str, Any]:
     """Serialise a device for clients. Absent values have no key, except two that the frontend reads without a check."""
-    record, observation = tracked.record(), tracked.observation
+    record, observation = tracked.current_record(), tracked.observation
     optional = {
         "presetUuid": record.preset_uuid,
         "name": record.name,
@@ -165,17 +165,17 @@ def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
         "tags": list(record.tags) or None,
         "lastSeen": record.last_seen,
         "error": observation.error,
-        "statusDetail": status_detail(tracked.info) if tracked.up else None,
+        "statusDetail": describe_status(tracked.info) if tracked.is_up else None,
         "conflict": tracked.conflict,
         "logWarning": tracked.log_warning,
-        "drift": drift_on_the_wire(tracked),
+        "drift": serialise_drift(tracked),
     }
     return {
         "mac": record.mac,
         "ip": record.ip,
         "type": record.type,
-        "info": info_on_the_wire(tracked),
-        "tracing": tracked.up,
+        "info": serialise_info(tracked),
+        "tracing": tracked.is_up,
         "stale": tracked.status is Status.STALE,
         "status": tracked.status,
         **{key: value for key, value in optional.items() if value is not None},
@@ -184,19 +184,19 @@ def device_on_the_wire(tracked: Tracked) -> dict[str, Any]:
     }
 
 
-def drift_on_the_wire(tracked: Tracked) -> list[dict[str, Any]] | None:
+def serialise_drift(tracked: Tracked) -> list[dict[str, Any]] | None:
     return None if tracked.drift is None else [asdict(row) for row in tracked.drift]
 
 
-def info_on_the_wire(tracked: Tracked) -> dict[str, Any]:
+def serialise_info(tracked: Tracked) -> dict[str, Any]:
     """Serialise the firmware's answer with the vendor's options. The frontend calls `power.toFixed` and
     `stratumUser.indexOf` without a check."""
-    info, options = tracked.info, with_present(tracked.vendor_options, tracked.info)
-    power, user = number(tracked.last_known.get("power")), tracked.last_known.get("stratumUser")
+    info, options = tracked.info, add_present_values(tracked.vendor_options, tracked.info)
+    power, user = parse_number(tracked.last_known.get("power")), tracked.last_known.get("stratumUser")
     return {
         **without_empty_texts(info),
         "power": 0 if power is None else power,
         "stratumUser": user if isinstance(user, str) else "",
-        "frequencyOptions": labelled(options.frequencies),
-        "coreVoltageOptions": labelled(options.voltages),
+        "frequencyOptions": label_values(options.frequencies),
+        "coreVoltageOptions": label_values(options.voltages),
     }

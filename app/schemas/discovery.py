@@ -8,7 +8,7 @@ from marshmallow import fields, post_load, validate
 
 from app.schemas.base import ADDRESS_OR_NAME, MAC, BaseSchema, CommaList, or_blank
 from app.schemas.info import without_empty_texts
-from app.services.discovery.filters import Partial, Query
+from app.services.discovery.filters import DiscoveryQuery, PartialMatch
 
 
 class DiscoverSchema(BaseSchema):
@@ -25,13 +25,13 @@ class DiscoveredSchema(BaseSchema):
     macs = CommaList(load_default=list)
     ips = CommaList(load_default=list)
     hostnames = CommaList(load_default=list)
-    partialMacs = fields.Enum(Partial, by_value=True, load_default=Partial.BOTH)
-    partialIps = fields.Enum(Partial, by_value=True, load_default=Partial.BOTH)
-    partialHostnames = fields.Enum(Partial, by_value=True, load_default=Partial.BOTH)
+    partialMacs = fields.Enum(PartialMatch, by_value=True, load_default=PartialMatch.BOTH)
+    partialIps = fields.Enum(PartialMatch, by_value=True, load_default=PartialMatch.BOTH)
+    partialHostnames = fields.Enum(PartialMatch, by_value=True, load_default=PartialMatch.BOTH)
 
     @post_load
-    def _query(self, data: dict[str, Any], **kwargs: Any) -> Query:
-        return Query(
+    def _query(self, data: dict[str, Any], **kwargs: Any) -> DiscoveryQuery:
+        return DiscoveryQuery(
             macs=tuple(data["macs"]),
             ips=tuple(data["ips"]),
             hostnames=tuple(data["hostnames"]),

@@ -16,11 +16,11 @@ def without_empty_texts(info: Mapping[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in info.items() if value != "" or key in _MAY_BE_EMPTY}
     for key, value in kept.items():
         if type(value) in _CONTAINERS:  # JSON has no subclasses
-            kept[key] = _inside(value)
+            kept[key] = _clean_value(value)
     return kept
 
 
-def _inside(value: Any) -> Any:
+def _clean_value(value: Any) -> Any:
     if isinstance(value, dict):
         return without_empty_texts(value)
-    return [_inside(each) if type(each) in _CONTAINERS else each for each in value]
+    return [_clean_value(each) if type(each) in _CONTAINERS else each for each in value]

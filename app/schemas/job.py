@@ -18,10 +18,10 @@ from app.services.jobs.model import (
     WAVES,
     Action,
     Job,
+    JobRequest,
     JobState,
-    Request,
     Step,
-    shown,
+    shown_state,
 )
 from app.services.jobs.records import without_secrets
 
@@ -73,7 +73,7 @@ class Wave(fields.Field[Any]):
         raise ValidationError("Must be a number of devices, or a percentage such as 10%.")
 
 
-class PaceSchema(BaseSchema):
+class JobOptionsSchema(BaseSchema):
     """The options of every job."""
 
     allowOverclock = StrictBoolean(load_default=False, attribute="allow_overclock")
@@ -109,7 +109,7 @@ class PaceSchema(BaseSchema):
     dryRun = StrictBoolean(load_default=False, metadata={"description": "Answer with the plan; store and do nothing"})
 
 
-class JobRequestSchema(PaceSchema):
+class JobRequestSchema(JobOptionsSchema):
     action = fields.Enum(Action, by_value=True, required=True)
     devices = Devices(required=True, metadata={"description": _DEVICES})
     presetUuid = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
@@ -117,14 +117,14 @@ class JobRequestSchema(PaceSchema):
 
     @post_load
     def _request(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        return {"devices": data.pop("devices"), "dry_run": data.pop("dryRun"), "request": request_of(data)}
+        return {"devices": data.pop("devices"), "dry_run": data.pop("dryRun"), "request": build_job_request(data)}
 
 
 def _is_mac(text: str) -> bool:
     return canonical_mac(text) is not None
 
 
-class PresetApplySchema(PaceSchema):
+class PresetApplySchema(JobOptionsSchema):
     macs = fields.List(Mac(validate=_is_mac), required=True, validate=validate.Length(min=1))
 
     @post_load
@@ -137,10 +137,10 @@ class RepairSchema(BaseSchema):
     restart = StrictBoolean(load_default=False, metadata={"description": "Restart the device if a change needs it"})
 
 
-def request_of(data: Mapping[str, Any]) -> Request:
+def build_job_request(data: Mapping[str, Any]) -> JobRequest:
     given = dict(data)
     values, preset = given.pop("settings", {}), given.pop("presetUuid", None)
-    return Request(**{**given, "waves": tuple(given["waves"])}, values=values, preset_uuid=preset)
+    return JobRequest(**{**given, "waves": tuple(given["waves"])}, values=values, preset_uuid=preset)
 
 
 class JobDeviceSchema(BaseSchema):
@@ -182,11 +182,14 @@ JobEnvelope = envelope(fields.Nested(JobSchema), "JobAnswer")
 JobsEnvelope = envelope(fields.List(fields.Nested(JobHeadSchema)), "JobsAnswer")
 
 
-def job_on_the_wire(job: Job) -> dict[str, Any]:
-    return {**head_on_the_wire(job), "devices": [_device(step) for wave in job.waves() for step in wave]}
+def serialise_job(job: Job) -> dict[str, Any]:
+    return {
+        **serialise_job_head(job),
+        "devices": [_serialise_step(step) for wave in job.steps_by_wave() for step in wave],
+    }
 
 
-def head_on_the_wire(job: Job) -> dict[str, Any]:
+def serialise_job_head(job: Job) -> dict[str, Any]:
     reason = {} if job.reason is None else {"reason": job.reason}
     return {
         "id": job.id,
@@ -197,12 +200,12 @@ def head_on_the_wire(job: Job) -> dict[str, Any]:
         "actor": job.actor,
         "createdAt": job.created_at,
         "updatedAt": job.updated_at,
-        "cancelling": job.cancelling and not job.over,
-        "request": _request(job.request),
+        "cancelling": job.cancelling and not job.is_over,
+        "request": _serialise_request(job.request),
     }
 
 
-def _request(request: Request) -> dict[str, Any]:
+def _serialise_request(request: JobRequest) -> dict[str, Any]:
     """Serialise a request under the API's names."""
     given = asdict(request)
     words = {
@@ -216,12 +219,12 @@ def _request(request: Request) -> dict[str, Any]:
     return {**named, "settings": without_secrets(request.values), "waves": list(request.waves)}
 
 
-def _device(step: Step) -> dict[str, Any]:
+def _serialise_step(step: Step) -> dict[str, Any]:
     reason = {} if step.reason is None else {"reason": step.reason}
     return {
         "mac": step.mac,
         "wave": step.wave,
-        "state": shown(step.state),
+        "state": shown_state(step.state),
         "changes": [dict(change) for change in step.changes],
         **reason,
         "at": step.at,

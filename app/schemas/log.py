@@ -8,10 +8,10 @@ import orjson
 from marshmallow import ValidationError, fields, post_load, validate
 
 from app.schemas.base import BaseSchema, CommaList, Mac, envelope
-from app.services.logs.cursor import Batch
+from app.services.logs.cursor import LogBatch
 from app.services.logs.device_log import NOTE_TAG, DeviceLog
-from app.services.logs.ring import MAX_LINES, Entry
-from app.services.logs.text import LEVELS, Wanted, lost_text
+from app.services.logs.ring import MAX_LINES, LogEntry
+from app.services.logs.text import LEVELS, LogFilter, format_lost_lines
 
 MAX_SEQ = 2**53
 _LEVEL_NAMES = dict(zip(("error", "warning", "info", "debug", "verbose"), LEVELS, strict=True))
@@ -58,7 +58,9 @@ class LogQuerySchema(BaseSchema):
 
     @post_load
     def _wanted(self, data: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        wanted = Wanted(data.get("tail"), data.get("level"), tuple(data["tag"]), data.get("since"), data.get("epoch"))
+        wanted = LogFilter(
+            data.get("tail"), data.get("level"), tuple(data["tag"]), data.get("since"), data.get("epoch")
+        )
         return {"wanted": wanted, "format": data.get("format")}
 
 
@@ -104,7 +106,7 @@ class LogSchema(BaseSchema):
 LogEnvelope = envelope(fields.Nested(LogSchema), "LogAnswer")
 
 
-def line_fields(entry: Entry) -> dict[str, Any]:
+def line_fields(entry: LogEntry) -> dict[str, Any]:
     line = entry.line
     return {
         "seq": entry.seq,
@@ -116,14 +118,14 @@ def line_fields(entry: Entry) -> dict[str, Any]:
     }
 
 
-def line_on_the_wire(log: DeviceLog, entry: Entry) -> orjson.Fragment:
+def serialise_line(log: DeviceLog, entry: LogEntry) -> orjson.Fragment:
     """Return the payload of `log_line`."""
     return orjson.Fragment(orjson.dumps({"mac": log.mac, "epoch": log.epoch, **line_fields(entry)}))
 
 
-def lost_on_the_wire(log: DeviceLog, batch: Batch) -> orjson.Fragment:
+def serialise_lost_lines(log: DeviceLog, batch: LogBatch) -> orjson.Fragment:
     """Return a `log_line` in place of lines that the client was too slow for; `lost`: their number. Its `seq` is
     that of the last one, so that the numbers stay in order."""
     line = {"seq": batch.lost_until, "at": None, "level": "W", "tag": NOTE_TAG, "uptimeMs": None}
-    text = {"text": lost_text(batch.lost), "lost": batch.lost}
+    text = {"text": format_lost_lines(batch.lost_count), "lost": batch.lost_count}
     return orjson.Fragment(orjson.dumps({"mac": log.mac, "epoch": log.epoch, **line, **text}))

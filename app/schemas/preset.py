@@ -6,8 +6,8 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, validate
 
-from app.miners.values import number
-from app.redaction.json_objects import redact
+from app.miners.values import parse_number
+from app.redaction.json_objects import redact_object
 from app.schemas.base import BaseSchema, Fields, envelope
 from app.services.configuration.presets import Preset
 from app.store.depth import MAX_DEPTH, is_too_deep
@@ -57,13 +57,13 @@ PresetEnvelope = envelope(fields.Nested(PresetSchema), "PresetAnswer")
 PresetsEnvelope = envelope(fields.List(fields.Nested(PresetSchema)), "PresetsAnswer")
 
 
-def preset_on_the_wire(preset: Preset) -> dict[str, Any]:
+def serialise_preset(preset: Preset) -> dict[str, Any]:
     """Serialise a preset without secrets. Fields that only the Node backend knows are passed on; it stored the port
     as text."""
-    record = redact(preset.record)
+    record = redact_object(preset.record)
     configuration = record.get("configuration")
     shown = dict(configuration) if isinstance(configuration, dict) else {}
     for key in ("stratumPort", "fallbackStratumPort"):
-        port = number(shown.get(key))
+        port = parse_number(shown.get(key))
         shown |= {} if port is None else {key: int(port)}
     return {**record, "configuration": shown, "associatedDevices": preset.devices}

@@ -7,14 +7,14 @@ from typing import Any
 
 from marshmallow import fields, post_load, validate
 
-from app.miners.dialect_writes import with_pools
-from app.miners.limits import bands, is_unlocked
-from app.miners.options import with_present
+from app.miners.dialect_writes import merge_pool_settings
+from app.miners.limits import compute_hard_limits, is_unlocked
+from app.miners.options import add_present_values
 from app.miners.setting_changes import MAX_LISTED, WriteStatus
 from app.schemas.base import BaseSchema, Fields, Mac, StrictBoolean, envelope
-from app.schemas.device import DeviceSchema, device_on_the_wire
+from app.schemas.device import DeviceSchema, serialise_device
 from app.schemas.info import without_empty_texts
-from app.services.configuration.results import Applied
+from app.services.configuration.results import WriteReport
 from app.services.devices.fleet import Tracked
 
 _RESTART = {"description": "Restart the miner if a change needs it"}
@@ -102,10 +102,10 @@ OptionsEnvelope = envelope(fields.Nested(OptionsSchema), "OptionsAnswer")
 JournalEnvelope = envelope(fields.List(fields.Nested(JournalEntrySchema)), "JournalAnswer")
 
 
-def changed_on_the_wire(message: str, applied: Applied) -> dict[str, Any]:
+def serialise_report(message: str, applied: WriteReport) -> dict[str, Any]:
     """Serialise the whole device, with the accepted pools over its last reading: firmware may need a moment to
     report them."""
-    device = device_on_the_wire(applied.tracked)
+    device = serialise_device(applied.tracked)
     changes = [
         {
             "key": each.key,
@@ -114,15 +114,18 @@ def changed_on_the_wire(message: str, applied: Applied) -> dict[str, Any]:
             "status": each.status,
             "reason": each.reason,
         }
-        for each in applied.outcomes
+        for each in applied.results
     ]
-    data = {**device, "info": without_empty_texts(with_pools(device["info"], applied.taken))}
+    data = {**device, "info": without_empty_texts(merge_pool_settings(device["info"], applied.accepted_values))}
     return {"message": message, "data": data, "changes": changes, "restarted": applied.restarted}
 
 
-def options_on_the_wire(tracked: Tracked) -> dict[str, Any]:
-    limits = {key: band and {"min": band[0], "max": band[1]} for key, band in bands(tracked.vendor_options).items()}
-    options = with_present(tracked.vendor_options, tracked.info)
+def serialise_options(tracked: Tracked) -> dict[str, Any]:
+    limits = {
+        key: band and {"min": band[0], "max": band[1]}
+        for key, band in compute_hard_limits(tracked.vendor_options).items()
+    }
+    options = add_present_values(tracked.vendor_options, tracked.info)
     return {
         "frequencies": list(options.frequencies),
         "voltages": list(options.voltages),

@@ -15,58 +15,58 @@ Environ = dict[str, Any]
 Wsgi = Callable[..., Iterable[bytes]]
 Headers = tuple[tuple[str, str], ...]
 
-READS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """The safe methods (RFC 9110, section 9.2.1)."""
 
-_ALWAYS = (
+_COMMON_HEADERS = (
     ("X-Content-Type-Options", "nosniff"),
     ("X-Frame-Options", "DENY"),
     ("Referrer-Policy", "no-referrer"),
 )
-_NOTHING = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_INLINE = re.compile(r"<(style|script)>(.*?)</\1>", re.DOTALL)
+_DENY_ALL_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+_INLINE_ELEMENT = re.compile(r"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpResponse:
     """A response of the guard. `message`: the text of the JSON error, or None. `page`: HTML to send instead."""
 
     status: str
-    sentence: str | None = None
+    message: str | None = None
     headers: Headers = ()
     page: bytes | None = None
 
-    def give(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
+    def send_response(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         """Send the response. If the request has a body, it may be unread, so the connection is closed."""
         unread = "HTTP_TRANSFER_ENCODING" in environ or environ.get("CONTENT_LENGTH", "") not in ("", "0")
         kind = "text/html; charset=utf-8" if self.page is not None else "application/json"
         start_response(
             self.status, [("Content-Type", kind), *self.headers, *([("Connection", "close")] if unread else [])]
         )
-        return [] if self.sentence is None or environ["REQUEST_METHOD"] == "HEAD" else [self.body()]
+        return [] if self.message is None or environ["REQUEST_METHOD"] == "HEAD" else [self.encode_body()]
 
-    def body(self) -> bytes:
-        return self.page if self.page is not None else orjson.dumps({"error": self.sentence, "message": self.sentence})
+    def encode_body(self) -> bytes:
+        return self.page if self.page is not None else orjson.dumps({"error": self.message, "message": self.message})
 
 
-Rule = Callable[[Environ], Answer | None]
+Rule = Callable[[Environ], HttpResponse | None]
 """Returns the response to a request that is refused, None for a request that may pass."""
 
 
-def security_headers(policy: str = _NOTHING, *, shared: bool = False) -> Headers:
+def build_security_headers(policy: str = _DENY_ALL_POLICY, *, cross_origin: bool = False) -> Headers:
     """Return the security headers. `cross_origin`: pages of other origins may read the responses."""
-    sharing = ("Vary", "Origin") if shared else ("Cross-Origin-Resource-Policy", "same-origin")
-    return (*_ALWAYS, ("Content-Security-Policy", policy), sharing)
+    sharing = ("Vary", "Origin") if cross_origin else ("Cross-Origin-Resource-Policy", "same-origin")
+    return (*_COMMON_HEADERS, ("Content-Security-Policy", policy), sharing)
 
 
-def policy_of_pages(*pages: str) -> str:
+def content_security_policy(*pages: str) -> str:
     """Return the Content-Security-Policy that allows the inline styles and scripts of these pages by hash.
 
     Anything else is blocked, for example a script in a device's name. The pages may connect to this service only.
     """
     allowed: dict[str, list[str]] = {"style": [], "script": []}
-    for kind, text in (found for page in pages for found in _INLINE.findall(page)):
+    for kind, text in (found for page in pages for found in _INLINE_ELEMENT.findall(page)):
         digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
         allowed[kind].append(f"'sha256-{digest}'")
     sources = [f"{kind}-src {' '.join(dict.fromkeys(hashes))}" for kind, hashes in allowed.items() if hashes]
-    return "; ".join([_NOTHING, "connect-src 'self'", *sources])
+    return "; ".join([_DENY_ALL_POLICY, "connect-src 'self'", *sources])

@@ -12,20 +12,20 @@ import gevent
 import orjson
 from socketio import packet as packets
 
-from app.security.answers import Answer, Environ
-from app.security.limits import Bucket, peer_of
-from app.security.tokens import CALLER, Gate, Scope
+from app.security.answers import Environ, HttpResponse
+from app.security.limits import TokenBucket, get_peer_address
+from app.security.tokens import CALLER, Scope, TokenCheck
 
 # Rate limit on the messages of one client: a page may subscribe to 1,000 miners' logs at once.
-BURST = 1000.0
-RATE = 50.0
+EVENT_BURST = 1000.0
+EVENTS_PER_SECOND = 50.0
 # A client that has not sent its token by then is disconnected.
-HELLO_SECONDS = 10.0
-MOST_WAITING = 1200
+AUTH_TIMEOUT_SECONDS = 10.0
+MAX_QUEUED_PACKETS = 1200
 # Sessions that need a token and have not sent one: of one peer, and of all. Beyond either, the oldest one is closed.
-UNAUTHENTICATED_PER_PEER = 20
-UNAUTHENTICATED = 200
-_ROOT = (None, "/")
+MAX_UNAUTHENTICATED_PER_PEER = 20
+MAX_UNAUTHENTICATED = 200
+_ROOT_NAMESPACES = (None, "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,156 +33,164 @@ class EventRule:
     """The scope that an event needs. `extra_cost`: rate limit tokens beyond the one that each message costs."""
 
     scope: Scope
-    extra: float = 0.0
+    extra_cost: float = 0.0
 
 
-EVENTS: Mapping[str, EventRule] = {
+EVENT_RULES: Mapping[str, EventRule] = {
     "checkLogsListening": EventRule(Scope.READ),
     "subscribeLogs": EventRule(Scope.READ),
     "unsubscribeLogs": EventRule(Scope.READ),
     # One switch for all clients, and each change is sent to all of them.
-    "enableLogsListening": EventRule(Scope.CONTROL, extra=50.0),
-    "disableLogsListening": EventRule(Scope.CONTROL, extra=50.0),
+    "enableLogsListening": EventRule(Scope.CONTROL, extra_cost=50.0),
+    "disableLogsListening": EventRule(Scope.CONTROL, extra_cost=50.0),
 }
 """Any other event is ignored, also `connect` and `disconnect`: python-socketio would run their handlers."""
 
 
 @dataclass(slots=True, eq=False)
-class _Client:
+class _Session:
     """One Engine.IO session: its peer, scope, and rate limit."""
 
     peer: str
     scope: Scope | None
-    bucket: Bucket
-    hello: gevent.Greenlet
-    joined: bool = False
+    bucket: TokenBucket
+    auth_timer: gevent.Greenlet
+    is_joined: bool = False
     attachments: int = 0
 
 
-class EventGuard:
+class EventFilter:
     """Filters packets between Engine.IO and python-socketio. Owns the state of each session.
 
     A session is closed for a malformed packet or beyond a limit. Events that its scope does not allow are ignored.
     """
 
     def __init__(
-        self, server: Any, gate: Gate, clock: Callable[[], float], hello_seconds: float = HELLO_SECONDS
+        self,
+        server: Any,
+        token_check: TokenCheck,
+        clock: Callable[[], float],
+        auth_timeout: float = AUTH_TIMEOUT_SECONDS,
     ) -> None:
-        self._hello_seconds = hello_seconds
+        self._auth_timeout = auth_timeout
         self._server = server
         self._eio = server.eio
-        self._gate = gate
+        self._token_check = token_check
         self._clock = clock
-        self._clients: dict[str, _Client] = {}
+        self._clients: dict[str, _Session] = {}
         self._unauthenticated: dict[str, str] = {}  # session → peer, oldest first
-        self._forward = dict(self._eio.handlers)
-        self._eio.on("connect", self._connected)
-        self._eio.on("disconnect", self._disconnected)
-        self._eio.on("message", self._said)
+        self._forward_handlers = dict(self._eio.handlers)
+        self._eio.on("connect", self._handle_connect)
+        self._eio.on("disconnect", self._handle_disconnect)
+        self._eio.on("message", self._handle_message)
 
     @property
-    def authenticated(self) -> int:
+    def authenticated_count(self) -> int:
         """The number of authenticated sessions. Unauthenticated ones have a limit of their own, so they cannot use up
         this one."""
         return len(self._clients) - len(self._unauthenticated)
 
-    def _connected(self, eio_sid: str, environ: Environ) -> Any:
-        hello = gevent.spawn_later(self._hello_seconds, self._cut_off, eio_sid)
+    def _handle_connect(self, eio_sid: str, environ: Environ) -> Any:
+        hello = gevent.spawn_later(self._auth_timeout, self._close_session, eio_sid)
         caller = environ.get(CALLER)
-        known = caller.scope if caller else None if self._gate.is_token_required else Scope.CONTROL
-        self._clients[eio_sid] = _Client(peer_of(environ), known, Bucket(self._clock), hello)
+        known = caller.scope if caller else None if self._token_check.is_token_required else Scope.CONTROL
+        self._clients[eio_sid] = _Session(get_peer_address(environ), known, TokenBucket(self._clock), hello)
         if known is None:
-            self._unauthenticated[eio_sid] = peer_of(environ)
-            self._make_room(peer_of(environ))
-        return self._forward["connect"](eio_sid, environ)
+            self._unauthenticated[eio_sid] = get_peer_address(environ)
+            self._evict_unauthenticated(get_peer_address(environ))
+        return self._forward_handlers["connect"](eio_sid, environ)
 
-    def _make_room(self, peer: str) -> None:
+    def _evict_unauthenticated(self, peer: str) -> None:
         """Close the oldest session without a token: of this peer if it exceeds its limit, else of the peer with the
         most."""
         sizes = Counter(self._unauthenticated.values())
-        if sizes[peer] <= UNAUTHENTICATED_PER_PEER:
-            if sizes.total() <= UNAUTHENTICATED:
+        if sizes[peer] <= MAX_UNAUTHENTICATED_PER_PEER:
+            if sizes.total() <= MAX_UNAUTHENTICATED:
                 return
             peer = sizes.most_common(1)[0][0]
         oldest = next(sid for sid, owner in self._unauthenticated.items() if owner == peer)
-        self._cut_off(oldest)
+        self._close_session(oldest)
         self._unauthenticated.pop(oldest, None)
         self._eio.sockets.pop(oldest, None)  # engineio would keep it until its next check of all sessions
 
-    def _disconnected(self, eio_sid: str, reason: Any) -> Any:
+    def _handle_disconnect(self, eio_sid: str, reason: Any) -> Any:
         client = self._clients.pop(eio_sid, None)
         self._unauthenticated.pop(eio_sid, None)
-        if client is not None and client.hello is not gevent.getcurrent():
-            client.hello.kill(block=False)
-        return self._forward["disconnect"](eio_sid, reason)
+        if client is not None and client.auth_timer is not gevent.getcurrent():
+            client.auth_timer.kill(block=False)
+        return self._forward_handlers["disconnect"](eio_sid, reason)
 
-    def _said(self, eio_sid: str, message: Any) -> None:
+    def _handle_message(self, eio_sid: str, message: Any) -> None:
         """Handle one message. Binary attachments count against the rate limit and are dropped."""
         client = self._clients.get(eio_sid)
-        if client is None or self._too_much(eio_sid, client):
-            self._cut_off(eio_sid)
+        if client is None or self._exceeds_limits(eio_sid, client):
+            self._close_session(eio_sid)
         elif isinstance(message, bytes) and client.attachments:
             client.attachments -= 1
-        elif (packet := parsed(self._server.packet_class, message)) is not None:
-            self._judge(eio_sid, client, packet)
+        elif (packet := parse_packet(self._server.packet_class, message)) is not None:
+            self._filter_packet(eio_sid, client, packet)
         else:
-            self._cut_off(eio_sid)
+            self._close_session(eio_sid)
 
-    def _too_much(self, eio_sid: str, client: _Client) -> bool:
+    def _exceeds_limits(self, eio_sid: str, client: _Session) -> bool:
         opened = self._eio.sockets.get(eio_sid)
-        return opened is None or opened.queue.qsize() > MOST_WAITING or client.bucket.take(BURST, RATE) > 0
+        return (
+            opened is None
+            or opened.queue.qsize() > MAX_QUEUED_PACKETS
+            or client.bucket.consume_tokens(EVENT_BURST, EVENTS_PER_SECOND) > 0
+        )
 
-    def _judge(self, eio_sid: str, client: _Client, packet: packets.Packet) -> None:
+    def _filter_packet(self, eio_sid: str, client: _Session, packet: packets.Packet) -> None:
         client.attachments = packet.attachment_count
         if packet.packet_type == packets.CONNECT:
-            self._join(eio_sid, client, packet)
-        elif not client.joined or packet.namespace not in _ROOT:
+            self._handle_join(eio_sid, client, packet)
+        elif not client.is_joined or packet.namespace not in _ROOT_NAMESPACES:
             return
         elif packet.packet_type == packets.DISCONNECT:
-            client.joined = False
-            self._pass_on(eio_sid, packet)
-        elif packet.packet_type == packets.EVENT and (rule := EVENTS.get(packet.data[0])) is not None:
-            if client.bucket.take(BURST, RATE, rule.extra):
-                self._cut_off(eio_sid)
+            client.is_joined = False
+            self._forward_packet(eio_sid, packet)
+        elif packet.packet_type == packets.EVENT and (rule := EVENT_RULES.get(packet.data[0])) is not None:
+            if client.bucket.consume_tokens(EVENT_BURST, EVENTS_PER_SECOND, rule.extra_cost):
+                self._close_session(eio_sid)
             elif client.scope is not None and client.scope >= rule.scope:
-                self._pass_on(eio_sid, packet)
+                self._forward_packet(eio_sid, packet)
 
-    def _join(self, eio_sid: str, client: _Client, packet: packets.Packet) -> None:
+    def _handle_join(self, eio_sid: str, client: _Session, packet: packets.Packet) -> None:
         """Handle the connect packet, with its `auth: {token}`. python-socketio refuses other namespaces itself."""
-        if packet.namespace not in _ROOT:
-            self._pass_on(eio_sid, packet)
-        elif client.joined:
-            self._cut_off(eio_sid)
-        elif client.scope is None and (refused := self._refused(client, packet.data)):
+        if packet.namespace not in _ROOT_NAMESPACES:
+            self._forward_packet(eio_sid, packet)
+        elif client.is_joined:
+            self._close_session(eio_sid)
+        elif client.scope is None and (refused := self._check_token(client, packet.data)):
             self._eio.send(eio_sid, f"{packets.CONNECT_ERROR}{orjson.dumps(refused).decode()}")
         else:
-            client.joined = True
+            client.is_joined = True
             self._unauthenticated.pop(eio_sid, None)
-            client.hello.kill(block=False)
-            self._pass_on(eio_sid, packet)
+            client.auth_timer.kill(block=False)
+            self._forward_packet(eio_sid, packet)
 
-    def _refused(self, client: _Client, auth: Any) -> dict[str, Any] | None:
+    def _check_token(self, client: _Session, auth: Any) -> dict[str, Any] | None:
         """Check the token. Return the payload of `connect_error`, None if the token is valid."""
         shown = auth.get("token") if isinstance(auth, dict) else None
         if not isinstance(shown, str) or not shown:
             return {"message": "A token is needed: connect with `auth: {token}`", "data": {"status": 401}}
-        verdict = self._gate.admit(shown, client.peer)
-        if isinstance(verdict, Answer):
-            return {"message": verdict.sentence, "data": {"status": int(verdict.status[:3])}}
+        verdict = self._token_check.authenticate(shown, client.peer)
+        if isinstance(verdict, HttpResponse):
+            return {"message": verdict.message, "data": {"status": int(verdict.status[:3])}}
         client.scope = verdict.scope
         return None
 
-    def _pass_on(self, eio_sid: str, packet: packets.Packet) -> None:
+    def _forward_packet(self, eio_sid: str, packet: packets.Packet) -> None:
         """Forward the packet, encoded anew, so that python-socketio sees what was checked."""
-        self._forward["message"](eio_sid, packet.encode())
+        self._forward_handlers["message"](eio_sid, packet.encode())
 
-    def _cut_off(self, eio_sid: str) -> None:
+    def _close_session(self, eio_sid: str) -> None:
         """Close the session without waiting: the client may not be reading."""
         if (opened := self._eio.sockets.get(eio_sid)) is not None:
             opened.close(wait=False, abort=True, reason=self._eio.reason.SERVER_DISCONNECT)
 
 
-def parsed(packet_class: type[packets.Packet], message: Any) -> packets.Packet | None:
+def parse_packet(packet_class: type[packets.Packet], message: Any) -> packets.Packet | None:
     """Return the parsed packet. None if no client sends it or if it would cause a traceback in python-socketio. A
     binary event becomes an event without its attachments."""
     try:

@@ -5,23 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from app.security.answers import Answer, Environ, Headers, Rule, Wsgi, policy_of_pages, security_headers
-from app.security.bodies import Bodies
-from app.security.browsers import BrowserGuard
-from app.security.engine_io import EngineRule, is_engine_io
-from app.security.events import HELLO_SECONDS, EventGuard
+from app.security.answers import (
+    Environ,
+    Headers,
+    HttpResponse,
+    Rule,
+    Wsgi,
+    build_security_headers,
+    content_security_policy,
+)
+from app.security.bodies import RequestBodyReader
+from app.security.browsers import OriginCheck
+from app.security.engine_io import EngineIoCheck, is_engine_io
+from app.security.events import AUTH_TIMEOUT_SECONDS, EventFilter
 from app.security.forwarded import TrustedProxies
-from app.security.limits import WriteLimit
-from app.security.tokens import Gate, Tokens
+from app.security.limits import WriteRateLimit
+from app.security.tokens import TokenCheck, TokenRegistry
 from app.settings import Settings, read_secret
 
-METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-_UNKNOWN_METHOD = Answer("405 METHOD NOT ALLOWED", "No path takes this method", (("Allow", ", ".join(METHODS)),))
-HEARD = "pluto.heard"
+ALLOWED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_UNKNOWN_METHOD = HttpResponse(
+    "405 METHOD NOT ALLOWED", "No path takes this method", (("Allow", ", ".join(ALLOWED_METHODS)),)
+)
+ON_REQUEST_READ = "pluto.heard"
 """Key in the WSGI environment of a callback for when the whole request has been read, if the server wants one."""
 
 
-class Guard:
+class RequestGuard:
     """Owns the rules.
 
     `monotonic`: the clock, in seconds. `count_devices`: returns the number of known miners. `pages`: the HTML pages
@@ -33,88 +43,88 @@ class Guard:
         self,
         settings: Settings,
         monotonic: Callable[[], float],
-        devices: Callable[[], int],
+        count_devices: Callable[[], int],
         pages: Sequence[str],
-        refused: Callable[[str], None],
+        on_refused: Callable[[str], None],
     ) -> None:
-        self.browsers = BrowserGuard(settings.allowed_hosts, settings.allowed_origins)
-        self._gate = Gate(_tokens(settings), monotonic, pages[-1].encode())
-        bodies = Bodies()
+        self.origin_check = OriginCheck(settings.allowed_hosts, settings.allowed_origins)
+        self._token_check = TokenCheck(_load_tokens(settings), monotonic, pages[-1].encode())
+        bodies = RequestBodyReader()
         common: tuple[Rule, ...] = (
             refuse_unknown_method,
-            self.browsers,
+            self.origin_check,
             TrustedProxies(settings.trusted_proxies),
         )
         self._flask_rules: tuple[Rule, ...] = (
             *common,
-            self._gate.check_request,
-            WriteLimit(monotonic, devices, settings.writes_per_second),
-            bodies.read_json,
+            self._token_check.check_request,
+            WriteRateLimit(monotonic, count_devices, settings.writes_per_second),
+            bodies.read_json_body,
         )
         self._engine_io_rules: tuple[Rule, ...] = (
             *common,
-            self._gate.check_engine_io,
-            bodies.read_packets,
-            EngineRule(lambda: self._open_sockets()),
+            self._token_check.check_engine_io,
+            bodies.read_engine_io_body,
+            EngineIoCheck(lambda: self._count_clients()),
         )
         self._monotonic = monotonic
-        self._refused = refused
-        self._open_sockets: Callable[[], int] = lambda: 0
+        self._on_refused = on_refused
+        self._count_clients: Callable[[], int] = lambda: 0
         shared = bool(settings.allowed_origins)
-        self._for_page = security_headers(policy_of_pages(*pages), shared=shared)
-        self._for_data = security_headers(shared=shared)
+        self._page_headers = build_security_headers(content_security_policy(*pages), cross_origin=shared)
+        self._data_headers = build_security_headers(cross_origin=shared)
 
-    def watch(self, server: Any, hello_seconds: float = HELLO_SECONDS) -> None:
+    def guard_socketio(self, server: Any, auth_timeout: float = AUTH_TIMEOUT_SECONDS) -> None:
         """Also filter the events of this Socket.IO server."""
-        events = EventGuard(server, self._gate, self._monotonic, hello_seconds)
-        self._open_sockets = lambda: events.authenticated
+        events = EventFilter(server, self._token_check, self._monotonic, auth_timeout)
+        self._count_clients = lambda: events.authenticated_count
 
-    def wrap(self, application: Wsgi) -> Wsgi:
+    def wrap_application(self, application: Wsgi) -> Wsgi:
         def guarded(environ: Environ, start_response: Any) -> Iterable[bytes]:
-            answer = self.judge(environ)
-            headers = self._headers(environ, ours=answer is not None)
+            answer = self.check_request(environ)
+            headers = self._select_headers(environ, ours=answer is not None)
 
             def start(status: str, given: list[tuple[str, str]], exc_info: Any = None) -> Any:
                 return start_response(status, [*given, *headers], exc_info)
 
             if answer is not None:
-                self._refused(answer.status[:3])
-                return answer.give(environ, start)
-            environ.pop(HEARD, _nobody)()
+                self._on_refused(answer.status[:3])
+                return answer.send_response(environ, start)
+            environ.pop(ON_REQUEST_READ, _do_nothing)()
             return application(environ, start)
 
         return guarded
 
-    def judge(self, environ: Environ) -> Answer | None:
+    def check_request(self, environ: Environ) -> HttpResponse | None:
         """Return the answer of the first rule that refuses the request, None if it may pass."""
         for rule in self._engine_io_rules if is_engine_io(environ) else self._flask_rules:
             if (answer := rule(environ)) is not None:
                 return answer
         return None
 
-    def may_upgrade(self, environ: Environ) -> bool:
+    def may_open_websocket(self, environ: Environ) -> bool:
         """Return True if this request may open a websocket. The server asks: it opens it before it calls the
         application."""
-        return is_engine_io(environ) and self.browsers(environ) is None
+        return is_engine_io(environ) and self.origin_check(environ) is None
 
-    def _headers(self, environ: Environ, *, ours: bool) -> Headers:
-        own = self._for_page if environ["PATH_INFO"] == "/" else self._for_data
+    def _select_headers(self, environ: Environ, *, ours: bool) -> Headers:
+        own = self._page_headers if environ["PATH_INFO"] == "/" else self._data_headers
         if "HTTP_ORIGIN" not in environ or (not ours and is_engine_io(environ)):  # Engine.IO sets its own CORS headers
             return own
-        return own + self.browsers.cors_headers(environ)
+        return own + self.origin_check.build_cors_headers(environ)
 
 
-def refuse_unknown_method(environ: Environ) -> Answer | None:
+def refuse_unknown_method(environ: Environ) -> HttpResponse | None:
     """Refuse unknown methods: the method is a label of the request metrics, so each one would add time series."""
-    return None if environ["REQUEST_METHOD"] in METHODS else _UNKNOWN_METHOD
+    return None if environ["REQUEST_METHOD"] in ALLOWED_METHODS else _UNKNOWN_METHOD
 
 
-def _tokens(settings: Settings) -> Tokens:
-    return Tokens(
+def _load_tokens(settings: Settings) -> TokenRegistry:
+    return TokenRegistry(
         read_secret(settings.api_token, settings.api_token_file),
         read_secret(settings.api_token_read, settings.api_token_read_file),
     )
 
 
-def _nobody() -> None:
+def _do_nothing() -> None:
     """The callback if the server has set none."""

@@ -10,16 +10,16 @@ from geventwebsocket.exceptions import ProtocolError
 from geventwebsocket.websocket import WebSocket
 
 from app.security.answers import Environ
-from app.security.limits import Bucket
+from app.security.limits import TokenBucket
 
-MESSAGE_BYTES = 64 * 1024
+MAX_MESSAGE_BYTES = 64 * 1024
 # Rate limit on the frames of one websocket. A frame costs 1 token and 1 per KiB: gevent-websocket unmasks in Python.
 FRAME_BURST = 1500.0
-FRAME_RATE = 200.0
+FRAMES_PER_SECOND = 200.0
 _KEY = re.compile("[A-Za-z0-9+/]{22}==")
 
 
-def asks_properly(environ: Environ) -> bool:
+def is_valid_handshake(environ: Environ) -> bool:
     """Return True if gevent-websocket can answer this handshake without a warning or a traceback."""
     return (
         environ.get("HTTP_UPGRADE", "").lower() == "websocket"
@@ -29,7 +29,7 @@ def asks_properly(environ: Environ) -> bool:
     )
 
 
-class Frames:
+class FrameStream:
     """The stream for gevent-websocket to read and write. Limits reads: gevent-websocket trusts a frame's length
     field."""
 
@@ -38,7 +38,7 @@ class Frames:
         self.write = handler.socket.sendall
 
     def read(self, size: int) -> bytes:
-        if size > MESSAGE_BYTES:
+        if size > MAX_MESSAGE_BYTES:
             raise ProtocolError("frame too large")
         data: bytes = self._file.read(size)
         return data
@@ -50,14 +50,16 @@ class BoundedWebSocket(WebSocket):  # type: ignore[misc]  # gevent-websocket has
 
     def __init__(self, environ: Any, stream: Any, handler: Any) -> None:
         super().__init__(environ, stream, handler)
-        self._bucket = Bucket(time.monotonic)
+        self._bucket = TokenBucket(time.monotonic)
         self._size = 0
 
     def read_frame(self) -> Any:
         header, payload = super().read_frame()
         if header.opcode <= self.OPCODE_BINARY:
             self._size = len(payload) + (self._size if header.opcode == self.OPCODE_CONTINUATION else 0)
-        if self._size > MESSAGE_BYTES or self._bucket.take(FRAME_BURST, FRAME_RATE, 1 + len(payload) / 1024):
+        if self._size > MAX_MESSAGE_BYTES or self._bucket.consume_tokens(
+            FRAME_BURST, FRAMES_PER_SECOND, 1 + len(payload) / 1024
+        ):
             raise ProtocolError("too much at once")
         return header, payload
 

@@ -7,27 +7,27 @@ from typing import Any
 
 from app.throttle import yield_if_due
 
-HEAD_BYTES = 32 * 1024
-HEAD_FIELDS = 64
+MAX_HEADER_BYTES = 32 * 1024
+MAX_HEADER_FIELDS = 64
 # Reads of one chunked body. pywsgi reads the framing byte by byte.
-FRAMING_READS = 64 * 1024
+MAX_FRAMING_READS = 64 * 1024
 _REQUEST_LINE = re.compile(r"[A-Z]{1,32} [^\x00-\x20\x7f\x85\xa0]+ HTTP/1\.[01]\r\n")
 # Blanks before the colon (`Content-Length : 5`) and folded lines are refused: proxies interpret them differently (RFC
 # 9112, sections 5.1 and 5.2).
 _FIELD_LINE = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\x00\r\n]*)?\r\n")
 # Headers that determine the end and the host of a request. They may occur once, in this form.
-_ONCE = {
+_UNIQUE_HEADERS = {
     "content-length": re.compile("[0-9]{1,15}"),
     "transfer-encoding": re.compile("chunked", re.IGNORECASE),
     "host": re.compile(".*"),
 }
 
 
-class HeadTooLarge(ValueError):
+class HeadersTooLarge(ValueError):
     """The headers exceed MAX_HEADER_BYTES or MAX_HEADER_FIELDS."""
 
 
-class Head:
+class HeaderReader:
     """Reads the header lines of one request.
 
     Raises: HeadersTooLarge; ValueError for a malformed line.
@@ -38,17 +38,17 @@ class Head:
         self._lines = self._bytes = 0
 
     def readline(self, limit: int) -> bytes:
-        line: bytes = self._file.readline(min(limit, HEAD_BYTES))
+        line: bytes = self._file.readline(min(limit, MAX_HEADER_BYTES))
         self._lines += 1
         self._bytes += len(line)
-        if self._bytes >= HEAD_BYTES or self._lines > HEAD_FIELDS + 1:
-            raise HeadTooLarge
+        if self._bytes >= MAX_HEADER_BYTES or self._lines > MAX_HEADER_FIELDS + 1:
+            raise HeadersTooLarge
         if line and not _FIELD_LINE.fullmatch(line):
             raise ValueError("malformed header line")
         return line
 
 
-class Framed:
+class ChunkedBodyReader:
     """Reads a chunked body, with a limit on the number of reads. Without it, endless trailers or one-byte chunks block
     the event loop, deadlines included: data that has already arrived is read without a yield."""
 
@@ -58,7 +58,7 @@ class Framed:
 
     def read(self, size: int) -> bytes:
         self._reads += 1
-        if self._reads > FRAMING_READS:
+        if self._reads > MAX_FRAMING_READS:
             raise OSError("more framing than data")
         yield_if_due()
         data: bytes = self._file.read(size)
@@ -72,11 +72,11 @@ def refuse_malformed_request_line(line: str) -> None:
         raise ValueError("malformed request line")
 
 
-def refuse_ambiguous(headers: Any) -> None:
+def refuse_ambiguous_headers(headers: Any) -> None:
     """Raise ValueError for headers that a proxy may interpret differently."""
     if "content-length" in headers and "transfer-encoding" in headers:
         raise ValueError("content-length beside transfer-encoding")
-    for name, shape in _ONCE.items():
+    for name, shape in _UNIQUE_HEADERS.items():
         values = headers.get_all(name) or []
         if len(values) > 1 or not all(shape.fullmatch(value.strip(" \t")) for value in values):
             raise ValueError(f"ambiguous {name}")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from app.clock import Clock, iso
-from app.redaction.stored_values import without_secrets
-from app.store.archive import Entry, packed
+from app.clock import Clock, format_iso
+from app.redaction.stored_values import redact_stored_value
+from app.store.archive import Entry, pack_archive
 from app.store.database import Database
-from app.store.schema import KEY, version_of
+from app.store.schema import VERSION_KEY, stored_version
 from app.store.stores import Stores
 from app.version import VERSION
 
 
-class Backups:
+class BackupService:
     """Creates backups of the open databases."""
 
     def __init__(self, stores: Stores, clock: Clock) -> None:
@@ -24,25 +24,25 @@ class Backups:
     def filename(self) -> str:
         return f"pluto-backup-{self._clock.now():%Y%m%dT%H%M%SZ}.jsonl.gz"
 
-    def take(self, *, secrets: bool) -> Iterator[bytes]:
+    def create_backup(self, *, secrets: bool) -> Iterator[bytes]:
         """Return the backup file in pieces, from a snapshot at the time of the call.
 
         `secrets`: include the passwords of presets and unfinished jobs. The iterator raises StoreClosed if the service
         stops in the meantime; a restore rejects the incomplete file.
         """
         header = {
-            "schema": version_of(self._stores.core.get(KEY)),
+            "schema": stored_version(self._stores.core.read_value(VERSION_KEY)),
             "service": VERSION,
-            "created": iso(self._clock.now()),
+            "created": format_iso(self._clock.now()),
             "secrets": secrets,
             "databases": [database.path.name for database in self._stores],
         }
-        rows = [(database, database.rows()) for database in self._stores]
-        return packed(header, _entries(rows, secrets))
+        rows = [(database, database.snapshot_rows()) for database in self._stores]
+        return pack_archive(header, _read_entries(rows, secrets))
 
 
-def _entries(rows: Iterable[tuple[Database, Iterator[tuple[bytes, bytes]]]], secrets: bool) -> Iterator[Entry]:
+def _read_entries(rows: Iterable[tuple[Database, Iterator[tuple[bytes, bytes]]]], secrets: bool) -> Iterator[Entry]:
     for database, each in rows:
         for key, value in each:
-            kept, removed_paths = (value, ()) if secrets else without_secrets(key, value)
+            kept, removed_paths = (value, ()) if secrets else redact_stored_value(key, value)
             yield Entry(database.path.name, key, kept, removed_paths)

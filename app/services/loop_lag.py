@@ -21,8 +21,8 @@ class LoopLag:
     """Calls `note` once per second with the lag of a timer, in seconds. It uses the machine's clock, not the
     service's."""
 
-    def __init__(self, note: Callable[[float], None], clock: Clock) -> None:
-        self._note = note
+    def __init__(self, observe: Callable[[float], None], clock: Clock) -> None:
+        self._observe = observe
         self._clock = clock
         self._stop = Event()
         self._late = False
@@ -40,12 +40,12 @@ class LoopLag:
         due = self._clock.monotonic() + EVERY_SECONDS
         while not self._clock.wait(self._stop, due - self._clock.monotonic()):
             now = self._clock.monotonic()
-            self._take(max(0.0, now - due))
+            self._record_lag(max(0.0, now - due))
             due = now + EVERY_SECONDS
 
-    def _take(self, lag: float) -> None:
+    def _record_lag(self, lag: float) -> None:
         """Log one line when the lag begins, not at each repetition."""
-        self._note(lag)
+        self._observe(lag)
         late, self._late = self._late, lag > WORTH_A_LINE_SECONDS
         if self._late and not late:
             log.warning("event loop was blocked, which delays every poll", extra={"seconds": round(lag, 3)})

@@ -15,7 +15,7 @@ _DURATIONS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 _LATENESS = (0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 
 
-class Health:
+class ServiceMetrics:
     """Counters and histograms in a registry of the application's own, so that two applications in one process do not
     conflict."""
 
@@ -56,7 +56,7 @@ class Health:
         build.labels(VERSION).set(1)
         self._good, self._bad, self._skipped = (self._polls.labels(outcome) for outcome in ("ok", "failed", "skipped"))
 
-    def polled(self, outcome: Reading | DeviceError, seconds: float) -> None:
+    def count_poll(self, outcome: Reading | DeviceError, seconds: float) -> None:
         if isinstance(outcome, DeviceError):
             self._bad.inc()
             self._failures.labels(outcome.reason).inc()
@@ -64,23 +64,23 @@ class Health:
             self._good.inc()
         self._duration.observe(seconds)
 
-    def poll_skipped(self) -> None:
+    def count_skipped_poll(self) -> None:
         """The miner was busy with a command; this is not a miss."""
         self._skipped.inc()
 
-    def late(self, seconds: float) -> None:
+    def observe_lateness(self, seconds: float) -> None:
         self._lateness.observe(seconds)
 
-    def lagged(self, seconds: float) -> None:
+    def observe_loop_lag(self, seconds: float) -> None:
         self._lag.observe(seconds)
 
-    def monitor_crashed(self) -> None:
+    def count_monitor_crash(self) -> None:
         self._crashes.inc()
 
-    def loop_crashed(self, loop: str) -> None:
+    def count_loop_crash(self, loop: str) -> None:
         self._loop_crashes.labels(loop).inc()
 
-    def watch_grafana(self, available: Callable[[], bool]) -> None:
+    def register_grafana(self, available: Callable[[], bool]) -> None:
         """Register the Grafana metrics; they are absent unless Grafana is configured."""
         up = Gauge("pluto_grafana_up", "1 while Grafana answers as it should", registry=self._registry)
         up.set_function(lambda: float(available()))
@@ -88,24 +88,24 @@ class Health:
             "pluto_grafana_failures", "Failed calls to Grafana by reason", ["reason"], registry=self._registry
         )
 
-    def grafana_failed(self, reason: str) -> None:
+    def count_grafana_failure(self, reason: str) -> None:
         self._grafana_failures.labels(reason).inc()
 
-    def events_dropped(self, count: int) -> None:
+    def count_dropped_events(self, count: int) -> None:
         """A client reads more slowly than events occur."""
         self._undelivered.inc(count)
 
-    def request_refused(self, status: str) -> None:
+    def count_refused_request(self, status: str) -> None:
         """Count a request refused by host, origin, token, rate limit or body. Errors of the API do not count here."""
         self._refused.labels(status).inc()
 
-    def watch_store(self, batches: Callable[[], int], writable: Callable[[], bool]) -> None:
+    def register_store(self, batches: Callable[[], int], writable: Callable[[], bool]) -> None:
         self._writes.set_function(batches)
         self._writable.set_function(lambda: float(writable()))
 
-    def store_repaired(self, keys: int) -> None:
+    def count_store_repair(self, keys: int) -> None:
         self._repairs.inc()
         self._repaired.inc(keys)
 
-    def watch_clients(self, count: Callable[[], int]) -> None:
+    def register_clients(self, count: Callable[[], int]) -> None:
         self._clients.set_function(count)

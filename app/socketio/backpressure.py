@@ -19,14 +19,14 @@ from engineio.async_drivers.gevent import WebSocketWSGI
 from engineio.packet import MESSAGE, Packet
 from gevent.queue import JoinableQueue
 
-from app.security.engine_io import is_packet
+from app.security.engine_io import is_engine_io_packet
 
-MAX_PACKETS = 1000
-SEND_SECONDS = 4.0
-GOODBYE_SECONDS = 0.5
+MAX_QUEUED_PACKETS = 1000
+SEND_TIMEOUT_SECONDS = 4.0
+CLOSE_TIMEOUT_SECONDS = 0.5
 GOING_AWAY = 1001
-LOST = "events_lost"
-_EVENT = "2["
+EVENTS_LOST = "events_lost"
+_EVENT_PREFIX = "2["
 
 
 class ClientStalled(Exception):
@@ -44,14 +44,14 @@ class BoundedQueue(JoinableQueue):  # type: ignore[misc]  # gevent has no types
         self._missed: Counter[str] = Counter()
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
-        if _is_event(item):
-            if self.qsize() >= MAX_PACKETS:
-                self._missed[_name(item)] += 1
+        if _is_event_packet(item):
+            if self.qsize() >= MAX_QUEUED_PACKETS:
+                self._missed[_parse_event_name(item)] += 1
                 self.on_dropped(1)
                 return
             if self._missed:
                 missed, self._missed = self._missed, Counter()
-                super().put(Packet(MESSAGE, _EVENT + orjson.dumps([LOST, missed]).decode()[1:]))
+                super().put(Packet(MESSAGE, _EVENT_PREFIX + orjson.dumps([EVENTS_LOST, missed]).decode()[1:]))
         super().put(item, block, timeout)
 
 
@@ -67,21 +67,21 @@ class DeadlineWebSocket(WebSocketWSGI):  # type: ignore[misc]
         finally:
             self.open_websockets.discard(self)
 
-    def go_away(self) -> None:
+    def send_going_away(self) -> None:
         """Send close code 1001 (going away), after which clients reconnect. After a Socket.IO disconnect they would
         not."""
-        with suppress(Exception), gevent.Timeout(GOODBYE_SECONDS, False):
+        with suppress(Exception), gevent.Timeout(CLOSE_TIMEOUT_SECONDS, False):
             # gevent-websocket's own close() leaves the code out of the frame.
             self._sock.send_frame(GOING_AWAY.to_bytes(2), self._sock.OPCODE_CLOSE)
 
     def wait(self) -> Any:
         """Return the next message. None, which ends the connection, for one that Engine.IO cannot parse."""
         message = super().wait()
-        return message if is_packet(message) else None
+        return message if is_engine_io_packet(message) else None
 
     def send(self, message: Any) -> Any:
         try:
-            with gevent.Timeout(SEND_SECONDS, ClientStalled()):
+            with gevent.Timeout(SEND_TIMEOUT_SECONDS, ClientStalled()):
                 return super().send(message)
         except ClientStalled:
             with suppress(OSError):
@@ -89,27 +89,27 @@ class DeadlineWebSocket(WebSocketWSGI):  # type: ignore[misc]
             raise
 
 
-def bound(eio: Any, dropped: Callable[[int], None]) -> Callable[[], None]:
+def install_limits(eio: Any, on_dropped: Callable[[int], None]) -> Callable[[], None]:
     """Install the bounded queue and the websocket timeout in this Engine.IO server. `on_dropped` gets the number of
     dropped events. Return a function that closes all open websockets."""
     opened: set[DeadlineWebSocket] = set()
-    queue = type("CountedQueue", (BoundedQueue,), {"on_dropped": staticmethod(dropped)})
+    queue = type("CountedQueue", (BoundedQueue,), {"on_dropped": staticmethod(on_dropped)})
     websocket = type("KnownWebSocket", (DeadlineWebSocket,), {"open_websockets": opened})
     eio._async = {**eio._async, "queue": queue, "websocket": websocket}
-    return lambda: gevent.joinall([gevent.spawn(each.go_away) for each in opened])
+    return lambda: gevent.joinall([gevent.spawn(each.send_going_away) for each in opened])
 
 
-def waiting(server: Any, sid: str) -> int:
+def count_queued_packets(server: Any, sid: str) -> int:
     """Return the number of packets queued for this client, 0 if it is disconnected."""
     eio_sid = server.manager.eio_sid_from_sid(sid, "/")
     opened = server.eio.sockets.get(eio_sid)
     return opened.queue.qsize() if opened is not None else 0
 
 
-def _is_event(item: Any) -> bool:
-    return isinstance(item, Packet) and isinstance(item.data, str) and item.data.startswith(_EVENT)
+def _is_event_packet(item: Any) -> bool:
+    return isinstance(item, Packet) and isinstance(item.data, str) and item.data.startswith(_EVENT_PREFIX)
 
 
-def _name(item: Packet) -> str:
+def _parse_event_name(item: Packet) -> str:
     """`2["stat_update",..` → `stat_update`."""
     return str(item.data).split('"', 2)[1][:64]

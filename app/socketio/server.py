@@ -11,13 +11,13 @@ from flask_socketio import SocketIO, emit
 
 from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, DriftChanged, JobUpdated, Stopping
 from app.runtime import Runtime
-from app.schemas.device import drift_on_the_wire
+from app.schemas.device import serialise_drift
 from app.security.engine_io import SOCKET_IO_PATH, is_engine_io
-from app.socketio.backpressure import bound
-from app.socketio.subscriptions import LogSockets
+from app.socketio.backpressure import install_limits
+from app.socketio.subscriptions import LogSubscriptions
 
 
-class _Json:
+class _OrjsonModule:
     """The JSON module for python-socketio. A Fragment passes encoded bytes through, without python-socketio's search
     for binary parts in each payload."""
 
@@ -30,7 +30,7 @@ class _Json:
         return orjson.loads(text)
 
 
-class Sockets:
+class SocketIoServer:
     """Owns the Socket.IO server. All clients share one switch for log lines, as in the Node backend."""
 
     def __init__(self, runtime: Runtime, origin_allowed: Callable[[str | None, dict[str, Any]], bool]) -> None:
@@ -38,75 +38,81 @@ class Sockets:
             async_mode="gevent",
             path=SOCKET_IO_PATH,
             cors_allowed_origins=origin_allowed,
-            json=_Json,
+            json=_OrjsonModule,
             ping_interval=10,
             ping_timeout=5,
             max_http_buffer_size=64 * 1024,
             serve_client=False,
         )
         self._encoder = runtime.encoder
-        self._health = runtime.health
-        self._logs = LogSockets(self.server, runtime.logs, runtime.fleet.find, lambda: self._clients)
-        self._clients = 0
+        self._health = runtime.service_metrics
+        self._log_subscriptions = LogSubscriptions(
+            self.server, runtime.logs, runtime.fleet.find_device, lambda: self._client_count
+        )
+        self._client_count = 0
 
     @property
-    def clients(self) -> int:
-        return self._clients
+    def client_count(self) -> int:
+        return self._client_count
 
     def init_app(self, app: Flask) -> None:
         flask_only = app.wsgi_app
         self.server.init_app(app)
-        self._go_away = bound(self.server.server.eio, self._health.events_dropped)
-        app.wsgi_app = _route(app.wsgi_app, flask_only)  # type: ignore[method-assign]
-        self.server.on_event("connect", self._connected)
-        self.server.on_event("disconnect", self._disconnected)
-        self.server.on_event("enableLogsListening", lambda *_: self._switch_logs(True))
-        self.server.on_event("disableLogsListening", lambda *_: self._switch_logs(False))
-        self.server.on_event("checkLogsListening", lambda *_: emit("logsListeningStatus", self._logs.broadcast.is_on))
+        self._close_websockets = install_limits(self.server.server.eio, self._health.count_dropped_events)
+        app.wsgi_app = _route_requests(app.wsgi_app, flask_only)  # type: ignore[method-assign]
+        self.server.on_event("connect", self._handle_connect)
+        self.server.on_event("disconnect", self._handle_disconnect)
+        self.server.on_event("enableLogsListening", lambda *_: self._switch_log_broadcast(True))
+        self.server.on_event("disableLogsListening", lambda *_: self._switch_log_broadcast(False))
+        self.server.on_event(
+            "checkLogsListening", lambda *_: emit("logsListeningStatus", self._log_subscriptions.broadcast.is_on)
+        )
 
-    def _connected(self, *_: Any) -> None:
-        self._clients += 1
+    def _handle_connect(self, *_: Any) -> None:
+        self._client_count += 1
 
-    def _disconnected(self, *_: Any) -> None:
-        self._clients -= 1
-        self._logs.left(request.sid)  # type: ignore[attr-defined]  # flask-socketio's
+    def _handle_disconnect(self, *_: Any) -> None:
+        self._client_count -= 1
+        self._log_subscriptions.remove_client(request.sid)  # type: ignore[attr-defined]  # flask-socketio's
 
-    def _switch_logs(self, on: bool) -> None:
-        self._logs.broadcast.switch(on)
-        self._emit("logsListeningStatus", on)
+    def _switch_log_broadcast(self, on: bool) -> None:
+        self._log_subscriptions.broadcast.switch_broadcast(on)
+        self._emit_to_all("logsListeningStatus", on)
 
-    def _device(self, event: str, tracked: Any) -> None:
-        if self._clients:
-            self._emit(event, orjson.Fragment(self._encoder.one(tracked)))
+    def _emit_device(self, event: str, tracked: Any) -> None:
+        if self._client_count:
+            self._emit_to_all(event, orjson.Fragment(self._encoder.encode_device(tracked)))
 
     def on_device_observed(self, event: DeviceObserved) -> None:
         """Send `stat_update`."""
-        self._device("stat_update", event.tracked)
+        self._emit_device("stat_update", event.tracked)
 
     def on_device_failed(self, event: DeviceFailed) -> None:
         """Send `error`."""
-        self._device("error", event.tracked)
+        self._emit_device("error", event.tracked)
 
     def on_stopping(self, event: Stopping) -> None:
-        self._go_away()
+        self._close_websockets()
 
     def on_device_removed(self, event: DeviceRemoved) -> None:
-        self._emit("device_removed", {"ipRemoved": event.ip, "remainingIps": event.remaining_ips, "mac": event.mac})
+        self._emit_to_all(
+            "device_removed", {"ipRemoved": event.ip, "remainingIps": event.remaining_ips, "mac": event.mac}
+        )
 
     def on_job_updated(self, event: JobUpdated) -> None:
         device = {} if event.device is None else {"device": event.device}
-        self._emit("job_update", {"id": event.id, "state": event.state, "counts": event.counts, **device})
+        self._emit_to_all("job_update", {"id": event.id, "state": event.state, "counts": event.counts, **device})
 
     def on_drift_changed(self, event: DriftChanged) -> None:
-        self._emit("drift", {"mac": event.tracked.mac, "drift": drift_on_the_wire(event.tracked) or []})
+        self._emit_to_all("drift", {"mac": event.tracked.mac, "drift": serialise_drift(event.tracked) or []})
 
-    def _emit(self, event: str, payload: Any) -> None:
-        if self._clients:
+    def _emit_to_all(self, event: str, payload: Any) -> None:
+        if self._client_count:
             self.server.emit(event, payload)
 
 
-def _route(
-    engine: Callable[..., Iterable[bytes]], flask_only: Callable[..., Iterable[bytes]]
+def _route_requests(
+    engine_io: Callable[..., Iterable[bytes]], flask_only: Callable[..., Iterable[bytes]]
 ) -> Callable[..., Iterable[bytes]]:
     """Return the application that sends each request to Engine.IO or to Flask. Engine.IO matches its path only with a
     trailing slash; clients use both forms."""
@@ -115,6 +121,6 @@ def _route(
         if not is_engine_io(environ):
             return flask_only(environ, start_response)
         environ["PATH_INFO"] = f"{SOCKET_IO_PATH}/"
-        return engine(environ, start_response)
+        return engine_io(environ, start_response)
 
     return application

@@ -14,73 +14,79 @@ from app.errors import PlutoError
 from app.schemas.log import SubscribeSchema, UnsubscribeSchema
 from app.services.devices.fleet import Tracked
 from app.services.logs.service import LogService
-from app.socketio.backpressure import waiting
-from app.socketio.feeds import Broadcast, Feed
+from app.socketio.backpressure import count_queued_packets
+from app.socketio.feeds import LogBroadcast, LogFeed
 
-Answer = dict[str, Any]
+Acknowledgement = dict[str, Any]
 
 
-class LogSockets:
+class LogSubscriptions:
     """Owns the log feed of each client, and the log broadcast."""
 
     def __init__(
-        self, server: SocketIO, logs: LogService, find: Callable[[str], Tracked | None], clients: Callable[[], int]
+        self,
+        server: SocketIO,
+        logs: LogService,
+        find_device: Callable[[str], Tracked | None],
+        count_clients: Callable[[], int],
     ) -> None:
-        self.broadcast = Broadcast(logs.hub, find, server.emit, clients)
+        self.broadcast = LogBroadcast(logs.hub, find_device, server.emit, count_clients)
         self._server = server
         self._logs = logs
-        self._feeds: dict[str, Feed] = {}
-        server.on_event("subscribeLogs", self._subscribe)
-        server.on_event("unsubscribeLogs", self._unsubscribe)
+        self._feeds: dict[str, LogFeed] = {}
+        server.on_event("subscribeLogs", self._handle_subscribe)
+        server.on_event("unsubscribeLogs", self._handle_unsubscribe)
 
-    def left(self, sid: str) -> None:
+    def remove_client(self, sid: str) -> None:
         """End all subscriptions of a client that has disconnected."""
         if feed := self._feeds.pop(sid, None):
             for mac in feed.macs:
-                self._logs.hub.drop(mac, (sid,))
-            feed.end()
+                self._logs.hub.remove_listener(mac, (sid,))
+            feed.stop()
 
-    def _subscribe(self, *payload: Any) -> Answer:
+    def _handle_subscribe(self, *payload: Any) -> Acknowledgement:
         """Handle `{mac, epoch?, since?}`: acknowledge with the state of the stream; lines follow as `log_line`."""
-        sid = _sid()
+        sid = _current_sid()
         try:
-            wanted = SubscribeSchema().load(_only(payload))
-            subscribed = self._logs.subscribe(wanted["mac"], (sid,), wanted.get("since"), wanted.get("epoch"))
+            wanted = SubscribeSchema().load(_single_argument(payload))
+            subscribed = self._logs.add_subscription(wanted["mac"], (sid,), wanted.get("since"), wanted.get("epoch"))
         except (ValidationError, PlutoError) as error:
-            return _refusal(error)
+            return _encode_refusal(error)
         if self._server.server.manager.is_connected(sid, "/"):
-            self._feed(sid).follow(subscribed.cursor)
+            self._get_feed(sid).follow_log(subscribed.cursor)
         else:
-            self._logs.hub.drop(subscribed.cursor.log.mac, (sid,))
-        return {"ok": True, **subscribed.about}
+            self._logs.hub.remove_listener(subscribed.cursor.log.mac, (sid,))
+        return {"ok": True, **subscribed.acknowledgement}
 
-    def _unsubscribe(self, *payload: Any) -> Answer:
-        sid = _sid()
+    def _handle_unsubscribe(self, *payload: Any) -> Acknowledgement:
+        sid = _current_sid()
         try:
-            mac = self._logs.mac_of(UnsubscribeSchema().load(_only(payload))["mac"])
+            mac = self._logs.get_canonical_mac(UnsubscribeSchema().load(_single_argument(payload))["mac"])
         except (ValidationError, PlutoError) as error:
-            return _refusal(error)
+            return _encode_refusal(error)
         if feed := self._feeds.get(sid):
-            feed.leave(mac)
-        self._logs.hub.drop(mac, (sid,))
+            feed.unfollow_log(mac)
+        self._logs.hub.remove_listener(mac, (sid,))
         return {"ok": True, "mac": mac}
 
-    def _feed(self, sid: str) -> Feed:
+    def _get_feed(self, sid: str) -> LogFeed:
         if sid not in self._feeds:
             server = self._server.server
-            self._feeds[sid] = Feed(lambda event, data: server.emit(event, data, to=sid), lambda: waiting(server, sid))
+            self._feeds[sid] = LogFeed(
+                lambda event, data: server.emit(event, data, to=sid), lambda: count_queued_packets(server, sid)
+            )
         return self._feeds[sid]
 
 
-def _sid() -> str:
+def _current_sid() -> str:
     return str(request.sid)  # type: ignore[attr-defined]  # flask-socketio's
 
 
-def _only(payload: tuple[Any, ...]) -> Any:
+def _single_argument(payload: tuple[Any, ...]) -> Any:
     return payload[0] if len(payload) == 1 else None
 
 
-def _refusal(error: ValidationError | PlutoError) -> Answer:
+def _encode_refusal(error: ValidationError | PlutoError) -> Acknowledgement:
     if isinstance(error, PlutoError):
         return {"ok": False, "error": str(error)}
     return {"ok": False, "error": "Some fields are wrong", "details": error.messages}

@@ -24,7 +24,7 @@ from app.throttle import InputLimit, yield_if_due
 
 FORMAT = "pluto-backup"
 VERSION = 1
-PIECE = 64 * 1024
+PIECE_BYTES = 64 * 1024
 # Limits on the memory and time that a hostile file may use. The longest valid lines are jobs and list keys.
 MAX_HEADER = 64 * 1024
 MAX_LINE = 64 * 1024 * 1024
@@ -38,30 +38,30 @@ class Entry:
     database: str
     key: bytes
     value: bytes | None
-    withheld: tuple[str, ...] = ()
+    removed_paths: tuple[str, ...] = ()
 
 
-def packed(header: Mapping[str, Any], entries: Iterable[Entry]) -> Iterator[bytes]:
+def pack_archive(header: Mapping[str, Any], entries: Iterable[Entry]) -> Iterator[bytes]:
     """Yield the backup file in pieces of about 64 KiB."""
     compressor, buffer = zlib.compressobj(wbits=31), bytearray()
-    for line in _lines({"format": FORMAT, "version": VERSION, **header}, entries):
-        for start in range(0, len(line), PIECE):  # a job's line has megabytes, at 30 ms each
-            buffer += compressor.compress(line[start : start + PIECE])
+    for line in _archive_lines({"format": FORMAT, "version": VERSION, **header}, entries):
+        for start in range(0, len(line), PIECE_BYTES):  # a job's line has megabytes, at 30 ms each
+            buffer += compressor.compress(line[start : start + PIECE_BYTES])
             yield_if_due()
-        if len(buffer) >= PIECE:
+        if len(buffer) >= PIECE_BYTES:
             yield bytes(buffer)
             buffer.clear()
     yield bytes(buffer) + compressor.flush()
 
 
-def _lines(header: Mapping[str, Any], entries: Iterable[Entry]) -> Iterator[bytes]:
+def _archive_lines(header: Mapping[str, Any], entries: Iterable[Entry]) -> Iterator[bytes]:
     count, digest = 0, hashlib.sha256()
     line = orjson.dumps(header) + b"\n"
     digest.update(line)
     yield line
     for entry in entries:
         count += 1
-        line = orjson.dumps(_to_line(entry)) + b"\n"
+        line = orjson.dumps(_entry_to_line(entry)) + b"\n"
         digest.update(line)
         yield line
     yield orjson.dumps({"entries": count, "sha256": digest.hexdigest()}) + b"\n"
@@ -74,12 +74,12 @@ class Archive:
         self._path = path
         self.header = self._read_header()
 
-    def entries(self) -> Iterator[Entry]:
+    def read_entries(self) -> Iterator[Entry]:
         """Yield the entries. Raises BackupUnusable at the first error: do not use the entries before it, either."""
         try:
-            yield from self._entries()
+            yield from self._read_lines()
         except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError, AttributeError, _TooLarge) as error:
-            raise BackupUnusable(f"{self._path} is damaged or incomplete ({_said(error)})") from None
+            raise BackupUnusable(f"{self._path} is damaged or incomplete ({_error_text(error)})") from None
 
     def _read_header(self) -> dict[str, Any]:
         if self._path.exists() and not self._path.is_file():
@@ -88,7 +88,7 @@ class Archive:
             with gzip.open(self._path) as file:
                 header = orjson.loads(file.readline(MAX_HEADER))
         except OSError as error:
-            raise BackupUnusable(f"{self._path} cannot be read ({_said(error)})") from None
+            raise BackupUnusable(f"{self._path} cannot be read ({_error_text(error)})") from None
         except (EOFError, zlib.error, ValueError):
             header = None
         if not isinstance(header, dict) or header.get("format") != FORMAT:
@@ -100,18 +100,18 @@ class Archive:
             raise BackupUnusable(f"{self._path} was made by a newer version of this service: use that version")
         return header
 
-    def _entries(self) -> Iterator[Entry]:
+    def _read_lines(self) -> Iterator[Entry]:
         limit = InputLimit(MAX_BYTES, MAX_LINES, _TooLarge)
         with gzip.open(self._path) as file:
             before, digest, count = file.readline(MAX_HEADER), hashlib.sha256(), 0
             while line := file.readline(MAX_LINE):
-                limit.count(len(line))
+                limit.count_input(len(line))
                 digest.update(before)
                 before = line
                 parsed = orjson.loads(line)
                 if "sha256" not in parsed:
                     count += 1
-                    yield _from_line(parsed)
+                    yield _entry_from_line(parsed)
         end = orjson.loads(before)
         if (end.get("entries"), end.get("sha256")) != (count, digest.hexdigest()):
             raise ValueError("the checksum is wrong" if "sha256" in end else "the last line is missing")
@@ -124,31 +124,31 @@ class _TooLarge(Exception):
         super().__init__("it is larger than any valid backup")
 
 
-def _to_line(entry: Entry) -> dict[str, Any]:
-    line = {"db": entry.database, **_named("key", entry.key)}
+def _entry_to_line(entry: Entry) -> dict[str, Any]:
+    line = {"db": entry.database, **_encode_field("key", entry.key)}
     if entry.value is not None:
-        line |= _named("value", entry.value)
-    return {**line, "withheld": entry.withheld} if entry.withheld else line
+        line |= _encode_field("value", entry.value)
+    return {**line, "withheld": entry.removed_paths} if entry.removed_paths else line
 
 
-def _from_line(line: Mapping[str, Any]) -> Entry:
-    key = _bytes_of("key", line)
+def _entry_from_line(line: Mapping[str, Any]) -> Entry:
+    key = _decode_field("key", line)
     if key is None:
         raise ValueError("a line without a key")
     withheld = line.get("withheld", [])
     if not isinstance(withheld, list) or not all(isinstance(text, str) for text in (line["db"], *withheld)):
         raise ValueError("a line has wrong types")
-    return Entry(line["db"], key, _bytes_of("value", line), tuple(withheld))
+    return Entry(line["db"], key, _decode_field("value", line), tuple(withheld))
 
 
-def _named(name: str, raw: bytes) -> dict[str, str]:
+def _encode_field(name: str, raw: bytes) -> dict[str, str]:
     try:
         return {name: raw.decode()}
     except UnicodeDecodeError:
         return {f"{name}64": base64.b64encode(raw).decode()}
 
 
-def _bytes_of(name: str, line: Mapping[str, Any]) -> bytes | None:
+def _decode_field(name: str, line: Mapping[str, Any]) -> bytes | None:
     text, coded = line.get(name), line.get(f"{name}64")
     if not isinstance(text, str | None) or not isinstance(coded, str | None):
         raise ValueError(f"a {name} is not text")
@@ -157,5 +157,5 @@ def _bytes_of(name: str, line: Mapping[str, Any]) -> bytes | None:
     return None if coded is None else base64.b64decode(coded, validate=True)
 
 
-def _said(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__

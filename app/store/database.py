@@ -16,20 +16,20 @@ import plyvel
 from gevent.monkey import get_original
 
 from app.clock import Clock
-from app.errors import StoreClosed, StoreError, StoreGone, StoreUnwritable
+from app.errors import StoreClosed, StoreDirectoryGone, StoreError, StoreUnwritable
 from app.store import directories
-from app.store.depth import MAX_DEPTH, is_too_deep, without_deep_parts
-from app.store.faults import fault, probe
-from app.store.identity import Identity, identity_of
-from app.store.leveldb import NOTHING, open_leveldb
-from app.store.lock import wait_until_free
-from app.store.repair import Damage, Repair, open_whole, repair
-from app.store.writer import Writer
+from app.store.depth import MAX_DEPTH, is_too_deep, remove_deep_parts
+from app.store.faults import convert_error, probe_disk
+from app.store.identity import Identity, read_identity
+from app.store.leveldb import PLACEHOLDER, open_leveldb
+from app.store.lock import wait_until_unlocked
+from app.store.repair import Damage, Repair, open_verified, repair_directory
+from app.store.writer import WriterThread
 
 log = logging.getLogger(__name__)
 
-ROWS_AT_ONCE = 256
-LAST = "\U0010ffff"
+ROWS_PER_BATCH = 256
+LAST_CHARACTER = "\U0010ffff"
 
 
 class Database:
@@ -46,7 +46,7 @@ class Database:
         self.repair: Repair | None = None
         self.failure: StoreError | None = None
         self._db: plyvel.DB | None = None
-        self._writer: Writer | None = None
+        self._writer: WriterThread | None = None
         self._values_before: dict[bytes, bytes | None] = {}
         self._failure_logged = False
         self._directory_fd = -1
@@ -65,16 +65,16 @@ class Database:
         """
         os.umask(0o077)
         try:
-            directories.finish(self.path)
+            directories.finish_replacement(self.path)
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             directories.make_private(self.path)
             directories.fsync_directory(self.path.parent)
-            wait_until_free(self.path, clock)
+            wait_until_unlocked(self.path, clock)
         except OSError as error:
-            raise fault(error, self.path) from None
-        writer = Writer()
+            raise convert_error(error, self.path) from None
+        writer = WriterThread()
         try:
-            self._db = writer.run(self._opened, clock)
+            self._db = writer.run_in_thread(self._open_or_repair, clock)
         except BaseException:
             writer.close()
             raise
@@ -86,9 +86,9 @@ class Database:
             )
 
     @property
-    def is_in_place(self) -> bool:
+    def is_directory_unchanged(self) -> bool:
         """True if the directory still holds the files that are open. Costs two `stat` calls."""
-        return self._identity is not None and identity_of(self.path) == self._identity
+        return self._identity is not None and read_identity(self.path) == self._identity
 
     def close(self) -> None:
         """Finish the queued writes, then close the database. Idempotent."""
@@ -102,47 +102,47 @@ class Database:
             os.close(self._directory_fd)
             self._directory_fd = -1
 
-    def get(self, key: str) -> Any | None:
+    def read_value(self, key: str) -> Any | None:
         """Return the parsed value; None if there is none, or if it is invalid JSON (logged)."""
-        with self._reading() as db:
+        with self._locked_database() as db:
             raw = db.get(key.encode(), verify_checksums=True)
-        return None if raw is None else self._parsed(key, raw)
+        return None if raw is None else self._parse_value(key, raw)
 
-    def scan(self, prefix: str) -> Iterator[tuple[str, Any]]:
+    def scan_prefix(self, prefix: str) -> Iterator[tuple[str, Any]]:
         """Yield each key with this prefix and its parsed value, in key order; invalid JSON is skipped (logged)."""
-        with self._reading() as db:
+        with self._locked_database() as db:
             rows = list(db.iterator(prefix=prefix.encode(), verify_checksums=True))
         for raw_key, raw in rows:
             key = raw_key.decode(errors="replace")
-            value = self._parsed(key, raw)
+            value = self._parse_value(key, raw)
             if value is not None:
                 yield key, value
 
     def list_keys(self, prefix: str) -> list[str]:
-        with self._reading() as db:
+        with self._locked_database() as db:
             return [key.decode() for key in db.iterator(prefix=prefix.encode(), include_value=False)]
 
-    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+    def snapshot_rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Return an iterator over a snapshot of all rows: it does not see later writes.
 
         The iterator raises StoreClosed if the database is closed or reopened in the meantime.
         """
-        with self._reading() as db:
+        with self._locked_database() as db:
             iterator = db.iterator(verify_checksums=True, fill_cache=False)  # LevelDB iterators are snapshots
-        return self._rest(iterator)
+        return self._iterate_rows(iterator)
 
-    def _rest(self, iterator: Any) -> Iterator[tuple[bytes, bytes]]:
+    def _iterate_rows(self, iterator: Any) -> Iterator[tuple[bytes, bytes]]:
         while True:
             with self._handle_lock:
                 try:
-                    part = list(islice(iterator, ROWS_AT_ONCE))
+                    part = list(islice(iterator, ROWS_PER_BATCH))
                 except (plyvel.Error, RuntimeError):
                     raise StoreClosed(str(self.path)) from None
             if not part:
                 return
-            yield from (row for row in part if row[1] != NOTHING)
+            yield from (row for row in part if row[1] != PLACEHOLDER)
 
-    def write(
+    def write_batch(
         self,
         puts: Mapping[str, Any],
         deletes: Iterable[str] = (),
@@ -160,73 +160,73 @@ class Database:
         }
         deleted = [key.encode() for key in deletes]
         prefixes = [prefix.encode() for prefix in delete_prefixes]
-        self._in_writer(self._write, encoded, deleted, sync, prefixes)
+        self._run_in_writer(self._write_with_retry, encoded, deleted, sync, prefixes)
         self.writes += 1
 
-    def compact(self, prefix: str) -> None:
+    def compact_prefix(self, prefix: str) -> None:
         """Remove overwritten and deleted values below `prefix` from LevelDB's files.
 
         LevelDB alone keeps them until its next compaction. Does nothing while the database cannot be written.
         """
-        self._in_writer(self._compact, prefix.encode(), f"{prefix}{LAST}".encode())
+        self._run_in_writer(self._compact_range, prefix.encode(), f"{prefix}{LAST_CHARACTER}".encode())
 
-    def retry(self) -> bool:
+    def retry_writes(self) -> bool:
         """Return whether the database can be written; after a failed write, try to reopen it."""
-        if self.is_open and not (self.failure is None and self.is_in_place):
+        if self.is_open and not (self.failure is None and self.is_directory_unchanged):
             try:
-                self._in_writer(self._mend)
+                self._run_in_writer(self._recover_from_failure)
             except StoreError:
                 return False
         return True
 
     # The methods below run in the writer thread.
 
-    def _opened(self, clock: Clock) -> plyvel.DB:
+    def _open_or_repair(self, clock: Clock) -> plyvel.DB:
         try:
             try:
-                db = open_whole(self.path)
+                db = open_verified(self.path)
             except Damage as damage:
-                self.repair = repair(self.path, str(damage), clock.now())
-                db = open_whole(self.path)
+                self.repair = repair_directory(self.path, str(damage), clock.now())
+                db = open_verified(self.path)
             self._directory_fd = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
             directories.fsync_directory(self._directory_fd)
         except (plyvel.Error, OSError) as error:
-            raise fault(error, self.path) from None
-        self._identity = identity_of(self.path)
+            raise convert_error(error, self.path) from None
+        self._identity = read_identity(self.path)
         return db
 
-    def _write(
+    def _write_with_retry(
         self, puts: Mapping[bytes, bytes], keys: list[bytes], sync: bool, prefixes: Sequence[bytes] = ()
     ) -> None:
         """Write the batch; on failure reopen the database and try once more, as the cause may be temporary."""
         for _ in range(2):
-            self._mend()
+            self._recover_from_failure()
             deletes = [*keys, *self._keys_below(prefixes)]
             before: dict[bytes, bytes | None] = {}
             try:
                 if sync:
-                    before = {key: self._open_db().get(key) for key in [*puts, *deletes]}
-                self._apply(puts, deletes, sync)
+                    before = {key: self._require_open().get(key) for key in [*puts, *deletes]}
+                self._apply_batch(puts, deletes, sync)
                 return
             except (plyvel.Error, OSError) as error:
-                self.failure, self._values_before = fault(error, self.path), before
+                self.failure, self._values_before = convert_error(error, self.path), before
         raise self.failure or StoreClosed(str(self.path))
 
     def _keys_below(self, prefixes: Iterable[bytes]) -> list[bytes]:
-        return [key for prefix in prefixes for key in self._open_db().iterator(prefix=prefix, include_value=False)]
+        return [key for prefix in prefixes for key in self._require_open().iterator(prefix=prefix, include_value=False)]
 
-    def _require_in_place(self) -> None:
+    def _require_same_directory(self) -> None:
         """Raise StoreGone if the directory was removed or replaced.
 
         LevelDB would keep writing to the deleted files. A directory in its place is not opened: its content does not
         match the state in memory.
         """
-        if not self.is_in_place:
-            self.failure = StoreGone(str(self.path))
+        if not self.is_directory_unchanged:
+            self.failure = StoreDirectoryGone(str(self.path))
             raise self.failure
 
-    def _apply(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes], sync: bool) -> None:
-        with self._open_db().write_batch(sync=sync) as batch:
+    def _apply_batch(self, puts: Mapping[bytes, bytes], deletes: Iterable[bytes], sync: bool) -> None:
+        with self._require_open().write_batch(sync=sync) as batch:
             for key, value in puts.items():
                 batch.put(key, value)
             for key in deletes:
@@ -235,60 +235,60 @@ class Database:
             # LevelDB syncs the content of a new log file, but not its directory entry.
             directories.fsync_directory(self._directory_fd)
 
-    def _mend(self) -> None:
+    def _recover_from_failure(self) -> None:
         """After a failed write: reopen the database and restore the values that the failed write may have changed.
 
         Raises StoreError; StoreGone if the directory was removed or replaced.
         """
-        self._require_in_place()
+        self._require_same_directory()
         if self.failure is None:
             return
         try:
-            probe(self.path)
+            probe_disk(self.path)
             with self._handle_lock:
-                self._open_anew()
+                self._reopen_database()
             kept = {key: value for key, value in self._values_before.items() if value is not None}
-            self._apply(kept, self._values_before.keys() - kept.keys(), sync=True)
+            self._apply_batch(kept, self._values_before.keys() - kept.keys(), sync=True)
         except (plyvel.Error, OSError) as error:
-            self.failure = fault(error, self.path)
+            self.failure = convert_error(error, self.path)
             raise self.failure from None
         self.failure, self._values_before = None, {}
 
-    def _open_anew(self) -> None:
+    def _reopen_database(self) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
         self._db = open_leveldb(self.path)
 
-    def _compact(self, start: bytes, stop: bytes) -> None:
+    def _compact_range(self, start: bytes, stop: bytes) -> None:
         """Compact a range twice.
 
         The first pass writes LevelDB's memory to a table, including overwritten values, possibly at the lowest level,
         which LevelDB never merges with itself. So values are then written at both ends of the range: they end up in a
         higher level, and the second pass merges them into that table.
         """
-        if self.failure is not None or not self.is_in_place:
+        if self.failure is not None or not self.is_directory_unchanged:
             return
-        self._open_db().compact_range(start=start, stop=stop)
-        ends = {end: self._open_db().get(end) for end in (start, stop)}
+        self._require_open().compact_range(start=start, stop=stop)
+        ends = {end: self._require_open().get(end) for end in (start, stop)}
         missing = [end for end, value in ends.items() if value is None]
         with suppress(StoreError):  # the failure is logged, and the next write starts with the recovery
             # A tombstone has no effect: LevelDB drops it before it reaches that level.
-            self._write({end: value or NOTHING for end, value in ends.items()}, [], False)
-            self._open_db().compact_range(start=start, stop=stop)
-            self._write({}, missing, False)
+            self._write_with_retry({end: value or PLACEHOLDER for end, value in ends.items()}, [], False)
+            self._require_open().compact_range(start=start, stop=stop)
+            self._write_with_retry({}, missing, False)
 
     # The methods below run in any thread.
 
-    def _in_writer(self, act: Callable[..., None], *arguments: Any) -> None:
+    def _run_in_writer(self, act: Callable[..., None], *arguments: Any) -> None:
         if self._writer is None:
             raise StoreClosed(str(self.path))
         try:
-            self._writer.run(act, *arguments)
+            self._writer.run_in_thread(act, *arguments)
         finally:
-            self._say()
+            self._log_failure_change()
 
-    def _say(self) -> None:
+    def _log_failure_change(self) -> None:
         """Log when writes start to fail and when they succeed again. Not in the writer thread: logging uses gevent."""
         if (self.failure is not None) == self._failure_logged:
             return
@@ -299,20 +299,20 @@ class Database:
             log.info("the store can be written again", extra={"path": str(self.path)})
 
     @contextmanager
-    def _reading(self) -> Iterator[plyvel.DB]:
+    def _locked_database(self) -> Iterator[plyvel.DB]:
         with self._handle_lock:
             try:
-                yield self._open_db()
+                yield self._require_open()
             except plyvel.Error as error:
-                raise fault(error, self.path) from None
+                raise convert_error(error, self.path) from None
 
-    def _open_db(self) -> plyvel.DB:
+    def _require_open(self) -> plyvel.DB:
         if self._db is None:
             path = str(self.path)
             raise StoreUnwritable(path, "it could not be opened again") if self.failure else StoreClosed(path)
         return self._db
 
-    def _parsed(self, key: str, raw: bytes) -> Any | None:
+    def _parse_value(self, key: str, raw: bytes) -> Any | None:
         try:
             value = orjson.loads(raw)
         except orjson.JSONDecodeError:
@@ -320,5 +320,5 @@ class Database:
             return None
         if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and is_too_deep(value):
             log.error("a stored value is nested too deeply and was read without those parts", extra={"key": key})
-            value = without_deep_parts(value)
+            value = remove_deep_parts(value)
         return value

@@ -19,12 +19,12 @@ def is_too_deep(value: Any, levels: int = MAX_DEPTH) -> bool:
     return levels == 0 or any(is_too_deep(child, levels - 1) for child in children)
 
 
-def without_deep_parts(value: Any, levels: int = MAX_DEPTH) -> Any:
+def remove_deep_parts(value: Any, levels: int = MAX_DEPTH) -> Any:
     """Return a copy without the objects and lists that are nested more than `levels` deep."""
     if isinstance(value, dict):
-        return {key: without_deep_parts(each, levels - 1) for key, each in value.items() if _is_kept(each, levels)}
+        return {key: remove_deep_parts(each, levels - 1) for key, each in value.items() if _is_kept(each, levels)}
     if isinstance(value, list):
-        return [without_deep_parts(each, levels - 1) for each in value if _is_kept(each, levels)]
+        return [remove_deep_parts(each, levels - 1) for each in value if _is_kept(each, levels)]
     return value
 
 

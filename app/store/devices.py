@@ -11,7 +11,7 @@ from app.errors import DeviceBadPayload
 from app.miners.mac import canonical_mac
 from app.models import Device
 from app.store.database import Database
-from app.store.layout import DEVICE_KINDS, DEVICES, document_prefix, oldest_first
+from app.store.layout import DEVICE_KINDS, DEVICES, document_prefix, sort_by_creation
 
 log = logging.getLogger(__name__)
 
@@ -35,14 +35,14 @@ _FIELDS = {
 _NEVER_STORED = ("frequencyOptions", "coreVoltageOptions")
 
 
-def to_record(device: Device) -> dict[str, Any]:
+def device_to_record(device: Device) -> dict[str, Any]:
     """Return the record as it is stored; absent values have no key."""
     values = {name: getattr(device, attribute) for name, attribute in _FIELDS.items()}
     present = {name: value for name, value in values.items() if value not in (None, ())}
     return {**device.extra, **present}
 
 
-def from_record(
+def device_from_record(
     mac: str, record: Mapping[str, Any], redact: Callable[[Mapping[str, Any]], dict[str, Any]]
 ) -> Device | None:
     """Return the device of a record, which the Node backend may have written; None if `mac` is invalid."""
@@ -71,73 +71,79 @@ class DeviceRepository:
         self._redact = redact
         self._macs: list[str] = []
 
-    def load(self) -> list[Device]:
+    def load_devices(self) -> list[Device]:
         """Return the devices in the order of the list key.
 
         Records with non-canonical MACs or with secrets, from other versions, are migrated once.
         """
-        listed = self._listed()
-        raw = {mac: self._db.get(_key(mac)) for mac in listed}
-        readable = {mac: device for mac, record in raw.items() if (device := self._read(mac, record))}
+        listed = self._read_mac_list()
+        raw = {mac: self._db.read_value(_record_key(mac)) for mac in listed}
+        readable = {mac: device for mac, record in raw.items() if (device := self._parse_record(mac, record))}
         devices: dict[str, Device] = {}
         for device in readable.values():
             if device.mac not in devices or device.updated_at > devices[device.mac].updated_at:
                 devices[device.mac] = device
         self._macs = list(dict.fromkeys(readable[mac].mac if mac in readable else mac for mac in listed))
-        self._migrate(raw, readable, devices)
+        self._migrate_records(raw, readable, devices)
         return list(devices.values())
 
-    def _listed(self) -> list[str]:
+    def _read_mac_list(self) -> list[str]:
         """Return the MACs of the list key; if it cannot be read, those of all records, oldest first.
 
         Otherwise the next write would lose these devices.
         """
-        listed = self._db.get(LIST_KEY)
+        listed = self._db.read_value(LIST_KEY)
         if isinstance(listed, list):
             return [mac for mac in listed if isinstance(mac, str)]
-        macs = oldest_first({key.removeprefix(f"{LIST_KEY}:"): each for key, each in self._db.scan(f"{LIST_KEY}:")})
+        macs = sort_by_creation(
+            {key.removeprefix(f"{LIST_KEY}:"): each for key, each in self._db.scan_prefix(f"{LIST_KEY}:")}
+        )
         if macs:
             log.error("the list of devices cannot be read; rebuilt from their records", extra={"devices": macs})
         return macs
 
-    def _read(self, mac: str, record: Any) -> Device | None:
+    def _parse_record(self, mac: str, record: Any) -> Device | None:
         try:
-            device = from_record(mac, record, self._redact) if isinstance(record, dict) else None
+            device = device_from_record(mac, record, self._redact) if isinstance(record, dict) else None
         except DeviceBadPayload:
             device = None
         if device is None:
             log.error("a stored device cannot be read and was ignored", extra={"mac": mac})
         return device
 
-    def _migrate(self, raw: Mapping[str, Any], readable: Mapping[str, Device], devices: Mapping[str, Device]) -> None:
+    def _migrate_records(
+        self, raw: Mapping[str, Any], readable: Mapping[str, Device], devices: Mapping[str, Device]
+    ) -> None:
         moved = [mac for mac, device in readable.items() if mac != device.mac]
-        changed = {mac: device for mac, device in devices.items() if raw.get(mac) != to_record(device)}
+        changed = {mac: device for mac, device in devices.items() if raw.get(mac) != device_to_record(device)}
         if moved or changed:
-            puts: dict[str, Any] = {_key(mac): to_record(device) for mac, device in changed.items()}
-            self._db.write({**puts, LIST_KEY: self._macs}, [_key(mac) for mac in moved])
-            self._db.compact(f"{LIST_KEY}:")  # removes the secrets from LevelDB's files
+            puts: dict[str, Any] = {_record_key(mac): device_to_record(device) for mac, device in changed.items()}
+            self._db.write_batch({**puts, LIST_KEY: self._macs}, [_record_key(mac) for mac in moved])
+            self._db.compact_prefix(f"{LIST_KEY}:")  # removes the secrets from LevelDB's files
             log.info("stored devices were migrated", extra={"devices": sorted(changed)})
 
-    def save(
+    def save_devices(
         self, devices: Iterable[Device], puts: Mapping[str, Any] = MappingProxyType({}), deletes: Iterable[str] = ()
     ) -> None:
         """Write devices, and other `puts` and `deletes`, in one batch that is on disk when this returns."""
-        records = {device.mac: to_record(device) for device in devices}
+        records = {device.mac: device_to_record(device) for device in devices}
         macs = list(dict.fromkeys([*self._macs, *records]))
-        self._db.write({**puts, LIST_KEY: macs, **{_key(mac): record for mac, record in records.items()}}, deletes)
+        self._db.write_batch(
+            {**puts, LIST_KEY: macs, **{_record_key(mac): record for mac, record in records.items()}}, deletes
+        )
         self._macs = macs
 
     def save_telemetry(self, devices: Iterable[Device]) -> None:
         """Write the last readings in one unsynced batch: if lost, they are polled again within seconds."""
-        self._db.write({_key(device.mac): to_record(device) for device in devices}, sync=False)
+        self._db.write_batch({_record_key(device.mac): device_to_record(device) for device in devices}, sync=False)
 
-    def delete(self, mac: str) -> None:
+    def delete_device(self, mac: str) -> None:
         """Delete a device and all its documents in one batch, so that a crash leaves no key without its device."""
         macs = [each for each in self._macs if each != mac]
         documents = [f"{document_prefix(kind)}{mac}" for kind in DEVICE_KINDS]
-        self._db.write({LIST_KEY: macs}, [_key(mac)], delete_prefixes=documents)
+        self._db.write_batch({LIST_KEY: macs}, [_record_key(mac)], delete_prefixes=documents)
         self._macs = macs
 
 
-def _key(mac: str) -> str:
+def _record_key(mac: str) -> str:
     return f"{LIST_KEY}:{mac}"

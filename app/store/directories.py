@@ -12,12 +12,12 @@ from pathlib import Path
 log = logging.getLogger(__name__)
 
 
-def beside(path: Path, what: str) -> Path:
+def sibling_path(path: Path, suffix: str) -> Path:
     """`pluto_core` → `pluto_core.<what>`."""
-    return path.with_name(f"{path.name}.{what}")
+    return path.with_name(f"{path.name}.{suffix}")
 
 
-def fresh(path: Path) -> Path:
+def clear_path(path: Path) -> Path:
     """Remove a directory, file or symbolic link that an earlier attempt left at `path`, and return `path`."""
     if path.is_symlink() or path.is_file():
         path.unlink()
@@ -38,18 +38,18 @@ def make_private(path: Path) -> None:
             log.warning("other users may read the store: its directory has another owner", extra={"path": str(path)})
 
 
-def put_in_place(built: Path, path: Path, reason: str, now: datetime) -> Path | None:
+def replace_directory(built: Path, path: Path, reason: str, now: datetime) -> Path | None:
     """Move the complete directory `built` to `path`. Return the new path of the former directory, or None.
 
     The former directory is kept as `<path>.<reason>-<UTC>`. After a crash, `finish_replacement` completes the move.
     """
-    new = fresh(beside(path, "new"))
+    new = clear_path(sibling_path(path, "new"))
     fsync_directory(built)
     built.rename(new)
     fsync_directory(path.parent)
     kept = None
     if path.exists():
-        kept = _unused(beside(path, f"{reason}-{now:%Y%m%dT%H%M%SZ}"))
+        kept = _unused_path(sibling_path(path, f"{reason}-{now:%Y%m%dT%H%M%SZ}"))
         path.rename(kept)
         fsync_directory(path.parent)
     new.rename(path)
@@ -57,9 +57,9 @@ def put_in_place(built: Path, path: Path, reason: str, now: datetime) -> Path | 
     return kept
 
 
-def finish(path: Path) -> None:
+def finish_replacement(path: Path) -> None:
     """Complete a `replace_directory` that a crash interrupted, or undo it if the former directory was not yet moved."""
-    new = beside(path, "new")
+    new = sibling_path(path, "new")
     if not new.exists():
         return
     if path.exists():
@@ -84,7 +84,7 @@ def fsync_directory(directory: Path | int) -> None:
         os.close(descriptor)
 
 
-def _unused(path: Path) -> Path:
+def _unused_path(path: Path) -> Path:
     if not path.exists():
         return path
     return next(each for number in count(2) if not (each := path.with_name(f"{path.name}-{number}")).exists())

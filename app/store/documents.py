@@ -18,30 +18,34 @@ class Documents:
         self._db = db
         self._prefix = document_prefix(kind)
 
-    def get(self, key: str) -> dict[str, Any] | None:
-        value = self._db.get(self._prefix + key)
+    def get_document(self, key: str) -> dict[str, Any] | None:
+        value = self._db.read_value(self._prefix + key)
         return value if isinstance(value, dict) else None
 
-    def all(self, below: str = "") -> list[tuple[str, dict[str, Any]]]:
+    def list_documents(self, id_prefix: str = "") -> list[tuple[str, dict[str, Any]]]:
         """Return each id that starts with `id_prefix` and its document, in the order of ids."""
         start = len(self._prefix)
-        return [(key[start:], value) for key, value in self._db.scan(self._prefix + below) if isinstance(value, dict)]
+        return [
+            (key[start:], value)
+            for key, value in self._db.scan_prefix(self._prefix + id_prefix)
+            if isinstance(value, dict)
+        ]
 
-    def put(self, key: str, value: Mapping[str, Any], gone: Iterable[str] = ()) -> None:
+    def save_document(self, key: str, value: Mapping[str, Any], deletes: Iterable[str] = ()) -> None:
         """Write one document and delete those whose ids are in `deletes`, in one batch."""
-        self._db.write({self._prefix + key: dict(value)}, [self._prefix + each for each in gone])
+        self._db.write_batch({self._prefix + key: dict(value)}, [self._prefix + each for each in deletes])
 
-    def put_all(self, values: Mapping[str, Mapping[str, Any]], gone: Iterable[str] = ()) -> None:
+    def save_documents(self, values: Mapping[str, Mapping[str, Any]], deletes: Iterable[str] = ()) -> None:
         """Write several documents and delete those whose ids are in `deletes`, in one batch."""
         puts = {self._prefix + key: dict(value) for key, value in values.items()}
-        self._db.write(puts, [self._prefix + key for key in gone])
+        self._db.write_batch(puts, [self._prefix + key for key in deletes])
 
-    def compact(self) -> None:
+    def compact_documents(self) -> None:
         """Remove overwritten and deleted documents from LevelDB's files."""
-        self._db.compact(self._prefix)
+        self._db.compact_prefix(self._prefix)
 
-    def delete(self, *keys: str) -> None:
-        self._db.write({}, [self._prefix + key for key in keys])
+    def delete_documents(self, *keys: str) -> None:
+        self._db.write_batch({}, [self._prefix + key for key in keys])
 
 
 class DeviceDocuments(Documents):
@@ -53,6 +57,6 @@ class DeviceDocuments(Documents):
         super().__init__(db, kind)
         self._is_registered = is_registered
 
-    def put(self, key: str, value: Mapping[str, Any], gone: Iterable[str] = ()) -> None:
+    def save_document(self, key: str, value: Mapping[str, Any], gone: Iterable[str] = ()) -> None:
         if self._is_registered(key[:MAC_LENGTH]):
-            super().put(key, value, gone)
+            super().save_document(key, value, gone)

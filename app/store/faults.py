@@ -12,12 +12,12 @@ from app.errors import StoreDamaged, StoreError, StoreFull, StoreUnwritable
 
 # EFBIG: the process's limit on file sizes is reached.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-ROOM = 256 * 1024
+PROBE_BYTES = 256 * 1024
 
 
-def fault(error: Exception, path: Path) -> StoreError:
+def convert_error(error: Exception, path: Path) -> StoreError:
     """Return the StoreError for an error of plyvel or the OS. LevelDB gives the C library's message, but no errno."""
-    message = sentence(error).replace(f"{path}/", "")
+    message = error_message(error).replace(f"{path}/", "")
     if is_damage(error):
         return StoreDamaged(str(path), message)
     if getattr(error, "errno", None) in _FULL or any(os.strerror(number) in message for number in _FULL):
@@ -28,13 +28,13 @@ def fault(error: Exception, path: Path) -> StoreError:
 def is_damage(error: Exception) -> bool:
     """Return whether the data is corrupt. LevelDB reports a truncated file as an invalid argument."""
     return isinstance(error, plyvel.CorruptionError) or (
-        isinstance(error, plyvel.Error) and os.strerror(errno.EINVAL) in sentence(error)
+        isinstance(error, plyvel.Error) and os.strerror(errno.EINVAL) in error_message(error)
     )
 
 
-def probe(path: Path) -> None:
+def probe_disk(path: Path) -> None:
     """Write and remove a file as large as the space that reopening the database needs. Raises OSError."""
-    size = ROOM + sum(log.stat().st_size for log in path.glob("*.log"))
+    size = PROBE_BYTES + sum(log.stat().st_size for log in path.glob("*.log"))
     file = path / "probe"
     descriptor = os.open(file, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
     try:
@@ -46,7 +46,7 @@ def probe(path: Path) -> None:
         file.unlink()
 
 
-def sentence(error: Exception) -> str:
+def error_message(error: Exception) -> str:
     """Return an error's message as text: plyvel's messages are bytes."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror

@@ -7,7 +7,7 @@ from pathlib import Path
 Identity = tuple[int, int]
 
 
-def identity_of(path: Path) -> Identity | None:
+def read_identity(path: Path) -> Identity | None:
     """Return device and inode of LOCK, which LevelDB creates once and keeps open; None without LOCK or CURRENT."""
     try:
         (path / "CURRENT").stat()

@@ -11,19 +11,19 @@ DISCOVERED = "devices:discovered"
 # Each list key holds the ids of the records `<list key>:<id>`, in order. A record that is not in the list is ignored.
 LISTS = (DEVICES, PRESETS, DISCOVERED)
 
-OURS = "pluto:"
+OWN_PREFIX = "pluto:"
 # Kinds of documents that belong to one device; `DeviceRepository.delete` deletes them in the batch of its record.
 DEVICE_KINDS = ("journal", "intent", "drift", "repairs", "conflict")
 
 
 def document_prefix(kind: str) -> str:
-    return f"{OURS}{kind}:"
+    return f"{OWN_PREFIX}{kind}:"
 
 
-def oldest_first(records: Mapping[str, Any]) -> list[str]:
+def sort_by_creation(records: Mapping[str, Any]) -> list[str]:
     """Return the ids of records in the order of `createdAt`: the fallback order if a list key cannot be read."""
-    return sorted(records, key=lambda each: str(_created(records[each])))
+    return sorted(records, key=lambda each: str(_creation_time(records[each])))
 
 
-def _created(record: Any) -> Any:
+def _creation_time(record: Any) -> Any:
     return record.get("createdAt") if isinstance(record, Mapping) else ""

@@ -11,7 +11,7 @@ import plyvel
 WRITE_BUFFER = 1024 * 1024
 READ_CACHE = 512 * 1024
 # The value of temporary keys, which `Database.compact_prefix` writes and deletes again. They do not count as rows.
-NOTHING = b"null"
+PLACEHOLDER = b"null"
 
 
 def open_leveldb(path: Path, *, create: bool = False) -> plyvel.DB:

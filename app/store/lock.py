@@ -43,7 +43,7 @@ class DataDirLock:
             self._file = None
 
 
-def wait_until_free(path: Path, clock: Clock) -> None:
+def wait_until_unlocked(path: Path, clock: Clock) -> None:
     """Wait up to 10 s until another process (a gunicorn worker being replaced) releases LevelDB's lock on `path`.
 
     Do not call it while this process has the database open: the check would release the lock. Raises StoreLocked.
@@ -51,13 +51,13 @@ def wait_until_free(path: Path, clock: Clock) -> None:
     import gevent  # here, because gunicorn's master imports this module for DataDirLock and does not use gevent
 
     deadline = clock.monotonic() + LOCK_TIMEOUT_SECONDS
-    while not is_free(path):
+    while not is_unlocked(path):
         if clock.monotonic() > deadline:
             raise StoreLocked(str(path))
         gevent.sleep(0.25)
 
 
-def is_free(path: Path) -> bool:
+def is_unlocked(path: Path) -> bool:
     """Return whether no process, such as the Node backend, has this LevelDB open."""
     with (path / "LOCK").open("a") as file:
         try:

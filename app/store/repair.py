@@ -19,10 +19,10 @@ import plyvel
 
 from app.errors import StoreBeyondRepair
 from app.store import wal
-from app.store.directories import beside, fresh, put_in_place
-from app.store.faults import is_damage, sentence
-from app.store.layout import LISTS, oldest_first
-from app.store.leveldb import NOTHING, open_leveldb
+from app.store.directories import clear_path, replace_directory, sibling_path
+from app.store.faults import error_message, is_damage
+from app.store.layout import LISTS, sort_by_creation
+from app.store.leveldb import PLACEHOLDER, open_leveldb
 
 BATCH = 1000
 
@@ -43,11 +43,11 @@ class Repair:
     listed: tuple[str, ...]
 
 
-def open_whole(path: Path) -> plyvel.DB:
+def open_verified(path: Path) -> plyvel.DB:
     """Open a database, or create one, and verify the checksum of every block. Raises Damage."""
-    _look(path)
+    _check_files(path)
     try:
-        db = open_leveldb(path, create=not holds_data(path))
+        db = open_leveldb(path, create=not has_data(path))
         try:
             for _ in db.iterator(include_value=False, verify_checksums=True, fill_cache=False):
                 pass
@@ -57,75 +57,75 @@ def open_whole(path: Path) -> plyvel.DB:
     except plyvel.Error as error:
         if not is_damage(error):
             raise
-        raise Damage(sentence(error).replace(f"{path}/", "")) from None
+        raise Damage(error_message(error).replace(f"{path}/", "")) from None
     return db
 
 
-def holds_data(path: Path) -> bool:
+def has_data(path: Path) -> bool:
     """Return whether the directory has data. A crash during the first open leaves empty files."""
     return any(file.suffix in (".ldb", ".sst", ".log") and file.stat().st_size for file in path.iterdir())
 
 
-def repair(path: Path, damage: str, now: datetime) -> Repair:
+def repair_directory(path: Path, damage: str, now: datetime) -> Repair:
     """Copy the readable rows of a damaged directory to a new one and replace it by that.
 
     Raises StoreBeyondRepair; the directory is then unchanged.
     """
-    built = fresh(beside(path, "building"))
+    built = clear_path(sibling_path(path, "building"))
     try:
-        recovered, unreadable, listed = _rebuild(path, built)
-        if not recovered and holds_data(path):
+        recovered, unreadable, listed = _rebuild_database(path, built)
+        if not recovered and has_data(path):
             raise Damage("nothing in it can be read")
-        kept = put_in_place(built, path, "corrupt", now)
+        kept = replace_directory(built, path, "corrupt", now)
     except (Damage, plyvel.Error, OSError) as error:
-        raise StoreBeyondRepair(str(path), damage, sentence(error)) from None
+        raise StoreBeyondRepair(str(path), damage, error_message(error)) from None
     finally:
-        fresh(built)
+        clear_path(built)
     assert kept  # noqa: S101
     return Repair(damage, kept, recovered, unreadable, listed)
 
 
-def _look(path: Path) -> None:
+def _check_files(path: Path) -> None:
     """Check for damage that LevelDB does not detect. Raises Damage."""
-    if holds_data(path) and not (path / "CURRENT").exists():
+    if has_data(path) and not (path / "CURRENT").exists():
         raise Damage("CURRENT is missing")
     for file in [*path.glob("*.log"), *path.glob("MANIFEST-*")]:
-        if wal.overlooks(file.read_bytes()):
+        if wal.has_hidden_records(file.read_bytes()):
             raise Damage(f"{file.name}: records behind a damaged length")
 
 
-def _rebuild(path: Path, built: Path) -> tuple[int, int, tuple[str, ...]]:
+def _rebuild_database(path: Path, built: Path) -> tuple[int, int, tuple[str, ...]]:
     """Build a new database in `built`. Return the number of keys and of unreadable places, and the listed ids."""
-    work = fresh(beside(path, "repairing"))
+    work = clear_path(sibling_path(path, "repairing"))
     try:
         shutil.copytree(path, work, ignore=shutil.ignore_patterns("LOCK"))
         damaged = _clean_logs(work)
-        source, target = _opened(work), plyvel.DB(str(built), create_if_missing=True)
+        source, target = _open_copy(work), plyvel.DB(str(built), create_if_missing=True)
         try:
-            errors = _copy(source, target)
-            listed = tuple(each for key in LISTS for each in _complete_list(target, key))
+            errors = _copy_rows(source, target)
+            listed = tuple(each for key in LISTS for each in _complete_list_key(target, key))
             return sum(1 for _ in target.iterator(include_value=False)), damaged + errors, listed
         finally:
             source.close()
             target.close()
     finally:
-        fresh(work)
+        clear_path(work)
 
 
 def _clean_logs(work: Path) -> int:
     """Remove damaged records from the logs. Return the number of damaged places."""
     damaged = 0
     for file in work.glob("*.log"):
-        salvage = wal.salvage(file.read_bytes())
-        file.write_bytes(wal.framed(salvage.records))
+        salvage = wal.salvage_records(file.read_bytes())
+        file.write_bytes(wal.encode_records(salvage.records))
         damaged += salvage.damaged
     return damaged
 
 
-def _opened(work: Path) -> plyvel.DB:
+def _open_copy(work: Path) -> plyvel.DB:
     """Open the copy, with LevelDB's own repair as a last resort: it guesses which value is newer by the file number."""
     manifests = list(work.glob("MANIFEST-*"))
-    if not any(wal.overlooks(file.read_bytes()) for file in manifests):
+    if not any(wal.has_hidden_records(file.read_bytes()) for file in manifests):
         try:
             return plyvel.DB(str(work), create_if_missing=False)
         except plyvel.Error:
@@ -134,19 +134,19 @@ def _opened(work: Path) -> plyvel.DB:
     return plyvel.DB(str(work), create_if_missing=False)
 
 
-def _copy(source: plyvel.DB, target: plyvel.DB) -> int:
+def _copy_rows(source: plyvel.DB, target: plyvel.DB) -> int:
     """Copy the rows of all blocks with a valid checksum. Return 1 if there were invalid blocks, else 0."""
     errors: list[str] = []
-    rows = _rows(source, errors)
+    rows = _iterate_rows(source, errors)
     while part := list(islice(rows, BATCH)):
         with target.write_batch(sync=True) as batch:
             for key, value in part:
-                if value != NOTHING:
+                if value != PLACEHOLDER:
                     batch.put(key, value)
     return int(bool(errors))
 
 
-def _rows(source: plyvel.DB, errors: list[str]) -> Iterator[tuple[bytes, bytes]]:
+def _iterate_rows(source: plyvel.DB, errors: list[str]) -> Iterator[tuple[bytes, bytes]]:
     """Yield the rows. LevelDB skips an invalid block, and then reports it again at each further step."""
     iterator = source.raw_iterator(verify_checksums=True, fill_cache=False)
     step = iterator.seek_to_first
@@ -161,19 +161,21 @@ def _rows(source: plyvel.DB, errors: list[str]) -> Iterator[tuple[bytes, bytes]]
         step = iterator.next
 
 
-def _complete_list(db: plyvel.DB, key: str) -> list[str]:
+def _complete_list_key(db: plyvel.DB, key: str) -> list[str]:
     """Add records that are missing in their list key, as they would be ignored. Return the added ids."""
     start = f"{key}:".encode()
-    records = {raw[len(start) :].decode(errors="replace"): _parsed(value) for raw, value in db.iterator(prefix=start)}
-    listed = _parsed(db.get(key.encode()))
+    records = {
+        raw[len(start) :].decode(errors="replace"): _parse_json(value) for raw, value in db.iterator(prefix=start)
+    }
+    listed = _parse_json(db.get(key.encode()))
     named = [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
-    missing = oldest_first({each: record for each, record in records.items() if each not in set(named)})
+    missing = sort_by_creation({each: record for each, record in records.items() if each not in set(named)})
     if missing:
         db.put(key.encode(), orjson.dumps([*named, *missing]), sync=True)
     return missing
 
 
-def _parsed(raw: bytes | None) -> Any:
+def _parse_json(raw: bytes | None) -> Any:
     try:
         return None if raw is None else orjson.loads(raw)
     except orjson.JSONDecodeError:

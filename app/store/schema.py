@@ -11,9 +11,9 @@ from app.store.database import Database
 
 log = logging.getLogger(__name__)
 
-KEY = "pluto:schema:version"
+VERSION_KEY = "pluto:schema:version"
 # The version of a directory without the key: the Node backend's, or one of this service's first versions.
-FIRST = 1
+FIRST_VERSION = 1
 
 Migration = Callable[[Database], tuple[Mapping[str, Any], Iterable[str]]]
 
@@ -21,30 +21,30 @@ Migration = Callable[[Database], tuple[Mapping[str, Any], Iterable[str]]]
 MIGRATIONS: Mapping[int, Migration] = {}
 
 
-def known(migrations: Mapping[int, Migration] = MIGRATIONS) -> int:
+def latest_version(migrations: Mapping[int, Migration] = MIGRATIONS) -> int:
     """Return the version that this code writes."""
-    return max(migrations, default=FIRST - 1) + 1
+    return max(migrations, default=FIRST_VERSION - 1) + 1
 
 
-def version_of(value: object) -> object:
+def stored_version(value: object) -> object:
     """Return the version in the key's value; FIRST_VERSION if there is none. It may have any type."""
     if value is None:
-        return FIRST
+        return FIRST_VERSION
     return value.get("version") if isinstance(value, dict) else value
 
 
-def bring_up_to_date(database: Database, migrations: Mapping[int, Migration] = MIGRATIONS) -> None:
+def migrate_schema(database: Database, migrations: Mapping[int, Migration] = MIGRATIONS) -> None:
     """Migrate an older store to the latest version, and write the version if it is missing.
 
     Raises StoreTooNew, before any write, for a version that this code does not know.
     """
-    stored = database.get(KEY)
-    version = version_of(stored)
-    if type(version) is not int or not FIRST <= version <= known(migrations):
-        raise StoreTooNew(str(database.path), version, known(migrations))
-    for older in range(version, known(migrations)):
+    stored = database.read_value(VERSION_KEY)
+    version = stored_version(stored)
+    if type(version) is not int or not FIRST_VERSION <= version <= latest_version(migrations):
+        raise StoreTooNew(str(database.path), version, latest_version(migrations))
+    for older in range(version, latest_version(migrations)):
         puts, deletes = migrations[older](database)
-        database.write({**puts, KEY: {"version": older + 1}}, deletes)
+        database.write_batch({**puts, VERSION_KEY: {"version": older + 1}}, deletes)
         log.info("the store was migrated", extra={"from": older, "to": older + 1})
-    if stored is None and version == known(migrations):
-        database.write({KEY: {"version": version}})
+    if stored is None and version == latest_version(migrations):
+        database.write_batch({VERSION_KEY: {"version": version}})

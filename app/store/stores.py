@@ -8,7 +8,7 @@ from pathlib import Path
 from app.clock import Clock
 from app.store.database import Database
 from app.store.repair import Repair
-from app.store.schema import bring_up_to_date
+from app.store.schema import migrate_schema
 
 CORE = "pluto_core"
 DISCOVERY = "pluto_discovery"
@@ -34,7 +34,7 @@ class Stores:
         try:
             for database in self:
                 database.open(clock)
-            bring_up_to_date(self.core)
+            migrate_schema(self.core)
         except BaseException:
             self.close()
             raise
@@ -43,22 +43,22 @@ class Stores:
         for database in self:
             database.close()
 
-    def retry(self) -> bool:
+    def retry_writes(self) -> bool:
         """Return whether all databases can be written; reopen those in which a write failed."""
-        return [database for database in self if not database.retry()] == []
+        return [database for database in self if not database.retry_writes()] == []
 
     @property
     def is_open(self) -> bool:
         return all(database.is_open for database in self)
 
     @property
-    def is_in_place(self) -> bool:
+    def are_directories_unchanged(self) -> bool:
         """True if no directory was removed or replaced since it was opened. Data in a removed one is lost."""
-        return all(database.is_in_place for database in self)
+        return all(database.is_directory_unchanged for database in self)
 
     @property
-    def writable(self) -> bool:
-        return self.is_open and self.is_in_place and all(database.failure is None for database in self)
+    def is_writable(self) -> bool:
+        return self.is_open and self.are_directories_unchanged and all(database.failure is None for database in self)
 
     @property
     def writes(self) -> int:

@@ -29,7 +29,7 @@ def _crc_table() -> tuple[int, ...]:
 _TABLE = _crc_table()
 
 
-def _crcs(data: Iterable[int]) -> Iterator[int]:
+def _running_checksums(data: Iterable[int]) -> Iterator[int]:
     """Yield the CRC-32C after each byte, masked as LevelDB stores it."""
     crc = 0xFFFFFFFF
     for byte in data:
@@ -38,7 +38,7 @@ def _crcs(data: Iterable[int]) -> Iterator[int]:
         yield ((plain >> 15 | plain << 17 & 0xFFFFFFFF) + _MASK_DELTA) & 0xFFFFFFFF
 
 
-def _crc(data: bytes) -> int:
+def _masked_checksum(data: bytes) -> int:
     crc = 0xFFFFFFFF
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ crc >> 8
@@ -59,13 +59,13 @@ class _Fragment(NamedTuple):
     kind: int
 
 
-def salvage(data: bytes) -> Salvage:
+def salvage_records(data: bytes) -> Salvage:
     """Return the readable records. Takes 0.2 µs per byte, so use it for damaged files only."""
     records: list[bytes] = []
     damaged = at = 0
     parts: list[bytes] | None = None
-    for fragment in (fragment for start in range(0, len(data), BLOCK) for fragment in _fragments(data, start)):
-        if fragment.start != at and not _is_filling(data, at, fragment.start):
+    for fragment in (fragment for start in range(0, len(data), BLOCK) for fragment in _find_fragments(data, start)):
+        if fragment.start != at and not _is_padding(data, at, fragment.start):
             damaged, parts = damaged + 1, None
         if fragment.kind in (_FULL, _FIRST):
             parts = []
@@ -78,15 +78,15 @@ def salvage(data: bytes) -> Salvage:
     return Salvage(records, damaged)
 
 
-def overlooks(data: bytes) -> bool:
+def has_hidden_records(data: bytes) -> bool:
     """Return whether LevelDB would silently skip readable records of this file. Cheap if the file is undamaged.
 
     Damage that LevelDB reports itself (wrong checksums, with paranoid_checks) is not considered.
     """
-    return any(next(_fragments(data, gap), None) is not None for gap in _silent_gaps(data))
+    return any(next(_find_fragments(data, gap), None) is not None for gap in _silent_gaps(data))
 
 
-def framed(records: Iterable[bytes]) -> bytes:
+def encode_records(records: Iterable[bytes]) -> bytes:
     """Return the content of a log file with these records."""
     out = bytearray()
     for record in records:
@@ -98,7 +98,7 @@ def framed(records: Iterable[bytes]) -> bytes:
                 room = BLOCK
             part, rest = rest[: room - _HEADER.size], rest[room - _HEADER.size :]
             kind = (_LAST if not rest else _MIDDLE) if not first else (_FULL if not rest else _FIRST)
-            out += _HEADER.pack(_crc(bytes([kind]) + part), len(part), kind) + part
+            out += _HEADER.pack(_masked_checksum(bytes([kind]) + part), len(part), kind) + part
             first = False
     return bytes(out)
 
@@ -120,13 +120,13 @@ def _silent_gaps(data: bytes) -> Iterator[int]:
         at = end
 
 
-def _fragments(data: bytes, at: int) -> Iterator[_Fragment]:
+def _find_fragments(data: bytes, at: int) -> Iterator[_Fragment]:
     """Yield the valid fragments from `at` to the end of its block; damaged bytes between them are skipped."""
     block_end, expected = _block_end(data, at), True
     while at + _HEADER.size <= block_end:
-        end = _end_of(data, at, block_end)
+        end = _fragment_end(data, at, block_end)
         if end is None and expected:
-            end = _true_end_of(data, at, block_end)
+            end = _search_fragment_end(data, at, block_end)
         expected = end is not None
         if end is None:
             at += 1
@@ -135,20 +135,20 @@ def _fragments(data: bytes, at: int) -> Iterator[_Fragment]:
             at = end
 
 
-def _end_of(data: bytes, at: int, block_end: int) -> int | None:
+def _fragment_end(data: bytes, at: int, block_end: int) -> int | None:
     """Return the end of the fragment at `at`; None if there is none with a valid checksum."""
     crc: int
     crc, length, kind = _HEADER.unpack_from(data, at)
     if not _FULL <= kind <= _LAST:
         return None
     end: int = at + _HEADER.size + length
-    return end if end <= block_end and _crc(data[at + _HEADER.size - 1 : end]) == crc else None
+    return end if end <= block_end and _masked_checksum(data[at + _HEADER.size - 1 : end]) == crc else None
 
 
-def _true_end_of(data: bytes, at: int, block_end: int) -> int | None:
+def _search_fragment_end(data: bytes, at: int, block_end: int) -> int | None:
     """Return the end of a fragment whose length is wrong: the position at which its checksum is valid."""
     crc = _HEADER.unpack_from(data, at)[0]
-    lengths = enumerate(_crcs(memoryview(data)[at + _HEADER.size - 1 : block_end]), at + _HEADER.size)
+    lengths = enumerate(_running_checksums(memoryview(data)[at + _HEADER.size - 1 : block_end]), at + _HEADER.size)
     return next((end for end, each in lengths if each == crc), None)
 
 
@@ -156,6 +156,6 @@ def _block_end(data: bytes, at: int) -> int:
     return min(len(data), at - at % BLOCK + BLOCK)
 
 
-def _is_filling(data: bytes, start: int, end: int) -> bool:
+def _is_padding(data: bytes, start: int, end: int) -> bool:
     """Return whether this is the padding of a block that has no space for another header."""
     return end - start < _HEADER.size and end % BLOCK == 0 and not any(data[start:end])

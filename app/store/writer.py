@@ -9,18 +9,18 @@ import gevent
 from gevent.threadpool import ThreadPool
 
 
-class Writer:
+class WriterThread:
     """Runs functions in one thread, one at a time, in the order of the calls."""
 
     def __init__(self) -> None:
         self._pool = ThreadPool(1)
         self._waiting = 0
 
-    def run(self, act: Callable[..., Any], *arguments: Any) -> Any:
+    def run_in_thread(self, act: Callable[..., Any], *arguments: Any) -> Any:
         """Run `act` after the queued calls; return its value or raise its exception."""
         self._waiting += 1
         try:
-            value, error = self._pool.spawn(_outcome, act, *arguments).get()
+            value, error = self._pool.spawn(_capture_outcome, act, *arguments).get()
         finally:
             self._waiting -= 1
         if error is not None:
@@ -35,7 +35,7 @@ class Writer:
         self._pool.kill()
 
 
-def _outcome(act: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
+def _capture_outcome(act: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None]:
     """Return the value and None, or None and the exception: gevent would print the traceback of one that is raised."""
     try:
         return act(*arguments), None

@@ -16,16 +16,16 @@ WRITES = [("PUT", "/devices/imprint"), ("PATCH", "/devices/imprint"), ("PATCH", 
 def testbed(make_fleet, make_service, clock):
     fleet = make_fleet("2.12", clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.imprint(*fleet)
-    service.round(2)
+    service.imprint_miners(*fleet)
+    service.run_polls(2)
     return service
 
 
 @pytest.fixture
 def client(testbed):
     yield testbed.client
-    assert [device["status"] for device in testbed.devices()] == ["online"]
-    assert len(testbed.runtime.fleet.monitored()) == 1
+    assert [device["status"] for device in testbed.list_devices()] == ["online"]
+    assert len(testbed.runtime.fleet.monitored_devices()) == 1
 
 
 def assert_error_response(response, status):

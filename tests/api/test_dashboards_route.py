@@ -7,20 +7,20 @@ from typing import Any
 
 import pytest
 from fake_grafana import FakeGrafana
-from fakes import FakeClock, live_greenlets
+from fakes import FakeClock, count_live_greenlets
 
 
 def test_dashboards_without_grafana_is_empty_list(make_service: Callable[..., Any], tmp_path: Any) -> None:
-    before = live_greenlets()
+    before = count_live_greenlets()
     service = make_service(grafana_dashboards_dir=tmp_path / "dashboards")
     for path in ("/dashboards", "/dashboards/"):
         response = service.client.get(path)
         assert (response.status_code, response.get_json()) == (200, [])
     assert service.runtime.dashboards is None
     assert not (tmp_path / "dashboards").exists()
-    assert "grafana" not in service.scrape().text
+    assert "grafana" not in service.scrape_metrics().text
     service.stop()
-    assert live_greenlets() <= before
+    assert count_live_greenlets() <= before
 
 
 @pytest.mark.parametrize("method", ["post", "put", "patch", "delete"])
@@ -33,7 +33,7 @@ def test_dashboards_route_sends_no_request_to_grafana(make_service: Callable[...
     grafana = FakeGrafana().start()
     grafana.fault = "500"
     service = make_service(clock=clock, gf_host=grafana.url, grafana_token=grafana.token)
-    service.settle()
+    service.wait_until_idle()
     calls_before = sum(grafana.calls.values())
     for _ in range(20):
         assert service.client.get("/dashboards").get_json() == []
@@ -50,7 +50,7 @@ def test_openapi_document_describes_dashboard(client: Any) -> None:
 def test_grafana_token_is_not_shown(make_service: Callable[..., Any], clock: FakeClock, caplog: Any) -> None:
     grafana = FakeGrafana(token="zz-hidden-42").start()
     service = make_service(clock=clock, gf_host=grafana.url, grafana_token="zz-hidden-42")
-    service.settle()
+    service.wait_until_idle()
     grafana.fault = "401"
     texts = [
         service.client.get(path).get_data(as_text=True) for path in ("/dashboards", "/metrics", "/", "/openapi.json")

@@ -2,7 +2,7 @@
 
 import gevent
 import pytest
-from fakes import eventually
+from fakes import wait_until
 from testbed import MINER_NETWORK
 
 A = "02:00:5e:00:00:01"
@@ -12,8 +12,8 @@ A = "02:00:5e:00:00:01"
 def testbed(make_fleet, make_service, clock):
     fleet = make_fleet("2.12", clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.imprint(*fleet)
-    service.round(2)
+    service.imprint_miners(*fleet)
+    service.run_polls(2)
     return service, fleet[0]
 
 
@@ -36,7 +36,7 @@ def test_editable_field_is_changed(testbed, change):
     service, _ = testbed
     response = patch_device(service, **change)
     assert (response.status_code, response.get_json()["message"]) == (200, "Device updated successfully")
-    device = service.device(A)
+    device = service.get_device(A)
     assert response.get_json()["data"] == device
     for key, value in change.items():
         assert device[key].items() >= value.items() if key == "info" else device[key] == value
@@ -46,7 +46,7 @@ def test_null_removes_preset_name_and_notes(testbed):
     service, _ = testbed
     patch_device(service, presetUuid="u1", name="n", notes="m", tags=["t"])
     patch_device(service, presetUuid=None, name=None, notes=None, tags=[])
-    assert not {"presetUuid", "name", "notes", "tags"} & service.device(A).keys()
+    assert not {"presetUuid", "name", "notes", "tags"} & service.get_device(A).keys()
 
 
 @pytest.mark.parametrize(
@@ -61,30 +61,30 @@ def test_null_removes_preset_name_and_notes(testbed):
 )
 def test_field_that_is_not_editable_is_ignored(testbed, change):
     service, _ = testbed
-    before = service.device(A)
+    before = service.get_device(A)
     assert patch_device(service, **change).status_code == 200
-    assert service.device(A) | {"updatedAt": 0} == before | {"updatedAt": 0}
+    assert service.get_device(A) | {"updatedAt": 0} == before | {"updatedAt": 0}
 
 
 def test_edit_without_info_keeps_info(testbed):
     """Defect 17: without `info` the Node backend deleted it, and an unknown MAC became a new record."""
     service, _ = testbed
-    before = service.device(A)["info"]
+    before = service.get_device(A)["info"]
     patch_device(service, name="x")
-    assert service.device(A)["info"] == before
+    assert service.get_device(A)["info"] == before
     response = service.client.patch("/devices/imprint/02:00:5e:00:00:99", json={"device": {"name": "ghost"}})
     assert response.status_code == 404
-    assert len(service.devices()) == 1
+    assert len(service.list_devices()) == 1
 
 
 def test_outdated_readings_in_edit_do_not_overwrite_newer_ones(testbed):
     """The frontend sends back the whole device, with telemetry and options."""
     service, miner = testbed
-    old = service.device(A)
+    old = service.get_device(A)
     service.clock.advance(1000)
-    service.round()
+    service.run_polls()
     patch_device(service, **(old | {"info": old["info"] | {"power": 1, "hashRate": 1, "uptimeSeconds": 1}}))
-    info = service.device(A)["info"]
+    info = service.get_device(A)["info"]
     answer = miner.read_info()
     assert (info["power"], info["hashRate"], info["uptimeSeconds"]) == (
         answer["power"],
@@ -92,7 +92,7 @@ def test_outdated_readings_in_edit_do_not_overwrite_newer_ones(testbed):
         answer["uptimeSeconds"],
     )
     service.stop()
-    assert "frequencyOptions" not in str(service.runtime.fleet.get(A).record().info)
+    assert "frequencyOptions" not in str(service.runtime.fleet.get_device(A).current_record().info)
 
 
 def test_secrets_in_info_are_removed(testbed):
@@ -105,8 +105,8 @@ def test_secrets_in_info_are_removed(testbed):
             "wifiPass": "hunter2",
         },
     )
-    assert "hunter2" not in str(service.device(A))
-    assert "hunter2" not in str(service.runtime.database.get(f"devices:imprinted:{A}"))
+    assert "hunter2" not in str(service.get_device(A))
+    assert "hunter2" not in str(service.runtime.database.read_value(f"devices:imprinted:{A}"))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_secrets_in_info_are_removed(testbed):
 )  # fmt: skip
 def test_wrong_type_is_400_and_changes_nothing(testbed, device):
     service, miner = testbed
-    before = service.device(A)
+    before = service.get_device(A)
     response = (
         patch_device(service, name="must not be taken", **device)
         if "name" not in device
@@ -127,7 +127,7 @@ def test_wrong_type_is_400_and_changes_nothing(testbed, device):
         miner.power_off()
     assert response.status_code == 400, response.get_json()
     assert response.get_json()["details"]
-    assert service.device(A) == before
+    assert service.get_device(A) == before
 
 
 def test_deeply_nested_info_is_400(testbed):
@@ -146,27 +146,27 @@ class TestAddress:
     def test_address_of_answering_miner_is_not_changed(self, testbed):
         service, miner = testbed
         assert patch_device(service, ip="127.80.0.20").status_code == 200
-        assert service.device(A)["ip"] == miner.address
+        assert service.get_device(A)["ip"] == miner.address
 
     def test_address_of_offline_miner_is_changed(self, testbed):
         service, miner = testbed
         miner.power_off()
-        service.round(4)
-        assert service.status(A) == "offline"
+        service.run_polls(4)
+        assert service.get_status(A) == "offline"
         miner.move((str(MINER_NETWORK[21]), miner.server.address[1]))
         miner.power_on()
         assert patch_device(service, ip=miner.address).status_code == 200
-        assert eventually(lambda: service.status(A) == "online")
-        assert service.device(A)["ip"] == miner.address
+        assert wait_until(lambda: service.get_status(A) == "online")
+        assert service.get_device(A)["ip"] == miner.address
 
     @pytest.mark.parametrize("ip", ["8.8.8.8", "127.80.0.9:22", "224.0.0.1", "127.1", "::1"])
     def test_disallowed_address_is_rejected(self, testbed, ip):
         service, miner = testbed
         miner.power_off()
-        service.round(4)
+        service.run_polls(4)
         response = patch_device(service, ip=ip)
         assert (response.status_code, list(response.get_json()["details"])) == (400, ["ip"])
-        assert service.device(A)["ip"] == miner.address
+        assert service.get_device(A)["ip"] == miner.address
 
 
 def test_concurrent_edit_and_registration_both_take_effect(testbed):
@@ -176,7 +176,7 @@ def test_concurrent_edit_and_registration_both_take_effect(testbed):
         service.app.test_client().put, "/devices/imprint", json={"devices": [{"mac": A, "ip": miner.address}]}
     )
     gevent.joinall([edit, registration], raise_error=True)
-    assert service.device(A)["name"] == "Attic"
+    assert service.get_device(A)["name"] == "Attic"
 
 
 def test_concurrent_edits_all_take_effect(testbed):
@@ -187,6 +187,6 @@ def test_concurrent_edits_all_take_effect(testbed):
         for field in fields
     ]
     gevent.joinall(edits, raise_error=True)
-    device = service.device(A)
+    device = service.get_device(A)
     assert [device[field] for field in fields] == ["x"] * 4
-    assert service.runtime.database.get(f"devices:imprinted:{A}")["notes"] == "x"
+    assert service.runtime.database.read_value(f"devices:imprinted:{A}")["notes"] == "x"

@@ -12,20 +12,22 @@ def testbed(make_fleet, make_service, clock):
 def add_device(service, device):
     """Send PATCH for the device, then PUT listen with all registered MACs and without `traceLogs`, as the frontend
     does."""
-    all_imprinted = service.ok(service.client.patch("/devices/imprint", json={"mac": device["mac"]}))
-    return service.ok(service.client.put("/devices/listen", json={"macs": [each["mac"] for each in all_imprinted]}))
+    all_imprinted = service.read_data(service.client.patch("/devices/imprint", json={"mac": device["mac"]}))
+    return service.read_data(
+        service.client.put("/devices/listen", json={"macs": [each["mac"] for each in all_imprinted]})
+    )
 
 
 def test_add_devices_from_scan(testbed):
     service, fleet = testbed
-    assert service.devices() == []
-    found = service.ok(service.client.get("/devices/discover"))
+    assert service.list_devices() == []
+    found = service.read_data(service.client.get("/devices/discover"))
     assert {each["mac"] for each in found} == {miner.mac for miner in fleet}
     assert all(each.keys() >= {"ip", "mac", "type", "info"} for each in found)
     for count, device in enumerate(found, 1):
         assert len(add_device(service, device)) == count
-    service.round(2)
-    assert [device["status"] for device in service.devices()] == ["online"] * 3
+    service.run_polls(2)
+    assert [device["status"] for device in service.list_devices()] == ["online"] * 3
 
 
 @pytest.mark.parametrize("separator", [":", "-"])
@@ -33,56 +35,58 @@ def test_add_one_device_from_form(testbed, separator):
     service, fleet = testbed
     miner = fleet[1]
     mac = miner.mac.upper().replace(":", separator)
-    (found,) = service.ok(service.client.get("/devices/discover", query_string={"ip": miner.address, "mac": mac}))
+    (found,) = service.read_data(
+        service.client.get("/devices/discover", query_string={"ip": miner.address, "mac": mac})
+    )
     add_device(service, found)
-    service.round()
-    assert service.status(miner.mac) == "online"
+    service.run_polls()
+    assert service.get_status(miner.mac) == "online"
 
 
 def test_discover_at_address_without_miner_is_empty(testbed):
     service, fleet = testbed
     port = fleet[0].server.address[1]
-    assert service.ok(service.client.get(f"/devices/discover?ip=127.80.0.25:{port}&mac=")) == []
+    assert service.read_data(service.client.get(f"/devices/discover?ip=127.80.0.25:{port}&mac=")) == []
 
 
 def test_remove_device(testbed):
     service, fleet = testbed
-    for device in service.ok(service.client.get("/devices/discover")):
+    for device in service.read_data(service.client.get("/devices/discover")):
         add_device(service, device)
     removed = fleet[0].mac
-    rest = [device["mac"] for device in service.devices() if device["mac"] != removed]
-    service.ok(service.client.put("/devices/listen", json={"macs": rest}))
-    service.ok(service.client.delete(f"/devices/imprint/{removed}"))
-    service.round(2)
-    assert sorted(device["mac"] for device in service.devices()) == sorted(rest)
+    rest = [device["mac"] for device in service.list_devices() if device["mac"] != removed]
+    service.read_data(service.client.put("/devices/listen", json={"macs": rest}))
+    service.read_data(service.client.delete(f"/devices/imprint/{removed}"))
+    service.run_polls(2)
+    assert sorted(device["mac"] for device in service.list_devices()) == sorted(rest)
 
 
 def test_complete_object_changes_only_edited_field(testbed):
     """The frontend patches the record with the object that it received, with telemetry and options."""
     service, fleet = testbed
-    for device in service.ok(service.client.get("/devices/discover")):
+    for device in service.read_data(service.client.get("/devices/discover")):
         add_device(service, device)
-    service.round(2)
-    device = service.device(fleet[1].mac)
+    service.run_polls(2)
+    device = service.get_device(fleet[1].mac)
     assert callable(device["info"]["power"].__round__)
     assert "." in device["info"]["stratumUser"]
-    updated = service.ok(
+    updated = service.read_data(
         service.client.patch(f"/devices/imprint/{device['mac']}", json={"device": device | {"presetUuid": "u"}})
     )
     assert updated == device | {"presetUuid": "u", "updatedAt": updated["updatedAt"]}
-    cleared = service.ok(
+    cleared = service.read_data(
         service.client.patch(f"/devices/imprint/{device['mac']}", json={"device": updated | {"presetUuid": None}})
     )
     assert "presetUuid" not in cleared
-    assert "frequencyOptions" not in str(service.runtime.database.get(f"devices:imprinted:{device['mac']}"))
+    assert "frequencyOptions" not in str(service.runtime.database.read_value(f"devices:imprinted:{device['mac']}"))
 
 
 def test_restart_all_devices(testbed):
     service, fleet = testbed
-    for device in service.ok(service.client.get("/devices/discover")):
+    for device in service.read_data(service.client.get("/devices/discover")):
         add_device(service, device)
-    service.round(2)
-    responses = [service.client.post(f"/devices/{device['mac']}/system/restart") for device in service.devices()]
+    service.run_polls(2)
+    responses = [service.client.post(f"/devices/{device['mac']}/system/restart") for device in service.list_devices()]
     assert [response.status_code for response in responses] == [200, 200, 200]
 
 
@@ -101,10 +105,10 @@ def test_each_failure_has_a_message(testbed):
 
 def test_discovered_devices_can_be_filtered(testbed):
     service, fleet = testbed
-    service.ok(service.client.get("/devices/discover"))
+    service.read_data(service.client.get("/devices/discover"))
 
     def list_discovered(**query):
-        found = service.ok(service.client.get("/devices/discovered", query_string=query))
+        found = service.read_data(service.client.get("/devices/discovered", query_string=query))
         return sorted(each["mac"] for each in found)
 
     all_macs = [miner.mac for miner in fleet]
@@ -132,21 +136,21 @@ def test_info_contains_no_empty_text_except_stratum_user(testbed):
     miner = fleet[1]
     assert "" in list_texts(miner.read_info()["pools"])
     assert miner.read_info()["stratumCert"] == ""
-    found = service.ok(service.client.get("/devices/discover"))
+    found = service.read_data(service.client.get("/devices/discover"))
     for device in found:
         add_device(service, device)
-    before = service.device(miner.mac)
-    service.round(2)
-    saved = service.client.patch(f"/devices/{miner.mac}/system", json=service.device(miner.mac))
-    edited = service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": service.device(miner.mac)})
+    before = service.get_device(miner.mac)
+    service.run_polls(2)
+    saved = service.client.patch(f"/devices/{miner.mac}/system", json=service.get_device(miner.mac))
+    edited = service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": service.get_device(miner.mac)})
     responses = [
         *found,
-        *service.ok(service.client.get("/devices/discovered")),
-        *service.devices(),
+        *service.read_data(service.client.get("/devices/discovered")),
+        *service.list_devices(),
         before,
-        service.ok(saved),
-        service.ok(edited),
-        service.device(miner.mac),
+        service.read_data(saved),
+        service.read_data(edited),
+        service.get_device(miner.mac),
     ]
     for device in responses:
         assert "" not in list_texts({**device["info"], "stratumUser": "x"})
@@ -155,5 +159,5 @@ def test_info_contains_no_empty_text_except_stratum_user(testbed):
 
 def test_stratum_user_is_present_before_first_poll(testbed):
     service, fleet = testbed
-    service.imprint(*fleet)
-    assert {device["info"]["stratumUser"] for device in service.devices()} == {""}
+    service.imprint_miners(*fleet)
+    assert {device["info"]["stratumUser"] for device in service.list_devices()} == {""}

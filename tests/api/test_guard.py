@@ -10,8 +10,8 @@ ENGINE = "/socket/io/?EIO=4&transport="
 
 
 @pytest.fixture
-def url(make_service, serve):
-    return serve(make_service(allowed_hosts=("pluto.example.com",), allowed_origins=(PANEL,)))
+def url(make_service, start_server):
+    return start_server(make_service(allowed_hosts=("pluto.example.com",), allowed_origins=(PANEL,)))
 
 
 def get_devices(url, headers):

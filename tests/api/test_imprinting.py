@@ -16,7 +16,7 @@ def testbed(make_fleet, make_service, clock):
         {"generation": "2.15", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"}, clock=clock.monotonic
     )
     service = make_service(fleet, clock=clock)
-    service.ok(service.client.get("/devices/discover"))
+    service.read_data(service.client.get("/devices/discover"))
     return service
 
 
@@ -78,14 +78,14 @@ def test_second_registration_keeps_user_edits(testbed, client):
     """Defect 15: registering one device reset all others to their discovery snapshot."""
     created = put_imprint(client, A, B).get_json()["data"][0]["createdAt"]
     client.patch(f"{LIST}/{A}", json={"device": {"name": "Attic", "presetUuid": "p1"}})
-    testbed.round(2)
-    live = testbed.device(A)["info"]
+    testbed.run_polls(2)
+    live = testbed.get_device(A)["info"]
     testbed.clock.advance(60)
     assert put_imprint(client, A, B, A.upper()).status_code == 200
-    device = testbed.device(A)
+    device = testbed.get_device(A)
     assert (device["name"], device["presetUuid"], device["createdAt"]) == ("Attic", "p1", created)
     assert device["info"]["uptimeSeconds"] >= live["uptimeSeconds"]
-    assert len(testbed.devices()) == 2
+    assert len(testbed.list_devices()) == 2
 
 
 def test_patch_registers_one_and_returns_all(client):
@@ -142,14 +142,14 @@ def test_search_by_query(testbed, client, query, found):
     """Defect 40: the Node backend's `?q=` searched only the address."""
     put_imprint(client, A, B)
     client.patch(f"{LIST}/{B}", json={"device": {"name": "chez Moi"}})
-    testbed.round()
+    testbed.run_polls()
     assert sorted(list_macs(client.get(LIST, query_string={"q": query}).get_json())) == found
 
 
 def test_get_one_device(testbed, client):
     """Defect 18: a single device had no options, and an unknown one returned 200 with null."""
     put_imprint(client, A)
-    testbed.round(2)
+    testbed.run_polls(2)
     response = client.get(f"{LIST}/{A}")
     body = response.get_json()
     assert (response.status_code, body["message"], body["data"]["mac"]) == (200, "Device retrieved successfully", A)
@@ -169,19 +169,19 @@ def test_get_one_device(testbed, client):
 def test_device_matches_its_schema(testbed, client):
     """The encoder builds devices without the schema for speed; the OpenAPI document is generated from the schema."""
     put_imprint(client, A, B)
-    testbed.round(2)
+    testbed.run_polls(2)
     client.patch(f"{LIST}/{A}", json={"device": {"name": "n", "notes": "m", "tags": ["t"], "presetUuid": "p"}})
     fields = DeviceSchema().fields
-    for device in testbed.devices():
+    for device in testbed.list_devices():
         assert device.keys() <= fields.keys()
         assert {name for name, field in fields.items() if field.required} <= device.keys()
         assert DeviceSchema().load(device) == device
-    assert testbed.device(A)["tags"] == ["t"]
+    assert testbed.get_device(A)["tags"] == ["t"]
 
 
 def test_delete_returns_device_and_removes_it(testbed, client):
     put_imprint(client, A, B)
-    testbed.round(2)
+    testbed.run_polls(2)
     response = client.delete(f"{LIST}/{A}")
     body = response.get_json()
     assert (response.status_code, body["message"], body["data"]["mac"]) == (200, "Device deleted successfully", A)
@@ -211,7 +211,7 @@ def test_listen_sets_the_monitored_devices(client):
 def test_auto_listen_off_registers_without_monitoring(make_fleet, make_service):
     fleet = make_fleet("2.12")
     service = make_service(fleet, auto_listen=False)
-    (device,) = service.imprint(*fleet)
+    (device,) = service.imprint_miners(*fleet)
     assert (device["status"], device["tracing"], fleet[0].requests.total()) == ("unmonitored", False, 0)
 
 

@@ -16,8 +16,8 @@ JSON_TYPES = ["application/json", "application/json; charset=utf-8", "APPLICATIO
 def testbed(make_fleet, make_service, clock):
     fleet = make_fleet("2.12", clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.imprint(*fleet)
-    service.round(2)
+    service.imprint_miners(*fleet)
+    service.run_polls(2)
     return service, fleet
 
 
@@ -31,7 +31,7 @@ def list_write_routes(service):
 @pytest.mark.parametrize("kind", SIMPLE_TYPES)
 def test_other_media_type_is_415_on_every_route(testbed, kind):
     service, (miner,) = testbed
-    before, requests_before = service.device(MAC), sum(miner.requests.values())
+    before, requests_before = service.get_device(MAC), sum(miner.requests.values())
     body = b'{"macs": [], "mac": "%s", "device": {"name": "x"}, "info": {"frequency": 400}}' % MAC.encode()
     routes = list(list_write_routes(service))
     assert len(routes) > 15
@@ -39,7 +39,7 @@ def test_other_media_type_is_415_on_every_route(testbed, kind):
         response = service.client.open(path, method=method, data=body, headers={"Content-Type": kind})
         assert (method, path, response.status_code) == (method, path, 415)
         assert response.get_json()["error"] == response.get_json()["message"] == "Send the body as application/json"
-    after = service.device(MAC)
+    after = service.get_device(MAC)
     assert {**after, "lastSeen": 0} == {**before, "lastSeen": 0}
     assert sum(miner.requests.values()) == requests_before
 
@@ -63,13 +63,13 @@ def test_request_without_body_needs_no_media_type(testbed):
 def test_get_requests_change_nothing(testbed):
     """A link or an image of another site can send any GET request."""
     service, (miner,) = testbed
-    before = service.device(MAC)
+    before = service.get_device(MAC)
     writes = {key: count for key, count in miner.requests.items() if key[0] != "GET"}
     for rule in service.app.url_map.iter_rules():
         if "GET" in rule.methods and not rule.rule.startswith("/static"):
             path = re.sub(r"<[^>]+>", MAC, rule.rule)
             service.client.get(path, query_string={"macs": "", "mac": MAC, "method": "DELETE", "_method": "DELETE"})
-    after = service.device(MAC)
+    after = service.get_device(MAC)
     assert {**after, "lastSeen": 0} == {**before, "lastSeen": 0}
     assert {key: count for key, count in miner.requests.items() if key[0] != "GET"} == writes
 
@@ -77,6 +77,6 @@ def test_get_requests_change_nothing(testbed):
 @pytest.mark.parametrize("header", ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"])
 def test_method_override_headers_are_ignored(testbed, header):
     service, _ = testbed
-    assert service.ok(service.client.get(f"/devices/imprint/{MAC}", headers={header: "DELETE"}))
+    assert service.read_data(service.client.get(f"/devices/imprint/{MAC}", headers={header: "DELETE"}))
     assert service.client.post(f"/devices/imprint/{MAC}", headers={header: "DELETE"}).get_json()["error"]
-    assert service.device(MAC)
+    assert service.get_device(MAC)

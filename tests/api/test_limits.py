@@ -69,9 +69,9 @@ def test_limit_grows_by_two_writes_per_known_miner(make_fleet, make_service, clo
     fleet = make_fleet(*["2.12"] * 12, clock=clock.monotonic)
     service = make_service(fleet, clock=clock, auto_listen=False)
     devices = [{"mac": f"02:00:5e:01:00:{number:02x}", "ip": f"127.80.1.{number}"} for number in range(150)]
-    service.ok(service.client.put("/devices/imprint", json={"devices": devices}))
+    service.read_data(service.client.put("/devices/imprint", json={"devices": devices}))
     assert count_burst(service)[0] == 2 * 150 - 1
-    assert len(service.ok(service.client.get("/devices/discover"))) == 12
+    assert len(service.read_data(service.client.get("/devices/discover"))) == 12
     assert count_burst(service)[0] == 2 * 12
 
 
@@ -98,9 +98,9 @@ def test_restarts_of_one_device_are_limited(testbed):
     assert 1 <= read_retry_after(service.client.post(f"/devices/{miner.mac}/system/restart")) <= 10
 
 
-def test_limited_write_is_rejected_before_body_is_read(service, serve):
+def test_limited_write_is_rejected_before_body_is_read(service, start_server):
     count_burst(service)
-    host, port = serve(service).removeprefix("http://").split(":")
+    host, port = start_server(service).removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), 5) as sock:
         sock.sendall(b"PUT /devices/listen HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n")
         assert sock.recv(4096).startswith(b"HTTP/1.1 429 ")

@@ -3,8 +3,8 @@
 import gevent
 import pytest
 import requests
-from fakes import eventually
-from log_helpers import FAST, await_audience, await_state, lines_of
+from fakes import wait_until
+from log_helpers import FAST_POLICY, read_log_lines, wait_for_readers, wait_for_state
 
 OWN = "/api/system/logs"
 FIELDS = {"seq", "at", "level", "tag", "uptimeMs", "text"}
@@ -14,9 +14,9 @@ FIELDS = {"seq", "at", "level", "tag", "uptimeMs", "text"}
 def testbed(make_fleet, make_service):
     def build(*specs, **settings):
         fleet = make_fleet(*specs)
-        service = make_service(fleet, log_policy=FAST, **settings)
-        service.imprint(*fleet)
-        service.await_status("online", *fleet)
+        service = make_service(fleet, log_policy=FAST_POLICY, **settings)
+        service.imprint_miners(*fleet)
+        service.wait_for_status("online", *fleet)
         return service, fleet
 
     return build
@@ -26,11 +26,11 @@ def testbed(make_fleet, make_service):
 def read_miner(testbed):
     """A miner whose log is followed, with one line of each level."""
     service, (miner,) = testbed("2.12")
-    service.runtime.log_hub.want(service.runtime.fleet.get(miner.mac), "a test")
-    await_audience(miner, 1)
+    service.runtime.log_hub.add_listener(service.runtime.fleet.get_device(miner.mac), "a test")
+    wait_for_readers(miner, 1)
     for level, tag in zip("EWIDV", ("a", "b", "a", "c", "b"), strict=True):
         miner.log.write_line(f"{level} said", level=level, tag=tag)
-    eventually(lambda: len(lines_of(service, miner.mac)) == 5)
+    wait_until(lambda: len(read_log_lines(service, miner.mac)) == 5)
     return service, miner
 
 
@@ -64,16 +64,16 @@ def test_ring_buffer_as_json(read_miner):
 )
 def test_log_filters(read_miner, query, levels):
     service, miner = read_miner
-    data = service.ok(service.client.get(f"/devices/{miner.mac}/logs?{query}"))
+    data = service.read_data(service.client.get(f"/devices/{miner.mac}/logs?{query}"))
     assert "".join(line["level"] for line in data["lines"]) == levels
 
 
 def test_since_and_epoch_select_newer_lines(read_miner):
     service, miner = read_miner
-    data = service.ok(service.client.get(f"/devices/{miner.mac}/logs"))
+    data = service.read_data(service.client.get(f"/devices/{miner.mac}/logs"))
     since, epoch = data["lines"][2]["seq"], data["epoch"]
     for query, count in ((f"since={since}", 2), (f"since={since}&epoch={epoch}", 2), (f"since={since}&epoch=x", 5)):
-        data = service.ok(service.client.get(f"/devices/{miner.mac}/logs?{query}"))
+        data = service.read_data(service.client.get(f"/devices/{miner.mac}/logs?{query}"))
         assert len(data["lines"]) == count
 
 
@@ -131,7 +131,7 @@ def test_logs_of_unknown_device_are_404(service, mac, path):
 
 def test_log_request_opens_no_stream(testbed):
     service, (miner,) = testbed("2.12")
-    data = service.ok(service.client.get(f"/devices/{miner.mac}/logs"))
+    data = service.read_data(service.client.get(f"/devices/{miner.mac}/logs"))
     service.client.get(f"/devices/{miner.mac}/logs/download")
     assert (data["state"], data["lines"]) == ("idle", [])
     gevent.sleep(0.3)
@@ -144,16 +144,16 @@ def test_backfill_is_read_once_and_redacted(testbed):
     for number in range(50):
         miner.log.write_line(f"past {number} °")
     miner.log.write_boot_lines()
-    data = service.ok(service.client.get(f"/devices/{miner.mac}/logs"))
+    data = service.read_data(service.client.get(f"/devices/{miner.mac}/logs"))
     assert [line["text"] for line in data["lines"]][:50] == [f"past {number} °" for number in range(50)]
     joined_texts = "\n".join(line["text"] for line in data["lines"])
     assert '"params": ["[redacted]", "[redacted]"]' in joined_texts
     assert "bc1q" not in joined_texts.replace("bc1qfake", "")
     assert all(line["seq"] > 0 for line in data["lines"])
     for _ in range(3):
-        assert lines_of(service, miner.mac) == data["lines"]
+        assert read_log_lines(service, miner.mac) == data["lines"]
     assert miner.requests["GET", OWN] == 1
-    assert service.scrape().get_one("pluto_device_log_lines_total", mac=miner.mac) is None
+    assert service.scrape_metrics().get_value("pluto_device_log_lines_total", mac=miner.mac) is None
 
 
 def test_backfill_precedes_streamed_lines_without_duplicates(testbed):
@@ -161,27 +161,27 @@ def test_backfill_precedes_streamed_lines_without_duplicates(testbed):
     for number in range(30):
         miner.log.write_line(f"past {number}")
         gevent.sleep(0.002)
-    service.runtime.log_hub.want(service.runtime.fleet.get(miner.mac), "a test")
-    await_audience(miner, 1)
+    service.runtime.log_hub.add_listener(service.runtime.fleet.get_device(miner.mac), "a test")
+    wait_for_readers(miner, 1)
     for number in range(30):
         miner.log.write_line(f"now {number}")
         gevent.sleep(0.002)
-    eventually(lambda: len(service.runtime.log_hub.logs()[0].ring) == 30)
+    wait_until(lambda: len(service.runtime.log_hub.list_logs()[0].ring) == 30)
     expected = [f"past {number}" for number in range(30)] + [f"now {number}" for number in range(30)]
-    lines = lines_of(service, miner.mac)
+    lines = read_log_lines(service, miner.mac)
     assert [line["text"] for line in lines] == expected
     assert [line["seq"] for line in lines] == list(range(lines[0]["seq"], lines[0]["seq"] + 60))
     assert [line["at"] for line in lines] == sorted(line["at"] for line in lines)
     miner.log.write_line("later")
-    eventually(lambda: lines_of(service, miner.mac)[-1]["text"] == "later")
-    assert len(lines_of(service, miner.mac)) == 61
+    wait_until(lambda: read_log_lines(service, miner.mac)[-1]["text"] == "later")
+    assert len(read_log_lines(service, miner.mac)) == 61
 
 
 def test_backfill_is_bounded(testbed):
     service, (miner,) = testbed("2.15")
     for number in range(8000):
         miner.log.write_line(f"past {number} " + "x" * 60)
-    lines = lines_of(service, miner.mac)
+    lines = read_log_lines(service, miner.mac)
     assert len(lines) == 1000
     assert lines[-1]["text"].startswith("past 7999")
 
@@ -192,15 +192,15 @@ def test_failed_backfill_is_no_error(testbed, fault):
     miner.set_fault(fault, path=OWN)
     if fault == "hang":
         gevent.spawn_later(0.5, miner.clear_fault)
-    assert all("past" not in line["text"] for line in lines_of(service, miner.mac))
-    assert service.status(miner.mac) == "online"
+    assert all("past" not in line["text"] for line in read_log_lines(service, miner.mac))
+    assert service.get_status(miner.mac) == "online"
 
 
 def test_backfill_of_other_miner_at_address_is_discarded(testbed):
     service, (miner,) = testbed("2.15")
     miner.log.write_line("mine")
     miner.set_fault("other_mac")
-    assert lines_of(service, miner.mac) == []
+    assert read_log_lines(service, miner.mac) == []
 
 
 def test_download_contains_ring_buffer(read_miner):
@@ -213,13 +213,13 @@ def test_download_contains_ring_buffer(read_miner):
 
 
 @pytest.mark.parametrize("query", ["follow=1", "follow=true"])
-def test_follow_download_streams_lines_and_keeps_stream_open(testbed, serve, query):
+def test_follow_download_streams_lines_and_keeps_stream_open(testbed, start_server, query):
     service, (miner,) = testbed("2.12")
-    url = f"{serve(service)}/devices/{miner.mac}/logs/download?{query}"
+    url = f"{start_server(service)}/devices/{miner.mac}/logs/download?{query}"
     with requests.get(url, stream=True, timeout=10) as response:
         assert response.headers["Content-Type"] == "text/plain; charset=utf-8"
         lines = (line.decode() for line in response.iter_lines() if line)
-        await_audience(miner, 1)
+        wait_for_readers(miner, 1)
         for number in range(100):
             miner.log.write_line(f"line {number}")
         assert [next(lines).split(": ")[1] for _ in range(100)] == [f"line {number}" for number in range(100)]
@@ -228,8 +228,8 @@ def test_follow_download_streams_lines_and_keeps_stream_open(testbed, serve, que
     miner.log.write_line("first line after the end")  # the server notices the closed connection when it writes
     gevent.sleep(0.3)
     miner.log.write_line("second line after the end")
-    await_audience(miner, 0, within=10)
-    await_state(service, "idle", miner)
+    wait_for_readers(miner, 0, within=10)
+    wait_for_state(service, "idle", miner)
 
 
 @pytest.mark.parametrize("query", ["follow=maybe", "follow=2"])

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.miners.measures import MEASURED_FIELDS
 from app.models import Observation, Reading, Status
-from app.redaction.json_objects import redact
+from app.redaction.json_objects import redact_object
 from simulator import GENERATIONS
 
 FLEET_SERIES = ["total_hardware", "hardware_online", "hardware_offline", "total_hashrate", "average_hashrate",
@@ -35,15 +35,19 @@ def test_content_type_is_always_text_format(testbed, accept):
 def test_exposition_parses_for_any_fleet_size(testbed, count):
     """Also before the first answers: a total of no devices is 0, an average of none is absent."""
     service, fleet = testbed(*["2.12"] * count, rounds=0)
-    scrape = service.scrape()
-    assert (scrape.get_one("total_hardware"), scrape.get_one("hardware_online"), scrape.get_one("total_hashrate")) == (
+    scrape = service.scrape_metrics()
+    assert (
+        scrape.get_value("total_hardware"),
+        scrape.get_value("hardware_online"),
+        scrape.get_value("total_hashrate"),
+    ) == (
         count,
         0,
         0,
     )
-    assert "average_hashrate" not in scrape.names()
-    service.round(2)
-    assert service.scrape().get_one("hardware_online") == count
+    assert "average_hashrate" not in scrape.list_names()
+    service.run_polls(2)
+    assert service.scrape_metrics().get_value("hardware_online") == count
 
 
 def test_fleet_totals(testbed):
@@ -51,12 +55,12 @@ def test_fleet_totals(testbed):
     service, fleet = testbed("2.12", "2.15", "2.4", "nerd", "2.1")
     infos = [miner.read_info() for miner in fleet]
     hashrate, power = (sum(info[key] for info in infos) for key in ("hashRate", "power"))
-    scrape = service.scrape()
+    scrape = service.scrape_metrics()
     expected = [5, 5, 0, hashrate, hashrate / 5, power, hashrate / power, power / (hashrate / 1000)]
-    assert [scrape.get_one(name) for name in FLEET_SERIES] == pytest.approx(expected)
-    versions = {tuple(sorted(labels.values())) for labels in scrape.labels_of("firmware_version_distribution")}
+    assert [scrape.get_value(name) for name in FLEET_SERIES] == pytest.approx(expected)
+    versions = {tuple(sorted(labels.values())) for labels in scrape.list_labels("firmware_version_distribution")}
     assert versions == {(info["version"],) for info in infos}
-    assert scrape.get_one("shares_by_pool_accepted", pool="public-pool.io:3333") == sum(
+    assert scrape.get_value("shares_by_pool_accepted", pool="public-pool.io:3333") == sum(
         info["sharesAccepted"] for info in infos
     )
 
@@ -73,7 +77,7 @@ def test_pool_series_are_labelled_and_end_with_last_miner(testbed):
     specs = [{"generation": "2.4", "settings": {"stratumURL": url, "stratumPort": port}} for url, port in pools]
     service, fleet = testbed(*specs)
     for name in ("shares_by_pool_accepted", "shares_by_pool_rejected"):
-        labels = service.scrape().labels_of(name)
+        labels = service.scrape_metrics().list_labels(name)
         assert sorted(each["pool"] for each in labels) == [
             "CKPool High Diff",
             "CKPool Main",
@@ -82,11 +86,11 @@ def test_pool_series_are_labelled_and_end_with_last_miner(testbed):
             "my.pool:1",
         ]
         assert all(each.keys() == {"pool"} for each in labels)
-        assert service.scrape().types[name] == "gauge"
+        assert service.scrape_metrics().types[name] == "gauge"
     fleet[4].power_off()
     service.client.delete(f"/devices/imprint/{fleet[3].mac}")
-    service.round(4)
-    assert {each["pool"] for each in service.scrape().labels_of("shares_by_pool_accepted")} == {
+    service.run_polls(4)
+    assert {each["pool"] for each in service.scrape_metrics().list_labels("shares_by_pool_accepted")} == {
         "CKPool High Diff",
         "CKPool Main",
         "Ocean Main",
@@ -96,20 +100,20 @@ def test_pool_series_are_labelled_and_end_with_last_miner(testbed):
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_legacy_names_equal_our_series(testbed, generation):
     service, (miner,) = testbed({"generation": generation, "hostname": "my-bitaxe.1"})
-    hostname = service.device(miner.mac)["info"].get("hostname")
+    hostname = service.get_device(miner.mac)["info"].get("hostname")
     prefix = "my__bitaxe__1" if hostname else "_"
-    scrape = service.scrape()
-    ours = scrape.of_device(miner.mac)
-    assert {suffix: scrape.get_one(f"{prefix}_{suffix}") for suffix in LEGACY_SUFFIXES} == {
+    scrape = service.scrape_metrics()
+    ours = scrape.get_device_values(miner.mac)
+    assert {suffix: scrape.get_value(f"{prefix}_{suffix}") for suffix in LEGACY_SUFFIXES} == {
         suffix: ours.get(suffix) for suffix in LEGACY_SUFFIXES
     }
     assert len({*LEGACY_SUFFIXES} & ours.keys()) == 14
-    assert all(not labels for suffix in LEGACY_SUFFIXES for labels in scrape.labels_of(f"{prefix}_{suffix}"))
+    assert all(not labels for suffix in LEGACY_SUFFIXES for labels in scrape.list_labels(f"{prefix}_{suffix}"))
 
 
 def test_legacy_names_can_be_turned_off(testbed):
     service, (miner,) = testbed({"hostname": "attic"}, metrics_legacy_names=False)
-    names = service.scrape().names()
+    names = service.scrape_metrics().list_names()
     assert not [name for name in names if name.startswith("attic")]
     assert {*FLEET_SERIES, "pluto_device_power_watts"} <= names
 
@@ -118,27 +122,27 @@ def test_labels_of_hostile_miner_are_escaped(testbed):
     hostile_miner = 'a"} 1\nup{x="\\ \x00\x1b[31m\r\u2028é'
     settings = {"stratumURL": hostile_miner, "stratumPort": 1}
     service, (miner,) = testbed({"generation": "2.4", "hostname": hostile_miner, "settings": settings})
-    scrape = service.scrape()
-    (labels,) = scrape.labels_of("pluto_device_info")
+    scrape = service.scrape_metrics()
+    (labels,) = scrape.list_labels("pluto_device_info")
     assert labels["hostname"].startswith('a"} 1up{x="\\ ')
     assert not [letter for letter in scrape.text if ord(letter) < 32 and letter != "\n"]
-    assert scrape.get_one("pluto_device_power_watts", mac=miner.mac) == miner.read_info()["power"]
+    assert scrape.get_value("pluto_device_power_watts", mac=miner.mac) == miner.read_info()["power"]
 
 
 def test_metrics_of_the_service_itself(testbed):
     service, (miner, other) = testbed("2.12", "2.12")
     other.fault = "refuse"
-    service.round(3)
-    scrape = service.scrape()
-    assert scrape.get_one("pluto_polls_total", outcome="ok") == 7
-    assert scrape.get_one("pluto_polls_total", outcome="failed") == 3
-    assert scrape.get_one("pluto_poll_failures_total", reason="unreachable") == 3
-    assert scrape.get_one("pluto_poll_duration_seconds_count") == 10
-    assert scrape.get_one("pluto_poll_lateness_seconds_count") >= 10
-    assert scrape.get_one("pluto_store_write_batches") >= 1
-    assert scrape.get_one("pluto_socket_clients") == 0
-    assert scrape.get_one("pluto_monitor_crashes_total") == 0
-    assert scrape.labels_of("pluto_build_info")[0]["version"]
+    service.run_polls(3)
+    scrape = service.scrape_metrics()
+    assert scrape.get_value("pluto_polls_total", outcome="ok") == 7
+    assert scrape.get_value("pluto_polls_total", outcome="failed") == 3
+    assert scrape.get_value("pluto_poll_failures_total", reason="unreachable") == 3
+    assert scrape.get_value("pluto_poll_duration_seconds_count") == 10
+    assert scrape.get_value("pluto_poll_lateness_seconds_count") >= 10
+    assert scrape.get_value("pluto_store_write_batches") >= 1
+    assert scrape.get_value("pluto_socket_clients") == 0
+    assert scrape.get_value("pluto_monitor_crashes_total") == 0
+    assert scrape.list_labels("pluto_build_info")[0]["version"]
 
 
 def test_http_metrics_are_labelled_by_route_not_by_path(testbed):
@@ -150,7 +154,7 @@ def test_http_metrics_are_labelled_by_route_not_by_path(testbed):
         "/unknown/abc",
     ):
         service.client.get(path)
-    text = service.scrape().text
+    text = service.scrape_metrics().text
     http = [line for line in text.splitlines() if line.startswith("flask_http_request")]
     assert any('url_rule="/devices/imprint/<mac>"' in line for line in http)
     assert not [line for line in http if miner.mac in line or "wp-login" in line or "abc" in line or ":99" in line]
@@ -158,15 +162,15 @@ def test_http_metrics_are_labelled_by_route_not_by_path(testbed):
 
 def test_devices_not_monitored_have_no_series(testbed):
     service, (one, other) = testbed("2.12", "2.12")
-    service.ok(service.client.put("/devices/listen", json={"macs": [one.mac]}))
-    scrape = service.scrape()
-    assert not scrape.of_device(other.mac)
-    assert scrape.get_one("total_hardware") == 1
+    service.read_data(service.client.put("/devices/listen", json={"macs": [one.mac]}))
+    scrape = service.scrape_metrics()
+    assert not scrape.get_device_values(other.mac)
+    assert scrape.get_value("total_hardware") == 1
 
 
 def test_every_family_has_help_text_with_unit(testbed):
     service, _ = testbed("2.15")
-    lines = service.scrape().text.splitlines()
+    lines = service.scrape_metrics().text.splitlines()
     help_texts = {line.split(" ", 3)[2]: line.split(" ", 3)[3] for line in lines if line.startswith("# HELP")}
     type_names = [line.split(" ")[2] for line in lines if line.startswith("# TYPE")]
     assert len(type_names) == len(set(type_names))
@@ -206,12 +210,12 @@ def test_generated_answers_never_break_exposition_or_page(two_miners, bodies):
         answer = orjson.loads(
             json.dumps(body).replace("NaN", "null").replace("-Infinity", "null").replace("Infinity", "null")
         )
-        tracked = service.runtime.fleet.get(miner.mac)
-        assert service.runtime.fleet.observe(
-            tracked, Observation(Status.ONLINE, Reading(redact(answer), miner.mac, service.clock.now()))
+        tracked = service.runtime.fleet.get_device(miner.mac)
+        assert service.runtime.fleet.record_observation(
+            tracked, Observation(Status.ONLINE, Reading(redact_object(answer), miner.mac, service.clock.now()))
         )
-    scrape = service.scrape()
-    assert scrape.get_one("hardware_online") == 2
+    scrape = service.scrape_metrics()
+    assert scrape.get_value("hardware_online") == 2
     assert all(
         abs(value) != float("inf") and value == value
         for (name, labels), value in scrape.items()
@@ -239,10 +243,10 @@ def test_values_chosen_by_caller_create_no_series(testbed):
             service.client.get(path, headers={"Host": f"miner{number}.example.org"})
 
     send_requests(0)
-    service.scrape()
-    before = len(service.scrape())
+    service.scrape_metrics()
+    before = len(service.scrape_metrics())
     for number in range(1, 20):
         send_requests(number)
-    after = service.scrape()
+    after = service.scrape_metrics()
     assert len(after) == before
-    assert {labels["method"] for labels in after.labels_of("flask_http_request_total")} <= {"GET"}
+    assert {labels["method"] for labels in after.list_labels("flask_http_request_total")} <= {"GET"}

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.identifiers import uuid7
+from app.identifiers import make_uuid7
 from app.models import Device
-from app.redaction.secret_words import is_secret
+from app.redaction.secret_words import is_secret_key
 from app.services.configuration import preset_rules as rules
 
 POOL = {"stratumURL": "pool.example", "stratumPort": "3333", "stratumUser": "bc1q", "stratumPassword": "hunter2"}
@@ -27,7 +27,7 @@ def create_preset(client, name="Mine", **configuration):
 
 
 def read_stored_configuration(service, uuid):
-    return service.runtime.presets.get(uuid).record["configuration"]
+    return service.runtime.presets.get_preset(uuid).record["configuration"]
 
 
 def list_keys(value):
@@ -130,8 +130,8 @@ def test_preset_with_only_unknown_fields_is_400_with_their_names(service, client
 
 def test_field_of_node_backend_preset_may_be_kept(service, client):
     uuid = create_preset(client)["uuid"]
-    record = service.runtime.presets.get(uuid).record
-    service.runtime.presets._repository.save({**record, "configuration": {"note": "mine"}})
+    record = service.runtime.presets.get_preset(uuid).record
+    service.runtime.presets._repository.save_preset({**record, "configuration": {"note": "mine"}})
     body = {"name": "x", "configuration": {"note": "mine"}}
     assert client.put(f"/presets/{uuid}", json=body).status_code == 200
     assert read_stored_configuration(service, uuid) == {"note": "mine"}
@@ -186,7 +186,7 @@ class TestEditPreset:
         )
         assert edit.status_code == 200
         assert read_stored_configuration(service, preset["uuid"]).get("stratumPassword") == kept
-        assert not any(map(is_secret, list_keys(edit.get_json())))
+        assert not any(map(is_secret_key, list_keys(edit.get_json())))
 
     def test_invalid_edit_changes_nothing(self, service, client):
         preset = create_preset(client)
@@ -210,7 +210,7 @@ def test_deleting_preset_removes_it_from_devices_in_one_write(service, client):
     preset, other = create_preset(client), create_preset(client, "Other")
     macs = [f"02:00:5e:00:00:0{digit}" for digit in (1, 2, 3)]
     uuids = (preset["uuid"], preset["uuid"], other["uuid"])
-    service.runtime.fleet.keep(
+    service.runtime.fleet.save_devices(
         Device(mac, f"127.80.0.{mac[-1]}", preset_uuid=uuid) for mac, uuid in zip(macs, uuids, strict=True)
     )
     counts = {each["uuid"]: each["associatedDevices"] for each in client.get("/presets").get_json()["data"]}
@@ -220,8 +220,8 @@ def test_deleting_preset_removes_it_from_devices_in_one_write(service, client):
     assert (response.status_code, response.get_json()["message"]) == (200, "Preset deleted successfully")
     assert response.get_json()["data"]["uuid"] == preset["uuid"]
     assert service.runtime.database.writes == writes + 1
-    assert [service.device(mac).get("presetUuid") for mac in macs] == [None, None, other["uuid"]]
-    assert service.ok(client.get(f"/devices/presets/{preset['uuid']}")) == []
+    assert [service.get_device(mac).get("presetUuid") for mac in macs] == [None, None, other["uuid"]]
+    assert service.read_data(client.get(f"/devices/presets/{preset['uuid']}")) == []
     service.stop()
     records = read_records(service.settings.data_dir)
     assert json.loads(records[b"presets"]) == [other["uuid"]]
@@ -271,7 +271,7 @@ def test_presets_of_node_backend_keep_unknown_fields(make_service, tmp_path):
     db.put(f"presets:{NODE_PRESET['uuid']}".encode(), json.dumps(NODE_PRESET).encode())
     db.close()
     service = make_service()
-    (preset,) = service.ok(service.client.get("/presets"))
+    (preset,) = service.read_data(service.client.get("/presets"))
     assert preset["configuration"] == {
         "stratumURL": "mine.ocean.xyz",
         "stratumPort": 3334,
@@ -290,11 +290,11 @@ def test_presets_of_node_backend_keep_unknown_fields(make_service, tmp_path):
     assert (record["name"], record["createdAt"]) == ("Replaced", NODE_PRESET["createdAt"])
 
 
-def test_presets_created_concurrently_are_all_stored(service, serve):
+def test_presets_created_concurrently_are_all_stored(service, start_server):
     import gevent
     import requests
 
-    url = serve(service)
+    url = start_server(service)
     created = [
         gevent.spawn(requests.post, f"{url}/presets", json={"name": str(n), "configuration": {}}) for n in range(12)
     ]
@@ -318,20 +318,20 @@ def test_presets_created_concurrently_are_all_stored(service, serve):
 )
 def test_worker_name_templates(template, hostname, worker):
     configuration = {"stratumUser": "bc1q", "fallbackStratumUser": "other", "workerTemplate": template}
-    given = rules.settings_of({"configuration": configuration}, hostname, "02:00:5e:00:00:1a")
+    given = rules.preset_settings({"configuration": configuration}, hostname, "02:00:5e:00:00:1a")
     assert given == {"stratumUser": f"bc1q.{worker}", "fallbackStratumUser": f"other.{worker}"}
 
 
 def test_worker_name_needs_stratum_user():
-    assert rules.settings_of({"configuration": {"workerTemplate": "{mac}", "stratumURL": "a"}}, "h", "m") == {
+    assert rules.preset_settings({"configuration": {"workerTemplate": "{mac}", "stratumURL": "a"}}, "h", "m") == {
         "stratumURL": "a"
     }
-    assert rules.settings_of({"configuration": "nonsense"}, "h", "m") == {}
+    assert rules.preset_settings({"configuration": "nonsense"}, "h", "m") == {}
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 2), max_value=datetime(9999, 1, 1)), st.binary(min_size=8, max_size=16))
 def test_uuid7_contains_time_and_version(moment, random):
-    created = UUID(uuid7(moment.replace(tzinfo=UTC), random))
+    created = UUID(make_uuid7(moment.replace(tzinfo=UTC), random))
     assert (created.version, created.variant) == (7, "specified in RFC 4122")
     assert abs((created.int >> 80) - moment.replace(tzinfo=UTC).timestamp() * 1000) <= 1
 
@@ -339,7 +339,7 @@ def test_uuid7_contains_time_and_version(moment, random):
 def test_uuid7_of_rfc_example_and_order_of_later_times():
     """RFC 9562, appendix A.6: 2022-02-22 19:22:22 UTC is 017f22e2-79b0-7."""
     moment = datetime(2022, 2, 22, 19, 22, 22, tzinfo=UTC)
-    assert uuid7(moment, bytes(8)).startswith("017f22e2-79b0-7000-8000")
+    assert make_uuid7(moment, bytes(8)).startswith("017f22e2-79b0-7000-8000")
     times = [moment.replace(microsecond=micro) for micro in (0, 1, 2, 999, 1000, 1001, 999_999)]
-    created = [uuid7(each, b"\xff" * 8) for each in times]
+    created = [make_uuid7(each, b"\xff" * 8) for each in times]
     assert created == sorted(set(created))

@@ -3,7 +3,7 @@
 import pytest
 import requests
 import socketio
-from fakes import eventually
+from fakes import wait_until
 
 
 class EventClient:
@@ -19,15 +19,15 @@ class EventClient:
         return [payload for each, payload in self.events if each == name]
 
     def await_one(self, name, within=8):
-        return eventually(lambda: self.payloads(name), within)[0]
+        return wait_until(lambda: self.payloads(name), within)[0]
 
 
 @pytest.fixture
-def testbed(make_fleet, make_service, serve):
+def testbed(make_fleet, make_service, start_server):
     """A service with two miners and fast polls, behind a real server."""
     fleet = make_fleet("2.15", "2.4")
     service = make_service(fleet)
-    return service, fleet, serve(service)
+    return service, fleet, start_server(service)
 
 
 @pytest.fixture
@@ -50,12 +50,12 @@ def open_client(testbed):
 def test_client_connects_by_each_transport_with_and_without_slash(testbed, open_client, path, transports, used):
     service, fleet, _ = testbed
     client = open_client(path=path, transports=transports)
-    eventually(lambda: client.io.transport() == used)
-    service.imprint(*fleet)
+    wait_until(lambda: client.io.transport() == used)
+    service.imprint_miners(*fleet)
     client.await_one("stat_update")
-    assert service.scrape().get_one("pluto_socket_clients") == 1
+    assert service.scrape_metrics().get_value("pluto_socket_clients") == 1
     client.io.disconnect()
-    assert eventually(lambda: service.scrape().get_one("pluto_socket_clients") == 0)
+    assert wait_until(lambda: service.scrape_metrics().get_value("pluto_socket_clients") == 0)
 
 
 @pytest.mark.parametrize("path", ["/socket/io", "/socket/io/"])
@@ -79,11 +79,11 @@ def test_plain_get_of_socket_path_returns_message(testbed):
 def test_stat_update_contains_device_with_new_reading(testbed, open_client):
     service, fleet, _ = testbed
     client = open_client()
-    service.imprint(*fleet)
-    eventually(lambda: {each["mac"] for each in client.payloads("stat_update")} == {miner.mac for miner in fleet})
+    service.imprint_miners(*fleet)
+    wait_until(lambda: {each["mac"] for each in client.payloads("stat_update")} == {miner.mac for miner in fleet})
     for device in client.payloads("stat_update"):
         assert device["tracing"] is True
-        assert device.keys() == service.device(device["mac"]).keys()
+        assert device.keys() == service.get_device(device["mac"]).keys()
         assert device["info"]["power"] > 0
         assert isinstance(device["info"]["stratumUser"], str)
         assert device["info"]["frequencyOptions"]
@@ -93,7 +93,7 @@ def test_events_contain_no_secrets(testbed, open_client):
     """Defect 27: the Node backend's events contained the complete answers of the firmware."""
     service, fleet, _ = testbed
     client = open_client()
-    service.imprint(*fleet)
+    service.imprint_miners(*fleet)
     client.await_one("stat_update")
     assert "stratumPassword" in str(fleet[0].read_info())
     assert "assword" not in str(client.events)
@@ -101,21 +101,21 @@ def test_events_contain_no_secrets(testbed, open_client):
 
 def test_error_event_is_sent_for_each_failed_poll_once_offline(testbed, open_client):
     service, fleet, _ = testbed
-    service.imprint(fleet[0])
-    service.await_status("online", fleet[0])
+    service.imprint_miners(fleet[0])
+    service.wait_for_status("online", fleet[0])
     client = open_client()
     fleet[0].fault = "refuse"
     device = client.await_one("error")
     assert (device["mac"], device["tracing"], device["status"]) == (fleet[0].mac, False, "offline")
     assert "cannot be reached" in device["error"]
-    assert service.runtime.fleet.get(fleet[0].mac).observation.failures >= 3
-    assert eventually(lambda: len(client.payloads("error")) >= 2)
+    assert service.runtime.fleet.get_device(fleet[0].mac).observation.failures >= 3
+    assert wait_until(lambda: len(client.payloads("error")) >= 2)
 
 
 def test_device_removed_contains_address_mac_and_remaining_addresses(testbed, open_client):
     """Defect 28: the Node backend's event contained only addresses. Both un-listen and delete publish it."""
     service, (one, other), _ = testbed
-    service.imprint(one, other)
+    service.imprint_miners(one, other)
     client = open_client()
     service.client.put("/devices/listen", json={"macs": [other.mac]})
     removed = client.await_one("device_removed")
@@ -131,15 +131,15 @@ def test_device_removed_contains_address_mac_and_remaining_addresses(testbed, op
 def test_logs_listening_switch_is_global_and_check_is_answered_to_caller(testbed, open_client):
     one, other = open_client(), open_client()
     one.io.emit("checkLogsListening")
-    eventually(lambda: one.payloads("logsListeningStatus") == [False])
+    wait_until(lambda: one.payloads("logsListeningStatus") == [False])
     one.io.emit("enableLogsListening")
-    eventually(
+    wait_until(
         lambda: one.payloads("logsListeningStatus") == [False, True] and other.payloads("logsListeningStatus") == [True]
     )
     other.io.emit("checkLogsListening")
-    eventually(lambda: other.payloads("logsListeningStatus") == [True, True])
+    wait_until(lambda: other.payloads("logsListeningStatus") == [True, True])
     other.io.emit("disableLogsListening")
-    eventually(
+    wait_until(
         lambda: one.payloads("logsListeningStatus")[-1] is False and other.payloads("logsListeningStatus")[-1] is False
     )
     assert len(one.payloads("logsListeningStatus")) == 3
@@ -152,7 +152,7 @@ def test_unknown_events_are_ignored(testbed, open_client, event, payload):
     client, other = open_client(), open_client()
     client.io.emit(event, payload)
     client.io.emit("checkLogsListening", payload)
-    eventually(lambda: client.payloads("logsListeningStatus"))
+    wait_until(lambda: client.payloads("logsListeningStatus"))
     assert client.io.connected
     assert other.events == []
 
@@ -161,8 +161,8 @@ def test_oversized_message_disconnects_only_that_client(testbed, open_client):
     service, fleet, _ = testbed
     client, other = open_client(), open_client()
     client.io.emit("checkLogsListening", "x" * 200_000)
-    eventually(lambda: not client.io.connected)
-    service.imprint(fleet[0])
+    wait_until(lambda: not client.io.connected)
+    service.imprint_miners(fleet[0])
     other.await_one("stat_update")
 
 
@@ -170,9 +170,9 @@ def test_client_that_dies_silently_does_not_affect_others(testbed, open_client):
     service, fleet, _ = testbed
     dying, other = open_client(transports=["websocket"]), open_client()
     dying.io.eio.ws.sock.close()
-    service.imprint(*fleet)
+    service.imprint_miners(*fleet)
     other.await_one("stat_update")
-    eventually(lambda: service.observed(fleet[0].mac) >= 2)
+    wait_until(lambda: service.count_observations(fleet[0].mac) >= 2)
 
 
 def test_path_similar_to_socket_path_is_404(testbed):

@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 import gevent
 import orjson
 import pytest
-from fakes import Peer
+from fakes import ScriptedServer
 from testbed import MINER_NETWORK
 
 from simulator import mac_of
@@ -30,7 +30,7 @@ NOTATIONS = [
 @pytest.fixture
 def canary():
     """A server on 127.0.0.1, which no rule allows here; it fails the test if a client connects."""
-    with Peer(lambda opened: opened.close()) as listening:
+    with ScriptedServer(lambda opened: opened.close()) as listening:
         yield listening
         gevent.sleep(0.02)
         assert listening.accepted == 0
@@ -42,7 +42,7 @@ def service(make_service, canary):
     service = make_service(
         allowed_device_networks=(MINER_NETWORK,), discovery_ports=(80, canary.port), auto_listen=False
     )
-    service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": "127.80.0.9"}]}))
+    service.read_data(service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": "127.80.0.9"}]}))
     return service
 
 
@@ -67,7 +67,7 @@ def test_no_notation_bypasses_the_address_rule(service, canary, send_address):
         response = send_address(service.client, ip)
         assert (ip, response.status_code) == (ip, 400)
         assert "ip" in str(response.get_json()["details"])
-    assert [device["ip"] for device in service.devices()] == ["127.80.0.9"]
+    assert [device["ip"] for device in service.list_devices()] == ["127.80.0.9"]
 
 
 @pytest.mark.parametrize("send_address", [discover_by_query, register_by_address, edit_address])
@@ -99,11 +99,11 @@ def test_stored_address_is_checked_at_every_connection(make_service, canary, clo
     permissive = make_service(start=False, allowed_device_networks=(IPv4Network("127.0.0.0/8"),))
     permissive.runtime.database.open(clock)
     notations = [f"127.0.0.1:{canary.port}", f"127.1:{canary.port}", f"localhost:{canary.port}", f"[::1]:{canary.port}"]
-    permissive.runtime.database.write(make_records(*notations), [])
+    permissive.runtime.database.write_batch(make_records(*notations), [])
     permissive.runtime.database.close()
     service = make_service(clock=clock, allowed_device_networks=(MINER_NETWORK,), log_files=True)
-    service.round(5)
-    devices = service.devices()
+    service.run_polls(5)
+    devices = service.list_devices()
     assert len(devices) == len(notations)
     assert not any(device["status"] == "online" for device in devices)
     for device in devices:
@@ -116,7 +116,7 @@ def test_stored_address_is_checked_at_every_connection(make_service, canary, clo
             ("PUT", "/devices/listen", {"macs": [device["mac"]], "traceLogs": True}),
         ):
             service.client.open(route, method=method, json=body).close()
-    service.round(5)
+    service.run_polls(5)
 
 
 def test_rows_of_discovery_service_are_checked_one_by_one(make_service, canary):
@@ -130,16 +130,16 @@ def test_rows_of_discovery_service_are_checked_one_by_one(make_service, canary):
         len(body),
         body,
     )
-    with Peer(
+    with ScriptedServer(
         lambda opened: (discovery_service.read_request(opened), opened.sendall(http_response))
     ) as discovery_service:
         url = f"http://127.0.0.1:{discovery_service.port}"
         service = make_service(discovery_service_host=url, allowed_device_networks=(MINER_NETWORK,), log_files=True)
         for path in ("/devices/discovered", "/devices/discover"):
-            assert [found["mac"] for found in service.ok(service.client.get(path))] == [MAC]
+            assert [found["mac"] for found in service.read_data(service.client.get(path))] == [MAC]
         macs = [row["mac"] for row in rows]
         assert service.client.put("/devices/imprint", json={"macs": macs}).status_code == 200
-        assert [device["mac"] for device in service.devices()] == [MAC]
+        assert [device["mac"] for device in service.list_devices()] == [MAC]
         assert service.client.patch("/devices/imprint", json={"mac": macs[0]}).status_code == 404
 
 
@@ -192,5 +192,5 @@ def test_beszel_cve_2026_40077_id_in_body_cannot_select_other_device(testbed):
     assert (response.status_code, "mac" in response.get_json()["details"]) == (400, True)
     edited = service.client.patch(f"/devices/imprint/{one.mac}", json={"device": {"mac": other.mac, "name": "mine"}})
     assert edited.get_json()["data"]["mac"] == one.mac
-    assert [service.device(miner.mac).get("name") for miner in (one, other)] == ["mine", None]
+    assert [service.get_device(miner.mac).get("name") for miner in (one, other)] == ["mine", None]
     assert [{key: n for key, n in miner.requests.items() if key[0] != "GET"} for miner in (one, other)] == writes

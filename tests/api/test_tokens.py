@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 import requests
 import socketio
-from fakes import eventually
+from fakes import wait_until
 
 from app.blueprints.base import may_see_secrets
 
@@ -102,9 +102,9 @@ def test_wrong_tokens_are_counted_per_client_behind_trusted_proxy(make_service):
     assert get_metrics_status("192.168.1.9", CONTROL) == 429
 
 
-def test_wrong_tokens_by_socketio_are_counted_per_client_behind_trusted_proxy(make_service, serve):
+def test_wrong_tokens_by_socketio_are_counted_per_client_behind_trusted_proxy(make_service, start_server):
     service = make_service(**WITH_TOKENS, trusted_proxies=(ip_network("127.0.0.1"),))
-    url = f"{serve(service)}/socket/io/?EIO=4&transport=polling"
+    url = f"{start_server(service)}/socket/io/?EIO=4&transport=polling"
 
     def connect_status(client, token):
         """Return the status in the payload of `connect_error`, or None if the client is accepted."""
@@ -133,7 +133,7 @@ def test_journal_entry_contains_actor(live_testbed):
         service.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {authorized}"
         changed = service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"fanspeed": 61}})
         assert changed.status_code == (200 if authorized else 401), changed.get_json()
-    entries = service.ok(service.client.get(f"/devices/{miner.mac}/journal"))
+    entries = service.read_data(service.client.get(f"/devices/{miner.mac}/journal"))
     assert {entry["actor"] for entry in entries} == {"control token"}
 
 
@@ -143,8 +143,8 @@ def live_testbed(make_fleet, make_service):
         fleet = make_fleet(*specs)
         service = make_service(fleet, **settings)
         service.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {CONTROL}"
-        service.imprint(*fleet)
-        service.await_status("online", *fleet)
+        service.imprint_miners(*fleet)
+        service.wait_for_status("online", *fleet)
         return service, fleet
 
     return build
@@ -171,19 +171,19 @@ class TokenClient:
     def enable_logs_listening(self):
         self.io.emit("enableLogsListening")
         self.io.emit("checkLogsListening")
-        eventually(lambda: self.events)
+        wait_until(lambda: self.events)
         return self.events[-1]
 
 
 @pytest.mark.parametrize("transports", [["polling"], ["websocket"], None])
-def test_socketio_accepts_token_in_auth_payload(service, serve, transports):
-    url = serve(service)
+def test_socketio_accepts_token_in_auth_payload(service, start_server, transports):
+    url = start_server(service)
     client = TokenClient(url, {"token": CONTROL}, transports=transports)
     assert client.rejection is None
     assert client.enable_logs_listening() == ("logsListeningStatus", True)
     reader = TokenClient(url, {"token": READ}, transports=transports)
     client.io.emit("disableLogsListening")
-    eventually(lambda: client.events[-1] == ("logsListeningStatus", False))
+    wait_until(lambda: client.events[-1] == ("logsListeningStatus", False))
     assert reader.enable_logs_listening() == ("logsListeningStatus", False)
     client.io.disconnect()
     reader.io.disconnect()
@@ -193,8 +193,8 @@ INVALID_AUTH = [None, {}, {"token": ""}, {"token": CONTROL[:-1]}, {"token": None
 
 
 @pytest.mark.parametrize("auth", INVALID_AUTH)
-def test_socketio_without_token_is_rejected(service, serve, auth):
-    client = TokenClient(serve(service), auth, transports=["websocket"])
+def test_socketio_without_token_is_rejected(service, start_server, auth):
+    client = TokenClient(start_server(service), auth, transports=["websocket"])
     assert client.rejection["data"] == {"status": 401}
     assert "token" in client.rejection["message"]
     assert "pluto_socket_clients 0.0" in service.client.get("/metrics", headers=make_bearer_header(READ)).get_data(
@@ -204,8 +204,8 @@ def test_socketio_without_token_is_rejected(service, serve, auth):
 
 
 @pytest.mark.parametrize("auth", INVALID_AUTH)
-def test_long_polling_without_token_is_rejected(service, serve, auth):
-    url = f"{serve(service)}/socket/io/?EIO=4&transport=polling"
+def test_long_polling_without_token_is_rejected(service, start_server, auth):
+    url = f"{start_server(service)}/socket/io/?EIO=4&transport=polling"
     sid = requests.get(url, timeout=5).text.split('"')[3]
     packet = "40" + (json.dumps(auth) if auth is not None else "")
     assert requests.post(f"{url}&sid={sid}", data=packet, timeout=5).text == "OK"
@@ -215,8 +215,8 @@ def test_long_polling_without_token_is_rejected(service, serve, auth):
     assert json.loads(received[2:])["data"] == {"status": 401}
 
 
-def test_socketio_accepts_token_in_request_header(service, serve):
-    url = serve(service)
+def test_socketio_accepts_token_in_request_header(service, start_server):
+    url = start_server(service)
     client = TokenClient(url, headers=make_bearer_header(READ))
     assert client.rejection is None
     assert client.enable_logs_listening() == ("logsListeningStatus", False)
@@ -224,8 +224,8 @@ def test_socketio_accepts_token_in_request_header(service, serve):
     assert TokenClient(url, headers=make_bearer_header("wrong"), transports=["polling"]).rejection is not None
 
 
-def test_wrong_tokens_by_socketio_and_http_are_counted_together(service, serve):
-    url = serve(service)
+def test_wrong_tokens_by_socketio_and_http_are_counted_together(service, start_server):
+    url = start_server(service)
     for _ in range(5):
         TokenClient(url, {"token": "wrong"}, transports=["websocket"]).io.disconnect()
     assert TokenClient(url, {"token": CONTROL}).rejection["data"] == {"status": 429}
@@ -252,7 +252,7 @@ def test_may_see_secrets_requires_control_token(make_service):
     ):
         service = make_service(**settings)
         service.app.add_url_rule("/asked", view_func=lambda: {"data": may_see_secrets()})
-        assert service.ok(service.client.get("/asked", headers=make_bearer_header(token))) is expected
+        assert service.read_data(service.client.get("/asked", headers=make_bearer_header(token))) is expected
         service.stop()
 
 

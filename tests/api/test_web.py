@@ -16,7 +16,7 @@ def test_page_shows_totals_and_devices(testbed):
         {"generation": "2.12", "hostname": "attic"}, {"generation": "2.4", "hostname": "cellar"}
     )
     other.power_off()
-    service.round(3)
+    service.run_polls(3)
     response = service.client.get("/")
     page = response.get_data(as_text=True)
     assert (response.status_code, response.mimetype) == (200, "text/html")
@@ -36,7 +36,7 @@ def test_page_without_devices_explains_what_to_do(testbed):
 
 def test_page_of_large_fleet_is_streamed_and_yields_between_parts(service, loop_iterations):
     macs = [f"02:00:5e:00:{at // 256:02x}:{at % 256:02x}" for at in range(2000)]
-    service.runtime.fleet.keep(Device(mac, "127.80.0.9") for mac in macs)
+    service.runtime.fleet.save_devices(Device(mac, "127.80.0.9") for mac in macs)
     before = len(loop_iterations)
     response = service.client.get("/", buffered=False)
     parts = list(response.iter_encoded())

@@ -18,15 +18,15 @@ import orjson
 import plyvel
 import pytest
 import requests
-from floods import probed_loop
-from store_helpers import bytes_of, rows_of
+from floods import probe_loop
+from store_helpers import read_files, read_rows
 
 from app.backup import main
 from app.clock import Clock
 from app.errors import BackupUnusable
-from app.store.archive import Archive, Entry, packed
+from app.store.archive import Archive, Entry, pack_archive
 from app.store.lock import DataDirLock
-from app.store.restoring import restore
+from app.store.restoring import restore_backup
 
 ROOT = Path(__file__).parent.parent.parent
 CASES = ROOT / "tests" / "fixtures" / "cases"
@@ -41,14 +41,16 @@ def service_with_data(make_service):
     """A service with two devices, a preset with a password, and a job that has not begun."""
     service = make_service(auto_listen=False, api_token=TOKEN, api_token_read=READ)
     service.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
-    service.ok(
+    service.read_data(
         service.client.put(
             "/devices/imprint", json={"devices": [{"mac": A, "ip": "127.80.0.1"}, {"mac": B, "ip": "127.80.0.2"}]}
         )
     )
-    service.ok(service.client.post("/presets", json={"name": "Ocean", "configuration": POOL}))
+    service.read_data(service.client.post("/presets", json={"name": "Ocean", "configuration": POOL}))
     job = {"id": "1", "request": {"values": {"stratumPassword": "CANARY-job", "frequency": 490}}}
-    service.runtime.database.write({"pluto:jobs:1": job, "odd": b'{"wifiPass": "CANARY-torn', "bytes": b"\xff\x00"})
+    service.runtime.database.write_batch(
+        {"pluto:jobs:1": job, "odd": b'{"wifiPass": "CANARY-torn', "bytes": b"\xff\x00"}
+    )
     return service
 
 
@@ -99,16 +101,16 @@ def test_backup_without_secrets_contains_everything_else(service_with_data, tmp_
     data = download_backup(service_with_data).data
     assert b"CANARY" not in gzip.decompress(data)
     (tmp_path / "file").write_bytes(data)
-    entries = {entry.key: entry for entry in Archive(tmp_path / "file").entries()}
-    rows = dict(service_with_data.runtime.database.rows())
+    entries = {entry.key: entry for entry in Archive(tmp_path / "file").read_entries()}
+    rows = dict(service_with_data.runtime.database.snapshot_rows())
     assert entries.keys() == rows.keys()
-    assert sorted(entry.withheld for entry in entries.values() if entry.withheld) == [
+    assert sorted(entry.removed_paths for entry in entries.values() if entry.removed_paths) == [
         ("",),
         ("",),
         ("configuration.stratumPassword",),
         ("request.values.stratumPassword",),
     ]
-    assert all(entry.value == rows[key] for key, entry in entries.items() if not entry.withheld)
+    assert all(entry.value == rows[key] for key, entry in entries.items() if not entry.removed_paths)
 
 
 def test_backup_of_5000_devices_does_not_block_event_loop(make_service, make_fleet):
@@ -123,22 +125,22 @@ def test_backup_of_5000_devices_does_not_block_event_loop(make_service, make_fle
     }
     steps = {mac: {"state": "done", "values": [{"key": "frequency", "to": at}]} for mac, at in devices.items()}
     job = {"devices": steps}
-    service.runtime.database.write({**records, "pluto:jobs:1": job})
+    service.runtime.database.write_batch({**records, "pluto:jobs:1": job})
 
     def write_during_backup():
         for at in range(100):
-            service.runtime.database.write({f"later:{at}": {"at": at}, f"devices:imprinted:{A}": {"changed": at}})
+            service.runtime.database.write_batch({f"later:{at}": {"at": at}, f"devices:imprinted:{A}": {"changed": at}})
             gevent.sleep(0.005)
 
-    before = dict(service.runtime.database.rows())
+    before = dict(service.runtime.database.snapshot_rows())
     gevent.sleep(0.1)
     writer = gevent.spawn(write_during_backup)
-    with probed_loop() as probe:
+    with probe_loop() as probe:
         response = service.client.get("/admin/backup")
     writer.kill()
     print(f"longest block {probe.longest_block * 1000:.0f} ms, memory +{probe.memory_growth / 1e6:.1f} MB")
     assert decode_lines(response.data)[-1]["entries"] == len(before) + len(
-        list(service.runtime.stores.discovery.rows())
+        list(service.runtime.stores.discovery.snapshot_rows())
     )
     assert b"later:" not in gzip.decompress(response.data)
     assert probe.longest_block <= 0.05
@@ -148,8 +150,8 @@ def test_backup_of_5000_devices_does_not_block_event_loop(make_service, make_fle
 def test_backup_with_control_token_contains_secrets(service_with_data, tmp_path):
     data = download_backup(service_with_data, "?secrets=true").data
     (tmp_path / "file").write_bytes(data)
-    assert {entry.key: entry.value for entry in Archive(tmp_path / "file").entries()} == dict(
-        service_with_data.runtime.database.rows()
+    assert {entry.key: entry.value for entry in Archive(tmp_path / "file").read_entries()} == dict(
+        service_with_data.runtime.database.snapshot_rows()
     )
     assert decode_lines(data)[0]["secrets"] is True
 
@@ -167,10 +169,10 @@ def test_backup_secrets_require_control_token(service_with_data, make_service, t
 
 def test_backup_is_snapshot_of_request_time(service_with_data):
     """Writes that happen while the backup is read do not appear in it."""
-    chunks = service_with_data.runtime.backups.take(secrets=True)
-    before = dict(service_with_data.runtime.database.rows())
-    service_with_data.ok(service_with_data.client.delete(f"/devices/imprint/{A}"))
-    service_with_data.runtime.database.write({"later": 1})
+    chunks = service_with_data.runtime.backups.create_backup(secrets=True)
+    before = dict(service_with_data.runtime.database.snapshot_rows())
+    service_with_data.read_data(service_with_data.client.delete(f"/devices/imprint/{A}"))
+    service_with_data.runtime.database.write_batch({"later": 1})
     entries = {line["key"].encode() for line in decode_lines(b"".join(chunks))[1:-1] if "key" in line}
     assert entries == set(before)
 
@@ -180,7 +182,7 @@ def test_backup_is_streamed_in_chunks_and_yields_between_them(service_with_data)
     write_random_entries(service_with_data, 400)
     yields = []
     other = gevent.spawn(lambda: [yields.append(gevent.sleep(0)) for _ in range(1000)])
-    chunks = list(service_with_data.runtime.backups.take(secrets=False))
+    chunks = list(service_with_data.runtime.backups.create_backup(secrets=False))
     other.kill()
     assert len(chunks) > 5
     assert max(map(len, chunks)) < 150_000
@@ -192,13 +194,13 @@ def write_random_entries(service, entries):
     """Write entries that gzip cannot compress."""
     for number in range(entries):
         noise = Random(number).randbytes(1500).hex()
-        service.runtime.database.write({f"pluto:journal:{number:05d}": {"text": noise}}, sync=False)
+        service.runtime.database.write_batch({f"pluto:journal:{number:05d}": {"text": noise}}, sync=False)
 
 
-def test_backup_interrupted_by_shutdown_fails_the_download(service_with_data, serve):
+def test_backup_interrupted_by_shutdown_fails_the_download(service_with_data, start_server):
     """Otherwise a truncated backup could pass for a complete one."""
     write_random_entries(service_with_data, 3000)
-    url = serve(service_with_data)
+    url = start_server(service_with_data)
     with requests.get(
         f"{url}/admin/backup", headers={"Authorization": f"Bearer {TOKEN}"}, stream=True, timeout=10
     ) as response:
@@ -225,19 +227,19 @@ def saved_data_dir(service_with_data, tmp_path):
 
 
 def test_restore_replaces_database_and_keeps_previous_one(saved_data_dir, run_backup_command, make_service, tmp_path):
-    before = rows_of(saved_data_dir / "pluto_core")
+    before = read_rows(saved_data_dir / "pluto_core")
     core = plyvel.DB(str(saved_data_dir / "pluto_core"))
     core.delete(f"devices:imprinted:{A}".encode())
     core.put(b"devices:imprinted", b"[]")
     core.close()
-    changed = rows_of(saved_data_dir / "pluto_core")
+    changed = read_rows(saved_data_dir / "pluto_core")
     run = run_backup_command("restore", tmp_path / "backup.gz", data_dir=saved_data_dir)
     assert (run.status, run.err) == (0, "")
-    assert rows_of(saved_data_dir / "pluto_core") == before
+    assert read_rows(saved_data_dir / "pluto_core") == before
     (kept,) = saved_data_dir.glob("pluto_core.before-restore-*")
     assert str(kept) in run.out
-    assert rows_of(kept) == changed
-    assert len(make_service(auto_listen=False).devices()) == 2
+    assert read_rows(kept) == changed
+    assert len(make_service(auto_listen=False).list_devices()) == 2
     assert all(path.stat().st_mode & 0o077 == 0 for path in (saved_data_dir / "pluto_core").iterdir())
 
 
@@ -249,15 +251,15 @@ def test_restore_without_secrets_names_presets_that_lack_passwords(
     assert "preset 'Ocean' lacks stratumPassword: enter it again" in run.out
     assert "odd: could not be checked for passwords" in run.out
     service = make_service(auto_listen=False)
-    (preset,) = service.ok(service.client.get("/presets"))
+    (preset,) = service.read_data(service.client.get("/presets"))
     assert preset["configuration"] == {key: value for key, value in POOL.items() if key != "stratumPassword"}
 
 
 def test_restore_into_missing_directory(saved_data_dir, run_backup_command, tmp_path):
-    before = rows_of(saved_data_dir / "pluto_core")
+    before = read_rows(saved_data_dir / "pluto_core")
     run = run_backup_command("restore", tmp_path / "backup.gz", data_dir=tmp_path / "elsewhere")
     assert run.status == 0
-    assert rows_of(tmp_path / "elsewhere" / "pluto_core") == before
+    assert read_rows(tmp_path / "elsewhere" / "pluto_core") == before
     assert (tmp_path / "elsewhere").stat().st_mode & 0o777 == 0o700
 
 
@@ -275,25 +277,27 @@ def make_damaged_files(whole):
         "another value": gzip.compress(text.replace(b"Ocean", b"0cean")),
         "a line of something else": gzip.compress(header + b"[1]\n" + end),
         "not JSON": gzip.compress(header + b"{,}\n" + end),
-        "newer schema": b"".join(packed({**manifest, "schema": 7}, [row])),
-        "no schema": b"".join(packed({**manifest, "schema": None}, [row])),
-        "newer format": b"".join(packed({**manifest, "version": 2}, [row])),
-        "a database elsewhere": b"".join(packed({**manifest, "databases": ["../../etc", "pluto_core"]}, [elsewhere])),
-        "a key elsewhere": b"".join(packed(manifest, [row, elsewhere])),
-        "no databases": b"".join(packed({**manifest, "databases": None}, [row])),
+        "newer schema": b"".join(pack_archive({**manifest, "schema": 7}, [row])),
+        "no schema": b"".join(pack_archive({**manifest, "schema": None}, [row])),
+        "newer format": b"".join(pack_archive({**manifest, "version": 2}, [row])),
+        "a database elsewhere": b"".join(
+            pack_archive({**manifest, "databases": ["../../etc", "pluto_core"]}, [elsewhere])
+        ),
+        "a key elsewhere": b"".join(pack_archive(manifest, [row, elsewhere])),
+        "no databases": b"".join(pack_archive({**manifest, "databases": None}, [row])),
         "something else": b"PK\x03\x04" + bytes(100),
         "nothing": b"",
     }
 
 
 def test_restore_rejects_damaged_file_and_changes_nothing(saved_data_dir, tmp_path):
-    before = {name: bytes_of(saved_data_dir / name) for name in ("pluto_core", "pluto_discovery")}
+    before = {name: read_files(saved_data_dir / name) for name in ("pluto_core", "pluto_discovery")}
     for name, data in make_damaged_files((tmp_path / "backup.gz").read_bytes()).items():
         (tmp_path / "bad.gz").write_bytes(data)
         with pytest.raises(BackupUnusable):
-            restore(tmp_path / "bad.gz", saved_data_dir, Clock().now())
+            restore_backup(tmp_path / "bad.gz", saved_data_dir, Clock().now())
             pytest.fail(name)
-    assert {name: bytes_of(saved_data_dir / name) for name in before} == before
+    assert {name: read_files(saved_data_dir / name) for name in before} == before
     assert {path.name for path in saved_data_dir.iterdir()} == set(before)
 
 
@@ -335,13 +339,15 @@ def make_malformed_files(whole):
         ["pluto_core", {}],
     )
     files = {
-        f"header {key} = {str(value)[:20]!r}": b"".join(packed({**header, key: value}, [row]))
+        f"header {key} = {str(value)[:20]!r}": b"".join(pack_archive({**header, key: value}, [row]))
         for key in ("databases", "schema", "version", "format")
         for value in malformed_values
         if not (key == "databases" and value == ["pluto_core"]) and not (key == "schema" and value is header["schema"])
     }
     files |= {
-        f"header without {key}": b"".join(packed({name: each for name, each in header.items() if name != key}, [row]))
+        f"header without {key}": b"".join(
+            pack_archive({name: each for name, each in header.items() if name != key}, [row])
+        )
         for key in ("databases", "schema")
     }
     core = {"db": "pluto_core", "key": "k", "value": "1"}
@@ -354,9 +360,9 @@ def make_malformed_files(whole):
     }
     nested = b"[" * 100_000 + b"]" * 100_000
     files |= {
-        "databases twice": b"".join(packed({**header, "databases": ["pluto_core", "pluto_core"]}, [row])),
+        "databases twice": b"".join(pack_archive({**header, "databases": ["pluto_core", "pluto_core"]}, [row])),
         "a schema of its own": b"".join(
-            packed(header, [Entry("pluto_core", b"pluto:schema:version", b'{"version": 9}')])
+            pack_archive(header, [Entry("pluto_core", b"pluto:schema:version", b'{"version": 9}')])
         ),
         "nested header": gzip.compress(nested + b"\n"),
         "nested line": pack_lines(make_complete_header(header), nested + b"\n"),
@@ -396,14 +402,14 @@ def make_tar(data):
 
 
 def test_restore_reports_malformed_file_in_one_line_and_changes_nothing(saved_data_dir, run_backup_command, tmp_path):
-    before = {name: bytes_of(saved_data_dir / name) for name in ("pluto_core", "pluto_discovery")}
+    before = {name: read_files(saved_data_dir / name) for name in ("pluto_core", "pluto_discovery")}
     for name, data in make_malformed_files((tmp_path / "backup.gz").read_bytes()).items():
         (tmp_path / "odd.gz").write_bytes(data)
         run = run_backup_command("restore", tmp_path / "odd.gz", data_dir=saved_data_dir)
         assert (run.status, run.out, len(run.err.splitlines())) == (1, "", 1), (name, run)
         assert "odd.gz" in run.err, name
         assert len(run.err) < 500, name
-    assert {name: bytes_of(saved_data_dir / name) for name in before} == before
+    assert {name: read_files(saved_data_dir / name) for name in before} == before
     assert {path.name for path in saved_data_dir.iterdir()} >= set(before)
 
 
@@ -458,7 +464,7 @@ def test_restore_keeps_stored_values_that_cannot_be_parsed(saved_data_dir, run_b
         b"key\x1b[2J\n": b'{"token": "t"}',
         b"": b"1",
     }
-    rows = {**rows_of(saved_data_dir / "pluto_core"), **unparsable}
+    rows = {**read_rows(saved_data_dir / "pluto_core"), **unparsable}
     core = plyvel.DB(str(saved_data_dir / "pluto_core"))
     for key, value in unparsable.items():
         core.put(key, value)
@@ -468,7 +474,7 @@ def test_restore_keeps_stored_values_that_cannot_be_parsed(saved_data_dir, run_b
         run = run_backup_command("restore", tmp_path / name, data_dir=tmp_path / f"restored {name}")
         assert (run.status, run.err) == (0, "")
         assert "\x1b" not in run.out
-    assert rows_of(tmp_path / "restored with" / "pluto_core") == rows
+    assert read_rows(tmp_path / "restored with" / "pluto_core") == rows
 
 
 def test_restore_into_unusable_directory_reports_one_line(saved_data_dir, run_backup_command, tmp_path):
@@ -511,7 +517,7 @@ def test_backup_save_as_subprocess(saved_data_dir, tmp_path):
 
 
 def test_restore_output_on_ascii_terminal(service_with_data, tmp_path):
-    service_with_data.ok(service_with_data.client.post("/presets", json={"name": "Öl", "configuration": POOL}))
+    service_with_data.read_data(service_with_data.client.post("/presets", json={"name": "Öl", "configuration": POOL}))
     (tmp_path / "plain.gz").write_bytes(download_backup(service_with_data).data)
     service_with_data.stop()
     environ = {"PATH": os.environ["PATH"], "DATA_DIR": str(tmp_path / "data"), "PYTHONIOENCODING": "ascii"}
@@ -525,7 +531,7 @@ def test_save_command_with_and_without_secrets(saved_data_dir, run_backup_comman
     assert run_backup_command("save", plain, data_dir=saved_data_dir).status == 0
     assert run_backup_command("save", "--secrets", with_secrets, data_dir=saved_data_dir).status == 0
     assert b"CANARY" not in gzip.decompress(plain.read_bytes())
-    assert {entry.key: entry.value for entry in Archive(with_secrets).entries()} == rows_of(
+    assert {entry.key: entry.value for entry in Archive(with_secrets).read_entries()} == read_rows(
         saved_data_dir / "pluto_core"
     )
     assert with_secrets.stat().st_mode & 0o777 == 0o600
@@ -537,5 +543,5 @@ def test_save_command_with_and_without_secrets(saved_data_dir, run_backup_comman
 
 def test_archive_round_trip_of_non_utf8_bytes(tmp_path):
     entries = [Entry("pluto_core", b"\xff\x00", b"\x80"), Entry("pluto_core", "é".encode(), b'"\\u0000"')]
-    (tmp_path / "file").write_bytes(b"".join(packed({"databases": ["pluto_core"]}, entries)))
-    assert list(Archive(tmp_path / "file").entries()) == entries
+    (tmp_path / "file").write_bytes(b"".join(pack_archive({"databases": ["pluto_core"]}, entries)))
+    assert list(Archive(tmp_path / "file").read_entries()) == entries

@@ -137,8 +137,8 @@ def testbed(make_fleet, make_service, clock):
     def build(*bodies):
         fleet = make_fleet(*({"body": each, "mac": read_mac(each)} for each in bodies), clock=clock.monotonic)
         service = make_service(fleet, clock=clock)
-        service.imprint(*fleet)
-        service.round(2)
+        service.imprint_miners(*fleet)
+        service.run_polls(2)
         return service, fleet
 
     return build
@@ -148,16 +148,16 @@ def testbed(make_fleet, make_service, clock):
 def test_recorded_body_is_exported_with_right_numbers_and_units(testbed, name):
     raw, expected = load_body(name), EXPECTED[name]
     service, (miner,) = testbed(raw)
-    exported = service.scrape().of_device(miner.mac)
-    assert service.status(miner.mac) == "online"
+    exported = service.scrape_metrics().get_device_values(miner.mac)
+    assert service.get_status(miner.mac) == "online"
     assert {key: exported.get(key) for key in expected} == pytest.approx(expected)
-    assert service.device(miner.mac)["info"]["hostname"] == orjson.loads(raw)["hostname"]
+    assert service.get_device(miner.mac)["info"]["hostname"] == orjson.loads(raw)["hostname"]
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_unknown_fields_are_kept_and_secrets_removed(testbed, name):
     service, (miner,) = testbed(load_body(name))
-    info, answer = service.device(miner.mac)["info"], orjson.loads(load_body(name))
+    info, answer = service.get_device(miner.mac)["info"], orjson.loads(load_body(name))
     shown = {key for key, value in answer.items() if value != ""} - {"power", "stratumUser", "pools"}
     assert {key: info[key] for key in shown} == {key: answer[key] for key in shown}
     assert "" not in [value for key, value in info.items() if key != "stratumUser"]
@@ -166,11 +166,11 @@ def test_unknown_fields_are_kept_and_secrets_removed(testbed, name):
 
 def test_totals_of_fleet_with_all_recorded_bodies(testbed):
     service, _ = testbed(*map(load_body, EXPECTED))
-    scrape = service.scrape()
-    assert [scrape.get_one("total_hardware"), scrape.get_one("hardware_online")] == [4, 4]
+    scrape = service.scrape_metrics()
+    assert [scrape.get_value("total_hardware"), scrape.get_value("hardware_online")] == [4, 4]
     rates = [EXPECTED[name]["hashrate_ghs"] or 0 for name in EXPECTED]
-    assert scrape.get_one("total_hashrate") == pytest.approx(sum(rates))
-    assert scrape.get_one("average_hashrate") == pytest.approx(sum(rates) / 4)
+    assert scrape.get_value("total_hashrate") == pytest.approx(sum(rates))
+    assert scrape.get_value("average_hashrate") == pytest.approx(sum(rates) / 4)
 
 
 @pytest.mark.parametrize(
@@ -196,28 +196,28 @@ def test_zero_is_exported_and_absent_field_is_not(testbed, field, value, suffix,
     """Defect 45: zeros were skipped, so a stopped miner kept its last hashrate. An absent field must not become 0
     either."""
     service, (miner,) = testbed(change_body(**{field: value}))
-    scrape = service.scrape()
-    assert scrape.of_device(miner.mac).get(suffix) == expected
+    scrape = service.scrape_metrics()
+    assert scrape.get_device_values(miner.mac).get(suffix) == expected
     if suffix in ("hashrate_ghs", "power_watts", "shares_accepted", "fanspeed_rpm", "temperature_celsius"):
-        assert scrape.get_one(f"bitaxe_{suffix}") == expected
+        assert scrape.get_value(f"bitaxe_{suffix}") == expected
 
 
 @pytest.mark.parametrize(("power", "user"), [(None, None), (..., ...), ("", 5), ({}, [])])
 def test_info_always_contains_power_and_stratum_user(testbed, power, user):
     """The frontend calls `power.toFixed` and `stratumUser.indexOf` without a guard."""
     service, (miner,) = testbed(change_body(power=power, stratumUser=user))
-    info = service.device(miner.mac)["info"]
+    info = service.get_device(miner.mac)["info"]
     assert (info["power"], info["stratumUser"]) == (0, "")
 
 
 def test_last_known_power_and_stratum_user_are_kept(testbed):
     service, (miner,) = testbed(change_body())
     miner.fault = "null"
-    service.round()
-    info = service.device(miner.mac)["info"]
+    service.run_polls()
+    info = service.get_device(miner.mac)["info"]
     assert (info["power"], info["stratumUser"][:6]) == (18.7522583, "bc1qfa")
 
 
 def test_shares_are_counted_for_fallback_pool_while_in_use(testbed):
     service, _ = testbed(change_body(isUsingFallbackStratum=1))
-    assert service.scrape().labels_of("shares_by_pool_accepted") == [{"pool": "CKPool Main"}]
+    assert service.scrape_metrics().list_labels("shares_by_pool_accepted") == [{"pool": "CKPool Main"}]

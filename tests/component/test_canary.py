@@ -8,37 +8,49 @@ import orjson
 import plyvel
 import pytest
 import socketio
-from canaries import Canaries, SecretEchoMiner, files_below
+from canaries import Canaries, SecretLeakingMiner, iterate_files
 from fake_grafana import FakeGrafana
-from fakes import eventually
-from hostile_miner import RawMiner, info
+from fakes import wait_until
+from hostile_miner import RawMiner, make_info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from log_helpers import FAST
-from route_driver import ASKED, ONE, OTHER, SYSTEM, Driver, Watcher, every_event, fail_in_every_way
+from log_helpers import FAST_POLICY
+from route_driver import (
+    FIRST_MAC,
+    MINER_REQUESTS,
+    SECOND_MAC,
+    SYSTEM_PATH,
+    OutputRecorder,
+    RouteDriver,
+    provoke_failures,
+    send_every_event,
+)
 
 from app.logging import JsonFormatter
 from app.models import Device
-from app.store.devices import to_record
+from app.store.devices import device_to_record
 
 KEPT = "a preset that is kept"
 
 
 @pytest.fixture
 def watcher(canaries):
-    return Watcher(canaries)
+    return OutputRecorder(canaries)
 
 
 @pytest.fixture
 def miners(canaries):
-    with SecretEchoMiner(ONE, canaries) as one, SecretEchoMiner(OTHER, canaries, "AxeOS 2.15", "v2.15.0") as other:
+    with (
+        SecretLeakingMiner(FIRST_MAC, canaries) as one,
+        SecretLeakingMiner(SECOND_MAC, canaries, "AxeOS 2.15", "v2.15.0") as other,
+    ):
         yield one, other
 
 
 @pytest.fixture
 def grafana(canaries, tmp_path):
-    made = FakeGrafana(token=canaries.new("GRAFANA_TOKEN")).start()
-    made.provisions = tmp_path / "dashboards"
+    made = FakeGrafana(token=canaries.make_canary("GRAFANA_TOKEN")).start()
+    made.provisioning_folder = tmp_path / "dashboards"
     yield made
     made.stop()
 
@@ -47,25 +59,27 @@ def grafana(canaries, tmp_path):
 def service(make_service, miners, grafana, canaries, caplog, tmp_path):
     """A service with both miners online, a token, log files, dashboards in files, and every log line captured."""
     caplog.set_level(logging.DEBUG)
-    token = canaries.new("API_TOKEN") + "-and-more"
+    token = canaries.make_canary("API_TOKEN") + "-and-more"
     service = make_service(
-        log_policy=FAST, log_files=True, poll_interval=0.3, gf_host=grafana.url, grafana_token=grafana.token,
+        log_policy=FAST_POLICY, log_files=True, poll_interval=0.3, gf_host=grafana.url, grafana_token=grafana.token,
         grafana_mode="file", grafana_dashboards_dir=tmp_path / "dashboards", api_token=token,
         discovery_ports=tuple(miner.port for miner in miners),
     )  # fmt: skip
     service.token = token
     service.client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {token}"
-    service.imprint(*miners)
-    service.await_status("online", ONE, OTHER)
+    service.imprint_miners(*miners)
+    service.wait_for_status("online", FIRST_MAC, SECOND_MAC)
     return service
 
 
 @pytest.fixture
-def browser(service, serve, watcher):
+def browser(service, start_server, watcher):
     """A Socket.IO client that records every event."""
     client = socketio.Client(reconnection=False)
-    client.on("*", lambda name, *payload: watcher.note(f"event {name}", payload))
-    client.connect(serve(service), socketio_path="/socket/io", transports=["websocket"], auth={"token": service.token})
+    client.on("*", lambda name, *payload: watcher.record_output(f"event {name}", payload))
+    client.connect(
+        start_server(service), socketio_path="/socket/io", transports=["websocket"], auth={"token": service.token}
+    )
     yield client
     client.disconnect()
 
@@ -74,43 +88,48 @@ def record_remains(watcher, caplog, capfd, folder):
     """Record everything that is left after the shutdown: logs at DEBUG, and files both raw and key by key."""
     for when in ("setup", "call"):
         for record in caplog.get_records(when):
-            watcher.note(f"log {record.name}", JsonFormatter().format(record))
-    watcher.note("stdout and stderr", "".join(capfd.readouterr()))
-    for path, content in files_below(folder):
-        watcher.note(f"file {path.relative_to(folder)}", content)
+            watcher.record_output(f"log {record.name}", JsonFormatter().format(record))
+    watcher.record_output("stdout and stderr", "".join(capfd.readouterr()))
+    for path, content in iterate_files(folder):
+        watcher.record_output(f"file {path.relative_to(folder)}", content)
     for name in ("pluto_core", "pluto_discovery"):
         database = plyvel.DB(str(folder / "data" / name))
         for key, value in database:
-            watcher.note(f"key {key.decode()}", value)
+            watcher.record_output(f"key {key.decode()}", value)
         database.close()
 
 
 def test_no_secret_leaves_the_service(service, miners, browser, watcher, grafana, caplog, capfd, tmp_path):
-    driver, (one, other) = Driver(service, watcher), miners
+    driver, (one, other) = RouteDriver(service, watcher), miners
     driver.ids["ip"] = one.address
-    driver.make_presets_and_a_job()
-    every_event(browser, watcher)
-    driver.every_route()
-    driver.await_logs()
-    fail_in_every_way(driver, one)
-    service.await_status("online", ONE, OTHER)
-    driver.await_jobs()
-    eventually(lambda: grafana.tick() or driver.ask("GET", "/dashboards"), 15)
-    driver.every_get()
-    driver.ask("DELETE", "/devices/imprint/<mac>", mac=OTHER)
-    watcher.note("Grafana", orjson.dumps([grafana.dashboards, grafana.rows], default=str))
+    driver.create_presets_and_job()
+    send_every_event(browser, watcher)
+    driver.request_every_route()
+    driver.wait_for_logs()
+    provoke_failures(driver, one)
+    service.wait_for_status("online", FIRST_MAC, SECOND_MAC)
+    driver.wait_for_jobs()
+    wait_until(lambda: grafana.load_provisioned_files() or driver.send_request("GET", "/dashboards"), 15)
+    driver.repeat_every_get()
+    driver.send_request("DELETE", "/devices/imprint/<mac:mac>", mac=SECOND_MAC)
+    watcher.record_output("Grafana", orjson.dumps([grafana.dashboards, grafana.rows], default=str))
     service.stop()
     record_remains(watcher, caplog, capfd, tmp_path)
 
-    assert watcher.leaks({"key presets:": {KEPT}, "file data/pluto_core": {KEPT}}) == set()
+    assert watcher.find_leaks({"key presets:": {KEPT}, "file data/pluto_core": {KEPT}}) == set()
     # The test exercised what it claims to.
-    assert any(watcher.canaries.within(what) for where, what in watcher.heard if where.startswith("key presets:"))
-    assert {(method, path) for method, path, _ in one.heard + other.heard} == {*ASKED, ("GET", "/api/ws")}
-    assert watcher.canaries.within(b"".join(body for _, _, body in one.heard)) >= {"sent", KEPT}
-    assert driver.statuses["PATCH", SYSTEM][0] == 200
-    heard = {where.removeprefix("event ") for where, _ in watcher.heard if where.startswith("event ")}
+    assert any(
+        watcher.canaries.find_places(what) for where, what in watcher.outputs if where.startswith("key presets:")
+    )
+    assert {(method, path) for method, path, _ in one.received + other.received} == {
+        *MINER_REQUESTS,
+        ("GET", "/api/ws"),
+    }
+    assert watcher.canaries.find_places(b"".join(body for _, _, body in one.received)) >= {"sent", KEPT}
+    assert driver.statuses["PATCH", SYSTEM_PATH][0] == 200
+    heard = {where.removeprefix("event ") for where, _ in watcher.outputs if where.startswith("event ")}
     assert heard >= {"stat_update", "error", "log_line", "logs_update", "logsListeningStatus", "job_update"}
-    assert any(b"hasPassword" in what for where, what in watcher.heard if where == "GET /devices/imprint/<mac>")
+    assert any(b"hasPassword" in what for where, what in watcher.outputs if where == "GET /devices/imprint/<mac:mac>")
 
 
 # Generated names of secrets.
@@ -141,31 +160,31 @@ def test_secret_with_generated_name_at_any_depth_is_removed(manually_polled_mine
     service, raw, tracked, canaries = manually_polled_miner
     more = {}
     for number, (name, wraps, is_number) in enumerate(secrets):
-        value = {name: canaries.number("spelled") if is_number else canaries.new("spelled")}
+        value = {name: canaries.make_number("spelled") if is_number else canaries.make_canary("spelled")}
         for wrap in wraps:
             value = WRAPS[wrap](value)
         more |= {f"part{number}": value} if wraps else value
-    raw.body = info(raw.mac, **more)
-    service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
-    assert service.status(raw.mac) == "online"
+    raw.body = make_info(raw.mac, **more)
+    service.runtime.poller.poll_device(tracked, service.runtime.miners.get_miner(tracked.address))
+    assert service.get_status(raw.mac) == "online"
     shown = [service.client.get(path).get_data() for path in (f"/devices/imprint/{raw.mac}", "/metrics", "/")]
-    assert canaries.within(b"".join(shown)) == set()
-    assert canaries.within(orjson.dumps(to_record(tracked.record()))) == set()
+    assert canaries.find_places(b"".join(shown)) == set()
+    assert canaries.find_places(orjson.dumps(device_to_record(tracked.current_record()))) == set()
 
 
 @pytest.fixture
 def manually_polled_miner(make_service, clock):
     """A service over one raw miner, which is polled only by the test."""
-    with RawMiner(ONE) as raw:
+    with RawMiner(FIRST_MAC) as raw:
         service = make_service(clock=clock)
-        (tracked,) = service.runtime.fleet.keep([Device(ONE, raw.address)])
+        (tracked,) = service.runtime.fleet.save_devices([Device(FIRST_MAC, raw.address)])
         service.runtime.fleet.set_monitored(tracked, True)
         yield service, raw, tracked, Canaries()
 
 
 def write_node_backend_data(folder, kind, record, preset):
     database = plyvel.DB(str(folder), create_if_missing=True)
-    macs = [ONE.upper(), OTHER]
+    macs = [FIRST_MAC.upper(), SECOND_MAC]
     database.put(f"devices:{kind}".encode(), orjson.dumps(macs))
     for mac in macs:
         database.put(f"devices:{kind}:{mac}".encode(), orjson.dumps({**record, "mac": mac}))
@@ -177,7 +196,7 @@ def write_node_backend_data(folder, kind, record, preset):
 def test_secrets_stored_by_node_backend_are_removed_from_files(make_service, canaries, tmp_path):
     """The Node backend's records held `wifiPass` and `fallbackStratumPassword`, and LevelDB keeps overwritten values
     until it compacts. Presets keep their passwords, because the Node backend needs them there."""
-    new, when = canaries.new, "2026-01-01T00:00:00.000Z"
+    new, when = canaries.make_canary, "2026-01-01T00:00:00.000Z"
     record = {
         "ip": "127.80.0.1", "type": "t", "createdAt": when, "updatedAt": when,
         "info": {"hostname": "h", "wifiPass": new("info"), "pools": [{"stratumPassword": new("pools")}]},
@@ -188,20 +207,20 @@ def test_secrets_stored_by_node_backend_are_removed_from_files(make_service, can
     for name, kind in (("pluto_core", "imprinted"), ("pluto_discovery", "discovered")):
         write_node_backend_data(tmp_path / "data" / name, kind, record, preset)
     service = make_service(auto_listen=False, discovery_ttl=10**9)
-    assert {device["mac"] for device in service.devices()} == {ONE, OTHER}
-    assert len(service.ok(service.client.get("/devices/discovered"))) == 2
+    assert {device["mac"] for device in service.list_devices()} == {FIRST_MAC, SECOND_MAC}
+    assert len(service.read_data(service.client.get("/devices/discovered"))) == 2
     service.stop()
-    left = {place for _, content in files_below(tmp_path / "data") for place in canaries.within(content)}
+    left = {place for _, content in iterate_files(tmp_path / "data") for place in canaries.find_places(content)}
     assert left == {"preset"}
     database = plyvel.DB(str(tmp_path / "data" / "pluto_core"))
-    stored = orjson.loads(database.get(f"devices:imprinted:{ONE}".encode()))
+    stored = orjson.loads(database.get(f"devices:imprinted:{FIRST_MAC}".encode()))
     database.close()
     assert stored["unknown"] == {"kept": "kept"}
 
 
 def test_unhandled_exception_text_is_not_sent_to_client(make_service, canaries, caplog):
     """The text of the exception is logged only."""
-    service, text = make_service(), canaries.new("an exception's text")
+    service, text = make_service(), canaries.make_canary("an exception's text")
 
     @service.app.get("/broken")
     def raise_unhandled():
@@ -209,20 +228,20 @@ def test_unhandled_exception_text_is_not_sent_to_client(make_service, canaries, 
 
     response = service.client.get("/broken", buffered=True)
     assert response.status_code == 500
-    assert canaries.within(response.get_data()) == set()
+    assert canaries.find_places(response.get_data()) == set()
     assert response.get_json()["error"]
     gevent.sleep(0)
     caplog.get_records("call").clear()
 
 
 def test_repr_of_settings_contains_no_secret(service, canaries):
-    assert canaries.within(repr(service.settings)) == set()
+    assert canaries.find_places(repr(service.settings)) == set()
 
 
 def test_watcher_reports_canary_and_its_location(canaries):
     """A watcher that never reports a leak would prove nothing."""
-    watcher = Watcher(canaries)
-    watcher.note("somewhere", f"x{canaries.new('a word')}y")
-    watcher.note("elsewhere", orjson.dumps({"a": canaries.number("a number")}))
-    assert watcher.leaks() == {("somewhere", "a word"), ("elsewhere", "a number")}
-    assert watcher.leaks({"some": {"a word"}, "else": {"another"}}) == {("elsewhere", "a number")}
+    watcher = OutputRecorder(canaries)
+    watcher.record_output("somewhere", f"x{canaries.make_canary('a word')}y")
+    watcher.record_output("elsewhere", orjson.dumps({"a": canaries.make_number("a number")}))
+    assert watcher.find_leaks() == {("somewhere", "a word"), ("elsewhere", "a number")}
+    assert watcher.find_leaks({"some": {"a word"}, "else": {"another"}}) == {("elsewhere", "a number")}

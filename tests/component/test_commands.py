@@ -51,12 +51,12 @@ def test_pause_and_resume_commands(testbed):
     service, (miner,) = testbed("2.15")
     body = send_command(service, miner, "pause").get_json()
     assert body == {"message": "Device paused successfully", "data": "Mining paused"}
-    service.round(2)
-    assert service.device(miner.mac)["info"]["miningPaused"] is True
+    service.run_polls(2)
+    assert service.get_device(miner.mac)["info"]["miningPaused"] is True
     assert send_command(service, miner, "resume").get_json()["message"] == "Device resumed successfully"
     service.clock.advance(1)
-    service.round(2)
-    assert service.device(miner.mac)["info"]["miningPaused"] is False
+    service.run_polls(2)
+    assert service.get_device(miner.mac)["info"]["miningPaused"] is False
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -110,8 +110,8 @@ def test_unknown_device_command_or_method_is_rejected(testbed):
 
 def test_command_to_busy_miner_returns_429_with_retry_after(testbed):
     service, (miner,) = testbed("2.15")
-    held = service.runtime.miners.at(service.runtime.fleet.get(miner.mac).address)
-    with held.slot():
+    held = service.runtime.miners.get_miner(service.runtime.fleet.get_device(miner.mac).address)
+    with held.lock():
         response = send_command(service, miner, "identify")
     assert response.status_code == 429
     assert int(response.headers["Retry-After"]) == 5
@@ -124,17 +124,17 @@ def test_options_include_present_value_without_widening_limits(testbed, generati
         {"generation": generation, "board": "601", "settings": {"frequency": 606, "coreVoltage": 1111}},
         {"generation": generation, "board": "601"},
     )
-    options = service.ok(service.client.get(f"/devices/{custom.mac}/options"))
+    options = service.read_data(service.client.get(f"/devices/{custom.mac}/options"))
     assert options["frequencies"] == sorted(options["frequencies"])
     assert (606 in options["frequencies"], 1111 in options["voltages"]) == (True, True)
     assert options["overclock"]["frequency"] == {"min": 200.0, "max": 937.5}
-    info = service.device(custom.mac)["info"]
+    info = service.get_device(custom.mac)["info"]
     assert [each["value"] for each in info["frequencyOptions"]] == options["frequencies"]
     assert {"label": "1111", "value": 1111} in info["coreVoltageOptions"]
-    assert 606 not in service.ok(service.client.get(f"/devices/{default.mac}/options"))["frequencies"]
+    assert 606 not in service.read_data(service.client.get(f"/devices/{default.mac}/options"))["frequencies"]
     path = f"/devices/{default.mac}/system"
     assert service.client.patch(path, json={"info": {"frequency": 606}}).status_code == 400
-    assert service.client.patch(f"/devices/{custom.mac}/system", json=service.device(custom.mac)).status_code == 200
+    assert service.client.patch(f"/devices/{custom.mac}/system", json=service.get_device(custom.mac)).status_code == 200
     assert not custom.writes
 
 
@@ -142,7 +142,7 @@ def test_options_include_present_value_without_widening_limits(testbed, generati
 def test_options_are_served_without_request_to_miner(testbed, generation):
     service, (miner,) = testbed(generation)
     requests_before = sum(miner.requests.values())
-    options = service.ok(service.client.get(f"/devices/{miner.mac}/options"))
+    options = service.read_data(service.client.get(f"/devices/{miner.mac}/options"))
     assert options["frequencies"] == list(miner.board.chip.frequencies)
     assert options["voltages"] == list(miner.board.chip.voltages)
     assert options["source"] == ("device" if miner.generation.has_asic else "table")

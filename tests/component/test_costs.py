@@ -34,28 +34,28 @@ def count_calls() -> Iterator[Counter[str]]:
 
 def count_calls_of_poll(service: Any, mac: str) -> Counter[str]:
     """Poll one device once and return the counted calls."""
-    tracked = service.runtime.fleet.get(mac)
-    miner = service.runtime.miners.at(tracked.address)
+    tracked = service.runtime.fleet.get_device(mac)
+    miner = service.runtime.miners.get_miner(tracked.address)
     with count_calls() as counted:
-        service.runtime.poller.poll(tracked, miner)
-    assert service.status(mac) == "online"
+        service.runtime.poller.poll_device(tracked, miner)
+    assert service.get_status(mac) == "online"
     return counted
 
 
 def read_everything(service: Any) -> None:
-    service.scrape()
-    service.devices()
+    service.scrape_metrics()
+    service.list_devices()
 
 
 @pytest.mark.parametrize("before", [lambda service: None, read_everything], ids=["without readers", "with readers"])
 def test_poll_cost_is_independent_of_fleet_size(testbed: Any, before: Callable[[Any], None]) -> None:
     small, _ = testbed("2.12", "2.12")
     before(small)
-    few = count_calls_of_poll(small, small.devices()[0]["mac"])
+    few = count_calls_of_poll(small, small.list_devices()[0]["mac"])
     small.stop()
     large, _ = testbed(*["2.12"] * 30, data_dir=small.settings.data_dir / "large")
     before(large)
-    assert count_calls_of_poll(large, large.devices()[0]["mac"]) == few
+    assert count_calls_of_poll(large, large.list_devices()[0]["mac"]) == few
 
 
 def test_poll_without_readers_renders_and_encodes_nothing(testbed: Any) -> None:
@@ -67,15 +67,15 @@ def test_poll_without_readers_renders_and_encodes_nothing(testbed: Any) -> None:
 
 def test_reading_is_rendered_once_for_many_scrapes(testbed: Any) -> None:
     service, _ = testbed(*["2.12"] * 5)
-    service.scrape()
-    service.round()
+    service.scrape_metrics()
+    service.run_polls()
     with count_calls() as counted:
         for _ in range(4):
-            service.scrape()
+            service.scrape_metrics()
     assert counted["series_of"] == 0
-    service.round()
+    service.run_polls()
     with count_calls() as counted:
-        service.round()
+        service.run_polls()
     assert counted["series_of"] == 5
 
 
@@ -83,12 +83,12 @@ def test_device_is_encoded_once_per_change_for_all_clients(testbed: Any) -> None
     service, _ = testbed(*["2.12"] * 5)
     with count_calls() as counted:
         for _ in range(3):
-            service.devices()
-            service.device(service.runtime.fleet.all()[0].mac)
+            service.list_devices()
+            service.get_device(service.runtime.fleet.all_devices()[0].mac)
     assert counted["device_on_the_wire"] == 5
-    service.round()
+    service.run_polls()
     with count_calls() as counted:
-        service.devices()
+        service.list_devices()
     assert counted["device_on_the_wire"] == 5
 
 
@@ -99,7 +99,7 @@ def test_list_request_with_matching_etag_returns_304_and_encodes_nothing(testbed
         response = service.client.get("/devices/imprint", headers={"If-None-Match": tag})
     assert (response.status_code, response.get_data(), response.headers["ETag"]) == (304, b"", tag)
     assert counted["DeviceEncoder.one"] == 0
-    service.round()
+    service.run_polls()
     renewed = service.client.get("/devices/imprint", headers={"If-None-Match": tag})
     assert renewed.status_code == 200
     assert renewed.headers["ETag"] != tag
@@ -115,7 +115,7 @@ def test_readings_are_written_to_disk_in_few_batches(testbed: Any) -> None:
     """1,200 readings in 20 s of 40 rounds; readings that arrive during a flush make a second batch."""
     service, _ = testbed(*["2.12"] * 30, persist_interval=20.0, poll_interval=0.5)
     before = service.runtime.database.writes
-    service.round(20 / service.settings.poll_interval)
+    service.run_polls(20 / service.settings.poll_interval)
     assert 0 < service.runtime.database.writes - before <= 2
 
 
@@ -123,12 +123,12 @@ def test_previous_answer_is_freed_without_garbage_collection(testbed: Any) -> No
     """A reference cycle would keep it until the garbage collector runs, which stops the loop for 100 ms in a large
     fleet."""
     service, (miner,) = testbed("2.12")
-    tracked = service.runtime.fleet.get(miner.mac)
+    tracked = service.runtime.fleet.get_device(miner.mac)
     gc.collect()
     gc.disable()
     try:
         for _ in range(20):
-            service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
+            service.runtime.poller.poll_device(tracked, service.runtime.miners.get_miner(tracked.address))
         assert gc.collect() < 20
     finally:
         gc.enable()
@@ -145,26 +145,26 @@ def test_one_answer_per_device_is_kept_after_edit_or_load(testbed: Any) -> None:
     service, fleet = testbed(*["2.12"] * 10)
     before = count_answers_in_memory()
     for miner in fleet:
-        service.ok(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"name": "one"}}))
-    service.round(2)
+        service.read_data(service.client.patch(f"/devices/imprint/{miner.mac}", json={"device": {"name": "one"}}))
+    service.run_polls(2)
     assert count_answers_in_memory() == before
     service.stop()
     again = testbed(data_dir=service.settings.data_dir)[0]
-    assert {device["info"]["hostname"] for device in again.devices()} == {miner.spec.hostname for miner in fleet}
-    again.round(2)
+    assert {device["info"]["hostname"] for device in again.list_devices()} == {miner.spec.hostname for miner in fleet}
+    again.run_polls(2)
     assert count_answers_in_memory() <= 2 * before  # the answers of the stopped service are still in memory
 
 
 def test_event_cost_is_independent_of_fleet_size(testbed: Any) -> None:
     """A subscriber to polls handles only the device of the event."""
     service, fleet = testbed(*["2.12"] * 3)
-    tracked = service.runtime.fleet.get(fleet[0].mac)
+    tracked = service.runtime.fleet.get_device(fleet[0].mac)
     with count_calls() as alone:
         service.runtime.events.publish(DeviceObserved(tracked))
     nowhere = f"127.80.0.31:{tracked.address.port}"
     devices = [{"mac": f"02:00:5e:01:00:{at:02x}", "ip": nowhere} for at in range(100)]
-    service.ok(service.client.put("/devices/imprint", json={"devices": devices}))
-    service.runtime.fleet.observe(tracked, Observation(Status.ONLINE, tracked.reading))
+    service.read_data(service.client.put("/devices/imprint", json={"devices": devices}))
+    service.runtime.fleet.record_observation(tracked, Observation(Status.ONLINE, tracked.reading))
     with count_calls() as among_many:
         service.runtime.events.publish(DeviceObserved(tracked))
     assert among_many == alone

@@ -6,13 +6,13 @@ import time
 
 import gevent
 import pytest
-from floods import flood_client, probed_loop
+from floods import probe_loop, start_flood_client
 from gevent.pool import Pool
 from websocket import create_connection
 
-from app.security.connections import Server
-from app.security.events import UNAUTHENTICATED_PER_PEER
-from app.security.places import PEER_SHARE, Kind
+from app.security.connections import HttpServer
+from app.security.events import MAX_UNAUTHENTICATED_PER_PEER
+from app.security.places import MAX_STREAMS_PER_PEER, ConnectionKind
 
 CONNECTION_LIMIT = 2400  # as gunicorn.conf.py has it
 
@@ -24,7 +24,7 @@ def serve_with_connection_limit():
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(8192, files[1]), files[1]))  # gunicorn.conf.py does the same
 
     def start(service):
-        server = Server(("127.0.0.1", 0), service.app, log=None, error_log=None, spawn=Pool(CONNECTION_LIMIT))
+        server = HttpServer(("127.0.0.1", 0), service.app, log=None, error_log=None, spawn=Pool(CONNECTION_LIMIT))
         server.start()
         servers.append(server)
         return server
@@ -48,17 +48,17 @@ def test_2500_follow_downloads_of_one_peer_leave_connections_for_others(live_tes
     service, _ = live_testbed("2.12")
     server = serve_with_connection_limit(service)
     measure_healthz_seconds(server.server_port)
-    with probed_loop() as probe, flood_client("follow-logs", "127.0.0.1", server.server_port):
+    with probe_loop() as probe, start_flood_client("follow-logs", "127.0.0.1", server.server_port):
         waits = []
         for _ in range(40):
             waits.append(measure_healthz_seconds(server.server_port))
             gevent.sleep(0.05)
-        counts = server.places.counts()
+        counts = server.connection_slots.count_by_kind()
     print(
         f"healthz at most {max(waits) * 1000:.0f} ms, longest block {probe.longest_block * 1000:.0f} ms, "
         f"memory +{probe.memory_growth / 1e6:.1f} MB, {counts}"
     )
-    assert 0 < counts[Kind.LASTING] <= PEER_SHARE + 1
+    assert 0 < counts[ConnectionKind.STREAMING] <= MAX_STREAMS_PER_PEER + 1
     assert max(waits) <= 0.1
     assert probe.longest_block <= 0.05
     assert probe.memory_growth <= 20_000_000
@@ -70,7 +70,7 @@ def test_handshakes_without_token_do_not_block_clients_with_token(make_service, 
     server = serve_with_connection_limit(service)
     sessions = service.app.extensions["socketio"].server.eio.sockets
     measure_healthz_seconds(server.server_port)
-    with probed_loop() as probe, flood_client("handshakes", "127.0.0.1", server.server_port):
+    with probe_loop() as probe, start_flood_client("handshakes", "127.0.0.1", server.server_port):
         waits, connected = [], 0
         for _ in range(40):
             waits.append(measure_healthz_seconds(server.server_port))
@@ -88,7 +88,7 @@ def test_handshakes_without_token_do_not_block_clients_with_token(make_service, 
         f"memory +{probe.memory_growth / 1e6:.1f} MB, {open_sessions} of {len(sessions)} sessions are open"
     )
     assert connected == 40
-    assert open_sessions <= UNAUTHENTICATED_PER_PEER + 2
+    assert open_sessions <= MAX_UNAUTHENTICATED_PER_PEER + 2
     assert max(waits) <= 0.1
     assert probe.longest_block <= 0.05
     assert probe.memory_growth <= 20_000_000

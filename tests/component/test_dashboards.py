@@ -13,12 +13,12 @@ from typing import Any
 import gevent
 import orjson
 import pytest
-from fake_grafana import FAULTS, FakeGrafana, data_source
-from fakes import FakeClock, eventually
-from floods import flood_server, probed_loop
+from fake_grafana import FAULTS, FakeGrafana, make_data_source
+from fakes import FakeClock, wait_until
+from floods import probe_loop, start_flood_server
 from testbed import Service
 
-from app.services.dashboards.boards import device_uid
+from app.services.dashboards.boards import device_board_uid
 from simulator import Fleet
 
 RECHECK = 400.0  # seconds; more than the five minutes and their jitter
@@ -36,9 +36,9 @@ def testbed(
         fleet = make_fleet(*(specs or ({"hostname": "gamma"}, {"hostname": "supra"})))
         fields = {"gf_host": grafana.url, "grafana_token": grafana.token, **settings}
         service = make_service(fleet, clock=clock, **fields)
-        service.settle()
-        service.imprint(*fleet)
-        service.round()
+        service.wait_until_idle()
+        service.imprint_miners(*fleet)
+        service.run_polls()
         return service, fleet
 
     return testbed
@@ -58,13 +58,13 @@ def list_rows(service: Service) -> list[dict[str, Any]]:
 def advance_time(service: Service, seconds: float, step: float = 50.0) -> None:
     """Advance the fake clock step by step and run everything that becomes due."""
     for _ in range(max(1, round(seconds / step))):
-        service.settle()
+        service.wait_until_idle()
         service.clock.advance(min(step, seconds))
-        service.settle()
+        service.wait_until_idle()
 
 
 def device_uids(fleet: Fleet) -> set[str]:
-    return {device_uid(miner.mac) for miner in fleet}
+    return {device_board_uid(miner.mac) for miner in fleet}
 
 
 def test_dashboards_are_created_once_and_published(testbed: Any, grafana: FakeGrafana) -> None:
@@ -77,13 +77,13 @@ def test_dashboards_are_created_once_and_published(testbed: Any, grafana: FakeGr
         assert row["publicUrl"] == f"/grafana/public-dashboards/{data['accessToken']}?orgId=1"
         assert row["grafanaData"] == {name: value for name, value in data.items() if name != "newInGrafana99"}
         assert "grafana" not in row
-    assert grafana.dashboards[device_uid(fleet[0].mac)]["title"] == "gamma"
+    assert grafana.dashboards[device_board_uid(fleet[0].mac)]["title"] == "gamma"
 
 
 def test_polls_and_rechecks_only_read_the_publication(testbed: Any, grafana: FakeGrafana) -> None:
     service, _ = testbed()
     grafana.calls.clear()
-    service.round(rounds=20)
+    service.run_polls(rounds=20)
     assert dict(grafana.calls) == {}
     advance_time(service, RECHECK)
     assert dict(grafana.calls) == {"GET publication": 3}
@@ -91,7 +91,7 @@ def test_polls_and_rechecks_only_read_the_publication(testbed: Any, grafana: Fak
 
 def test_link_tokens_are_random_and_not_derived_from_mac(testbed: Any, grafana: FakeGrafana) -> None:
     _, fleet = testbed()
-    tokens = set(grafana.public_links().values())
+    tokens = set(grafana.list_public_tokens().values())
     assert len(tokens) == 3
     assert not any(miner.mac.replace(":", "") in token for miner in fleet for token in tokens)
 
@@ -101,8 +101,8 @@ def test_hostname_change_renames_dashboard(testbed: Any, grafana: FakeGrafana) -
     before = list_links(service)
     fleet[0].set_fault("hostname", hostname="attic")
     grafana.calls.clear()
-    service.round(rounds=2)
-    uid = device_uid(fleet[0].mac)
+    service.run_polls(rounds=2)
+    uid = device_board_uid(fleet[0].mac)
     assert grafana.dashboards[uid]["title"] == "attic" and grafana.dashboards[uid]["version"] == 2
     assert dict(grafana.calls) == {"POST save": 1, "GET publication": 1}
     assert list_links(service)["attic"] == before["gamma"]
@@ -115,7 +115,7 @@ def test_devices_with_same_hostname_get_distinct_titles(testbed: Any, grafana: F
         ["Pluto fleet", f"bitaxe ({fleet[0].mac})", f"BitAxe ({fleet[1].mac})"]
     )
     fleet[1].set_fault("hostname", hostname="desk")
-    service.round(rounds=2)
+    service.run_polls(rounds=2)
     assert {board["title"] for board in grafana.dashboards.values()} == {"Pluto fleet", "bitaxe", "desk"}
 
 
@@ -124,7 +124,7 @@ def test_changed_template_is_saved_to_grafana(testbed: Any, grafana: FakeGrafana
     service, _ = testbed()
     boards = service.runtime.dashboards._boards
     for board in boards:
-        boards.put(board.__class__(**{**board.document(), "delivered": "of an older template"}))
+        boards.save_board(board.__class__(**{**board.to_document(), "delivered": "of an older template"}))
     grafana.calls.clear()
     advance_time(service, RECHECK)
     assert dict(grafana.calls) == {"POST save": 3, "GET publication": 3}
@@ -137,22 +137,22 @@ GRAFANA_LOSSES: dict[str, tuple[Callable[[FakeGrafana], Any], dict[str, int]]] =
         {"GET publication": 3, "PATCH publication": 3},
     ),
     "deleted": (
-        lambda fake: [fake.delete(None, uid) for uid in list(fake.dashboards)],
+        lambda fake: [fake.delete_dashboard(None, uid) for uid in list(fake.dashboards)],
         {"GET publication": 6, "POST publication": 6, "POST save": 3},
     ),
-    "database wiped": (FakeGrafana.wipe, {"GET publication": 6, "POST publication": 6, "POST save": 3}),
+    "database wiped": (FakeGrafana.reset_database, {"GET publication": 6, "POST publication": 6, "POST save": 3}),
 }
 
 
 @pytest.mark.parametrize("loss", GRAFANA_LOSSES)
 def test_lost_dashboards_are_restored_under_same_link(testbed: Any, grafana: FakeGrafana, loss: str) -> None:
     service, _ = testbed()
-    before, public = list_links(service), grafana.public_links()
+    before, public = list_links(service), grafana.list_public_tokens()
     apply_loss, calls = GRAFANA_LOSSES[loss]
     apply_loss(grafana)
     grafana.calls.clear()
     advance_time(service, RECHECK)
-    assert grafana.public_links() == public
+    assert grafana.list_public_tokens() == public
     assert list_links(service) == before
     assert dict(grafana.calls) == calls
     advance_time(service, RECHECK)
@@ -165,23 +165,23 @@ def test_links_survive_restart_of_service_and_loss_of_grafana_database(
     service, fleet = testbed()
     before = list_links(service)
     service.stop()
-    grafana.wipe()
+    grafana.reset_database()
     again = make_service(fleet, clock=service.clock, gf_host=grafana.url, grafana_token=grafana.token)
-    again.settle()
+    again.wait_until_idle()
     assert list_links(again) == before
-    assert {f"/grafana/public-dashboards/{token}?orgId=1" for token in grafana.public_links().values()} == set(
+    assert {f"/grafana/public-dashboards/{token}?orgId=1" for token in grafana.list_public_tokens().values()} == set(
         before.values()
     )
 
 
 def test_existing_public_link_is_kept(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.dashboards[OVERVIEW] = {"title": "x", "uid": OVERVIEW}
-    grafana.publish({"isEnabled": False, "uid": "byhand", "accessToken": "a" * 32}, OVERVIEW)
+    grafana.publish_dashboard({"isEnabled": False, "uid": "byhand", "accessToken": "a" * 32}, OVERVIEW)
     service, _ = testbed()
     assert list_links(service)["overview"] == f"/grafana/public-dashboards/{'a' * 32}?orgId=1"
-    grafana.wipe()
+    grafana.reset_database()
     advance_time(service, RECHECK)
-    assert grafana.public_links()[OVERVIEW] == "a" * 32
+    assert grafana.list_public_tokens()[OVERVIEW] == "a" * 32
 
 
 def test_publication_created_concurrently_is_read_again(testbed: Any, grafana: FakeGrafana) -> None:
@@ -197,7 +197,7 @@ def test_publication_with_taken_uid_or_token(testbed: Any, grafana: FakeGrafana,
     service, _ = testbed({"hostname": "gamma"})
     mine = dict(grafana.rows.pop(OVERVIEW))
     grafana.dashboards["other"] = {"title": "another's", "uid": "other"}
-    grafana.publish({"isEnabled": True, "uid": "free", "accessToken": "c" * 32, same: mine[same]}, "other")
+    grafana.publish_dashboard({"isEnabled": True, "uid": "free", "accessToken": "c" * 32, same: mine[same]}, "other")
     advance_time(service, RECHECK)
     assert grafana.rows[OVERVIEW]["isEnabled"] and grafana.rows["other"]["isEnabled"]
     assert (grafana.rows[OVERVIEW]["accessToken"] == mine["accessToken"]) is kept
@@ -206,29 +206,29 @@ def test_publication_with_taken_uid_or_token(testbed: Any, grafana: FakeGrafana,
 
 def test_dashboard_is_kept_on_device_removal_by_default(testbed: Any, grafana: FakeGrafana) -> None:
     service, fleet = testbed()
-    service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
-    service.round()
-    assert device_uid(fleet[0].mac) in grafana.dashboards and "gamma" in list_links(service)
+    service.read_data(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
+    service.run_polls()
+    assert device_board_uid(fleet[0].mac) in grafana.dashboards and "gamma" in list_links(service)
 
 
 def test_dashboard_is_deleted_with_its_device_if_configured(testbed: Any, grafana: FakeGrafana) -> None:
     service, fleet = testbed(delete_data_on_device_remove=True)
     grafana.calls.clear()
-    service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
-    service.round()
+    service.read_data(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
+    service.run_polls()
     assert dict(grafana.calls) == {"DELETE dashboard": 1}
-    assert set(grafana.dashboards) == {OVERVIEW, device_uid(fleet[1].mac)} == set(grafana.rows)
+    assert set(grafana.dashboards) == {OVERVIEW, device_board_uid(fleet[1].mac)} == set(grafana.rows)
     assert set(list_links(service)) == {"overview", "supra"}
-    service.imprint(fleet[0])
-    service.round()
+    service.imprint_miners(fleet[0])
+    service.run_polls()
     assert set(list_links(service)) == {"overview", "gamma", "supra"}
 
 
 def test_dashboards_are_kept_when_devices_are_not_monitored(testbed: Any, grafana: FakeGrafana) -> None:
     service, _ = testbed(delete_data_on_device_remove=True)
-    service.ok(service.client.put("/devices/listen", json={"macs": []}))
-    service.round()
-    assert len(grafana.public_links()) == 3
+    service.read_data(service.client.put("/devices/listen", json={"macs": []}))
+    service.run_polls()
+    assert len(grafana.list_public_tokens()) == 3
 
 
 def test_pending_dashboard_removal_survives_outage_and_restart(
@@ -237,15 +237,15 @@ def test_pending_dashboard_removal_survives_outage_and_restart(
     service, fleet = testbed(delete_data_on_device_remove=True)
     grafana.fault = "500"
     advance_time(service, RECHECK)
-    service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
-    service.settle()
+    service.read_data(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
+    service.wait_until_idle()
     assert set(list_links(service)) == {"overview", "supra"}
     service.stop()
     grafana.fault = None
     fields = {"gf_host": grafana.url, "grafana_token": grafana.token, "delete_data_on_device_remove": True}
     again = make_service(fleet, clock=service.clock, **fields)
-    again.settle()
-    assert set(grafana.dashboards) == {OVERVIEW, device_uid(fleet[1].mac)}
+    again.wait_until_idle()
+    assert set(grafana.dashboards) == {OVERVIEW, device_board_uid(fleet[1].mac)}
 
 
 def test_device_deleted_while_grafana_not_configured_loses_its_dashboard_later(
@@ -254,19 +254,19 @@ def test_device_deleted_while_grafana_not_configured_loses_its_dashboard_later(
     service, fleet = testbed(delete_data_on_device_remove=True)
     service.stop()
     without = make_service(fleet, clock=service.clock, delete_data_on_device_remove=True)
-    without.ok(without.client.delete(f"/devices/imprint/{fleet[0].mac}"))
+    without.read_data(without.client.delete(f"/devices/imprint/{fleet[0].mac}"))
     without.stop()
     fields = {"gf_host": grafana.url, "grafana_token": grafana.token, "delete_data_on_device_remove": True}
     again = make_service(fleet, clock=service.clock, **fields)
-    again.settle()
-    assert set(grafana.dashboards) == {OVERVIEW, device_uid(fleet[1].mac)}
+    again.wait_until_idle()
+    assert set(grafana.dashboards) == {OVERVIEW, device_board_uid(fleet[1].mac)}
 
 
 def test_dashboards_are_not_published_if_disabled(testbed: Any, grafana: FakeGrafana) -> None:
     service, fleet = testbed(publish_dashboards=False)
     assert set(grafana.dashboards) == {OVERVIEW, *device_uids(fleet)} and grafana.rows == {}
     assert list_rows(service) == []
-    grafana.wipe()
+    grafana.reset_database()
     advance_time(service, RECHECK)
     assert set(grafana.dashboards) == {OVERVIEW, *device_uids(fleet)} and grafana.rows == {}
 
@@ -277,15 +277,15 @@ def test_disabling_publication_pauses_our_links_only(testbed: Any, grafana: Fake
     service.stop()
     fields = {"gf_host": grafana.url, "grafana_token": grafana.token}
     private = make_service(fleet, clock=service.clock, publish_dashboards=False, **fields)
-    private.settle()
-    assert grafana.public_links() == {} and list_rows(private) == []
+    private.wait_until_idle()
+    assert grafana.list_public_tokens() == {} and list_rows(private) == []
     grafana.rows[OVERVIEW]["isEnabled"] = True  # by hand, in Grafana
     advance_time(private, RECHECK)
-    assert set(grafana.public_links()) == {OVERVIEW}
+    assert set(grafana.list_public_tokens()) == {OVERVIEW}
     private.stop()
     public = make_service(fleet, clock=service.clock, **fields)
-    public.settle()
-    assert grafana.public_links() == tokens
+    public.wait_until_idle()
+    assert grafana.list_public_tokens() == tokens
 
 
 @pytest.mark.parametrize("fault", sorted(set(FAULTS) - {"slow", "endless"}))
@@ -299,18 +299,18 @@ def test_failing_grafana_is_retried_with_backoff_and_links_are_kept(
     advance_time(service, 900, step=5)
     assert {row["grafana"] for row in list_rows(service)} == {"unavailable"}
     assert list_links(service) == before
-    assert service.scrape().get_one("pluto_grafana_up") == 0
+    assert service.scrape_metrics().get_value("pluto_grafana_up") == 0
     requests = sum(grafana.calls.values()) + grafana.lookups["sources"]
     assert 5 <= requests <= 25
     assert grafana.lookups["health"] <= 2 * requests
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert [message for message in warnings if "Grafana" in message] == ["Grafana is unavailable"]
     grafana.fault = None
-    grafana.wipe()
+    grafana.reset_database()
     advance_time(service, 200, step=5)
-    assert list_links(service) == before and len(grafana.public_links()) == 3
+    assert list_links(service) == before and len(grafana.list_public_tokens()) == 3
     assert not any("grafana" in row for row in list_rows(service))
-    assert service.scrape().get_one("pluto_grafana_up") == 1
+    assert service.scrape_metrics().get_value("pluto_grafana_up") == 1
     assert "glsa_fake" not in caplog.text
 
 
@@ -346,20 +346,20 @@ def test_slow_grafana_does_not_delay_polls_or_requests(
     grafana.fault = "slow"
     fleet = make_fleet("2.12", "2.12")
     service = make_service(fleet, gf_host=grafana.url, grafana_token=grafana.token)
-    service.imprint(*fleet)
-    eventually(lambda: grafana.lookups["health"] == 1)
-    service.await_status("online", *fleet)
-    before, slowest, until = service.observed(fleet[0].mac), 0.0, time.monotonic() + 6
+    service.imprint_miners(*fleet)
+    wait_until(lambda: grafana.lookups["health"] == 1)
+    service.wait_for_status("online", *fleet)
+    before, slowest, until = service.count_observations(fleet[0].mac), 0.0, time.monotonic() + 6
     while time.monotonic() < until:
         began = time.monotonic()
         assert list_rows(service) == []
         slowest = max(slowest, time.monotonic() - began)
         gevent.sleep(0.02)
     assert slowest < 0.25
-    assert service.observed(fleet[0].mac) - before >= 10
-    assert not service.runtime.dashboards.available
+    assert service.count_observations(fleet[0].mac) - before >= 10
+    assert not service.runtime.dashboards.is_available
     grafana.lookups.clear()
-    eventually(lambda: grafana.lookups["health"] == 1, within=10)
+    wait_until(lambda: grafana.lookups["health"] == 1, within=10)
     began = time.monotonic()
     service.stop()
     assert time.monotonic() - began < 3, "stopping does not wait for Grafana"
@@ -368,13 +368,13 @@ def test_slow_grafana_does_not_delay_polls_or_requests(
 @pytest.mark.parametrize("mode", ["continue", "trailers", "bomb"])
 def test_flooding_grafana_does_not_delay_polls_or_requests(mode: str, make_fleet: Make, make_service: Make) -> None:
     """The answer comes from another process, faster than it is read."""
-    with flood_server(mode) as port:
+    with start_flood_server(mode) as port:
         fleet = make_fleet("2.12", "2.12")
         service = make_service(fleet, gf_host=f"http://127.0.0.1:{port}", grafana_token="glsa_fake")
-        service.imprint(*fleet)
-        service.await_status("online", *fleet)
-        eventually(lambda: not service.runtime.dashboards.available, within=10)
-        with probed_loop() as probe:  # not during the start, which itself takes longer
+        service.imprint_miners(*fleet)
+        service.wait_for_status("online", *fleet)
+        wait_until(lambda: not service.runtime.dashboards.is_available, within=10)
+        with probe_loop() as probe:  # not during the start, which itself takes longer
             gevent.sleep(4)  # it is tried again after 1 and 2 s
             assert service.client.get("/healthz").status_code == 200
     assert probe.longest_block <= 0.05
@@ -391,7 +391,7 @@ def test_stopped_service_sends_no_requests_to_grafana(testbed: Any, grafana: Fak
 
 def test_time_picker_is_enabled_on_new_and_existing_links(testbed: Any, grafana: FakeGrafana) -> None:
     service, _ = testbed()
-    public = grafana.public_links()
+    public = grafana.list_public_tokens()
     assert all(row["timeSelectionEnabled"] for row in grafana.rows.values())
     assert {(board["time"]["from"], board["time"]["to"]) for board in grafana.dashboards.values()} == {
         ("now-1h", "now")
@@ -402,7 +402,7 @@ def test_time_picker_is_enabled_on_new_and_existing_links(testbed: Any, grafana:
     advance_time(service, RECHECK)
     assert dict(grafana.calls) == {"GET publication": 3, "PATCH publication": 3}
     assert all(row["timeSelectionEnabled"] and row["annotationsEnabled"] for row in grafana.rows.values())
-    assert grafana.public_links() == public
+    assert grafana.list_public_tokens() == public
 
 
 def test_time_picker_of_paused_link_is_not_changed(testbed: Any, grafana: FakeGrafana, make_service: Make) -> None:
@@ -412,21 +412,24 @@ def test_time_picker_of_paused_link_is_not_changed(testbed: Any, grafana: FakeGr
         row.update(timeSelectionEnabled=False)
     make_service(
         fleet, clock=service.clock, gf_host=grafana.url, grafana_token=grafana.token, publish_dashboards=False
-    ).settle()
+    ).wait_until_idle()
     assert {(row["isEnabled"], row["timeSelectionEnabled"]) for row in grafana.rows.values()} == {(False, False)}
 
 
-NODE = data_source("PBFA97CFB590B2093")
-OURS = data_source("pluto-prometheus", "Pluto")
-LOKI = data_source("loki", "A log store", type="loki", isDefault=True)
-FIRST, DEFAULT = data_source("first", "A"), data_source("default", "B", isDefault=True)
+NODE = make_data_source("PBFA97CFB590B2093")
+OURS = make_data_source("pluto-prometheus", "Pluto")
+LOKI = make_data_source("loki", "A log store", type="loki", isDefault=True)
+FIRST, DEFAULT = make_data_source("first", "A"), make_data_source("default", "B", isDefault=True)
 SOURCES: dict[str, tuple[list[Any], str]] = {
     "ours": ([LOKI, DEFAULT, NODE, OURS], "pluto-prometheus"),
     "the Node project's": ([LOKI, DEFAULT, NODE], "PBFA97CFB590B2093"),
     "the default one": ([LOKI, FIRST, DEFAULT], "default"),
-    "the first": ([LOKI, data_source("second", "B"), FIRST], "first"),
+    "the first": ([LOKI, make_data_source("second", "B"), FIRST], "first"),
     "none": ([LOKI], "pluto-prometheus"),
-    "unusable": ([data_source("x" * 41), data_source("a b"), data_source("c") | {"uid": None}, 5], "pluto-prometheus"),
+    "unusable": (
+        [make_data_source("x" * 41), make_data_source("a b"), make_data_source("c") | {"uid": None}, 5],
+        "pluto-prometheus",
+    ),
 }
 
 
@@ -474,10 +477,10 @@ def test_grafana_url_without_path_works_by_api_and_by_file(
     assert len(list_links(service)) == 3
     service.stop()
     service, _ = file_testbed(gf_host=f"http://127.0.0.1:{grafana.port}")
-    grafana.wipe()
-    grafana.tick()
+    grafana.reset_database()
+    grafana.load_provisioned_files()
     advance_time(service, RECHECK)
-    assert len(grafana.public_links()) == 3
+    assert len(grafana.list_public_tokens()) == 3
     assert find_used_data_sources(grafana) == {"pluto-prometheus"}
 
 
@@ -488,8 +491,8 @@ def test_grafana_url_without_path_works_by_api_and_by_file(
 def folder(tmp_path: Path, grafana: FakeGrafana) -> Path:
     """The folder that Grafana provisions. The service logs in with the proxy's header, as the Node backend did."""
     grafana.proxy_user = "admin"
-    grafana.provisions = tmp_path / "shared" / "dashboards"
-    return grafana.provisions
+    grafana.provisioning_folder = tmp_path / "shared" / "dashboards"
+    return grafana.provisioning_folder
 
 
 @pytest.fixture
@@ -514,7 +517,7 @@ def test_dashboard_files_are_published_after_grafana_read_them(
     assert list_rows(service) == [] and grafana.calls["POST save"] == 0
     for path in folder.iterdir():
         assert orjson.loads(path.read_bytes())["uid"] == path.stem
-    grafana.tick()
+    grafana.load_provisioned_files()
     advance_time(service, 120, step=10)
     assert set(list_links(service)) == {"overview", "gamma", "supra"}
     assert {headers.get("HTTP_X_WEBAUTH_USER") for headers in grafana.headers} == {"admin"}
@@ -527,9 +530,9 @@ def test_api_and_file_mode_produce_same_dashboards(
     service.stop()
     fields = {"gf_host": grafana.url, "grafana_token": grafana.token, "data_dir": tmp_path / "other"}
     api = make_service(fleet, clock=service.clock, **fields)
-    api.settle()
-    api.imprint(*fleet)
-    api.round()
+    api.wait_until_idle()
+    api.imprint_miners(*fleet)
+    api.run_polls()
     files = {path.stem: orjson.loads(path.read_bytes()) for path in folder.iterdir()}
     sent = {uid: {**board, "version": 1} for uid, board in grafana.dashboards.items()}
     assert files == sent
@@ -541,9 +544,9 @@ def test_dashboard_files_are_written_while_grafana_is_down(
     grafana.fault = "401"
     service, fleet = file_testbed(delete_data_on_device_remove=True)
     assert {path.stem for path in folder.iterdir()} == {OVERVIEW, *device_uids(fleet)}
-    service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
-    service.round()
-    assert {path.stem for path in folder.iterdir()} == {OVERVIEW, device_uid(fleet[1].mac)}
+    service.read_data(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
+    service.run_polls()
+    assert {path.stem for path in folder.iterdir()} == {OVERVIEW, device_board_uid(fleet[1].mac)}
 
 
 def test_stale_dashboard_files_are_deleted_and_foreign_files_kept(
@@ -566,7 +569,7 @@ def test_stale_dashboard_files_are_deleted_and_foreign_files_kept(
 
 def test_unchanged_dashboard_file_is_not_rewritten(file_testbed: Any, grafana: FakeGrafana, folder: Path) -> None:
     service, _ = file_testbed()
-    grafana.tick()
+    grafana.load_provisioned_files()
     advance_time(service, 120, step=10)
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     deleted = min(before)
@@ -597,7 +600,7 @@ def test_dashboard_provisioned_by_file_is_published_in_api_mode(
     dashboard."""
     folder.mkdir(parents=True)
     (folder / "overview.json").write_bytes(orjson.dumps({"uid": OVERVIEW, "title": "from a file"}))
-    grafana.tick()
+    grafana.load_provisioned_files()
     service, _ = testbed()
     advance_time(service, 2 * RECHECK)
     assert "overview" in list_links(service)

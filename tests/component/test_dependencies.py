@@ -12,7 +12,7 @@ import gevent
 import orjson
 import pytest
 import requests
-from fakes import Peer, eventually, free_port
+from fakes import ScriptedServer, find_free_port, wait_until
 from testbed import Service
 
 from simulator import Fleet
@@ -62,12 +62,12 @@ FAULTS: dict[str, tuple[Callable[[Any], None] | None, int, int]] = {
 @pytest.fixture
 def discovery() -> Iterator[Callable[[Callable[[Any], None] | None], str]]:
     """Start a discovery service with this script and return its URL."""
-    peers: list[Peer] = []
+    peers: list[ScriptedServer] = []
 
     def start_discovery(script: Callable[[Any], None] | None) -> str:
         if script is None:
-            return f"http://127.0.0.1:{free_port()}"
-        peers.append(Peer(script).__enter__())
+            return f"http://127.0.0.1:{find_free_port()}"
+        peers.append(ScriptedServer(script).__enter__())
         return f"http://127.0.0.1:{peers[-1].port}"
 
     yield start_discovery
@@ -85,18 +85,18 @@ def service_with_discovery(
         fleet = make_fleet("2.12", "2.4")
         networks = {"allowed_device_networks": (PRIVATE_NETWORK, MINERS)}
         service = make_service(fleet, discovery_service_host=discovery(script), **networks)
-        service.imprint(*fleet)
-        service.await_status("online", *fleet)
+        service.imprint_miners(*fleet)
+        service.wait_for_status("online", *fleet)
         return service, fleet
 
     return start_service
 
 
 def assert_miners_are_polled(service: Service, fleet: Fleet) -> None:
-    before = service.observed(fleet[0].mac)
-    eventually(lambda: service.observed(fleet[0].mac) >= before + 2)
-    assert {device["status"] for device in service.devices()} == {"online"}
-    assert service.scrape().get_one("hardware_online") == 2
+    before = service.count_observations(fleet[0].mac)
+    wait_until(lambda: service.count_observations(fleet[0].mac) >= before + 2)
+    assert {device["status"] for device in service.list_devices()} == {"online"}
+    assert service.scrape_metrics().get_value("hardware_online") == 2
     assert service.client.get("/readyz").status_code == 200
 
 
@@ -116,16 +116,16 @@ def test_known_miners_are_polled_whatever_discovery_answers(
 
 
 def test_slow_discovery_service_delays_no_poll_imprint_or_shutdown(
-    service_with_discovery: Callable[..., Any], serve: Callable[..., str]
+    service_with_discovery: Callable[..., Any], start_server: Callable[..., str]
 ) -> None:
     """A registration by MAC and address does not need discovery."""
     service, fleet = service_with_discovery(never_respond)
-    url = serve(service)
+    url = start_server(service)
     requests_in_flight = [gevent.spawn(requests.get, f"{url}/devices/discover", timeout=30) for _ in range(3)]
-    eventually(lambda: all(each.started for each in requests_in_flight))
+    wait_until(lambda: all(each.started for each in requests_in_flight))
     assert_miners_are_polled(service, fleet)
     assert not any(each.ready() for each in requests_in_flight)
-    service.imprint(*fleet)
+    service.imprint_miners(*fleet)
     began = time.monotonic()
     service.stop()
     assert time.monotonic() - began < 4
@@ -144,8 +144,8 @@ def test_error_text_of_discovery_service_is_not_passed_on(service_with_discovery
 def test_first_scrape_after_long_pause_is_complete(testbed: Callable[..., Any]) -> None:
     """Prometheus may start late: nothing is stored for it, and its first scrape is complete."""
     service, fleet = testbed("2.12", "2.4", rounds=20)
-    first = service.scrape()
-    assert first.get_one("hardware_online") == 2
-    assert all({"up", "hashrate_ghs", "power_watts"} <= first.of_device(miner.mac).keys() for miner in fleet)
-    service.round(20)
-    assert service.scrape().names() == first.names()
+    first = service.scrape_metrics()
+    assert first.get_value("hardware_online") == 2
+    assert all({"up", "hashrate_ghs", "power_watts"} <= first.get_device_values(miner.mac).keys() for miner in fleet)
+    service.run_polls(20)
+    assert service.scrape_metrics().list_names() == first.list_names()

@@ -7,8 +7,8 @@ from functools import cache
 
 import orjson
 import pytest
-from answer_mutations import BODIES, BODY_AND_CHANGES, mutated, oracle
-from hostile_miner import RawMiner, framed, says
+from answer_mutations import BODIES, BODY_AND_CHANGES, apply_changes, compute_expected_number
+from hostile_miner import RawMiner, frame_response, make_sender
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from testbed import LOOPBACK
@@ -16,7 +16,7 @@ from testbed import LOOPBACK
 from app.clock import Clock
 from app.errors import DeviceError
 from app.miners.address import Address, AddressRule
-from app.miners.client import Miners
+from app.miners.client import MinerRegistry
 from app.miners.measures import MEASURES
 from app.models import Device
 
@@ -67,20 +67,22 @@ default_settings = settings(
 def testbed(raw_miner, make_service, clock):
     """The service over that one miner, which is polled only by the test. A setting of it was written once."""
     service = make_service(clock=clock)
-    (tracked,) = service.runtime.fleet.keep([Device(MAC, raw_miner.address)])
+    (tracked,) = service.runtime.fleet.save_devices([Device(MAC, raw_miner.address)])
     service.runtime.fleet.set_monitored(tracked, True)
-    service.runtime.intents.wrote(MAC, {"frequency": 525, "coreVoltage": 1150, "stratumUser": "bc1q.x", "rotation": 0})
+    service.runtime.desired_states.merge_settings(
+        MAC, {"frequency": 525, "coreVoltage": 1150, "stratumUser": "bc1q.x", "rotation": 0}
+    )
 
     def poll_answer(body):
         """Let the miner answer with `body` and poll it once."""
         raw_miner.body = json.dumps(body).encode()  # orjson takes no integer over 64 bits
-        service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
+        service.runtime.poller.poll_device(tracked, service.runtime.miners.get_miner(tracked.address))
 
     @cache
     def export_of(name):
         """Return the exported series of a miner that answers with this body."""
         poll_answer(make_answer(name))
-        return service.scrape().of_device(MAC)
+        return service.scrape_metrics().get_device_values(MAC)
 
     return service, poll_answer, export_of
 
@@ -95,7 +97,7 @@ def first_present_value(measure, body):
 
 def allowed_values(measure, value_in_answer):
     """Return the values that a measure may have when its field contains `value_in_answer`."""
-    value = oracle(value_in_answer)
+    value = compute_expected_number(value_in_answer)
     if isinstance(value_in_answer, str) and not NUMBER.fullmatch(value_in_answer.strip()):
         value = None if value is None else value  # an unusual notation: that number, or none
         return {None, *([] if value is None or value < 0 else [value])}
@@ -106,10 +108,10 @@ def check_export(testbed, name, changes):
     service, poll_answer, export_of = testbed
     before = export_of(name)
     poll_answer(make_answer(name))
-    body = mutated(make_answer(name), changes)
+    body = apply_changes(make_answer(name), changes)
     poll_answer(body)
-    scrape = service.scrape()
-    after, device = scrape.of_device(MAC), service.device(MAC)
+    scrape = service.scrape_metrics()
+    after, device = scrape.get_device_values(MAC), service.get_device(MAC)
     assert all(math.isfinite(value) for (series, _), value in scrape.items() if not series.endswith("_bucket"))
     online = device["status"] == "online"
     for measure in MEASURES:
@@ -121,7 +123,7 @@ def check_export(testbed, name, changes):
         value, value_in_answer = after.get(measure.key), first_present_value(measure, body)
         if not (online and touched):
             assert value == before.get(measure.key), measure.key
-        elif measure.zero_counts and value is None and oracle(value_in_answer) in (0, None):
+        elif measure.zero_counts and value is None and compute_expected_number(value_in_answer) in (0, None):
             pass
         elif measure in PLAIN:
             scale = 1000 if measure.key in MILLI else 1
@@ -131,7 +133,9 @@ def check_export(testbed, name, changes):
         elif measure.key in FLAGS:
             assert value in (None, 0, 1)
         elif value == 0 and measure.key != "efficiency":
-            assert oracle(value_in_answer) == 0 or str(value_in_answer)[0] == "0", f"an invented zero: {measure.key}"
+            assert compute_expected_number(value_in_answer) == 0 or str(value_in_answer)[0] == "0", (
+                f"an invented zero: {measure.key}"
+            )
     assert isinstance(device["info"]["power"], (int, float))
     assert isinstance(device["info"]["stratumUser"], str)
     for path in ("/", f"/devices/{MAC}/options"):
@@ -172,11 +176,11 @@ def test_totals_of_two_miners_with_huge_values_are_finite(make_service, clock):
         service = make_service(clock=clock)
         for miner in (one, other):
             miner.body = orjson.dumps({**answer, "macAddr": miner.mac})
-            (tracked,) = service.runtime.fleet.keep([Device(miner.mac, miner.address)])
+            (tracked,) = service.runtime.fleet.save_devices([Device(miner.mac, miner.address)])
             service.runtime.fleet.set_monitored(tracked, True)
-            service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
-        scrape = service.scrape()
-        assert scrape.get_one("hardware_online") == 2
+            service.runtime.poller.poll_device(tracked, service.runtime.miners.get_miner(tracked.address))
+        scrape = service.scrape_metrics()
+        assert scrape.get_value("hardware_online") == 2
         assert all(math.isfinite(value) for (name, _), value in scrape.items() if not name.endswith("_bucket"))
         assert not re.search(r"[0-9]{40}", scrape.text)
 
@@ -185,10 +189,12 @@ def test_totals_of_two_miners_with_huge_values_are_finite(make_service, clock):
 
 
 def read_info(raw_miner, *parts):
-    raw_miner.act = says(*parts)
-    miner = Miners(AddressRule(LOOPBACK).check, Clock()).at(Address(raw_miner.host, raw_miner.port))
+    raw_miner.act = make_sender(*parts)
+    miner = MinerRegistry(AddressRule(LOOPBACK).check_address, Clock()).get_miner(
+        Address(raw_miner.host, raw_miner.port)
+    )
     try:
-        return miner.info(2.0)
+        return miner.fetch_info(2.0)
     finally:
         miner.close()
 
@@ -239,7 +245,7 @@ def test_invalid_body_raises_device_error_only(raw_miner, body, cuts, chunked):
         framing += [b"%x\r\n%b\r\n" % (len(part), part) for part in parts]
         framing.append(b"0\r\n\r\n")
     else:
-        framing = [framed(body).removesuffix(body), *parts]
+        framing = [frame_response(body).removesuffix(body), *parts]
     try:
         reading = read_info(raw_miner, *framing)
     except DeviceError as error:
@@ -254,4 +260,4 @@ def test_invalid_body_raises_device_error_only(raw_miner, body, cuts, chunked):
 @pytest.mark.parametrize("kind", [b"application/json", b"text/html", b"application/octet-stream", b""])
 def test_json_body_is_accepted_with_any_content_type(raw_miner, prefix, kind):
     body = prefix + orjson.dumps(make_answer("AxeOS 2.4"))
-    assert read_info(raw_miner, framed(body, b"Content-Type: " + kind)).mac == MAC
+    assert read_info(raw_miner, frame_response(body, b"Content-Type: " + kind)).mac == MAC

@@ -4,8 +4,8 @@ lost."""
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from fakes import SetClock, eventually
-from job_helpers import finished, job, posts, run, start, states
+from fakes import AdjustableClock, wait_until
+from job_helpers import count_commands, list_states, read_job, run_job, start_job, wait_for_job
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 JUMPS = {
@@ -35,18 +35,18 @@ def test_polls_continue_after_clock_jump(testbed, clock, jump, caplog):
     service, fleet = testbed("2.12", "2.4", "2.15", "nerd")
     *healthy, dead = fleet
     dead.fault = "refuse"
-    service.round()
-    before = {miner.mac: service.observed(miner.mac) for miner in healthy}
-    clock.step_wall(jump)
-    service.round(2)
-    assert service.status(dead.mac) == "offline"
-    service.round(3)
-    clock.step_wall(-jump)
-    service.round(3)
-    assert {service.observed(mac) - was for mac, was in before.items()} == {8}
+    service.run_polls()
+    before = {miner.mac: service.count_observations(miner.mac) for miner in healthy}
+    clock.shift_time_of_day(jump)
+    service.run_polls(2)
+    assert service.get_status(dead.mac) == "offline"
+    service.run_polls(3)
+    clock.shift_time_of_day(-jump)
+    service.run_polls(3)
+    assert {service.count_observations(mac) - was for mac, was in before.items()} == {8}
     dead.clear_fault()
-    service.round()
-    assert service.status(dead.mac) == "online"
+    service.run_polls()
+    assert service.get_status(dead.mac) == "online"
     assert list_status_messages(caplog) == ["miner lost", "miner is back"]
 
 
@@ -54,82 +54,82 @@ def test_polls_continue_after_clock_jump(testbed, clock, jump, caplog):
 def test_backoff_of_offline_miner_is_kept_after_clock_jump(testbed, clock, jump):
     service, (miner,) = testbed("2.12", poll_interval=5.0)
     miner.power_off()
-    service.round(60)
-    misses = service.runtime.fleet.get(miner.mac).observation.failures
-    clock.step_wall(jump)
-    service.round(24)
-    assert 1 <= service.runtime.fleet.get(miner.mac).observation.failures - misses <= 4
+    service.run_polls(60)
+    misses = service.runtime.fleet.get_device(miner.mac).observation.failures
+    clock.shift_time_of_day(jump)
+    service.run_polls(24)
+    assert 1 <= service.runtime.fleet.get_device(miner.mac).observation.failures - misses <= 4
 
 
 @jumps
 def test_requests_succeed_after_clock_jump(testbed, clock, jump):
     service, (miner, other) = testbed("2.10", "2.10", poll_interval=5.0)
     settings = {"info": {"frequency": 550}}
-    service.ok(service.client.patch(f"/devices/{miner.mac}/system", json=settings))
-    clock.step_wall(jump)
-    service.round(2)
-    service.ok(service.client.patch(f"/devices/{other.mac}/system", json=settings))
+    service.read_data(service.client.patch(f"/devices/{miner.mac}/system", json=settings))
+    clock.shift_time_of_day(jump)
+    service.run_polls(2)
+    service.read_data(service.client.patch(f"/devices/{other.mac}/system", json=settings))
     preset = {"name": "x", "configuration": {"stratumURL": "pool.example"}}
     for _ in range(2):
-        service.ok(service.client.post("/presets", json=preset))
+        service.read_data(service.client.post("/presets", json=preset))
     job = service.client.post("/jobs", json={"action": "identify", "devices": [miner.mac], "dryRun": True})
     assert job.status_code in (200, 400), job.get_data(as_text=True)
     paths = ["/devices/imprint", f"/devices/{miner.mac}/journal", f"/devices/{miner.mac}/logs", "/presets", "/jobs",
              "/devices/discovered", "/metrics", "/", "/healthz", "/readyz"]  # fmt: skip
     assert {service.client.get(path, buffered=True).status_code for path in paths} == {200}
     year = clock.now().year
-    assert service.device(miner.mac)["lastSeen"].startswith(f"{year:04d}-")
-    service.round(8)
-    assert service.device(miner.mac)["drift"] == service.device(other.mac)["drift"] == []
+    assert service.get_device(miner.mac)["lastSeen"].startswith(f"{year:04d}-")
+    service.run_polls(8)
+    assert service.get_device(miner.mac)["drift"] == service.get_device(other.mac)["drift"] == []
 
 
 @jumps
 def test_drift_is_detected_after_clock_jump(testbed, clock, jump):
     """Drift is ignored for half a minute after our own write, by either clock."""
     service, (miner,) = testbed("2.10", poll_interval=5.0)
-    service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
-    service.round(8)
-    clock.step_wall(jump)
+    service.read_data(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
+    service.run_polls(8)
+    clock.shift_time_of_day(jump)
     miner.store_settings({"frequency": 400})
-    service.round(8)
-    (row,) = service.device(miner.mac)["drift"]
+    service.run_polls(8)
+    (row,) = service.get_device(miner.mac)["drift"]
     assert (row["key"], row["actual"]) == ("frequency", 400)
 
 
 def test_scan_finds_miners_after_clock_jump(testbed, clock):
     service, _ = testbed("2.12", "2.4")
-    clock.step_wall(-DAY)
-    assert len(service.ok(service.client.get("/devices/discover"))) == 2
-    assert len(service.ok(service.client.get("/devices/discovered"))) == 2
+    clock.shift_time_of_day(-DAY)
+    assert len(service.read_data(service.client.get("/devices/discover"))) == 2
+    assert len(service.read_data(service.client.get("/devices/discovered"))) == 2
 
 
 def is_drift_repaired(service, miner):
     miner.store_settings({"frequency": 400})
-    service.round(12)
-    eventually(lambda: service.round() or all(job.over for job in service.runtime.jobs.all()), 15)
+    service.run_polls(12)
+    wait_until(lambda: service.run_polls() or all(job.is_over for job in service.runtime.jobs.all_jobs()), 15)
     return miner.settings.stored["frequency"] == 550
 
 
 def make_repaired_miner(testbed, **settings):
     """Return a miner that was repaired once."""
     service, (miner,) = testbed("2.10", poll_interval=5.0, auto_repair=True, **settings)
-    service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
-    service.round(8)
+    service.read_data(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
+    service.run_polls(8)
     assert is_drift_repaired(service, miner)
-    service.round(8)
+    service.run_polls(8)
     return service, miner
 
 
 @jumps
 def test_auto_repair_runs_once_an_hour_despite_clock_jump(testbed, clock, jump):
     service, miner = make_repaired_miner(testbed)
-    clock.step_wall(jump)
+    clock.shift_time_of_day(jump)
     assert not is_drift_repaired(service, miner)
     miner.store_settings({"frequency": 550})
-    service.round(8)
+    service.run_polls(8)
     clock.advance(3600)
-    service.settle()
-    service.round(8)
+    service.wait_until_idle()
+    service.run_polls(8)
     assert is_drift_repaired(service, miner)
 
 
@@ -137,31 +137,33 @@ def test_auto_repair_runs_once_an_hour_despite_clock_jump(testbed, clock, jump):
 def test_auto_repair_before_service_restart_counts_despite_clock_jump(testbed, make_service, clock, jump):
     service, miner = make_repaired_miner(testbed)
     service.stop()
-    clock.step_wall(jump)
+    clock.shift_time_of_day(jump)
     service = make_service([miner], clock=clock, poll_interval=5.0, auto_repair=True)
-    service.round(8)
+    service.run_polls(8)
     assert not is_drift_repaired(service, miner)
 
 
 def list_pending_keys(service, miner):
-    return [row["key"] for row in service.device(miner.mac)["drift"] if row["cause"] == "pending_restart"]
+    return [row["key"] for row in service.get_device(miner.mac)["drift"] if row["cause"] == "pending_restart"]
 
 
 def restart_miner(service, miner):
     """Restart the miner and poll it until it reports the new uptime."""
     miner.restart()
-    eventually(lambda: service.round() or service.device(miner.mac)["info"]["uptimeSeconds"] < 600, 10)
-    service.round(4)
+    wait_until(lambda: service.run_polls() or service.get_device(miner.mac)["info"]["uptimeSeconds"] < 600, 10)
+    service.run_polls(4)
 
 
 def make_pending_write(testbed, clock):
     """Return a miner with a setting that waits for a restart, although its firmware reports it already."""
     service, (miner,) = testbed("2.10", poll_interval=5.0)
     clock.advance(3600)
-    service.settle()
-    service.round(2)
-    service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"stratumURL": "new.example"}}))
-    service.round(8)
+    service.wait_until_idle()
+    service.run_polls(2)
+    service.read_data(
+        service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"stratumURL": "new.example"}})
+    )
+    service.run_polls(8)
     assert list_pending_keys(service, miner) == ["stratumURL"]
     return service, miner
 
@@ -170,11 +172,11 @@ def make_pending_write(testbed, clock):
 @pytest.mark.parametrize("restarts_service", [False, True], ids=["same process", "restarted process"])
 def test_write_stays_pending_until_restart_despite_clock_jump(testbed, make_service, clock, jump, restarts_service):
     service, miner = make_pending_write(testbed, clock)
-    clock.step_wall(jump)
+    clock.shift_time_of_day(jump)
     if restarts_service:
         service.stop()
         service = make_service([miner], clock=clock, poll_interval=5.0)
-    service.round(4)
+    service.run_polls(4)
     assert list_pending_keys(service, miner) == ["stratumURL"]
     restart_miner(service, miner)
     assert list_pending_keys(service, miner) == []
@@ -184,7 +186,7 @@ def test_write_stays_pending_until_restart_despite_clock_jump(testbed, make_serv
 def test_pending_write_ends_after_host_reboot(testbed, make_service, clock, jump):
     service, miner = make_pending_write(testbed, clock)
     service.stop()
-    clock.step_wall(jump)
+    clock.shift_time_of_day(jump)
     clock.reboot_host()
     service = make_service([miner], clock=clock, poll_interval=5.0)
     restart_miner(service, miner)
@@ -195,67 +197,67 @@ def test_pending_write_ends_after_host_reboot(testbed, make_service, clock, jump
 @pytest.mark.parametrize("moment", ["before the restart", "after the restart"])
 def test_job_with_canary_succeeds_despite_clock_jump(make_fleet, make_service, jump, moment):
     """The test runs in real time, like the firmware's write queue."""
-    clock, miners = SetClock(), make_fleet("2.12", "2.12")
+    clock, miners = AdjustableClock(), make_fleet("2.12", "2.12")
     service = make_service(miners, clock=clock, poll_interval=0.2)
-    service.imprint(*miners)
-    service.await_status("online", *miners)
-    job_id = start(
+    service.imprint_miners(*miners)
+    service.wait_for_status("online", *miners)
+    job_id = start_job(
         service, settings={"stratumURL": "new.example"}, restart=True, waves=[1], pauseSeconds=0.5, revert=True
     )
-    canary = job(service, job_id)["devices"][0]["mac"]
+    canary = read_job(service, job_id)["devices"][0]["mac"]
     if moment == "after the restart":
-        eventually(lambda: any(posts(miner) for miner in miners if miner.mac == canary), 10)
-    clock.step_wall(jump)
-    result = finished(service, job_id)
-    assert (result["state"], states(result)) == ("done", dict.fromkeys(states(result), "done")), result
-    assert [posts(miner) for miner in miners] == [1, 1]
+        wait_until(lambda: any(count_commands(miner) for miner in miners if miner.mac == canary), 10)
+    clock.shift_time_of_day(jump)
+    result = wait_for_job(service, job_id)
+    assert (result["state"], list_states(result)) == ("done", dict.fromkeys(list_states(result), "done")), result
+    assert [count_commands(miner) for miner in miners] == [1, 1]
 
 
 @large_jumps
 def test_recently_interrupted_job_resumes_despite_clock_jump(testbed, make_service, clock, jump):
     service, miners = testbed("2.12", "2.12", poll_interval=5.0)
-    job_id = start(service, "identify", waves=[1], pauseSeconds=30)
-    service.round(2)
+    job_id = start_job(service, "identify", waves=[1], pauseSeconds=30)
+    service.run_polls(2)
     service.stop()
-    clock.step_wall(jump)
+    clock.shift_time_of_day(jump)
     service = make_service(miners, clock=clock, poll_interval=5.0)
-    assert finished(service, job_id)["state"] == "done"
-    assert [posts(miner, "identify") for miner in miners] == [1, 1]
+    assert wait_for_job(service, job_id)["state"] == "done"
+    assert [count_commands(miner, "identify") for miner in miners] == [1, 1]
 
 
 @large_jumps
 def test_job_interrupted_hours_ago_does_not_resume_despite_clock_jump(testbed, make_service, clock, jump):
     service, miners = testbed("2.12", "2.12", poll_interval=5.0)
-    job_id = start(service, "identify", waves=[1], pauseSeconds=30)
-    service.round(2)
+    job_id = start_job(service, "identify", waves=[1], pauseSeconds=30)
+    service.run_polls(2)
     service.stop()
-    clock.step_wall(jump)
+    clock.shift_time_of_day(jump)
     clock.advance(2 * 3600)
     service = make_service(miners, clock=clock, poll_interval=5.0)
-    assert finished(service, job_id)["state"] == "interrupted"
+    assert wait_for_job(service, job_id)["state"] == "interrupted"
 
 
 @large_jumps
 def test_jobs_are_listed_in_creation_order_despite_clock_jump(testbed, make_service, clock, jump):
     """The oldest job is deleted first, with its idempotency key."""
     service, miners = testbed("2.12", poll_interval=5.0)
-    first = run(service, "identify")["id"]
-    clock.step_wall(jump)
-    second = run(service, "identify")["id"]
+    first = run_job(service, "identify")["id"]
+    clock.shift_time_of_day(jump)
+    second = run_job(service, "identify")["id"]
     service.stop()
-    clock.step_wall(-jump)
+    clock.shift_time_of_day(-jump)
     service = make_service(miners, clock=clock, poll_interval=5.0)
-    service.round(2)
-    third = run(service, "identify")["id"]
-    assert [each["id"] for each in service.ok(service.client.get("/jobs"))] == [third, second, first]
+    service.run_polls(2)
+    third = run_job(service, "identify")["id"]
+    assert [each["id"] for each in service.read_data(service.client.get("/jobs"))] == [third, second, first]
 
 
 @jumps
 def test_discovered_miners_are_kept_after_clock_jump(testbed, clock, jump):
     service, _ = testbed("2.12", "2.4", discovery_ttl=7200.0)
-    count_discovered = lambda: len(service.ok(service.client.get("/devices/discovered")))  # noqa: E731
-    service.ok(service.client.get("/devices/discover"))
-    clock.step_wall(jump)
+    count_discovered = lambda: len(service.read_data(service.client.get("/devices/discovered")))  # noqa: E731
+    service.read_data(service.client.get("/devices/discover"))
+    clock.shift_time_of_day(jump)
     assert count_discovered() == 2
     clock.advance(3000)
     assert count_discovered() == 2

@@ -2,7 +2,7 @@
 
 import gevent
 import pytest
-from fakes import FakeClock, eventually
+from fakes import FakeClock, wait_until
 
 from app.events import MinerMissing
 from app.miners.log_lines import LogLine
@@ -10,16 +10,16 @@ from app.services.devices.identity import DeviceIdentity
 from app.services.devices.monitoring import Monitoring
 from app.services.devices.relocation import Relocation
 from app.services.devices.write_behind import WriteBehind
-from app.services.discovery.subnets import around
-from app.services.jobs.model import Action, Request
-from app.services.jobs.service import Jobs
+from app.services.discovery.subnets import network_around
+from app.services.jobs.model import Action, JobRequest
+from app.services.jobs.service import JobService
 from app.services.jobs.store import JobStore
-from app.services.logs.cursor import Cursor
+from app.services.logs.cursor import LogCursor
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.files import LogFiles
-from app.services.logs.policy import LogPolicy, State
-from app.services.logs.reader import Reader
-from app.socketio.feeds import Feed
+from app.services.logs.policy import ReaderPolicy, ReaderState
+from app.services.logs.reader import LogReader
+from app.socketio.feeds import LogFeed
 from app.store.documents import Documents
 
 
@@ -49,10 +49,10 @@ class FailingPoller:
     def __init__(self, poller, mac, *errors):
         self._poller, self._mac, self.errors = poller, mac, list(errors)
 
-    def poll(self, tracked, miner):
+    def poll_device(self, tracked, miner):
         if tracked.mac == self._mac and self.errors:
             raise self.errors.pop(0)
-        self._poller.poll(tracked, miner)
+        self._poller.poll_device(tracked, miner)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def four_miners(make_fleet, make_service, clock):
     """Four registered miners that are not monitored."""
     fleet = make_fleet("2.12", "2.15", "2.4", "nerd", clock=clock.monotonic)
     service = make_service(fleet, clock=clock, auto_listen=False, poll_interval=0.5)
-    service.imprint(*fleet)
+    service.imprint_miners(*fleet)
     return service, list(fleet)
 
 
@@ -72,12 +72,13 @@ def start_monitoring(four_miners):
 
     def start(poller=None, chance=lambda: 0.5):
         monitoring = Monitoring(
-            runtime.fleet, poller or runtime.poller, runtime.miners.at, runtime.events, runtime.health, service.clock,
+            runtime.fleet, poller or runtime.poller, runtime.miners.get_miner, runtime.events,
+            runtime.service_metrics, service.clock,
             service.settings.poll_interval, chance,
         )  # fmt: skip
         made.append(monitoring)
-        monitoring.watch(runtime.fleet.all())
-        service.round(2)
+        monitoring.start_monitoring(runtime.fleet.all_devices())
+        service.run_polls(2)
         return monitoring
 
     yield start
@@ -86,7 +87,7 @@ def start_monitoring(four_miners):
 
 
 def count_crashes(service):
-    return service.scrape().get_one("pluto_monitor_crashes_total")
+    return service.scrape_metrics().get_value("pluto_monitor_crashes_total")
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), gevent.Timeout(1), RecursionError()])
@@ -94,14 +95,14 @@ def test_crashed_poll_delays_only_its_own_device(four_miners, start_monitoring, 
     service, (victim, *healthy) = four_miners
     poller = FailingPoller(service.runtime.poller, victim.mac)
     monitoring = start_monitoring(poller=poller)
-    before = {miner.mac: service.observed(miner.mac) for miner in (victim, *healthy)}
+    before = {miner.mac: service.count_observations(miner.mac) for miner in (victim, *healthy)}
     poller.errors.append(error)
-    service.round(10)
+    service.run_polls(10)
     assert not poller.errors
-    assert [service.observed(miner.mac) - before[miner.mac] for miner in healthy] == [10] * 3
-    assert 6 <= service.observed(victim.mac) - before[victim.mac] <= 9
+    assert [service.count_observations(miner.mac) - before[miner.mac] for miner in healthy] == [10] * 3
+    assert 6 <= service.count_observations(victim.mac) - before[victim.mac] <= 9
     assert count_crashes(service) == 1
-    assert monitoring.healthy
+    assert monitoring.is_healthy
 
 
 def test_repeatedly_crashing_loop_restarts_with_backoff(four_miners, start_monitoring):
@@ -109,23 +110,23 @@ def test_repeatedly_crashing_loop_restarts_with_backoff(four_miners, start_monit
     service, (one, *_) = four_miners
     chance = FailingFunction(lambda: 0.5)
     monitoring = start_monitoring(chance=chance)
-    tracked = service.runtime.fleet.get(one.mac)
-    monitoring.unwatch([each for each in service.runtime.fleet.all() if each is not tracked])
+    tracked = service.runtime.fleet.get_device(one.mac)
+    monitoring.stop_monitoring([each for each in service.runtime.fleet.all_devices() if each is not tracked])
     chance.errors += [ZeroDivisionError()] * 6
     calls = chance.calls
-    service.round(2 * (1 + 2 + 4 + 8 + 16 + 32) + 2)
+    service.run_polls(2 * (1 + 2 + 4 + 8 + 16 + 32) + 2)
     assert count_crashes(service) == 6
     assert chance.calls - calls <= 6 + 3
-    service.round(20)
+    service.run_polls(20)
     assert chance.calls - calls >= 20
-    assert monitoring.healthy
+    assert monitoring.is_healthy
 
 
 def test_crashing_loop_can_be_stopped(four_miners, start_monitoring):
     service, _ = four_miners
     chance = FailingFunction(lambda: 0.5, *[ZeroDivisionError()] * 1000)
     monitoring = start_monitoring(chance=chance)
-    service.round(2)
+    service.run_polls(2)
     monitoring.stop()
     calls = chance.calls
     service.clock.advance(100)
@@ -136,17 +137,17 @@ def test_crashing_loop_can_be_stopped(four_miners, start_monitoring):
 def test_relocation_continues_after_crash(four_miners):
     service, (miner, *_) = four_miners
     runtime, crashes = service.runtime, []
-    locate = FailingFunction(runtime.discovery.locate, ValueError("a bug"), ValueError("again"))
-    runtime.monitoring.watch(runtime.fleet.all())
+    locate = FailingFunction(runtime.discovery.locate_device, ValueError("a bug"), ValueError("again"))
+    runtime.monitoring.start_monitoring(runtime.fleet.all_devices())
     relocation = Relocation(
         runtime.fleet, runtime.monitoring, runtime.conflicts,
-        DeviceIdentity(runtime.fleet, runtime.neighbours, runtime.miners.probe),
-        locate, lambda address: [around(address.host)], service.clock, lambda: crashes.append(1),
+        DeviceIdentity(runtime.fleet, runtime.neighbours, runtime.miners.probe_address),
+        locate, lambda address: [network_around(address.host)], service.clock, lambda: crashes.append(1),
     )  # fmt: skip
     runtime.events.subscribe(MinerMissing, relocation.on_miner_missing)
     relocation.start()
     miner.power_off()
-    service.round(20)
+    service.run_polls(20)
     assert locate.calls >= 3
     assert len(crashes) == 2
     relocation.stop()
@@ -154,7 +155,7 @@ def test_relocation_continues_after_crash(four_miners):
 
 def test_readings_are_written_after_crash():
     class Fleet:
-        flush = FailingFunction(lambda: None, gevent.Timeout(1), MemoryError())
+        flush_readings = FailingFunction(lambda: None, gevent.Timeout(1), MemoryError())
 
     class Stores:
         def retry(self):
@@ -167,7 +168,7 @@ def test_readings_are_written_after_crash():
         gevent.sleep(0)
         gevent.sleep(0)
         clock.advance(1)
-    eventually(lambda: Fleet.flush.calls >= 4)
+    wait_until(lambda: Fleet.flush.calls >= 4)
     assert len(crashes) == 1  # the other error is caught inside: the readings are kept
     writer.stop()
 
@@ -178,13 +179,13 @@ def test_log_files_are_written_after_crash(tmp_path):
     logs = FailingFunction(lambda: [log], RuntimeError("a bug"))
     files = LogFiles(tmp_path, 10_000, 1, logs, clock, lambda: crashes.append(1))
     files.start()
-    log.add([LogLine("said")])
+    log.add_lines([LogLine("said")])
     for _ in range(20):
         gevent.sleep(0)
         gevent.sleep(0)
         clock.advance(0.2)
     path = tmp_path / "02005e00001a.log"
-    eventually(path.exists)
+    wait_until(path.exists)
     assert "said" in path.read_text()
     assert len(crashes) == 1
     files.stop()
@@ -192,7 +193,7 @@ def test_log_files_are_written_after_crash(tmp_path):
 
 def test_log_reader_continues_after_crash(four_miners):
     service, (miner, *_) = four_miners
-    tracked = service.runtime.fleet.get(miner.mac)
+    tracked = service.runtime.fleet.get_device(miner.mac)
 
     class Stream:
         address = tracked.address
@@ -205,31 +206,31 @@ def test_log_reader_continues_after_crash(four_miners):
 
     log = DeviceLog(tracked.mac, service.clock)
     hub = service.runtime.log_hub
-    reader = Reader(
+    reader = LogReader(
         tracked, log, service.runtime.fleet, lambda _: None, lambda _: Stream(), service.clock,
-        LogPolicy(tick=0.01), lambda: 0.5,
+        ReaderPolicy(read_timeout=0.01), lambda: 0.5,
     )  # fmt: skip
     reader.start()
-    eventually(lambda: reader.state is State.WAITING)
+    wait_until(lambda: reader.state is ReaderState.WAITING)
     assert "the log says what" in str(reader.error)
     service.clock.advance(60)
-    eventually(lambda: len(log.ring))
-    assert reader.state is State.STREAMING
+    wait_until(lambda: len(log.ring))
+    assert reader.state is ReaderState.STREAMING
     reader.stop().join(5)
-    assert hub.reader_of(tracked.mac) is None
+    assert hub.find_reader(tracked.mac) is None
 
 
 def test_log_line_feed_continues_after_crash():
     sent = []
     send = FailingFunction(lambda event, data: sent.append(event), KeyError("a client that is gone"))
     log = DeviceLog("02:00:5e:00:00:1a", FakeClock())
-    feed = Feed(send, lambda: 0)
-    feed.follow(Cursor.at_end(log))
-    log.add([LogLine("one")])
-    eventually(lambda: send.calls)
-    log.add([LogLine("two")])
-    eventually(lambda: sent == ["log_line"])
-    feed.end()
+    feed = LogFeed(send, lambda: 0)
+    feed.follow_log(LogCursor.at_end(log))
+    log.add_lines([LogLine("one")])
+    wait_until(lambda: send.calls)
+    log.add_lines([LogLine("two")])
+    wait_until(lambda: sent == ["log_line"])
+    feed.stop()
 
 
 class FullableDatabase:
@@ -245,27 +246,27 @@ class FullableDatabase:
     def write(self, *args, **kwargs):
         if self.full:
             raise OSError("No space left on device")
-        self._database.write(*args, **kwargs)
+        self._database.write_batch(*args, **kwargs)
 
 
 def test_job_continues_after_disk_was_full(four_miners):
     service, (miner, *_) = four_miners
     runtime, disk = service.runtime, FullableDatabase(service.runtime.database)
     device_actions = runtime.jobs.actions
-    jobs = Jobs(JobStore(Documents(disk, "jobs")), runtime.fleet, device_actions, runtime.events, service.clock)
+    jobs = JobService(JobStore(Documents(disk, "jobs")), runtime.fleet, device_actions, runtime.events, service.clock)
     jobs.start()
-    job = jobs.create(Request(Action.RESTART, pause_seconds=0.0, waves=()), [miner.mac], "a test")
+    job = jobs.create_job(JobRequest(Action.RESTART, pause_seconds=0.0, waves=()), [miner.mac], "a test")
     disk.full = True
     for _ in range(20):
         gevent.sleep(0.01)
         service.clock.advance(1)
-    assert not job.over
+    assert not job.is_over
     disk.full = False
     for _ in range(200):
         gevent.sleep(0.01)
         service.clock.advance(1)
-        if job.over:
+        if job.is_over:
             break
-    assert job.over
+    assert job.is_over
     assert miner.requests["POST", "/api/system/restart"] <= 1
     jobs.stop()

@@ -6,8 +6,8 @@ import re
 import orjson
 import plyvel
 import pytest
-from fakes import eventually
-from hostile_miner import info
+from fakes import wait_until
+from hostile_miner import make_info
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from markupsafe import escape
@@ -15,7 +15,7 @@ from markupsafe import escape
 from app.logging import JsonFormatter
 from app.miners.cleaning import clean_hostname
 from app.models import Device
-from app.services.metrics.text_format import plain
+from app.services.metrics.text_format import clean_label_value
 from simulator import swap
 
 MAC = "02:00:5e:00:00:77"
@@ -50,14 +50,14 @@ HOSTILE = [
 def testbed(raw_miner, make_service, clock):
     """The service over that one miner, which is polled only by the test."""
     service = make_service(clock=clock, log_files=True)
-    (tracked,) = service.runtime.fleet.keep([Device(MAC, raw_miner.address)])
+    (tracked,) = service.runtime.fleet.save_devices([Device(MAC, raw_miner.address)])
     service.runtime.fleet.set_monitored(tracked, True)
 
     def poll():
-        miner = service.runtime.miners.at(tracked.address)
-        with miner.slot(20) as free:  # the log reader uses the miner too, and a poll would be skipped
+        miner = service.runtime.miners.get_miner(tracked.address)
+        with miner.lock(20) as free:  # the log reader uses the miner too, and a poll would be skipped
             assert free
-        service.runtime.poller.poll(tracked, miner)
+        service.runtime.poller.poll_device(tracked, miner)
 
     return service, poll
 
@@ -68,14 +68,14 @@ def list_status_records(caplog):
 
 def check_hostname(testbed, raw_miner, caplog, hostname):
     service, poll = testbed
-    raw_miner.act, raw_miner.body = None, info(MAC, hostname=hostname)
+    raw_miner.act, raw_miner.body = None, make_info(MAC, hostname=hostname)
     poll()
-    shown = service.device(MAC)["info"].get("hostname", "")
+    shown = service.get_device(MAC)["info"].get("hostname", "")
     assert shown == clean_hostname(hostname)
     assert len(shown) <= 64
     assert not CONTROL.search(shown)
-    scrape = service.scrape()
-    assert scrape.labels_of("pluto_device_power_watts")[0]["hostname"] == plain(shown)
+    scrape = service.scrape_metrics()
+    assert scrape.list_labels("pluto_device_power_watts")[0]["hostname"] == clean_label_value(shown)
     assert str(escape(shown)) in service.client.get("/").get_data(as_text=True)
     caplog.clear()
     raw_miner.act = lambda opened: opened.close()
@@ -112,25 +112,25 @@ def test_hostile_hostname_stored_by_node_backend_is_cleaned(make_service, tmp_pa
     database.put(f"devices:imprinted:{MAC}".encode(), orjson.dumps(record))
     database.close()
     service = make_service(auto_listen=False)
-    assert service.device(MAC)["info"].get("hostname", "") == clean_hostname(hostname)
+    assert service.get_device(MAC)["info"].get("hostname", "") == clean_hostname(hostname)
 
 
 @pytest.mark.parametrize("value", [5, None, True, ["bitaxe"], {"a": "b"}, 1e308])
 def test_hostname_that_is_not_text_is_empty(testbed, raw_miner, value):
     service, poll = testbed
-    raw_miner.body = info(MAC, hostname=value)
+    raw_miner.body = make_info(MAC, hostname=value)
     poll()
-    assert service.device(MAC)["info"].get("hostname", "") == ""
-    assert service.status(MAC) == "online"
+    assert service.get_device(MAC)["info"].get("hostname", "") == ""
+    assert service.get_status(MAC) == "online"
 
 
 @pytest.mark.parametrize("value", [b'"\\ud800"', b'"\\u12"', b'"' + b"y" * 10 * 2**20 + b'"'])
 def test_invalid_or_oversized_hostname_fails_the_poll(testbed, raw_miner, value):
     service, poll = testbed
     poll()
-    raw_miner.body = info(MAC, hostname="@").replace(b'"@"', value)
+    raw_miner.body = make_info(MAC, hostname="@").replace(b'"@"', value)
     poll()
-    assert (service.status(MAC), service.device(MAC)["info"].get("hostname", "")) == ("stale", "raw")
+    assert (service.get_status(MAC), service.get_device(MAC)["info"].get("hostname", "")) == ("stale", "raw")
 
 
 @pytest.mark.parametrize(
@@ -139,11 +139,11 @@ def test_invalid_or_oversized_hostname_fails_the_poll(testbed, raw_miner, value)
 def test_mac_in_other_notation_is_accepted(testbed, raw_miner, value):
     service, poll = testbed
     poll()
-    raw_miner.body = info(MAC, macAddr=value, power=77.5)
+    raw_miner.body = make_info(MAC, macAddr=value, power=77.5)
     poll()
-    assert service.status(MAC) == "online"
-    assert service.scrape().get_one("pluto_device_power_watts", mac=MAC) == 77.5
-    assert [device["mac"] for device in service.devices()] == [MAC]
+    assert service.get_status(MAC) == "online"
+    assert service.scrape_metrics().get_value("pluto_device_power_watts", mac=MAC) == 77.5
+    assert [device["mac"] for device in service.list_devices()] == [MAC]
 
 
 @pytest.mark.parametrize(
@@ -155,11 +155,11 @@ def test_missing_mac_after_known_mac_is_a_conflict(testbed, raw_miner, value):
     """Issue 10, item 7: a lookalike of the same model and hostname sent no MAC and was taken for the miner."""
     service, poll = testbed
     poll()
-    raw_miner.body = info(MAC, macAddr=value, power=77.5)
+    raw_miner.body = make_info(MAC, macAddr=value, power=77.5)
     poll()
-    assert service.status(MAC) == "stale"
-    assert "without a MAC" in service.device(MAC)["conflict"]
-    assert service.scrape().get_one("pluto_device_power_watts", mac=MAC) == 15.5
+    assert service.get_status(MAC) == "stale"
+    assert "without a MAC" in service.get_device(MAC)["conflict"]
+    assert service.scrape_metrics().get_value("pluto_device_power_watts", mac=MAC) == 15.5
     refused = service.client.post(f"/devices/{MAC}/system/restart")
     assert (refused.status_code, refused.get_json()["error"][:22]) == (409, "Nothing is written to ")
 
@@ -167,30 +167,32 @@ def test_missing_mac_after_known_mac_is_a_conflict(testbed, raw_miner, value):
 def test_answer_of_other_hardware_is_rejected(testbed, raw_miner):
     service, poll = testbed
     poll()
-    raw_miner.body = info(MAC, macAddr=None, ASICModel="BM1397", power=77.5)
+    raw_miner.body = make_info(MAC, macAddr=None, ASICModel="BM1397", power=77.5)
     poll()
-    assert service.status(MAC) == "stale"
-    assert service.scrape().get_one("pluto_device_power_watts", mac=MAC) == 15.5
+    assert service.get_status(MAC) == "stale"
+    assert service.scrape_metrics().get_value("pluto_device_power_watts", mac=MAC) == 15.5
 
 
 @pytest.mark.parametrize(("one", "other"), [("a-b", "a_b"), ("a-b", "a__b"), ("bitaxe", "bitaxe"), ("x", "X")])
 def test_similar_or_swapped_hostnames_do_not_mix_series(make_fleet, make_service, clock, one, other):
     fleet = make_fleet({"hostname": one}, {"hostname": other}, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.imprint(*fleet)
-    service.round(2)
+    service.imprint_miners(*fleet)
+    service.run_polls(2)
 
     def has_own_values():
-        scrape = service.scrape()
-        return all(scrape.of_device(miner.mac)["power_watts"] == miner.read_info()["power"] for miner in fleet)
+        scrape = service.scrape_metrics()
+        return all(scrape.get_device_values(miner.mac)["power_watts"] == miner.read_info()["power"] for miner in fleet)
 
     assert has_own_values()
     for miner, name in zip(fleet, (other, one), strict=True):
         miner.set_fault("hostname", hostname=name)
-    service.round()
+    service.run_polls()
     assert has_own_values()
-    assert len(service.scrape().labels_of("pluto_device_power_watts")) == 2
-    legacy = {name for name in service.scrape().names() if name.endswith("_power_watts") and "pluto" not in name}
+    assert len(service.scrape_metrics().list_labels("pluto_device_power_watts")) == 2
+    legacy = {
+        name for name in service.scrape_metrics().list_names() if name.endswith("_power_watts") and "pluto" not in name
+    }
     assert len(legacy) == 3  # one per miner and the total
 
 
@@ -199,13 +201,13 @@ def test_readings_are_stored_under_mac_in_answer_when_addresses_swap(make_fleet,
     fleet = make_fleet("2.12", "2.15", clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     stored = []
-    service.imprint(*fleet)
+    service.imprint_miners(*fleet)
     one, other = fleet
     for _ in range(6):
         swap(one, other)
-        service.round(3)
+        service.run_polls(3)
         for miner in fleet:
-            device = service.device(miner.mac)
+            device = service.get_device(miner.mac)
             stored.append((miner.mac, device["info"].get("macAddr", miner.mac).lower()))
     assert all(mac == named for mac, named in stored)
-    eventually(lambda: service.round(2) or {service.status(miner.mac) for miner in fleet} == {"online"})
+    wait_until(lambda: service.run_polls(2) or {service.get_status(miner.mac) for miner in fleet} == {"online"})

@@ -1,7 +1,7 @@
 """A miner that restarts on our command is silent for a while: no alarm during the first minute."""
 
 import pytest
-from fakes import eventually
+from fakes import wait_until
 
 from simulator import Timings
 
@@ -17,26 +17,26 @@ def restart_testbed(testbed):
     def build(**settings):
         service, (miner, other) = testbed("2.10", "2.12", poll_interval=5.0, timings=LONG_BOOT, **settings)
         service.clock.advance(100)
-        service.round(2)
+        service.run_polls(2)
         return service, miner, other
 
     return build
 
 
 def restart_by_command(service, miner):
-    service.ok(service.client.post(f"/devices/{miner.mac}/system/restart"))
-    eventually(lambda: not miner.powered)
+    service.read_data(service.client.post(f"/devices/{miner.mac}/system/restart"))
+    wait_until(lambda: not miner.powered)
 
 
 def restart_by_write(service, miner):
-    service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": POOL, "restart": True}))
-    eventually(lambda: not miner.powered)
+    service.read_data(service.client.patch(f"/devices/{miner.mac}/system", json={"info": POOL, "restart": True}))
+    wait_until(lambda: not miner.powered)
 
 
 def restart_by_job(service, miner):
     body = {"action": "restart", "devices": [miner.mac], "waves": [], "pauseSeconds": 0}
     assert service.client.post("/jobs", json=body).status_code == 202
-    eventually(lambda: not miner.powered)
+    wait_until(lambda: not miner.powered)
 
 
 def crash_during_write(service, miner):
@@ -58,32 +58,32 @@ def list_status_messages(caplog):
 @pytest.mark.parametrize("restart", RESTARTS)
 def test_silence_of_twenty_seconds_after_restart_is_no_alarm(restart_testbed, restart, caplog):
     service, miner, other = restart_testbed()
-    polls = service.observed(other.mac)
+    polls = service.count_observations(other.mac)
     restart(service, miner)
     for _ in range(4):
-        service.round()
-        device = service.device(miner.mac)
+        service.run_polls()
+        device = service.get_device(miner.mac)
         assert (device["status"], device["tracing"], device["stale"]) == ("restarting", True, False)
-        assert service.scrape().of_device(miner.mac)["up"] == 1
+        assert service.scrape_metrics().get_device_values(miner.mac)["up"] == 1
     miner.power_on()
-    service.round()
-    assert service.status(miner.mac) == "online"
+    service.run_polls()
+    assert service.get_status(miner.mac) == "online"
     assert ("DeviceFailed", miner.mac) not in service.events
     assert list_status_messages(caplog) == []
-    assert service.scrape().get_one("pluto_device_restarts_total", mac=miner.mac) == 1
-    assert service.observed(other.mac) >= polls + 5
+    assert service.scrape_metrics().get_value("pluto_device_restarts_total", mac=miner.mac) == 1
+    assert service.count_observations(other.mac) >= polls + 5
 
 
 @pytest.mark.parametrize("restart", RESTARTS)
 def test_miner_not_back_within_a_minute_goes_offline(restart_testbed, restart, caplog):
     service, miner, _ = restart_testbed()
     restart(service, miner)
-    service.round(11)
-    assert service.status(miner.mac) == "restarting"
+    service.run_polls(11)
+    assert service.get_status(miner.mac) == "restarting"
     assert list_status_messages(caplog) == []
-    service.round(3)
-    assert service.status(miner.mac) == "offline"
-    assert service.scrape().of_device(miner.mac)["up"] == 0
+    service.run_polls(3)
+    assert service.get_status(miner.mac) == "offline"
+    assert service.scrape_metrics().get_device_values(miner.mac)["up"] == 0
     assert list_status_messages(caplog) == ["miner lost"]
     assert ("DeviceFailed", miner.mac) in service.events
 
@@ -91,33 +91,33 @@ def test_miner_not_back_within_a_minute_goes_offline(restart_testbed, restart, c
 def test_miner_that_fails_without_restart_command_goes_offline(restart_testbed, caplog):
     service, miner, _ = restart_testbed()
     miner.power_off()
-    service.round(2)
-    assert service.status(miner.mac) == "stale"
-    service.round(2)
-    assert service.status(miner.mac) == "offline"
+    service.run_polls(2)
+    assert service.get_status(miner.mac) == "stale"
+    service.run_polls(2)
+    assert service.get_status(miner.mac) == "offline"
     assert list_status_messages(caplog) == ["miner lost"]
 
 
 def test_miner_that_fails_after_its_restart_goes_offline(restart_testbed):
     service, miner, _ = restart_testbed()
     restart_by_command(service, miner)
-    service.round()
+    service.run_polls()
     miner.power_on()
-    service.round()
+    service.run_polls()
     miner.power_off()
-    service.round(4)
-    assert service.status(miner.mac) == "offline"
+    service.run_polls(4)
+    assert service.get_status(miner.mac) == "offline"
 
 
 def test_offline_miner_stays_offline_after_restart_command(restart_testbed):
     """The miner answered the command, but no poll yet."""
     service, miner, _ = restart_testbed()
     miner.power_off()
-    service.round(5)
+    service.run_polls(5)
     miner.power_on()
     restart_by_command(service, miner)
-    service.round()
-    assert service.status(miner.mac) == "offline"
+    service.run_polls()
+    assert service.get_status(miner.mac) == "offline"
 
 
 @pytest.mark.parametrize("fault", [["other_mac"], ["status_500"]])
@@ -127,5 +127,5 @@ def test_refused_restart_command_does_not_change_status(restart_testbed, fault):
     assert service.client.post(f"/devices/{miner.mac}/system/restart").status_code in (409, 502)
     miner.clear_fault()
     miner.power_off()
-    service.round(4)
-    assert service.status(miner.mac) == "offline"
+    service.run_polls(4)
+    assert service.get_status(miner.mac) == "offline"

@@ -6,8 +6,8 @@ import tracemalloc
 
 import gevent
 import pytest
-from fakes import eventually, nothing_leaks
-from log_helpers import FAST, MAC, Strange, accepted, state_of
+from fakes import assert_no_leaks, wait_until
+from log_helpers import FAST_POLICY, MAC, WebsocketMiner, accept_websocket, read_stream_state
 
 MEBIBYTE = 2**20
 PING = b"\x89\x00"
@@ -23,7 +23,7 @@ def send_forever(part):
     """Return a behaviour that sends `part` as fast as it is read, without end."""
 
     def behave(opened, request):
-        opened.sendall(accepted(request))
+        opened.sendall(accept_websocket(request))
         while True:
             opened.sendall(part * 64)
             gevent.sleep(0)
@@ -37,18 +37,20 @@ def log_testbed(make_fleet, make_service):
     peers = []
 
     def build(behave):
-        faulty = Strange(behave)
+        faulty = WebsocketMiner(behave)
         peers.append(faulty)
         faulty.__enter__()
         fleet = make_fleet("2.12")
-        service = make_service(fleet, log_policy=FAST, discovery_ports=(faulty.port, fleet.miners[0].server.address[1]))
-        service.imprint(*fleet)
+        service = make_service(
+            fleet, log_policy=FAST_POLICY, discovery_ports=(faulty.port, fleet.miners[0].server.address[1])
+        )
+        service.imprint_miners(*fleet)
         registration = {"devices": [{"mac": MAC, "ip": faulty.address}]}
-        service.ok(service.client.put("/devices/imprint", json=registration))
-        service.await_status("online", MAC, *fleet)
+        service.read_data(service.client.put("/devices/imprint", json=registration))
+        service.wait_for_status("online", MAC, *fleet)
         body = {"macs": [MAC, fleet.miners[0].mac], "traceLogs": True}
-        service.ok(service.client.put("/devices/listen", json=body))
-        eventually(lambda: faulty.asked())
+        service.read_data(service.client.put("/devices/listen", json=body))
+        wait_until(lambda: faulty.asked())
         return service, faulty, fleet.miners[0]
 
     yield build
@@ -71,14 +73,14 @@ FLOODS = {
 @pytest.mark.parametrize("behave", FLOODS.values(), ids=FLOODS)
 def test_flood_of_log_stream_does_not_delay_polls_and_uses_bounded_memory(log_testbed, behave):
     service, _, healthy = log_testbed(behave)
-    before = {mac: service.observed(mac) for mac in (MAC, healthy.mac)}
+    before = {mac: service.count_observations(mac) for mac in (MAC, healthy.mac)}
     tracemalloc.start()
     try:
         gevent.sleep(1.1)
         held, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert min(service.observed(mac) - was for mac, was in before.items()) >= 1
+    assert min(service.count_observations(mac) - was for mac, was in before.items()) >= 1
     assert peak < 4 * MEBIBYTE  # includes the ring buffer's 256 KiB as objects and this test's own frames
     assert service.client.get("/healthz", buffered=True).status_code == 200
 
@@ -89,29 +91,29 @@ def test_log_stream_that_closes_at_once_is_retried_with_jittered_backoff(log_tes
 
     def behave(opened, request):
         connect_times.append(time.monotonic())
-        opened.sendall(accepted(request))
+        opened.sendall(accept_websocket(request))
 
     service, _, healthy = log_testbed(behave)
-    before = service.observed(healthy.mac)
+    before = service.count_observations(healthy.mac)
     gevent.sleep(2)
     pauses = [later - earlier for earlier, later in zip(connect_times, connect_times[1:], strict=False)]
     assert 4 <= len(pauses) <= 60
     assert len({round(pause, 2) for pause in pauses[2:]}) > 3
-    assert service.observed(healthy.mac) - before >= 2
-    assert state_of(service, MAC) in ("waiting", "connecting", "streaming")
+    assert service.count_observations(healthy.mac) - before >= 2
+    assert read_stream_state(service, MAC) in ("waiting", "connecting", "streaming")
 
 
 def test_broken_log_streams_leak_nothing(log_testbed):
     def behave(opened, request):
-        opened.sendall(accepted(request) + b"\x81\x7e\x40\x00" + b"x" * 100)
+        opened.sendall(accept_websocket(request) + b"\x81\x7e\x40\x00" + b"x" * 100)
 
     service, faulty, healthy = log_testbed(behave)
     hub = service.runtime.log_hub
-    tracked = service.runtime.fleet.get(MAC)
+    tracked = service.runtime.fleet.get_device(MAC)
     gevent.sleep(0.3)
-    with nothing_leaks(files=2):
+    with assert_no_leaks(files=2):
         for _ in range(30):
             was = len(faulty.asked())
-            hub.want(tracked, "a test")
-            hub.reader_of(MAC).nudge()
-            eventually(lambda was=was: len(faulty.asked()) > was)
+            hub.add_listener(tracked, "a test")
+            hub.find_reader(MAC).retry_now()
+            wait_until(lambda was=was: len(faulty.asked()) > was)

@@ -2,8 +2,8 @@
 accepted or repaired."""
 
 import pytest
-from fakes import eventually
-from job_helpers import finished, patches, posts, run, states
+from fakes import wait_until
+from job_helpers import count_commands, count_settings_writes, list_states, run_job, wait_for_job
 
 from app.events import DriftChanged
 from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
@@ -25,8 +25,8 @@ def drift_testbed(make_fleet, make_service, clock):
             DriftChanged,
             lambda event: service.drift_events.append((event.tracked.mac, sorted(event.new), len(event.tracked.drift))),
         )
-        service.imprint(*fleet)
-        service.round()
+        service.imprint_miners(*fleet)
+        service.run_polls()
         return service, fleet
 
     return make
@@ -34,14 +34,14 @@ def drift_testbed(make_fleet, make_service, clock):
 
 def write_settings(service, miner, **values):
     """Write settings through the service, and advance the time until drift counts."""
-    assert states(run(service, settings=values, devices=[miner.mac])) == {miner.mac: "done"}
+    assert list_states(run_job(service, settings=values, devices=[miner.mac])) == {miner.mac: "done"}
     service.clock.advance(OWN_CHANGE_SECONDS)
-    service.round()
+    service.run_polls()
 
 
 def read_drift(service, miner):
     """Return key → (expected, actual, cause), or None if the device is not compared."""
-    rows = service.device(miner.mac).get("drift")
+    rows = service.get_device(miner.mac).get("drift")
     return None if rows is None else {row["key"]: (row["expected"], row["actual"], row["cause"]) for row in rows}
 
 
@@ -53,10 +53,10 @@ def test_only_devices_with_written_settings_are_compared(drift_testbed):
     service, fleet = drift_testbed("2.12", "2.12")
     write_settings(service, fleet[0], frequency=490)
     fleet[1].store_settings({"frequency": 400})
-    service.round()
+    service.run_polls()
     assert (read_drift(service, fleet[0]), read_drift(service, fleet[1])) == ({}, None)
-    assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 0
-    assert service.scrape().get_one("pluto_device_drift", mac=fleet[1].mac) is None
+    assert service.scrape_metrics().get_value("pluto_device_drift", mac=fleet[0].mac) == 0
+    assert service.scrape_metrics().get_value("pluto_device_drift", mac=fleet[1].mac) is None
     assert service.drift_events == []
 
 
@@ -70,10 +70,10 @@ def test_our_own_settings_are_no_drift_on_any_firmware(drift_testbed, generation
         "autofanspeed": 0,
         "manualFanSpeed": 70,
     }
-    result = run(service, settings=values, restart=True)
-    assert set(states(result).values()) == {"done"}
+    result = run_job(service, settings=values, restart=True)
+    assert set(list_states(result).values()) == {"done"}
     service.clock.advance(OWN_CHANGE_SECONDS)
-    service.round(3)
+    service.run_polls(3)
     assert read_drift(service, fleet[0]) == {}
     assert service.drift_events == []
 
@@ -82,13 +82,13 @@ def test_frequency_changed_elsewhere_is_drift(drift_testbed):
     service, fleet = drift_testbed("2.12")
     write_settings(service, fleet[0], frequency=490)
     fleet[0].store_settings({"frequency": 400})
-    service.round(3)
+    service.run_polls(3)
     assert read_drift(service, fleet[0]) == {"frequency": (490, 400, "changed_elsewhere")}
     assert service.drift_events == [(fleet[0].mac, ["frequency"], 1)]
-    assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 1
-    assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 0
+    assert service.scrape_metrics().get_value("pluto_device_drift", mac=fleet[0].mac) == 1
+    assert service.scrape_metrics().get_value("pluto_device_pool_drift", mac=fleet[0].mac) == 0
     fleet[0].store_settings({"frequency": 490})
-    service.round()
+    service.run_polls()
     assert read_drift(service, fleet[0]) == {}
     assert service.drift_events[1:] == [(fleet[0].mac, [], 0)]
 
@@ -97,24 +97,24 @@ def test_offline_device_exports_no_drift(drift_testbed):
     service, fleet = drift_testbed("2.12")
     write_settings(service, fleet[0], frequency=490)
     fleet[0].store_settings({"frequency": 400})
-    service.round(3)
+    service.run_polls(3)
     fleet[0].set_fault("refuse")
-    service.round(4)
-    assert service.status(fleet[0].mac) == "offline"
-    assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) is None
+    service.run_polls(4)
+    assert service.get_status(fleet[0].mac) == "offline"
+    assert service.scrape_metrics().get_value("pluto_device_drift", mac=fleet[0].mac) is None
     assert read_drift(service, fleet[0]) == {"frequency": (490, 400, "changed_elsewhere")}
     fleet[0].clear_fault()
-    service.round(2)
-    assert service.scrape().get_one("pluto_device_drift", mac=fleet[0].mac) == 1
+    service.run_polls(2)
+    assert service.scrape_metrics().get_value("pluto_device_drift", mac=fleet[0].mac) == 1
 
 
 def test_pool_changed_elsewhere_is_logged_once_and_exported(drift_testbed, caplog):
     service, fleet = drift_testbed("2.12")
     write_settings(service, fleet[0], stratumUser="mine.w")
     fleet[0].store_settings({"stratumUser": "theirs.w"})
-    service.round(4)
+    service.run_polls(4)
     assert read_drift(service, fleet[0]) == {"stratumUser": ("mine.w", "theirs.w", "pool_changed")}
-    assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 1
+    assert service.scrape_metrics().get_value("pluto_device_pool_drift", mac=fleet[0].mac) == 1
     (warning,) = list_pool_warnings(caplog)
     assert (warning.mac, warning.keys) == (fleet[0].mac, ["stratumUser"])
 
@@ -127,19 +127,19 @@ def test_overheat_fallback_is_repaired_only_on_request(drift_testbed, generation
     fleet[0].set_fault("overheat")
     fleet[0].clear_fault()
     if generation == "2.10":
-        eventually(lambda: not fleet[0].powered)
-        eventually(lambda: fleet[0].powered)
+        wait_until(lambda: not fleet[0].powered)
+        wait_until(lambda: fleet[0].powered)
     service.clock.advance(1)
-    service.round(3)
+    service.run_polls(3)
     rows = read_drift(service, fleet[0])
     assert {key: cause for key, (_, _, cause) in rows.items()} == dict.fromkeys(
         ("frequency", "coreVoltage"), "overheat_fallback"
     )
-    assert patches(fleet[0]) == 1
+    assert count_settings_writes(fleet[0]) == 1
     answer = service.client.post(f"/devices/{fleet[0].mac}/drift/repair", json={})
     assert answer.status_code == 202
-    assert finished(service, answer.get_json()["data"]["id"])["counts"] == {"done": 1}
-    service.round()
+    assert wait_for_job(service, answer.get_json()["data"]["id"])["counts"] == {"done": 1}
+    service.run_polls()
     assert (fleet[0].read_info()["frequency"], fleet[0].read_info()["overheat_mode"]) == (550, 0)
     assert read_drift(service, fleet[0]) == {}
 
@@ -151,68 +151,68 @@ def test_factory_reset_is_recognised(drift_testbed):
     fleet[0].store_settings(
         {"frequency": chip.default_mhz, "coreVoltage": chip.default_mv, "stratumURL": "public-pool.io"}
     )
-    service.round()
+    service.run_polls()
     assert {cause for _, _, cause in read_drift(service, fleet[0]).values()} == {"factory_reset"}
-    assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 1
+    assert service.scrape_metrics().get_value("pluto_device_pool_drift", mac=fleet[0].mac) == 1
 
 
 def test_change_that_needs_restart_is_pending(drift_testbed):
     """The miner reports the stored value, but runs the value from its boot."""
     service, fleet = drift_testbed("2.12")
     old = fleet[0].read_info()["stratumUser"]
-    run(service, settings={"stratumUser": "mine.w"})
-    service.round()
+    run_job(service, settings={"stratumUser": "mine.w"})
+    service.run_polls()
     assert read_drift(service, fleet[0]) == {}
     service.clock.advance(OWN_CHANGE_SECONDS)
-    service.round()
+    service.run_polls()
     assert read_drift(service, fleet[0]) == {"stratumUser": ("mine.w", old, "pending_restart")}
-    assert service.scrape().get_one("pluto_device_pool_drift", mac=fleet[0].mac) == 0
+    assert service.scrape_metrics().get_value("pluto_device_pool_drift", mac=fleet[0].mac) == 0
     answer = service.client.post(f"/devices/{fleet[0].mac}/drift/repair", json={})
-    result = finished(service, answer.get_json()["data"]["id"])
+    result = wait_for_job(service, answer.get_json()["data"]["id"])
     assert (result["action"], result["counts"]) == ("restart", {"done": 1})
-    service.round()
+    service.run_polls()
     assert read_drift(service, fleet[0]) == {}
-    assert posts(fleet[0]) == 1
+    assert count_commands(fleet[0]) == 1
 
 
 def test_accepted_drift_becomes_desired_state(drift_testbed):
     service, fleet = drift_testbed("2.12")
     write_settings(service, fleet[0], frequency=490)
     fleet[0].store_settings({"frequency": 400})
-    service.round()
-    accepted = service.ok(service.client.post(f"/devices/{fleet[0].mac}/drift/accept"))
+    service.run_polls()
+    accepted = service.read_data(service.client.post(f"/devices/{fleet[0].mac}/drift/accept"))
     assert accepted["drift"] == []
-    service.round(2)
+    service.run_polls(2)
     assert read_drift(service, fleet[0]) == {}
     fleet[0].store_settings({"frequency": 490})
-    service.round()
+    service.run_polls()
     assert read_drift(service, fleet[0]) == {"frequency": (400, 490, "changed_elsewhere")}
-    assert patches(fleet[0]) == 1
+    assert count_settings_writes(fleet[0]) == 1
 
 
 def test_repair_writes_drifted_settings_and_preset_password(drift_testbed):
     service, fleet = drift_testbed("2.12")
     configuration = {"stratumURL": "pool.example", "stratumUser": "mine", "stratumPassword": "hush", "frequency": 490}
-    preset = service.ok(service.client.post("/presets", json={"name": "p", "configuration": configuration}))
-    run(service, "apply-preset", presetUuid=preset["uuid"], restart=True)
+    preset = service.read_data(service.client.post("/presets", json={"name": "p", "configuration": configuration}))
+    run_job(service, "apply-preset", presetUuid=preset["uuid"], restart=True)
     fleet[0].store_settings({"stratumUser": "theirs", "stratumPassword": "theirs", "temptarget": 50})
     service.clock.advance(OWN_CHANGE_SECONDS)
-    service.round(2)
+    service.run_polls(2)
     answer = service.client.post(f"/devices/{fleet[0].mac}/drift/repair", json={"restart": True})
     assert "hush" not in answer.get_data(as_text=True)
-    assert finished(service, answer.get_json()["data"]["id"])["counts"] == {"done": 1}
+    assert wait_for_job(service, answer.get_json()["data"]["id"])["counts"] == {"done": 1}
     stored = fleet[0].stored
     assert (stored["stratumUser"], stored["stratumPassword"], stored["temptarget"]) == ("mine", "hush", 50)
-    assert service.device(fleet[0].mac)["presetUuid"] == preset["uuid"]
+    assert service.get_device(fleet[0].mac)["presetUuid"] == preset["uuid"]
 
 
 def test_drift_is_not_repaired_automatically_by_default(drift_testbed):
     service, fleet = drift_testbed("2.12")
     write_settings(service, fleet[0], stratumUser="mine.w")
     fleet[0].store_settings({"stratumUser": "theirs.w"})
-    service.round(10)
-    assert patches(fleet[0]) == 1
-    assert len(service.ok(service.client.get("/jobs"))) == 1
+    service.run_polls(10)
+    assert count_settings_writes(fleet[0]) == 1
+    assert len(service.read_data(service.client.get("/jobs"))) == 1
 
 
 def test_auto_repair_runs_once_per_drift_and_once_an_hour(drift_testbed, caplog):
@@ -221,44 +221,44 @@ def test_auto_repair_runs_once_per_drift_and_once_an_hour(drift_testbed, caplog)
 
     def change_pool():
         fleet[0].store_settings({"stratumUser": "theirs.w"})
-        service.round(3)
+        service.run_polls(3)
 
     def await_newest_job():
-        newest = service.ok(service.client.get("/jobs"))[0]["id"]
-        result = finished(service, newest)
+        newest = service.read_data(service.client.get("/jobs"))[0]["id"]
+        result = wait_for_job(service, newest)
         service.clock.advance(OWN_CHANGE_SECONDS)
-        service.round(2)
+        service.run_polls(2)
         return result
 
     change_pool()
     result = await_newest_job()
     assert (result["actor"], result["counts"]) == ("auto-repair", {"done": 1})
     assert (fleet[0].read_info()["stratumUser"], fleet[0].running["stratumUser"]) == ("mine.w", "mine.w")
-    assert (patches(fleet[0]), posts(fleet[0])) == (2, 1)
+    assert (count_settings_writes(fleet[0]), count_commands(fleet[0])) == (2, 1)
     change_pool()
-    assert patches(fleet[0]) == 2
+    assert count_settings_writes(fleet[0]) == 2
     assert "left alone" in caplog.text
     assert fleet[0].read_info()["stratumUser"] == "theirs.w"
     fleet[0].store_settings({"stratumUser": "mine.w"})
     service.clock.advance(3600)
-    service.round(2)
+    service.run_polls(2)
     change_pool()
     await_newest_job()
-    assert patches(fleet[0]) == 3
+    assert count_settings_writes(fleet[0]) == 3
 
 
 def test_known_drift_is_not_logged_again_after_service_restart(drift_testbed, make_service, caplog):
     service, fleet = drift_testbed("2.12")
     write_settings(service, fleet[0], stratumUser="mine.w")
     fleet[0].store_settings({"stratumUser": "theirs.w"})
-    service.round()
-    (row,) = service.device(fleet[0].mac)["drift"]
+    service.run_polls()
+    (row,) = service.get_device(fleet[0].mac)["drift"]
     service.stop()
     service.clock.advance(100)
     again = make_service(fleet, clock=service.clock)
-    assert again.device(fleet[0].mac)["drift"] == [row]
-    again.round(2)
-    assert again.device(fleet[0].mac)["drift"] == [row]
+    assert again.get_device(fleet[0].mac)["drift"] == [row]
+    again.run_polls(2)
+    assert again.get_device(fleet[0].mac)["drift"] == [row]
     assert len(list_pool_warnings(caplog)) == 1
 
 
@@ -268,7 +268,7 @@ def test_our_own_write_is_not_reported_as_drift(drift_testbed, caplog):
         for miner in fleet:
             body = {"info": {"frequency": (490, 400)[number % 2], "stratumUser": f"mine.{number}"}}
             assert service.client.patch(f"/devices/{miner.mac}/system", json=body).status_code == 200
-        service.round()
+        service.run_polls()
     assert service.drift_events == []
     assert not list_pool_warnings(caplog)
 
@@ -277,10 +277,10 @@ def test_deleted_device_leaves_no_drift(drift_testbed):
     service, fleet = drift_testbed("2.12")
     write_settings(service, fleet[0], frequency=490)
     fleet[0].store_settings({"frequency": 400})
-    service.round()
-    service.ok(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
-    service.imprint(fleet[0])
-    service.round(2)
+    service.run_polls()
+    service.read_data(service.client.delete(f"/devices/imprint/{fleet[0].mac}"))
+    service.imprint_miners(fleet[0])
+    service.run_polls(2)
     assert read_drift(service, fleet[0]) is None
 
 

@@ -3,8 +3,8 @@
 import logging
 
 import pytest
-from fakes import eventually
-from write_helpers import patch
+from fakes import wait_until
+from write_helpers import patch_system
 
 LOGGER = "app.miners.exchange_log"
 
@@ -16,7 +16,7 @@ def exchanges(caplog, miner):
 def test_each_exchange_of_polls_and_writes_is_logged_with_its_outcome(live_testbed, caplog):
     caplog.set_level(logging.DEBUG)
     service, (miner,) = live_testbed("2.12")
-    assert patch(service, miner, info={"frequency": 490}).status_code == 200
+    assert patch_system(service, miner, info={"frequency": 490}).status_code == 200
     lines = {record.operation: record for record in exchanges(caplog, miner)}
     assert lines.keys() >= {"GET /api/system/info", "GET /api/system/asic", "PATCH /api/system"}
     for record in lines.values():
@@ -35,8 +35,8 @@ def test_failed_exchanges_are_logged_with_their_reason(testbed, caplog, fault, o
         miner.power_off()
     else:
         miner.fault = fault
-    service.round()
-    eventually(lambda: exchanges(caplog, miner))
+    service.run_polls()
+    wait_until(lambda: exchanges(caplog, miner))
     assert exchanges(caplog, miner)[-1].outcome == outcome
     failed = [record for record in caplog.records if record.getMessage() == "poll failed"]
     assert (failed[-1].mac, failed[-1].outcome) == (miner.mac, outcome)
@@ -45,6 +45,6 @@ def test_failed_exchanges_are_logged_with_their_reason(testbed, caplog, fault, o
 def test_no_exchange_is_logged_above_debug(testbed, caplog):
     caplog.set_level(logging.INFO)
     service, (miner,) = testbed("2.12")
-    service.round(2)
-    assert service.observed(miner.mac) >= 2
+    service.run_polls(2)
+    assert service.count_observations(miner.mac) >= 2
     assert not exchanges(caplog, miner)

@@ -153,43 +153,43 @@ def test_every_case_file_has_expected_values():
 def test_published_answer_is_exported_as_expected(testbed, name):
     case = EXPECTED[name]
     service, (miner,) = testbed(make_spec(name))
-    device, scrape = service.device(miner.mac), service.scrape()
-    series = scrape.of_device(miner.mac)
+    device, scrape = service.get_device(miner.mac), service.scrape_metrics()
+    series = scrape.get_device_values(miner.mac)
     assert (device["status"], device.get("statusDetail")) == ("online", case.detail)
     assert {key: device["info"][key] for key in case.info} == case.info
     assert {key: series.get(key) for key in case.series} == pytest.approx(case.series)
-    (info_labels,) = scrape.labels_of("pluto_device_info")
+    (info_labels,) = scrape.list_labels("pluto_device_info")
     assert info_labels["model"] == case.model
     names = ("total_hashrate", "total_power_watts", "pluto_fleet_efficiency_joules_per_terahash")
-    assert tuple(scrape.get_one(each) for each in names) == pytest.approx(case.totals)
+    assert tuple(scrape.get_value(each) for each in names) == pytest.approx(case.totals)
     for label, (accepted, rejected) in case.shares.items():
-        assert scrape.get_one("shares_by_pool_accepted", pool=label) == accepted
-        assert scrape.get_one("shares_by_pool_rejected", pool=label) == rejected
-    assert len(scrape.labels_of("shares_by_pool_accepted")) == len(case.shares)
+        assert scrape.get_value("shares_by_pool_accepted", pool=label) == accepted
+        assert scrape.get_value("shares_by_pool_rejected", pool=label) == rejected
+    assert len(scrape.list_labels("shares_by_pool_accepted")) == len(case.shares)
     page = service.client.get("/").get_data(as_text=True)
     assert case.model in page
 
 
 def test_reject_reason_is_kept_without_cut_character(testbed):
     service, (miner,) = testbed(make_spec("gamma-reject-reason-cut-inside-utf8"))
-    (reason,) = service.device(miner.mac)["info"]["sharesRejectedReasons"]
+    (reason,) = service.get_device(miner.mac)["info"]["sharesRejectedReasons"]
     assert reason["message"].startswith("Shar: адрес не зарегистрирован в пул") and reason["count"] == 3
 
 
 def test_implausible_hashrate_is_counted_once_per_reading(testbed):
     service, (miner,) = testbed(make_spec("bitforge-hashrate-spike-after-resume"), rounds=3)
-    before = service.scrape().of_device(miner.mac)["implausible_hashrates_total"]
-    service.round(2)
-    assert service.scrape().of_device(miner.mac)["implausible_hashrates_total"] == before + 2
+    before = service.scrape_metrics().get_device_values(miner.mac)["implausible_hashrates_total"]
+    service.run_polls(2)
+    assert service.scrape_metrics().get_device_values(miner.mac)["implausible_hashrates_total"] == before + 2
 
 
 def test_device_without_power_sensor_is_excluded_from_fleet_efficiency(testbed):
     service, _ = testbed(make_spec("gt800-v2.12.2-dead-sensors"), make_spec("zyber-8g-1110-v2.11.8"))
-    scrape = service.scrape()
+    scrape = service.scrape_metrics()
     efficiency = 138.4000244140625 / 9.512330078125
-    assert scrape.get_one("total_hashrate") == pytest.approx(2511.7 + 9512.330078125)
-    assert scrape.get_one("pluto_fleet_efficiency_joules_per_terahash") == pytest.approx(efficiency)
-    assert scrape.get_one("total_efficiency") == pytest.approx(1000 / efficiency)
+    assert scrape.get_value("total_hashrate") == pytest.approx(2511.7 + 9512.330078125)
+    assert scrape.get_value("pluto_fleet_efficiency_joules_per_terahash") == pytest.approx(efficiency)
+    assert scrape.get_value("total_efficiency") == pytest.approx(1000 / efficiency)
     assert f"{efficiency:.1f}" in service.client.get("/").get_data(as_text=True)
 
 
@@ -207,7 +207,7 @@ VALID_FIELDS = b'"ASICModel":"BM1370","version":"v2.12.2","hashRate":500,"macAdd
 )
 def test_non_finite_value_becomes_null_and_other_fields_are_kept(testbed, body, info):
     service, (miner,) = testbed({"body": body % VALID_FIELDS, "mac": "02:00:5e:10:00:77"})
-    device = service.device(miner.mac)
+    device = service.get_device(miner.mac)
     assert device["status"] == "online"
     assert {key: device["info"].get(key) for key in info} == info
 
@@ -227,7 +227,7 @@ def test_non_finite_value_becomes_null_and_other_fields_are_kept(testbed, body, 
 )
 def test_broken_json_fails_the_poll(testbed, body):
     service, (miner,) = testbed({"body": body % VALID_FIELDS, "mac": "02:00:5e:10:00:77"}, rounds=5)
-    assert service.status(miner.mac) == "offline"
+    assert service.get_status(miner.mac) == "offline"
 
 
 @pytest.mark.parametrize(

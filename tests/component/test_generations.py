@@ -44,8 +44,8 @@ def polled_miner(make_fleet, make_service, clock):
     def poll(generation, rounds=3, **spec):
         fleet = make_fleet({"generation": generation, **spec}, clock=clock.monotonic)
         service = make_service(fleet, clock=clock)
-        service.imprint(fleet[0])
-        service.round(rounds)
+        service.imprint_miners(fleet[0])
+        service.run_polls(rounds)
         return service, fleet[0]
 
     return poll
@@ -54,7 +54,7 @@ def polled_miner(make_fleet, make_service, clock):
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_numbers_are_exported_in_base_units(polled_miner, generation):
     service, miner = polled_miner(generation)
-    answer, exported = miner.read_info(), service.scrape().of_device(miner.mac)
+    answer, exported = miner.read_info(), service.scrape_metrics().get_device_values(miner.mac)
     expected = {
         suffix: answer[field] / unit for suffix, (field, unit) in FIELDS_AND_DIVISORS.items() if field in answer
     }
@@ -70,7 +70,7 @@ def test_numbers_are_exported_in_base_units(polled_miner, generation):
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_renamed_or_retyped_fields_are_exported(polled_miner, generation):
     service, miner = polled_miner(generation)
-    answer, exported = miner.read_info(), service.scrape().of_device(miner.mac)
+    answer, exported = miner.read_info(), service.scrape_metrics().get_device_values(miner.mac)
     assert exported["fanspeed_rpm"] == answer["fanSpeed" if generation == "2.1" else "fanrpm"]
     assert exported["best_difficulty"] == pytest.approx(parse_difficulty(answer["bestDiff"]))
     if "stratumDiff" in answer or "poolDifficulty" in answer:
@@ -88,7 +88,7 @@ def parse_difficulty(value):
 @pytest.mark.parametrize("generation", GENERATIONS)
 def test_device_in_rest_answer_equals_firmware_answer(polled_miner, generation):
     service, miner = polled_miner(generation)
-    device, answer = service.device(miner.mac), miner.read_info()
+    device, answer = service.get_device(miner.mac), miner.read_info()
     assert (device["mac"], device["ip"], device["type"]) == (miner.mac, miner.address, "unknown")
     assert (device["tracing"], device["stale"], device["status"]) == (True, False, "online")
     added = {"frequencyOptions", "coreVoltageOptions"}
@@ -107,7 +107,7 @@ def test_keep_alive_per_generation_and_single_asic_request(polled_miner, generat
     itself. Defects 29 and 30 of the Node backend: requests to one device were not limited."""
     service, miner = polled_miner(generation, rounds=6)
     polls = miner.requests["GET", "/api/system/info"]
-    assert polls == 6 == service.observed(miner.mac)
+    assert polls == 6 == service.count_observations(miner.mac)
     asics = miner.requests["GET", "/api/system/asic"]
     assert asics == 1  # old firmware answers with a redirect, which counts as an answer
     assert miner.max_in_flight == 1
@@ -128,10 +128,10 @@ def test_keep_alive_per_generation_and_single_asic_request(polled_miner, generat
 )  # fmt: skip
 def test_model_is_exported_as_label(polled_miner, generation, board, model):
     service, miner = polled_miner(generation, rounds=1, board=board)
-    (labels,) = service.scrape().labels_of("pluto_device_power_watts")
+    (labels,) = service.scrape_metrics().list_labels("pluto_device_power_watts")
     assert labels == {
         "mac": miner.mac,
-        "hostname": service.device(miner.mac)["info"].get("hostname", ""),
+        "hostname": service.get_device(miner.mac)["info"].get("hostname", ""),
         "model": model,
     }
 
@@ -141,10 +141,10 @@ def test_options_come_from_device_or_from_vendor_table(polled_miner, generation)
     """Defect 41: the Node backend had a table of four chips and never requested /asic. Firmware without /asic uses the
     table of AxeOS 2.15."""
     service, miner = polled_miner(generation)
-    info, chip = service.device(miner.mac)["info"], miner.board.chip
+    info, chip = service.get_device(miner.mac)["info"], miner.board.chip
     assert info["frequencyOptions"] == [{"label": str(value), "value": value} for value in chip.frequencies]
     assert info["coreVoltageOptions"] == [{"label": str(value), "value": value} for value in chip.voltages]
-    source = service.runtime.fleet.get(miner.mac).vendor_options.source
+    source = service.runtime.fleet.get_device(miner.mac).vendor_options.source
     assert source == ("device" if miner.generation.has_asic else "table")
 
 
@@ -152,7 +152,7 @@ def test_options_come_from_device_or_from_vendor_table(polled_miner, generation)
 def test_missing_second_chip_and_regulator_sensor_are_not_exported(polled_miner, board, generation):
     """temp2 is -1 without a second chip; vrTemp is 0 on boards with an INA260."""
     service, miner = polled_miner(generation, board=board)
-    exported = service.scrape().of_device(miner.mac)
+    exported = service.scrape_metrics().get_device_values(miner.mac)
     assert miner.read_info()["temp2"] == -1
     assert "temperature2_celsius" not in exported
     assert ("vr_temperature_celsius" in exported) == (not miner.board.ina260)

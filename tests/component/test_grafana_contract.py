@@ -23,11 +23,11 @@ from grafana_contract import (
     TOKEN,
     TOKEN_OF_OTHER,
     Case,
-    dashboard,
+    make_dashboard,
 )
 
-from app.clients.grafana import GrafanaClient, authentication
-from app.clients.grafana_answers import Finding
+from app.clients.grafana import GrafanaClient, choose_auth
+from app.clients.grafana_answers import CallResult
 
 Call = Callable[..., requests.Response]
 
@@ -64,7 +64,7 @@ def delete_dashboards(call: Call) -> None:
 
 
 def publish_dashboard(call: Call, uid: str, row: str, token: str, enabled: bool) -> None:
-    assert call("POST", "api/dashboards/db", {"dashboard": dashboard(uid), "overwrite": True}).status_code == 200
+    assert call("POST", "api/dashboards/db", {"dashboard": make_dashboard(uid), "overwrite": True}).status_code == 200
     body = {"isEnabled": enabled, "uid": row, "accessToken": token}
     assert call("POST", f"api/dashboards/uid/{uid}/public-dashboards", body).status_code == 200
 
@@ -72,7 +72,7 @@ def publish_dashboard(call: Call, uid: str, row: str, token: str, enabled: bool)
 def prepare_state(call: Call, state: str) -> None:
     publish_dashboard(call, OTHER, ROW_OF_OTHER, TOKEN_OF_OTHER, True)
     if state == SAVED:
-        assert call("POST", "api/dashboards/db", {"dashboard": dashboard(DASHBOARD), "overwrite": True}).ok
+        assert call("POST", "api/dashboards/db", {"dashboard": make_dashboard(DASHBOARD), "overwrite": True}).ok
     elif state != NOTHING:
         publish_dashboard(call, DASHBOARD, ROW, TOKEN, state == PUBLIC)
 
@@ -106,15 +106,15 @@ def test_grafana_behaves_as_contract_table_says(grafana: Call, case: Case) -> No
 def test_each_way_of_authentication(base_path: str, token: str | None, user: str | None, password: str | None) -> None:
     fake = FakeGrafana(base_path)
     fake.proxy_user = "admin" if not (token or password) else None
-    client = GrafanaClient(fake.start().url, authentication(token, user, password))
-    assert client.save(dashboard(DASHBOARD)).finding is Finding.SAVED
-    assert client.look(DASHBOARD).finding is Finding.PRIVATE
-    assert client.publish(DASHBOARD, ROW, TOKEN).finding is Finding.PUBLIC
-    assert client.pause(DASHBOARD, ROW).finding is Finding.PAUSED
-    assert client.view(TOKEN).finding is Finding.PAUSED
-    assert client.check(DASHBOARD).finding is Finding.PRESENT
-    assert client.remove(DASHBOARD).finding is Finding.ABSENT
-    assert client.check(DASHBOARD).finding is Finding.ABSENT
+    client = GrafanaClient(fake.start().url, choose_auth(token, user, password))
+    assert client.save_dashboard(make_dashboard(DASHBOARD)).result is CallResult.SAVED
+    assert client.get_public_dashboard(DASHBOARD).result is CallResult.PRIVATE
+    assert client.publish_dashboard(DASHBOARD, ROW, TOKEN).result is CallResult.PUBLIC
+    assert client.pause_public_dashboard(DASHBOARD, ROW).result is CallResult.PAUSED
+    assert client.find_access_token(TOKEN).result is CallResult.PAUSED
+    assert client.check_dashboard(DASHBOARD).result is CallResult.PRESENT
+    assert client.delete_dashboard(DASHBOARD).result is CallResult.ABSENT
+    assert client.check_dashboard(DASHBOARD).result is CallResult.ABSENT
     assert not any("HTTP_COOKIE" in headers or "HTTP_ORIGIN" in headers for headers in fake.headers)
     assert all(("HTTP_X_WEBAUTH_USER" in headers) == (fake.proxy_user is not None) for headers in fake.headers)
     client.close()

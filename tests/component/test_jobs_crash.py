@@ -11,13 +11,24 @@ from pathlib import Path
 
 import gevent
 import pytest
-from fakes import eventually
+from fakes import wait_until
 from gevent import subprocess
-from job_helpers import finished, job, on_disk, patches, posts, put_on_disk, reasons, run, start, states
+from job_helpers import (
+    count_commands,
+    count_settings_writes,
+    list_reasons,
+    list_states,
+    open_job_store,
+    read_job,
+    run_job,
+    start_job,
+    store_job,
+    wait_for_job,
+)
 
-from app.clock import iso
+from app.clock import format_iso
 from app.services.configuration.journal import Origin
-from app.services.jobs.model import Action, Captured, Job, JobState, Request, Step, StepState
+from app.services.jobs.model import Action, CapturedState, Job, JobRequest, JobState, Step, StepState
 
 TESTS = Path(__file__).parent.parent
 CHILD = TESTS / "job_process.py"
@@ -81,14 +92,14 @@ def test_job_resumes_after_kill_without_repeated_writes(make_fleet, make_process
     result = ServiceProcess(config).await_job()
     assert result["state"] == "done"
     for miner in fleet:
-        state, reason = states(result)[miner.mac], reasons(result).get(miner.mac, "")
+        state, reason = list_states(result)[miner.mac], list_reasons(result).get(miner.mac, "")
         running = miner.read_info()["frequency"] == 400 and miner.read_info()["stratumUser"] == "mine.w"
         in_force = miner.running["frequency"] == 400
-        assert patches(miner) <= 1 and posts(miner) <= 1, (miner.mac, state)
+        assert count_settings_writes(miner) <= 1 and count_commands(miner) <= 1, (miner.mac, state)
         assert state in ("done", "failed"), (miner.mac, state)
         assert (state == "done") <= (running and in_force), (miner.mac, reason)
         if state == "done" and not miner.generation.nerd:
-            assert posts(miner) == 1
+            assert count_commands(miner) == 1
         if state == "failed":
             assert reason.startswith("The service stopped in the middle of this"), reason
             assert running == ("restart" in reason), reason
@@ -104,27 +115,29 @@ def test_job_resumes_after_repeated_kills(make_fleet, make_process_config):
             break
         process.kill()
     result = ServiceProcess(config).await_job()
-    assert all(patches(miner) <= 1 for miner in fleet)
+    assert all(count_settings_writes(miner) <= 1 for miner in fleet)
     for miner in fleet:
-        assert (states(result)[miner.mac] == "done") == (miner.read_info()["frequency"] == 400)
+        assert (list_states(result)[miner.mac] == "done") == (miner.read_info()["frequency"] == 400)
 
 
 def test_stopped_job_resumes_at_next_start(make_fleet, make_service):
     fleet = make_fleet(*["2.12"] * 6)
     service = make_service(fleet)
-    service.imprint(*fleet)
-    service.await_status("online", *fleet)
-    job_id = start(service, settings={"frequency": 490}, parallel=1)
-    eventually(lambda: "done" in states(job(service, job_id)).values() or sum(map(patches, fleet)) >= 2)
+    service.imprint_miners(*fleet)
+    service.wait_for_status("online", *fleet)
+    job_id = start_job(service, settings={"frequency": 490}, parallel=1)
+    wait_until(
+        lambda: "done" in list_states(read_job(service, job_id)).values() or sum(map(count_settings_writes, fleet)) >= 2
+    )
     service.stop()
-    written = sum(map(patches, fleet))
+    written = sum(map(count_settings_writes, fleet))
     gevent.sleep(0.3)
-    assert sum(map(patches, fleet)) == written < 6
+    assert sum(map(count_settings_writes, fleet)) == written < 6
     again = make_service(fleet)
-    result = finished(again, job_id)
+    result = wait_for_job(again, job_id)
     assert result["state"] == "done"
-    assert set(states(result).values()) == {"done"}
-    assert [patches(miner) for miner in fleet] == [1] * 6
+    assert set(list_states(result).values()) == {"done"}
+    assert [count_settings_writes(miner) for miner in fleet] == [1] * 6
 
 
 # Recovery of each kind of interrupted step: the store is written as a crash would leave it.
@@ -148,20 +161,22 @@ def interrupted_job(make_fleet, make_service, tmp_path):
     ):
         (fleet, service) = make_fleet(generation), None
         service = make_service(fleet)
-        service.imprint(fleet[0])
-        service.await_status("online", fleet[0])
+        service.imprint_miners(fleet[0])
+        service.wait_for_status("online", fleet[0])
         service.stop()
         if before:
             before(fleet[0])
-        at = iso(datetime.now(UTC) - timedelta(seconds=age))
+        at = format_iso(datetime.now(UTC) - timedelta(seconds=age))
         fields = {key: more.pop(key) for key in ("captured", "reason", "failed", "restarted") if key in more}
         rows = tuple({"key": key, "before": old, "after": new} for key, old, new in changes)
         step = Step(fleet[0].mac, 0, state, changes=rows, at=at, **fields)
-        request = Request(action, values or {key: new for key, _, new in changes}, waves=(), pause_seconds=0.0, **more)
-        put_on_disk(tmp_path / "data", Job(JOB, request, "me", at, at, {step.mac: step}, JobState.RUNNING))
-        with on_disk(tmp_path / "data") as (_, journal):
+        request = JobRequest(
+            action, values or {key: new for key, _, new in changes}, waves=(), pause_seconds=0.0, **more
+        )
+        store_job(tmp_path / "data", Job(JOB, request, "me", at, at, {step.mac: step}, JobState.RUNNING))
+        with open_job_store(tmp_path / "data") as (_, journal):
             for _ in range(entries):
-                journal.begin(
+                journal.begin_entry(
                     step.mac,
                     Origin("me", JOB),
                     {key: old for key, old, _ in changes},
@@ -173,11 +188,11 @@ def interrupted_job(make_fleet, make_service, tmp_path):
 
 
 FREQUENCY = [("frequency", 525, 490)]
-CAPTURED = Captured({"frequency": 525, "coreVoltage": 1150})
+CAPTURED = CapturedState({"frequency": 525, "coreVoltage": 1150})
 
 
 def await_outcome(service):
-    result = finished(service, JOB)
+    result = wait_for_job(service, JOB)
     (device,) = result["devices"]
     return device["state"], device.get("reason", "")
 
@@ -186,7 +201,7 @@ def test_write_in_journal_that_was_not_sent_is_sent(interrupted_job):
     """The journal entry is written before the request is sent."""
     service, miner = interrupted_job(StepState.ACTING, changes=FREQUENCY, captured=CAPTURED)
     assert await_outcome(service) == ("done", "")
-    assert (patches(miner), miner.read_info()["frequency"]) == (1, 490)
+    assert (count_settings_writes(miner), miner.read_info()["frequency"]) == (1, 490)
 
 
 def test_write_that_miner_applied_is_done(interrupted_job):
@@ -198,16 +213,16 @@ def test_write_that_miner_applied_is_done(interrupted_job):
         before=lambda miner: miner.store_settings({"frequency": 490}),
     )
     assert await_outcome(service) == ("done", "")
-    assert patches(miner) == 0
-    (entry,) = service.ok(service.client.get(f"/devices/{miner.mac}/journal"))
+    assert count_settings_writes(miner) == 0
+    (entry,) = service.read_data(service.client.get(f"/devices/{miner.mac}/journal"))
     assert entry["outcome"] == "applied"
-    eventually(lambda: service.device(miner.mac).get("drift") == [])
+    wait_until(lambda: service.get_device(miner.mac).get("drift") == [])
 
 
 def test_write_that_miner_did_not_apply_fails_and_is_not_repeated(interrupted_job):
     service, miner = interrupted_job(StepState.ACTING, changes=FREQUENCY, entries=1, captured=CAPTURED)
     state, reason = await_outcome(service)
-    assert (state, patches(miner)) == ("failed", 0)
+    assert (state, count_settings_writes(miner)) == ("failed", 0)
     assert "does not run what was asked for" in reason
 
 
@@ -223,7 +238,7 @@ def test_interrupted_password_write_cannot_be_verified(interrupted_job):
         "failed",
         "The service stopped in the middle of this, and a password cannot be read back",
     )
-    assert patches(miner) == 0
+    assert count_settings_writes(miner) == 0
 
 
 def test_applied_pool_change_is_followed_by_restart(interrupted_job):
@@ -237,7 +252,7 @@ def test_applied_pool_change_is_followed_by_restart(interrupted_job):
         StepState.ACTING, changes=user, entries=1, captured=CAPTURED, restart=True, before=store_user
     )
     assert await_outcome(service) == ("done", "")
-    assert (patches(miner), posts(miner)) == (0, 1)
+    assert (count_settings_writes(miner), count_commands(miner)) == (0, 1)
 
 
 @pytest.mark.parametrize(("uptime", "outcome"), [(1.0, "done"), (600.0, "failed")])
@@ -249,7 +264,7 @@ def test_interrupted_restart_is_decided_by_uptime(interrupted_job, uptime, outco
         StepState.RESTARTING, action=Action.RESTART, captured=CAPTURED, before=set_boot_time
     )
     assert await_outcome(service)[0] == outcome
-    assert posts(miner) == 0
+    assert count_commands(miner) == 0
 
 
 @pytest.mark.parametrize(
@@ -270,7 +285,7 @@ def test_interrupted_command_is_decided_by_miner_state(interrupted_job, action, 
 
     service, miner = interrupted_job(StepState.ACTING, action=action, captured=CAPTURED, before=set_paused)
     assert await_outcome(service)[0] == outcome
-    assert posts(miner, str(action)) == 0
+    assert count_commands(miner, str(action)) == 0
 
 
 @pytest.mark.parametrize(
@@ -285,51 +300,51 @@ def test_interrupted_revert_is_done_once(interrupted_job, entries, frequency, ou
         before=lambda miner: miner.store_settings({"frequency": frequency}),
     )  # fmt: skip
     state, reason = await_outcome(service)
-    assert (state, patches(miner)) == (outcome, written)
+    assert (state, count_settings_writes(miner)) == (outcome, written)
     assert reason.startswith("It overheated")
 
 
 def test_outstanding_restart_is_done(interrupted_job):
     service, miner = interrupted_job(StepState.WRITTEN, action=Action.RESTART, captured=CAPTURED)
     assert await_outcome(service) == ("done", "")
-    assert posts(miner) == 1
+    assert count_commands(miner) == 1
 
 
 def test_job_interrupted_long_ago_does_not_resume(interrupted_job):
     """Interrupted steps are recovered all the same."""
     service, miner = interrupted_job(StepState.PLANNED, changes=FREQUENCY, age=3700)
-    result = finished(service, JOB)
+    result = wait_for_job(service, JOB)
     assert result["state"] == "interrupted"
-    assert list(states(result).values()) == ["skipped"]
-    assert patches(miner) == 0
-    assert run(service, settings={"frequency": 490})["counts"] == {"done": 1}
+    assert list(list_states(result).values()) == ["skipped"]
+    assert count_settings_writes(miner) == 0
+    assert run_job(service, settings={"frequency": 490})["counts"] == {"done": 1}
 
 
 def test_silent_miner_after_crash_fails_at_deadline(make_fleet, make_service, tmp_path, clock):
     fleet = make_fleet("2.12", clock=clock.monotonic)
     service = make_service(fleet, clock=clock, poll_interval=5.0)
-    service.imprint(fleet[0])
+    service.imprint_miners(fleet[0])
     service.stop()
-    at = iso(clock.now())
+    at = format_iso(clock.now())
     step = Step(fleet[0].mac, 0, StepState.ACTING, changes=({"key": "frequency", "before": 525, "after": 490},), at=at)
-    put_on_disk(
+    store_job(
         tmp_path / "data",
-        Job(JOB, Request(Action.SETTINGS, {"frequency": 490}), "me", at, at, {step.mac: step}, JobState.RUNNING),
+        Job(JOB, JobRequest(Action.SETTINGS, {"frequency": 490}), "me", at, at, {step.mac: step}, JobState.RUNNING),
     )
-    with on_disk(tmp_path / "data") as (_, journal):
-        journal.begin(step.mac, Origin("me", JOB), {"frequency": 525}, {"frequency": 490})
+    with open_job_store(tmp_path / "data") as (_, journal):
+        journal.begin_entry(step.mac, Origin("me", JOB), {"frequency": 525}, {"frequency": 490})
     fleet[0].stop()
     again = make_service(fleet, clock=clock, poll_interval=5.0)
-    result = finished(again, JOB)
-    assert "does not say what became of it" in reasons(result)[fleet[0].mac]
+    result = wait_for_job(again, JOB)
+    assert "does not say what became of it" in list_reasons(result)[fleet[0].mac]
 
 
 def test_job_of_unknown_version_is_not_touched(service, make_service, tmp_path):
     service.stop()
-    with on_disk(tmp_path / "data") as (store, _):
-        store._documents.put("01a2-odd", {"id": "01a2-odd", "request": {"action": "dance"}})
+    with open_job_store(tmp_path / "data") as (store, _):
+        store._documents.save_document("01a2-odd", {"id": "01a2-odd", "request": {"action": "dance"}})
     again = make_service()
-    assert again.ok(again.client.get("/jobs")) == []
+    assert again.read_data(again.client.get("/jobs")) == []
     again.stop()
-    with on_disk(tmp_path / "data") as (store, _):
-        assert store._documents.get("01a2-odd") is not None
+    with open_job_store(tmp_path / "data") as (store, _):
+        assert store._documents.get_document("01a2-odd") is not None

@@ -6,14 +6,14 @@ import time
 
 import gevent
 import pytest
-from fakes import FakeClock, eventually, nothing_leaks, open_files
+from fakes import FakeClock, assert_no_leaks, count_open_files, wait_until
 
 from app.errors import StoreLocked
 from app.store.lock import DataDirLock
 
 
 def test_create_app_starts_nothing(make_service, tmp_path):
-    with nothing_leaks():
+    with assert_no_leaks():
         service = make_service(start=False)
         gevent.sleep(0)
     assert not (tmp_path / "data").exists()
@@ -24,7 +24,7 @@ def test_create_app_starts_nothing(make_service, tmp_path):
 def test_readyz_is_200_only_while_service_runs(make_fleet, make_service):
     fleet = make_fleet("2.12")
     service = make_service(fleet)
-    service.imprint(*fleet)
+    service.imprint_miners(*fleet)
     ready = service.client.get("/readyz")
     assert (ready.status_code, ready.get_json()["ready"]) == (200, True)
     service.stop()
@@ -35,11 +35,11 @@ def test_readyz_is_200_only_while_service_runs(make_fleet, make_service):
 def test_stopped_service_sends_writes_and_publishes_nothing(make_fleet, make_service):
     fleet = make_fleet("2.12", "2.4", "nerd", "2.15")
     service = make_service(fleet)
-    service.imprint(*fleet)
-    service.await_status("online", *fleet)
+    service.imprint_miners(*fleet)
+    service.wait_for_status("online", *fleet)
     fleet[0].fault, fleet[1].fault = "hang", "hang"
     requests_before = fleet[0].requests.total()
-    eventually(lambda: fleet[0].requests.total() > requests_before)
+    wait_until(lambda: fleet[0].requests.total() > requests_before)
     begun = time.monotonic()
     service.stop()
     assert time.monotonic() - begun < 4
@@ -50,35 +50,35 @@ def test_stopped_service_sends_writes_and_publishes_nothing(make_fleet, make_ser
     assert [miner.requests.total() for miner in fleet] == requests
     assert len(service.events) == events
     assert service.runtime.database.writes == writes
-    assert eventually(lambda: [miner.connections_open for miner in fleet] == [0, 0, 0, 0])
+    assert wait_until(lambda: [miner.connections_open for miner in fleet] == [0, 0, 0, 0])
 
 
 def test_start_and_stop_leak_no_file_and_no_greenlet(make_fleet, make_service):
     fleet = make_fleet(*["2.12", "2.4", "nerd"] * 3)
     fleet[0].fault = "hang"
     make_service(fleet).stop()  # the first start fills caches of the libraries
-    with nothing_leaks():
+    with assert_no_leaks():
         for _ in range(3):
             service = make_service(fleet)
-            service.imprint(*fleet)
-            service.await_status("online", *list(fleet)[1:])
+            service.imprint_miners(*fleet)
+            service.wait_for_status("online", *list(fleet)[1:])
             service.stop()
 
 
 def test_stop_during_search_for_offline_miners(make_fleet, make_service):
     fleet = make_fleet("2.12", "2.12")
     service = make_service(fleet, clock=(clock := FakeClock()))
-    service.imprint(*fleet)
-    service.round(2)
+    service.imprint_miners(*fleet)
+    service.run_polls(2)
     fleet[0].fault = "hang"
     fleet[1].power_off()
     for _ in range(4):
         clock.advance(service.settings.poll_interval)
         gevent.sleep(0.05)
-    before = open_files()
+    before = count_open_files()
     with gevent.Timeout(5):
         service.stop()
-    assert open_files() < before
+    assert count_open_files() < before
 
 
 def test_second_instance_on_same_data_directory_is_refused(tmp_path):

@@ -79,12 +79,12 @@ def read_node_store(node_directory):
 
 def test_all_devices_of_node_backend_are_loaded(node_directory, make_service):
     service = make_service(auto_listen=False)
-    devices = {device["mac"]: device for device in service.devices()}
+    devices = {device["mac"]: device for device in service.list_devices()}
     assert devices.keys() == {"02:00:5e:00:00:01", "02:00:5e:00:00:0b", "02:00:5e:00:00:03"}
     first = devices["02:00:5e:00:00:01"]
     assert (first["ip"], first["type"], first["presetUuid"]) == ("127.80.0.1:9", "Espressif Inc.", PRESET)
     assert (first["createdAt"], first["info"]["hashRate"], first["tracing"]) == (CREATED, 1200.5, False)
-    assert service.ok(service.client.get(f"/devices/presets/{PRESET}"))[0]["mac"] == first["mac"]
+    assert service.read_data(service.client.get(f"/devices/presets/{PRESET}"))[0]["mac"] == first["mac"]
     assert service.client.get("/devices/imprint/02:00:5E:00:00:0B").status_code == 200
 
 
@@ -101,11 +101,11 @@ def test_secrets_of_node_backend_are_removed_from_answers_and_disk(node_director
 def test_node_backend_can_read_directory_after_our_changes(node_directory, make_fleet, make_service, clock):
     fleet = make_fleet({"generation": "2.12", "mac": "02:00:5e:00:00:01"}, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.imprint(fleet[0])
-    service.round(3)
+    service.imprint_miners(fleet[0])
+    service.run_polls(3)
     new_mac = "02:00:5e:00:00:99"
-    service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": new_mac, "ip": "127.80.0.9"}]}))
-    service.ok(service.client.delete("/devices/imprint/02:00:5e:00:00:03"))
+    service.read_data(service.client.put("/devices/imprint", json={"devices": [{"mac": new_mac, "ip": "127.80.0.9"}]}))
+    service.read_data(service.client.delete("/devices/imprint/02:00:5e:00:00:03"))
     service.stop()
     raw, macs, presets = read_node_store(node_directory)
     assert macs == ["02:00:5e:00:00:01", "02:00:5e:00:00:0b", "02:00:5e:00:00:04", new_mac]
@@ -146,8 +146,8 @@ def test_record_with_invalid_address_is_loaded(tmp_path, node_directory, make_se
     database.close()
     clock = FakeClock()
     service = make_service(clock=clock)
-    service.round(4)
-    device = service.device("02:00:5e:00:00:05")
+    service.run_polls(4)
+    device = service.get_device("02:00:5e:00:00:05")
     assert (device["status"], device["ip"]) == ("offline", "unknown")
     assert service.client.get("/readyz").status_code == 200
 
@@ -158,12 +158,12 @@ def test_devices_are_loaded_despite_broken_list(node_directory, make_service):
     database.put(b"devices:imprinted", b'["02:00:5e:00:')
     database.close()
     service = make_service(auto_listen=False)
-    assert len(service.devices()) == 3
-    service.ok(
+    assert len(service.list_devices()) == 3
+    service.read_data(
         service.client.put("/devices/imprint", json={"devices": [{"mac": "02:00:5e:00:00:99", "ip": "127.80.0.9"}]})
     )
     service.stop()
-    assert len(make_service(auto_listen=False).devices()) == 4
+    assert len(make_service(auto_listen=False).list_devices()) == 4
 
 
 def test_miner_found_at_new_address_matches_node_record(node_directory, make_fleet, make_service, clock):
@@ -171,7 +171,7 @@ def test_miner_found_at_new_address_matches_node_record(node_directory, make_fle
     spec = MinerSpec(mac="02:00:5E:00:00:01").mac
     fleet = make_fleet({"generation": "2.12", "mac": spec}, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.ok(service.client.get("/devices/discover"))
-    service.round(5)  # three failed polls at the recorded address, then the move and a poll
-    assert (service.device(spec)["status"], service.device(spec)["ip"]) == ("online", fleet[0].address)
-    assert len(service.devices()) == 3
+    service.read_data(service.client.get("/devices/discover"))
+    service.run_polls(5)  # three failed polls at the recorded address, then the move and a poll
+    assert (service.get_device(spec)["status"], service.get_device(spec)["ip"]) == ("online", fleet[0].address)
+    assert len(service.list_devices()) == 3

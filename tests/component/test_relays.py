@@ -4,8 +4,8 @@ that matched only the beginning of a path and so revealed passwords.)"""
 from itertools import product
 
 import pytest
-from canaries import SecretEchoMiner
-from fakes import eventually
+from canaries import SecretLeakingMiner
+from fakes import wait_until
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -53,20 +53,20 @@ TAMPERED = [
 @pytest.fixture
 def testbed(make_service, canaries):
     """The service over one miner, online."""
-    with SecretEchoMiner(MAC, canaries) as miner:
+    with SecretLeakingMiner(MAC, canaries) as miner:
         service = make_service(discovery_ports=(miner.port,))
-        service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": miner.address}]}))
-        service.await_status("online", MAC)
-        eventually(lambda: ("GET", "/api/system/asic") in list_requests(miner))
+        service.read_data(service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": miner.address}]}))
+        service.wait_for_status("online", MAC)
+        wait_until(lambda: ("GET", "/api/system/asic") in list_requests(miner))
         yield service, miner
 
 
 def list_requests(miner):
-    return {(method, path) for method, path, _ in miner.heard}
+    return {(method, path) for method, path, _ in miner.received}
 
 
 def list_writes(miner):
-    return [each for each in miner.heard if each[0] != "GET"]
+    return [each for each in miner.received if each[0] != "GET"]
 
 
 def test_path_with_valid_prefix_only_does_not_reach_miner(testbed, canaries):
@@ -74,7 +74,7 @@ def test_path_with_valid_prefix_only_does_not_reach_miner(testbed, canaries):
     for method, path in product(("GET", "POST", "PUT", "PATCH", "DELETE"), TAMPERED):
         response = service.client.open(path, method=method, buffered=True)
         assert 400 <= response.status_code < 500, (method, path)
-        assert canaries.within(response.get_data()) == set()
+        assert canaries.find_places(response.get_data()) == set()
         assert list_writes(miner) == [], (method, path)
     assert list_requests(miner) <= ALLOWED
 
@@ -89,7 +89,7 @@ def test_generated_path_is_never_forwarded_to_miner(testbed, canaries, method, r
     for prefix in ("/system/", "/", "/logs/", "/system/identify/"):
         response = service.client.open(f"{DEVICE}{prefix}{rest}", method=method, buffered=True)
         assert response.status_code < 500
-        assert canaries.within(response.get_data()) == set()
+        assert canaries.find_places(response.get_data()) == set()
     assert list_requests(miner) <= ALLOWED
 
 
@@ -111,7 +111,7 @@ def test_forwarded_requests_are_on_the_list_and_answers_redacted(testbed, canari
     ]
     responses.append(service.client.patch(f"{DEVICE}/system", json={"info": {"frequency": 400}}, buffered=True))
     assert {response.status_code for response in responses} == {200}
-    assert canaries.within(b"".join(response.get_data() for response in responses)) == set()
+    assert canaries.find_places(b"".join(response.get_data() for response in responses)) == set()
     assert list_requests(miner) == ALLOWED - {("GET", "/api/ws")}
 
 
@@ -119,7 +119,9 @@ def test_headers_of_caller_are_not_forwarded_to_miner(testbed):
     """A browser's Origin, cookies and credentials are not forwarded, because the miner decides by them."""
     service, miner = testbed
     headers = {"Cookie": "a=b", "X-Forwarded-For": "8.8.8.8", "X-TOTP": "123456", "Referer": "http://localhost/"}
-    service.ok(service.client.post(f"{DEVICE}/system/identify", headers={**headers, "Origin": "http://localhost"}))
+    service.read_data(
+        service.client.post(f"{DEVICE}/system/identify", headers={**headers, "Origin": "http://localhost"})
+    )
     sent_heads = b"".join(miner.heads).lower()
     assert b"post /api/system/identify" in sent_heads
     assert not [name for name in (b"origin", b"cookie", b"x-forwarded", b"totp", b"referer") if name in sent_heads]

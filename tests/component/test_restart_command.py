@@ -2,7 +2,7 @@
 
 import gevent
 import pytest
-from fakes import Peer, eventually, reset
+from fakes import ScriptedServer, reset_connection, wait_until
 
 from app.models import Device
 from simulator import GENERATIONS, Timings, swap
@@ -24,11 +24,11 @@ def test_every_generation_restarts_and_returns_online(testbed, generation):
     text = response.get_json()["data"]
     assert text == "" or "restart" in text.lower()
     assert miner.requests[POST] == 1
-    eventually(lambda: not miner.powered)
-    eventually(lambda: miner.powered)
-    service.round(3)
-    assert service.status(miner.mac) == "online"
-    assert service.scrape().get_one("pluto_device_restarts_total", mac=miner.mac) == 1
+    wait_until(lambda: not miner.powered)
+    wait_until(lambda: miner.powered)
+    service.run_polls(3)
+    assert service.get_status(miner.mac) == "online"
+    assert service.scrape_metrics().get_value("pluto_device_restarts_total", mac=miner.mac) == 1
 
 
 def test_connection_reset_after_request_is_success(testbed):
@@ -73,8 +73,8 @@ def test_restart_is_limited_to_once_in_ten_seconds(testbed):
     assert again.status_code == 429
     assert 1 <= int(again.headers["Retry-After"]) <= 10
     assert send_restart(service, other).status_code == 200
-    eventually(lambda: not miner.powered)
-    eventually(lambda: miner.powered)
+    wait_until(lambda: not miner.powered)
+    wait_until(lambda: miner.powered)
     service.clock.advance(10)
     assert send_restart(service, miner).status_code == 200
     assert miner.requests[POST] == 2
@@ -123,7 +123,7 @@ def test_rejected_restart_does_not_count_against_limit(testbed, fault):
     miner.set_fault(fault, method="POST")
     assert send_restart(service, miner).status_code in (400, 401, 502)
     assert send_restart(service, miner).status_code in (400, 401, 502)
-    assert service.runtime.fleet.get(miner.mac).restarting_until == 0
+    assert service.runtime.fleet.get_device(miner.mac).restarting_until == 0
     miner.clear_fault()
     assert send_restart(service, miner).status_code == 200
     miner.set_fault("status_400", method="POST")
@@ -133,10 +133,10 @@ def test_rejected_restart_does_not_count_against_limit(testbed, fault):
 def test_rejected_restart_keeps_time_of_previous_restart(testbed):
     service, (miner,) = testbed("2.12")
     assert send_restart(service, miner).status_code == 200
-    eventually(lambda: not miner.powered)
-    eventually(lambda: miner.powered)
+    wait_until(lambda: not miner.powered)
+    wait_until(lambda: miner.powered)
     service.clock.advance(8)
-    service.round(1)
+    service.run_polls(1)
     service.clock.advance(3)
     miner.set_fault("status_400", method="POST")
     assert send_restart(service, miner).status_code == 400
@@ -150,7 +150,7 @@ def test_restart_with_unknown_outcome_counts_against_limit(testbed, fault):
     miner.set_fault(fault, method="POST")
     assert send_restart(service, miner).status_code in (502, 504)
     assert send_restart(service, miner).status_code == 429
-    assert service.runtime.fleet.get(miner.mac).restarting_until == 0  # a silent miner is reported as usual
+    assert service.runtime.fleet.get_device(miner.mac).restarting_until == 0  # a silent miner is reported as usual
 
 
 def test_rejected_restart_after_write_does_not_count_against_limit(testbed):
@@ -165,7 +165,7 @@ def test_rejected_restart_after_write_does_not_count_against_limit(testbed):
 
 
 def test_restart_of_device_without_address_is_rejected(service):
-    service.runtime.fleet.keep([Device(MAC, "", created_at="2026-01-01T00:00:00.000Z")])
+    service.runtime.fleet.save_devices([Device(MAC, "", created_at="2026-01-01T00:00:00.000Z")])
     response = service.client.post(f"/devices/{MAC}/system/restart")
     assert (response.status_code, response.get_json()["error"]) == (400, "Device IP not available")
 
@@ -197,9 +197,9 @@ def test_answer_of_miner_is_returned_without_secrets(make_service, command, stat
             code = status if request.startswith(b"POST") else 200
             opened.sendall(b"HTTP/1.1 %d x\r\nContent-Length: %d\r\n\r\n%b" % (code, len(answer), answer))
 
-    with Peer(respond) as peer:
+    with ScriptedServer(respond) as peer:
         service = make_service(discovery_ports=(peer.port,), auto_listen=False)
-        service.ok(
+        service.read_data(
             service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": f"127.0.0.1:{peer.port}"}]})
         )
         response = service.client.post(f"/devices/{MAC}/system/{command}")
@@ -217,13 +217,13 @@ def test_restart_uses_connection_on_which_mac_was_verified(make_service):
             line = request.split(b"\r\n")[0]
             lines.append((connection, line))
             if line.startswith(b"POST"):
-                reset(opened)
+                reset_connection(opened)
                 return
             opened.sendall(info)
 
-    with Peer(respond) as peer:
+    with ScriptedServer(respond) as peer:
         service = make_service(discovery_ports=(peer.port,), auto_listen=False)
-        service.ok(
+        service.read_data(
             service.client.put("/devices/imprint", json={"devices": [{"mac": MAC, "ip": f"127.0.0.1:{peer.port}"}]})
         )
         assert service.client.post(f"/devices/{MAC}/system/restart").status_code == 200

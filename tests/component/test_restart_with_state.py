@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fake_grafana import FakeGrafana
 from fakes import FakeClock
-from job_helpers import run
+from job_helpers import run_job
 from testbed import Service
 
 from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
@@ -38,13 +38,13 @@ def used_service(
     def restart(**given: Any) -> Service:
         settings = {"gf_host": grafana.url, "grafana_token": grafana.token, **given}
         service = make_service(fleet, clock=clock, **settings)
-        service.settle()
+        service.wait_until_idle()
         return service
 
     service = restart()
-    service.ok(service.client.get("/devices/discover"))
-    service.imprint(*fleet)
-    service.round(2)
+    service.read_data(service.client.get("/devices/discover"))
+    service.imprint_miners(*fleet)
+    service.run_polls(2)
     create_every_kind_of_data(service, fleet)
     return service, restart
 
@@ -53,21 +53,21 @@ def create_every_kind_of_data(service: Service, fleet: Fleet) -> None:
     """Create every kind of data that the service stores."""
     mac = fleet[0].mac
     configuration = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q"}
-    preset = service.ok(service.client.post("/presets", json={"name": "Ocean", "configuration": configuration}))
+    preset = service.read_data(service.client.post("/presets", json={"name": "Ocean", "configuration": configuration}))
     edit = {"name": "Attic", "notes": "loud", "tags": ["old"], "presetUuid": preset["uuid"]}
-    service.ok(service.client.patch(f"/devices/imprint/{mac}", json={"device": edit}))
-    run(service, "settings", devices=[mac], settings={"frequency": 490})
+    service.read_data(service.client.patch(f"/devices/imprint/{mac}", json={"device": edit}))
+    run_job(service, "settings", devices=[mac], settings={"frequency": 490})
     service.clock.advance(OWN_CHANGE_SECONDS)
     fleet[0].store_settings({"frequency": 400})  # changed by other means
-    service.round(2)
-    assert service.device(mac)["drift"]
+    service.run_polls(2)
+    assert service.get_device(mac)["drift"]
 
 
 def read_state(service: Service, without: tuple[str, ...] = PROCESS_FIELDS) -> dict[str, Any]:
     """Return the stored state as users see it, without these fields of the devices."""
-    devices = service.ok(service.client.get("/devices/imprint"))
+    devices = service.read_data(service.client.get("/devices/imprint"))
     [(mac, uuid)] = {(each["mac"], each["presetUuid"]) for each in devices if "presetUuid" in each}
-    seen = {path: service.ok(service.client.get(path.format(uuid=uuid, mac=mac))) for path in PATHS}
+    seen = {path: service.read_data(service.client.get(path.format(uuid=uuid, mac=mac))) for path in PATHS}
     seen["/devices/imprint"] = devices
     for each in [*devices, *seen["/devices/presets/{uuid}"], *seen["/devices/discovered"]]:
         for key in without:
@@ -79,17 +79,17 @@ def read_state(service: Service, without: tuple[str, ...] = PROCESS_FIELDS) -> d
 
 def test_restarted_service_has_same_state(used_service: Any, grafana: FakeGrafana) -> None:
     service, restart = used_service
-    before, public, created = read_state(service), grafana.public_links(), set(grafana.dashboards)
+    before, public, created = read_state(service), grafana.list_public_tokens(), set(grafana.dashboards)
     assert len(public) == 3 and all(before.values())
     service.stop()
     again = restart()
     assert read_state(again) == before
-    again.round(3)
-    assert grafana.public_links() == public
+    again.run_polls(3)
+    assert grafana.list_public_tokens() == public
     assert set(grafana.dashboards) == created
-    assert {each["status"] for each in again.devices()} == {"online"}
+    assert {each["status"] for each in again.list_devices()} == {"online"}
     drift = {each["mac"]: each.get("drift") for each in before["/devices/imprint"]}
-    assert {each["mac"]: each.get("drift") for each in again.devices()} == drift, "also after the first polls"
+    assert {each["mac"]: each.get("drift") for each in again.list_devices()} == drift, "also after the first polls"
 
 
 def test_killed_service_has_same_state_except_readings(used_service: Any, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_restart_after_a_day_causes_no_false_alarm(used_service: Any, caplog: py
     service.clock.advance(86_400)
     caplog.clear()
     again = restart()
-    again.round(3)
+    again.run_polls(3)
     assert not [kind for kind, _ in again.events if kind == "DeviceFailed"]
     assert "miner lost" not in caplog.text
-    assert again.scrape().get_one("hardware_online") == 2
+    assert again.scrape_metrics().get_value("hardware_online") == 2

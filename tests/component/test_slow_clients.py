@@ -4,20 +4,20 @@ import socket
 
 import gevent
 import pytest
-from fakes import eventually
-from log_helpers import FAST, Listener, await_audience, numbers
+from fakes import wait_until
+from log_helpers import FAST_POLICY, SocketClient, parse_numbers, wait_for_readers
 from websocket import create_connection
 
 from app.socketio import backpressure
 
 
 @pytest.fixture
-def testbed(make_fleet, make_service, serve):
+def testbed(make_fleet, make_service, start_server):
     fleet = make_fleet("2.12", "2.12")
-    service = make_service(fleet, log_policy=FAST)
-    service.imprint(*fleet)
-    service.await_status("online", *fleet)
-    return service, fleet, serve(service)
+    service = make_service(fleet, log_policy=FAST_POLICY)
+    service.imprint_miners(*fleet)
+    service.wait_for_status("online", *fleet)
+    return service, fleet, start_server(service)
 
 
 @pytest.fixture
@@ -61,57 +61,57 @@ def test_each_client_has_bounded_queue(testbed, server):
 
 def test_stalled_client_loses_events_and_connection_without_delaying_others(testbed, server):
     service, _, url = testbed
-    stalled, listener = StalledClient(url), Listener(url)
-    eventually(lambda: len(list_sockets(server)) == 2)
+    stalled, listener = StalledClient(url), SocketClient(url)
+    wait_until(lambda: len(list_sockets(server)) == 2)
     depths = []
     for number in range(3000):
         server.emit("test", {"number": number, "padding": "x" * 5000})
         if number % 50 == 0:
             depths.append(max(opened.queue.qsize() for opened in list_sockets(server)))
-            eventually(lambda number=number: len(listener.payloads("test")) >= number)
+            wait_until(lambda number=number: len(listener.list_payloads("test")) >= number)
     assert max(depths) > 500
-    assert max(depths) <= backpressure.MAX_PACKETS
-    eventually(lambda: len(listener.payloads("test")) == 3000)
-    assert [each["number"] for each in listener.payloads("test")] == list(range(3000))
-    assert not listener.payloads("events_lost")
-    assert service.scrape().get_one("pluto_socket_events_dropped_total") > 0  # until its send deadline
-    eventually(lambda: len(list_sockets(server)) == 1, backpressure.SEND_SECONDS + 3)
-    eventually(lambda: service.scrape().get_one("pluto_socket_clients") == 1)
-    polls = service.observed(service.devices()[0]["mac"])
+    assert max(depths) <= backpressure.MAX_QUEUED_PACKETS
+    wait_until(lambda: len(listener.list_payloads("test")) == 3000)
+    assert [each["number"] for each in listener.list_payloads("test")] == list(range(3000))
+    assert not listener.list_payloads("events_lost")
+    assert service.scrape_metrics().get_value("pluto_socket_events_dropped_total") > 0  # until its send deadline
+    wait_until(lambda: len(list_sockets(server)) == 1, backpressure.SEND_TIMEOUT_SECONDS + 3)
+    wait_until(lambda: service.scrape_metrics().get_value("pluto_socket_clients") == 1)
+    polls = service.count_observations(service.list_devices()[0]["mac"])
     gevent.sleep(2)
-    assert service.observed(service.devices()[0]["mac"]) - polls >= 3
+    assert service.count_observations(service.list_devices()[0]["mac"]) - polls >= 3
     listener.io.disconnect()
     stalled.close()
 
 
 def test_slow_client_receives_count_of_lost_events(testbed, server):
     service, _, url = testbed
-    listener = Listener(url)
+    listener = SocketClient(url)
     (opened,) = list_sockets(server)
-    for number in range(backpressure.MAX_PACKETS + 200):
+    for number in range(backpressure.MAX_QUEUED_PACKETS + 200):
         server.emit("test", number)
-    assert opened.queue.qsize() == backpressure.MAX_PACKETS
-    eventually(lambda: len(listener.payloads("test")) == backpressure.MAX_PACKETS)
+    assert opened.queue.qsize() == backpressure.MAX_QUEUED_PACKETS
+    wait_until(lambda: len(listener.list_payloads("test")) == backpressure.MAX_QUEUED_PACKETS)
     server.emit("test", "after")
-    eventually(lambda: "after" in listener.payloads("test"))
-    assert listener.payloads("events_lost") == [{"test": 200}]
+    wait_until(lambda: "after" in listener.list_payloads("test"))
+    assert listener.list_payloads("events_lost") == [{"test": 200}]
     assert [name for name, _ in listener.events if name in ("test", "events_lost")][-2:] == ["events_lost", "test"]
     listener.io.disconnect()
 
 
 def test_stalled_log_client_has_bounded_queue_and_others_receive_all_lines(testbed, server):
     service, (miner, _), url = testbed
-    stalled, listener = StalledClient(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]'), Listener(url)
+    stalled, listener = StalledClient(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]'), SocketClient(url)
     listener.subscribe(miner.mac)
-    await_audience(miner, 1)
+    wait_for_readers(miner, 1)
     depths = []
     for number in range(2400):
         miner.log.write_line(f"line {number}")
         if number % 20 == 0:
             depths.append(max(opened.queue.qsize() for opened in list_sockets(server)))
             gevent.sleep(0.03)
-    listener.await_text("line 2399")
-    assert numbers(listener.texts()) == list(range(2400))
+    listener.wait_for_text("line 2399")
+    assert parse_numbers(listener.list_texts()) == list(range(2400))
     assert max(depths) <= 300
     stalled.close()
     listener.io.disconnect()
@@ -120,7 +120,7 @@ def test_stalled_log_client_has_bounded_queue_and_others_receive_all_lines(testb
 def test_slow_log_client_receives_marker_in_place_of_lost_lines(testbed, server):
     service, (miner, _), url = testbed
     stalled = StalledClient(url, f'42["subscribeLogs",{{"mac":"{miner.mac}"}}]')
-    await_audience(miner, 1)
+    wait_for_readers(miner, 1)
     for number in range(3000):
         miner.log.write_line(f"line {number} " + "x" * 400)
         if number % 20 == 0:
@@ -152,5 +152,5 @@ def test_unread_long_poll_has_bounded_queue(testbed, server):
     requests.post(f"{url}/socket/io/?EIO=4&transport=polling&sid={sid}", data="40", timeout=5)
     for number in range(3000):
         server.emit("test", number)
-    assert max(opened.queue.qsize() for opened in list_sockets(server)) <= backpressure.MAX_PACKETS + 10
-    assert service.scrape().get_one("pluto_socket_events_dropped_total") >= 1900
+    assert max(opened.queue.qsize() for opened in list_sockets(server)) <= backpressure.MAX_QUEUED_PACKETS + 10
+    assert service.scrape_metrics().get_value("pluto_socket_events_dropped_total") >= 1900

@@ -9,30 +9,30 @@ from contextlib import suppress
 
 import gevent
 import pytest
-from fakes import eventually, live_greenlets, open_files, reset
+from fakes import count_live_greenlets, count_open_files, reset_connection, wait_until
 from gevent import monkey
 from gevent.pool import Pool
 
-from app.security.answers import Answer
-from app.security.bodies import MAX_BODY, MAX_SOCKET_BODY, MAX_UNDER_WAY, Bodies
-from app.security.connections import Handler, Server
-from app.security.guard import HEARD
-from app.security.places import RESERVE, Kind
+from app.security.answers import HttpResponse
+from app.security.bodies import MAX_BODY_BYTES, MAX_ENGINE_IO_BODY_BYTES, MAX_TOTAL_BODY_BYTES, RequestBodyReader
+from app.security.connections import ConnectionHandler, HttpServer
+from app.security.guard import ON_REQUEST_READ
+from app.security.places import RESERVED_SLOTS, ConnectionKind
 
 
-class QuickHandler(Handler):
-    first_seconds = 0.3
-    idle_seconds = 0.6
-    head_seconds = 0.3
-    send_seconds = 0.5
-    linger_seconds = 0.4
+class QuickHandler(ConnectionHandler):
+    first_byte_timeout = 0.3
+    idle_timeout = 0.6
+    header_timeout = 0.3
+    send_timeout = 0.5
+    linger_timeout = 0.4
 
 
 class EchoApplication:
     """Respond with the length of the body; `/large` responds with 64 MiB. A body must arrive within 0.4 s."""
 
     def __init__(self):
-        self.bodies = Bodies(0.4)
+        self.bodies = RequestBodyReader(0.4)
         self.served = 0
         self.extensions = {"guard": self}
 
@@ -41,10 +41,10 @@ class EchoApplication:
 
     def __call__(self, environ, start_response):
         is_socket = environ["PATH_INFO"] == "/socket/io/"
-        answer = self.bodies.read_packets(environ) if is_socket else self.bodies.read_json(environ)
+        answer = self.bodies.read_engine_io_body(environ) if is_socket else self.bodies.read_json_body(environ)
         if answer is not None:
-            return answer.give(environ, start_response)
-        environ.pop(HEARD, lambda: None)()
+            return answer.send_response(environ, start_response)
+        environ.pop(ON_REQUEST_READ, lambda: None)()
         self.served += 1
         start_response("200 OK", [("Content-Type", "application/json")])
         if environ["PATH_INFO"] == "/large":
@@ -60,7 +60,9 @@ def echo_application():
 
 @pytest.fixture(params=[QuickHandler])
 def server(echo_application, request):
-    server = Server(("127.0.0.1", 0), echo_application, handler_class=request.param, log=None, spawn=Pool(RESERVE + 20))
+    server = HttpServer(
+        ("127.0.0.1", 0), echo_application, handler_class=request.param, log=None, spawn=Pool(RESERVED_SLOTS + 20)
+    )
     server.start()
     yield server
     server.stop(timeout=0.2)
@@ -68,7 +70,7 @@ def server(echo_application, request):
 
 def await_no_connections(server):
     """Wait until no connection occupies a place."""
-    eventually(lambda: server.pool.free_count() == server.pool.size, 5)
+    wait_until(lambda: server.pool.free_count() == server.pool.size, 5)
 
 
 class RawClient:
@@ -193,7 +195,7 @@ def test_body_in_time_is_read_and_connection_is_kept(connect):
     assert client.send("GET /next HTTP/1.1\r\nHost: x\r\n\r\n").read_json() == {"length": 0, "path": "/next"}
 
 
-@pytest.mark.parametrize("length", [MAX_BODY + 1, 10**12])
+@pytest.mark.parametrize("length", [MAX_BODY_BYTES + 1, 10**12])
 def test_oversized_content_length_is_413_before_body_is_sent(connect, echo_application, length):
     client = connect().send(JSON_HEAD, f"Content-Length: {length}\r\n\r\n", b"x" * 1000)
     assert client.read_error_status() == 413
@@ -202,9 +204,9 @@ def test_oversized_content_length_is_413_before_body_is_sent(connect, echo_appli
 
 def test_oversized_body_sent_anyway_receives_the_413(connect):
     """Closing at once would reset the connection, and the client would not see the reason."""
-    client = connect().send(JSON_HEAD, f"Content-Length: {2 * MAX_BODY}\r\n\r\n")
+    client = connect().send(JSON_HEAD, f"Content-Length: {2 * MAX_BODY_BYTES}\r\n\r\n")
     for _ in range(4):
-        client.send(b"x" * (MAX_BODY // 2))
+        client.send(b"x" * (MAX_BODY_BYTES // 2))
         gevent.sleep(0.05)
     assert client.read_error_status() == 413
 
@@ -226,7 +228,7 @@ def test_rejected_client_that_continues_sending_is_disconnected(server, connect,
 
 
 def test_engine_io_body_has_smaller_limit(connect):
-    head = f"POST /socket/io/ HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_SOCKET_BODY + 1}\r\n\r\n"
+    head = f"POST /socket/io/ HTTP/1.1\r\nHost: x\r\nContent-Length: {MAX_ENGINE_IO_BODY_BYTES + 1}\r\n\r\n"
     assert connect().send(head).read_error_status() == 413
 
 
@@ -289,7 +291,7 @@ def test_expect_100_continue_is_answered_or_rejected(connect):
     client = connect().send(JSON_HEAD, expect, "Content-Length: 2\r\n\r\n")
     assert client.sock.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
     assert client.send("{}").read_json()["length"] == 2
-    assert connect().send(JSON_HEAD, expect, f"Content-Length: {MAX_BODY + 1}\r\n\r\n").read_error_status() == 413
+    assert connect().send(JSON_HEAD, expect, f"Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n").read_error_status() == 413
     assert b"100 Continue" in connect().send(JSON_HEAD, expect, "Content-Length: 2\r\n\r\n").read_until_close()
 
 
@@ -353,7 +355,7 @@ def test_chunk_size_with_non_digits_is_rejected(connect, echo_application, size)
 
 def test_rest_of_rejected_request_is_not_read_as_next_request(connect, echo_application):
     smuggled = "GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
-    connect().send(JSON_HEAD, f"Content-Length: {MAX_BODY + 1}\r\n\r\n", smuggled).read_until_close()
+    connect().send(JSON_HEAD, f"Content-Length: {MAX_BODY_BYTES + 1}\r\n\r\n", smuggled).read_until_close()
     connect().send(
         "POST /x HTTP/1.1\r\nHost: x\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\n", smuggled
     ).read_until_close()
@@ -363,7 +365,7 @@ def test_rest_of_rejected_request_is_not_read_as_next_request(connect, echo_appl
 
 def test_client_that_reads_nothing_of_large_response_is_disconnected(connect, server):
     client = connect(window=4096).send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-    eventually(lambda: server.pool.free_count() < server.pool.size)
+    wait_until(lambda: server.pool.free_count() < server.pool.size)
     await_no_connections(server)
     client.sock.close()
 
@@ -378,16 +380,16 @@ def test_client_that_reads_large_response_slowly_receives_all(connect):
         if received_bytes < 16 * 1024 * 1024:
             gevent.sleep(0.01)
     assert received_bytes > 64 * 1024 * 1024
-    assert time.monotonic() - began > QuickHandler.send_seconds
+    assert time.monotonic() - began > QuickHandler.send_timeout
 
 
-@pytest.mark.parametrize("server", [Handler], indirect=True)
+@pytest.mark.parametrize("server", [ConnectionHandler], indirect=True)
 def test_longest_silent_connection_is_closed_for_new_one(server, connect):
     """More connections than places: each new one is served at once, and none is rejected."""
     keep_alive = connect().send("GET /mine HTTP/1.1\r\nHost: x\r\n\r\n")
     keep_alive.read_json()
-    before = open_files()
-    silent = [connect() for _ in range(3 * (RESERVE + 20))]
+    before = count_open_files()
+    silent = [connect() for _ in range(3 * (RESERVED_SLOTS + 20))]
     slow = [connect().send("GET / HTTP/1.1\r\nX-Slow: ") for _ in range(50)]
     stuck = [connect().send(JSON_HEAD, "Content-Length: 100\r\n\r\n") for _ in range(50)]
     assert server.pool.free_count() > 0
@@ -397,13 +399,13 @@ def test_longest_silent_connection_is_closed_for_new_one(server, connect):
     assert time.monotonic() - began < 2
     for client in [*silent, *slow, *stuck]:
         client.sock.close()
-    eventually(lambda: server.places.counts()[Kind.WAITING] <= 1)
-    eventually(lambda: open_files() <= before + 2)
+    wait_until(lambda: server.connection_slots.count_by_kind()[ConnectionKind.WAITING] <= 1)
+    wait_until(lambda: count_open_files() <= before + 2)
 
 
 def test_bodies_in_flight_have_common_limit(echo_application):
     """Each body is within its own limit; all together exceed the memory."""
-    bodies = Bodies(5.0)
+    bodies = RequestBodyReader(5.0)
 
     class SlowStream:
         def __init__(self):
@@ -412,20 +414,20 @@ def test_bodies_in_flight_have_common_limit(echo_application):
         def read(self, size):
             if self.left:
                 gevent.sleep(0)
-                self.left -= size / (MAX_BODY - 65536)
+                self.left -= size / (MAX_BODY_BYTES - 65536)
                 if self.left > 0:
                     return b"x" * size
             gevent.sleep(0.3)
             return b"x" * size
 
     def send():
-        environ = {"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(MAX_BODY)}
-        return bodies.read_json(environ | {"wsgi.input": SlowStream()})
+        environ = {"REQUEST_METHOD": "POST", "CONTENT_TYPE": "application/json", "CONTENT_LENGTH": str(MAX_BODY_BYTES)}
+        return bodies.read_json_body(environ | {"wsgi.input": SlowStream()})
 
-    count = MAX_UNDER_WAY // MAX_BODY + 20
+    count = MAX_TOTAL_BODY_BYTES // MAX_BODY_BYTES + 20
     sender = [gevent.spawn(send) for _ in range(count)]
     answers = [each.get() for each in sender]
-    rejected = [answer for answer in answers if isinstance(answer, Answer)]
+    rejected = [answer for answer in answers if isinstance(answer, HttpResponse)]
     assert rejected
     assert {answer.status[:3] for answer in rejected} == {"503"}
     assert answers.count(None) >= 20
@@ -437,17 +439,17 @@ def test_bodies_in_flight_have_common_limit(echo_application):
 )
 def test_reset_by_rejected_client_is_not_an_error(connect, server, capfd, request_text):
     for _ in range(5):
-        reset(connect().send(request_text).sock)
-    eventually(lambda: not server.places.counts()[Kind.WAITING])
+        reset_connection(connect().send(request_text).sock)
+    wait_until(lambda: not server.connection_slots.count_by_kind()[ConnectionKind.WAITING])
     await_no_connections(server)
     assert capfd.readouterr().err == ""
 
 
 def test_closed_connections_leak_nothing(connect, server):
-    before = open_files(), live_greenlets()
+    before = count_open_files(), count_live_greenlets()
     for _ in range(20):
         connect().send("G").sock.close()
         connect().send(JSON_HEAD, "Content-Length: 100\r\n\r\n", "{").sock.close()
         connect().send("nonsense\r\n\r\n").read_until_close()
-    eventually(lambda: not server.places.counts()[Kind.WAITING])
-    eventually(lambda: open_files() <= before[0] and live_greenlets() <= before[1] + 1)
+    wait_until(lambda: not server.connection_slots.count_by_kind()[ConnectionKind.WAITING])
+    wait_until(lambda: count_open_files() <= before[0] and count_live_greenlets() <= before[1] + 1)

@@ -9,11 +9,11 @@ from contextlib import suppress
 import gevent
 import pytest
 import requests
-from fakes import eventually, nothing_leaks
-from log_helpers import Listener
+from fakes import assert_no_leaks, wait_until
+from log_helpers import SocketClient
 from websocket import ABNF, WebSocket, WebSocketException, create_connection
 
-from app.security.events import BURST, EVENTS
+from app.security.events import EVENT_BURST, EVENT_RULES
 
 QUERY = "/socket/io/?EIO=4&transport="
 NAMESPACE = "40"
@@ -27,11 +27,11 @@ def server(served_service):
 @pytest.fixture
 def quiet_log(served_service, caplog):
     """After the test, check that another client is still served and that at most three lines were logged."""
-    listener = Listener(served_service[1])
+    listener = SocketClient(served_service[1])
     caplog.clear()
     yield listener
     listener.io.emit("checkLogsListening")
-    eventually(lambda: False in listener.payloads("logsListeningStatus"))
+    wait_until(lambda: False in listener.list_payloads("logsListeningStatus"))
     assert len([record for record in caplog.records if record.name != "app.runtime"]) <= 3
     listener.io.disconnect()
 
@@ -94,12 +94,12 @@ def test_frigate_cve_2026_75607_unknown_event_is_ignored(served_service, quiet_l
     websocket_client = RawWebSocket(served_service[1])
     for message in IGNORED_PACKETS:
         assert websocket_client.send(message).call_event() == "437[]", message
-        assert served_service[0].scrape().get_one("pluto_socket_clients") == 2, message
+        assert served_service[0].scrape_metrics().get_value("pluto_socket_clients") == 2, message
     websocket_client.websocket.close()
 
 
 def test_table_lists_every_event_with_a_handler(server):
-    assert set(server.handlers["/"]) == {*EVENTS, "connect", "disconnect"}
+    assert set(server.handlers["/"]) == {*EVENT_RULES, "connect", "disconnect"}
     assert set(server.handlers) == {"/"}
 
 
@@ -120,7 +120,7 @@ def test_second_or_other_namespace_connect_is_rejected(served_service, quiet_log
         gevent.sleep(0.1)
         assert not served_service[0].runtime.logs.hub.listeners
     websocket_client.websocket.close()
-    eventually(lambda: served_service[0].scrape().get_one("pluto_socket_clients") == 1)
+    wait_until(lambda: served_service[0].scrape_metrics().get_value("pluto_socket_clients") == 1)
 
 
 INVALID_PAYLOADS = [
@@ -167,15 +167,15 @@ def test_flooding_client_is_disconnected_and_others_are_served(served_service, q
     websocket_client = RawWebSocket(served_service[1])
     sent = 0
     with suppress(WebSocketException, OSError):
-        for sent in range(20 * int(BURST)):
+        for sent in range(20 * int(EVENT_BURST)):
             websocket_client.send(FLOODS[kind])
             if sent % 10 == 0:
                 gevent.sleep(0)
-    assert sent < 20 * BURST - 1
-    eventually(lambda: len(server.eio.sockets) == 1)
+    assert sent < 20 * EVENT_BURST - 1
+    wait_until(lambda: len(server.eio.sockets) == 1)
     quiet_log.io.emit("disableLogsListening")
-    eventually(lambda: quiet_log.payloads("logsListeningStatus")[-1:] == [False])
-    assert len(quiet_log.payloads("logsListeningStatus")) <= 40
+    wait_until(lambda: quiet_log.list_payloads("logsListeningStatus")[-1:] == [False])
+    assert len(quiet_log.list_payloads("logsListeningStatus")) <= 40
 
 
 def test_burst_of_900_subscriptions_is_accepted(served_service):
@@ -223,7 +223,7 @@ def test_invalid_or_oversized_frames_end_the_connection(served_service, quiet_lo
     websocket_client = RawWebSocket(served_service[1])
     with suppress(OSError):
         websocket_client.websocket.sock.sendall(b"".join(frames))
-    eventually(lambda: len(server.eio.sockets) == 1)
+    wait_until(lambda: len(server.eio.sockets) == 1)
     websocket_client.websocket.shutdown()
 
 
@@ -231,16 +231,16 @@ def test_silent_peer_is_disconnected_after_missed_ping(served_service, server):
     """Engine.IO gave up on the missed ping, but connection and greenlet stayed as long as TCP did."""
     server.eio.ping_interval = server.eio.ping_timeout = 0.2
     RawWebSocket(served_service[1]).websocket.close()  # the first client starts Engine.IO's own permanent greenlet
-    eventually(lambda: not server.eio.sockets)
-    with nothing_leaks(files=2):
+    wait_until(lambda: not server.eio.sockets)
+    with assert_no_leaks(files=2):
         websocket_client = RawWebSocket(served_service[1])
-        eventually(lambda: not server.eio.sockets)
+        wait_until(lambda: not server.eio.sockets)
         assert websocket_client.is_closed_by_server()
         websocket_client.websocket.shutdown()
 
 
 def test_client_that_never_connects_to_namespace_is_disconnected(served_service, server):
-    served_service[0].app.extensions["guard"].watch(server, hello_seconds=0.2)
+    served_service[0].app.extensions["guard"].guard_socketio(server, auth_timeout=0.2)
     joined, websocket_client = RawWebSocket(served_service[1]), RawWebSocket(served_service[1], join=False)
     assert websocket_client.is_closed_by_server()
     assert joined.call_event() == "437[]"

@@ -9,9 +9,9 @@ import gevent
 import orjson
 import plyvel
 import pytest
-from fakes import eventually
-from job_helpers import run, states
-from store_helpers import full_disk, rows_of
+from fakes import wait_until
+from job_helpers import list_states, run_job
+from store_helpers import limit_file_size, read_rows
 
 from app.errors import StoreFull
 from app.events import DeviceDeleted, EventBus
@@ -35,68 +35,68 @@ def test_device_and_all_its_records_are_deleted_in_one_batch(testbed):
     """After a crash no desired state may remain, from which a device that is registered later would be repaired."""
     service, (miner, other) = testbed("2.12", "2.12")
     for mac in (miner.mac, other.mac):
-        service.runtime.journal.begin(mac, Origin("me"), {}, {"frequency": 490})
-        service.runtime.intents.wrote(mac, {"frequency": 490})
-        service.runtime.database.write({f"pluto:drift:{mac}": {"drift": []}, f"pluto:repairs:{mac}": {"at": ""}})
+        service.runtime.journal.begin_entry(mac, Origin("me"), {}, {"frequency": 490})
+        service.runtime.desired_states.merge_settings(mac, {"frequency": 490})
+        service.runtime.database.write_batch({f"pluto:drift:{mac}": {"drift": []}, f"pluto:repairs:{mac}": {"at": ""}})
     database, writes = service.runtime.database, service.runtime.database.writes
-    service.runtime.fleet.remove(miner.mac)
+    service.runtime.fleet.delete_device(miner.mac)
     assert database.writes == writes + 1
-    assert [key for key, _ in database.scan("") if miner.mac in key] == []
-    assert len([key for key, _ in database.scan("pluto:") if other.mac in key]) == 4
+    assert [key for key, _ in database.scan_prefix("") if miner.mac in key] == []
+    assert len([key for key, _ in database.scan_prefix("pluto:") if other.mac in key]) == 4
 
 
 @pytest.fixture
 def consistent_device(testbed):
     """A device that runs the settings that were written to it."""
     service, (miner,) = testbed("2.12", timings=PROMPT)
-    assert states(run(service, settings={"frequency": 490}, devices=[miner.mac])) == {miner.mac: "done"}
+    assert list_states(run_job(service, settings={"frequency": 490}, devices=[miner.mac])) == {miner.mac: "done"}
     service.clock.advance(OWN_CHANGE_SECONDS)
-    service.round()
-    assert service.device(miner.mac)["drift"] == []
+    service.run_polls()
+    assert service.get_device(miner.mac)["drift"] == []
     return service, miner
 
 
 def test_drift_is_shown_although_disk_is_full(consistent_device):
     service, miner = consistent_device
-    with full_disk():
+    with limit_file_size():
         miner.store_settings({"frequency": 400})
-        service.round(2)
-        assert [row["key"] for row in service.device(miner.mac)["drift"]] == ["frequency"]
+        service.run_polls(2)
+        assert [row["key"] for row in service.get_device(miner.mac)["drift"]] == ["frequency"]
         miner.store_settings({"frequency": 490})
-        service.round(2)
-        assert service.device(miner.mac)["drift"] == []
-        assert service.observed(miner.mac) > 4
+        service.run_polls(2)
+        assert service.get_device(miner.mac)["drift"] == []
+        assert service.count_observations(miner.mac) > 4
 
 
 def test_accept_drift_on_full_disk_changes_nothing(consistent_device):
     service, miner = consistent_device
     miner.store_settings({"frequency": 400})
-    service.round()
-    with full_disk():
+    service.run_polls()
+    with limit_file_size():
         assert is_rejected_for_full_disk(service.client.post(f"/devices/{miner.mac}/drift/accept"))
-    assert service.runtime.intents.of(miner.mac).settings == {"frequency": 490}
-    assert [row["key"] for row in service.device(miner.mac)["drift"]] == ["frequency"]
-    service.ok(service.client.post(f"/devices/{miner.mac}/drift/accept"))
-    assert service.device(miner.mac)["drift"] == []
+    assert service.runtime.desired_states.get_state(miner.mac).settings == {"frequency": 490}
+    assert [row["key"] for row in service.get_device(miner.mac)["drift"]] == ["frequency"]
+    service.read_data(service.client.post(f"/devices/{miner.mac}/drift/accept"))
+    assert service.get_device(miner.mac)["drift"] == []
 
 
 def test_expired_discoveries_are_not_listed_and_scan_works_on_full_disk(testbed):
     service, (miner,) = testbed("2.12")
-    service.ok(service.client.get("/devices/discover"))
-    with full_disk():
+    service.read_data(service.client.get("/devices/discover"))
+    with limit_file_size():
         service.clock.advance(service.settings.discovery_ttl + 1)
-        assert service.ok(service.client.get("/devices/discovered")) == []
-        assert [each["mac"] for each in service.ok(service.client.get("/devices/discover"))] == [miner.mac]
-    assert service.ok(service.client.get("/devices/discovered")) == []
+        assert service.read_data(service.client.get("/devices/discovered")) == []
+        assert [each["mac"] for each in service.read_data(service.client.get("/devices/discover"))] == [miner.mac]
+    assert service.read_data(service.client.get("/devices/discovered")) == []
 
 
 def test_dashboards_wait_for_disk_space(testbed, caplog):
     service, (miner,) = testbed("2.12", gf_host="http://127.0.0.1:9")
-    with full_disk():
+    with limit_file_size():
         miner.store_settings({"hostname": "another-name"})
-        service.round(2)
+        service.run_polls(2)
         message = "dashboard update postponed: the store cannot be written"
-        assert eventually(lambda: message in [each.getMessage() for each in caplog.records])
+        assert wait_until(lambda: message in [each.getMessage() for each in caplog.records])
 
 
 def test_event_handler_on_full_disk_does_not_affect_others(caplog):
@@ -123,8 +123,10 @@ def nest_value(levels, value="x"):
 def test_deeply_nested_stored_value_does_not_break_lists(make_service, tmp_path, caplog, levels):
     """The Node backend or a restored backup may have stored it. The records are loaded without the deep parts."""
     service = make_service(auto_listen=False)
-    service.ok(service.client.put("/devices/imprint", json={"devices": [{"mac": A, "ip": "127.80.0.1"}]}))
-    preset = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
+    service.read_data(service.client.put("/devices/imprint", json={"devices": [{"mac": A, "ip": "127.80.0.1"}]}))
+    preset = service.read_data(
+        service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}})
+    )
     service.stop()
     deep = orjson.loads(b'{"in":' * levels + b"1" + b"}" * levels)
     core = plyvel.DB(str(service.settings.data_dir / "pluto_core"))
@@ -152,42 +154,44 @@ def test_deeply_nested_stored_value_does_not_break_lists(make_service, tmp_path,
         db.close()
     caplog.clear()
     again = make_service(auto_listen=False)
-    assert [preset["name"] for preset in again.ok(again.client.get("/presets"))] == ["one", "two"]
-    assert [device["mac"] for device in again.devices()] == [A, B]
+    assert [preset["name"] for preset in again.read_data(again.client.get("/presets"))] == ["one", "two"]
+    assert [device["mac"] for device in again.list_devices()] == [A, B]
     for path in ("/jobs", "/devices/discovered", f"/devices/{A}/journal", "/metrics", "/", "/admin/backup"):
         assert again.client.get(path, buffered=True).status_code == 200, path
-    again.ok(again.client.patch("/presets/two", json={"name": "renamed"}))
-    again.ok(again.client.patch(f"/devices/imprint/{B}", json={"device": {"name": "renamed"}}))
+    again.read_data(again.client.patch("/presets/two", json={"name": "renamed"}))
+    again.read_data(again.client.patch(f"/devices/imprint/{B}", json={"device": {"name": "renamed"}}))
     records = [record for record in caplog.records if "nested too deeply" in record.getMessage()]
     assert len([record for record in records if record.key == "presets:two"]) == 1
 
 
 def test_deeply_nested_configuration_is_rejected(make_service):
     service = make_service(auto_listen=False)
-    preset = service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
+    preset = service.read_data(
+        service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}})
+    )
     for levels in (33, 200, 900):
         body = {"name": "deep", "configuration": {"frequency": 525, "unknown": nest_value(levels)}}
         one = f"/presets/{preset['uuid']}"
         for method, path in (("post", "/presets"), ("put", one), ("patch", one)):
             response = getattr(service.client, method)(path, data=json.dumps(body), content_type="application/json")
             assert response.status_code == 400, (levels, method)
-    assert [preset["name"] for preset in service.ok(service.client.get("/presets"))] == ["one"]
+    assert [preset["name"] for preset in service.read_data(service.client.get("/presets"))] == ["one"]
 
 
 @pytest.fixture
 def store_with_every_kind(testbed):
     """The rows of a store with a document of each kind."""
     service, (miner,) = testbed("2.10", poll_interval=5.0)
-    service.ok(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
-    service.ok(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
-    service.ok(service.client.get("/devices/discover"))
-    run(service, "identify")
-    run(service, "settings", settings={"coreVoltage": 1250})
-    service.round(8)
+    service.read_data(service.client.patch(f"/devices/{miner.mac}/system", json={"info": {"frequency": 550}}))
+    service.read_data(service.client.post("/presets", json={"name": "one", "configuration": {"frequency": 525}}))
+    service.read_data(service.client.get("/devices/discover"))
+    run_job(service, "identify")
+    run_job(service, "settings", settings={"coreVoltage": 1250})
+    service.run_polls(8)
     miner.store_settings({"frequency": 400})
-    eventually(lambda: service.round() or service.device(miner.mac)["drift"])
+    wait_until(lambda: service.run_polls() or service.get_device(miner.mac)["drift"])
     service.stop()
-    return service, miner, {name: dict(rows_of(service.settings.data_dir / name)) for name in STORES}
+    return service, miner, {name: dict(read_rows(service.settings.data_dir / name)) for name in STORES}
 
 
 STORES = ("pluto_core", "pluto_discovery")
@@ -233,24 +237,24 @@ def test_documents_with_wrong_types_do_not_break_start_or_lists(store_with_every
 
 def test_number_of_presets_is_limited(service):
     for number in range(MAX_PRESETS):
-        service.runtime.presets.create(str(number), {"frequency": 525})
+        service.runtime.presets.create_preset(str(number), {"frequency": 525})
     response = service.client.post("/presets", json={"name": "one more", "configuration": {"frequency": 525}})
     assert (response.status_code, "delete one first" in response.get_json()["error"]) == (400, True)
-    uuid = service.ok(service.client.get("/presets"))[0]["uuid"]
-    service.ok(service.client.delete(f"/presets/{uuid}"))
-    service.ok(service.client.post("/presets", json={"name": "one more", "configuration": {"frequency": 525}}))
+    uuid = service.read_data(service.client.get("/presets"))[0]["uuid"]
+    service.read_data(service.client.delete(f"/presets/{uuid}"))
+    service.read_data(service.client.post("/presets", json={"name": "one more", "configuration": {"frequency": 525}}))
 
 
 def test_number_of_stored_job_steps_is_limited(testbed):
     service, miners = testbed("2.12")
     jobs = service.runtime.jobs
-    first = run(service, "identify")["id"]
-    head = jobs.get(first)
+    first = run_job(service, "identify")["id"]
+    head = jobs.get_job(first)
     for number in range(30):
         steps = {f"{number} {at}": replace(head.steps[miners[0].mac], mac=f"{number} {at}") for at in range(1000)}
         large = replace(head, id=f"{first}-{number:02d}", steps=steps, key=f"key {number}")
-        jobs._add(large)
-    kept = jobs.all()
+        jobs._store_job(large)
+    kept = jobs.all_jobs()
     assert sum(len(job.steps) for job in kept) <= KEPT_STEPS + 1000
     assert [job.id for job in kept][:3] == [f"{first}-{number:02d}" for number in (29, 28, 27)]
-    assert len(list(service.runtime.database.scan("pluto:jobs:"))) == sum(1 + len(job.steps) for job in kept)
+    assert len(list(service.runtime.database.scan_prefix("pluto:jobs:"))) == sum(1 + len(job.steps) for job in kept)

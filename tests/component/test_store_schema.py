@@ -5,12 +5,12 @@ from pathlib import Path
 
 import orjson
 import pytest
-from store_helpers import rows_of
+from store_helpers import read_rows
 
 from app.clock import Clock
 from app.errors import StoreTooNew
 from app.store.database import Database
-from app.store.schema import KEY, bring_up_to_date, known
+from app.store.schema import VERSION_KEY, latest_version, migrate_schema
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 PRESET = "01a20905-ce61-7dfb-a7b3-8aebd49e2bc0"
@@ -27,31 +27,31 @@ def store_of_0_1_0(tmp_path):
 
 
 def test_schema_version_is_written_once(database):
-    bring_up_to_date(database)
-    assert database.get(KEY) == {"version": known()} == {"version": 1}
+    migrate_schema(database)
+    assert database.read_value(VERSION_KEY) == {"version": latest_version()} == {"version": 1}
     writes = database.writes
-    bring_up_to_date(database)
+    migrate_schema(database)
     assert database.writes == writes
 
 
 def test_directory_of_previous_version_opens_and_gets_schema_key(store_of_0_1_0, make_service):
     service = make_service(auto_listen=False)
-    device = service.device(FIRST)
+    device = service.get_device(FIRST)
     assert (device["name"], device["tags"], device["presetUuid"]) == ("Attic", ["a"], PRESET)
-    assert len(service.devices()) == 2
-    assert service.ok(service.client.get("/presets"))[0]["uuid"] == PRESET
-    assert service.ok(service.client.get(f"/devices/{FIRST}/journal"))[0]["after"] == {"frequency": 490}
-    assert service.runtime.intents.of(FIRST).settings == {"frequency": 490}
+    assert len(service.list_devices()) == 2
+    assert service.read_data(service.client.get("/presets"))[0]["uuid"] == PRESET
+    assert service.read_data(service.client.get(f"/devices/{FIRST}/journal"))[0]["after"] == {"frequency": 490}
+    assert service.runtime.desired_states.get_state(FIRST).settings == {"frequency": 490}
     service.stop()
-    assert orjson.loads(rows_of(store_of_0_1_0)[KEY.encode()]) == {"version": 1}
+    assert orjson.loads(read_rows(store_of_0_1_0)[VERSION_KEY.encode()]) == {"version": 1}
 
 
 def test_schema_key_is_the_only_addition(store_of_0_1_0, make_service):
     """The Node backend's keys and ours are unchanged, byte for byte."""
-    before = rows_of(store_of_0_1_0)
+    before = read_rows(store_of_0_1_0)
     make_service(auto_listen=False).stop()
-    after = rows_of(store_of_0_1_0)
-    assert after.pop(KEY.encode())
+    after = read_rows(store_of_0_1_0)
+    assert after.pop(VERSION_KEY.encode())
     assert after == before
 
 
@@ -59,24 +59,24 @@ def test_schema_key_is_the_only_addition(store_of_0_1_0, make_service):
 def test_newer_schema_is_rejected_and_not_changed(store_of_0_1_0, make_service, value):
     database = Database(store_of_0_1_0)
     database.open(Clock())
-    database.write({KEY: value})
+    database.write_batch({VERSION_KEY: value})
     database.close()
-    before = rows_of(store_of_0_1_0)
+    before = read_rows(store_of_0_1_0)
     with pytest.raises(StoreTooNew, match="newer version.*this one knows 1.*Nothing was changed"):
         make_service()
-    assert rows_of(store_of_0_1_0) == before
+    assert read_rows(store_of_0_1_0) == before
 
 
 def test_migrations_run_in_order_each_in_one_batch_with_its_version(database):
     """There are no migrations yet; these are examples."""
     migrations = {
-        1: lambda db: ({"renamed": db.get("name")}, ["name"]),
-        2: lambda db: ({"renamed": {"twice": db.get("renamed")}}, []),
+        1: lambda db: ({"renamed": db.read_value("name")}, ["name"]),
+        2: lambda db: ({"renamed": {"twice": db.read_value("renamed")}}, []),
     }
-    database.write({"name": "x", KEY: {"version": 1}})
+    database.write_batch({"name": "x", VERSION_KEY: {"version": 1}})
     writes = database.writes
-    bring_up_to_date(database, migrations)
-    assert dict(database.scan("")) == {KEY: {"version": 3}, "renamed": {"twice": "x"}}
+    migrate_schema(database, migrations)
+    assert dict(database.scan_prefix("")) == {VERSION_KEY: {"version": 3}, "renamed": {"twice": "x"}}
     assert database.writes == writes + 2
 
 
@@ -85,12 +85,12 @@ def test_failed_migration_keeps_version_of_last_successful_one(database):
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        bring_up_to_date(database, {1: lambda _: ({"a": 1}, []), 2: raise_error})
-    assert dict(database.scan("")) == {KEY: {"version": 2}, "a": 1}
-    bring_up_to_date(database, {1: raise_error, 2: lambda _: ({"a": 2}, [])})
-    assert dict(database.scan("")) == {KEY: {"version": 3}, "a": 2}
+        migrate_schema(database, {1: lambda _: ({"a": 1}, []), 2: raise_error})
+    assert dict(database.scan_prefix("")) == {VERSION_KEY: {"version": 2}, "a": 1}
+    migrate_schema(database, {1: raise_error, 2: lambda _: ({"a": 2}, [])})
+    assert dict(database.scan_prefix("")) == {VERSION_KEY: {"version": 3}, "a": 2}
 
 
 def test_directory_without_schema_key_runs_all_migrations(database):
-    bring_up_to_date(database, {1: lambda _: ({"a": 1}, [])})
-    assert dict(database.scan("")) == {KEY: {"version": 2}, "a": 1}
+    migrate_schema(database, {1: lambda _: ({"a": 1}, [])})
+    assert dict(database.scan_prefix("")) == {VERSION_KEY: {"version": 2}, "a": 1}

@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from app.clock import Clock
-from app.store.database import LAST, Database
-from app.store.repair import repair
+from app.store.database import LAST_CHARACTER, Database
+from app.store.repair import repair_directory
 
 PREFIX = "pluto:presets:"
 
@@ -22,21 +22,21 @@ def find_words_in_files(database, words):
 
 def test_overwritten_value_is_removed_by_compaction(database):
     old, new = token_hex(), token_hex()
-    database.write({f"{PREFIX}a": old})
-    database.write({f"{PREFIX}a": new})
+    database.write_batch({f"{PREFIX}a": old})
+    database.write_batch({f"{PREFIX}a": new})
     assert find_words_in_files(database, [old, new]) == {old, new}
-    database.compact(PREFIX)
+    database.compact_prefix(PREFIX)
     assert find_words_in_files(database, [old, new]) == {new}
-    assert database.get(f"{PREFIX}a") == new
+    assert database.read_value(f"{PREFIX}a") == new
 
 
 def test_deleted_value_is_removed_by_compaction(database):
     old = token_hex()
-    database.write({f"{PREFIX}a": old, "other": 1})
-    database.write({}, [f"{PREFIX}a"])
-    database.compact(PREFIX)
+    database.write_batch({f"{PREFIX}a": old, "other": 1})
+    database.write_batch({}, [f"{PREFIX}a"])
+    database.compact_prefix(PREFIX)
     assert find_words_in_files(database, [old]) == set()
-    assert dict(database.rows()) == {b"other": b"1"}
+    assert dict(database.snapshot_rows()) == {b"other": b"1"}
 
 
 STEPS = st.lists(
@@ -62,27 +62,27 @@ def test_compaction_removes_old_values_after_any_history(tmp_path_factory, steps
         if operation == "put":
             current[key] = token_hex()
             written.add(current[key] if key.startswith(PREFIX) else "")
-            database.write({key: current[key]})
+            database.write_batch({key: current[key]})
         elif operation == "delete":
             current.pop(key, None)
-            database.write({}, [key])
+            database.write_batch({}, [key])
         elif operation == "compact":
-            database.compact(key)
+            database.compact_prefix(key)
         else:
             database.close()
             database.open(Clock())
-    database.compact(PREFIX)
+    database.compact_prefix(PREFIX)
     assert find_words_in_files(database, written - {""}) == {
         value for key, value in current.items() if key.startswith(PREFIX)
     }
-    assert {key.decode(): value[1:-1].decode() for key, value in database.rows()} == current
+    assert {key.decode(): value[1:-1].decode() for key, value in database.snapshot_rows()} == current
     database.close()
 
 
 def test_end_marker_left_by_crash_is_not_a_row(database):
     """During a compaction there is a marker at the end of the range."""
-    database.write({f"{PREFIX}a": {"name": "kept"}, f"{PREFIX}{LAST}": None, "presets": ["a"]})
-    assert [key for key, _ in database.scan(PREFIX)] == [f"{PREFIX}a"]
-    assert {key.decode() for key, _ in database.rows()} == {f"{PREFIX}a", "presets"}
+    database.write_batch({f"{PREFIX}a": {"name": "kept"}, f"{PREFIX}{LAST_CHARACTER}": None, "presets": ["a"]})
+    assert [key for key, _ in database.scan_prefix(PREFIX)] == [f"{PREFIX}a"]
+    assert {key.decode() for key, _ in database.snapshot_rows()} == {f"{PREFIX}a", "presets"}
     database.close()
-    assert repair(database.path, "a test", Clock().now()).recovered == 2
+    assert repair_directory(database.path, "a test", Clock().now()).recovered == 2

@@ -3,7 +3,7 @@ demand: do not kill the ESP32 with polling)."""
 
 import gevent
 import pytest
-from fakes import Peer, eventually
+from fakes import ScriptedServer, wait_until
 
 from simulator import Timings
 
@@ -12,16 +12,16 @@ def test_hanging_miner_does_not_delay_24_others(make_fleet, make_service):
     """The test runs in real time: two polls a second, of which the hanging one takes 0.4 s of each half second."""
     fleet = make_fleet(*["2.12", "2.15", "2.4", "nerd", "2.10"] * 5)
     service = make_service(fleet)
-    service.imprint(*fleet)
+    service.imprint_miners(*fleet)
     victim, *healthy = fleet
-    service.await_status("online", *fleet)
+    service.wait_for_status("online", *fleet)
     victim.fault = "hang"
-    before = {miner.mac: service.observed(miner.mac) for miner in healthy}
+    before = {miner.mac: service.count_observations(miner.mac) for miner in healthy}
     gevent.sleep(4)
-    polls = [service.observed(miner.mac) - before[miner.mac] for miner in healthy]
+    polls = [service.count_observations(miner.mac) - before[miner.mac] for miner in healthy]
     assert min(polls) >= 5
     assert max(polls) <= 9
-    assert service.status(victim.mac) == "offline"
+    assert service.get_status(victim.mac) == "offline"
     assert max(miner.max_in_flight for miner in fleet) == 1
 
 
@@ -29,12 +29,12 @@ def test_polls_are_spread_over_interval(make_fleet, make_service, clock):
     """Defect 30: all polls of the Node backend began at the same moment."""
     fleet = make_fleet(*["2.12"] * 24, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.imprint(*fleet)
-    service.round(2)
+    service.imprint_miners(*fleet)
+    service.run_polls(2)
     per_step = []
     for _ in range(10):
         before = len(service.events)
-        service.round(0.1, steps=10)
+        service.run_polls(0.1, steps=10)
         per_step.append(len(service.events) - before)
     assert sum(per_step) == 24
     assert max(per_step) <= 8
@@ -45,11 +45,11 @@ def test_each_miner_keeps_its_own_polling_grid(make_fleet, make_service, clock):
     """Missed slots are skipped, not caught up: after a stall no miner is polled twice in a row."""
     fleet = make_fleet(*["2.12"] * 5, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.imprint(*fleet)
-    service.round(2)
+    service.imprint_miners(*fleet)
+    service.run_polls(2)
     before = [miner.requests["GET", "/api/system/info"] for miner in fleet]
     service.clock.advance(100)
-    service.settle()
+    service.wait_until_idle()
     assert [miner.requests["GET", "/api/system/info"] - was for miner, was in zip(fleet, before, strict=True)] == [
         1
     ] * 5
@@ -58,10 +58,10 @@ def test_each_miner_keeps_its_own_polling_grid(make_fleet, make_service, clock):
 def test_scan_sends_no_request_to_polled_miners(make_fleet, make_service, clock):
     fleet = make_fleet(*["2.12", "2.4"] * 3, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.imprint(*list(fleet)[:4])
-    service.round(2)
+    service.imprint_miners(*list(fleet)[:4])
+    service.run_polls(2)
     before = [miner.requests.total() for miner in fleet]
-    found = service.ok(service.client.get("/devices/discover"))
+    found = service.read_data(service.client.get("/devices/discover"))
     assert {each["mac"] for each in found} == {miner.mac for miner in fleet}
     assert [miner.requests.total() - was for miner, was in zip(fleet, before, strict=True)] == [0, 0, 0, 0, 1, 1]
 
@@ -70,8 +70,8 @@ def test_commands_scans_and_polls_share_one_slot_per_miner(make_fleet, make_serv
     fleet = make_fleet("2.12", timings=Timings(latency=0.05, boot=0.2))
     (miner,) = fleet
     service = make_service(fleet)
-    service.imprint(miner)
-    service.await_status("online", miner)
+    service.imprint_miners(miner)
+    service.wait_for_status("online", miner)
     requests = [lambda: service.app.test_client().get(f"/devices/discover?ip={miner.address}") for _ in range(4)]
     requests.append(lambda: service.app.test_client().post(f"/devices/{miner.mac}/system/restart"))
     gevent.joinall([gevent.spawn(send_request) for send_request in requests], timeout=10, raise_error=True)
@@ -84,15 +84,15 @@ def test_purged_keep_alive_connection_does_not_fail_the_poll(make_fleet, make_se
     connection."""
     fleet = make_fleet(generation, clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
-    service.imprint(fleet[0])
-    service.round(3)
-    accepted, polls = fleet[0].connections_accepted, service.observed(fleet[0].mac)
+    service.imprint_miners(fleet[0])
+    service.run_polls(3)
+    accepted, polls = fleet[0].connections_accepted, service.count_observations(fleet[0].mac)
     for connection in list(fleet[0].server.connections):
         connection.close()
-    service.round()
-    assert service.observed(fleet[0].mac) == polls + 1
+    service.run_polls()
+    assert service.count_observations(fleet[0].mac) == polls + 1
     assert fleet[0].connections_accepted == accepted + 1
-    assert service.status(fleet[0].mac) == "online"
+    assert service.get_status(fleet[0].mac) == "online"
 
 
 def test_requests_have_no_origin_and_short_headers(make_service):
@@ -105,12 +105,12 @@ def test_requests_have_no_origin_and_short_headers(make_service):
         opened.sendall(reply)
         opened.close()
 
-    with Peer(respond) as peer:
+    with ScriptedServer(respond) as peer:
         service = make_service(discovery_ports=(peer.port,))
         device = {"mac": "02:00:5e:00:00:77", "ip": f"127.0.0.1:{peer.port}"}
-        service.ok(service.client.put("/devices/imprint", json={"devices": [device]}))
-        request = eventually(lambda: peer.requests and peer.requests[0])
-        service.await_status("online", device["mac"])
+        service.read_data(service.client.put("/devices/imprint", json={"devices": [device]}))
+        request = wait_until(lambda: peer.requests and peer.requests[0])
+        service.wait_for_status("online", device["mac"])
         service.stop()
     head = request.decode().lower()
     assert head.startswith("get /api/system/info http/1.1\r\n")

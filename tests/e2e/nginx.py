@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import requests
-from processes import Process, free_port, wait_for
+from processes import Process, find_free_port, wait_for
 
 # All headers are set in the location: one proxy_set_header there discards those that it would inherit.
 CONFIG = """
@@ -41,7 +41,7 @@ http {{
 
 def start_nginx(start_program: Callable[..., Process], folder: Path, upstream: str) -> str:
     """Start nginx in front of `upstream` and return its URL; the service is at /api/ below it."""
-    port = free_port()
+    port = find_free_port()
     config = folder / "nginx.conf"
     config.write_text(CONFIG.format(folder=folder, port=port, upstream=upstream))
     proxy = start_program("nginx", "-c", str(config), "-e", "stderr")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import JS, ROOT, Process, free_port, wait_for
+from processes import JS, ROOT, Process, find_free_port, wait_for
 
 from app.services.dashboards.templates import Templates
 from app.settings import VARIABLES, Settings
@@ -167,7 +167,7 @@ def test_grafana_path_is_the_same_in_all_files() -> None:
 
 def test_panels_name_the_provisioned_data_source() -> None:
     [source] = parse_yaml("deploy/grafana/provisioning/datasources/prometheus.yml")["datasources"]
-    dashboards = [Templates().overview("x", "x"), Templates().device("x", "x", "02:00:5e:00:00:01")]
+    dashboards = [Templates().render_overview("x", "x"), Templates().render_device("x", "x", "02:00:5e:00:00:01")]
     named = {
         target["datasource"]["uid"] for board in dashboards for panel in board["panels"] for target in panel["targets"]
     }
@@ -192,7 +192,7 @@ def test_prometheus_command_starts(tmp_path: Path) -> None:
     """Its flags are valid and its files are at the mounted places."""
     prometheus = list_services()["prometheus"]
     mounted = dict(volume.split(":")[1::-1] for volume in prometheus["volumes"])
-    listen = f"127.0.0.1:{free_port()}"
+    listen = f"127.0.0.1:{find_free_port()}"
     arguments = []
     for argument in prometheus["command"]:
         flag, _, value = argument.partition("=")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import requests
-from processes import ROOT, Process, ServiceProcess, free_port, wait_for
+from processes import ROOT, Process, ServiceProcess, find_free_port, wait_for
 
 TOKEN = "0123456789abcdef0123456789abcdef"
 
@@ -39,7 +39,7 @@ def nginx_url(
     start_service: Callable[..., ServiceProcess], start_program: Callable[..., Process], tmp_path: Path
 ) -> Iterator[str]:
     """The URL of nginx."""
-    service, grafana, port = start_service(), free_port(), free_port()
+    service, grafana, port = start_service(), find_free_port(), find_free_port()
     start_program(sys.executable, "-c", ECHO_SERVER, str(grafana), name="grafana")
     text = (ROOT / "deploy/nginx/nginx.conf").read_text()
     addresses = {

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 import requests
-from processes import ROOT, Process, ServiceProcess, SimulatorProcess, free_port, wait_for
+from processes import ROOT, Process, ServiceProcess, SimulatorProcess, find_free_port, wait_for
 
-from app.services.dashboards.boards import device_uid
+from app.services.dashboards.boards import device_board_uid
 from app.services.dashboards.templates import Templates
 
 Info = dict[str, Any]
@@ -136,7 +136,7 @@ def scraped_service(
         text = text.replace(configured, local)
     (tmp_path / "prometheus.yml").write_text(text)
     (tmp_path / "pluto.rules.yml").write_text((PROMETHEUS / "pluto.rules.yml").read_text())
-    listen = f"127.0.0.1:{free_port()}"
+    listen = f"127.0.0.1:{find_free_port()}"
     start_program(
         "prometheus",
         f"--config.file={tmp_path}/prometheus.yml",
@@ -170,7 +170,7 @@ def check_device_dashboards(scraped_service: ScrapedService) -> None:
     """Check that each query returns data for exactly the miners that report it, with the value that they report."""
     templates, miner_infos, queries_with_data = Templates(), scraped_service.read_infos(), Counter[str]()
     for mac, info in miner_infos.items():
-        for name, expression, ranged in iterate_targets(templates.device(device_uid(mac), "x", mac)):
+        for name, expression, ranged in iterate_targets(templates.render_device(device_board_uid(mac), "x", mac)):
             rows, truth = scraped_service.run_query(expression), expected_value_of_query(expression)(info)
             assert len(rows) <= 1, (name, rows)
             assert bool(rows) is (truth is not None), (name, mac, rows, truth, info)
@@ -182,7 +182,9 @@ def check_device_dashboards(scraped_service: ScrapedService) -> None:
                 assert scraped_service.query_range(expression), name
     all_queries = [
         name
-        for name, _, _ in iterate_targets(templates.device(device_uid("02:00:5e:00:00:01"), "x", "02:00:5e:00:00:01"))
+        for name, _, _ in iterate_targets(
+            templates.render_device(device_board_uid("02:00:5e:00:00:01"), "x", "02:00:5e:00:00:01")
+        )
     ]
     assert set(all_queries) == set(queries_with_data), "a query without data for any miner"
 
@@ -203,7 +205,7 @@ def check_overview_dashboard(scraped_service: ScrapedService) -> None:
     miner_infos = scraped_service.read_infos()
     panels = {
         panel["title"]: [target["expr"] for target in panel["targets"]]
-        for panel in Templates().overview("x", "x")["panels"]
+        for panel in Templates().render_overview("x", "x")["panels"]
     }
     hashrate, power = sum_field(miner_infos, "hashrate_ghs"), sum_field(miner_infos, "power_watts")
     single = {
@@ -271,9 +273,9 @@ def check_removed_and_offline_miners(scraped_service: ScrapedService) -> None:
     )
     wait_for("the removal", lambda: removed not in index_by_mac(scraped_service.run_query("pluto_device_up")), 20)
     for mac, allowed in ((removed, set()), (off, {"Status A", "Uptime and restarts B"})):
-        for name, expression, _ in iterate_targets(templates.device(device_uid(mac), "x", mac)):
+        for name, expression, _ in iterate_targets(templates.render_device(device_board_uid(mac), "x", mac)):
             assert name in allowed or not scraped_service.run_query(expression), (name, mac)
-    for name, expression, _ in iterate_targets(templates.overview("x", "x")):
+    for name, expression, _ in iterate_targets(templates.render_overview("x", "x")):
         macs = {dict(labels).get("mac") for labels in scraped_service.run_query(expression)}
         assert not macs & {removed, off}, name
     assert scraped_service.run_query("sum(max by (mac) (pluto_device_up))") == {frozenset(): 10}

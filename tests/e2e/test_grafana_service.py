@@ -18,7 +18,7 @@ from processes import MINER_COUNT, ServiceProcess, SimulatorProcess, wait_for
 def grafana(tmp_path: Path) -> Iterator[FakeGrafana]:
     """A fake Grafana below /grafana that is provisioned from a folder and accepts the proxy's login header."""
     fake = FakeGrafana("/grafana")
-    fake.proxy_user, fake.provisions = "admin", tmp_path / "dashboards"
+    fake.proxy_user, fake.provisioning_folder = "admin", tmp_path / "dashboards"
     yield fake.start()
     fake.stop()
 
@@ -26,7 +26,7 @@ def grafana(tmp_path: Path) -> Iterator[FakeGrafana]:
 def grafana_settings(grafana: FakeGrafana, miners: SimulatorProcess) -> dict[str, Any]:
     return {
         "GF_HOST": grafana.url,
-        "GRAFANA_DASHBOARDS_DIR": grafana.provisions,
+        "GRAFANA_DASHBOARDS_DIR": grafana.provisioning_folder,
         "METRICS_LEGACY_NAMES": "false",
         "POLL_INTERVAL": 1,
         **miners.settings(),
@@ -43,10 +43,10 @@ def test_public_links_are_published_and_survive_restarts_of_both(
     service = start_service(**grafana_settings(grafana, miners))
     service.imprint_all_miners()
     service.wait_until_online()
-    dashboards_folder = grafana.provisions
+    dashboards_folder = grafana.provisioning_folder
     assert dashboards_folder
     wait_for("the files", lambda: len(list(dashboards_folder.glob("*.json"))) == MINER_COUNT + 1, 20)
-    grafana.tick()
+    grafana.load_provisioned_files()
     before = wait_for(
         "the links",
         lambda: list_public_links(service) if len(list_public_links(service)) == MINER_COUNT + 1 else None,
@@ -55,11 +55,11 @@ def test_public_links_are_published_and_survive_restarts_of_both(
     service.signal(15)
     assert service.wait(5) == 0
 
-    grafana.wipe()
-    grafana.tick()
+    grafana.reset_database()
+    grafana.load_provisioned_files()
     restarted = start_service(**grafana_settings(grafana, miners))
     assert list_public_links(restarted) == before, "the links are known before the first request to Grafana"
-    wait_for("all to be public", lambda: len(grafana.public_links()) == MINER_COUNT + 1, 40)
+    wait_for("all to be public", lambda: len(grafana.list_public_tokens()) == MINER_COUNT + 1, 40)
     assert list_public_links(restarted) == before
     text = requests.get(f"{restarted.url}/metrics", timeout=10).text
     assert "\npluto_grafana_up 1.0\n" in text

@@ -41,9 +41,9 @@ type Plain<T> = T extends string ? `${T}` : T extends number | boolean ? T
 def build_dashboards() -> dict[str, dict[str, Any]]:
     templates = Templates()
     return {
-        "device": templates.device("pluto-02005e000001", "gamma-attic", MAC),
-        "hostile": templates.device("pluto-02005e000001", HOSTILE, MAC),
-        "overview": templates.overview("pluto-overview", "Pluto fleet"),
+        "device": templates.render_device("pluto-02005e000001", "gamma-attic", MAC),
+        "hostile": templates.render_device("pluto-02005e000001", HOSTILE, MAC),
+        "overview": templates.render_overview("pluto-overview", "Pluto fleet"),
     }
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from processes import ROOT, Process, free_port, wait_for
+from processes import ROOT, Process, find_free_port, wait_for
 
 Instruction = tuple[str, str]
 
@@ -91,7 +91,7 @@ def test_image_commands_run_and_write_to_the_data_directory_only(
     variables = read_environment() | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "DATA_DIR": str(tmp_path / "data"),
-        "PORT": str(free_port()),
+        "PORT": str(find_free_port()),
         "BIND": "127.0.0.1",  # tests stay on loopback
         "MDNS": "false",
         "DISCOVERY_SUBNETS": "127.0.0.0/32",

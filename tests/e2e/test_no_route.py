@@ -34,11 +34,11 @@ runtime = service.runtime
 runtime.monitoring.watch(runtime.fleet.keep([Device("02:00:5e:00:00:77", "10.77.0.1")]))
 states = []
 for _ in range(5):
-    service.round()
-    states.append(service.status("02:00:5e:00:00:77"))
-device = service.device("02:00:5e:00:00:77")
+    service.run_polls()
+    states.append(service.get_status("02:00:5e:00:00:77"))
+device = service.get_device("02:00:5e:00:00:77")
 print(json.dumps({"states": states, "error": device["error"], "log": records,
-                  "up": service.scrape().of_device(device["mac"])}))
+                  "up": service.scrape_metrics().get_device_values(device["mac"])}))
 service.stop()
 """
 

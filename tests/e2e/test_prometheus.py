@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import requests
-from processes import MINER_COUNT, Process, ServiceProcess, SimulatorProcess, free_port, wait_for
+from processes import MINER_COUNT, Process, ServiceProcess, SimulatorProcess, find_free_port, wait_for
 
 SECONDS = int(os.environ.get("E2E_PROMETHEUS_SECONDS", "25"))
 
@@ -29,7 +29,7 @@ class Prometheus:
     def __init__(self, start_program: Callable[..., Process], folder: Path, service: ServiceProcess) -> None:
         config = folder / "prometheus.yml"
         config.write_text(CONFIG.format(port=service.port))
-        listen = f"127.0.0.1:{free_port()}"
+        listen = f"127.0.0.1:{find_free_port()}"
         self._url = f"http://{listen}/api/v1/query"
         self.process = start_program(
             "prometheus", f"--config.file={config}", f"--storage.tsdb.path={folder}/tsdb",

@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from answer_mutations import BODIES, scrambled
+from answer_mutations import BODIES, make_invalid_bodies
 from hostile_miner import RawMiner
 
 from app.models import Device
@@ -27,14 +27,14 @@ def start_raw_miners(make_service, clock):
 
     def build(**settings):
         service = make_service(clock=clock, **settings)
-        tracked_devices = service.runtime.fleet.keep([Device(miner.mac, miner.address) for miner in miners])
+        tracked_devices = service.runtime.fleet.save_devices([Device(miner.mac, miner.address) for miner in miners])
         for tracked in tracked_devices:
             service.runtime.fleet.set_monitored(tracked, True)
 
         def scrape_bodies(bodies):
             for miner, tracked, body in zip(miners, tracked_devices, bodies, strict=True):
                 miner.body = json.dumps({**body, "macAddr": miner.mac}).encode()  # orjson rejects integers over 64 bits
-                service.runtime.poller.poll(tracked, service.runtime.miners.at(tracked.address))
+                service.runtime.poller.poll_device(tracked, service.runtime.miners.get_miner(tracked.address))
             return service.client.get("/metrics").get_data(as_text=True)
 
         return scrape_bodies
@@ -49,7 +49,7 @@ def start_raw_miners(make_service, clock):
 @pytest.mark.parametrize("seed", range(8))
 def test_answers_with_invalid_values_give_valid_metrics(start_raw_miners, seed):
     scrape_bodies = start_raw_miners(metrics_legacy_names=False)
-    completed = check_metrics(scrape_bodies(scrambled(MINER_COUNT, seed)))
+    completed = check_metrics(scrape_bodies(make_invalid_bodies(MINER_COUNT, seed)))
     assert (completed.returncode, completed.stdout + completed.stderr) == (0, "")
 
 
@@ -57,7 +57,7 @@ def test_answers_with_invalid_values_give_valid_metrics(start_raw_miners, seed):
 def test_answers_with_invalid_values_give_parseable_legacy_metrics(start_raw_miners, seed):
     """The legacy names are the Node backend's and violate promtool's style; they must parse."""
     scrape_bodies = start_raw_miners()
-    assert check_metrics(scrape_bodies(scrambled(MINER_COUNT, seed))).returncode in (0, EXIT_STYLE)
+    assert check_metrics(scrape_bodies(make_invalid_bodies(MINER_COUNT, seed))).returncode in (0, EXIT_STYLE)
 
 
 @pytest.mark.parametrize("value", [1e308, "1e308", 5e-324, 2**63 - 1, 0, -1, None, "", True, {}, []], ids=str)

@@ -15,7 +15,7 @@ from pathlib import Path  # noqa: E402
 
 sys.path[:0] = [str(Path(__file__).parent.parent.parent), str(Path(__file__).parent.parent)]
 
-from fakes import eventually  # noqa: E402
+from fakes import wait_until  # noqa: E402
 from testbed import LOOPBACK, Service  # noqa: E402
 
 from app.settings import Settings  # noqa: E402
@@ -40,7 +40,7 @@ REQUESTS = (
 
 
 def is_job_running(service: Service) -> bool:
-    return any(job["state"] in ("planned", "running") for job in service.ok(service.client.get("/jobs")))
+    return any(job["state"] in ("planned", "running") for job in service.read_data(service.client.get("/jobs")))
 
 
 def main() -> None:
@@ -55,7 +55,7 @@ def main() -> None:
         os.write(acks, json.dumps(["did", [method, path]]).encode())
         assert answer.status_code in (200, 202), answer.get_data()
         uuid = answer.get_json()["data"].get("uuid", uuid) if path == "/presets" else uuid
-        eventually(lambda: not is_job_running(service), 30)  # a job writes beside the next request
+        wait_until(lambda: not is_job_running(service), 30)  # a job writes beside the next request
     os._exit(0)
 
 

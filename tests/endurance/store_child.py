@@ -36,14 +36,14 @@ class Store:
         self.repository = DeviceRepository(self.database, dict)
         self.presets = PresetRepository(self.database)
         self.notes = Documents(self.database, "note")
-        self.devices = {device.mac: device for device in self.repository.load()}
-        self.presets.load()
+        self.devices = {device.mac: device for device in self.repository.load_devices()}
+        self.presets.load_presets()
 
     def read_model(self) -> Model:
         names = {mac: device.name or "" for mac, device in self.devices.items()}
         uses = {mac: device.preset_uuid for mac, device in self.devices.items() if device.preset_uuid}
-        presets = {record["uuid"]: record["name"] for record in self.presets.all()}
-        return Model(names, uses, presets, {key: note["text"] for key, note in self.notes.all()})
+        presets = {record["uuid"]: record["name"] for record in self.presets.list_presets()}
+        return Model(names, uses, presets, {key: note["text"] for key, note in self.notes.list_documents()})
 
     def perform_act(self, act: Act) -> None:
         kind, *about = act
@@ -57,25 +57,25 @@ class Store:
         self._save_device(Device(mac, "10.0.0.1", name=self.devices[mac].name, preset_uuid=uuid))
 
     def _save_device(self, device: Device) -> None:
-        self.repository.save([device])
+        self.repository.save_devices([device])
         self.devices[device.mac] = device
 
     def _delete(self, mac: str) -> None:
-        self.repository.delete(mac)
+        self.repository.delete_device(mac)
         del self.devices[mac]
 
     def _preset(self, uuid: str, name: str) -> None:
-        if not self.presets.edit(uuid, lambda record: {**record, "name": name}):
-            self.presets.save({"uuid": uuid, "name": name})
+        if not self.presets.edit_preset(uuid, lambda record: {**record, "name": name}):
+            self.presets.save_preset({"uuid": uuid, "name": name})
 
     def _drop(self, uuid: str) -> None:
         using = [device for device in self.devices.values() if device.preset_uuid == uuid]
         changed = [Device(each.mac, each.ip, name=each.name) for each in using]
-        self.presets.delete(uuid, lambda puts, deletes: self.repository.save(changed, puts, deletes))
+        self.presets.delete_preset(uuid, lambda puts, deletes: self.repository.save_devices(changed, puts, deletes))
         self.devices |= {each.mac: each for each in changed}
 
     def _note(self, puts: dict[str, str], deleted: list[str]) -> None:
-        self.notes.put_all({key: {"text": text} for key, text in puts.items()}, deleted)
+        self.notes.save_documents({key: {"text": text} for key, text in puts.items()}, deleted)
 
     def _telemetry(self, seed: int, size: int) -> None:
         noise = Random(seed).randbytes(size // 2).hex()

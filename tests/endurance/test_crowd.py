@@ -10,7 +10,7 @@ from typing import Any
 
 import gevent
 import pytest
-from fakes import free_port
+from fakes import find_free_port
 from soak import scale_loops
 from testbed import Service
 
@@ -25,7 +25,7 @@ NO_DELAYS = Timings(boot=0.0, before_restart=0.0, mining=0.0, queue=0.0, cooling
 
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
-    with Fleet(make_specs(MINER_COUNT, base="127.83.0.1", port=free_port()), timings=NO_DELAYS) as fleet:
+    with Fleet(make_specs(MINER_COUNT, base="127.83.0.1", port=find_free_port()), timings=NO_DELAYS) as fleet:
         fleet.write_neighbour_table(tmp_path / "arp")
         yield fleet
 
@@ -42,8 +42,8 @@ def test_miners_that_are_on_are_polled_on_time_while_others_are_off(
     service.runtime.events.subscribe(
         DeviceObserved, lambda event: poll_times[event.tracked.mac].append(service.clock.monotonic())
     )
-    service.imprint(*fleet)
-    service.await_status("online", fleet.miners[-1], within=30)
+    service.imprint_miners(*fleet)
+    service.wait_for_status("online", fleet.miners[-1], within=30)
     for miner in powered_off:
         miner.power_off()
     gevent.sleep(20)  # until they are offline

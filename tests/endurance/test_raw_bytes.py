@@ -38,14 +38,14 @@ def status_counts() -> Iterator[Counter[int]]:
 @pytest.fixture
 def send_bytes(
     live_testbed: Callable[..., Any],
-    serve: Callable[..., str],
+    start_server: Callable[..., str],
     status_counts: Counter[int],
     capfd: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[[bytes], None]]:
     """Send bytes over a new connection and check the answer."""
     service, _ = live_testbed("2.12", writes_per_second=10_000)
     logging.getLogger("engineio.server").handlers.clear()  # its own handler writes to a stderr that pytest has closed
-    url = serve(service)
+    url = start_server(service)
     host, port = url.removeprefix("http://").split(":")
 
     def send(data: bytes) -> None:
@@ -56,7 +56,7 @@ def send_bytes(
 
     yield send
     assert requests.get(f"{url}/readyz", timeout=5).ok
-    assert service.status(MAC) == "online"
+    assert service.get_status(MAC) == "online"
     assert "Traceback" not in "".join(capfd.readouterr())
 
 

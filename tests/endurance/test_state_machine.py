@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fakes import FakeClock, free_port
+from fakes import FakeClock, find_free_port
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
@@ -49,7 +49,7 @@ class ServiceStateMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="pluto-state-machine-"))
-        self.port = free_port()
+        self.port = find_free_port()
         self.fleet = Fleet([self._make_spec(number, kind) for number, kind in enumerate(GENERATIONS)], timings=TIMINGS)
         self.fleet.start()
         self.clock, self.directory_numbers, self.name_numbers = FakeClock(), count(1), count(1)
@@ -103,7 +103,7 @@ class ServiceStateMachine(RuleBasedStateMachine):
     def set_up(self, rounds: int) -> None:
         self.imprint_all()
         self.create_preset()
-        self.service.round(rounds)
+        self.service.run_polls(rounds)
 
     @rule()
     def imprint_all(self) -> None:
@@ -208,7 +208,7 @@ class ServiceStateMachine(RuleBasedStateMachine):
         """Let so many rounds of polls pass before the next act; with 0 the service has not noticed the event yet."""
         ACT_COUNTS[act] += 1
         self.fleet.write_neighbour_table(self.folder / "arp")
-        self.service.round(rounds)
+        self.service.run_polls(rounds)
         ACT_COUNTS["rounds"] += rounds
 
     @rule()
@@ -234,21 +234,22 @@ class ServiceStateMachine(RuleBasedStateMachine):
     @invariant()
     def check_devices_and_presets(self) -> None:
         devices = {
-            each["mac"]: ExpectedDevice(each.get("name"), each.get("presetUuid")) for each in self.service.devices()
+            each["mac"]: ExpectedDevice(each.get("name"), each.get("presetUuid"))
+            for each in self.service.list_devices()
         }
         assert devices == self.devices
-        presets = self.service.ok(self.service.client.get("/presets"))
+        presets = self.service.read_data(self.service.client.get("/presets"))
         assert {each["uuid"]: each["name"] for each in presets} == self.presets
 
     @invariant()
     def check_totals(self) -> None:
-        devices, scrape = self.service.devices(), self.service.scrape()
+        devices, scrape = self.service.list_devices(), self.service.scrape_metrics()
         assert {each["mac"] for each in devices if each["status"] != "unmonitored"} == self.monitored
         online = [each["info"] for each in devices if each["tracing"]]
-        assert scrape.get_one("total_hardware") == len(self.monitored)
-        assert scrape.get_one("hardware_online") == len(online)
-        assert scrape.get_one("total_hashrate") == pytest.approx(sum(each["hashRate"] for each in online))
-        assert scrape.get_one("total_power_watts") == pytest.approx(sum(each["power"] for each in online))
+        assert scrape.get_value("total_hardware") == len(self.monitored)
+        assert scrape.get_value("hardware_online") == len(online)
+        assert scrape.get_value("total_hashrate") == pytest.approx(sum(each["hashRate"] for each in online))
+        assert scrape.get_value("total_power_watts") == pytest.approx(sum(each["power"] for each in online))
 
     @invariant()
     def check_writes_to_miners(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from random import Random
 
 from soak import scale_loops
-from store_helpers import DAMAGES, LISTS, damaged, make_past
+from store_helpers import DAMAGES, LISTS, copy_damaged, make_sample_store
 
 from app.clock import Clock
 from app.errors import StoreBeyondRepair
@@ -24,7 +24,7 @@ def open_damaged_store(database: Database, all_values: dict[bytes, set[bytes]], 
     except StoreBeyondRepair as error:
         assert "left as it is" in str(error)
         return "refused"
-    rows = dict(database.rows())
+    rows = dict(database.snapshot_rows())
     database.close()
     assert rows, "it started empty"
     unknown_keys = [key for key, value in rows.items() if value not in all_values[key] and key not in LISTS]
@@ -38,13 +38,15 @@ def open_damaged_store(database: Database, all_values: dict[bytes, set[bytes]], 
 
 
 def test_damaged_file_is_repaired_or_reported(memory_folder: Path) -> None:
-    past, outcome_counts = make_past(memory_folder), Counter[tuple[str, str]]()
+    past, outcome_counts = make_sample_store(memory_folder), Counter[tuple[str, str]]()
     for seed in range(SEEDS):
         random, kind = Random(seed), KINDS[seed % len(KINDS)]
         name = random.choice(list(DAMAGES))
         damage = partial(DAMAGES[name], random=random)
-        target = damaged(past, memory_folder / str(seed) / "core", past.file(kind), damage)
-        outcome_counts[kind, open_damaged_store(Database(target), past.ever, (kind, name) == (".log", "cut"))] += 1
+        target = copy_damaged(past, memory_folder / str(seed) / "core", past.find_file(kind), damage)
+        outcome_counts[
+            kind, open_damaged_store(Database(target), past.all_values, (kind, name) == (".log", "cut"))
+        ] += 1
     outcomes = {outcome for _, outcome in outcome_counts}
     assert {"repaired completely", "repaired with losses"} <= outcomes
     assert "refused" not in outcomes, "one file was damaged: the others can be read"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import AddressForbidden, Invalid
-from app.miners.address import NOWHERE, Address, AddressRule, address_of_record
+from app.miners.address import UNUSABLE_ADDRESS, Address, AddressRule, parse_stored_address
 from app.settings import Settings
 
 RULE = AddressRule(Settings().allowed_device_networks, (80, 8101))
@@ -43,7 +43,7 @@ def test_port_80_is_omitted_in_text():
 )  # fmt: skip
 def test_text_that_is_not_plain_ipv4_is_invalid(text):
     with pytest.raises(Invalid) as error:
-        RULE.check_given(Address.parse(text))
+        RULE.check_requested_address(Address.parse(text))
     assert error.value.details["ip"]
 
 
@@ -57,7 +57,7 @@ def test_generated_text_is_parsed_or_invalid(text):
     "host", ["10.0.0.1", "10.255.255.255", "172.16.0.1", "172.31.255.254", "192.168.0.1", "192.168.255.1"]
 )
 def test_private_networks_are_allowed(host):
-    assert RULE.check_given(Address(host)).host == host
+    assert RULE.check_requested_address(Address(host)).host == host
 
 
 @pytest.mark.parametrize(
@@ -68,33 +68,33 @@ def test_private_networks_are_allowed(host):
 )  # fmt: skip
 def test_other_networks_are_forbidden(host):
     with pytest.raises(AddressForbidden, match="ALLOWED_DEVICE_NETWORKS"):
-        RULE.check_given(Address(host))
+        RULE.check_requested_address(Address(host))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "169.254.1.1", "8.8.8.8"])
 def test_configured_network_is_allowed(host):
-    assert AddressRule([IPv4Network(f"{host}/32")]).check(Address(host))
+    assert AddressRule([IPv4Network(f"{host}/32")]).check_address(Address(host))
 
 
 @pytest.mark.parametrize("host", ["224.0.0.1", "239.1.2.3", "0.0.0.0"])
 def test_multicast_and_unspecified_address_are_never_allowed(host):
     with pytest.raises(AddressForbidden):
-        AddressRule([IPv4Network("0.0.0.0/0")]).check(Address(host))
+        AddressRule([IPv4Network("0.0.0.0/0")]).check_address(Address(host))
 
 
 @pytest.mark.parametrize("port", [22, 443, 3000, 6379, 8100, 8102])
 def test_port_outside_discovery_ports_is_forbidden(port):
     with pytest.raises(AddressForbidden, match="DISCOVERY_PORTS"):
-        RULE.check_given(Address("10.0.0.1", port))
+        RULE.check_requested_address(Address("10.0.0.1", port))
 
 
 @pytest.mark.parametrize("port", [80, 8101])
 def test_port_in_discovery_ports_is_allowed(port):
-    assert RULE.check_given(Address("10.0.0.1", port)).port == port
+    assert RULE.check_requested_address(Address("10.0.0.1", port)).port == port
 
 
 @pytest.mark.parametrize("stored", ["", "unknown", "127.1", "::1", "10.0.0.1:x"])
 def test_record_without_valid_address_is_never_contacted(stored):
-    assert address_of_record(stored) is NOWHERE
+    assert parse_stored_address(stored) is UNUSABLE_ADDRESS
     with pytest.raises(AddressForbidden):
-        AddressRule([IPv4Network("0.0.0.0/0")]).check(NOWHERE)
+        AddressRule([IPv4Network("0.0.0.0/0")]).check_address(UNUSABLE_ADDRESS)

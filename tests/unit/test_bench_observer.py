@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import gevent
 import pytest
-from fakes import eventually
+from fakes import wait_until
 
 from tools.bench.observer import GARBAGE_COLLECTION, IDLE, UNKNOWN, LoopWatch, describe_stack, select_worst_gaps
 from tools.child_processes import ROOT
@@ -68,7 +68,7 @@ def test_stop_removes_callback_and_thread() -> None:
     assert len(gc.callbacks) == len(callbacks) + 1
     watch.stop()
     assert gc.callbacks == callbacks
-    eventually(lambda: not any(is_loop_watch(frame) for frame in sys._current_frames().values()))
+    wait_until(lambda: not any(is_loop_watch(frame) for frame in sys._current_frames().values()))
 
 
 def is_loop_watch(frame: object) -> bool:

@@ -13,7 +13,7 @@ def test_all_files_are_written_by_one_thread(tmp_path: Path) -> None:
     delivery = FileDelivery(tmp_path)
     before = count_threads()
     for number in range(20):
-        delivery.deliver(new_board("miner", f"02:00:5e:00:00:{number:02x}"), {"title": "miner"})
+        delivery.deliver_dashboard(new_board("miner", f"02:00:5e:00:00:{number:02x}"), {"title": "miner"})
     assert count_threads() == before + 1
     assert len(list(tmp_path.glob("*.json"))) == 20
     delivery.close()

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from app.clock import Clock
 from app.errors import StoreClosed
 from app.models import Device
-from app.redaction.json_objects import redact
+from app.redaction.json_objects import redact_object
 from app.store.database import Database
-from app.store.devices import DeviceRepository, from_record, to_record
+from app.store.devices import DeviceRepository, device_from_record, device_to_record
 
 A, B, C = (f"02:00:5e:00:00:0{digit}" for digit in "abc")
 FULL = Device(
@@ -23,11 +23,11 @@ FULL = Device(
 
 @pytest.fixture
 def repository(database):
-    return DeviceRepository(database, redact)
+    return DeviceRepository(database, redact_object)
 
 
 def reload_devices(database):
-    return DeviceRepository(database, redact).load()
+    return DeviceRepository(database, redact_object).load_devices()
 
 
 def write_raw(database, key, value):
@@ -35,7 +35,7 @@ def write_raw(database, key, value):
 
 
 def test_saved_devices_are_loaded_unchanged(database, repository):
-    repository.save([FULL, Device(B, "10.0.0.2")])
+    repository.save_devices([FULL, Device(B, "10.0.0.2")])
     assert reload_devices(database) == [FULL, Device(B, "10.0.0.2")]
 
 
@@ -51,39 +51,39 @@ def test_saved_devices_are_loaded_unchanged(database, repository):
     99) | st.none()),
 ))  # fmt: skip
 def test_generated_device_survives_record_round_trip(device):
-    assert from_record(A, orjson.loads(orjson.dumps(to_record(device))), redact) == device
+    assert device_from_record(A, orjson.loads(orjson.dumps(device_to_record(device))), redact_object) == device
 
 
 def test_absent_values_are_not_in_record():
-    assert to_record(Device(A, "10.0.0.1")).keys() == {"mac", "ip", "type", "info", "createdAt", "updatedAt"}
+    assert device_to_record(Device(A, "10.0.0.1")).keys() == {"mac", "ip", "type", "info", "createdAt", "updatedAt"}
 
 
 def test_record_and_list_change_in_one_batch(database, repository):
-    repository.save([FULL])
-    repository.save([Device(B, ""), Device(C, "")])
+    repository.save_devices([FULL])
+    repository.save_devices([Device(B, ""), Device(C, "")])
     assert database.writes == 2
-    assert database.get("devices:imprinted") == [A, B, C]
-    repository.delete(B)
+    assert database.read_value("devices:imprinted") == [A, B, C]
+    repository.delete_device(B)
     assert database.writes == 3
-    assert database.get("devices:imprinted") == [A, C]
-    assert database.get(f"devices:imprinted:{B}") is None
-    repository.save([FULL])
-    assert database.get("devices:imprinted") == [A, C]
+    assert database.read_value("devices:imprinted") == [A, C]
+    assert database.read_value(f"devices:imprinted:{B}") is None
+    repository.save_devices([FULL])
+    assert database.read_value("devices:imprinted") == [A, C]
 
 
 def test_failed_batch_changes_neither_memory_nor_disk(database, repository):
-    repository.save([FULL])
+    repository.save_devices([FULL])
     with pytest.raises(TypeError):
-        repository.save([Device(B, "", info={"x": object()})])
-    repository.save([Device(C, "")])
+        repository.save_devices([Device(B, "", info={"x": object()})])
+    repository.save_devices([Device(C, "")])
     assert [device.mac for device in reload_devices(database)] == [A, C]
 
 
 def test_save_telemetry_writes_records_only(database, repository):
-    repository.save([FULL])
+    repository.save_devices([FULL])
     write_raw(database, "devices:imprinted", [A, "untouched"])
     repository.save_telemetry([FULL])
-    assert database.get("devices:imprinted") == [A, "untouched"]
+    assert database.read_value("devices:imprinted") == [A, "untouched"]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_save_telemetry_writes_records_only(database, repository):
     ],
 )
 def test_invalid_fields_of_record_are_left_out(record):
-    device = from_record(A, record, redact)
+    device = device_from_record(A, record, redact_object)
     assert (device.mac, device.ip, device.type, device.info, device.tags, device.name) == (
         A,
         "",
@@ -112,22 +112,22 @@ def test_invalid_fields_of_record_are_left_out(record):
 def test_unreadable_record_is_kept_and_others_are_loaded(database, broken):
     write_raw(database, "devices:imprinted", [A, B])
     write_raw(database, f"devices:imprinted:{A}", broken)
-    write_raw(database, f"devices:imprinted:{B}", to_record(Device(B, "10.0.0.2")))
-    repository = DeviceRepository(database, redact)
-    assert [device.mac for device in repository.load()] == [B]
-    repository.save([Device(C, "")])
-    repository.delete(B)
-    assert database.get("devices:imprinted") == [A, C]
+    write_raw(database, f"devices:imprinted:{B}", device_to_record(Device(B, "10.0.0.2")))
+    repository = DeviceRepository(database, redact_object)
+    assert [device.mac for device in repository.load_devices()] == [B]
+    repository.save_devices([Device(C, "")])
+    repository.delete_device(B)
+    assert database.read_value("devices:imprinted") == [A, C]
     assert database._db.get(f"devices:imprinted:{A}".encode()) == broken
 
 
 def test_listed_mac_without_record_is_kept_in_list(database):
     write_raw(database, "devices:imprinted", [A, 5, None, B])
-    write_raw(database, f"devices:imprinted:{B}", to_record(Device(B, "")))
-    repository = DeviceRepository(database, redact)
-    assert [device.mac for device in repository.load()] == [B]
-    repository.save([Device(C, "")])
-    assert database.get("devices:imprinted") == [A, B, C]
+    write_raw(database, f"devices:imprinted:{B}", device_to_record(Device(B, "")))
+    repository = DeviceRepository(database, redact_object)
+    assert [device.mac for device in repository.load_devices()] == [B]
+    repository.save_devices([Device(C, "")])
+    assert database.read_value("devices:imprinted") == [A, B, C]
 
 
 @pytest.mark.parametrize(
@@ -139,9 +139,9 @@ def test_two_notations_of_one_mac_are_merged_into_newer_record(database, first, 
     write_raw(database, f"devices:imprinted:{upper}", {"mac": upper, "ip": "first", "updatedAt": first})
     write_raw(database, f"devices:imprinted:{A}", {"mac": A, "ip": "second", "updatedAt": second})
     assert [(device.mac, device.ip) for device in reload_devices(database)] == [(A, winner)]
-    assert database.get("devices:imprinted") == [A]
-    assert database.get(f"devices:imprinted:{upper}") is None
-    assert database.get(f"devices:imprinted:{A}")["ip"] == winner
+    assert database.read_value("devices:imprinted") == [A]
+    assert database.read_value(f"devices:imprinted:{upper}") is None
+    assert database.read_value(f"devices:imprinted:{A}")["ip"] == winner
 
 
 def test_stored_secrets_and_options_are_removed_once(database):
@@ -173,19 +173,19 @@ KEYS = st.sampled_from([A, B, C])
 def test_disk_and_model_agree_after_generated_steps(tmp_path_factory, steps):
     database = Database(tmp_path_factory.mktemp("db") / "core")
     database.open(Clock())
-    repository, model = DeviceRepository(database, redact), {}
+    repository, model = DeviceRepository(database, redact_object), {}
     for operation, mac, number in steps:
         if operation == "save" or (operation == "telemetry" and mac in model):
             model[mac] = Device(mac, "10.0.0.1", info={"power": number})
-            (repository.save if operation == "save" else repository.save_telemetry)([model[mac]])
+            (repository.save_devices if operation == "save" else repository.save_telemetry)([model[mac]])
         elif operation == "delete" and mac in model:
             del model[mac]
-            repository.delete(mac)
+            repository.delete_device(mac)
         elif operation == "reopen":
             database.close()
             database.open(Clock())
-            repository = DeviceRepository(database, redact)
-            assert repository.load() == list(model.values())
+            repository = DeviceRepository(database, redact_object)
+            assert repository.load_devices() == list(model.values())
     assert reload_devices(database) == list(model.values())
     database.close()
 
@@ -193,9 +193,9 @@ def test_disk_and_model_agree_after_generated_steps(tmp_path_factory, steps):
 def test_closed_store_raises_store_closed(tmp_path):
     database = Database(tmp_path / "core")
     with pytest.raises(StoreClosed, match="not open"):
-        database.get("x")
+        database.read_value("x")
     with pytest.raises(StoreClosed, match="not open"):
-        database.write({"x": 1})
+        database.write_batch({"x": 1})
     database.open(Clock())
     database.close()
     database.close()

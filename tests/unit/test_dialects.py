@@ -3,16 +3,16 @@
 import pytest
 
 from app.miners.dialects import (
-    chip_count,
-    chips_of,
-    dialect_of,
+    count_chips,
+    detect_dialect,
+    determine_model,
+    has_past_log,
+    has_single_log_reader,
     is_miner,
-    keeps_log,
-    model_of,
+    parse_chip_count,
     recovers_from_overheating,
-    serves_one_log_reader,
 )
-from app.miners.options import labelled, options_from_asic, options_from_table
+from app.miners.options import label_values, look_up_options, parse_options
 from simulator.asic_boards import BOARDS
 
 
@@ -37,9 +37,9 @@ from simulator.asic_boards import BOARDS
     ],
 )
 def test_capabilities_follow_fields_and_not_version(info, name, keep_alive, past_log, one_reader, recovers):
-    dialect = dialect_of(info)
+    dialect = detect_dialect(info)
     assert (dialect.name, dialect.keep_alive) == (name, keep_alive)
-    assert (keeps_log(info), serves_one_log_reader(info)) == (past_log, one_reader)
+    assert (has_past_log(info), has_single_log_reader(info)) == (past_log, one_reader)
     assert recovers_from_overheating(info) is recovers
 
 
@@ -87,7 +87,7 @@ def test_is_miner(info, expected):
     ],
 )
 def test_model_and_number_of_chips(info, model, chips):
-    assert (model_of(info), chips_of(info)) == (model, chips)
+    assert (determine_model(info), count_chips(info)) == (model, chips)
 
 
 @pytest.mark.parametrize(
@@ -95,14 +95,14 @@ def test_model_and_number_of_chips(info, model, chips):
     [(9, 9), (2.0, 2), (0, None), (-1, None), (True, None), ("4", None), (None, None), (1e300, None), (0.5, None)],
 )
 def test_implausible_number_of_chips_is_none(stated, count):
-    assert chip_count(stated) == count
+    assert parse_chip_count(stated) == count
 
 
 @pytest.mark.parametrize(
     "board", [board for key, board in BOARDS.items() if key != "nerdqaxe+"], ids=lambda board: board.version
 )
 def test_vendor_table_contains_every_board(board):
-    options = options_from_table({"boardVersion": board.version, "ASICModel": board.chip.name})
+    options = look_up_options({"boardVersion": board.version, "ASICModel": board.chip.name})
     # No list of AxeOS 2.15 contains 575 MHz, but the BM1370 supports it (issue 10, section 8).
     more = {575} if board.chip.name == "BM1370" and board.version != "650" else set()
     assert (options.frequencies, options.voltages, options.source) == (
@@ -114,7 +114,7 @@ def test_vendor_table_contains_every_board(board):
 
 @pytest.mark.parametrize("info", [{}, {"ASICModel": "BZM2"}, {"ASICModel": None}, {"ASICModel": ["BM1370"]}])
 def test_unknown_chip_has_no_options(info):
-    options = options_from_table(info)
+    options = look_up_options(info)
     assert (options.frequencies, options.voltages) == ((), ())
 
 
@@ -130,14 +130,14 @@ def test_unknown_chip_has_no_options(info):
     ],
 )
 def test_options_from_asic_answer(body, expected):
-    options = options_from_asic(body)
+    options = parse_options(body)
     assert (options and (options.frequencies, options.voltages)) == expected
 
 
 def test_long_option_list_is_truncated():
-    options = options_from_asic({"frequencyOptions": list(range(1, 100_000)), "voltageOptions": [1]})
+    options = parse_options({"frequencyOptions": list(range(1, 100_000)), "voltageOptions": [1]})
     assert len(options.frequencies) == 256
 
 
 def test_option_labels_are_values_as_text():
-    assert labelled((400, 606.25)) == [{"label": "400", "value": 400}, {"label": "606.25", "value": 606.25}]
+    assert label_values((400, 606.25)) == [{"label": "400", "value": 400}, {"label": "606.25", "value": 606.25}]

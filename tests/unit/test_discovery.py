@@ -7,27 +7,27 @@ from ipaddress import IPv4Network as Net
 import gevent
 import orjson
 import pytest
-from floods import probed_loop
+from floods import probe_loop
 from gevent import socket
 from gevent.pywsgi import WSGIServer
 
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.clients.names import NameResolver
 from app.clock import Clock
-from app.errors import AddressForbidden, DiscoveryFailed, Invalid, TooSoon
+from app.errors import AddressForbidden, DiscoveryFailed, Invalid, RetryLater
 from app.events import EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
-from app.miners.client import Miners
-from app.models import Found, Reading
-from app.redaction.json_objects import redact
+from app.miners.client import MinerRegistry
+from app.models import DiscoveredMiner, Reading
+from app.redaction.json_objects import redact_object
 from app.services.discovery.builtin import BuiltinDiscovery
 from app.services.discovery.external import ExternalDiscovery
-from app.services.discovery.filters import Partial, Query
+from app.services.discovery.filters import DiscoveryQuery, PartialMatch
 from app.services.discovery.locator import Locator
 from app.services.discovery.neighbours import NeighbourTable
 from app.services.discovery.scanner import Scanner
 from app.services.discovery.service import DiscoveryService
-from app.services.discovery.sightings import Sightings, identified, without_doubles
+from app.services.discovery.sightings import Sightings, identify_hits, remove_duplicates
 from app.store.database import Database
 from app.store.discovered import DiscoveredRepository
 from simulator import Fleet, MinerSpec, swap
@@ -62,14 +62,19 @@ class DiscoveryTestbed:
         self.rule = AddressRule(ALLOWED, [self.port])
         self.arp = tmp_path / "arp"
         self.neighbours = NeighbourTable(self.arp, self.clock)
-        self.scanner = Scanner(Miners(self.rule.check, self.clock).probe, self.rule, self.clock, known=self.known.get)
+        self.scanner = Scanner(
+            MinerRegistry(self.rule.check_address, self.clock).probe_address,
+            self.rule,
+            self.clock,
+            known=self.known.get,
+        )
         self.db = Database(tmp_path / "pluto_discovery")
         self.fleet = Fleet([])
 
     def start_builtin_discovery(self, subnets=(SUBNET,)):
         if not self.db.is_open:
             self.db.open(self.clock)
-        repository = DiscoveredRepository(self.db, redact)
+        repository = DiscoveredRepository(self.db, redact_object)
         self.sightings = Sightings(self.neighbours, repository, self.events)
         self.source = BuiltinDiscovery(
             self.scanner, self.sightings, repository, self.rule, self.clock, lambda: subnets, [self.port], TTL
@@ -78,13 +83,13 @@ class DiscoveryTestbed:
 
     def start_discovery_client(self, url):
         self.sightings = Sightings(self.neighbours, None, self.events)
-        client = DiscoveryServiceClient(url, self.rule, redact, deadline=2)
+        client = DiscoveryServiceClient(url, self.rule, redact_object, deadline=2)
         self.source = ExternalDiscovery(client, self.scanner, self.sightings)
         return self._service()
 
     def _service(self):
-        locator = Locator(self.scanner, self.neighbours, self.sightings, self.source.addresses_of, [self.port])
-        service = DiscoveryService(self.source, locator, NameResolver(self.rule).resolve)
+        locator = Locator(self.scanner, self.neighbours, self.sightings, self.source.known_addresses, [self.port])
+        service = DiscoveryService(self.source, locator, NameResolver(self.rule).resolve_address)
         service.start()
         return service
 
@@ -134,20 +139,20 @@ def testbed(tmp_path):
 
 def test_scan_finds_stores_and_publishes_every_generation(testbed):
     testbed.start_miners((1, A, "2.15"), (2, B, "2.7"), (3, C, "nerd"))
-    found = testbed.start_builtin_discovery().discover()
+    found = testbed.start_builtin_discovery().discover_miners()
     assert map_addresses(found) == {A: testbed.ip(1), B: testbed.ip(2), C: testbed.ip(3)}
     assert sorted(testbed.seen) == sorted(map_addresses(found).items())
     assert all(each.first_seen == each.last_seen and each.first_seen.endswith("Z") for each in found)
     assert all(each.info["hostname"] == "bitaxe" and each.type == "unknown" for each in found)
-    assert map_addresses(testbed.start_builtin_discovery().discovered(Query())) == map_addresses(found)
+    assert map_addresses(testbed.start_builtin_discovery().list_seen(DiscoveryQuery())) == map_addresses(found)
 
 
 def test_second_scan_updates_last_seen_only(testbed):
     (miner,) = testbed.start_miners((1, A, "2.12"))
     service = testbed.start_builtin_discovery()
-    (first,) = service.discover()
+    (first,) = service.discover_miners()
     gevent.sleep(0.01)
-    (second,) = service.discover()
+    (second,) = service.discover_miners()
     assert second.first_seen == first.first_seen and second.last_seen > first.last_seen
     assert miner.requests == {("GET", "/api/system/info"): 2}
 
@@ -155,17 +160,17 @@ def test_second_scan_updates_last_seen_only(testbed):
 def test_neighbour_table_gives_mac_of_old_firmware(testbed):
     testbed.start_miners((1, A, "2.1"), (2, B, "2.12"))
     service = testbed.start_builtin_discovery()
-    assert [(each.mac, each.ip) for each in service.discover()] == [(None, testbed.ip(1)), (B, testbed.ip(2))]
-    assert map_addresses(service.discovered(Query())) == {B: testbed.ip(2)}
+    assert [(each.mac, each.ip) for each in service.discover_miners()] == [(None, testbed.ip(1)), (B, testbed.ip(2))]
+    assert map_addresses(service.list_seen(DiscoveryQuery())) == {B: testbed.ip(2)}
     testbed.update_neighbour_table()
-    assert map_addresses(service.discover()) == {A: testbed.ip(1), B: testbed.ip(2)}
+    assert map_addresses(service.discover_miners()) == {A: testbed.ip(1), B: testbed.ip(2)}
 
 
 def test_discover_one_address(testbed):
     miners = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     service = testbed.start_builtin_discovery()
-    assert map_addresses(service.discover(ip=testbed.ip(1))) == {A: testbed.ip(1)}
-    assert service.discover(ip=testbed.ip(9)) == []
+    assert map_addresses(service.discover_miners(ip=testbed.ip(1))) == {A: testbed.ip(1)}
+    assert service.discover_miners(ip=testbed.ip(9)) == []
     assert [miner.connections_accepted for miner in miners] == [1, 0]
     assert testbed.seen == [(A, testbed.ip(1))]
 
@@ -173,9 +178,9 @@ def test_discover_one_address(testbed):
 def test_given_mac_applies_only_to_miner_without_mac(testbed):
     testbed.start_miners((1, A, "2.1"), (2, B, "2.12"))
     service = testbed.start_builtin_discovery()
-    assert map_addresses(service.discover(ip=testbed.ip(1), mac="02-00-5E-00-62-0D")) == {D: testbed.ip(1)}
-    assert map_addresses(service.discover(ip=testbed.ip(2), mac=D)) == {B: testbed.ip(2)}
-    assert map_addresses(service.lookup([D])) == {D: testbed.ip(1)}
+    assert map_addresses(service.discover_miners(ip=testbed.ip(1), mac="02-00-5E-00-62-0D")) == {D: testbed.ip(1)}
+    assert map_addresses(service.discover_miners(ip=testbed.ip(2), mac=D)) == {B: testbed.ip(2)}
+    assert map_addresses(service.find_by_macs([D])) == {D: testbed.ip(1)}
 
 
 @pytest.mark.parametrize("name", ["localhost", "LocalHost"])
@@ -183,25 +188,31 @@ def test_hostname_is_resolved_and_address_is_stored(tmp_path, name):
     """Issue 10, item 6. `localhost` is the only name that every machine resolves."""
     testbed = DiscoveryTestbed(tmp_path)
     testbed.rule = AddressRule([Net("127.0.0.1/32")], [testbed.port])
-    testbed.scanner = Scanner(Miners(testbed.rule.check, testbed.clock).probe, testbed.rule, testbed.clock)
+    testbed.scanner = Scanner(
+        MinerRegistry(testbed.rule.check_address, testbed.clock).probe_address, testbed.rule, testbed.clock
+    )
     testbed.fleet = Fleet([MinerSpec("2.12", "601", "bitaxe", A, ("127.0.0.1", testbed.port))])
     testbed.fleet.start()
     address = f"127.0.0.1:{testbed.port}"
-    assert map_addresses(testbed.start_builtin_discovery().discover(ip=f" {name}:{testbed.port} ")) == {A: address}
-    assert map_addresses(testbed.source.lookup([A])) == {A: address}
+    assert map_addresses(testbed.start_builtin_discovery().discover_miners(ip=f" {name}:{testbed.port} ")) == {
+        A: address
+    }
+    assert map_addresses(testbed.source.find_by_macs([A])) == {A: address}
     testbed.close()
 
 
 def test_hostname_of_forbidden_address_is_rejected(testbed):
     with pytest.raises(AddressForbidden, match="ALLOWED_DEVICE_NETWORKS"):
-        testbed.start_builtin_discovery().discover(ip="localhost")
+        testbed.start_builtin_discovery().discover_miners(ip="localhost")
 
 
 def test_unresolvable_hostnames_are_rejected_without_blocking_loop(testbed):
     service = testbed.start_builtin_discovery()
-    with probed_loop() as probe:
-        for lookup_request in [gevent.spawn(service.discover, ip=f"no-miner-{number}.invalid") for number in range(40)]:
-            with pytest.raises((Invalid, TooSoon), match="resolved"):
+    with probe_loop() as probe:
+        for lookup_request in [
+            gevent.spawn(service.discover_miners, ip=f"no-miner-{number}.invalid") for number in range(40)
+        ]:
+            with pytest.raises((Invalid, RetryLater), match="resolved"):
                 lookup_request.get(timeout=10)
     assert probe.longest_block < 0.05
 
@@ -209,15 +220,15 @@ def test_unresolvable_hostnames_are_rejected_without_blocking_loop(testbed):
 def test_given_mac_without_address_filters_the_scan(testbed):
     testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     service = testbed.start_builtin_discovery()
-    assert map_addresses(service.discover(mac=B.upper())) == {B: testbed.ip(2)}
-    assert service.discover(mac=D) == []
-    assert len(service.discover(ip=" ", mac="")) == 2
+    assert map_addresses(service.discover_miners(mac=B.upper())) == {B: testbed.ip(2)}
+    assert service.discover_miners(mac=D) == []
+    assert len(service.discover_miners(ip=" ", mac="")) == 2
 
 
 @pytest.mark.parametrize("ip", ["8.8.8.8", "127.0.0.1", "224.0.0.251", "127.62.0.1:22", "169.254.169.254"])
 def test_forbidden_address_is_rejected(testbed, ip):
     with pytest.raises(AddressForbidden):
-        testbed.start_builtin_discovery().discover(ip=ip)
+        testbed.start_builtin_discovery().discover_miners(ip=ip)
 
 
 @pytest.mark.parametrize(
@@ -235,7 +246,7 @@ def test_forbidden_address_is_rejected(testbed, ip):
 )
 def test_invalid_query_is_rejected(testbed, query):
     with pytest.raises(Invalid) as caught:
-        testbed.start_builtin_discovery().discover(**query)
+        testbed.start_builtin_discovery().discover_miners(**query)
     assert list(caught.value.details) == list(query)
 
 
@@ -243,16 +254,18 @@ def test_invalid_query_is_rejected(testbed, query):
 def test_host_that_does_not_answer_like_a_miner_is_ignored(testbed, fault):
     first, _ = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     first.fault = fault
-    assert map_addresses(testbed.start_builtin_discovery().discover()) == {B: testbed.ip(2)}
+    assert map_addresses(testbed.start_builtin_discovery().discover_miners()) == {B: testbed.ip(2)}
 
 
 def test_duplicate_mac_is_reported_once_at_known_address(testbed, caplog):
     _, second = testbed.start_miners((5, A, "2.12"), (2, B, "2.12"))
     service = testbed.start_builtin_discovery()
-    service.discover(ip=testbed.ip(5))
+    service.discover_miners(ip=testbed.ip(5))
     second.set_fault("other_mac", mac=A)
     with caplog.at_level(logging.WARNING):
-        assert map_addresses(service.discover()) == map_addresses(service.discover()) == {A: testbed.ip(5)}
+        assert (
+            map_addresses(service.discover_miners()) == map_addresses(service.discover_miners()) == {A: testbed.ip(5)}
+        )
     assert [record.mac for record in caplog.records if "several addresses" in record.message] == [A]
     assert testbed.seen[-2:] == [(A, testbed.ip(2)), (A, testbed.ip(5))]
 
@@ -260,7 +273,7 @@ def test_duplicate_mac_is_reported_once_at_known_address(testbed, caplog):
 def test_monitored_miner_is_listed_without_request(testbed):
     miner, _ = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     testbed.known[Address.parse(testbed.ip(1))] = Reading({"hostname": "polled"}, A, datetime.now(UTC), is_cached=True)
-    found = testbed.start_builtin_discovery().discover()
+    found = testbed.start_builtin_discovery().discover_miners()
     assert map_addresses(found) == {A: testbed.ip(1), B: testbed.ip(2)} and found[0].info == {"hostname": "polled"}
     assert miner.connections_accepted == 0
     assert testbed.seen == [(B, testbed.ip(2))]  # a cached reading is not a sighting
@@ -269,27 +282,29 @@ def test_monitored_miner_is_listed_without_request(testbed):
 def test_lookup_matches_whole_macs_in_any_notation(testbed):
     testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     service = testbed.start_builtin_discovery()
-    service.discover()
-    found = service.lookup([B.upper().replace(":", "-"), A, B, "02:00:5e", "junk", D])
+    service.discover_miners()
+    found = service.find_by_macs([B.upper().replace(":", "-"), A, B, "02:00:5e", "junk", D])
     assert map_addresses(found) == {B: testbed.ip(2), A: testbed.ip(1)}
-    assert [each.mac for each in service.lookup([B, A, B])] == [B, A]
+    assert [each.mac for each in service.find_by_macs([B, A, B])] == [B, A]
 
 
 def test_discovered_miners_are_filtered_forgotten_and_expired(testbed):
     testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     service = testbed.start_builtin_discovery()
-    service.discover()
-    assert map_addresses(service.discovered(Query(macs=("62-0B",), partial_macs=Partial.LEFT))) == {B: testbed.ip(2)}
-    service.forget(B)
-    assert map_addresses(service.discovered(Query())) == {A: testbed.ip(1)}
+    service.discover_miners()
+    assert map_addresses(service.list_seen(DiscoveryQuery(macs=("62-0B",), partial_macs=PartialMatch.LEFT))) == {
+        B: testbed.ip(2)
+    }
+    service.forget_miner(B)
+    assert map_addresses(service.list_seen(DiscoveryQuery())) == {A: testbed.ip(1)}
     testbed.clock.ahead += TTL - 60
-    assert len(service.discovered(Query())) == 1
+    assert len(service.list_seen(DiscoveryQuery())) == 1
     testbed.clock.ahead += 120
-    assert service.discovered(Query()) == [] == service.lookup([A])
+    assert service.list_seen(DiscoveryQuery()) == [] == service.find_by_macs([A])
 
 
 def test_scan_without_subnets_logs_the_setting(testbed, caplog):
-    assert testbed.start_builtin_discovery(subnets=()).discover() == []
+    assert testbed.start_builtin_discovery(subnets=()).discover_miners() == []
     assert "DISCOVERY_SUBNETS" in caplog.text
 
 
@@ -297,7 +312,7 @@ def test_miners_are_found_when_store_fails(testbed, caplog):
     testbed.start_miners((1, A, "2.12"))
     service = testbed.start_builtin_discovery()
     testbed.db.close()
-    assert map_addresses(service.discover()) == {A: testbed.ip(1)}
+    assert map_addresses(service.discover_miners()) == {A: testbed.ip(1)}
     assert testbed.seen == [(A, testbed.ip(1))] and "could not be remembered" in caplog.text
 
 
@@ -305,11 +320,11 @@ def test_announced_miner_is_probed_at_limited_rate(testbed):
     (miner,) = testbed.start_miners((1, A, "2.15"))
     service = testbed.start_builtin_discovery()
     for _ in range(3):
-        testbed.source.announced(Address.parse(testbed.ip(1)))
+        testbed.source.on_announcement(Address.parse(testbed.ip(1)))
     assert miner.connections_accepted == 1
-    assert testbed.seen == [(A, testbed.ip(1))] and map_addresses(service.lookup([A])) == {A: testbed.ip(1)}
+    assert testbed.seen == [(A, testbed.ip(1))] and map_addresses(service.find_by_macs([A])) == {A: testbed.ip(1)}
     testbed.clock.ahead += 31
-    testbed.source.announced(Address.parse(testbed.ip(1)))
+    testbed.source.on_announcement(Address.parse(testbed.ip(1)))
     assert miner.connections_accepted == 2
 
 
@@ -317,7 +332,7 @@ def test_announced_miner_is_probed_at_limited_rate(testbed):
 def test_announcement_of_forbidden_address_is_rejected(testbed, announced):
     testbed.start_builtin_discovery()
     with pytest.raises(AddressForbidden):
-        testbed.source.announced(Address.parse(announced))
+        testbed.source.on_announcement(Address.parse(announced))
 
 
 # The search for a moved miner.
@@ -326,45 +341,45 @@ def test_announcement_of_forbidden_address_is_rejected(testbed, announced):
 def test_locate_by_neighbour_table_probes_only_that_address(testbed):
     miner, other = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     testbed.update_neighbour_table()
-    assert testbed.start_builtin_discovery().locate(A, [SUBNET]) == Address.parse(testbed.ip(1))
+    assert testbed.start_builtin_discovery().locate_device(A, [SUBNET]) == Address.parse(testbed.ip(1))
     assert (miner.connections_accepted, other.connections_accepted) == (1, 0)
 
 
 def test_locate_by_neighbour_table_finds_old_firmware(testbed):
     testbed.start_miners((1, A, "2.1"))
     testbed.update_neighbour_table()
-    assert testbed.start_builtin_discovery().locate(A) == Address.parse(testbed.ip(1))
+    assert testbed.start_builtin_discovery().locate_device(A) == Address.parse(testbed.ip(1))
 
 
 def test_locate_ignores_outdated_neighbour_entry(testbed):
     miner, other = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     testbed.update_neighbour_table()
     service = testbed.start_builtin_discovery()
-    service.discover()
+    service.discover_miners()
     swap(miner, other)
-    assert service.locate(A) is None
-    assert service.locate(A, [SUBNET]) == Address.parse(testbed.ip(2))
-    assert map_addresses(service.lookup([A, B])) == {A: testbed.ip(2), B: testbed.ip(1)}
+    assert service.locate_device(A) is None
+    assert service.locate_device(A, [SUBNET]) == Address.parse(testbed.ip(2))
+    assert map_addresses(service.find_by_macs([A, B])) == {A: testbed.ip(2), B: testbed.ip(1)}
 
 
 def test_locate_uses_stored_address(testbed):
     testbed.start_miners((1, A, "2.12"))
     service = testbed.start_builtin_discovery()
-    service.discover()
+    service.discover_miners()
     testbed.seen.clear()
-    assert service.locate(A) == Address.parse(testbed.ip(1)) and testbed.seen == [(A, testbed.ip(1))]
+    assert service.locate_device(A) == Address.parse(testbed.ip(1)) and testbed.seen == [(A, testbed.ip(1))]
 
 
 def test_locate_scans_subnet_last_and_publishes_all_miners_found(testbed):
     miner, _ = testbed.start_miners((1, A, "2.12"), (2, B, "2.12"))
     service = testbed.start_builtin_discovery()
-    service.discover()
+    service.discover_miners()
     miner.move((testbed.host(7), testbed.port))
     testbed.seen.clear()
-    assert service.locate(A) is None
-    assert service.locate(A, [SUBNET]) == Address.parse(testbed.ip(7))
+    assert service.locate_device(A) is None
+    assert service.locate_device(A, [SUBNET]) == Address.parse(testbed.ip(7))
     assert set(testbed.seen) == {(A, testbed.ip(7)), (B, testbed.ip(2))}
-    assert service.locate(D, [SUBNET]) is None
+    assert service.locate_device(D, [SUBNET]) is None
 
 
 # A discovery service.
@@ -401,44 +416,50 @@ def make_row(mac, ip="127.62.0.5"):
 
 def test_miners_found_by_discovery_service_are_published(testbed, service):
     service.rows = [make_row(A.upper()), make_row(None, "127.62.0.6"), make_row(B, "8.8.8.8")]
-    found = testbed.start_discovery_client(service.url).discover()
+    found = testbed.start_discovery_client(service.url).discover_miners()
     assert [(each.mac, each.ip) for each in found] == [(A, "127.62.0.5"), (None, "127.62.0.6")]
     assert testbed.seen == [(A, "127.62.0.5")] and service.requests == [("/discover", "")]
 
 
 def test_discovery_service_is_queried_for_one_address(testbed, service):
     service.rows = [make_row("unknown")]
-    found = testbed.start_discovery_client(service.url).discover(ip="127.62.0.5", mac=D.upper())
+    found = testbed.start_discovery_client(service.url).discover_miners(ip="127.62.0.5", mac=D.upper())
     assert map_addresses(found) == {D: "127.62.0.5"} and testbed.seen == []
     assert service.requests == [("/discover", "ip=127.62.0.5&mac=02%3A00%3A5e%3A00%3A62%3A0d")]
 
 
 def test_forbidden_address_is_not_sent_to_discovery_service(testbed, service):
     with pytest.raises(AddressForbidden):
-        testbed.start_discovery_client(service.url).discover(ip="169.254.169.254")
+        testbed.start_discovery_client(service.url).discover_miners(ip="169.254.169.254")
     assert service.requests == []
 
 
 def test_filters_apply_even_if_discovery_service_ignores_them(testbed, service):
     service.rows = [make_row(A), make_row(B, "127.62.0.6")]
-    found = testbed.start_discovery_client(service.url).discovered(Query(ips=("0.6",), partial_ips=Partial.LEFT))
+    found = testbed.start_discovery_client(service.url).list_seen(
+        DiscoveryQuery(ips=("0.6",), partial_ips=PartialMatch.LEFT)
+    )
     assert map_addresses(found) == {B: "127.62.0.6"} and testbed.seen == []
     assert service.requests == [("/discovered", "ips=0.6&partialIps=left")]
 
 
 def test_lookup_accepts_any_mac_notation_of_discovery_service(testbed, service):
     service.rows = [make_row(A.upper()), make_row(B, "127.62.0.6")]
-    assert map_addresses(testbed.start_discovery_client(service.url).lookup([A, D])) == {A: "127.62.0.5"}
+    assert map_addresses(testbed.start_discovery_client(service.url).find_by_macs([A, D])) == {A: "127.62.0.5"}
     assert service.requests == [("/discovered", "")]
 
 
 def test_last_answer_of_discovery_service_can_be_registered_when_it_is_down(testbed, service):
     discovery = testbed.start_discovery_client(service.url)
     service.rows = [make_row(A), make_row(B, "127.62.0.6")]
-    discovery.discover()
+    discovery.discover_miners()
     service.stop()
-    assert map_addresses(discovery.lookup([A])) == {A: "127.62.0.5"}
-    for request in (lambda: discovery.lookup([A, D]), discovery.discover, lambda: discovery.discovered(Query())):
+    assert map_addresses(discovery.find_by_macs([A])) == {A: "127.62.0.5"}
+    for request in (
+        lambda: discovery.find_by_macs([A, D]),
+        discovery.discover_miners,
+        lambda: discovery.list_seen(DiscoveryQuery()),
+    ):
         with pytest.raises(DiscoveryFailed):
             request()
 
@@ -447,17 +468,17 @@ def test_moved_miner_is_located_with_discovery_service(testbed, service):
     (miner,) = testbed.start_miners((1, A, "2.12"))
     service.rows = [make_row(A, testbed.ip(1))]
     discovery = testbed.start_discovery_client(service.url)
-    discovery.discover()
-    assert discovery.locate(A) == Address.parse(testbed.ip(1))
+    discovery.discover_miners()
+    assert discovery.locate_device(A) == Address.parse(testbed.ip(1))
     miner.move((testbed.host(7), testbed.port))
-    assert discovery.locate(A, [SUBNET]) == Address.parse(testbed.ip(7))
+    assert discovery.locate_device(A, [SUBNET]) == Address.parse(testbed.ip(7))
 
 
 def test_stop_ends_running_scan(testbed):
     (miner,) = testbed.start_miners((1, A, "2.12"))
     miner.fault = "hang"
     service = testbed.start_builtin_discovery()
-    scan = gevent.spawn(service.discover)
+    scan = gevent.spawn(service.discover_miners)
     gevent.sleep(0.2)
     service.stop()
     assert scan.get(timeout=0.5) == []
@@ -471,7 +492,7 @@ def make_hit(host, mac=None, port=80):
 
 
 def identify_macs(*hits, table, given=None):
-    return [found.mac for found in identified(hits, table.get, given)]
+    return [found.mac for found in identify_hits(hits, table.get, given)]
 
 
 def test_order_of_mac_sources():
@@ -498,6 +519,10 @@ def test_neighbour_mac_at_two_addresses_is_ignored():
 
 
 def test_duplicates_keep_known_address_or_first():
-    one, two, anonymous = Found(A, "10.0.0.1", {}), Found(A, "10.0.0.2", {}), Found(None, "10.0.0.3", {})
-    assert without_doubles([one, anonymous, two, anonymous], {A: "10.0.0.2"}.get) == [anonymous, two, anonymous]
-    assert without_doubles([one, two], {A: "10.0.0.9"}.get) == [one]
+    one, two, anonymous = (
+        DiscoveredMiner(A, "10.0.0.1", {}),
+        DiscoveredMiner(A, "10.0.0.2", {}),
+        DiscoveredMiner(None, "10.0.0.3", {}),
+    )
+    assert remove_duplicates([one, anonymous, two, anonymous], {A: "10.0.0.2"}.get) == [anonymous, two, anonymous]
+    assert remove_duplicates([one, two], {A: "10.0.0.9"}.get) == [one]

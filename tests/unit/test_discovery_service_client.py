@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import gevent
 import orjson
 import pytest
-from floods import flood_server, probed_loop
+from floods import probe_loop, start_flood_server
 from gevent.server import StreamServer
 
 from app.clients import discovery_service
@@ -82,7 +82,7 @@ def client(service):
 
 def test_rows_are_converted_to_found_miners(service, client):
     service.serve_json([ROW, {"ip": "127.0.0.1:8101", "info": {"macAddr": "02:00:5E:00:00:07"}, "mac": "unknown"}])
-    first, second = client.discover(None, None)
+    first, second = client.scan_network(None, None)
     assert (first.mac, first.ip, first.type) == ("02:00:5e:00:00:05", "192.168.1.5", "Espressif Inc.")
     assert first.info == ROW["info"]
     assert (first.first_seen, first.last_seen) == (ROW["createdAt"], ROW["updatedAt"])
@@ -91,9 +91,9 @@ def test_rows_are_converted_to_found_miners(service, client):
 
 def test_requests_match_the_contract(service, client):
     service.serve_json([])
-    client.discover("192.168.1.5", "02:00:5e:00:00:05")
-    client.discover(None, None)
-    client.discovered({"macs": "aa,bb", "partialMacs": "left"})
+    client.scan_network("192.168.1.5", "02:00:5e:00:00:05")
+    client.scan_network(None, None)
+    client.list_discovered({"macs": "aa,bb", "partialMacs": "left"})
     requests = [(urlsplit(target).path, parse_qs(urlsplit(target).query)) for target in service.requests]
     assert requests == [
         ("/discover", {"ip": ["192.168.1.5"], "mac": ["02:00:5e:00:00:05"]}),
@@ -104,14 +104,14 @@ def test_requests_match_the_contract(service, client):
 
 def test_path_of_configured_url_is_kept(service):
     service.serve_json([])
-    DiscoveryServiceClient(f"{service.url}/pluto/", RULE, clean_info).discover(None, None)
+    DiscoveryServiceClient(f"{service.url}/pluto/", RULE, clean_info).scan_network(None, None)
     assert service.requests == ["/pluto/discover"]
 
 
 def test_secrets_and_control_characters_are_removed(service, client):
     info = {"hostname": "a\x1b[31m\u202eb" + "x" * 100, "wifiPass": "canary", "pools": [{"stratumPassword": "canary"}]}
     service.serve_json([ROW | {"info": info}])
-    (found,) = client.discovered({})
+    (found,) = client.list_discovered({})
     assert "canary" not in str(found)
     assert found.info["hostname"].startswith("a[31mb") and len(found.info["hostname"]) == 64
 
@@ -138,31 +138,31 @@ def test_secrets_and_control_characters_are_removed(service, client):
 def test_invalid_row_is_dropped_and_counted(service, client, caplog, bad):
     service.serve_json([bad, ROW, bad])
     with caplog.at_level(logging.WARNING):
-        assert [found.ip for found in client.discovered({})] == ["192.168.1.5"]
+        assert [found.ip for found in client.list_discovered({})] == ["192.168.1.5"]
     assert [(record.rows, record.dropped) for record in caplog.records] == [(3, 2)]
 
 
 @pytest.mark.parametrize("mac", [None, 5, "unknown", "00:00:00:00:00:00", ""])
 def test_row_without_valid_mac_has_none(service, client, mac):
     service.serve_json([ROW | {"mac": mac}])
-    assert [found.mac for found in client.discovered({})] == [None]
+    assert [found.mac for found in client.list_discovered({})] == [None]
 
 
 def test_rows_without_info_are_accepted(service, client):
     service.serve_json([{"ip": "192.168.1.5", "mac": "02005e000005"}, ROW | {"info": None}])
-    assert [dict(found.info) for found in client.discovered({})] == [{}, {}]
+    assert [dict(found.info) for found in client.list_discovered({})] == [{}, {}]
 
 
 def test_hundred_thousand_rows_are_truncated_to_4096(service, client, caplog):
     service.serve_json([{"ip": "192.168.1.5", "mac": "02:00:5e:00:00:05"}] * 100_000)
     with caplog.at_level(logging.WARNING):
-        assert len(client.discovered({})) == discovery_service.MAX_ROWS
+        assert len(client.list_discovered({})) == discovery_service.MAX_ROWS
     assert [(record.rows, record.dropped) for record in caplog.records] == [(100_000, 95_904)]
 
 
 def assert_fails_with(client, *words):
     with pytest.raises(DiscoveryFailed) as caught:
-        client.discovered({})
+        client.list_discovered({})
     assert all(word in str(caught.value) for word in ("discovery service at 127.0.0.1:", *words)), str(caught.value)
 
 
@@ -191,13 +191,13 @@ def test_unreachable_service_is_reported(service, client):
 def test_truncated_response_fails(service, client):
     service.answer = lambda sock: sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n[")
     with pytest.raises(DiscoveryFailed):
-        client.discovered({})
+        client.list_discovered({})
 
 
 def test_response_that_is_not_http_fails(service, client):
     service.answer = lambda sock: sock.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
     with pytest.raises(DiscoveryFailed):
-        client.discovered({})
+        client.list_discovered({})
 
 
 def send_slowly(sock):
@@ -219,7 +219,7 @@ def test_request_after_late_response_gets_new_response(service, client):
     service.answer = send_slowly
     assert_fails_with(client, "within 0.5 s")
     service.serve_json([ROW])
-    assert [found.ip for found in client.discovered({})] == ["192.168.1.5"]
+    assert [found.ip for found in client.list_discovered({})] == ["192.168.1.5"]
 
 
 def test_endless_body_is_cut_off(service, client):
@@ -245,14 +245,14 @@ def test_proxy_environment_variables_are_ignored(service, client, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "")
     service.serve_json([ROW])
-    assert len(client.discovered({})) == 1
+    assert len(client.list_discovered({})) == 1
 
 
 def test_credentials_in_url_are_not_shown_in_error(service):
     url = service.url.replace("http://", "http://user:canary@")
     service.serve_bytes(b"", "text/plain", "500 Oops")
     with pytest.raises(DiscoveryFailed) as caught:
-        DiscoveryServiceClient(url, RULE, clean_info).discovered({})
+        DiscoveryServiceClient(url, RULE, clean_info).list_discovered({})
     assert "canary" not in str(caught.value)
 
 
@@ -262,10 +262,10 @@ FLOODS = ("continue", "endless-header", "headers", "mixed-1xx", "trailers", "tin
 
 @pytest.mark.parametrize("mode", FLOODS)
 def test_flood_blocks_neither_loop_nor_memory(mode):
-    with flood_server(mode) as port:
+    with start_flood_server(mode) as port:
         client = DiscoveryServiceClient(f"http://127.0.0.1:{port}", RULE, clean_info, deadline=2.0)
-        with probed_loop() as probe, suppress(DiscoveryFailed):
-            assert client.discovered({}) == []
+        with probe_loop() as probe, suppress(DiscoveryFailed):
+            assert client.list_discovered({}) == []
         client.close()
     assert probe.longest_block <= 0.05
     assert probe.memory_growth <= 20_000_000
@@ -280,7 +280,7 @@ def make_long_list(*rows):
 def test_long_list_is_read_row_by_row(service, client, caplog):
     service.serve_json(make_long_list(ROW, 5, [], "x", ROW | {"info": {"note": "x" * 70_000}}))
     with caplog.at_level(logging.WARNING):
-        found = client.discovered({})
+        found = client.list_discovered({})
     assert len(found) == 31 and found[0].info == ROW["info"] and found[1].info["note"].startswith('a"]')
     assert [(record.rows, record.dropped) for record in caplog.records] == [(35, 4)]
 

@@ -10,12 +10,12 @@ import gevent
 import orjson
 import pytest
 import requests
-from fakes import eventually
+from fakes import wait_until
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
 from app import draining
-from app.draining import Drain
+from app.draining import RequestDrain
 
 NEVER = 60.0
 
@@ -43,13 +43,13 @@ def application() -> BlockingApplication:
 
 
 @pytest.fixture
-def drain() -> Drain:
-    return Drain(lambda environ: environ["PATH_INFO"] == "/lasting")
+def drain() -> RequestDrain:
+    return RequestDrain(lambda environ: environ["PATH_INFO"] == "/lasting")
 
 
 @pytest.fixture
-def send_request(application: BlockingApplication, drain: Drain) -> Iterator[Callable[[str], gevent.Greenlet]]:
-    server = WSGIServer(("127.0.0.1", 0), drain.wrap(application), log=None, error_log=None)
+def send_request(application: BlockingApplication, drain: RequestDrain) -> Iterator[Callable[[str], gevent.Greenlet]]:
+    server = WSGIServer(("127.0.0.1", 0), drain.wrap_application(application), log=None, error_log=None)
     server.start()
     url = f"http://127.0.0.1:{server.server_port}"
     yield lambda path="/": gevent.spawn(requests.get, url + path, timeout=30)
@@ -58,11 +58,11 @@ def send_request(application: BlockingApplication, drain: Drain) -> Iterator[Cal
 
 
 def test_quick_request_is_finished(
-    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
+    application: BlockingApplication, drain: RequestDrain, send_request: Callable[..., Any]
 ) -> None:
     requests_in_flight = send_request()
-    eventually(lambda: application.begun)
-    closing = gevent.spawn(drain.close)
+    wait_until(lambda: application.begun)
+    closing = gevent.spawn(drain.drain_requests)
     gevent.sleep(0.05)
     assert not closing.ready()
     application.go.set()
@@ -71,11 +71,11 @@ def test_quick_request_is_finished(
 
 
 def test_slow_request_is_cancelled_and_answered_503(
-    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
+    application: BlockingApplication, drain: RequestDrain, send_request: Callable[..., Any]
 ) -> None:
     requests_in_flight = [send_request() for _ in range(3)]
-    eventually(lambda: application.begun == 3)
-    drain.close()
+    wait_until(lambda: application.begun == 3)
+    drain.drain_requests()
     assert application.ended == 3
     for response in gevent.joinall(requests_in_flight, timeout=5):
         assert response.value.status_code == 503
@@ -84,9 +84,9 @@ def test_slow_request_is_cancelled_and_answered_503(
 
 
 def test_new_request_is_answered_503_without_work(
-    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
+    application: BlockingApplication, drain: RequestDrain, send_request: Callable[..., Any]
 ) -> None:
-    drain.close()
+    drain.drain_requests()
     responses = [send_request().get(), send_request("/lasting").get()]
     assert [response.status_code for response in responses] == [503, 503]
     assert responses[0].headers["Retry-After"] == "5"
@@ -94,25 +94,25 @@ def test_new_request_is_answered_503_without_work(
 
 
 def test_probes_are_answered_during_shutdown(
-    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
+    application: BlockingApplication, drain: RequestDrain, send_request: Callable[..., Any]
 ) -> None:
     application.go.set()
-    drain.close()
+    drain.drain_requests()
     assert send_request("/healthz").get().text == "done"
 
 
 def test_lasting_request_does_not_delay_shutdown(
-    application: BlockingApplication, drain: Drain, send_request: Callable[..., Any]
+    application: BlockingApplication, drain: RequestDrain, send_request: Callable[..., Any]
 ) -> None:
     send_request("/lasting")
-    eventually(lambda: application.begun)
+    wait_until(lambda: application.begun)
     began = time.monotonic()
-    drain.close()
-    assert time.monotonic() - began < draining.PATIENCE_SECONDS
+    drain.drain_requests()
+    assert time.monotonic() - began < draining.DRAIN_TIMEOUT_SECONDS
     assert application.ended == 0
 
 
-def test_response_being_sent_is_finished_first(drain: Drain) -> None:
+def test_response_being_sent_is_finished_first(drain: RequestDrain) -> None:
     """A reader that takes nothing is waited for no longer than the others, and never gets a second response."""
     body = b"x" * 50_000_000
 
@@ -120,11 +120,11 @@ def test_response_being_sent_is_finished_first(drain: Drain) -> None:
         start_response("200 OK", [("Content-Length", str(len(body)))])
         return [body]
 
-    server = WSGIServer(("127.0.0.1", 0), drain.wrap(send_large_body), log=None, error_log=None)
+    server = WSGIServer(("127.0.0.1", 0), drain.wrap_application(send_large_body), log=None, error_log=None)
     server.start()
     try:
         response = requests.get(f"http://127.0.0.1:{server.server_port}", stream=True, timeout=30)
-        closing = gevent.spawn(drain.close)
+        closing = gevent.spawn(drain.drain_requests)
         gevent.sleep(0.05)
         assert not closing.ready()
         assert response.content == body
@@ -133,20 +133,20 @@ def test_response_being_sent_is_finished_first(drain: Drain) -> None:
         server.stop(timeout=0.2)
 
 
-def test_failed_request_is_no_longer_in_flight(drain: Drain) -> None:
+def test_failed_request_is_no_longer_in_flight(drain: RequestDrain) -> None:
     def raise_error(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         raise ValueError("on purpose")
 
     with pytest.raises(ValueError):
-        drain.wrap(raise_error)({"PATH_INFO": "/"}, None)
+        drain.wrap_application(raise_error)({"PATH_INFO": "/"}, None)
     began = time.monotonic()
-    drain.close()
+    drain.drain_requests()
     assert time.monotonic() - began < 0.5
 
 
-def test_rejection_is_json(drain: Drain) -> None:
-    drain.close()
+def test_rejection_is_json(drain: RequestDrain) -> None:
+    drain.drain_requests()
     calls: list[Any] = []
-    body = b"".join(drain.wrap(lambda *_: [])({"PATH_INFO": "/"}, lambda *given: calls.append(given)))
+    body = b"".join(drain.wrap_application(lambda *_: [])({"PATH_INFO": "/"}, lambda *given: calls.append(given)))
     assert set(orjson.loads(body)) == {"error", "message"}
     assert dict(calls[0][1])["Connection"] == "close"

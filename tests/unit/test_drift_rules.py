@@ -10,9 +10,9 @@ from app.services.configuration.drift_rules import (
     FACTORY,
     FACTORY_BY_CHIP,
     OWN_CHANGE_SECONDS,
-    Written,
-    drifted,
+    LastWrite,
     factory_settings,
+    find_drift,
     is_foreign_pool,
 )
 from simulator.asic_boards import BOARDS
@@ -43,7 +43,7 @@ RESET = {"hostname": "bitaxe", "frequency": 525, "coreVoltage": 1150, "stratumUR
 
 
 def find_causes(info, desired=DESIRED, written=None, uptime=DAY):
-    rows = drifted(desired, info | {"uptimeSeconds": uptime}, written or {}, NOW)
+    rows = find_drift(desired, info | {"uptimeSeconds": uptime}, written or {}, NOW)
     return {key: cause for key, (_, _, cause) in rows.items()}
 
 
@@ -117,15 +117,15 @@ def test_factory_defaults_equal_those_of_simulated_miner(board):
     [(OWN_CHANGE_SECONDS - 1, {}), (OWN_CHANGE_SECONDS, {"frequency": Cause.CHANGED_ELSEWHERE})],
 )
 def test_our_own_write_is_no_drift_for_half_a_minute(seconds, expected):
-    written = {"frequency": Written(make_moment(seconds))}
+    written = {"frequency": LastWrite(make_moment(seconds))}
     assert find_causes({**RUNNING, "frequency": 490}, written=written) == expected
 
 
-PENDING = {"stratumURL": Written(make_moment(60), needs_restart=True, before="old.example")}
+PENDING = {"stratumURL": LastWrite(make_moment(60), needs_restart=True, before="old.example")}
 
 
 def test_pending_restart_shows_value_that_miner_still_runs():
-    rows = drifted(DESIRED, RUNNING | {"uptimeSeconds": DAY}, PENDING, NOW)
+    rows = find_drift(DESIRED, RUNNING | {"uptimeSeconds": DAY}, PENDING, NOW)
     assert rows == {"stratumURL": ("pool.example", "old.example", Cause.PENDING_RESTART)}
 
 
@@ -134,9 +134,9 @@ def test_pending_restart_shows_value_that_miner_still_runs():
     [
         (PENDING, 30),
         (PENDING, None),
-        ({"stratumURL": Written(make_moment(10), True, "old.example")}, DAY),
-        ({"stratumURL": Written(make_moment(60), False, "old.example")}, DAY),
-        ({"hostname": Written(make_moment(60), True, "other")}, DAY),
+        ({"stratumURL": LastWrite(make_moment(10), True, "old.example")}, DAY),
+        ({"stratumURL": LastWrite(make_moment(60), False, "old.example")}, DAY),
+        ({"hostname": LastWrite(make_moment(60), True, "other")}, DAY),
     ],
 )
 def test_setting_that_is_not_pending_is_no_drift(written, uptime):
@@ -149,7 +149,7 @@ YEARS = 10 * 365 * DAY
 @pytest.mark.parametrize("wall", [0, 3600, -3600, 90 * DAY, -90 * DAY, YEARS, -YEARS])
 @pytest.mark.parametrize(("uptime", "is_pending"), [(30, False), (59, False), (61, True), (DAY, True)])
 def test_pending_restart_does_not_depend_on_time_of_day(wall, uptime, is_pending):
-    written = {"stratumURL": Written(make_moment(60, wall), True, "old.example")}
+    written = {"stratumURL": LastWrite(make_moment(60, wall), True, "old.example")}
     expected = {"stratumURL": Cause.PENDING_RESTART} if is_pending else {}
     assert find_causes(RUNNING, written=written, uptime=uptime) == expected
 
@@ -166,7 +166,7 @@ def test_pending_restart_does_not_depend_on_time_of_day(wall, uptime, is_pending
     ],
 )
 def test_pending_restart_after_host_reboot_depends_on_uptime(wall, before, uptime, is_pending):
-    written = {"stratumURL": Written(make_moment(60, wall, "the boot before"), True, "old.example", before)}
+    written = {"stratumURL": LastWrite(make_moment(60, wall, "the boot before"), True, "old.example", before)}
     expected = {"stratumURL": Cause.PENDING_RESTART} if is_pending else {}
     assert find_causes(RUNNING, written=written, uptime=uptime) == expected
 

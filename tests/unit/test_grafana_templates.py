@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.miners.measures import MEASURES
-from app.services.dashboards.boards import UIDS, Board, device_uid, new_board, titles
-from app.services.dashboards.templates import FOLDER, Templates, encoded, fingerprint
+from app.services.dashboards.boards import UIDS, Board, assign_titles, device_board_uid, new_board
+from app.services.dashboards.templates import FOLDER, Templates, compute_fingerprint, encode_dashboard
 
 MAC = "02:00:5e:00:00:01"
 UID = "pluto-02005e000001"
 TEMPLATES = Templates()
-DEVICE = TEMPLATES.device(UID, "gamma", MAC)
-OVERVIEW = TEMPLATES.overview("pluto-overview", "Pluto fleet")
+DEVICE = TEMPLATES.render_device(UID, "gamma", MAC)
+OVERVIEW = TEMPLATES.render_overview("pluto-overview", "Pluto fleet")
 CORE_PANEL_TYPES = {"timeseries", "stat", "gauge", "bargauge", "table", "state-timeline", "heatmap", "text"}
 FAMILIES = {f"pluto_device_{name}" for name in ("up", "info", *(measure.key for measure in MEASURES))}
 # Variables that the Prometheus data source fills in itself, also in public dashboards.
@@ -139,7 +139,7 @@ INTERPOLATED = re.compile(r"\$(\w+)|\[\[(\w+?)(?::(\w+))?\]\]|\$\{(\w+)(?:\.([^:
 
 def render_dashboard(hostname: str) -> dict[str, Any]:
     board = Board(UID, hostname, MAC)
-    return TEMPLATES.device(UID, titles([board])[UID], MAC)
+    return TEMPLATES.render_device(UID, assign_titles([board])[UID], MAC)
 
 
 def assert_harmless(hostname: str) -> None:
@@ -148,7 +148,7 @@ def assert_harmless(hostname: str) -> None:
     assert not INTERPOLATED.search(dashboard["title"])
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u202a-\u202e]", dashboard["title"])
     assert {**dashboard, "title": ""} == {**DEVICE, "title": ""}, "only the title may contain the hostname"
-    assert encoded(dashboard)
+    assert encode_dashboard(dashboard)
 
 
 @pytest.mark.parametrize("hostname", HOSTILE)
@@ -170,19 +170,23 @@ def test_usual_hostname_is_shown_unchanged() -> None:
 )
 def test_query_accepts_only_a_mac(mac: str) -> None:
     with pytest.raises(ValueError, match="not a MAC"):
-        TEMPLATES.device(UID, "x", mac)
+        TEMPLATES.render_device(UID, "x", mac)
 
 
 def test_changing_a_dashboard_does_not_change_template() -> None:
     before = copy.deepcopy(TEMPLATES._device)
-    TEMPLATES.device(UID, "x", MAC)["panels"].clear()
+    TEMPLATES.render_device(UID, "x", MAC)["panels"].clear()
     assert TEMPLATES._device == before
 
 
 def test_fingerprint_depends_on_content() -> None:
-    assert fingerprint(DEVICE) == fingerprint(TEMPLATES.device(UID, "gamma", MAC))
-    others = (TEMPLATES.device(UID, "gamma2", MAC), TEMPLATES.device(UID, "gamma", MAC[:-1] + "2"), OVERVIEW)
-    assert len({fingerprint(DEVICE), *map(fingerprint, others)}) == 4
+    assert compute_fingerprint(DEVICE) == compute_fingerprint(TEMPLATES.render_device(UID, "gamma", MAC))
+    others = (
+        TEMPLATES.render_device(UID, "gamma2", MAC),
+        TEMPLATES.render_device(UID, "gamma", MAC[:-1] + "2"),
+        OVERVIEW,
+    )
+    assert len({compute_fingerprint(DEVICE), *map(compute_fingerprint, others)}) == 4
 
 
 def test_templates_contain_no_hostname_and_no_secret() -> None:
@@ -199,12 +203,12 @@ def test_templates_contain_no_hostname_and_no_secret() -> None:
 def test_titles_are_unique(hostnames: list[str]) -> None:
     boards = [new_board("overview")]
     boards += [new_board(name, f"02:00:5e:00:00:{at:02x}") for at, name in enumerate(hostnames)]
-    title_map = titles(boards)
+    title_map = assign_titles(boards)
     assert len(title_map) == len(boards) == len(set(map(str.casefold, title_map.values())))
 
 
 def test_identifiers_of_a_board() -> None:
     one, other = new_board("a", MAC), new_board("a", MAC)
-    assert one.uid == other.uid == device_uid(MAC) == UID
+    assert one.uid == other.uid == device_board_uid(MAC) == UID
     assert one.access_token != other.access_token and one.public_uid != other.public_uid
     assert re.fullmatch(r"[0-9a-f]{32}", one.access_token) and re.fullmatch(r"[A-Za-z0-9_-]{1,40}", one.public_uid)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.errors import MacNotTold, WrongMiner
+from app.errors import MacNotReported, WrongMiner
 from app.miners.address import Address
-from app.miners.identity import OldAddress, Verdict, judge_sighting, require_same
+from app.miners.identity import OldAddress, SightingDecision, decide_sighting, require_same_device
 from app.models import MacSource, Reading, Status
 
 MAC, OTHER = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
@@ -16,7 +16,7 @@ ULTRA = {"ASICModel": "BM1366", "boardVersion": "204", "hostname": "bitaxe"}
 def identify_answer(reported, info, last, neighbour, strict):
     reading = Reading(info, reported, datetime(2026, 1, 1, tzinfo=UTC))
     try:
-        require_same(MAC, Address("10.0.0.1"), reading, last, neighbour, strict=strict)
+        require_same_device(MAC, Address("10.0.0.1"), reading, last, neighbour, strict=strict)
     except WrongMiner as error:
         assert (error.expected, error.address) == (MAC, "10.0.0.1")
         return error.actual
@@ -61,8 +61,8 @@ ULTRA_WITH_MAC = ULTRA | {"macAddr": MAC.upper()}
 def test_miner_that_reported_its_mac_must_always_report_it(neighbour, strict):
     """Issue 10, item 7: hardware and hostname of a lookalike are easily the same."""
     reading = Reading(ULTRA, None, datetime(2026, 1, 1, tzinfo=UTC))
-    with pytest.raises(MacNotTold, match="register it again"):
-        require_same(MAC, Address("10.0.0.1"), reading, ULTRA_WITH_MAC, neighbour, strict=strict)
+    with pytest.raises(MacNotReported, match="register it again"):
+        require_same_device(MAC, Address("10.0.0.1"), reading, ULTRA_WITH_MAC, neighbour, strict=strict)
     assert identify_answer(None, ULTRA, ULTRA_WITH_MAC, OTHER, strict) == OTHER
     assert identify_answer(None, ULTRA | {"boardVersion": "0.11"}, ULTRA_WITH_MAC, None, strict) == "another miner"
     assert identify_answer(MAC, ULTRA, ULTRA_WITH_MAC, None, strict) == MAC
@@ -78,8 +78,8 @@ SIGHTINGS = [
     ("caller", "silent", "offline", {}, "ignore"),
     ("cache", "silent", "offline", {}, "ignore"),
     (None, "silent", "offline", {}, "ignore"),
-    ("neighbours", "silent", "offline", {"tells_mac": True}, "ignore"),
-    ("answer", "silent", "offline", {"tells_mac": True}, "move"),
+    ("neighbours", "silent", "offline", {"reports_mac": True}, "ignore"),
+    ("answer", "silent", "offline", {"reports_mac": True}, "move"),
     # The old address still answers.
     ("answer", "device", "online", {}, "conflict"),
     ("answer", "device", "offline", {}, "conflict"),
@@ -103,6 +103,6 @@ SIGHTINGS = [
 
 @pytest.mark.parametrize(("source", "old", "status", "facts", "verdict"), SIGHTINGS)
 def test_verdict_on_sighting_at_other_address(source, old, status, facts, verdict):
-    all_facts = {"is_restarting": False, "is_claimed": False, "tells_mac": False, **facts}
+    all_facts = {"is_restarting": False, "is_claimed": False, "reports_mac": False, **facts}
     mac_source = MacSource(source) if source else None
-    assert judge_sighting(mac_source, OldAddress(old), Status(status), **all_facts) is Verdict(verdict)
+    assert decide_sighting(mac_source, OldAddress(old), Status(status), **all_facts) is SightingDecision(verdict)

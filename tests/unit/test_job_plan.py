@@ -5,11 +5,18 @@ from dataclasses import replace
 import pytest
 
 from app.errors import Invalid
-from app.miners.settings import SETTINGS, Change
+from app.miners.settings import SETTINGS, SettingChange
 from app.models import Device
 from app.services.devices.fleet import Tracked
-from app.services.jobs.model import Action, Captured, Job, Request, Step, StepState
-from app.services.jobs.plan import in_waves, rows, select, to_put_back, too_many_failed, validate
+from app.services.jobs.model import Action, CapturedState, Job, JobRequest, Step, StepState
+from app.services.jobs.plan import (
+    assign_waves,
+    change_rows,
+    select_devices,
+    steps_to_revert,
+    too_many_failed,
+    validate_request,
+)
 
 GAMMA = {"ASICModel": "BM1370", "boardVersion": "601", "version": "v2.12.2", "hashRate": 1}
 OLD = {"ASICModel": "BM1366", "boardVersion": "204", "version": "v2.4.5", "hashRate": 1}
@@ -45,7 +52,7 @@ FLEET = [
     ],
 )
 def test_selector_selects_devices(selector, numbers):
-    assert [int(each.mac[-2:], 16) for each in select(FLEET, selector)] == numbers
+    assert [int(each.mac[-2:], 16) for each in select_devices(FLEET, selector)] == numbers
 
 
 @pytest.mark.parametrize(
@@ -53,7 +60,7 @@ def test_selector_selects_devices(selector, numbers):
 )
 def test_empty_or_unknown_selection_is_invalid(selector):
     with pytest.raises(Invalid) as raised:
-        select(FLEET, selector)
+        select_devices(FLEET, selector)
     assert "devices" in raised.value.details
 
 
@@ -73,7 +80,7 @@ def test_empty_or_unknown_selection_is_invalid(selector):
 )
 def test_devices_are_divided_into_waves(waves, count, sizes):
     macs = [f"{number}" for number in range(count)]
-    numbers = in_waves(macs, waves)
+    numbers = assign_waves(macs, waves)
     assert list(numbers) == macs
     assert [list(numbers.values()).count(wave) for wave in range(max(numbers.values()) + 1)] == sizes
 
@@ -96,30 +103,30 @@ def test_devices_are_divided_into_waves(waves, count, sizes):
     ],
 )
 def test_invalid_request_is_rejected_for_any_device(fields, invalid_fields):
-    request = Request(**{"action": Action.SETTINGS, "values": {"frequency": 400}, **fields})
+    request = JobRequest(**{"action": Action.SETTINGS, "values": {"frequency": 400}, **fields})
     with pytest.raises(Invalid) as raised:
-        validate(request, 2)
+        validate_request(request, 2)
     assert set(raised.value.details) == invalid_fields
 
 
 def test_hostname_is_allowed_for_one_device():
-    validate(Request(Action.SETTINGS, {"hostname": "attic"}), 1)
+    validate_request(JobRequest(Action.SETTINGS, {"hostname": "attic"}), 1)
 
 
 def test_rows_show_no_secret_values():
-    changes = [Change(SETTINGS["frequency"], 490, 525), Change(SETTINGS["stratumPassword"], "hush", None)]
-    assert rows(changes) == (
+    changes = [SettingChange(SETTINGS["frequency"], 490, 525), SettingChange(SETTINGS["stratumPassword"], "hush", None)]
+    assert change_rows(changes) == (
         {"key": "frequency", "before": 525, "after": 490},
         {"key": "stratumPassword", "before": None, "after": None},
     )
 
 
 def make_job(*steps, **fields):
-    request = Request(Action.SETTINGS, {"frequency": 400}, **fields)
+    request = JobRequest(Action.SETTINGS, {"frequency": 400}, **fields)
     return Job("id", request, "me", "", "", {step.mac: step for step in steps})
 
 
-CAPTURED = Captured({"frequency": 525})
+CAPTURED = CapturedState({"frequency": 525})
 
 
 def make_step(mac, state, wave=1, **more):
@@ -140,8 +147,10 @@ def test_devices_to_revert():
     failed = make_step("failed", StepState.FAILED, failed=True)
     done = make_step("done", StepState.DONE)
     finished = replace(failed, mac="over", captured=None)
-    assert [each.mac for each in to_put_back(make_job(canary, failed, done, finished, max_failures=9))] == ["failed"]
-    assert [each.mac for each in to_put_back(make_job(canary, failed, done, finished))] == ["canary", "failed"]
+    assert [each.mac for each in steps_to_revert(make_job(canary, failed, done, finished, max_failures=9))] == [
+        "failed"
+    ]
+    assert [each.mac for each in steps_to_revert(make_job(canary, failed, done, finished))] == ["canary", "failed"]
 
 
 def test_counts_use_states_of_the_api():

@@ -3,14 +3,14 @@
 import orjson
 import pytest
 
-from app.services.jobs.model import Action, Captured, Job, JobState, Request, Step, StepState
+from app.services.jobs.model import Action, CapturedState, Job, JobRequest, JobState, Step, StepState
 from app.services.jobs.records import (
     forget_secrets,
-    from_record,
     has_secrets,
+    job_from_record,
+    job_to_record,
     step_from_record,
     step_to_record,
-    to_record,
 )
 
 PRESET = {
@@ -24,25 +24,25 @@ PRESET = {
 def make_job(**fields):
     steps = {
         "a": Step("a", 1, StepState.REVERTING, "why", ({"key": "frequency", "before": 1, "after": 2},), "t",
-                  Captured({"frequency": 1}, 900.0, 18.0, ("frequency",), "p", "t", "p"), True, True),
+                  CapturedState({"frequency": 1}, 900.0, 18.0, ("frequency",), "p", "t", "p"), True, True),
         "b": Step("b"),
     }  # fmt: skip
     values = {"frequency": 2, "stratumPassword": "quiet"}
-    return Job("id", Request(Action.SETTINGS, values, waves=(1, "10%")), "me", "c", "u", steps, **fields)
+    return Job("id", JobRequest(Action.SETTINGS, values, waves=(1, "10%")), "me", "c", "u", steps, **fields)
 
 
 def test_job_survives_record_round_trip():
     job = make_job(state=JobState.RUNNING, reason="r", preset=PRESET, key="k", fingerprint="f", cancelling=True)
-    head = orjson.loads(orjson.dumps(to_record(job)))
+    head = orjson.loads(orjson.dumps(job_to_record(job)))
     steps = {mac: step_from_record(orjson.loads(orjson.dumps(step_to_record(step)))) for mac, step in job.steps.items()}
-    assert from_record(head, steps) == job
+    assert job_from_record(head, steps) == job
 
 
 @pytest.mark.parametrize("damage", [{}, {"state": "dancing"}, {"request": {"action": "explode", "waves": []}}])
 def test_record_of_other_version_is_rejected(damage):
-    record = {**to_record(make_job()), **damage} if damage else {}
+    record = {**job_to_record(make_job()), **damage} if damage else {}
     with pytest.raises((KeyError, TypeError, ValueError)):
-        from_record(record, {})
+        job_from_record(record, {})
 
 
 def test_finished_job_contains_no_passwords():
@@ -50,7 +50,7 @@ def test_finished_job_contains_no_passwords():
     assert has_secrets(job)
     forget_secrets(job)
     assert not has_secrets(job)
-    assert b"hush" not in orjson.dumps(to_record(job))
-    assert b"quiet" not in orjson.dumps(to_record(job))
+    assert b"hush" not in orjson.dumps(job_to_record(job))
+    assert b"quiet" not in orjson.dumps(job_to_record(job))
     assert job.preset["configuration"] == {"stratumURL": "pool"}
     assert job.request.values == {"frequency": 2}

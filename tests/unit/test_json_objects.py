@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import DeviceBadPayload
-from app.redaction.json_objects import redact
-from app.redaction.secret_words import is_secret
+from app.redaction.json_objects import redact_object
+from app.redaction.secret_words import is_secret_key
 
 SECRETS = [
     "stratumPassword", "fallbackStratumPassword", "wifiPass", "wifiPassword", "wifi_passwd", "password", "PASSWORD",
@@ -25,19 +25,19 @@ NON_SECRETS = [
 
 @pytest.mark.parametrize("key", SECRETS)
 def test_secret_keys_are_removed(key):
-    assert is_secret(key)
-    assert redact({key: "hunter2", "a": 1}) == {"a": 1}
-    assert redact({key: 4711}) == {}
-    assert redact({"pools": [{key: "hunter2", "id": 0}]}) == {"pools": [{"id": 0}]}
+    assert is_secret_key(key)
+    assert redact_object({key: "hunter2", "a": 1}) == {"a": 1}
+    assert redact_object({key: 4711}) == {}
+    assert redact_object({"pools": [{key: "hunter2", "id": 0}]}) == {"pools": [{"id": 0}]}
 
 
 @pytest.mark.parametrize("key", [key for key in NON_SECRETS if key != "passes"])
 def test_other_keys_are_kept(key):
-    assert redact({key: "value"}) == {key: "value"}
+    assert redact_object({key: "value"}) == {key: "value"}
 
 
 def test_boolean_about_secret_is_kept():
-    assert redact({"hasPassword": True, "usePsk": False}) == {"hasPassword": True, "usePsk": False}
+    assert redact_object({"hasPassword": True, "usePsk": False}) == {"hasPassword": True, "usePsk": False}
 
 
 NAMES = st.text(max_size=8) | st.sampled_from(SECRETS + NON_SECRETS)
@@ -50,7 +50,7 @@ BODIES = st.recursive(
 
 def find_secrets(value):
     if isinstance(value, dict):
-        return [key for key, each in value.items() if is_secret(key) and not isinstance(each, bool)] + [
+        return [key for key, each in value.items() if is_secret_key(key) and not isinstance(each, bool)] + [
             found for each in value.values() for found in find_secrets(each)
         ]
     return [found for each in value for found in find_secrets(each)] if isinstance(value, list) else []
@@ -59,10 +59,10 @@ def find_secrets(value):
 @given(st.dictionaries(NAMES, BODIES, max_size=6))
 def test_generated_body_is_redacted_at_any_depth_without_side_effect(body):
     before = repr(body)
-    cleaned = redact(body)
+    cleaned = redact_object(body)
     assert find_secrets(cleaned) == []
     assert repr(body) == before
-    assert repr(redact(cleaned)) == repr(cleaned)
+    assert repr(redact_object(cleaned)) == repr(cleaned)
 
 
 @given(
@@ -71,7 +71,7 @@ def test_generated_body_is_redacted_at_any_depth_without_side_effect(body):
     )
 )
 def test_body_without_secrets_is_unchanged(body):
-    assert redact(body) == body
+    assert redact_object(body) == body
 
 
 @pytest.mark.parametrize("wrap", [lambda inner: {"a": inner}, lambda inner: [inner]])
@@ -81,7 +81,7 @@ def test_deeply_nested_body_is_rejected(wrap, depth, is_accepted):
     for _ in range(depth):
         body = wrap(body)
     if is_accepted:
-        assert redact({"x": body})
+        assert redact_object({"x": body})
     else:
         with pytest.raises(DeviceBadPayload):
-            redact({"x": body})
+            redact_object({"x": body})

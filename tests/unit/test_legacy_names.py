@@ -13,7 +13,13 @@ from app.models import Device
 from app.services.devices.fleet import Tracked
 from app.services.metrics.families import BY_LABEL, OVERVIEW
 from app.services.metrics.legacy_names import LEGACY, LegacyNames
-from app.services.metrics.text_format import family, label, labels, legacy_name, number
+from app.services.metrics.text_format import (
+    escape_label_value,
+    format_family,
+    format_labels,
+    format_number,
+    legacy_prefix,
+)
 from simulator import mac_of
 
 RESERVED = {*OVERVIEW, *BY_LABEL, *(f"pluto_device_{measure.key}" for measure in MEASURES)}
@@ -31,7 +37,7 @@ def make_devices(*hostnames):
 
 
 def assign_prefixes(*hostnames):
-    names = LegacyNames(RESERVED).assign(make_devices(*hostnames))
+    names = LegacyNames(RESERVED).assign_prefixes(make_devices(*hostnames))
     return [names[mac_of(at)] for at in range(len(hostnames))]
 
 
@@ -43,7 +49,7 @@ def assign_prefixes(*hostnames):
 )  # fmt: skip
 def test_hostname_is_sanitised_as_by_node_backend(hostname, prefix):
     """Defect 3: the result could be an invalid name, which threw an exception."""
-    assert legacy_name(hostname) == prefix
+    assert legacy_prefix(hostname) == prefix
     assert NAME.fullmatch(f"{prefix}_power_watts")
 
 
@@ -106,16 +112,20 @@ def test_generated_hostnames_give_unique_names(hostnames):
 def test_oldest_device_keeps_plain_name_in_any_order():
     old, new = make_devices("bitaxe", "bitaxe")
     names = LegacyNames(RESERVED)
-    assert names.assign([new, old]) == names.assign([old, new]) == {old.mac: "bitaxe", new.mac: "bitaxe_0001"}
-    assert names.assign([new]) == {new.mac: "bitaxe"}
+    assert (
+        names.assign_prefixes([new, old])
+        == names.assign_prefixes([old, new])
+        == {old.mac: "bitaxe", new.mac: "bitaxe_0001"}
+    )
+    assert names.assign_prefixes([new]) == {new.mac: "bitaxe"}
 
 
 def test_renamed_device_gets_new_name():
     (device,) = make_devices("before")
     names = LegacyNames(RESERVED)
-    names.assign([device])
+    names.assign_prefixes([device])
     device.device = Device(device.mac, "10.0.0.1", info={"hostname": "after"})
-    assert names.assign([device]) == {device.mac: "after"}
+    assert names.assign_prefixes([device]) == {device.mac: "after"}
 
 
 @pytest.mark.parametrize(
@@ -132,17 +142,17 @@ def test_renamed_device_gets_new_name():
     ],
 )
 def test_number_is_written_without_loss(value, text):
-    assert number(value) == text
+    assert format_number(value) == text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53))
 def test_generated_number_reads_back(value):
-    assert math.isclose(float(number(value)), value, rel_tol=0, abs_tol=0)
+    assert math.isclose(float(format_number(value)), value, rel_tol=0, abs_tol=0)
 
 
 @given(st.dictionaries(st.sampled_from(["mac", "hostname", "model"]), st.text(max_size=80), min_size=1))
 def test_generated_label_is_escaped_on_one_line(values):
-    line = f"x{labels(values)} 1\n"
+    line = f"x{format_labels(values)} 1\n"
     assert line.count("\n") == 1
     ((sample,),) = [family.samples for family in text_string_to_metric_families(line)]
     expected = {
@@ -153,10 +163,10 @@ def test_generated_label_is_escaped_on_one_line(values):
 
 
 def test_label_is_escaped_after_truncation():
-    assert label('"' * 100) == '\\"' * 64
-    assert label("\\n\n\x00") == "\\\\n"
+    assert escape_label_value('"' * 100) == '\\"' * 64
+    assert escape_label_value("\\n\n\x00") == "\\\\n"
 
 
 def test_family_without_lines_is_empty():
-    assert family("x", "help", []) == ""
-    assert family("x", "help", ["x 1\n"], "counter") == "# HELP x help\n# TYPE x counter\nx 1\n"
+    assert format_family("x", "help", []) == ""
+    assert format_family("x", "help", ["x 1\n"], "counter") == "# HELP x help\n# TYPE x counter\nx 1\n"

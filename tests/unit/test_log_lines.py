@@ -7,14 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from app.miners.log_lines import CUT, MAX_LINE, LineAssembler, LogLine, parse, rebooted
+from app.miners.log_lines import CUT, MAX_LINE, LineAssembler, LogLine, has_rebooted, parse_line
 
 GREEN, RESET = b"\x1b[0;32m", b"\x1b[0m\n"
 
 
 def assemble_lines(*frames):
     assembler = LineAssembler()
-    return [line for frame in frames for line in assembler.feed(frame)]
+    return [line for frame in frames for line in assembler.feed_frame(frame)]
 
 
 def assemble_texts(*frames):
@@ -41,7 +41,7 @@ def assemble_texts(*frames):
     ],
 )
 def test_parse_line_into_parts(line, level, tag, uptime, text):
-    parsed = parse(line)
+    parsed = parse_line(line)
     assert (parsed.level, parsed.tag, parsed.uptime_ms, parsed.text, parsed.line) == (level, tag, uptime, text, line)
 
 
@@ -76,7 +76,7 @@ def assemble_with_flushes(*frames):
     """Return the lines if each frame is followed by a flush."""
     assembler, lines = LineAssembler(), []
     for frame in frames:
-        lines += [*assembler.feed(frame), *assembler.flush()]
+        lines += [*assembler.feed_frame(frame), *assembler.flush_line()]
     return [line.line for line in lines]
 
 
@@ -145,9 +145,9 @@ def test_replacement_characters_are_truncated_too():
 def test_pending_bytes_are_bounded():
     assembler = LineAssembler()
     for _ in range(100):
-        assert list(assembler.feed(b"x" * 65536)) == []
+        assert list(assembler.feed_frame(b"x" * 65536)) == []
     assert len(assembler._pending) == MAX_LINE
-    assert [line.line for line in assembler.feed(b"\n")] == ["x" * MAX_LINE + CUT]
+    assert [line.line for line in assembler.feed_frame(b"\n")] == ["x" * MAX_LINE + CUT]
 
 
 pieces = st.lists(
@@ -209,7 +209,7 @@ HOUR = 3_600_000
     ],
 )
 def test_restart_is_distinguished_from_counter_wrap_and_disorder(before, now, elapsed, restarted):
-    assert rebooted(before, now, elapsed) is restarted
+    assert has_rebooted(before, now, elapsed) is restarted
 
 
 def test_text_is_the_part_after_the_tag():

@@ -2,13 +2,13 @@
 
 import pytest
 
-from app.miners.log_lines import parse
-from app.services.logs.backfill import RESTART_MARK, ages, missing_from, this_boot
+from app.miners.log_lines import parse_line
+from app.services.logs.backfill import RESTART_MARK, find_missing_lines, lines_since_boot, make_age_function
 
 
 def make_lines(*stamps):
     """Return log lines: `5` → `I (5) t: 5`; other values unchanged."""
-    return [parse(f"I ({each}) t: {each}" if isinstance(each, int) else each) for each in stamps]
+    return [parse_line(f"I ({each}) t: {each}" if isinstance(each, int) else each) for each in stamps]
 
 
 def list_stamps(found):
@@ -37,16 +37,16 @@ def list_stamps(found):
     ],
 )
 def test_missing_lines_before_and_after_stream(streamed, fetched, streaming, before, after):
-    backfill = missing_from(make_lines(*streamed), make_lines(*fetched), streaming=streaming)
+    backfill = find_missing_lines(make_lines(*streamed), make_lines(*fetched), streaming=streaming)
     assert (list_stamps(backfill.before), list_stamps(backfill.after)) == (before, after)
 
 
 def test_lines_of_last_boot():
-    assert list_stamps(this_boot(make_lines(5, RESTART_MARK, 1, RESTART_MARK, 2, 3))) == [2, 3]
-    assert list_stamps(this_boot(make_lines(5, 6))) == [5, 6]
+    assert list_stamps(lines_since_boot(make_lines(5, RESTART_MARK, 1, RESTART_MARK, 2, 3))) == [2, 3]
+    assert list_stamps(lines_since_boot(make_lines(5, 6))) == [5, 6]
 
 
 def test_age_is_known_for_last_boot_only():
     fetched = make_lines(9000, RESTART_MARK, 1000, "no stamp", 4000)
-    age = ages(fetched)
+    age = make_age_function(fetched)
     assert [age(line) for line in fetched] == [None, None, 3000, None, 0]

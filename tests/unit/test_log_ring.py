@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.miners.log_lines import LogLine
-from app.services.logs.cursor import Cursor
+from app.services.logs.cursor import LogCursor
 from app.services.logs.device_log import FIRST_SEQ, DeviceLog
 from app.services.logs.ring import MAX_BYTES, MAX_LINES
-from app.services.logs.text import Wanted, as_text, chosen
+from app.services.logs.text import LogFilter, filter_entries, format_entry
 
 NO_AGE = lambda line: None  # noqa: E731
 
@@ -29,39 +29,39 @@ def list_texts(entries):
 
 
 def test_numbers_have_no_gap_and_oldest_lines_are_dropped(log):
-    log.add(make_line(str(number)) for number in range(MAX_LINES + 250))
-    entries = log.ring.after(0)
+    log.add_lines(make_line(str(number)) for number in range(MAX_LINES + 250))
+    entries = log.ring.entries_after(0)
     assert [entry.seq for entry in entries] == list(range(FIRST_SEQ + 250, FIRST_SEQ + 250 + MAX_LINES))
     assert list_texts(entries) == [str(number) for number in range(250, 250 + MAX_LINES)]
     assert (log.lines, log.dropped) == (MAX_LINES + 250, 250)
 
 
 def test_size_in_bytes_is_bounded(log):
-    log.add([make_line("°" * 2000)] * 200)
+    log.add_lines([make_line("°" * 2000)] * 200)
     assert len(log.ring) == MAX_BYTES // 4000
-    assert log.ring.bytes <= MAX_BYTES
-    log.add([make_line("x")] * MAX_LINES)
-    assert log.ring.bytes == MAX_LINES
+    assert log.ring.size_bytes <= MAX_BYTES
+    log.add_lines([make_line("x")] * MAX_LINES)
+    assert log.ring.size_bytes == MAX_LINES
 
 
 def test_cursor_continues_from_its_position(log):
-    log.add(make_line(str(number)) for number in range(10))
-    cursor = Cursor(log)
-    assert list_texts(cursor.take(4).entries) == ["0", "1", "2", "3"]
-    assert list_texts(cursor.take(100).entries) == ["4", "5", "6", "7", "8", "9"]
-    assert not cursor.behind
-    assert cursor.take(100).entries == []
-    log.add([make_line("10")])
-    assert cursor.behind
-    assert list_texts(cursor.take(100).entries) == ["10"]
+    log.add_lines(make_line(str(number)) for number in range(10))
+    cursor = LogCursor(log)
+    assert list_texts(cursor.read_batch(4).entries) == ["0", "1", "2", "3"]
+    assert list_texts(cursor.read_batch(100).entries) == ["4", "5", "6", "7", "8", "9"]
+    assert not cursor.is_behind
+    assert cursor.read_batch(100).entries == []
+    log.add_lines([make_line("10")])
+    assert cursor.is_behind
+    assert list_texts(cursor.read_batch(100).entries) == ["10"]
 
 
 def test_slow_cursor_reports_number_of_lost_lines(log):
-    cursor = Cursor.at_end(log)
-    log.add(make_line(str(number)) for number in range(MAX_LINES + 30))
-    batch = cursor.take(5)
-    assert (batch.lost, batch.lost_until, batch.entries[0].seq) == (30, FIRST_SEQ + 29, FIRST_SEQ + 30)
-    assert cursor.take(5).lost == 0
+    cursor = LogCursor.at_end(log)
+    log.add_lines(make_line(str(number)) for number in range(MAX_LINES + 30))
+    batch = cursor.read_batch(5)
+    assert (batch.lost_count, batch.lost_until, batch.entries[0].seq) == (30, FIRST_SEQ + 29, FIRST_SEQ + 30)
+    assert cursor.read_batch(5).lost_count == 0
 
 
 @pytest.mark.parametrize(
@@ -70,26 +70,26 @@ def test_slow_cursor_reports_number_of_lost_lines(log):
      (10**15, None, "0"), (FIRST_SEQ, None, "1"), (FIRST_SEQ, "own", "1"), (None, "own", "0")],
 )  # fmt: skip
 def test_start_position_of_cursor(log, since, epoch, first):
-    log.add(make_line(str(number)) for number in range(5))
-    since = log.last if since == "last" else since
-    batch = Cursor(log, since, log.epoch if epoch == "own" else epoch).take(100)
+    log.add_lines(make_line(str(number)) for number in range(5))
+    since = log.last_seq if since == "last" else since
+    batch = LogCursor(log, since, log.epoch if epoch == "own" else epoch).read_batch(100)
     assert (list_texts(batch.entries) or [None])[0] == first
-    assert batch.lost == 0
+    assert batch.lost_count == 0
 
 
 def test_empty_log_has_no_entries(log):
-    assert Cursor(log).take(5).entries == []
-    assert Cursor(log, 0).take(5).lost == 0
+    assert LogCursor(log).read_batch(5).entries == []
+    assert LogCursor(log, 0).read_batch(5).lost_count == 0
 
 
 def test_backfill_is_inserted_before_with_lower_numbers(log):
-    log.add([make_line("now")])
-    log.place_before([make_line(str(number)) for number in range(3)], NO_AGE)
-    entries = log.ring.after(0)
+    log.add_lines([make_line("now")])
+    log.insert_older_lines([make_line(str(number)) for number in range(3)], NO_AGE)
+    entries = log.ring.entries_after(0)
     assert list_texts(entries) == ["0", "1", "2", "now"]
     assert [entry.seq for entry in entries] == list(range(FIRST_SEQ - 3, FIRST_SEQ + 1))
     assert [entry.live for entry in entries] == [False, False, False, True]
-    assert Cursor(log, log.lowest).take(9).lost == 0
+    assert LogCursor(log, log.lowest_seq).read_batch(9).lost_count == 0
     assert log.lines == 1
 
 
@@ -97,11 +97,11 @@ def test_backfill_is_not_later_than_first_streamed_line():
     """The times of the backfill are estimates: ages count from its newest line, as if that line were new."""
     clock = FakeClock()
     log = DeviceLog("02:00:5e:00:00:01", clock)
-    log.add([make_line("heard")])
+    log.add_lines([make_line("heard")])
     clock.advance(10)
     ages = {"long ago": 60_000.0, "just before": 5_000.0}
-    log.place_before([make_line("long ago"), make_line("just before")], lambda each: ages[each.line])
-    long_ago, just_before, streamed = (entry.at for entry in log.ring.all())
+    log.insert_older_lines([make_line("long ago"), make_line("just before")], lambda each: ages[each.line])
+    long_ago, just_before, streamed = (entry.at for entry in log.ring.all_entries())
     assert long_ago < just_before == streamed
 
 
@@ -110,10 +110,10 @@ def test_generated_insertions_keep_numbers_positive_and_without_gap(steps):
     log = DeviceLog("02:00:5e:00:00:01", FakeClock())
     for in_front, count in steps:
         if in_front:
-            log.place_before([make_line("x")] * count, NO_AGE)
+            log.insert_older_lines([make_line("x")] * count, NO_AGE)
         else:
-            log.add([make_line("y")] * count)
-    seqs = [entry.seq for entry in log.ring.after(0)]
+            log.add_lines([make_line("y")] * count)
+    seqs = [entry.seq for entry in log.ring.entries_after(0)]
     assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else True
     assert all(seq > 0 for seq in seqs)
     assert len(seqs) <= MAX_LINES
@@ -122,11 +122,11 @@ def test_generated_insertions_keep_numbers_positive_and_without_gap(steps):
 @given(st.lists(st.tuples(st.integers(0, 800), st.integers(1, 400)), max_size=12))
 def test_lines_read_and_lost_by_cursor_add_up(steps):
     log = DeviceLog("02:00:5e:00:00:01", FakeClock())
-    cursor, seen, lost = Cursor(log), [], 0
+    cursor, seen, lost = LogCursor(log), [], 0
     for count, limit in steps:
-        log.add([make_line("x")] * count)
-        batch = cursor.take(limit)
-        lost += batch.lost
+        log.add_lines([make_line("x")] * count)
+        batch = cursor.read_batch(limit)
+        lost += batch.lost_count
         seen += [entry.seq for entry in batch.entries]
     assert seen == sorted(set(seen))
     assert len(seen) + lost == cursor.seq - FIRST_SEQ + 1
@@ -135,7 +135,7 @@ def test_lines_read_and_lost_by_cursor_add_up(steps):
 def test_new_line_sets_waiting_events(log):
     event = Event()
     log.changed.add(event)
-    log.add([make_line("x")])
+    log.add_lines([make_line("x")])
     assert event.is_set()
 
 
@@ -151,23 +151,26 @@ LINES = [
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        (Wanted(), "abcde"),
-        (Wanted(tail=2), "de"),
-        (Wanted(level="E"), "a"),
-        (Wanted(level="I"), "abc"),
-        (Wanted(level="V"), "abce"),
-        (Wanted(tags=("x",)), "ac"),
-        (Wanted(tags=("x", "y"), level="W"), "ab"),
-        (Wanted(tags=("x",), tail=1), "c"),
-        (Wanted(tags=("z",)), ""),
+        (LogFilter(), "abcde"),
+        (LogFilter(tail=2), "de"),
+        (LogFilter(level="E"), "a"),
+        (LogFilter(level="I"), "abc"),
+        (LogFilter(level="V"), "abce"),
+        (LogFilter(tags=("x",)), "ac"),
+        (LogFilter(tags=("x", "y"), level="W"), "ab"),
+        (LogFilter(tags=("x",), tail=1), "c"),
+        (LogFilter(tags=("z",)), ""),
     ],
 )
 def test_filters_select_lines(log, filters, expected):
-    log.add(LINES)
-    assert "".join(list_texts(chosen(log.ring.after(0), filters))) == expected
+    log.add_lines(LINES)
+    assert "".join(list_texts(filter_entries(log.ring.entries_after(0), filters))) == expected
 
 
 def test_entries_as_text(log):
-    log.add([make_line("I (1) t: x")])
-    log.place_before([make_line("old")], NO_AGE)
-    assert [as_text(entry) for entry in log.ring.after(0)] == ["- old", "2026-01-02T03:04:05.000Z I (1) t: x"]
+    log.add_lines([make_line("I (1) t: x")])
+    log.insert_older_lines([make_line("old")], NO_AGE)
+    assert [format_entry(entry) for entry in log.ring.entries_after(0)] == [
+        "- old",
+        "2026-01-02T03:04:05.000Z I (1) t: x",
+    ]

@@ -8,7 +8,7 @@ import websocket
 
 from app.errors import DeviceTooLarge, LogReadersFull
 from app.miners import log_transport
-from app.miners.log_transport import MAX_FRAME, Frames
+from app.miners.log_transport import MAX_FRAME, BoundedFrameBuffer
 
 APP = Path(log_transport.__file__).parent.parent
 
@@ -22,7 +22,7 @@ def frames_over(data):
         del received[:size]
         return part
 
-    return Frames(receive, skip_utf8_validation=True)
+    return BoundedFrameBuffer(receive, skip_utf8_validation=True)
 
 
 @pytest.mark.parametrize(("name", "parameters"), log_transport.FRAME_BUFFER_METHODS.items())

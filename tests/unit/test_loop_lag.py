@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import gevent
 import pytest
-from fakes import FakeClock, eventually
+from fakes import FakeClock, wait_until
 
 from app.services.loop_lag import LoopLag
 
@@ -31,7 +31,7 @@ def pass_time(clock: FakeClock, observed_lags: list[float], *seconds: float) -> 
     for each in seconds:
         before = len(observed_lags)
         clock.advance(each)
-        eventually(lambda: len(observed_lags) > before)  # noqa: B023
+        wait_until(lambda: len(observed_lags) > before)  # noqa: B023
         gevent.sleep(0)
 
 

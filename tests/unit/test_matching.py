@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.models import Found
-from app.services.discovery.filters import Partial, Query, matches
+from app.models import DiscoveredMiner
+from app.services.discovery.filters import DiscoveryQuery, PartialMatch, matches_query
 
 MAC = "02:00:5e:00:1a:2b"
-MINER = Found(MAC, "192.168.1.15", {"hostname": "bitaxe-Garage"})
-PORTED = Found(MAC, "127.0.0.1:8101", {"hostname": "demo"})
-NAMELESS = Found(None, "192.168.1.15", {})
+MINER = DiscoveredMiner(MAC, "192.168.1.15", {"hostname": "bitaxe-Garage"})
+PORTED = DiscoveredMiner(MAC, "127.0.0.1:8101", {"hostname": "demo"})
+NAMELESS = DiscoveredMiner(None, "192.168.1.15", {})
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ NAMELESS = Found(None, "192.168.1.15", {})
     ],
 )
 def test_filter_by_mac(text, partial, expected):
-    assert matches(MINER, Query(macs=(text,), partial_macs=Partial(partial))) is expected
+    assert matches_query(MINER, DiscoveryQuery(macs=(text,), partial_macs=PartialMatch(partial))) is expected
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_filter_by_mac(text, partial, expected):
     ],
 )
 def test_filter_by_ip(found, text, partial, expected):
-    assert matches(found, Query(ips=(text,), partial_ips=Partial(partial))) is expected
+    assert matches_query(found, DiscoveryQuery(ips=(text,), partial_ips=PartialMatch(partial))) is expected
 
 
 @pytest.mark.parametrize(
@@ -70,33 +70,33 @@ def test_filter_by_ip(found, text, partial, expected):
     ],
 )
 def test_filter_by_hostname(text, partial, expected):
-    assert matches(MINER, Query(hostnames=(text,), partial_hostnames=Partial(partial))) is expected
+    assert matches_query(MINER, DiscoveryQuery(hostnames=(text,), partial_hostnames=PartialMatch(partial))) is expected
 
 
 def test_empty_query_matches_everything():
-    assert matches(MINER, Query()) and matches(NAMELESS, Query(macs=("", " ")))
+    assert matches_query(MINER, DiscoveryQuery()) and matches_query(NAMELESS, DiscoveryQuery(macs=("", " ")))
 
 
 def test_values_are_ored_and_lists_are_anded():
-    assert matches(MINER, Query(macs=("ff:ff", "5e:00")))
-    assert matches(MINER, Query(macs=("5e:00",), ips=("192.168.1.",)))
-    assert not matches(MINER, Query(macs=("5e:00",), ips=("10.0.0.",)))
+    assert matches_query(MINER, DiscoveryQuery(macs=("ff:ff", "5e:00")))
+    assert matches_query(MINER, DiscoveryQuery(macs=("5e:00",), ips=("192.168.1.",)))
+    assert not matches_query(MINER, DiscoveryQuery(macs=("5e:00",), ips=("10.0.0.",)))
 
 
 def test_missing_field_matches_nothing():
-    assert not matches(NAMELESS, Query(macs=("0",)))
-    assert not matches(NAMELESS, Query(hostnames=("b",)))
-    assert not matches(Found(MAC, "192.168.1.15", {"hostname": 5}), Query(hostnames=("5",)))
+    assert not matches_query(NAMELESS, DiscoveryQuery(macs=("0",)))
+    assert not matches_query(NAMELESS, DiscoveryQuery(hostnames=("b",)))
+    assert not matches_query(DiscoveredMiner(MAC, "192.168.1.15", {"hostname": 5}), DiscoveryQuery(hostnames=("5",)))
 
 
 def test_query_parameters_for_discovery_service():
-    query = Query(macs=("02-00-5E", "aa:bb"), hostnames=("x",), partial_macs=Partial.LEFT)
+    query = DiscoveryQuery(macs=("02-00-5E", "aa:bb"), hostnames=("x",), partial_macs=PartialMatch.LEFT)
     macs = {"macs": "02:00:5e,aa:bb", "partialMacs": "left"}
-    assert query.params() == macs | {"hostnames": "x", "partialHostnames": "both"}
-    assert Query().params() == {}
+    assert query.to_params() == macs | {"hostnames": "x", "partialHostnames": "both"}
+    assert DiscoveryQuery().to_params() == {}
 
 
 @given(st.integers(0, 5), st.integers(1, 6), st.sampled_from([":", "-"]), st.booleans())
 def test_generated_run_of_bytes_matches_in_any_notation(start, length, separator, upper):
     text = separator.join(MAC.split(":")[start : start + length])
-    assert matches(MINER, Query(macs=(text.upper() if upper else text,)))
+    assert matches_query(MINER, DiscoveryQuery(macs=(text.upper() if upper else text,)))

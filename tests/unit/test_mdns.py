@@ -8,8 +8,8 @@ import time
 
 import gevent
 import pytest
-from fakes import eventually
-from floods import flood_client, probed_loop
+from fakes import wait_until
+from floods import probe_loop, start_flood_client
 from gevent.queue import Empty, Queue
 
 from app.miners.address import Address
@@ -238,7 +238,7 @@ def test_browser_follows_changed_interface_addresses(announcer, addresses, caplo
     interface_addresses = ["127.0.0.2"]
     assert browser.listening.wait(5)
     interface_addresses = ["127.0.0.1"]
-    eventually(lambda: "addresses changed" in caplog.text)
+    wait_until(lambda: "addresses changed" in caplog.text)
     assert browser.listening.wait(5)
     announcer.send_command("announce 127.0.0.5 8101")
     assert addresses.get(timeout=3) == Address("127.0.0.5", 8101)
@@ -250,8 +250,8 @@ def test_flood_of_names_is_bounded_and_browser_restarts(announcer, addresses, ca
     browser = MdnsBrowser(addresses.put, lambda: ["127.0.0.1"], again_after=0.5)
     browser.start()
     assert browser.listening.wait(5)
-    with probed_loop() as probe:
-        with flood_client("mdns-names", "224.0.0.251", 5353):
+    with probe_loop() as probe:
+        with start_flood_client("mdns-names", "224.0.0.251", 5353):
             gevent.sleep(6)
         assert browser.listening.wait(10)
     assert [record.reason for record in caplog.records if record.levelno == logging.WARNING] == [

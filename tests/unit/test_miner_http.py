@@ -6,7 +6,7 @@ from ipaddress import IPv4Network
 
 import gevent
 import pytest
-from fakes import Peer, eventually, free_port, nothing_leaks, reset
+from fakes import ScriptedServer, assert_no_leaks, find_free_port, reset_connection, wait_until
 
 from app.clock import Clock
 from app.errors import (
@@ -21,7 +21,7 @@ from app.errors import (
 )
 from app.miners.address import Address, AddressRule
 from app.miners.client import Miner
-from app.miners.http import MAX_BODY, Connection
+from app.miners.http import MAX_BODY, MinerConnection
 
 ANYWHERE = AddressRule([IPv4Network("127.0.0.0/8")])
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -29,11 +29,11 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def connect_to(peer):
-    return Connection(Address(peer.host, peer.port), ANYWHERE.check, 1.0)
+    return MinerConnection(Address(peer.host, peer.port), ANYWHERE.check_address, 1.0)
 
 
-def send_request(peer, *, deadline=3.0, keep=False, method="GET", body=None):
-    return connect_to(peer).request(method, "/api/system/info", body, deadline=deadline, keep=keep)
+def send_request(peer, *, deadline=3.0, keep_open=False, method="GET", body=None):
+    return connect_to(peer).send_request(method, "/api/system/info", body, deadline=deadline, keep_open=keep)
 
 
 def make_script(*parts, then=None, pause=0.0):
@@ -68,7 +68,7 @@ def make_script(*parts, then=None, pause=0.0):
     ],
 )
 def test_response_in_any_framing_is_read(parts, status, body):
-    with Peer(make_script(*parts, pause=0.01)) as peer:
+    with ScriptedServer(make_script(*parts, pause=0.01)) as peer:
         reply = send_request(peer)
     assert (reply.status, reply.body) == (status, body)
 
@@ -81,12 +81,12 @@ def close_connection(opened):
     ("script", "error"),
     [
         (close_connection, DeviceDropped),
-        (reset, DeviceDropped),
+        (reset_connection, DeviceDropped),
         (make_script(then=close_connection), DeviceDropped),
-        (make_script(then=reset), DeviceDropped),
+        (make_script(then=reset_connection), DeviceDropped),
         (make_script(b"HTTP/1.1 2", then=close_connection), DeviceDropped),
         (make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=close_connection), DeviceDropped),
-        (make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset), DeviceDropped),
+        (make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset_connection), DeviceDropped),
         (make_script(CHUNKED + b"5\r\n{", then=close_connection), DeviceDropped),
         (make_script(CHUNKED + b"zz\r\n", then=close_connection), DeviceBadPayload),
         (make_script(bytes(range(256)) * 4, then=close_connection), DeviceBadPayload),
@@ -107,7 +107,7 @@ def close_connection(opened):
     ],
 )
 def test_invalid_response_raises_device_error(script, error):
-    with Peer(script) as peer, pytest.raises(error) as raised:
+    with ScriptedServer(script) as peer, pytest.raises(error) as raised:
         send_request(peer)
     assert isinstance(raised.value, DeviceError)
     assert str(raised.value)
@@ -135,7 +135,7 @@ def send_slowly(opened):
 )
 def test_deadline_covers_whole_exchange(script):
     """Single bytes do not extend the deadline, and the socket is closed at once (defect 29: there was no deadline)."""
-    with Peer(script) as peer:
+    with ScriptedServer(script) as peer:
         began = time.monotonic()
         with pytest.raises(DeviceTimeout, match="0.3 s"):
             send_request(peer, deadline=0.3)
@@ -144,7 +144,9 @@ def test_deadline_covers_whole_exchange(script):
 
 def test_closed_port_is_unreachable():
     with pytest.raises(DeviceUnreachable, match="refused"):
-        Connection(Address("127.0.0.1", free_port()), ANYWHERE.check).request("GET", "/", deadline=2, keep=False)
+        MinerConnection(Address("127.0.0.1", find_free_port()), ANYWHERE.check_address).send_request(
+            "GET", "/", deadline=2, keep_open=False
+        )
 
 
 def test_full_backlog_is_unreachable_within_connect_timeout():
@@ -158,7 +160,9 @@ def test_full_backlog_is_unreachable_within_connect_timeout():
             filler.connect_ex(address)
         began = time.monotonic()
         with pytest.raises(DeviceUnreachable, match="timed out"):
-            Connection(Address(*address), ANYWHERE.check, 0.3).request("GET", "/", deadline=3, keep=False)
+            MinerConnection(Address(*address), ANYWHERE.check_address, 0.3).send_request(
+                "GET", "/", deadline=3, keep_open=False
+            )
         assert time.monotonic() - began < 2
         for filler in fillers:
             filler.close()
@@ -169,32 +173,32 @@ def test_address_rule_is_checked_at_every_connect():
 
     def check_address(address):
         if not allowed:
-            AddressRule([]).check(address)
+            AddressRule([]).check_address(address)
 
-    with Peer(make_script(OK)) as peer:
-        connection = Connection(Address(peer.host, peer.port), check_address)
-        connection.request("GET", "/", deadline=2, keep=False)
+    with ScriptedServer(make_script(OK)) as peer:
+        connection = MinerConnection(Address(peer.host, peer.port), check_address)
+        connection.send_request("GET", "/", deadline=2, keep_open=False)
         allowed.clear()
         with pytest.raises(DeviceForbidden, match="ALLOWED_DEVICE_NETWORKS"):
-            connection.request("GET", "/", deadline=2, keep=False)
+            connection.send_request("GET", "/", deadline=2, keep_open=False)
         assert peer.accepted == 1
 
 
 def test_hundred_failures_leave_no_socket():
     scripts = [
         close_connection,
-        reset,
+        reset_connection,
         make_script(b"x" * 300_000),
-        make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset),
+        make_script(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{}", then=reset_connection),
         read_forever,
     ]
-    with Peer(*(scripts[at % 5] for at in range(100))) as peer:
+    with ScriptedServer(*(scripts[at % 5] for at in range(100))) as peer:
         connection = connect_to(peer)
-        with nothing_leaks():
+        with assert_no_leaks():
             for _ in range(100):
                 with pytest.raises(DeviceError):
-                    connection.request("GET", "/", deadline=0.05, keep=True)
-            eventually(lambda: peer.accepted == 100)
+                    connection.send_request("GET", "/", deadline=0.05, keep_open=True)
+            wait_until(lambda: peer.accepted == 100)
 
 
 def test_request_on_the_wire():
@@ -204,8 +208,8 @@ def test_request_on_the_wire():
         heads.append(opened.recv(65536))
         opened.sendall(OK)
 
-    with Peer(script) as peer:
-        send_request(peer, keep=True)
+    with ScriptedServer(script) as peer:
+        send_request(peer, keep_open=True)
         send_request(peer)
         send_request(peer, method="POST")
         send_request(peer, method="PATCH", body=b'{"a":1}')
@@ -234,9 +238,9 @@ def test_error_quoted_by_miner_contains_no_written_secret(status, request_body, 
         )
         opened.sendall(b"HTTP/1.1 %b\r\nContent-Length: %d\r\n\r\n%b" % (status.encode(), len(error_text), error_text))
 
-    with Peer(script) as peer:
-        miner = Miner(Address(peer.host, peer.port), ANYWHERE.check, Clock(), 1.0)
+    with ScriptedServer(script) as peer:
+        miner = Miner(Address(peer.host, peer.port), ANYWHERE.check_address, Clock(), 1.0)
         with pytest.raises(DeviceStatus) as caught:
-            miner.write(request_body)
+            miner.write_settings(request_body)
     assert not any(part in caught.value.body for part in ("hun", "ter2", "very", "long"))
     assert len(caught.value.body) <= 200

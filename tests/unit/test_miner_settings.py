@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.miners.dialect_writes import acts_live, body_of, slot_problems
-from app.miners.dialects import dialect_of
-from app.miners.limits import bands, problems
-from app.miners.options import Options, options_from_asic, options_from_table, with_present
-from app.miners.setting_changes import difference
-from app.miners.settings import ALIASES, SETTINGS, Change, present, runs, same
+from app.miners.dialect_writes import build_patch_body, find_slot_problems, is_live_change
+from app.miners.dialects import detect_dialect
+from app.miners.limits import compute_hard_limits, find_limit_problems
+from app.miners.options import Options, add_present_values, look_up_options, parse_options
+from app.miners.setting_changes import compute_settings_diff
+from app.miners.settings import ALIASES, SETTINGS, SettingChange, has_value, is_same_value, read_present_value
 
 POOL = {"stratumURL": "old.example", "stratumPort": 3333, "stratumUser": "bc1q.old"}
 OLD = {
@@ -64,16 +64,16 @@ NERD = {
 
 def make_patch_body(info: dict[str, Any], **values: Any) -> dict[str, Any]:
     """Return the PATCH body for these values."""
-    found = difference(values, {}, info)
+    found = compute_settings_diff(values, {}, info)
     assert not found.problems
-    return body_of(found.changes, info, dialect_of(info))
+    return build_patch_body(found.changes, info, detect_dialect(info))
 
 
 def make_body_from_complete_object(info: dict[str, Any], **edits: Any) -> dict[str, Any]:
     """Return the PATCH body if a client sends the complete info back with edits."""
-    found = difference({}, {**info, **edits}, info)
+    found = compute_settings_diff({}, {**info, **edits}, info)
     assert not found.problems
-    return body_of(found.changes, info, dialect_of(info))
+    return build_patch_body(found.changes, info, detect_dialect(info))
 
 
 @pytest.mark.parametrize("info", [OLD, NEW, SLOTS, NERD], ids=["2.4", "2.12", "2.15", "nerd"])
@@ -130,13 +130,13 @@ def test_overheat_latch_is_reading_in_complete_object_and_command_alone():
     assert make_body_from_complete_object(hot, overheat_mode=0) == {}
     assert make_body_from_complete_object(OLD, overheat_mode=1) == {}
     assert make_patch_body(hot, overheat_mode=0) == {"overheat_mode": 0}
-    assert difference({"overheat_mode": 1}, {}, OLD).problems.keys() == {"overheat_mode"}
+    assert compute_settings_diff({"overheat_mode": 1}, {}, OLD).problems.keys() == {"overheat_mode"}
 
 
 def test_object_from_before_overheating_does_not_undo_fallback():
     hot = {**OLD, "overheat_mode": 1, "frequency": 50, "coreVoltage": 1000, "autofanspeed": 0, "fanspeed": 100}
     before = {**OLD, "hostname": "renamed"}
-    found = difference({}, before, hot)
+    found = compute_settings_diff({}, before, hot)
     assert found.problems.keys() == {"frequency", "coreVoltage", "autofanspeed"}
     # An object loaded afterwards expresses a decision of the user.
     assert make_body_from_complete_object(hot, frequency=485) == {"frequency": 485}
@@ -206,12 +206,12 @@ def test_nerdos_has_its_own_names():
 
 @pytest.mark.parametrize(("info", "is_valid"), [(OLD, False), (NERD, False), (NEW, True), (SLOTS, True)])
 def test_fractional_frequency_needs_firmware_that_accepts_it(info, is_valid):
-    found = difference({"frequency": 533.5}, {}, info)
+    found = compute_settings_diff({"frequency": 533.5}, {}, info)
     assert (not found.problems) is is_valid
 
 
 def test_setting_that_firmware_does_not_report_is_refused():
-    found = difference({"minFanSpeed": 30, "rotation": 90, "hostname": "x"}, {}, OLD)
+    found = compute_settings_diff({"minFanSpeed": 30, "rotation": 90, "hostname": "x"}, {}, OLD)
     assert [change.key for change in found.changes] == ["hostname"]
     assert {key: status for key, (status, _, _) in found.unsent.items()} == {
         "minFanSpeed": "refused",
@@ -222,19 +222,19 @@ def test_setting_that_firmware_does_not_report_is_refused():
         "stratumPassword": "pw",
         "useFallbackStratum": 1,
     }
-    assert not difference(
+    assert not compute_settings_diff(
         {"fallbackStratumPassword": "pw"}, {}, POOL | {"ASICModel": "BM1366", "version": "v2.1.3"}
     ).changes
 
 
 def test_wifi_settings_are_refused_with_reason():
-    found = difference({"ssid": "other", "wifiPass": "hunter2"}, {}, NEW)
+    found = compute_settings_diff({"ssid": "other", "wifiPass": "hunter2"}, {}, NEW)
     assert not found.changes
     assert {key: (status, value) for key, (status, value, _) in found.unsent.items()} == {
         "ssid": ("refused", "other"),
         "wifiPass": ("refused", None),
     }
-    assert not difference({}, {**NEW, "wifiPass": "*****"}, NEW).unsent
+    assert not compute_settings_diff({}, {**NEW, "wifiPass": "*****"}, NEW).unsent
 
 
 @pytest.mark.parametrize("mask", ["*****", "", None])
@@ -264,8 +264,8 @@ class TestSlots:
         ]
 
     def test_new_slot_must_be_complete(self):
-        half = difference({"fallbackStratumURL": "fb.example"}, {}, SLOTS)
-        assert slot_problems(half.changes, SLOTS, dialect_of(SLOTS)).keys() == {
+        half = compute_settings_diff({"fallbackStratumURL": "fb.example"}, {}, SLOTS)
+        assert find_slot_problems(half.changes, SLOTS, detect_dialect(SLOTS)).keys() == {
             "fallbackStratumPort",
             "fallbackStratumUser",
         }
@@ -280,8 +280,8 @@ class TestSlots:
 
     def test_fallback_in_slot_cannot_be_removed(self):
         info = {**SLOTS, "pools": [SLOT, {**SLOT, "id": 1}], "fallbackStratumURL": "old.example"}
-        found = difference({"fallbackStratumURL": ""}, {}, info)
-        assert slot_problems(found.changes, info, dialect_of(info)).keys() == {"fallbackStratumURL"}
+        found = compute_settings_diff({"fallbackStratumURL": ""}, {}, info)
+        assert find_slot_problems(found.changes, info, detect_dialect(info)).keys() == {"fallbackStratumURL"}
         flat = {**OLD, "fallbackStratumURL": "old.example"}
         assert make_patch_body(flat, fallbackStratumURL="") == {"fallbackStratumURL": ""}
 
@@ -292,8 +292,8 @@ class TestSlots:
             ({"primaryPoolIndex": 5}, False),
             ({"primaryPoolIndex": 2, "stratumURL": "new.example"}, False),
         ):
-            found = difference(values, {}, info)
-            assert (not slot_problems(found.changes, info, dialect_of(info))) is is_valid, values
+            found = compute_settings_diff(values, {}, info)
+            assert (not find_slot_problems(found.changes, info, detect_dialect(info))) is is_valid, values
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ class TestSlots:
     ],
 )
 def test_setting_acts_live_or_needs_restart(info, key, live):
-    assert acts_live(Change(SETTINGS[key], 0, None), dialect_of(info)) is live
+    assert is_live_change(SettingChange(SETTINGS[key], 0, None), detect_dialect(info)) is live
 
 
 OPTIONS = Options((400, 490, 525), (1000, 1150))
@@ -333,20 +333,22 @@ OPTIONS = Options((400, 490, 525), (1000, 1150))
     ],
 )
 def test_frequency_is_an_option_or_within_limits_of_unlocked_miner(value, unlocked, allow, is_valid):
-    change = Change(SETTINGS["frequency"], value, 400)
-    assert (not problems([change], {"overclockEnabled": unlocked}, OPTIONS, allow_overclock=allow)) is is_valid
+    change = SettingChange(SETTINGS["frequency"], value, 400)
+    assert (
+        not find_limit_problems([change], {"overclockEnabled": unlocked}, OPTIONS, allow_overclock=allow)
+    ) is is_valid
 
 
 @pytest.mark.parametrize(("value", "is_valid"), [(849, False), (850, True), (1300, True), (1301, False)])
 def test_overclock_voltage_limit_is_150_mv_beyond_options(value, is_valid):
-    change = Change(SETTINGS["coreVoltage"], value, 1000)
-    assert (not problems([change], {"overclockEnabled": True}, OPTIONS, allow_overclock=True)) is is_valid
+    change = SettingChange(SETTINGS["coreVoltage"], value, 1000)
+    assert (not find_limit_problems([change], {"overclockEnabled": True}, OPTIONS, allow_overclock=True)) is is_valid
 
 
 def test_absolute_limits_of_nerdos_are_applied():
     asic = {"frequencyOptions": [400, 500], "voltageOptions": [1000, 1100], "absMaxFrequency": 600, "absMaxVoltage": 0}
-    options = options_from_asic(asic)
-    assert bands(options) == {"frequency": (200, 600), "coreVoltage": (850, 1250)}
+    options = parse_options(asic)
+    assert compute_hard_limits(options) == {"frequency": (200, 600), "coreVoltage": (850, 1250)}
 
 
 @pytest.mark.parametrize(
@@ -364,18 +366,20 @@ def test_absolute_limits_of_nerdos_are_applied():
     ],
 )
 def test_options_shown_include_present_value(present, shown):
-    options = with_present(OPTIONS, {"frequency": present})
+    options = add_present_values(OPTIONS, {"frequency": present})
     assert (options.frequencies, options.voltages) == (shown, OPTIONS.voltages)
-    assert with_present(Options((), ()), {"frequency": 500, "coreVoltage": 1200}) == Options((500,), (1200,))
+    assert add_present_values(Options((), ()), {"frequency": 500, "coreVoltage": 1200}) == Options((500,), (1200,))
 
 
 def test_575_mhz_is_an_option_of_bm1370():
-    assert 575 in options_from_table({"ASICModel": "BM1370", "boardVersion": "601"}).frequencies
+    assert 575 in look_up_options({"ASICModel": "BM1370", "boardVersion": "601"}).frequencies
 
 
 def test_frequency_without_options_is_rejected():
-    change = Change(SETTINGS["frequency"], 500, 400)
-    assert problems([change], {"overclockEnabled": 1}, Options((), ()), allow_overclock=True).keys() == {"frequency"}
+    change = SettingChange(SETTINGS["frequency"], 500, 400)
+    assert find_limit_problems([change], {"overclockEnabled": 1}, Options((), ()), allow_overclock=True).keys() == {
+        "frequency"
+    }
 
 
 @pytest.mark.parametrize(
@@ -431,12 +435,12 @@ def test_frequency_without_options_is_rejected():
 )
 def test_invalid_value_is_rejected(key, value):
     with pytest.raises(ValueError, match="^Must|^\\*{5} is"):
-        SETTINGS[key].kind(value)
+        SETTINGS[key].parse_value(value)
 
 
 def test_error_message_does_not_contain_password():
     with pytest.raises(ValueError) as caught:
-        SETTINGS["stratumPassword"].kind("hunter2\n")
+        SETTINGS["stratumPassword"].parse_value("hunter2\n")
     assert "hunter2" not in str(caught.value)
 
 
@@ -462,16 +466,16 @@ def test_url_scheme_is_stripped():
     ],
 )
 def test_values_are_compared_independent_of_type(left, right, equal):
-    assert same(left, right) is equal
+    assert is_same_value(left, right) is equal
 
 
 def test_manual_fan_speed_is_unknown_in_automatic_mode_of_old_firmware():
     setting = SETTINGS["manualFanSpeed"]
-    assert present(setting, OLD) is None
-    assert present(setting, {**OLD, "autofanspeed": 0}) == 57
-    assert present(setting, NEW) == 60
-    assert runs(setting, 58, {**OLD, "autofanspeed": 0})
-    assert not runs(setting, 61, NEW)
+    assert read_present_value(setting, OLD) is None
+    assert read_present_value(setting, {**OLD, "autofanspeed": 0}) == 57
+    assert read_present_value(setting, NEW) == 60
+    assert has_value(setting, 58, {**OLD, "autofanspeed": 0})
+    assert not has_value(setting, 61, NEW)
 
 
 JSON = st.recursive(
@@ -494,10 +498,10 @@ KEYS = st.sampled_from([*SETTINGS, *ALIASES, "ssid", "wifiPass", "pools", "power
 )
 def test_generated_values_send_only_known_settings_of_right_type(values, edits, info):
     """The expected names are those of the PATCH table in device.md, and no type may crash AxeOS 2.4."""
-    found = difference(values, {**info, **edits} if edits else {}, info)
-    dialect = dialect_of(info)
-    bad = slot_problems(found.changes, info, dialect)
-    body = body_of([change for change in found.changes if change.key not in bad], info, dialect)
+    found = compute_settings_diff(values, {**info, **edits} if edits else {}, info)
+    dialect = detect_dialect(info)
+    bad = find_slot_problems(found.changes, info, dialect)
+    body = build_patch_body([change for change in found.changes if change.key not in bad], info, dialect)
     flat = {key: value for key, value in body.items() if key != "pools"}
     allowed = {*SETTINGS, *ALIASES} - (set(POOL_NAMES) if "pools" in info else set())
     assert flat.keys() <= allowed

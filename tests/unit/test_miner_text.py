@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.miners.log_lines import LineAssembler
-from app.redaction.miner_text import Redactor, quotable, without_values
+from app.redaction.miner_text import LineRedactor, redact_excerpt, redact_values
 
 USER, PASSWORD = "bc1qCANARYUSER.worker", "CANARY pass\\word"
 
 
 def redact_lines(*lines):
-    redactor = Redactor()
-    return [redactor.line(line) for line in lines]
+    redactor = LineRedactor()
+    return [redactor.redact_line(line) for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_generated_chunking_leaks_no_secret(shape, rest, padding, data):
     assembler = LineAssembler()
     lines = []
     for a, b in zip([0, *cuts], [*cuts, len(raw)], strict=True):
-        lines += assembler.feed(raw[a:b])
+        lines += assembler.feed_frame(raw[a:b])
     assert "CANARY" not in "\n".join(line.line for line in lines)
     assert lines[-1].line in ("next", "[redacted]")
 
@@ -163,13 +163,13 @@ def test_generated_chunking_leaks_no_secret(shape, rest, padding, data):
     ],
 )
 def test_text_of_miner_is_quoted_without_secrets(text_of_miner, expected_quote):
-    assert quotable(text_of_miner) == expected_quote
+    assert redact_excerpt(text_of_miner) == expected_quote
 
 
 @given(st.text(), st.from_regex("CANARY[A-Z0-9]{6,40}", fullmatch=True), st.integers(0, 5000))
 def test_truncated_quote_contains_no_secret(before, secret, padding):
     for shape in ('{"wifiPass":"%s"}', "password: %s", "api_key=%s;", '{"a":{"token":"%s","b":1}}'):
-        assert "CANARY" not in quotable(before.replace("CANARY", "") + " " * padding + shape % secret)
+        assert "CANARY" not in redact_excerpt(before.replace("CANARY", "") + " " * padding + shape % secret)
 
 
 def test_hostile_line_is_redacted_quickly():
@@ -257,7 +257,7 @@ def list_encodings(secret):
 def test_written_secret_is_redacted_in_every_encoding_and_truncation(secret):
     for form in list_encodings(secret):
         for length in range(4, len(form) + 1):
-            assert without_values(f"no: {form[:length]}", [secret]).startswith("no: [redacted]"), form[:length]
+            assert redact_values(f"no: {form[:length]}", [secret]).startswith("no: [redacted]"), form[:length]
 
 
 @given(st.sampled_from(WRITTEN_SECRETS), st.integers(0, 12), st.integers(0, 4200))
@@ -265,15 +265,15 @@ def test_written_secret_is_redacted_before_truncation(secret, which, padding):
     forms = list(list_encodings(secret))
     form = forms[which % len(forms)]
     for text in ("x" * padding + " " + form, " " * padding + form, "\n" * padding + form):
-        text_of_miner = quotable(text, [secret])
+        text_of_miner = redact_excerpt(text, [secret])
         assert len(text_of_miner) <= 200
         parts = {form[at : at + 4] for at in range(len(form) - 3)}
         assert not any(part in text_of_miner for part in parts), text_of_miner
 
 
 def test_text_without_written_secrets_is_unchanged():
-    assert quotable("Wrong API input: frequency", ["hunter22secret"]) == "Wrong API input: frequency"
-    assert quotable("x is 5", ["", "q"]) == "x is 5"
+    assert redact_excerpt("Wrong API input: frequency", ["hunter22secret"]) == "Wrong API input: frequency"
+    assert redact_excerpt("x is 5", ["", "q"]) == "x is 5"
 
 
 @pytest.mark.parametrize(

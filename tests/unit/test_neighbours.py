@@ -50,22 +50,22 @@ def test_lookup_by_address_and_by_mac(tmp_path):
     path = tmp_path / "arp"
     path.write_text(TABLE, encoding="latin-1")
     table = NeighbourTable(path, ManualClock())
-    assert table.mac_of("192.168.1.5") == "02:00:5e:00:00:05"
-    assert table.mac_of("192.168.1.7") is None
-    assert table.addresses_of("02:00:5e:00:00:05") == ["192.168.1.5", "192.168.1.55"]
-    assert table.addresses_of("02:00:5e:00:00:99") == []
+    assert table.find_mac("192.168.1.5") == "02:00:5e:00:00:05"
+    assert table.find_mac("192.168.1.7") is None
+    assert table.find_addresses("02:00:5e:00:00:05") == ["192.168.1.5", "192.168.1.55"]
+    assert table.find_addresses("02:00:5e:00:00:99") == []
 
 
 def test_file_is_read_again_after_two_seconds(tmp_path):
     path, clock = tmp_path / "arp", ManualClock()
     path.write_text(TABLE, encoding="latin-1")
     table = NeighbourTable(path, clock)
-    assert table.mac_of("192.168.1.5")
+    assert table.find_mac("192.168.1.5")
     path.write_text(HEADER)
     clock.at += 1.9
-    assert table.mac_of("192.168.1.5")
+    assert table.find_mac("192.168.1.5")
     clock.at += 0.2
-    assert table.mac_of("192.168.1.5") is None
+    assert table.find_mac("192.168.1.5") is None
 
 
 def test_missing_file_is_empty_table_and_logged_once(tmp_path, caplog):
@@ -73,8 +73,8 @@ def test_missing_file_is_empty_table_and_logged_once(tmp_path, caplog):
     table = NeighbourTable(path, clock)
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
-            assert table.mac_of("192.168.1.5") is None
+            assert table.find_mac("192.168.1.5") is None
             clock.at += 5
     assert [record.path for record in caplog.records] == [str(path)]
     path.write_text(TABLE, encoding="latin-1")
-    assert table.mac_of("192.168.1.5") == "02:00:5e:00:00:05"
+    assert table.find_mac("192.168.1.5") == "02:00:5e:00:00:05"

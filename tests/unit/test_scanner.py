@@ -15,9 +15,9 @@ from gevent.server import StreamServer
 from app.clock import Clock
 from app.errors import DeviceUnreachable
 from app.miners.address import Address, AddressRule
-from app.miners.client import Miners
+from app.miners.client import MinerRegistry
 from app.models import Reading
-from app.services.discovery.scanner import Scanner, size, targets
+from app.services.discovery.scanner import Scanner, count_targets, scan_targets
 
 LOOPBACK = AddressRule([Net("127.0.0.0/8")], range(1024, 65536))
 SUBNET = Net("127.61.1.0/24")
@@ -75,7 +75,9 @@ def listeners():
 
 def make_scanner(probe=None, rule=LOOPBACK, **options):
     clock = Clock()
-    return Scanner(probe or partial(Miners(rule.check, clock).probe, deadline=0.6), rule, clock, **options)
+    return Scanner(
+        probe or partial(MinerRegistry(rule.check_address, clock).probe_address, deadline=0.6), rule, clock, **options
+    )
 
 
 def list_hosts(hits):
@@ -83,16 +85,16 @@ def list_hosts(hits):
 
 
 def test_network_and_broadcast_addresses_are_left_out():
-    assert [each.host for each in targets([Net("10.0.0.0/30")], [80])] == ["10.0.0.1", "10.0.0.2"]
-    assert [each.host for each in targets([Net("10.0.0.0/31")], [80])] == ["10.0.0.0", "10.0.0.1"]
-    assert [each.host for each in targets([Net("10.0.0.7/32")], [80])] == ["10.0.0.7"]
+    assert [each.host for each in scan_targets([Net("10.0.0.0/30")], [80])] == ["10.0.0.1", "10.0.0.2"]
+    assert [each.host for each in scan_targets([Net("10.0.0.0/31")], [80])] == ["10.0.0.0", "10.0.0.1"]
+    assert [each.host for each in scan_targets([Net("10.0.0.7/32")], [80])] == ["10.0.0.7"]
 
 
 def test_subnets_are_interleaved_without_duplicates():
     nets = [Net("10.0.0.0/24"), Net("10.0.1.0/30"), Net("10.0.0.0/30"), Net("10.0.1.0/30")]
-    found = list(targets(nets, [80, 8101]))
+    found = list(scan_targets(nets, [80, 8101]))
     assert [each.host for each in found[:4]] == ["10.0.0.1", "10.0.1.1", "10.0.0.2", "10.0.1.2"]
-    assert len(found) == len(set(found)) == size(nets, [80, 8101]) == 2 * (254 + 2)
+    assert len(found) == len(set(found)) == count_targets(nets, [80, 8101]) == 2 * (254 + 2)
 
 
 def test_scan_of_a_24_finds_miners_with_one_connection_each(listeners):
@@ -100,7 +102,7 @@ def test_scan_of_a_24_finds_miners_with_one_connection_each(listeners):
     for last in range(2, 41):
         listeners.add(f"127.61.1.{last * 6}")
     started = time.monotonic()
-    hits = make_scanner().scan([SUBNET], [listeners.port])
+    hits = make_scanner().scan_subnets([SUBNET], [listeners.port])
     assert time.monotonic() - started < 3
     assert list_hosts(hits) == list_hosts(sorted(hits)) and len(hits) == 40
     assert sorted(listeners.opened) == sorted(list_hosts(hits))
@@ -123,7 +125,7 @@ def test_scan_of_a_24_finds_miners_with_one_connection_each(listeners):
 def test_other_servers_are_not_found(listeners, answer):
     listeners.add("127.61.1.1", answer)
     listeners.add("127.61.1.5")
-    assert list_hosts(make_scanner().scan([Net("127.61.1.0/28")], [listeners.port])) == ["127.61.1.5"]
+    assert list_hosts(make_scanner().scan_subnets([Net("127.61.1.0/28")], [listeners.port])) == ["127.61.1.5"]
     assert sorted(listeners.opened) == ["127.61.1.1", "127.61.1.5"]
 
 
@@ -131,16 +133,18 @@ def test_hanging_host_does_not_delay_the_scan(listeners):
     listeners.add("127.61.1.1", hang=True)
     listeners.add("127.61.1.5")
     started = time.monotonic()
-    assert list_hosts(make_scanner(concurrency=2).scan([Net("127.61.1.0/28")], [listeners.port])) == ["127.61.1.5"]
+    assert list_hosts(make_scanner(concurrency=2).scan_subnets([Net("127.61.1.0/28")], [listeners.port])) == [
+        "127.61.1.5"
+    ]
     assert time.monotonic() - started < 2
 
 
 def test_forbidden_addresses_are_not_contacted(listeners):
     listeners.add("127.61.1.2")
     listeners.add("127.61.1.5")
-    probe = partial(Miners(LOOPBACK.check, Clock()).probe, deadline=0.6)
+    probe = partial(MinerRegistry(LOOPBACK.check_address, Clock()).probe_address, deadline=0.6)
     scanner = make_scanner(probe, rule=AddressRule([Net("127.61.1.4/30")]))
-    assert list_hosts(scanner.scan([Net("127.61.1.0/28")], [listeners.port])) == ["127.61.1.5"]
+    assert list_hosts(scanner.scan_subnets([Net("127.61.1.0/28")], [listeners.port])) == ["127.61.1.5"]
     assert listeners.opened == ["127.61.1.5"]
 
 
@@ -149,7 +153,7 @@ def test_monitored_miner_is_not_probed(listeners):
     listeners.add("127.61.1.5")
     known_reading = Reading(make_info(), "02:00:5e:00:00:77", datetime.now(UTC))
     known_address = Address("127.61.1.1", listeners.port)
-    hits = make_scanner(known={known_address: known_reading}.get).scan([Net("127.61.1.0/29")], [listeners.port])
+    hits = make_scanner(known={known_address: known_reading}.get).scan_subnets([Net("127.61.1.0/29")], [listeners.port])
     assert dict(hits)[known_address] is known_reading and len(hits) == 2
     assert listeners.opened == ["127.61.1.5"]
 
@@ -163,7 +167,7 @@ def test_scan_at_deadline_returns_hits_and_logs_rest(caplog):
 
     started = time.monotonic()
     with caplog.at_level(logging.WARNING):
-        hits = make_scanner(probe, concurrency=8, deadline=0.3).scan([SUBNET], [80])
+        hits = make_scanner(probe, concurrency=8, deadline=0.3).scan_subnets([SUBNET], [80])
     assert 0.2 < time.monotonic() - started < 1
     assert list_hosts(hits) == ["127.61.1.3"]
     assert [record.outcomes["left"] for record in caplog.records] == [253]
@@ -177,7 +181,7 @@ def test_quick_probes_end_at_deadline():
         gevent.sleep(0.05)
         raise DeviceUnreachable("no answer")
 
-    assert make_scanner(probe, concurrency=2, deadline=0.2).scan([SUBNET], [80]) == []
+    assert make_scanner(probe, concurrency=2, deadline=0.2).scan_subnets([SUBNET], [80]) == []
     assert 2 <= len(probed) <= 12
 
 
@@ -189,25 +193,25 @@ def test_no_probe_starts_after_deadline():
         clock.at += 1.0
         raise DeviceUnreachable("no answer")
 
-    assert Scanner(probe, LOOPBACK, clock, concurrency=1, deadline=5.0).scan([SUBNET], [80]) == []
+    assert Scanner(probe, LOOPBACK, clock, concurrency=1, deadline=5.0).scan_subnets([SUBNET], [80]) == []
     assert len(probed) == 5
 
 
 def test_concurrent_callers_share_one_scan(listeners):
     listeners.add("127.61.1.1")
     scanner = make_scanner()
-    callers = [gevent.spawn(scanner.scan, [Net("127.61.1.0/29")], [listeners.port]) for _ in range(5)]
+    callers = [gevent.spawn(scanner.scan_subnets, [Net("127.61.1.0/29")], [listeners.port]) for _ in range(5)]
     gevent.joinall(callers)
     assert [list_hosts(caller.get()) for caller in callers] == [["127.61.1.1"]] * 5
     assert listeners.opened == ["127.61.1.1"]
-    scanner.scan([Net("127.61.1.0/29")], [listeners.port])
+    scanner.scan_subnets([Net("127.61.1.0/29")], [listeners.port])
     assert len(listeners.opened) == 2
 
 
 def test_killed_caller_does_not_end_shared_scan(listeners):
     listeners.add("127.61.1.1")
     scanner = make_scanner()
-    first, second = (gevent.spawn(scanner.scan, [Net("127.61.1.0/29")], [listeners.port]) for _ in range(2))
+    first, second = (gevent.spawn(scanner.scan_subnets, [Net("127.61.1.0/29")], [listeners.port]) for _ in range(2))
     gevent.sleep(0)
     first.kill()
     assert list_hosts(second.get()) == ["127.61.1.1"]
@@ -224,7 +228,7 @@ def test_different_scans_run_one_after_the_other():
         raise DeviceUnreachable("no answer")
 
     scanner = make_scanner(probe)
-    gevent.joinall([gevent.spawn(scanner.scan, [Net(f"127.61.{third}.0/29")], [80]) for third in (1, 2, 3)])
+    gevent.joinall([gevent.spawn(scanner.scan_subnets, [Net(f"127.61.{third}.0/29")], [80]) for third in (1, 2, 3)])
     assert len(snapshots) == 18 and all(len(subnets) == 1 for subnets in snapshots)
 
 
@@ -240,7 +244,7 @@ def test_stop_ends_all_probes():
         raise AssertionError
 
     scanner = make_scanner(probe)
-    callers = [gevent.spawn(scanner.scan, [Net(f"127.61.{third}.0/29")], [80]) for third in (1, 1, 2)]
+    callers = [gevent.spawn(scanner.scan_subnets, [Net(f"127.61.{third}.0/29")], [80]) for third in (1, 1, 2)]
     gevent.sleep(0.05)
     assert len(in_progress) == 6
     scanner.stop()
@@ -255,7 +259,7 @@ def test_failed_probe_loses_only_its_address(caplog):
             raise RuntimeError("a defect")
         return Reading(make_info(), None, datetime.now(UTC))
 
-    assert list_hosts(make_scanner(probe).scan([Net("127.61.1.0/30")], [80])) == ["127.61.1.2"]
+    assert list_hosts(make_scanner(probe).scan_subnets([Net("127.61.1.0/30")], [80])) == ["127.61.1.2"]
     assert "a probe broke" in caplog.text
     caplog.clear()
 
@@ -265,5 +269,5 @@ def test_addresses_that_answer_401_are_logged_once(caplog, listeners):
     scanner = make_scanner()
     with caplog.at_level(logging.INFO):
         for _ in range(3):
-            scanner.scan([Net("127.61.1.0/30")], [listeners.port])
+            scanner.scan_subnets([Net("127.61.1.0/30")], [listeners.port])
     assert [record.outcomes["refused"] for record in caplog.records] == [1]

@@ -2,9 +2,9 @@
 
 import pytest
 
-from app.security.browsers import BrowserGuard
+from app.security.browsers import OriginCheck
 
-GUARD = BrowserGuard(["pluto.example.com"], ["https://panel.example.org"])
+GUARD = OriginCheck(["pluto.example.com"], ["https://panel.example.org"])
 PANEL = "https://panel.example.org"
 
 
@@ -122,4 +122,4 @@ def test_rejected_origin_names_the_setting_to_change(origin, forwarded, setting)
     environ = {"REQUEST_METHOD": "GET", "HTTP_HOST": "backend:3000", "HTTP_ORIGIN": origin}
     answer = GUARD(environ if forwarded is None else {**environ, "HTTP_X_FORWARDED_HOST": forwarded})
     assert answer.status == "403 FORBIDDEN"
-    assert setting in answer.sentence
+    assert setting in answer.message

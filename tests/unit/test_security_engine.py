@@ -4,21 +4,21 @@ from io import BytesIO
 
 import pytest
 
-from app.security.engine_io import MAX_SOCKETS, EngineRule, is_engine_io, is_packet
+from app.security.engine_io import MAX_CLIENTS, EngineIoCheck, is_engine_io, is_engine_io_packet
 
 
 def check_request(query="EIO=4&transport=polling", method="GET", body=b"", sockets=0, **headers):
     """Return the status of the rejection (None if the request passes) and the rest of the body."""
     environ = {"REQUEST_METHOD": method, "PATH_INFO": "/socket/io/", "QUERY_STRING": query, "wsgi.input": BytesIO(body)}
     environ |= {f"HTTP_{name.upper()}": value for name, value in headers.items()}
-    answer = EngineRule(lambda: sockets)(environ)
+    answer = EngineIoCheck(lambda: sockets)(environ)
     return (None if answer is None else int(answer.status[:3])), environ["wsgi.input"].read()
 
 
 def test_number_of_clients_is_limited_and_present_clients_stay():
-    assert check_request(sockets=MAX_SOCKETS - 1)[0] is None
-    assert check_request(sockets=MAX_SOCKETS)[0] == 503
-    assert check_request("EIO=4&transport=polling&sid=x", sockets=MAX_SOCKETS)[0] is None
+    assert check_request(sockets=MAX_CLIENTS - 1)[0] is None
+    assert check_request(sockets=MAX_CLIENTS)[0] == 503
+    assert check_request("EIO=4&transport=polling&sid=x", sockets=MAX_CLIENTS)[0] is None
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "HEAD", "TRACE", "FOO"])
@@ -74,9 +74,9 @@ def test_the_decision_is_made_once_and_kept_in_the_environment():
 
 @pytest.mark.parametrize("message", ["2probe", "5", "40", b"", bytearray(b"x")])
 def test_valid_websocket_message_is_packet(message):
-    assert is_packet(message)
+    assert is_engine_io_packet(message)
 
 
 @pytest.mark.parametrize("message", ["", "x", "0", "6", "²", None])
 def test_invalid_websocket_message_is_not_packet(message):
-    assert not is_packet(message)
+    assert not is_engine_io_packet(message)

@@ -7,8 +7,15 @@ import socketio
 from engineio.packet import MESSAGE, Packet
 from engineio.socket import Socket
 
-from app.security.events import BURST, EVENTS, MOST_WAITING, RATE, EventGuard, parsed
-from app.security.tokens import CALLER, FAILURES, Caller, Gate, Scope, Tokens
+from app.security.events import (
+    EVENT_BURST,
+    EVENT_RULES,
+    EVENTS_PER_SECOND,
+    MAX_QUEUED_PACKETS,
+    EventFilter,
+    parse_packet,
+)
+from app.security.tokens import CALLER, MAX_FAILURES, Caller, Scope, TokenCheck, TokenRegistry
 
 CONTROL, READ = "control-token-0123456789", "read-token-0123456789"
 
@@ -57,11 +64,11 @@ def open_session(clock, handled_events):
     def connect(control=None, read=None, peer="10.0.0.9", server=None, **environ):
         if server is None:
             server = socketio.Server(async_mode="gevent", async_handlers=False)
-            for event in [*EVENTS, "connect", "disconnect", "rogue"]:
+            for event in [*EVENT_RULES, "connect", "disconnect", "rogue"]:
                 server.on(event, lambda sid, *payload, event=event: handled_events.append((event, *payload[:1])))
             server.passed = record_messages(server.eio)
-            gate = Gate(Tokens(control, read), clock.monotonic, b"")
-            EventGuard(server, gate, clock.monotonic)
+            gate = TokenCheck(TokenRegistry(control, read), clock.monotonic, b"")
+            EventFilter(server, gate, clock.monotonic)
         sessions.append(ClientSession(server, {"REMOTE_ADDR": peer, **environ}))
         return sessions[-1]
 
@@ -83,15 +90,15 @@ def list_events(handled_events):
 
 def test_messages_allow_burst_and_then_steady_rate(open_session, clock, handled_events):
     client = open_session().send("40")
-    client.send(*['42["unsubscribeLogs",{}]'] * (int(BURST) - 1))
+    client.send(*['42["unsubscribeLogs",{}]'] * (int(EVENT_BURST) - 1))
     assert not client.is_closed
-    assert len(list_events(handled_events)) == BURST - 1
+    assert len(list_events(handled_events)) == EVENT_BURST - 1
     clock.advance(1)
-    client.send(*['42["unsubscribeLogs",{}]'] * int(RATE))
+    client.send(*['42["unsubscribeLogs",{}]'] * int(EVENTS_PER_SECOND))
     assert not client.is_closed
     client.send('42["unsubscribeLogs",{}]')
     assert client.is_closed
-    assert len(list_events(handled_events)) == BURST - 1 + RATE
+    assert len(list_events(handled_events)) == EVENT_BURST - 1 + EVENTS_PER_SECOND
 
 
 def test_broadcasting_event_costs_more(open_session, handled_events):
@@ -102,7 +109,7 @@ def test_broadcasting_event_costs_more(open_session, handled_events):
 
 
 def test_ignored_messages_cost_the_same(open_session):
-    client = open_session().send("40", *['431["x"]', '42["x"]'] * (int(BURST) // 2 - 1))
+    client = open_session().send("40", *['431["x"]', '42["x"]'] * (int(EVENT_BURST) // 2 - 1))
     assert not client.is_closed
     assert client.send("431[]", "431[]").is_closed
 
@@ -110,33 +117,33 @@ def test_ignored_messages_cost_the_same(open_session):
 def test_each_client_has_its_own_budget(open_session):
     first = open_session().send("40")
     second = open_session(server=first.server).send("40")
-    first.send(*["431[]"] * int(BURST))
+    first.send(*["431[]"] * int(EVENT_BURST))
     assert first.is_closed
     assert not second.send("431[]").is_closed
 
 
 def test_client_that_never_reads_is_disconnected(open_session):
     client = open_session().send("40")
-    for _ in range(MOST_WAITING):
+    for _ in range(MAX_QUEUED_PACKETS):
         client.socket.queue.put(Packet(MESSAGE, "x"))
     assert client.send('421["checkLogsListening"]').is_closed
 
 
-@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("event", EVENT_RULES)
 def test_read_token_may_only_send_reading_events(open_session, handled_events, event):
     client = open_session(CONTROL, READ).send(make_connect_packet(READ), f'42["{event}"]')
-    assert list_events(handled_events) == ([event] if EVENTS[event].scope is Scope.READ else [])
+    assert list_events(handled_events) == ([event] if EVENT_RULES[event].scope is Scope.READ else [])
     assert not client.is_closed
 
 
-@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("event", EVENT_RULES)
 def test_control_token_may_send_every_event(open_session, handled_events, event):
     open_session(CONTROL, READ).send(make_connect_packet(CONTROL), f'42["{event}"]')
     assert list_events(handled_events) == [event]
 
 
 def test_events_that_affect_others_need_control_scope():
-    assert {event for event, rule in EVENTS.items() if rule.scope is Scope.CONTROL} == {
+    assert {event for event, rule in EVENT_RULES.items() if rule.scope is Scope.CONTROL} == {
         "enableLogsListening",
         "disableLogsListening",
     }
@@ -159,9 +166,9 @@ def test_connection_without_valid_token_is_rejected(open_session, handled_events
 
 def test_peer_must_wait_after_five_wrong_tokens(open_session, clock, handled_events):
     client = open_session(CONTROL)
-    for _ in range(FAILURES):
+    for _ in range(MAX_FAILURES):
         client.send(make_connect_packet("wrong"))
-    assert [json.loads(packet[1:])["data"]["status"] for packet in client.read_packets()] == [401] * FAILURES
+    assert [json.loads(packet[1:])["data"]["status"] for packet in client.read_packets()] == [401] * MAX_FAILURES
     client.send(make_connect_packet(CONTROL))
     assert json.loads(client.read_packets()[0][1:])["data"]["status"] == 429
     other_peer = open_session(server=client.server, peer="10.0.0.8").send(make_connect_packet(CONTROL))
@@ -209,4 +216,4 @@ def test_binary_attachments_are_ignored(open_session, handled_events):
 
 @pytest.mark.parametrize("message", [None, 5, {"a": 1}, [], b"", "", "\x00", "4²"])
 def test_invalid_packet_is_not_parsed(message):
-    assert parsed(socketio.packet.Packet, message) is None
+    assert parse_packet(socketio.packet.Packet, message) is None

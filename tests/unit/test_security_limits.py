@@ -3,23 +3,23 @@
 import tracemalloc
 
 import pytest
-from fakes import live_greenlets
+from fakes import count_live_greenlets
 
-from app.security.limits import MOST_KEYS, WRITE_BURST, Buckets, WriteLimit
+from app.security.limits import MAX_BUCKETS, WRITE_BURST, TokenBuckets, WriteRateLimit
 
 
 def take_all(bucket, burst, rate):
     """Take tokens until none is left, and return their number."""
     count = 0
-    while not bucket.take(burst, rate):
+    while not bucket.consume_tokens(burst, rate):
         count += 1
     return count
 
 
 def test_bucket_allows_burst_and_then_steady_rate(clock):
-    bucket = Buckets(clock.monotonic).of("peer")
+    bucket = TokenBuckets(clock.monotonic).get_bucket("peer")
     assert take_all(bucket, 200, 10) == 200
-    assert bucket.wait(200, 10) == pytest.approx(0.1)
+    assert bucket.seconds_until_available(200, 10) == pytest.approx(0.1)
     for seconds in (0.1, 1, 5):
         clock.advance(seconds)
         assert take_all(bucket, 200, 10) == round(10 * seconds)
@@ -28,34 +28,34 @@ def test_bucket_allows_burst_and_then_steady_rate(clock):
 
 
 def test_higher_cost_waits_longer(clock):
-    bucket = Buckets(clock.monotonic).of("peer")
-    assert bucket.take(100, 1, 60) == 0
-    assert bucket.take(100, 1, 60) == pytest.approx(20)
-    assert bucket.take(100, 1, 40) == 0
+    bucket = TokenBuckets(clock.monotonic).get_bucket("peer")
+    assert bucket.consume_tokens(100, 1, 60) == 0
+    assert bucket.consume_tokens(100, 1, 60) == pytest.approx(20)
+    assert bucket.consume_tokens(100, 1, 40) == 0
 
 
 def test_wait_takes_no_token(clock):
-    bucket = Buckets(clock.monotonic).of("peer")
-    assert [bucket.wait(1, 1) for _ in range(5)] == [0] * 5
+    bucket = TokenBuckets(clock.monotonic).get_bucket("peer")
+    assert [bucket.seconds_until_available(1, 1) for _ in range(5)] == [0] * 5
     assert take_all(bucket, 1, 1) == 1
 
 
 def test_buckets_per_key_use_bounded_memory(clock):
     """With many more peers the memory stays that of ten thousand, and an active peer keeps its used-up bucket."""
-    buckets = Buckets(clock.monotonic)
-    greenlets = live_greenlets()
-    for number in range(MOST_KEYS):
-        buckets.of(f"{number}").take(5, 0.1, 5)
-    assert take_all(buckets.of("busy"), 5, 0.1) == 5
+    buckets = TokenBuckets(clock.monotonic)
+    greenlets = count_live_greenlets()
+    for number in range(MAX_BUCKETS):
+        buckets.get_bucket(f"{number}").consume_tokens(5, 0.1, 5)
+    assert take_all(buckets.get_bucket("busy"), 5, 0.1) == 5
     tracemalloc.start()
-    for number in range(3 * MOST_KEYS):
-        buckets.of(f"later {number}").take(5, 0.1)
-        assert number % 1000 or buckets.of("busy").wait(5, 0.1)
+    for number in range(3 * MAX_BUCKETS):
+        buckets.get_bucket(f"later {number}").consume_tokens(5, 0.1)
+        assert number % 1000 or buckets.get_bucket("busy").seconds_until_available(5, 0.1)
     grown, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert grown < 8 * 1024 * 1024
-    assert live_greenlets() == greenlets
-    assert buckets.of("0").wait(5, 0.1) == 0
+    assert count_live_greenlets() == greenlets
+    assert buckets.get_bucket("0").seconds_until_available(5, 0.1) == 0
 
 
 def make_request(method="PUT", peer="192.168.1.9"):
@@ -74,7 +74,7 @@ def count_passed(limit, **options):
     ("devices", "rate", "burst"), [(0, 10, WRITE_BURST), (100, 10, 200), (1000, 10, 2000), (3, 500, 1000)]
 )
 def test_limit_allows_two_writes_per_device(clock, devices, rate, burst):
-    count, answer = count_passed(WriteLimit(clock.monotonic, lambda: devices, rate))
+    count, answer = count_passed(WriteRateLimit(clock.monotonic, lambda: devices, rate))
     assert count == burst
     assert (answer.status[:3], dict(answer.headers)) == ("429", {"Retry-After": "1"})
 
@@ -82,14 +82,14 @@ def test_limit_allows_two_writes_per_device(clock, devices, rate, burst):
 def test_newly_found_devices_raise_the_limit_at_once(clock):
     """The frontend adds each device that a scan found with its own request."""
     known = [0]
-    limit = WriteLimit(clock.monotonic, lambda: known[0], 10)
+    limit = WriteRateLimit(clock.monotonic, lambda: known[0], 10)
     assert count_passed(limit)[0] == 200
     known[0] = 500
     assert count_passed(limit)[0] == 800
 
 
 def test_reads_are_not_limited_and_peers_are_independent(clock):
-    limit = WriteLimit(clock.monotonic, lambda: 0, 10)
+    limit = WriteRateLimit(clock.monotonic, lambda: 0, 10)
     count_passed(limit)
     for method in ("GET", "HEAD", "OPTIONS"):
         assert limit(make_request(method)) is None

@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.security.answers import Answer
-from app.security.tokens import CALLER, FAILURES, Gate, Scope, Tokens
+from app.security.answers import HttpResponse
+from app.security.tokens import CALLER, MAX_FAILURES, Scope, TokenCheck, TokenRegistry
 
 CONTROL, READ = "control-token-0123456789", "read-token-0123456789"
 PAGE = b"<!doctype html>"
@@ -11,7 +11,7 @@ PAGE = b"<!doctype html>"
 
 @pytest.fixture
 def gate(clock):
-    return Gate(Tokens(CONTROL, READ), clock.monotonic, PAGE)
+    return TokenCheck(TokenRegistry(CONTROL, READ), clock.monotonic, PAGE)
 
 
 def send_request(gate, authorization=None, method="GET", path="/devices/imprint", peer="192.168.1.9", **more):
@@ -91,7 +91,7 @@ def test_engine_io_handshake_needs_no_token_but_rejects_wrong_one(gate):
 
 
 def test_after_five_wrong_tokens_a_minute_every_token_is_rejected(gate, clock):
-    assert [get_status(gate, "Bearer wrong") for _ in range(FAILURES + 2)] == [401] * FAILURES + [429] * 2
+    assert [get_status(gate, "Bearer wrong") for _ in range(MAX_FAILURES + 2)] == [401] * MAX_FAILURES + [429] * 2
     response, _ = send_request(gate, f"Bearer {CONTROL}")
     assert response.status[:3] == "429"
     assert 1 <= int(dict(response.headers)["Retry-After"]) <= 12
@@ -100,7 +100,7 @@ def test_after_five_wrong_tokens_a_minute_every_token_is_rejected(gate, clock):
     assert get_status(gate, f"Bearer {CONTROL}") is None
     assert [get_status(gate, "Bearer wrong") for _ in range(2)] == [401, 429]
     clock.advance(60)
-    assert [get_status(gate, "Bearer wrong") for _ in range(FAILURES + 1)] == [401] * FAILURES + [429]
+    assert [get_status(gate, "Bearer wrong") for _ in range(MAX_FAILURES + 1)] == [401] * MAX_FAILURES + [429]
 
 
 def test_request_without_token_is_not_counted(gate):
@@ -125,7 +125,7 @@ def test_browser_without_token_gets_the_login_page(gate):
 
 
 def test_without_configured_token_every_request_passes_without_caller(clock):
-    gate = Gate(Tokens(None, None), clock.monotonic, PAGE)
+    gate = TokenCheck(TokenRegistry(None, None), clock.monotonic, PAGE)
     assert not gate.is_token_required
     for header in (None, "Bearer x", f"Bearer {CONTROL}", "Basic eDp5"):
         response, environ = send_request(gate, header, "DELETE")
@@ -134,20 +134,20 @@ def test_without_configured_token_every_request_passes_without_caller(clock):
 
 
 def test_with_read_token_only_writes_are_rejected(clock):
-    gate = Gate(Tokens(None, READ), clock.monotonic, PAGE)
+    gate = TokenCheck(TokenRegistry(None, READ), clock.monotonic, PAGE)
     assert get_status(gate, f"Bearer {READ}") is None
     assert get_status(gate, f"Bearer {READ}", "PUT") == 403
     assert get_status(gate, "Bearer ", "PUT") == 401
 
 
 def test_same_token_for_both_has_control_scope(clock):
-    gate = Gate(Tokens(READ, READ), clock.monotonic, PAGE)
+    gate = TokenCheck(TokenRegistry(READ, READ), clock.monotonic, PAGE)
     assert get_status(gate, f"Bearer {READ}", "PUT") is None
 
 
 def test_only_digests_of_tokens_are_kept():
-    tokens = Tokens(CONTROL, READ)
+    tokens = TokenRegistry(CONTROL, READ)
     assert CONTROL not in str(vars(tokens))
     assert CONTROL.encode() not in [digest for digest, _ in tokens._known]
     assert {len(digest) for digest, _ in tokens._known} == {32}
-    assert isinstance(tokens.caller("\ud800"), Answer | None)
+    assert isinstance(tokens.find_caller("\ud800"), HttpResponse | None)

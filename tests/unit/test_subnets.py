@@ -5,7 +5,7 @@ from ipaddress import IPv4Network
 import pytest
 from ifaddr import IP, Adapter
 
-from app.services.discovery.subnets import around, default_subnets, own_addresses
+from app.services.discovery.subnets import default_subnets, network_around, own_addresses
 
 
 def make_adapter(name, *addresses):
@@ -71,4 +71,4 @@ def test_interfaces_of_this_host_are_read_by_default():
 
 
 def test_around_returns_the_24():
-    assert around("192.168.4.77") == IPv4Network("192.168.4.0/24")
+    assert network_around("192.168.4.77") == IPv4Network("192.168.4.0/24")

@@ -2,10 +2,10 @@
 
 import gevent
 import pytest
-from fakes import FakeClock, eventually
+from fakes import FakeClock, wait_until
 from gevent.event import Event
 
-from app.supervision import keep_running
+from app.supervision import run_supervised
 
 
 class CrashingLoop:
@@ -25,7 +25,7 @@ class CrashingLoop:
         self.crashes += 1
 
     def start(self, **fields):
-        return gevent.spawn(keep_running, self.run, self.clock, self.stop, self.count_crash, **fields)
+        return gevent.spawn(run_supervised, self.run, self.clock, self.stop, self.count_crash, **fields)
 
 
 @pytest.fixture
@@ -40,21 +40,21 @@ def pass_time(clock, seconds):
         clock.advance(1)
         gevent.sleep(0)
         gevent.sleep(0)
-        eventually(lambda: clock.idle)
+        wait_until(lambda: clock.is_idle)
 
 
 def test_crashing_loop_restarts_with_backoff_up_to_one_minute(ignore_tracebacks):
     clock = FakeClock()
     loop = CrashingLoop(clock, *[ValueError("broken")] * 9)
     greenlet = loop.start()
-    eventually(lambda: loop.start_times)
+    wait_until(lambda: loop.start_times)
     pass_time(clock, 400)
     pauses = [later - earlier for earlier, later in zip(loop.start_times, loop.start_times[1:], strict=False)]
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
     assert loop.crashes == 9
     assert not greenlet.dead
     loop.stop.set()
-    eventually(lambda: greenlet.dead)
+    wait_until(lambda: greenlet.dead)
 
 
 def test_backoff_is_reset_after_a_minute_without_crash(ignore_tracebacks):
@@ -68,8 +68,8 @@ def test_backoff_is_reset_after_a_minute_without_crash(ignore_tracebacks):
             loop.ends.append(ValueError())
         loop.run()
 
-    greenlet = gevent.spawn(keep_running, run, clock, loop.stop, loop.count_crash)
-    eventually(lambda: loop.start_times)
+    greenlet = gevent.spawn(run_supervised, run, clock, loop.stop, loop.count_crash)
+    wait_until(lambda: loop.start_times)
     pass_time(clock, 110)
     assert loop.crashes == 4
     assert loop.start_times[-1] - loop.start_times[-2] == 1
@@ -83,7 +83,7 @@ def test_each_crash_is_counted_and_logged(ignore_tracebacks, error):
     clock = FakeClock()
     loop = CrashingLoop(clock, error)
     greenlet = loop.start(mac="02:00:5e:00:00:01")
-    eventually(lambda: loop.crashes)
+    wait_until(lambda: loop.crashes)
     (record,) = [record for record in ignore_tracebacks.records if record.exc_info]
     assert (record.levelname, record.mac) == ("ERROR", "02:00:5e:00:00:01")
     greenlet.kill()
@@ -94,9 +94,9 @@ def test_loop_that_ends_on_purpose_is_not_restarted(error):
     clock = FakeClock()
     loop = CrashingLoop(clock, *([error] if error else []))
     greenlet = loop.start()
-    eventually(lambda: loop.start_times)
+    wait_until(lambda: loop.start_times)
     loop.stop.set()
-    eventually(lambda: greenlet.dead)
+    wait_until(lambda: greenlet.dead)
     assert (len(loop.start_times), loop.crashes) == (1, 0)
 
 
@@ -104,7 +104,7 @@ def test_killed_loop_is_not_restarted():
     clock = FakeClock()
     loop = CrashingLoop(clock)
     greenlet = loop.start()
-    eventually(lambda: loop.start_times)
+    wait_until(lambda: loop.start_times)
     greenlet.kill()
     assert (greenlet.dead, len(loop.start_times), loop.crashes) == (True, 1, 0)
 
@@ -113,7 +113,7 @@ def test_stop_ends_the_backoff(ignore_tracebacks):
     clock = FakeClock()
     loop = CrashingLoop(clock, *[ValueError()] * 100)
     greenlet = loop.start()
-    eventually(lambda: loop.crashes)
+    wait_until(lambda: loop.crashes)
     loop.stop.set()
     greenlet.join(5)
     assert greenlet.dead

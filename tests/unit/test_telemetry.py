@@ -9,10 +9,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from app.miners.measures import MEASURED_FIELDS, MEASURES
-from app.miners.pools import pool_in_use, pool_shares
-from app.miners.telemetry import telemetry
-from app.miners.totals import output_of
-from app.miners.values import number
+from app.miners.pools import find_pool_in_use, list_pool_shares
+from app.miners.telemetry import read_telemetry
+from app.miners.totals import compute_output
+from app.miners.values import parse_number
 
 GAMMA = {"ASICModel": "BM1370", "boardVersion": "601", "version": "v2.12.2"}
 TURBO = GAMMA | {"boardVersion": "801"}
@@ -167,7 +167,7 @@ TURBO = GAMMA | {"boardVersion": "801"}
     ],
 )
 def test_value_of_one_field(answer, suffix, expected):
-    value = telemetry(GAMMA | answer).get(suffix)
+    value = read_telemetry(GAMMA | answer).get(suffix)
     assert value == (None if expected is None else pytest.approx(expected))
 
 
@@ -182,7 +182,7 @@ def test_value_of_one_field(answer, suffix, expected):
 )  # fmt: skip
 def test_difficulty_notations_of_every_firmware(text, value):
     """Defect 48: a text threw an exception, and a healthy miner was marked offline."""
-    parsed = telemetry({"bestDiff": text, "bestSessionDiff": text})
+    parsed = read_telemetry({"bestDiff": text, "bestSessionDiff": text})
     assert parsed.get("best_difficulty") == (None if value is None else pytest.approx(value))
     assert parsed.get("best_session_difficulty") == parsed.get("best_difficulty")
 
@@ -228,19 +228,19 @@ SIGNED = {measure.key for measure in MEASURES if "temperature" in measure.key or
 @example({"hashRate": 1e-308, "power": 1})
 def test_generated_json_in_a_field_invalidates_at_most_that_field(body):
     info = orjson.loads(json.dumps(body))
-    values = telemetry(info)
+    values = read_telemetry(info)
     assert all(isinstance(value, float) and math.isfinite(value) for value in values.values())
     assert all(value >= 0 for key, value in values.items() if key not in SIGNED)
-    values_with_other_field = telemetry({**info, "ssid": "x"})
+    values_with_other_field = read_telemetry({**info, "ssid": "x"})
     assert values_with_other_field == values
-    pool_in_use(info)
-    pool_shares(info)
-    output_of(info, values)
+    find_pool_in_use(info)
+    list_pool_shares(info)
+    compute_output(info, values)
 
 
 @given(TEXTS | NUMBERS | st.none() | st.booleans())
 def test_generated_number_is_finite_or_none(value):
-    parsed = number(orjson.loads(json.dumps(value)))
+    parsed = parse_number(orjson.loads(json.dumps(value)))
     assert parsed is None or math.isfinite(parsed)
 
 
@@ -274,7 +274,7 @@ def test_generated_number_is_finite_or_none(value):
     ],
 )  # fmt: skip
 def test_pool_in_use(answer, pool):
-    assert pool_in_use(answer) == pool
+    assert find_pool_in_use(answer) == pool
 
 
 def test_every_measure_has_unique_key_and_help():

@@ -44,10 +44,10 @@ def test_a_timer_fires_while_a_loop_that_never_waits_is_running():
 @pytest.mark.parametrize(("sizes", "items"), [([4, 4, 3], 10), ([1, 1, 1], 2)], ids=["bytes", "items"])
 def test_input_beyond_either_bound_raises_the_callers_error(sizes, items):
     limit = InputLimit(10, items, lambda: ValueError("too much"))
-    limit.count(sizes[0])
-    limit.count(sizes[1])
+    limit.count_input(sizes[0])
+    limit.count_input(sizes[1])
     with pytest.raises(ValueError, match="too much"):
-        limit.count(sizes[2])
+        limit.count_input(sizes[2])
 
 
 def test_counting_input_yields_to_the_event_loop(loop_iterations):
@@ -55,5 +55,5 @@ def test_counting_input_yields_to_the_event_loop(loop_iterations):
     before = len(loop_iterations)
     for _ in range(3):
         hold_loop()
-        limit.count(1)
+        limit.count_input(1)
     assert len(loop_iterations) > before

@@ -47,14 +47,17 @@ class Observer:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._observe_lateness, self._flush_readings = runtime.health.late, runtime.fleet.flush
+        self._observe_lateness, self._flush_readings = (
+            runtime.service_metrics.observe_lateness,
+            runtime.fleet.flush_readings,
+        )
         self._lateness_of_poll: dict[Any, float] = {}
         self._first_polls: dict[str, float] = {}
         self._started = math.inf
         self.watch = LoopWatch()
         self._clear_figures()
-        runtime.health.late = self._record_lateness  # type: ignore[method-assign]
-        runtime.fleet.flush = self._record_flush  # type: ignore[method-assign]
+        runtime.service_metrics.observe_lateness = self._record_lateness  # type: ignore[method-assign]
+        runtime.fleet.flush_readings = self._record_flush  # type: ignore[method-assign]
         runtime.events.subscribe(DeviceObserved, self._record_success)
         runtime.events.subscribe(DeviceFailed, self._record_failure)
 
@@ -113,7 +116,7 @@ class Observer:
 
     def _report_fleet(self) -> dict[str, float]:
         """Report the devices online, and the seconds from the start to the last first poll of a device so far."""
-        online = sum(device.status == Status.ONLINE for device in self._runtime.fleet.monitored())
+        online = sum(device.status == Status.ONLINE for device in self._runtime.fleet.monitored_devices())
         return {"online": online, "all_polled": max([0.0, *self._first_polls.values()])}
 
 

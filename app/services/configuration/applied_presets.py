@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from app.services.configuration import preset_rules as rules
-from app.services.configuration.desired_state import Intents
+from app.services.configuration.desired_state import DesiredStates
 from app.services.configuration.presets import Presets
 from app.services.devices.fleet import Fleet, Tracked
 
@@ -15,7 +15,7 @@ from app.services.devices.fleet import Fleet, Tracked
 class AppliedPresets:
     """The one owner of these rules; the records are the fleet's and the desired state's."""
 
-    def __init__(self, fleet: Fleet, presets: Presets, intents: Intents) -> None:
+    def __init__(self, fleet: Fleet, presets: Presets, intents: DesiredStates) -> None:
         self._fleet = fleet
         self._presets = presets
         self._intents = intents
@@ -28,8 +28,8 @@ class AppliedPresets:
         Its passwords are due only if this state of the preset is not the one last applied: a password cannot be read
         back, and writing it needs a restart. `if_applied`: the only keys that are due again if it is.
         """
-        values = self._presets.wish(preset, tracked)
-        desired = self._intents.of(tracked.mac)
+        values = self._presets.settings_for(preset, tracked)
+        desired = self._intents.get_state(tracked.mac)
         applied = desired.preset_uuid, desired.preset_updated_at or ""
         if applied != (preset["uuid"], preset.get("updatedAt") or ""):
             return values
@@ -41,28 +41,32 @@ class AppliedPresets:
 
     def former_passwords(self, tracked: Tracked, uuid: str | None, keys: Iterable[str]) -> dict[str, Any]:
         """Return the passwords among `keys` that the preset `uuid` holds: a miner does not report the former ones."""
-        preset = self._presets.find(uuid)
-        values = self._presets.wish(preset.record, tracked) if preset else {}
+        preset = self._presets.find_preset(uuid)
+        values = self._presets.settings_for(preset.record, tracked) if preset else {}
         return {key: values[key] for key in keys if key in rules.SECRETS and key in values}
 
     def last_passwords(self, tracked: Tracked) -> dict[str, Any]:
         """Return the passwords of the preset that was last applied to the device."""
-        return self.former_passwords(tracked, self._intents.of(tracked.mac).preset_uuid, rules.SECRETS)
+        return self.former_passwords(tracked, self._intents.get_state(tracked.mac).preset_uuid, rules.SECRETS)
 
-    def record_applied(self, tracked: Tracked, preset: Mapping[str, Any]) -> None:
+    def record_applied_preset(self, tracked: Tracked, preset: Mapping[str, Any]) -> None:
         """Record that the device now has this state of the preset, unless the preset was deleted meanwhile."""
-        if self._presets.find(preset["uuid"]):
-            self.record(tracked, preset["uuid"], preset["uuid"], preset.get("updatedAt"))
+        if self._presets.find_preset(preset["uuid"]):
+            self.record_preset(tracked, preset["uuid"], preset["uuid"], preset.get("updatedAt"))
 
-    def restore(self, tracked: Tracked, record_uuid: str | None, uuid: str | None, updated_at: str | None) -> None:
+    def restore_preset(
+        self, tracked: Tracked, record_uuid: str | None, uuid: str | None, updated_at: str | None
+    ) -> None:
         """Record the preset that the device had before, unless that preset was deleted meanwhile."""
-        if record_uuid is None or self._presets.find(record_uuid):
-            self.record(tracked, record_uuid, uuid, updated_at)
+        if record_uuid is None or self._presets.find_preset(record_uuid):
+            self.record_preset(tracked, record_uuid, uuid, updated_at)
 
-    def record(self, tracked: Tracked, record_uuid: str | None, uuid: str | None, updated_at: str | None) -> None:
+    def record_preset(
+        self, tracked: Tracked, record_uuid: str | None, uuid: str | None, updated_at: str | None
+    ) -> None:
         """`record_uuid` goes into the device's record; `uuid` and `updated_at` are the state last applied."""
-        if self._fleet.find(tracked.mac) is not tracked:
+        if self._fleet.find_device(tracked.mac) is not tracked:
             return
         if tracked.device.preset_uuid != record_uuid:
-            self._fleet.edit(tracked.mac, lambda device: replace(device, preset_uuid=record_uuid))
-        self._intents.applied_preset(tracked.mac, uuid, updated_at)
+            self._fleet.edit_device(tracked.mac, lambda device: replace(device, preset_uuid=record_uuid))
+        self._intents.set_applied_preset(tracked.mac, uuid, updated_at)

@@ -14,7 +14,7 @@ from app.store.documents import Documents
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
+class DesiredState:
     """`settings`: value by key, without secrets. `preset_uuid` and `preset_updated_at`: the preset last applied and
     its state then; a password is written again only if one of the two differs."""
 
@@ -23,47 +23,47 @@ class Intent:
     preset_updated_at: str | None = None
 
 
-class Intents:
+class DesiredStates:
     """Owns the desired state of each device, in memory and on disk."""
 
     def __init__(self, documents: Documents) -> None:
         self._documents = documents
-        self._intents: dict[str, Intent] = {}
-        self._writing = RLock()
+        self._states: dict[str, DesiredState] = {}
+        self._write_lock = RLock()
 
-    def load(self) -> None:
-        self._intents = {mac: _from_record(record) for mac, record in self._documents.all()}
+    def load_states(self) -> None:
+        self._states = {mac: _from_record(record) for mac, record in self._documents.list_documents()}
 
-    def of(self, mac: str) -> Intent:
+    def get_state(self, mac: str) -> DesiredState:
         """Return the desired state; empty for a device that was never written to."""
-        return self._intents.get(mac, Intent())
+        return self._states.get(mac, DesiredState())
 
-    def wrote(self, mac: str, settings: Mapping[str, Any]) -> None:
+    def merge_settings(self, mac: str, settings: Mapping[str, Any]) -> None:
         """Add settings that were written; the others stay."""
-        with self._writing:
-            self._keep(mac, replace(self.of(mac), settings={**self.of(mac).settings, **settings}))
+        with self._write_lock:
+            self._save_state(mac, replace(self.get_state(mac), settings={**self.get_state(mac).settings, **settings}))
 
-    def applied_preset(self, mac: str, uuid: str | None, updated_at: str | None) -> None:
-        with self._writing:
-            self._keep(mac, replace(self.of(mac), preset_uuid=uuid, preset_updated_at=updated_at))
+    def set_applied_preset(self, mac: str, uuid: str | None, updated_at: str | None) -> None:
+        with self._write_lock:
+            self._save_state(mac, replace(self.get_state(mac), preset_uuid=uuid, preset_updated_at=updated_at))
 
-    def drop(self, mac: str, keys: list[str]) -> None:
+    def drop_settings(self, mac: str, keys: list[str]) -> None:
         """Remove these settings from the desired state."""
-        with self._writing:
-            kept = {key: value for key, value in self.of(mac).settings.items() if key not in keys}
-            self._keep(mac, replace(self.of(mac), settings=kept))
+        with self._write_lock:
+            kept = {key: value for key, value in self.get_state(mac).settings.items() if key not in keys}
+            self._save_state(mac, replace(self.get_state(mac), settings=kept))
 
     def on_device_deleted(self, event: DeviceDeleted) -> None:
-        with self._writing:
-            self._intents.pop(event.mac, None)
+        with self._write_lock:
+            self._states.pop(event.mac, None)
 
-    def _keep(self, mac: str, intent: Intent) -> None:
-        if intent != self.of(mac):
-            self._documents.put(mac, _to_record(intent))
-            self._intents[mac] = intent
+    def _save_state(self, mac: str, intent: DesiredState) -> None:
+        if intent != self.get_state(mac):
+            self._documents.save_document(mac, _to_record(intent))
+            self._states[mac] = intent
 
 
-def _to_record(intent: Intent) -> dict[str, Any]:
+def _to_record(intent: DesiredState) -> dict[str, Any]:
     return {
         "settings": dict(intent.settings),
         "presetUuid": intent.preset_uuid,
@@ -71,10 +71,10 @@ def _to_record(intent: Intent) -> dict[str, Any]:
     }
 
 
-def _from_record(record: Mapping[str, Any]) -> Intent:
+def _from_record(record: Mapping[str, Any]) -> DesiredState:
     settings, uuid, updated_at = (record.get(name) for name in ("settings", "presetUuid", "presetUpdatedAt"))
     values = settings.items() if isinstance(settings, dict) else ()
-    return Intent(
+    return DesiredState(
         {key: value for key, value in values if isinstance(value, str | int | float)},
         uuid if isinstance(uuid, str) else None,
         updated_at if isinstance(updated_at, str) else None,

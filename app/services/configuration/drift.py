@@ -8,14 +8,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from app.clock import iso, stored_moment
+from app.clock import format_iso, stored_moment
 from app.errors import StoreError
 from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
 from app.miners.setting_changes import WriteStatus
-from app.miners.values import number
+from app.miners.values import parse_number
 from app.models import Cause, Drift, Reading
-from app.services.configuration.desired_state import Intent, Intents
-from app.services.configuration.drift_rules import Written, drifted, is_foreign_pool
+from app.services.configuration.desired_state import DesiredState, DesiredStates
+from app.services.configuration.drift_rules import LastWrite, find_drift, is_foreign_pool
 from app.services.configuration.journal import EntryOutcome, Journal, JournalEntry
 from app.services.devices.fleet import Fleet, Tracked
 from app.store.documents import Documents
@@ -25,13 +25,13 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class Watched:
+class DriftComparison:
     """The comparison of one device with its desired state. `written` was read from the journal when its last entry
     was `entry`."""
 
-    intent: Intent
+    intent: DesiredState
     entry: int
-    written: Mapping[str, Written]
+    written: Mapping[str, LastWrite]
     drift: tuple[Drift, ...] = ()
 
 
@@ -42,7 +42,7 @@ class DriftService:
     def __init__(
         self,
         fleet: Fleet,
-        intents: Intents,
+        intents: DesiredStates,
         journal: Journal,
         documents: Documents,
         events: EventBus,
@@ -52,87 +52,89 @@ class DriftService:
         self._journal = journal
         self._documents = documents
         self._events = events
-        self._watched: dict[str, Watched] = {}
+        self._comparisons: dict[str, DriftComparison] = {}
 
-    def load(self) -> None:
+    def load_drift(self) -> None:
         """Load the drift found before the last stop, which keeps its `since`. Call it after the fleet and the
         desired states are loaded."""
-        self._watched = {}
-        for mac, record in self._documents.all():
-            if (tracked := self._fleet.find(mac)) is not None:
-                intent, drift = self._intents.of(mac), _stored_drift(mac, record)
-                self._watched[mac] = Watched(intent, self._journal.latest(mac), self._written(mac), drift)
+        self._comparisons = {}
+        for mac, record in self._documents.list_documents():
+            if (tracked := self._fleet.find_device(mac)) is not None:
+                intent, drift = self._intents.get_state(mac), _stored_drift(mac, record)
+                self._comparisons[mac] = DriftComparison(
+                    intent, self._journal.latest_number(mac), self._writes_from_journal(mac), drift
+                )
                 self._fleet.set_drift(tracked, drift)
 
-    def of(self, tracked: Tracked) -> tuple[Drift, ...]:
+    def drift_of(self, tracked: Tracked) -> tuple[Drift, ...]:
         """Return the drift; empty without drift or without a desired state."""
-        watched = self._watched.get(tracked.mac)
+        watched = self._comparisons.get(tracked.mac)
         return watched.drift if watched else ()
 
-    def judge(self, tracked: Tracked) -> None:
+    def compare_device(self, tracked: Tracked) -> None:
         """Compare the last reading with the desired state; without either, do nothing."""
-        if tracked.reading is not None and self._intents.of(tracked.mac).settings:
-            self._compare(tracked, tracked.reading)
-        elif tracked.mac in self._watched:
-            self._forget(tracked.mac)
+        if tracked.reading is not None and self._intents.get_state(tracked.mac).settings:
+            self._compare_reading(tracked, tracked.reading)
+        elif tracked.mac in self._comparisons:
+            self._drop_comparison(tracked.mac)
             self._fleet.set_drift(tracked, None)
 
-    def _compare(self, tracked: Tracked, reading: Reading) -> None:
-        watched = self._known(tracked.mac)
-        found = drifted(watched.intent.settings, reading.info, watched.written, reading.moment)
+    def _compare_reading(self, tracked: Tracked, reading: Reading) -> None:
+        watched = self._current_comparison(tracked.mac)
+        found = find_drift(watched.intent.settings, reading.info, watched.written, reading.moment)
         since = {(row.key, row.cause): row.since for row in watched.drift}
         rows = tuple(
-            Drift(key, expected, actual, since.get((key, cause), iso(reading.at)), cause)
+            Drift(key, expected, actual, since.get((key, cause), format_iso(reading.at)), cause)
             for key, (expected, actual, cause) in found.items()
         )
         if rows != watched.drift:
-            self._changed(tracked, watched, rows)
+            self._publish_change(tracked, watched, rows)
         elif tracked.drift is None:
             self._fleet.set_drift(tracked, rows)
 
-    def _known(self, mac: str) -> Watched:
+    def _current_comparison(self, mac: str) -> DriftComparison:
         """Return the comparison; the journal is read again only after a new entry."""
-        intent, entry = self._intents.of(mac), self._journal.latest(mac)
-        watched = self._watched.get(mac)
+        intent, entry = self._intents.get_state(mac), self._journal.latest_number(mac)
+        watched = self._comparisons.get(mac)
         if watched is None:
-            watched = self._watched[mac] = Watched(intent, entry, self._written(mac))
+            watched = self._comparisons[mac] = DriftComparison(intent, entry, self._writes_from_journal(mac))
         elif watched.intent is not intent or watched.entry != entry:
-            watched.intent, watched.entry, watched.written = intent, entry, self._written(mac)
+            watched.intent, watched.entry, watched.written = intent, entry, self._writes_from_journal(mac)
         return watched
 
-    def _changed(self, tracked: Tracked, watched: Watched, rows: tuple[Drift, ...]) -> None:
+    def _publish_change(self, tracked: Tracked, watched: DriftComparison, rows: tuple[Drift, ...]) -> None:
         before = {(row.key, row.cause) for row in watched.drift}
         new = {row.key for row in rows if (row.key, row.cause) not in before}
         watched.drift = rows
-        self._keep(tracked.mac, rows)
+        self._save_drift(tracked.mac, rows)
         self._fleet.set_drift(tracked, rows)
-        _warn([row for row in rows if row.key in new], tracked)
+        _warn_about_pools([row for row in rows if row.key in new], tracked)
         self._events.publish(DriftChanged(tracked, frozenset(new)))
 
-    def _keep(self, mac: str, rows: tuple[Drift, ...]) -> None:
+    def _save_drift(self, mac: str, rows: tuple[Drift, ...]) -> None:
         """Store the drift. A poll goes on if the disk is full; drift that was not stored is reported again after a
         restart."""
         with suppress(StoreError):
             if rows:
-                self._documents.put(mac, {"drift": [asdict(row) for row in rows]})
+                self._documents.save_document(mac, {"drift": [asdict(row) for row in rows]})
             else:
-                self._documents.delete(mac)
+                self._documents.delete_documents(mac)
 
-    def _written(self, mac: str) -> dict[str, Written]:
-        written: dict[str, Written] = {}
-        for entry in reversed(self._journal.of(mac)):
-            written |= _written_by(entry)
+    def _writes_from_journal(self, mac: str) -> dict[str, LastWrite]:
+        written: dict[str, LastWrite] = {}
+        for entry in reversed(self._journal.entries_of(mac)):
+            written |= _writes_of_entry(entry)
         return written
 
     def on_device_observed(self, event: DeviceObserved) -> None:
-        self.judge(event.tracked)
+        self.compare_device(event.tracked)
 
     def on_device_deleted(self, event: DeviceDeleted) -> None:
-        self._watched.pop(event.mac, None)
+        self._comparisons.pop(event.mac, None)
 
-    def _forget(self, mac: str) -> None:
-        del self._watched[mac]
-        self._keep(mac, ())
+    def _drop_comparison(self, mac: str) -> None:
+        del self._comparisons[mac]
+        self._save_drift(mac, ())
 
 
 def _stored_drift(mac: str, record: Mapping[str, Any]) -> tuple[Drift, ...]:
@@ -147,15 +149,15 @@ def _stored_drift(mac: str, record: Mapping[str, Any]) -> tuple[Drift, ...]:
         return ()
 
 
-def _written_by(entry: JournalEntry) -> dict[str, Written]:
+def _writes_of_entry(entry: JournalEntry) -> dict[str, LastWrite]:
     if entry["outcome"] in _NOT_WRITTEN:
         return {}
-    at, uptime = stored_moment(entry.get("at"), entry.get("tick")), number(entry.get("uptime"))
+    at, uptime = stored_moment(entry.get("at"), entry.get("tick")), parse_number(entry.get("uptime"))
     waiting = {row["key"] for row in entry.get("changes") or () if row.get("status") == WriteStatus.PENDING_RESTART}
-    return {key: Written(at, key in waiting, entry["before"].get(key), uptime) for key in entry.get("after") or ()}
+    return {key: LastWrite(at, key in waiting, entry["before"].get(key), uptime) for key in entry.get("after") or ()}
 
 
-def _warn(rows: list[Drift], tracked: Tracked) -> None:
+def _warn_about_pools(rows: list[Drift], tracked: Tracked) -> None:
     """Log a warning when a pool changes: the miner works for another wallet."""
     keys = [row.key for row in rows if is_foreign_pool(row)]
     if keys:

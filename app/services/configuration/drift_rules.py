@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.clock import Moment
-from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, present, runs_otherwise, same
-from app.miners.values import flag, number
+from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, has_other_value, is_same_value, read_present_value
+from app.miners.values import parse_flag, parse_number
 from app.models import Cause, Drift
 
 # Covers the firmware's write queue, one poll interval and a reading that was in transit during the write.
@@ -42,7 +42,7 @@ FACTORY_AT_LEAST = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Written:
+class LastWrite:
     """The last write of a key by this service; `before`: the value in use until a restart, if one is needed;
     `uptime`: the miner's `uptimeSeconds` at the write, None if unknown."""
 
@@ -57,31 +57,35 @@ def is_foreign_pool(row: Drift) -> bool:
     return row.key in POOL and row.cause is not Cause.PENDING_RESTART
 
 
-def drifted(
+def find_drift(
     intended: Mapping[str, Any],
     info: Mapping[str, Any],
-    written: Mapping[str, Written],
+    written: Mapping[str, LastWrite],
     now: Moment,
 ) -> dict[str, tuple[Any, Any, Cause]]:
     """Return expected value, actual value and cause by key. `now`: when the miner answered `info`."""
     differing = {
-        key: (value, present(SETTINGS[key], info))
+        key: (value, read_present_value(SETTINGS[key], info))
         for key, value in intended.items()
-        if key in SETTINGS and not _fresh(written.get(key), now) and runs_otherwise(SETTINGS[key], value, info)
+        if key in SETTINGS
+        and not _is_just_written(written.get(key), now)
+        and has_other_value(SETTINGS[key], value, info)
     }
-    cause_of = _cause(intended, differing, info) if differing else None
+    cause_of = _cause_finder(intended, differing, info) if differing else None
     rows = {key: (expected, actual, cause_of(key)) for key, (expected, actual) in differing.items() if cause_of}
-    waiting = {key: w for key, w in written.items() if key in intended and key not in rows and not _fresh(w, now)}
-    uptime = uptime_of(info)
+    waiting = {
+        key: w for key, w in written.items() if key in intended and key not in rows and not _is_just_written(w, now)
+    }
+    uptime = reported_uptime(info)
     for key, w in waiting.items():
         if w.needs_restart and has_restarted(w.uptime, uptime, w.at.seconds_until(now)) is False:
             rows[key] = (intended[key], w.before, Cause.PENDING_RESTART)
     return rows
 
 
-def uptime_of(info: Mapping[str, Any]) -> float | None:
+def reported_uptime(info: Mapping[str, Any]) -> float | None:
     """Return the miner's `uptimeSeconds`; None if it is missing or invalid."""
-    uptime = number(info.get("uptimeSeconds"))
+    uptime = parse_number(info.get("uptimeSeconds"))
     return None if uptime is None or uptime < 0 else uptime
 
 
@@ -95,15 +99,15 @@ def has_restarted(before: float | None, after: float | None, elapsed: float | No
     return None if elapsed is None else after < elapsed + slack
 
 
-def _fresh(written: Written | None, now: Moment) -> bool:
+def _is_just_written(written: LastWrite | None, now: Moment) -> bool:
     elapsed = written.at.seconds_until(now) if written else None
     return elapsed is not None and abs(elapsed) < OWN_CHANGE_SECONDS
 
 
-def _cause(
+def _cause_finder(
     intended: Mapping[str, Any], differing: Mapping[str, tuple[Any, Any]], info: Mapping[str, Any]
 ) -> Callable[[str], Cause]:
-    hot, reset = overheated(intended, info), was_reset(intended, set(differing), info)
+    hot, reset = is_overheated(intended, info), was_factory_reset(intended, set(differing), info)
 
     def cause(key: str) -> Cause:
         if hot and key in _OVERHEATING:
@@ -115,26 +119,28 @@ def _cause(
     return cause
 
 
-def overheated(intended: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
+def is_overheated(intended: Mapping[str, Any], info: Mapping[str, Any]) -> bool:
     """Return True if the latch is set (AxeOS ≤ 2.10), or if the settings are those that ≥ 2.12 leaves behind: a
     manual fan at 100 %, and a lower frequency or voltage than desired."""
-    if flag(info.get("overheat_mode", info.get("overheat"))) == 1.0:
+    if parse_flag(info.get("overheat_mode", info.get("overheat"))) == 1.0:
         return True
-    full_fan = same(info.get("autofanspeed"), 0) and same(info.get("manualFanSpeed", info.get("fanspeed")), 100)
-    return full_fan and any(_less(info.get(key), intended.get(key)) for key in ("frequency", "coreVoltage"))
+    full_fan = is_same_value(info.get("autofanspeed"), 0) and is_same_value(
+        info.get("manualFanSpeed", info.get("fanspeed")), 100
+    )
+    return full_fan and any(_is_less(info.get(key), intended.get(key)) for key in ("frequency", "coreVoltage"))
 
 
-def _less(actual: Any, expected: Any) -> bool:
-    left, right = number(actual), number(expected)
+def _is_less(actual: Any, expected: Any) -> bool:
+    left, right = parse_number(actual), parse_number(expected)
     return left is not None and right is not None and left < right
 
 
-def was_reset(intended: Mapping[str, Any], differing: set[str], info: Mapping[str, Any]) -> bool:
+def was_factory_reset(intended: Mapping[str, Any], differing: set[str], info: Mapping[str, Any]) -> bool:
     """Return True after a factory reset: the hostname is `bitaxe` again, two or more of the differing settings have
     their factory values, and every desired setting that has a factory value has it."""
     factory = factory_settings(info)
     known = {key for key in intended if key in factory and key in info}
-    at_factory = {key for key in known if same(factory[key], info[key])}
+    at_factory = {key for key in known if is_same_value(factory[key], info[key])}
     called = str(info.get("hostname") or "").lower()
     return called == FACTORY["hostname"] and known == at_factory and len(differing & at_factory) >= FACTORY_AT_LEAST
 

@@ -88,13 +88,15 @@ class Journal:
         self._clock = clock
         self._numbers: dict[str, int] = {}
 
-    def begin(self, mac: str, origin: Origin, before: Mapping[str, Any], after: Mapping[str, Any], **more: Any) -> str:
+    def begin_entry(
+        self, mac: str, origin: Origin, before: Mapping[str, Any], after: Mapping[str, Any], **more: Any
+    ) -> str:
         """Record a write that is about to be sent, on disk when this returns. Its outcome is `in_doubt` until
         `end_entry`."""
-        number = self._next(mac)
+        number = self._next_number(mac)
         entry = {
             "id": str(number),
-            **self._clock.stamp(),
+            **self._clock.current_stamp(),
             "mac": mac,
             "actor": origin.actor,
             "job": origin.job,
@@ -103,46 +105,48 @@ class Journal:
             "outcome": EntryOutcome.IN_DOUBT,
             **more,
         }
-        self._documents.put(_key(mac, number), entry, [_key(mac, number - KEPT)])
+        self._documents.save_document(_entry_key(mac, number), entry, [_entry_key(mac, number - KEPT)])
         return str(number)
 
-    def end(self, mac: str, entry_id: str, outcome: EntryOutcome, changes: list[EntryChange] | None = None) -> None:
+    def end_entry(
+        self, mac: str, entry_id: str, outcome: EntryOutcome, changes: list[EntryChange] | None = None
+    ) -> None:
         """Record the outcome; nothing is written for a device that was deleted meanwhile."""
-        entry = self.get(mac, entry_id)
+        entry = self.get_entry(mac, entry_id)
         if entry is not None:
             extra = {} if changes is None else {"changes": changes}
-            self._documents.put(_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
+            self._documents.save_document(_entry_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
 
-    def get(self, mac: str, entry_id: str) -> JournalEntry | None:
-        entry = self._documents.get(_key(mac, int(entry_id))) if _ID.fullmatch(entry_id) else None
+    def get_entry(self, mac: str, entry_id: str) -> JournalEntry | None:
+        entry = self._documents.get_document(_entry_key(mac, int(entry_id))) if _ID.fullmatch(entry_id) else None
         return cast(JournalEntry, entry) if entry is not None and _is_entry(entry) else None
 
-    def of(self, mac: str) -> list[JournalEntry]:
+    def entries_of(self, mac: str) -> list[JournalEntry]:
         """Return the entries, newest first. Entries that this version cannot read are left out (logged)."""
-        found = [entry for _, entry in reversed(self._documents.all(f"{mac}:"))]
+        found = [entry for _, entry in reversed(self._documents.list_documents(f"{mac}:"))]
         entries = [cast(JournalEntry, entry) for entry in found if _is_entry(entry)]
         if len(entries) < len(found):
             extra = {"mac": mac, "entries": len(found) - len(entries)}
             log.error("journal entries cannot be read and were left alone", extra=extra)
         return entries
 
-    def shown(self, mac: str) -> list[JournalEntry]:
+    def public_entries(self, mac: str) -> list[JournalEntry]:
         """Return the entries for clients, without the fields that only this service uses."""
         return [
             cast(JournalEntry, {key: value for key, value in entry.items() if key not in _INTERNAL})
-            for entry in self.of(mac)
+            for entry in self.entries_of(mac)
         ]
 
-    def latest(self, mac: str) -> int:
+    def latest_number(self, mac: str) -> int:
         """Return the number of the last entry of this process, 0 for none: a cheap check for new entries."""
         return self._numbers.get(mac, 0)
 
     def on_device_deleted(self, event: DeviceDeleted) -> None:
         self._numbers.pop(event.mac, None)
 
-    def _next(self, mac: str) -> int:
+    def _next_number(self, mac: str) -> int:
         if mac not in self._numbers:
-            entries = self._documents.all(f"{mac}:")
+            entries = self._documents.list_documents(f"{mac}:")
             self._numbers[mac] = _number_of(entries[-1][0]) if entries else 0
         self._numbers[mac] += 1
         return self._numbers[mac]
@@ -164,6 +168,6 @@ def _number_of(key: str) -> int:
     return int(number) if _ID.fullmatch(number) else 0
 
 
-def _key(mac: str, number: int) -> str:
+def _entry_key(mac: str, number: int) -> str:
     """Return a zero-padded key, so that keys sort as numbers do."""
     return f"{mac}:{number:010d}"

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.clock import Clock, iso
+from app.clock import Clock, format_iso
 from app.errors import Invalid, PresetNotFound
-from app.identifiers import uuid7
+from app.identifiers import make_uuid7
 from app.services.configuration import preset_rules as rules
 from app.services.devices.fleet import Fleet, Tracked
 from app.store.presets import PresetRepository
@@ -48,54 +48,54 @@ class Presets:
         self._clock = clock
         self._random = random
 
-    def load(self) -> None:
-        self._repository.load()
+    def load_presets(self) -> None:
+        self._repository.load_presets()
 
-    def all(self) -> list[Preset]:
+    def all_presets(self) -> list[Preset]:
         """Return the presets in order of creation."""
-        used = Counter(tracked.device.preset_uuid for tracked in self._fleet.all())
-        return [Preset(record, used[record["uuid"]]) for record in self._repository.all()]
+        used = Counter(tracked.device.preset_uuid for tracked in self._fleet.all_devices())
+        return [Preset(record, used[record["uuid"]]) for record in self._repository.list_presets()]
 
-    def find(self, uuid: str | None) -> Preset | None:
-        record = self._repository.get(uuid) if uuid else None
-        return None if record is None else Preset(record, len(self._users(str(uuid))))
+    def find_preset(self, uuid: str | None) -> Preset | None:
+        record = self._repository.get_preset(uuid) if uuid else None
+        return None if record is None else Preset(record, len(self._devices_with(str(uuid))))
 
-    def get(self, uuid: str) -> Preset:
+    def get_preset(self, uuid: str) -> Preset:
         """Raises PresetNotFound."""
-        found = self.find(uuid)
+        found = self.find_preset(uuid)
         if found is None:
             raise PresetNotFound(uuid)
         return found
 
-    def create(self, name: str, configuration: Mapping[str, Any]) -> Preset:
+    def create_preset(self, name: str, configuration: Mapping[str, Any]) -> Preset:
         """Raises Invalid. A password may be given; it is stored and never returned."""
-        if len(self._repository.all()) >= MAX_PRESETS:
+        if len(self._repository.list_presets()) >= MAX_PRESETS:
             raise Invalid(f"There are {MAX_PRESETS} presets already: delete one first")
         moment = self._clock.now()
         record = {
-            "uuid": uuid7(moment, self._random(8)),
+            "uuid": make_uuid7(moment, self._random(8)),
             "name": name,
-            "configuration": _parsed(configuration, {}),
-            "createdAt": iso(moment),
-            "updatedAt": iso(moment),
+            "configuration": _parse_or_raise(configuration, {}),
+            "createdAt": format_iso(moment),
+            "updatedAt": format_iso(moment),
         }
-        self._repository.save(record)
+        self._repository.save_preset(record)
         return Preset(record)
 
-    def replace(self, uuid: str, name: str, configuration: Mapping[str, Any]) -> Preset:
+    def replace_preset(self, uuid: str, name: str, configuration: Mapping[str, Any]) -> Preset:
         """Replace all fields; a password that is not sent stays. Raises PresetNotFound, Invalid."""
-        return self._edit(uuid, name, configuration, rules.replaced)
+        return self._edit_preset(uuid, name, configuration, rules.replace_configuration)
 
-    def patch(self, uuid: str, name: str | None, configuration: Mapping[str, Any] | None) -> Preset:
+    def patch_preset(self, uuid: str, name: str | None, configuration: Mapping[str, Any] | None) -> Preset:
         """Change the given fields only; a part given as null or "" is removed. Raises PresetNotFound, Invalid."""
-        return self._edit(uuid, name, configuration, rules.patched)
+        return self._edit_preset(uuid, name, configuration, rules.patch_configuration)
 
-    def delete(self, uuid: str) -> Preset:
+    def delete_preset(self, uuid: str) -> Preset:
         """Delete a preset and its assignments to devices in one write. Return it as it was. Raises PresetNotFound."""
-        gone = self.get(uuid)
-        self._repository.delete(
+        gone = self.get_preset(uuid)
+        self._repository.delete_preset(
             uuid,
-            lambda puts, deletes: self._fleet.edit_where(
+            lambda puts, deletes: self._fleet.edit_matching(
                 lambda device: device.preset_uuid == uuid,
                 lambda device: replace(device, preset_uuid=None),
                 puts,
@@ -104,37 +104,37 @@ class Presets:
         )
         return gone
 
-    def wish(self, preset: Mapping[str, Any], tracked: Tracked) -> dict[str, Any]:
+    def settings_for(self, preset: Mapping[str, Any], tracked: Tracked) -> dict[str, Any]:
         """Return the settings by key that a preset's record gives this device, with expanded users and with
         passwords."""
-        return rules.settings_of(preset, tracked.hostname, tracked.mac)
+        return rules.preset_settings(preset, tracked.hostname, tracked.mac)
 
-    def _users(self, uuid: str) -> list[Tracked]:
-        return [tracked for tracked in self._fleet.all() if tracked.device.preset_uuid == uuid]
+    def _devices_with(self, uuid: str) -> list[Tracked]:
+        return [tracked for tracked in self._fleet.all_devices() if tracked.device.preset_uuid == uuid]
 
-    def _edit(
+    def _edit_preset(
         self, uuid: str, name: str | None, configuration: Mapping[str, Any] | None, configure: Configure
     ) -> Preset:
         given = configuration or {}
-        parsed = _parsed(given, rules.configuration(self._repository.get(uuid) or {}))
+        parsed = _parse_or_raise(given, rules.stored_configuration(self._repository.get_preset(uuid) or {}))
 
         def change(record: Mapping[str, Any]) -> dict[str, Any]:
-            stored = rules.configuration(record)
+            stored = rules.stored_configuration(record)
             return {
                 **record,
                 "name": record.get("name", "") if name is None else name,
                 "configuration": stored if configuration is None else configure(stored, given, parsed),
-                "updatedAt": iso(self._clock.now()),
+                "updatedAt": format_iso(self._clock.now()),
             }
 
-        if not self._repository.edit(uuid, change):
+        if not self._repository.edit_preset(uuid, change):
             raise PresetNotFound(uuid)
-        return self.get(uuid)
+        return self.get_preset(uuid)
 
 
-def _parsed(configuration: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
-    parsed, problems = rules.parse(configuration)
-    problems |= rules.unknown(configuration, stored)
+def _parse_or_raise(configuration: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
+    parsed, problems = rules.parse_configuration(configuration)
+    problems |= rules.find_unknown_fields(configuration, stored)
     if problems:
         raise Invalid("Some fields are wrong", problems)
     return parsed

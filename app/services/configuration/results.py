@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.miners.dialect_writes import acts_live
-from app.miners.dialects import dialect_of
-from app.miners.setting_changes import Difference, WriteStatus
-from app.miners.settings import SETTINGS, Change, present, runs
-from app.redaction.miner_text import quotable
+from app.miners.dialect_writes import is_live_change
+from app.miners.dialects import detect_dialect
+from app.miners.setting_changes import SettingsDiff, WriteStatus
+from app.miners.settings import SETTINGS, SettingChange, has_value, read_present_value
+from app.redaction.miner_text import redact_excerpt
 from app.services.configuration.journal import EntryChange, EntryOutcome
 from app.services.devices.fleet import Tracked
 
@@ -19,7 +19,7 @@ NEVER_REPORTED = frozenset({"useFallbackStratum"})
 # Characters of a device's value in a reason.
 MAX_QUOTE = 80
 
-NOT_TAKEN = frozenset({WriteStatus.REFUSED, WriteStatus.UNSUPPORTED})
+NOT_ACCEPTED = frozenset({WriteStatus.REFUSED, WriteStatus.UNSUPPORTED})
 
 _BEST_FIRST = (EntryOutcome.PENDING_RESTART, EntryOutcome.APPLIED, EntryOutcome.REFUSED)
 
@@ -30,7 +30,7 @@ RESTARTING = "Takes effect with the restart that was just started"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class WriteResult:
     """What became of one setting. A secret has no values."""
 
     key: str
@@ -42,71 +42,73 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Applied:
+class WriteReport:
     """The results of a write request. `restarted`: a restart was sent. `entry`: the journal entry, if anything was
     sent."""
 
     tracked: Tracked
-    outcomes: list[Outcome] = field(default_factory=list)
+    results: list[WriteResult] = field(default_factory=list)
     restarted: bool = False
     entry: str | None = None
 
     @property
-    def taken(self) -> dict[str, Any]:
+    def accepted_values(self) -> dict[str, Any]:
         """Return the requested values that the miner runs, or will run after a restart, without secrets."""
-        return {each.key: each.requested for each in self.outcomes if is_taken(each)}
+        return {each.key: each.requested for each in self.results if is_accepted(each)}
 
 
-def of_written(wanted: Sequence[Change], info: Mapping[str, Any] | None, before: Mapping[str, Any]) -> list[Outcome]:
+def results_of_sent(
+    wanted: Sequence[SettingChange], info: Mapping[str, Any] | None, before: Mapping[str, Any]
+) -> list[WriteResult]:
     """`info`: the miner's answer after the write, None if it could not be read back."""
     secrets = [str(change.value) for change in wanted if change.setting.secret]
-    return [_written(change, info, before, secrets) for change in wanted]
+    return [_result_of_sent(change, info, before, secrets) for change in wanted]
 
 
-def _written(
-    change: Change, info: Mapping[str, Any] | None, before: Mapping[str, Any], secrets: Sequence[str]
-) -> Outcome:
-    effect = WriteStatus.APPLIED if acts_live(change, dialect_of(before)) else WriteStatus.PENDING_RESTART
+def _result_of_sent(
+    change: SettingChange, info: Mapping[str, Any] | None, before: Mapping[str, Any], secrets: Sequence[str]
+) -> WriteResult:
+    effect = WriteStatus.APPLIED if is_live_change(change, detect_dialect(before)) else WriteStatus.PENDING_RESTART
     if change.setting.secret:
-        return Outcome(change.key, None, None, None, effect, SECRET)
+        return WriteResult(change.key, None, None, None, effect, SECRET)
     if info is None:
-        return Outcome(change.key, change.value, change.present, None, effect, UNSEEN)
-    actual = present(change.setting, info)
-    if runs(change.setting, change.value, info):
-        return Outcome(change.key, change.value, change.present, actual, effect)
+        return WriteResult(change.key, change.value, change.present, None, effect, UNSEEN)
+    actual = read_present_value(change.setting, info)
+    if has_value(change.setting, change.value, info):
+        return WriteResult(change.key, change.value, change.present, actual, effect)
     if change.key in NEVER_REPORTED and actual is None:
-        return Outcome(change.key, change.value, None, None, effect, UNREPORTED)
+        return WriteResult(change.key, change.value, None, None, effect, UNREPORTED)
     reason = (
         "The miner does not show it"
         if actual is None
-        else f"The miner kept {quotable(repr(actual), secrets)[:MAX_QUOTE]}"
+        else f"The miner kept {redact_excerpt(repr(actual), secrets)[:MAX_QUOTE]}"
     )
-    return Outcome(change.key, change.value, change.present, actual, WriteStatus.REFUSED, reason)
+    return WriteResult(change.key, change.value, change.present, actual, WriteStatus.REFUSED, reason)
 
 
-def of_unwritten(found: Difference, info: Mapping[str, Any]) -> list[Outcome]:
+def results_of_unsent(found: SettingsDiff, info: Mapping[str, Any]) -> list[WriteResult]:
     """Return the results of settings that were not sent: because the miner already runs them (only those requested
     by key), or because it cannot be sent."""
     rows = [
-        Outcome(key, value, value, _actual(key, info), WriteStatus.UNCHANGED)
+        WriteResult(key, value, value, _actual_value(key, info), WriteStatus.UNCHANGED)
         for key, value in found.unchanged.items()
-        if key in found.named
+        if key in found.named_keys
     ]
     for key, (status, value, reason) in found.unsent.items():
-        rows.append(Outcome(key, value, _actual(key, info), _actual(key, info), status, reason))
+        rows.append(WriteResult(key, value, _actual_value(key, info), _actual_value(key, info), status, reason))
     return rows
 
 
-def _actual(key: str, info: Mapping[str, Any]) -> Any:
-    actual = present(SETTINGS[key], info) if key in SETTINGS else info.get(key)
+def _actual_value(key: str, info: Mapping[str, Any]) -> Any:
+    actual = read_present_value(SETTINGS[key], info) if key in SETTINGS else info.get(key)
     return None if isinstance(actual, dict | list) else actual
 
 
-def is_taken(outcome: Outcome) -> bool:
-    return outcome.status not in NOT_TAKEN and outcome.requested is not None
+def is_accepted(outcome: WriteResult) -> bool:
+    return outcome.status not in NOT_ACCEPTED and outcome.requested is not None
 
 
-def note_restart(outcomes: Iterable[Outcome], sentence: str) -> list[Outcome]:
+def with_restart_reason(outcomes: Iterable[WriteResult], sentence: str) -> list[WriteResult]:
     """Give every setting that waits for a restart, and has no other reason, this sentence as its reason."""
     return [
         replace(each, reason=each.reason or sentence) if each.status is WriteStatus.PENDING_RESTART else each
@@ -114,12 +116,12 @@ def note_restart(outcomes: Iterable[Outcome], sentence: str) -> list[Outcome]:
     ]
 
 
-def rows(outcomes: Iterable[Outcome]) -> list[EntryChange]:
+def journal_rows(outcomes: Iterable[WriteResult]) -> list[EntryChange]:
     """Return the results as journal rows; the requested values are in the entry."""
     return [{"key": each.key, "actual": each.actual, "status": each.status, "reason": each.reason} for each in outcomes]
 
 
-def entry_outcome(outcomes: Iterable[Outcome], *, seen: bool) -> EntryOutcome:
+def entry_outcome(outcomes: Iterable[WriteResult], *, seen: bool) -> EntryOutcome:
     """Return the best outcome of a write: one that the miner accepted in part is not refused. `seen`: the settings
     were read back."""
     statuses = {each.status for each in outcomes}

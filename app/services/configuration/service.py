@@ -16,11 +16,11 @@ from app.miners.setting_changes import WriteStatus
 from app.miners.settings import SETTINGS
 from app.services.configuration import preset_rules as rules
 from app.services.configuration.applied_presets import AppliedPresets
-from app.services.configuration.desired_state import Intents
+from app.services.configuration.desired_state import DesiredStates
 from app.services.configuration.journal import Journal, JournalEntry, Origin
 from app.services.configuration.presets import Preset, Presets
-from app.services.configuration.results import Applied, Outcome
-from app.services.configuration.writer import NOTHING_SUPPORTED, MinerSettings, Wish
+from app.services.configuration.results import WriteReport, WriteResult
+from app.services.configuration.writer import NOTHING_SUPPORTED, SettingsWriter, WriteRequest
 from app.services.devices.fleet import Fleet, Tracked
 
 NOT_KNOWN_ANY_MORE = "The former password is not stored here, so the miner keeps its present one"
@@ -32,7 +32,7 @@ NOT_IN_INFO = "There is no such field of a device; a setting belongs in `info`"
 
 
 @dataclass(frozen=True, slots=True)
-class SystemRequest:
+class SettingsRequest:
     """`info`: None leaves the settings alone. `names_preset`: the request has a `preset_uuid`, where None removes
     the preset. `unknown`: unknown fields beside `info`; `only_unknown`: there are no others."""
 
@@ -45,16 +45,16 @@ class SystemRequest:
     only_unknown: bool = False
 
 
-class SystemSettings:
+class SettingsService:
     """Owns no state."""
 
     def __init__(
         self,
         fleet: Fleet,
-        settings: MinerSettings,
+        settings: SettingsWriter,
         presets: Presets,
         applied_presets: AppliedPresets,
-        intents: Intents,
+        intents: DesiredStates,
         journal: Journal,
     ) -> None:
         self._fleet = fleet
@@ -64,39 +64,43 @@ class SystemSettings:
         self._intents = intents
         self._journal = journal
 
-    def change(self, mac: str, request: SystemRequest, origin: Origin) -> Applied:
+    def change_settings(self, mac: str, request: SettingsRequest, origin: Origin) -> WriteReport:
         """Raises DeviceNotFound, Invalid, and the errors of SettingsWriter.write_settings; the preset then stays as
         it was."""
-        tracked = self._fleet.get(mac)
+        tracked = self._fleet.get_device(mac)
         if request.only_unknown:
             raise Invalid(NOTHING_SUPPORTED, {key: [NOT_IN_INFO] for key in request.unknown})
-        preset = self._presets.find(request.preset_uuid)
+        preset = self._presets.find_preset(request.preset_uuid)
         if request.preset_uuid and preset is None:
             raise Invalid("Associated Preset id not available", {"presetUuid": ["There is no such preset."]})
-        wish = self._wish(tracked, request, preset)
-        applied = self._settings.apply(tracked, wish, origin) if wish.values or wish.echo else Applied(tracked)
+        wish = self._write_request(tracked, request, preset)
+        applied = (
+            self._settings.write_settings(tracked, wish, origin)
+            if wish.values or wish.returned_info
+            else WriteReport(tracked)
+        )
         if request.names_preset:
-            self._assign(tracked, preset)
-        applied.outcomes += [
-            Outcome(key, None, None, None, WriteStatus.UNSUPPORTED, NOT_IN_INFO) for key in request.unknown
+            self._record_preset(tracked, preset)
+        applied.results += [
+            WriteResult(key, None, None, None, WriteStatus.UNSUPPORTED, NOT_IN_INFO) for key in request.unknown
         ]
         return applied
 
-    def _wish(self, tracked: Tracked, request: SystemRequest, preset: Preset | None) -> Wish:
-        given = self._due(tracked, request, preset)
-        values, echo = merged(given, request.info or {})
-        return Wish(
+    def _write_request(self, tracked: Tracked, request: SettingsRequest, preset: Preset | None) -> WriteRequest:
+        given = self._due_preset_values(tracked, request, preset)
+        values, echo = merge_preset_and_info(given, request.info or {})
+        return WriteRequest(
             values,
             allow_overclock=request.allow_overclock,
             restart=request.restart,
-            echo=echo,
-            standing=frozenset(given),
+            returned_info=echo,
+            desired_keys=frozenset(given),
             # A revert finds the former password by these.
-            notes={"presetBefore": tracked.device.preset_uuid, "presetAfter": preset.uuid} if preset else {},
-            asks_more=request.names_preset,
+            entry_fields={"presetBefore": tracked.device.preset_uuid, "presetAfter": preset.uuid} if preset else {},
+            has_other_purpose=request.names_preset,
         )
 
-    def _due(self, tracked: Tracked, request: SystemRequest, preset: Preset | None) -> dict[str, Any]:
+    def _due_preset_values(self, tracked: Tracked, request: SettingsRequest, preset: Preset | None) -> dict[str, Any]:
         """Return the preset's values to write. A client that saves the whole device object does not request
         passwords and other settings than pools again."""
         if preset is None:
@@ -104,47 +108,49 @@ class SystemSettings:
         kept = None if request.info is None else rules.POOLS
         return self._applied_presets.due_values(preset.record, tracked, if_applied=kept)
 
-    def _assign(self, tracked: Tracked, preset: Preset | None) -> None:
+    def _record_preset(self, tracked: Tracked, preset: Preset | None) -> None:
         """Record which preset the device has; not one that was deleted meanwhile."""
-        current = self._fleet.get(tracked.mac)
-        if preset and self._presets.find(preset.uuid):
-            self._applied_presets.record_applied(current, preset.record)
+        current = self._fleet.get_device(tracked.mac)
+        if preset and self._presets.find_preset(preset.uuid):
+            self._applied_presets.record_applied_preset(current, preset.record)
         else:
-            self._applied_presets.restore(current, None, None, None)
+            self._applied_presets.restore_preset(current, None, None, None)
 
-    def journal(self, mac: str) -> list[JournalEntry]:
+    def list_entries(self, mac: str) -> list[JournalEntry]:
         """Return the journal entries, newest first. Raises DeviceNotFound."""
-        return self._journal.shown(self._fleet.get(mac).mac)
+        return self._journal.public_entries(self._fleet.get_device(mac).mac)
 
-    def revert(self, mac: str, entry_id: str, request: SystemRequest, origin: Origin) -> Applied:
+    def revert_entry(self, mac: str, entry_id: str, request: SettingsRequest, origin: Origin) -> WriteReport:
         """Restore the values that a journal entry changed, by a write like any other. `request`: whether it may
         overclock and restart. Values that cannot be restored are reported key by key. Raises DeviceNotFound,
         EntryNotFound, Invalid if nothing can be restored, and the errors of SettingsWriter.write_settings."""
-        tracked = self._fleet.get(mac)
-        entry = self._journal.get(tracked.mac, entry_id)
+        tracked = self._fleet.get_device(mac)
+        entry = self._journal.get_entry(tracked.mac, entry_id)
         if entry is None:
             raise EntryNotFound(tracked.mac, entry_id)
-        former = self._presets.find(entry.get("presetBefore", self._intents.of(tracked.mac).preset_uuid))
-        values = former_values(entry["before"])
+        former = self._presets.find_preset(entry.get("presetBefore", self._intents.get_state(tracked.mac).preset_uuid))
+        values = restorable_values(entry["before"])
         passwords = self._applied_presets.former_passwords(tracked, former.uuid if former else None, entry["before"])
-        wish = Wish(
+        wish = WriteRequest(
             {**values, **passwords},
             allow_overclock=request.allow_overclock,
             restart=request.restart,
-            standing=frozenset(values),
-            notes={"reverts": entry_id},
+            desired_keys=frozenset(values),
+            entry_fields={"reverts": entry_id},
         )
-        lost = lost_values(entry["before"], wish.values)
+        lost = unrestorable_keys(entry["before"], wish.values)
         if not wish.values:
             raise Invalid(NOTHING_REVERTED, {key: [reason] for key, (_, reason) in lost.items()})
-        applied = self._settings.apply(tracked, wish, origin)
-        applied.outcomes += [Outcome(key, None, None, None, status, why) for key, (status, why) in lost.items()]
+        applied = self._settings.write_settings(tracked, wish, origin)
+        applied.results += [WriteResult(key, None, None, None, status, why) for key, (status, why) in lost.items()]
         if entry.get("presetAfter") != entry.get("presetBefore"):
-            self._assign(tracked, former)
+            self._record_preset(tracked, former)
         return applied
 
 
-def merged(preset: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+def merge_preset_and_info(
+    preset: Mapping[str, Any], info: Mapping[str, Any]
+) -> tuple[dict[str, Any], Mapping[str, Any]]:
     """Merge a preset and a request's `info` into requested values, and a returned device object of which only edits
     count.
 
@@ -158,22 +164,22 @@ def merged(preset: Mapping[str, Any], info: Mapping[str, Any]) -> tuple[dict[str
     return {**given, **asked}, {}
 
 
-def former_values(before: Mapping[str, Any]) -> dict[str, Any]:
+def restorable_values(before: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of a journal entry that can be restored; passwords are not in it."""
-    return {key: value for key, value in before.items() if _why_lost(key, value) is None}
+    return {key: value for key, value in before.items() if _unrestorable_reason(key, value) is None}
 
 
-def lost_values(before: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, tuple[WriteStatus, str]]:
+def unrestorable_keys(before: Mapping[str, Any], sent: Mapping[str, Any]) -> dict[str, tuple[WriteStatus, str]]:
     """Return status and reason of each key of a journal entry that cannot be restored."""
-    return {key: why for key, value in before.items() if key not in sent and (why := _why_lost(key, value))}
+    return {key: why for key, value in before.items() if key not in sent and (why := _unrestorable_reason(key, value))}
 
 
-def _why_lost(key: str, value: Any) -> tuple[WriteStatus, str] | None:
-    return next((why for is_lost, why in _LOST if is_lost(key, value)), None)
+def _unrestorable_reason(key: str, value: Any) -> tuple[WriteStatus, str] | None:
+    return next((why for is_lost, why in _UNRESTORABLE if is_lost(key, value)), None)
 
 
 # The first row that matches gives the reason why a former value cannot be restored.
-_LOST: tuple[tuple[Callable[[str, Any], bool], tuple[WriteStatus, str]], ...] = (
+_UNRESTORABLE: tuple[tuple[Callable[[str, Any], bool], tuple[WriteStatus, str]], ...] = (
     (lambda key, _: key not in SETTINGS, (WriteStatus.UNSUPPORTED, NO_SETTING_ANY_MORE)),
     (lambda key, _: key in rules.SECRETS, (WriteStatus.UNCHANGED, NOT_KNOWN_ANY_MORE)),
     (lambda key, _: key == "overheat_mode", (WriteStatus.UNSUPPORTED, ONLY_CLEARED)),

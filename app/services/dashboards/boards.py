@@ -56,28 +56,28 @@ class Board:
     def is_public(self) -> bool:
         return bool(self.row and self.row.get("isEnabled"))
 
-    def adopt(self, row: Mapping[str, Any]) -> Board:
+    def with_public_row(self, row: Mapping[str, Any]) -> Board:
         """Return a copy with the uid, token and fields of Grafana's public dashboard, which may not be ours."""
         kept = {name: row[name] for name in ROW_FIELDS if name in row}
         return replace(self, row=kept, public_uid=row["uid"], access_token=row["accessToken"])
 
-    def document(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def from_document(document: Mapping[str, Any]) -> Board:
+def board_from_document(document: Mapping[str, Any]) -> Board:
     known = {field.name for field in fields(Board)}
     return Board(**{"uid": "", "name": "", **{name: value for name, value in document.items() if name in known}})
 
 
-def device_uid(mac: str) -> str:
+def device_board_uid(mac: str) -> str:
     return f"pluto-{mac.replace(':', '')}"
 
 
 def new_board(name: str, mac: str = "") -> Board:
     """Return a board with a new public uid and access token. The token protects the link: it is random, not derived
     from the MAC."""
-    uid = device_uid(mac) if mac else OVERVIEW_UID
+    uid = device_board_uid(mac) if mac else OVERVIEW_UID
     return Board(uid, name, mac, new_public_uid(), new_access_token())
 
 
@@ -89,22 +89,22 @@ def new_access_token() -> str:
     return secrets.token_hex(16)
 
 
-def titles(boards: Iterable[Board]) -> dict[str, str]:
+def assign_titles(boards: Iterable[Board]) -> dict[str, str]:
     """Return the title of each board by uid: the hostname, with the MAC appended where that is needed to be unique.
 
     That is where another board has the same hostname (factory-new miners are all `bitaxe`), and where the hostname ends
     like a MAC suffix. Older Grafana versions reject equal titles.
     """
     present = list(boards)
-    shared = Counter(_plain(board).casefold() for board in present)
+    shared = Counter(_plain_title(board).casefold() for board in present)
     return {
         board.uid: f"{plain} ({board.mac})"
         if board.mac and (shared[plain.casefold()] > 1 or _MAC_SUFFIX.search(plain))
         else plain
         for board in present
-        for plain in (_plain(board),)
+        for plain in (_plain_title(board),)
     }
 
 
-def _plain(board: Board) -> str:
+def _plain_title(board: Board) -> str:
     return (clean_hostname(board.name).strip() or board.mac) if board.mac else OVERVIEW_TITLE

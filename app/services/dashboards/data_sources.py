@@ -19,7 +19,7 @@ def choose_data_source(listed: Iterable[Any]) -> str | None:
 
     The order of preference is: ours, the Node backend's, the default one, the first.
     """
-    ranked = sorted(filter(_is_usable, listed), key=_rank)
+    ranked = sorted(filter(_is_usable, listed), key=_preference_rank)
     return str(ranked[0]["uid"]) if ranked else None
 
 
@@ -30,6 +30,6 @@ def _is_usable(source: Any) -> bool:
     return isinstance(uid, str) and _UID.fullmatch(uid) is not None
 
 
-def _rank(source: dict[str, Any]) -> tuple[bool, ...]:
+def _preference_rank(source: dict[str, Any]) -> tuple[bool, ...]:
     uid = source["uid"]
     return uid != DATA_SOURCE_UID, uid != NODE_DATA_SOURCE_UID, source.get("isDefault") is not True

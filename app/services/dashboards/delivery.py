@@ -11,11 +11,11 @@ from typing import Any, Protocol
 from gevent.threadpool import ThreadPool
 
 from app.clients.grafana import GrafanaClient
-from app.clients.grafana_answers import Finding
-from app.errors import DashboardUnsettled, GrafanaDown
+from app.clients.grafana_answers import CallResult
+from app.errors import DashboardNotReady, GrafanaDown
 from app.services.dashboards.boards import UIDS, Board
 from app.services.dashboards.data_sources import DATA_SOURCE_UID, choose_data_source
-from app.services.dashboards.templates import Dashboard, encoded, fingerprint
+from app.services.dashboards.templates import Dashboard, compute_fingerprint, encode_dashboard
 from app.store.directories import fsync_directory
 
 log = logging.getLogger(__name__)
@@ -29,23 +29,23 @@ class Delivery(Protocol):
     `is_offline`: delivery does not use Grafana's API, so that it also works while Grafana is down.
     """
 
-    ahead: bool
+    is_offline: bool
 
-    def data_source(self) -> str:
+    def get_data_source_uid(self) -> str:
         """Return the uid of the data source that the dashboards use."""
         ...
 
-    def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
+    def deliver_dashboard(self, board: Board, dashboard: Dashboard) -> CallResult:
         """Deliver the dashboard if Grafana does not have this version; otherwise cheap."""
         ...
 
-    def again(self, board: Board, dashboard: Dashboard) -> Finding:
+    def redeliver_dashboard(self, board: Board, dashboard: Dashboard) -> CallResult:
         """Deliver a dashboard that Grafana reports as absent."""
         ...
 
-    def withdraw(self, uid: str) -> None: ...
+    def delete_dashboard(self, uid: str) -> None: ...
 
-    def sweep(self, uids: Iterable[str]) -> None:
+    def delete_orphans(self, uids: Iterable[str]) -> None:
         """Delete leftover dashboards whose uid is not in `uids`."""
         ...
 
@@ -53,7 +53,7 @@ class Delivery(Protocol):
 
 
 class ApiDelivery:
-    ahead = False
+    is_offline = False
 
     def __init__(self, grafana: GrafanaClient, monotonic: Callable[[], float]) -> None:
         self._grafana = grafana
@@ -61,10 +61,10 @@ class ApiDelivery:
         self._data_source = ""
         self._data_source_due = 0.0
 
-    def data_source(self) -> str:
+    def get_data_source_uid(self) -> str:
         """Read the list from Grafana at most every 5 minutes, as it may change. The default is our own data source."""
         if self._monotonic() >= self._data_source_due:
-            listed = self._grafana.data_sources()
+            listed = self._grafana.list_data_sources()
             found = choose_data_source(listed or ())
             if (used := found or DATA_SOURCE_UID) != self._data_source:
                 self._data_source = used
@@ -73,17 +73,21 @@ class ApiDelivery:
             self._data_source_due = self._monotonic() + DATA_SOURCE_SECONDS
         return self._data_source
 
-    def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
+    def deliver_dashboard(self, board: Board, dashboard: Dashboard) -> CallResult:
         """Save the dashboard if it has changed: each save adds a version to Grafana's history."""
-        return Finding.SAVED if board.delivered == fingerprint(dashboard) else self.again(board, dashboard)
+        return (
+            CallResult.SAVED
+            if board.delivered == compute_fingerprint(dashboard)
+            else self.redeliver_dashboard(board, dashboard)
+        )
 
-    def again(self, board: Board, dashboard: Dashboard) -> Finding:
-        return self._grafana.save(dashboard).finding
+    def redeliver_dashboard(self, board: Board, dashboard: Dashboard) -> CallResult:
+        return self._grafana.save_dashboard(dashboard).result
 
-    def withdraw(self, uid: str) -> None:
-        self._grafana.remove(uid)
+    def delete_dashboard(self, uid: str) -> None:
+        self._grafana.delete_dashboard(uid)
 
-    def sweep(self, uids: Iterable[str]) -> None:
+    def delete_orphans(self, uids: Iterable[str]) -> None:
         """Do nothing: boards to delete are known by uid, and dashboards of other users may look like ours."""
 
     def close(self) -> None:
@@ -98,28 +102,28 @@ class FileDelivery:
     an SD card's fsync must not delay a poll.
     """
 
-    ahead = True
+    is_offline = True
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._disk: Any = None
 
-    def data_source(self) -> str:
+    def get_data_source_uid(self) -> str:
         """Return our own uid, as files are written without a call to Grafana. To use another: docs/grafana.md."""
         return DATA_SOURCE_UID
 
-    def deliver(self, board: Board, dashboard: Dashboard) -> Finding:
-        self._on_disk(_write, self._folder, self._path(board.uid), encoded(dashboard))
-        return Finding.SAVED
+    def deliver_dashboard(self, board: Board, dashboard: Dashboard) -> CallResult:
+        self._run_in_thread(_write_file, self._folder, self._file_path(board.uid), encode_dashboard(dashboard))
+        return CallResult.SAVED
 
-    def again(self, board: Board, dashboard: Dashboard) -> Finding:
-        raise DashboardUnsettled("unread", f"Grafana has not read {board.uid}.json yet; does it provision that folder?")
+    def redeliver_dashboard(self, board: Board, dashboard: Dashboard) -> CallResult:
+        raise DashboardNotReady("unread", f"Grafana has not read {board.uid}.json yet; does it provision that folder?")
 
-    def withdraw(self, uid: str) -> None:
-        self._on_disk(self._path(uid).unlink, True)
+    def delete_dashboard(self, uid: str) -> None:
+        self._run_in_thread(self._file_path(uid).unlink, True)
 
-    def sweep(self, uids: Iterable[str]) -> None:
-        self._on_disk(_sweep, self._folder, frozenset(uids))
+    def delete_orphans(self, uids: Iterable[str]) -> None:
+        self._run_in_thread(_delete_orphan_files, self._folder, frozenset(uids))
 
     def close(self) -> None:
         """Finish the current write, then stop the thread."""
@@ -128,11 +132,11 @@ class FileDelivery:
             self._disk.kill()
             self._disk = None
 
-    def _path(self, uid: str) -> Path:
+    def _file_path(self, uid: str) -> Path:
         assert UIDS.fullmatch(uid), uid  # noqa: S101
         return self._folder / f"{uid}.json"
 
-    def _on_disk(self, work: Any, *arguments: Any) -> None:
+    def _run_in_thread(self, work: Any, *arguments: Any) -> None:
         if self._disk is None:  # not `if not self._disk`: a ThreadPool without tasks is false
             self._disk = ThreadPool(1)  # after fork
         try:
@@ -142,9 +146,9 @@ class FileDelivery:
             raise GrafanaDown("folder", problem) from None
 
 
-def _write(folder: Path, path: Path, content: bytes) -> None:
+def _write_file(folder: Path, path: Path, content: bytes) -> None:
     """Write the file, unless it has this content. The temporary name does not end in `.json`: Grafana would read it."""
-    _make(folder)
+    _make_folder(folder)
     if path.is_file() and path.read_bytes() == content:
         return
     temporary = path.with_name(f"{path.name}.tmp")
@@ -157,14 +161,14 @@ def _write(folder: Path, path: Path, content: bytes) -> None:
     fsync_directory(folder)  # else the rename may be lost in a power cut
 
 
-def _make(folder: Path) -> None:
+def _make_folder(folder: Path) -> None:
     if not folder.is_dir():
-        _make(folder.parent)
+        _make_folder(folder.parent)
         folder.mkdir()
         folder.chmod(0o755)  # readable for Grafana, like the files
 
 
-def _sweep(folder: Path, uids: frozenset[str]) -> None:
+def _delete_orphan_files(folder: Path, uids: frozenset[str]) -> None:
     for path in folder.glob("pluto-*.json*"):
         uid, _, ending = path.name.partition(".")
         if UIDS.fullmatch(uid) and (ending == "json.tmp" or (ending == "json" and uid not in uids)):

@@ -9,28 +9,28 @@ from app.services.dashboards.retry import BACKOFF
 
 RECHECK_SECONDS = 300.0
 # A check costs 5 ms here and more in Grafana: two per second are 1 % of a core, for any number of boards.
-LOOKS_PER_SECOND = 2.0
+CHECKS_PER_SECOND = 2.0
 
 
-class Agenda:
+class BoardDueQueue:
     """Owns each board's due time (seconds of the monotonic clock) and its number of consecutive failures."""
 
-    def __init__(self, chance: Callable[[], float]) -> None:
-        self._rng = chance
+    def __init__(self, rng: Callable[[], float]) -> None:
+        self._rng = rng
         self._due: dict[str, float] = {}
         self._queue: list[tuple[float, str]] = []
         self._failures: dict[str, int] = {}
 
-    def add(self, uids: Iterable[str], now: float) -> None:
+    def schedule_now(self, uids: Iterable[str], now: float) -> None:
         """Make these boards due now."""
         for uid in uids:
-            self._put(uid, now)
+            self._set_due_time(uid, now)
 
-    def add_all(self, now: float) -> None:
+    def schedule_all_now(self, now: float) -> None:
         """Make every known board due now."""
-        self.add(list(self._due), now)
+        self.schedule_now(list(self._due), now)
 
-    def drop(self, uid: str) -> None:
+    def remove_board(self, uid: str) -> None:
         self._due.pop(uid, None)
         self._failures.pop(uid, None)
 
@@ -41,18 +41,18 @@ class Agenda:
         due, uid = self._queue[0]
         return uid, due
 
-    def settled(self, uid: str, now: float) -> None:
+    def schedule_recheck(self, uid: str, now: float) -> None:
         """Schedule the regular check, with 10 % jitter, and reset the failures."""
         self._failures.pop(uid, None)
-        interval = max(RECHECK_SECONDS, len(self._due) / LOOKS_PER_SECOND)
-        self._put(uid, now + interval * (1 + self._rng() / 10))
+        interval = max(RECHECK_SECONDS, len(self._due) / CHECKS_PER_SECOND)
+        self._set_due_time(uid, now + interval * (1 + self._rng() / 10))
 
-    def unsettled(self, uid: str, now: float) -> int:
+    def schedule_retry(self, uid: str, now: float) -> int:
         """Schedule a retry after a backoff. Return the number of consecutive failures."""
         failures = self._failures[uid] = self._failures.get(uid, 0) + 1
-        self._put(uid, now + BACKOFF.delay_after(failures, self._rng()))
+        self._set_due_time(uid, now + BACKOFF.delay_after(failures, self._rng()))
         return failures
 
-    def _put(self, uid: str, due: float) -> None:
+    def _set_due_time(self, uid: str, due: float) -> None:
         self._due[uid] = due
         heappush(self._queue, (due, uid))

@@ -5,11 +5,11 @@ from __future__ import annotations
 from app.backoff import Backoff
 from app.errors import GrafanaError, GrafanaRefused
 
-SLOWEST_SECONDS = 60.0
-BACKOFF = Backoff(first=1.0, longest=SLOWEST_SECONDS, jitter=(1.0, 0.5))
+MAX_BACKOFF_SECONDS = 60.0
+BACKOFF = Backoff(first=1.0, longest=MAX_BACKOFF_SECONDS, jitter=(1.0, 0.5))
 
 
-class Circuit:
+class CircuitBreaker:
     """A circuit breaker: open while Grafana fails. After a backoff a single call tests whether it works again."""
 
     def __init__(self) -> None:
@@ -17,11 +17,11 @@ class Circuit:
         self._open_until = 0.0
         self.error: GrafanaError | None = None
 
-    def wait(self, now: float) -> float:
+    def seconds_until_retry(self, now: float) -> float:
         """Return the seconds until the next call is allowed."""
         return max(0.0, self._open_until - now) if self.error else 0.0
 
-    def failed(self, error: GrafanaError, now: float, chance: float) -> bool:
+    def record_failure(self, error: GrafanaError, now: float, jitter: float) -> bool:
         """Open the circuit. Return True if it was closed or the reason has changed, so that it is worth a log line.
 
         After GrafanaRefused, which needs a configuration change, the delay is at least 60 s.
@@ -29,12 +29,12 @@ class Circuit:
         is_new = self.error is None or self.error.reason != error.reason
         self._failures += 1
         refused = isinstance(error, GrafanaRefused)
-        delay = SLOWEST_SECONDS * (1 + chance / 2) if refused else BACKOFF.delay_after(self._failures, chance)
+        delay = MAX_BACKOFF_SECONDS * (1 + jitter / 2) if refused else BACKOFF.delay_after(self._failures, jitter)
         self._open_until = now + delay
         self.error = error
         return is_new
 
-    def succeeded(self) -> bool:
+    def record_success(self) -> bool:
         """Close the circuit. Return True if it was open."""
         was_open, self.error, self._failures = self.error is not None, None, 0
         return was_open

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from app.clients.grafana_answers import Finding
+from app.clients.grafana_answers import CallResult
 
 
-class Act(StrEnum):
+class BoardStep(StrEnum):
     """One step of a board's update."""
 
     SAVE = "save"  # deliver the dashboard, or wait until Grafana has read its file
@@ -21,7 +21,7 @@ class Act(StrEnum):
     DONE = "done"
 
 
-class Wish(StrEnum):
+class BoardVisibility(StrEnum):
     """The desired visibility of a board."""
 
     PUBLIC = "public"
@@ -29,37 +29,37 @@ class Wish(StrEnum):
     PRIVATE = "private"  # never published by this service; a link that a user created by hand is left alone
 
 
-_DELIVER = {Finding.ABSENT: Act.SAVE}
-_LOOK_FIRST = {Finding.SAVED: Act.LOOK, Finding.REJECTED: Act.LOOK, Finding.RACED: Act.LOOK}
+_SAVE_IF_ABSENT = {CallResult.ABSENT: BoardStep.SAVE}
+_LOOK_FIRST = {CallResult.SAVED: BoardStep.LOOK, CallResult.REJECTED: BoardStep.LOOK, CallResult.RACED: BoardStep.LOOK}
 
-NEXT: Mapping[Wish, Mapping[Finding, Act]] = {
-    Wish.PUBLIC: {
-        **_DELIVER,
+NEXT_STEP: Mapping[BoardVisibility, Mapping[CallResult, BoardStep]] = {
+    BoardVisibility.PUBLIC: {
+        **_SAVE_IF_ABSENT,
         **_LOOK_FIRST,
-        Finding.PRIVATE: Act.PUBLISH,
-        Finding.PAUSED: Act.RESUME,
-        Finding.RANGE_FIXED: Act.RESUME,
-        Finding.TAKEN: Act.RENAME,
-        Finding.PUBLIC: Act.DONE,
+        CallResult.PRIVATE: BoardStep.PUBLISH,
+        CallResult.PAUSED: BoardStep.RESUME,
+        CallResult.RANGE_FIXED: BoardStep.RESUME,
+        CallResult.TAKEN: BoardStep.RENAME,
+        CallResult.PUBLIC: BoardStep.DONE,
     },
-    Wish.HIDDEN: {
-        **_DELIVER,
+    BoardVisibility.HIDDEN: {
+        **_SAVE_IF_ABSENT,
         **_LOOK_FIRST,
-        Finding.PUBLIC: Act.PAUSE,
-        Finding.RANGE_FIXED: Act.PAUSE,
-        Finding.PAUSED: Act.DONE,
-        Finding.PRIVATE: Act.DONE,
+        CallResult.PUBLIC: BoardStep.PAUSE,
+        CallResult.RANGE_FIXED: BoardStep.PAUSE,
+        CallResult.PAUSED: BoardStep.DONE,
+        CallResult.PRIVATE: BoardStep.DONE,
     },
-    Wish.PRIVATE: {
-        **_DELIVER,
-        Finding.SAVED: Act.CHECK,
-        Finding.REJECTED: Act.CHECK,
-        Finding.PRESENT: Act.DONE,
+    BoardVisibility.PRIVATE: {
+        **_SAVE_IF_ABSENT,
+        CallResult.SAVED: BoardStep.CHECK,
+        CallResult.REJECTED: BoardStep.CHECK,
+        CallResult.PRESENT: BoardStep.DONE,
     },
 }
 
 
-def wish(publish: bool, was_public: bool) -> Wish:
+def choose_visibility(publish: bool, was_public: bool) -> BoardVisibility:
     if publish:
-        return Wish.PUBLIC
-    return Wish.HIDDEN if was_public else Wish.PRIVATE
+        return BoardVisibility.PUBLIC
+    return BoardVisibility.HIDDEN if was_public else BoardVisibility.PRIVATE

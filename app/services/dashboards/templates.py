@@ -32,44 +32,44 @@ class Templates:
         self._device = orjson.loads((folder / "device.json").read_bytes())
         self._overview = orjson.loads((folder / "overview.json").read_bytes())
 
-    def device(self, uid: str, title: str, mac: str, data_source: str = DATA_SOURCE_UID) -> Dashboard:
+    def render_device(self, uid: str, title: str, mac: str, data_source: str = DATA_SOURCE_UID) -> Dashboard:
         """Return a device's dashboard. Raises ValueError if `mac`, which is inserted into queries, is not a MAC."""
         if not _MAC.fullmatch(mac):
             raise ValueError(f"not a MAC: {mac!r}")
-        return self._made(self._device, _values(uid, title, data_source) | {"mac": mac})
+        return self._render_template(self._device, _placeholder_values(uid, title, data_source) | {"mac": mac})
 
-    def overview(self, uid: str, title: str, data_source: str = DATA_SOURCE_UID) -> Dashboard:
-        return self._made(self._overview, _values(uid, title, data_source))
+    def render_overview(self, uid: str, title: str, data_source: str = DATA_SOURCE_UID) -> Dashboard:
+        return self._render_template(self._overview, _placeholder_values(uid, title, data_source))
 
     @staticmethod
-    def _made(template: Any, values: dict[str, str]) -> Dashboard:
-        made = _filled(template, values)
+    def _render_template(template: Any, values: dict[str, str]) -> Dashboard:
+        made = _fill_placeholders(template, values)
         assert isinstance(made, dict)  # noqa: S101
         return made
 
 
-def _values(uid: str, title: str, data_source: str) -> dict[str, str]:
-    return {"uid": uid, "title": harmless(title), "data_source": data_source}
+def _placeholder_values(uid: str, title: str, data_source: str) -> dict[str, str]:
+    return {"uid": uid, "title": escape_title(title), "data_source": data_source}
 
 
-def _filled(node: Any, values: dict[str, str]) -> Any:
+def _fill_placeholders(node: Any, values: dict[str, str]) -> Any:
     if isinstance(node, dict):
-        return {key: _filled(value, values) for key, value in node.items()}
+        return {key: _fill_placeholders(value, values) for key, value in node.items()}
     if isinstance(node, list):
-        return [_filled(value, values) for value in node]
+        return [_fill_placeholders(value, values) for value in node]
     return _PLACEHOLDER.sub(lambda found: values[found[1]], node) if isinstance(node, str) else node
 
 
-def harmless(title: str) -> str:
+def escape_title(title: str) -> str:
     """Return the title with all characters replaced that start an interpolation in Grafana."""
     return title.translate(_FULL_WIDTH)
 
 
-def encoded(dashboard: Dashboard) -> bytes:
+def encode_dashboard(dashboard: Dashboard) -> bytes:
     """Return the dashboard as JSON for a file. Equal dashboards give equal bytes."""
     return orjson.dumps(dashboard, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS) + b"\n"
 
 
-def fingerprint(dashboard: Dashboard) -> str:
+def compute_fingerprint(dashboard: Dashboard) -> str:
     """Return the SHA-256 of the dashboard, in hex."""
-    return hashlib.sha256(encoded(dashboard)).hexdigest()
+    return hashlib.sha256(encode_dashboard(dashboard)).hexdigest()

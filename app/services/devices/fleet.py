@@ -10,13 +10,13 @@ from typing import Any
 
 from gevent.lock import RLock
 
-from app.clock import Clock, iso
+from app.clock import Clock, format_iso
 from app.errors import DeviceNotFound, StoreError
-from app.miners.address import Address, address_of_record
-from app.miners.dialects import chips_of, model_of
-from app.miners.options import NO_BOARD, Board, Options, options_from_table
+from app.miners.address import Address, parse_stored_address
+from app.miners.dialects import count_chips, determine_model
+from app.miners.options import NO_BOARD, Board, Options, look_up_options
 from app.miners.totals import is_implausible_hashrate
-from app.models import UP, Device, Drift, Observation, Reading, Status, is_reboot
+from app.models import UP_STATUSES, Device, Drift, Observation, Reading, Status, is_reboot
 from app.store.devices import DeviceRepository
 
 FLUSH_BATCH = 100
@@ -50,7 +50,7 @@ class Tracked:
 
     def __init__(self, device: Device) -> None:
         self.device = device
-        self.address = address_of_record(device.ip)
+        self.address = parse_stored_address(device.ip)
         self.observation = Observation()
         self.monitored = False
         self.conflict: str | None = None
@@ -82,9 +82,9 @@ class Tracked:
         return str(self.info.get("hostname") or "")
 
     @property
-    def up(self) -> bool:
+    def is_up(self) -> bool:
         """Return True if the device is monitored and answers or is stale, so that its values count in totals."""
-        return self.monitored and self.observation.status in UP
+        return self.monitored and self.observation.status in UP_STATUSES
 
     @property
     def status(self) -> Status:
@@ -92,21 +92,21 @@ class Tracked:
 
     @property
     def model(self) -> str:
-        return self.board.model or model_of(self.info)
+        return self.board.model or determine_model(self.info)
 
     @property
-    def chips(self) -> int | None:
-        return self.board.chips or chips_of(self.info)
+    def chip_count(self) -> int | None:
+        return self.board.chips or count_chips(self.info)
 
     @property
     def vendor_options(self) -> Options:
-        return self.options or options_from_table(self.info)
+        return self.options or look_up_options(self.info)
 
-    def record(self) -> Device:
+    def current_record(self) -> Device:
         """Return the record with the last reading in it."""
         if self.reading is None:
             return self.device
-        seen = iso(self.reading.at)
+        seen = format_iso(self.reading.at)
         return replace(
             self.device, info=self.reading.info, last_seen=seen, updated_at=max(self.device.updated_at, seen)
         )
@@ -124,66 +124,66 @@ class Fleet:
         self._by_address: dict[Address, str] = {}
         self._dirty: set[str] = set()
         self._deleting: set[str] = set()
-        self._writing = RLock()
+        self._write_lock = RLock()
 
-    def load(self) -> None:
-        for device in self._repository.load():
-            self._remember(device)
+    def load_devices(self) -> None:
+        for device in self._repository.load_devices():
+            self._add_to_memory(device)
 
     def __len__(self) -> int:
         return len(self._tracked)
 
-    def all(self) -> list[Tracked]:
+    def all_devices(self) -> list[Tracked]:
         """Return the devices in order of registration."""
         return list(self._tracked.values())
 
-    def monitored(self) -> list[Tracked]:
+    def monitored_devices(self) -> list[Tracked]:
         return [tracked for tracked in self._tracked.values() if tracked.monitored]
 
-    def find(self, mac: str | None) -> Tracked | None:
+    def find_device(self, mac: str | None) -> Tracked | None:
         return self._tracked.get(mac) if mac else None
 
-    def get(self, mac: str) -> Tracked:
+    def get_device(self, mac: str) -> Tracked:
         """Raises DeviceNotFound."""
         tracked = self._tracked.get(mac)
         if tracked is None:
             raise DeviceNotFound(mac)
         return tracked
 
-    def at(self, address: Address) -> Tracked | None:
+    def find_by_address(self, address: Address) -> Tracked | None:
         """Return the device whose record has this address (the latest if there are two)."""
-        return self.find(self._by_address.get(address))
+        return self.find_device(self._by_address.get(address))
 
-    def is_alone(self, address: Address) -> bool:
+    def is_alone_on_host(self, address: Address) -> bool:
         """Return True if no other device shares the host, so that the neighbour table's MAC for it can only be this
         device's."""
         return self._hosts[address.host] <= 1
 
-    def keep(self, devices: Iterable[Device]) -> list[Tracked]:
+    def save_devices(self, devices: Iterable[Device]) -> list[Tracked]:
         """Add devices, or replace the records of known ones: all or none, on disk when this returns. An iterator is
         consumed under the lock, so that records built from current ones undo no concurrent edit."""
-        with self._writing:
+        with self._write_lock:
             kept = list(devices)
-            self._repository.save(kept)
-            return [self._remember(device) for device in kept]
+            self._repository.save_devices(kept)
+            return [self._add_to_memory(device) for device in kept]
 
-    def edit(self, mac: str, change: Callable[[Device], Device]) -> Tracked:
+    def edit_device(self, mac: str, change: Callable[[Device], Device]) -> Tracked:
         """Replace a record by `change` of it, on disk when this returns; `updatedAt` is set. Raises DeviceNotFound."""
-        with self._writing:
-            changed = replace(change(self.get(mac).record()), updated_at=iso(self._clock.now()))
-            return self.keep([changed])[0]
+        with self._write_lock:
+            changed = replace(change(self.get_device(mac).current_record()), updated_at=format_iso(self._clock.now()))
+            return self.save_devices([changed])[0]
 
-    def move(self, mac: str, ip: str) -> Tracked:
+    def move_device(self, mac: str, ip: str) -> Tracked:
         """Set the device's address. If that cannot be written now, it is changed in memory and written by a later
         `flush_readings`: the old address no longer reaches the miner. Raises DeviceNotFound."""
         try:
-            return self.edit(mac, lambda device: replace(device, ip=ip))
+            return self.edit_device(mac, lambda device: replace(device, ip=ip))
         except StoreError:
-            moved = self._remember(replace(self.get(mac).device, ip=ip))
+            moved = self._add_to_memory(replace(self.get_device(mac).device, ip=ip))
             self._dirty.add(mac)
             return moved
 
-    def edit_where(
+    def edit_matching(
         self,
         which: Callable[[Device], bool],
         change: Callable[[Device], Device],
@@ -191,25 +191,25 @@ class Fleet:
         deletes: Iterable[str],
     ) -> None:
         """Edit every device that `which` selects, in one write with `puts` and `deletes` of other records."""
-        with self._writing:
-            now = iso(self._clock.now())
+        with self._write_lock:
+            now = format_iso(self._clock.now())
             chosen = [tracked for tracked in self._tracked.values() if which(tracked.device)]
-            changed = [replace(change(tracked.record()), updated_at=now) for tracked in chosen]
-            self._repository.save(changed, puts, deletes)
+            changed = [replace(change(tracked.current_record()), updated_at=now) for tracked in chosen]
+            self._repository.save_devices(changed, puts, deletes)
             for device in changed:
-                self._remember(device)
+                self._add_to_memory(device)
 
     def is_registered(self, mac: str) -> bool:
         """Return False also for a device that is being deleted."""
         return mac in self._tracked and mac not in self._deleting
 
-    def remove(self, mac: str) -> Tracked:
+    def delete_device(self, mac: str) -> Tracked:
         """Delete a device and all that is stored of it, on disk when this returns. Raises DeviceNotFound."""
-        with self._writing:
-            tracked = self.get(mac)
+        with self._write_lock:
+            tracked = self.get_device(mac)
             self._deleting.add(mac)
             try:
-                self._repository.delete(mac)
+                self._repository.delete_device(mac)
             finally:
                 self._deleting.discard(mac)
             del self._tracked[mac]
@@ -218,7 +218,7 @@ class Fleet:
             self._forget_address(tracked)
             return tracked
 
-    def observe(self, tracked: Tracked, observation: Observation) -> bool:
+    def record_observation(self, tracked: Tracked, observation: Observation) -> bool:
         """Record the observation of a poll. Return False, and record nothing, if the device was deleted or is no longer
         monitored."""
         if self._tracked.get(tracked.mac) is not tracked or not tracked.monitored:
@@ -229,17 +229,17 @@ class Fleet:
             if is_reboot(before, after):
                 tracked.restarts += 1
                 tracked.restarting_until = 0.0
-            _note_known(tracked, observation.reading)
+            _update_last_known(tracked, observation.reading)
             if after is not None and is_implausible_hashrate(after.info, tracked.board.chips):
                 tracked.implausible_hashrates += 1
         tracked.observation = observation
-        _let_go_of_the_older(tracked)
+        _drop_older_info(tracked)
         tracked.version += 1
         return True
 
     def set_monitored(self, tracked: Tracked, monitored: bool) -> None:
         """Start or stop monitoring. The last answer is kept in the record, and the observation is reset."""
-        tracked.device = tracked.record()
+        tracked.device = tracked.current_record()
         tracked.monitored = monitored
         tracked.observation = Observation()
         tracked.version += 1
@@ -263,14 +263,14 @@ class Fleet:
             tracked.conflict = conflict
             tracked.version += 1
 
-    def forget_told_mac(self, mac: str) -> None:
+    def forget_reported_mac(self, mac: str) -> None:
         """Accept that the device no longer reports its MAC. On disk when this returns."""
 
         def without(info: Mapping[str, Any]) -> dict[str, Any]:
             return {key: value for key, value in info.items() if key != "macAddr"}
 
-        with self._writing:
-            tracked = self.edit(mac, lambda device: replace(device, info=without(device.info)))
+        with self._write_lock:
+            tracked = self.edit_device(mac, lambda device: replace(device, info=without(device.info)))
             if tracked.reading is not None:
                 reading = replace(tracked.reading, info=without(tracked.reading.info), mac=None)
                 tracked.observation = replace(tracked.observation, reading=reading)
@@ -287,43 +287,43 @@ class Fleet:
             tracked.log_warning = warning
             tracked.version += 1
 
-    def overlay(self, tracked: Tracked, info: Mapping[str, Any]) -> None:
+    def overlay_info(self, tracked: Tracked, info: Mapping[str, Any]) -> None:
         """Show `info` over the last answer until the miner answers again."""
         if tracked.reading is not None:
             reading = replace(tracked.reading, info={**tracked.reading.info, **info})
             tracked.observation = replace(tracked.observation, reading=reading)
             tracked.version += 1
 
-    def refresh(self, tracked: Tracked, reading: Reading) -> None:
+    def record_reading(self, tracked: Tracked, reading: Reading) -> None:
         """Record a reading that a command took between two polls."""
         if tracked.monitored:
-            self.observe(tracked, Observation(Status.ONLINE, reading))
+            self.record_observation(tracked, Observation(Status.ONLINE, reading))
         else:
             tracked.device = replace(tracked.device, info=reading.info)
             tracked.version += 1
 
-    def flush(self) -> None:
+    def flush_readings(self) -> None:
         """Write the readings that arrived since the last flush. Records are composed under the same lock as edits, so
         that no edit is undone."""
         while self._dirty:
-            with self._writing:
+            with self._write_lock:
                 macs = [self._dirty.pop() for _ in range(min(FLUSH_BATCH, len(self._dirty)))]
-                present = [tracked.record() for mac in macs if (tracked := self._tracked.get(mac))]
+                present = [tracked.current_record() for mac in macs if (tracked := self._tracked.get(mac))]
                 try:
                     self._repository.save_telemetry(present)
                 except Exception:
                     self._dirty.update(macs)
                     raise
 
-    def _remember(self, device: Device) -> Tracked:
+    def _add_to_memory(self, device: Device) -> Tracked:
         tracked = self._tracked.get(device.mac)
         if tracked is None:
             tracked = self._tracked[device.mac] = Tracked(device)
         else:
             self._forget_address(tracked)
-        tracked.device, tracked.address = device, address_of_record(device.ip)
-        _note_known(tracked, device)
-        _let_go_of_the_older(tracked)
+        tracked.device, tracked.address = device, parse_stored_address(device.ip)
+        _update_last_known(tracked, device)
+        _drop_older_info(tracked)
         tracked.version += 1
         self._hosts[tracked.address.host] += 1
         self._by_address[tracked.address] = device.mac
@@ -335,12 +335,12 @@ class Fleet:
             del self._by_address[tracked.address]
 
 
-def _note_known(tracked: Tracked, source: Device | Reading | None) -> None:
+def _update_last_known(tracked: Tracked, source: Device | Reading | None) -> None:
     if source is not None:
         tracked.last_known |= {key: value for key in ALWAYS_SHOWN if (value := source.info.get(key)) is not None}
 
 
-def _let_go_of_the_older(tracked: Tracked) -> None:
+def _drop_older_info(tracked: Tracked) -> None:
     """Drop the persisted answer once there is a newer one: it takes about 5 KB and is never read again."""
     if tracked.reading is not None and tracked.device.info:
         tracked.device = replace(tracked.device, info={})

@@ -16,9 +16,9 @@ from app.miners.address import Address
 from app.miners.client import Miner
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.poller import Poller
-from app.services.devices.schedule import next_slot, pause, phase, soon
-from app.services.service_metrics import Health
-from app.supervision import keep_running
+from app.services.devices.schedule import delay_until_next_poll, early_poll_delay, next_slot, slot_phase
+from app.services.service_metrics import ServiceMetrics
+from app.supervision import run_supervised
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +33,10 @@ class Monitor:
         tracked: Tracked,
         poller: Poller,
         miner_at: Callable[[Address], Miner],
-        health: Health,
+        health: ServiceMetrics,
         clock: Clock,
         interval: float,
-        chance: Callable[[], float],
+        rng: Callable[[], float],
     ) -> None:
         self._tracked = tracked
         self._poller = poller
@@ -44,40 +44,45 @@ class Monitor:
         self._health = health
         self._clock = clock
         self._interval = interval
-        self._chance = chance
-        self._phase = phase(tracked.mac, interval)
+        self._rng = rng
+        self._phase = slot_phase(tracked.mac, interval)
         self._miner = miner_at(tracked.address)
         self._due = 0.0
-        self._wanted = math.inf
+        self._requested = math.inf
         self._wake = Event()
         self._stop = Event()
         self._greenlet: gevent.Greenlet | None = None
 
     @property
-    def alive(self) -> bool:
+    def is_alive(self) -> bool:
         return self._greenlet is not None and not self._greenlet.dead
 
     def start(self) -> None:
         if self._greenlet is None:
             self._due = next_slot(self._clock.monotonic(), self._phase, self._interval)
             self._greenlet = gevent.spawn(
-                keep_running, self._run, self._clock, self._stop, self._health.monitor_crashed, mac=self._tracked.mac
+                run_supervised,
+                self._run,
+                self._clock,
+                self._stop,
+                self._health.count_monitor_crash,
+                mac=self._tracked.mac,
             )
 
-    def poll_by(self, moment: float) -> None:
+    def schedule_poll(self, moment: float) -> None:
         """Poll at this moment if the slot is later. A poll in progress is followed by another one."""
-        self._wanted = min(self._wanted, moment)
+        self._requested = min(self._requested, moment)
         self._wake.set()
 
     def poll_now(self) -> None:
-        self.poll_by(self._clock.monotonic())
+        self.schedule_poll(self._clock.monotonic())
 
     def poll_soon(self) -> None:
         """Poll within five seconds. Discovery may have seen a thousand miners at once, so they are spread over that
         time."""
-        self.poll_by(self._clock.monotonic() + soon(self._phase, self._interval))
+        self.schedule_poll(self._clock.monotonic() + early_poll_delay(self._phase, self._interval))
 
-    def ask_to_stop(self) -> gevent.Greenlet | None:
+    def request_stop(self) -> gevent.Greenlet | None:
         """End a wait or an exchange in progress; return the greenlet to join."""
         self._stop.set()
         self._wake.set()
@@ -86,25 +91,25 @@ class Monitor:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            woken = self._clock.wait(self._wake, min(self._due, self._wanted) - self._clock.monotonic())
+            woken = self._clock.wait(self._wake, min(self._due, self._requested) - self._clock.monotonic())
             self._wake.clear()
-            late = self._clock.monotonic() - min(self._due, self._wanted)
+            late = self._clock.monotonic() - min(self._due, self._requested)
             if self._stop.is_set() or (woken and late < 0):
                 continue  # to stop, or to wait for another moment
-            self._wanted = math.inf
-            self._health.late(late)
-            self._step()
+            self._requested = math.inf
+            self._health.observe_lateness(late)
+            self._poll_once()
 
-    def _step(self) -> None:
+    def _poll_once(self) -> None:
         if self._miner.address != self._tracked.address:
             self._miner.close()
             self._miner = self._miner_at(self._tracked.address)
         try:
-            self._poller.poll(self._tracked, self._miner)
+            self._poller.poll_device(self._tracked, self._miner)
         except Exception:
             log.exception("unhandled exception in a poll", extra={"mac": self._tracked.mac})
-            self._health.monitor_crashed()
-        delay = pause(self._tracked.observation, self._interval, self._chance())
+            self._health.count_monitor_crash()
+        delay = delay_until_next_poll(self._tracked.observation, self._interval, self._rng())
         self._due = next_slot(self._clock.monotonic() + delay - self._interval, self._phase, self._interval)
 
 
@@ -117,10 +122,10 @@ class Monitoring:
         poller: Poller,
         miner_at: Callable[[Address], Miner],
         events: EventBus,
-        health: Health,
+        health: ServiceMetrics,
         clock: Clock,
         interval: float,
-        chance: Callable[[], float] = random.random,
+        rng: Callable[[], float] = random.random,
     ) -> None:
         self._fleet = fleet
         self._poller = poller
@@ -129,33 +134,33 @@ class Monitoring:
         self._health = health
         self._clock = clock
         self._interval = interval
-        self._chance = chance
+        self._rng = rng
         self._monitors: dict[str, Monitor] = {}
 
     @property
-    def healthy(self) -> bool:
+    def is_healthy(self) -> bool:
         """Every monitored device has its loop running."""
-        return all(monitor.alive for monitor in self._monitors.values())
+        return all(monitor.is_alive for monitor in self._monitors.values())
 
-    def watch(self, devices: Iterable[Tracked]) -> None:
+    def start_monitoring(self, devices: Iterable[Tracked]) -> None:
         """Starts monitoring; a device that is monitored already is left as it is."""
         for tracked in devices:
             if tracked.mac not in self._monitors:
                 self._fleet.set_monitored(tracked, True)
                 monitor = self._monitors[tracked.mac] = Monitor(
-                    tracked, self._poller, self._miner_at, self._health, self._clock, self._interval, self._chance
+                    tracked, self._poller, self._miner_at, self._health, self._clock, self._interval, self._rng
                 )
                 monitor.start()
 
-    def unwatch(self, devices: Iterable[Tracked]) -> None:
+    def stop_monitoring(self, devices: Iterable[Tracked]) -> None:
         """Stops monitoring; when it returns, nothing more is asked of these devices, written or published for them.
         Each is announced as removed, whether it was monitored or not."""
         gone = list(devices)
         leaving = [tracked for tracked in gone if tracked.mac in self._monitors]
         for tracked in leaving:
             self._fleet.set_monitored(tracked, False)
-        _stop([self._monitors.pop(tracked.mac) for tracked in leaving])
-        remaining = [tracked.device.ip for tracked in self._fleet.monitored()]
+        _stop_monitors([self._monitors.pop(tracked.mac) for tracked in leaving])
+        remaining = [tracked.device.ip for tracked in self._fleet.monitored_devices()]
         for tracked in gone:
             self._events.publish(DeviceRemoved(tracked.mac, tracked.device.ip, remaining))
 
@@ -170,11 +175,11 @@ class Monitoring:
 
     def stop(self) -> None:
         monitors, self._monitors = list(self._monitors.values()), {}
-        _stop(monitors)
+        _stop_monitors(monitors)
 
 
-def _stop(monitors: list[Monitor]) -> None:
+def _stop_monitors(monitors: list[Monitor]) -> None:
     """All at once: a connect that is under way cannot be woken, so what does not end by itself is killed."""
-    greenlets = [greenlet for monitor in monitors if (greenlet := monitor.ask_to_stop())]
+    greenlets = [greenlet for monitor in monitors if (greenlet := monitor.request_stop())]
     gevent.joinall(greenlets, timeout=STOP_SECONDS)
     gevent.killall(greenlets)

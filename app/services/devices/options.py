@@ -6,7 +6,7 @@ import logging
 
 from app.errors import DeviceError
 from app.miners.client import READ_DEADLINE_SECONDS, Miner
-from app.miners.options import options_from_table
+from app.miners.options import look_up_options
 from app.models import Reading, is_reboot
 from app.services.devices.fleet import Fleet, Tracked
 
@@ -30,9 +30,9 @@ class OptionsLoader:
             return
         options = None
         try:
-            board = miner.asic(self._deadline)
+            board = miner.fetch_board(self._deadline)
             options = board.options
             self._fleet.set_board(tracked, board)
         except DeviceError as error:
             log.debug("miner did not report its options", extra={"mac": tracked.mac, "reason": error.reason})
-        self._fleet.set_options(tracked, options or options_from_table(reading.info))
+        self._fleet.set_options(tracked, options or look_up_options(reading.info))

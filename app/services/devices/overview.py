@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.miners.telemetry import telemetry
-from app.miners.totals import fleet_totals, output_of
-from app.miners.values import ratio
+from app.miners.telemetry import read_telemetry
+from app.miners.totals import compute_output, sum_outputs
+from app.miners.values import divide_finite
 from app.services.devices.fleet import Tracked
 
 ABSENT = "–"
@@ -26,7 +26,7 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DeviceRow:
     """One device, formatted. Values are those of the last answer, and a dash for a device that does not answer."""
 
     mac: str
@@ -41,34 +41,34 @@ class Row:
     ip: str
 
 
-def overview(devices: Iterable[Tracked]) -> Overview:
+def summarise_fleet(devices: Iterable[Tracked]) -> Overview:
     known = list(devices)
     outputs = [
-        output_of(tracked.info, telemetry(tracked.info, tracked.chips), tracked.chips)
+        compute_output(tracked.info, read_telemetry(tracked.info, tracked.chip_count), tracked.chip_count)
         for tracked in known
-        if tracked.up
+        if tracked.is_up
     ]
-    totals = fleet_totals(outputs)
+    totals = sum_outputs(outputs)
     monitored = sum(tracked.monitored for tracked in known)
-    efficiency = ratio(totals.paired_power, totals.paired_hashrate / 1000)
+    efficiency = divide_finite(totals.paired_power, totals.paired_hashrate / 1000)
     return Overview(monitored, len(outputs), totals.hashrate / 1000, totals.power, efficiency)
 
 
-def row(tracked: Tracked) -> Row:
-    values = telemetry(tracked.info, tracked.chips) if tracked.up else {}
-    return Row(
+def device_row(tracked: Tracked) -> DeviceRow:
+    values = read_telemetry(tracked.info, tracked.chip_count) if tracked.is_up else {}
+    return DeviceRow(
         mac=tracked.mac,
         title=tracked.device.name or tracked.hostname or tracked.device.ip,
         status=tracked.status,
         problem=tracked.conflict or tracked.observation.error,
-        hashrate=_shown(values.get("hashrate_ghs"), "{:,.0f} GH/s"),
-        temperature=_shown(values.get("temperature_celsius"), "{:.1f} °C"),
-        power=_shown(values.get("power_watts"), "{:.1f} W"),
+        hashrate=_format_value(values.get("hashrate_ghs"), "{:,.0f} GH/s"),
+        temperature=_format_value(values.get("temperature_celsius"), "{:.1f} °C"),
+        power=_format_value(values.get("power_watts"), "{:.1f} W"),
         model=tracked.model,
         version=str(tracked.info.get("version") or ""),
         ip=tracked.device.ip,
     )
 
 
-def _shown(value: float | None, form: str) -> str:
+def _format_value(value: float | None, form: str) -> str:
     return ABSENT if value is None else form.format(value)

@@ -8,12 +8,12 @@ from app.clock import Clock
 from app.errors import DeviceError, WrongMiner
 from app.events import DeviceFailed, DeviceObserved, EventBus, MinerMissing
 from app.miners.client import READ_DEADLINE_SECONDS, Miner
-from app.models import LOST, Observation, Reading, Status, next_observation
+from app.models import DOWN_STATUSES, Observation, Reading, Status, next_observation
 from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.identity import DeviceIdentity
 from app.services.devices.options import OptionsLoader
-from app.services.service_metrics import Health
+from app.services.service_metrics import ServiceMetrics
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Poller:
         options: OptionsLoader,
         conflicts: Conflicts,
         events: EventBus,
-        health: Health,
+        health: ServiceMetrics,
         clock: Clock,
         *,
         deadline: float,
@@ -49,35 +49,35 @@ class Poller:
         self._deadline = deadline
         self._offline_after = offline_after
 
-    def poll(self, tracked: Tracked, miner: Miner) -> None:
+    def poll_device(self, tracked: Tracked, miner: Miner) -> None:
         """Send one request and record its result. A miner that is busy with a command is skipped."""
-        with miner.slot(0) as free:
+        with miner.lock(0) as free:
             if not free:
-                self._health.poll_skipped()
+                self._health.count_skipped_poll()
                 return
             began = self._clock.monotonic()
-            outcome = self._ask(tracked, miner)
+            outcome = self._read_device(tracked, miner)
             seconds = self._clock.monotonic() - began
-            self._health.polled(outcome, seconds)
+            self._health.count_poll(outcome, seconds)
         if isinstance(outcome, DeviceError) and log.isEnabledFor(logging.DEBUG):
             fields = {"mac": tracked.mac, "operation": "poll", "duration_ms": round(seconds * 1000, 1)}
             log.debug("poll failed", extra={**fields, "outcome": outcome.reason, "error": str(outcome)})
-        self._take(tracked, outcome)
+        self._process_outcome(tracked, outcome)
 
-    def _ask(self, tracked: Tracked, miner: Miner) -> Reading | DeviceError:
+    def _read_device(self, tracked: Tracked, miner: Miner) -> Reading | DeviceError:
         try:
-            reading = miner.info(self._deadline)
+            reading = miner.fetch_info(self._deadline)
             self._identity.require_device(tracked, miner.address, reading)
         except DeviceError as error:
             return error
         self._options.load_once_per_boot(tracked, miner, reading)
         return reading
 
-    def _take(self, tracked: Tracked, outcome: Reading | DeviceError) -> None:
+    def _process_outcome(self, tracked: Tracked, outcome: Reading | DeviceError) -> None:
         before = tracked.observation
         restarting = self._clock.monotonic() < tracked.restarting_until
         now = next_observation(before, outcome, self._offline_after, restarting=restarting)
-        if not self._fleet.observe(tracked, now):
+        if not self._fleet.record_observation(tracked, now):
             return
         if isinstance(outcome, WrongMiner):
             self._conflicts.add_wrong_answer(tracked, outcome)
@@ -86,7 +86,7 @@ class Poller:
         _log_transition(tracked, before, now)
         if now.status is Status.ONLINE:
             self._events.publish(DeviceObserved(tracked))
-        elif now.status in LOST:
+        elif now.status in DOWN_STATUSES:
             self._events.publish(DeviceFailed(tracked))
         if isinstance(outcome, WrongMiner) or now.status is Status.OFFLINE:
             self._events.publish(MinerMissing(tracked.mac))
@@ -95,7 +95,7 @@ class Poller:
 def _log_transition(tracked: Tracked, before: Observation, now: Observation) -> None:
     """Log one line when a device stops answering and one when it answers again; none while a state lasts."""
     where = {"mac": tracked.mac, "ip": tracked.device.ip, "hostname": tracked.hostname}
-    if now.status in LOST and now.status is not before.status:
+    if now.status in DOWN_STATUSES and now.status is not before.status:
         log.warning("miner lost", extra={**where, "status": now.status, "reason": now.reason, "error": now.error})
-    elif now.status is Status.ONLINE and before.status in LOST:
+    elif now.status is Status.ONLINE and before.status in DOWN_STATUSES:
         log.info("miner is back", extra=where)

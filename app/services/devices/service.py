@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from app.clock import Clock, iso
-from app.errors import DeviceBadPayload, Invalid, NothingToImprint
+from app.clock import Clock, format_iso
+from app.errors import DeviceBadPayload, Invalid, NothingToRegister
 from app.events import DeviceDeleted, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.mac import parse_mac
 from app.miners.measures import MEASURED_FIELDS
 from app.miners.readings import ADDED_FIELDS
-from app.models import Device, Found, MacSource
-from app.redaction.json_objects import redact
+from app.models import Device, DiscoveredMiner, MacSource
+from app.redaction.json_objects import redact_object
 from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.monitoring import Monitoring
@@ -24,7 +24,7 @@ _UNSTORED = ADDED_FIELDS | {"macAddr"}
 
 
 @dataclass(frozen=True, slots=True)
-class Edit:
+class DeviceEdit:
     """Changes to a record. A field that is not in `fields` stays as it is."""
 
     fields: Mapping[str, Any]
@@ -39,7 +39,7 @@ class DeviceService:
         fleet: Fleet,
         monitoring: Monitoring,
         rule: AddressRule,
-        lookup: Callable[[list[str]], list[Found]],
+        lookup: Callable[[list[str]], list[DiscoveredMiner]],
         conflicts: Conflicts,
         events: EventBus,
         clock: Clock,
@@ -58,21 +58,25 @@ class DeviceService:
     def start(self) -> None:
         """Start monitoring every registered device if AUTO_LISTEN is set."""
         if self._auto_listen:
-            self._monitoring.watch(self._fleet.all())
+            self._monitoring.start_monitoring(self._fleet.all_devices())
 
-    def search(self, query: str = "") -> list[Tracked]:
+    def search_devices(self, query: str = "") -> list[Tracked]:
         """Return the devices that match, newest first. `query` is searched in address, hostname, name and MAC, ignoring
         case."""
-        devices = [tracked for tracked in self._fleet.all() if not query or _mentions(tracked, query.strip().lower())]
+        devices = [
+            tracked
+            for tracked in self._fleet.all_devices()
+            if not query or _matches_query(tracked, query.strip().lower())
+        ]
         return sorted(devices, key=lambda tracked: tracked.device.created_at, reverse=True)
 
-    def get(self, mac: str) -> Tracked:
-        return self._fleet.get(mac)
+    def get_device(self, mac: str) -> Tracked:
+        return self._fleet.get_device(mac)
 
-    def by_preset(self, preset_uuid: str) -> list[Tracked]:
-        return [tracked for tracked in self._fleet.all() if tracked.device.preset_uuid == preset_uuid]
+    def find_by_preset(self, preset_uuid: str) -> list[Tracked]:
+        return [tracked for tracked in self._fleet.all_devices() if tracked.device.preset_uuid == preset_uuid]
 
-    def imprint(self, macs: Iterable[str], by_hand: Iterable[tuple[str, str]] = ()) -> list[Tracked]:
+    def register_devices(self, macs: Iterable[str], by_hand: Iterable[tuple[str, str]] = ()) -> list[Tracked]:
         """Register (imprint) the discovered miners with these MACs, and devices given with MAC and address.
 
         Nothing is removed. A known device stays at the address of its record, unless it does not answer there and an
@@ -80,85 +84,92 @@ class DeviceService:
         the conflict, and a given address then counts. Raises NothingToRegister, AddressForbidden, Invalid.
         """
         wanted = list(macs)
-        named = [Found(parse_mac(mac), str(self._rule.check_given(Address.parse(ip))), {}) for mac, ip in by_hand]
+        named = [
+            DiscoveredMiner(parse_mac(mac), str(self._rule.check_requested_address(Address.parse(ip))), {})
+            for mac, ip in by_hand
+        ]
         seen = self._lookup(wanted)
         found = {each.mac: each for each in [*seen, *named] if each.mac}
-        known = {mac: tracked.device for mac in wanted if mac not in found and (tracked := self._fleet.find(mac))}
+        known = {
+            mac: tracked.device for mac in wanted if mac not in found and (tracked := self._fleet.find_device(mac))
+        }
         if not found and not known:
-            raise NothingToImprint(wanted)
+            raise NothingToRegister(wanted)
         addresses = {each.mac: each.ip for each in named}
-        kept = self._fleet.keep(self._imprinted(each, addresses) for each in found.values()) if found else []
-        devices = [*kept, *(self._fleet.get(mac) for mac in known)]
+        kept = self._fleet.save_devices(self._build_record(each, addresses) for each in found.values()) if found else []
+        devices = [*kept, *(self._fleet.get_device(mac) for mac in known)]
         for tracked in devices:
-            self._conflicts.end(tracked)
+            self._conflicts.end_conflicts(tracked)
         if self._auto_listen:
-            self._monitoring.watch(kept)
+            self._monitoring.start_monitoring(kept)
         for each in seen:
             if each.mac and each.source is not MacSource.CALLER:
                 self._events.publish(MinerSeen(each.mac, each.ip))
         return devices
 
-    def _imprinted(self, found: Found, addresses: Mapping[str | None, str]) -> Device:
+    def _build_record(self, found: DiscoveredMiner, addresses: Mapping[str | None, str]) -> Device:
         """`addresses`: given by the caller."""
         assert found.mac  # noqa: S101
-        now = iso(self._clock.now())
-        tracked = self._fleet.find(found.mac)
+        now = format_iso(self._clock.now())
+        tracked = self._fleet.find_device(found.mac)
         if tracked is None:
             return Device(found.mac, found.ip, found.type, found.info, created_at=now, updated_at=now)
-        stays = found.mac not in addresses or (tracked.up and not tracked.conflict)
+        stays = found.mac not in addresses or (tracked.is_up and not tracked.conflict)
         ip = tracked.device.ip if stays else found.ip
         kind = found.type if found.type != "unknown" else tracked.device.type
-        return replace(tracked.record(), ip=ip, type=kind, info=tracked.info or found.info, updated_at=now)
+        return replace(tracked.current_record(), ip=ip, type=kind, info=tracked.info or found.info, updated_at=now)
 
-    def edit(self, mac: str, edit: Edit) -> Tracked:
+    def edit_device(self, mac: str, edit: DeviceEdit) -> Tracked:
         """Change the record only. Measured fields in `info` are ignored: clients send stale readings back.
 
         `ip` moves the device, unless the miner answers with its MAC at the address of the record. Raises
         DeviceNotFound, Invalid.
         """
-        tracked = self._fleet.get(mac)
+        tracked = self._fleet.get_device(mac)
         fields = dict(edit.fields)
-        info = _editable(edit.info)
+        info = _editable_info(edit.info)
         if "ip" in fields:
-            fields["ip"] = self._new_address(tracked, fields["ip"])
-        edited = self._fleet.edit(mac, lambda device: replace(device, **fields, info={**device.info, **info}))
-        self._fleet.overlay(edited, info)
+            fields["ip"] = self._checked_address(tracked, fields["ip"])
+        edited = self._fleet.edit_device(mac, lambda device: replace(device, **fields, info={**device.info, **info}))
+        self._fleet.overlay_info(edited, info)
         if "ip" in fields:
             self._monitoring.poll_now(mac)
         return edited
 
-    def _new_address(self, tracked: Tracked, text: str) -> str:
+    def _checked_address(self, tracked: Tracked, text: str) -> str:
         if text == tracked.device.ip:
             return text  # sent back whole, also where the record names no usable address
         address = Address.parse(text)
-        if address == tracked.address or tracked.up:
+        if address == tracked.address or tracked.is_up:
             return tracked.device.ip
-        return str(self._rule.check_given(address))
+        return str(self._rule.check_requested_address(address))
 
-    def delete(self, mac: str) -> Tracked:
+    def delete_device(self, mac: str) -> Tracked:
         """Delete the record, then stop monitoring; in this order it cannot be monitored again in between. Return the
         device as it was."""
-        tracked = self._fleet.remove(mac)
-        self._monitoring.unwatch([tracked])
+        tracked = self._fleet.delete_device(mac)
+        self._monitoring.stop_monitoring([tracked])
         self._events.publish(DeviceDeleted(tracked.mac))
         return tracked
 
-    def listen(self, macs: Iterable[str]) -> list[Tracked]:
+    def monitor_only(self, macs: Iterable[str]) -> list[Tracked]:
         """Monitor these devices and no others until the next start; unregistered MACs are ignored."""
         wanted = set(macs)
-        self._monitoring.unwatch([tracked for tracked in self._fleet.monitored() if tracked.mac not in wanted])
-        self._monitoring.watch([tracked for tracked in self._fleet.all() if tracked.mac in wanted])
-        return self._fleet.monitored()
+        self._monitoring.stop_monitoring(
+            [tracked for tracked in self._fleet.monitored_devices() if tracked.mac not in wanted]
+        )
+        self._monitoring.start_monitoring([tracked for tracked in self._fleet.all_devices() if tracked.mac in wanted])
+        return self._fleet.monitored_devices()
 
 
-def _mentions(tracked: Tracked, query: str) -> bool:
+def _matches_query(tracked: Tracked, query: str) -> bool:
     texts = (tracked.device.ip, tracked.hostname, tracked.device.name or "", tracked.mac)
     return any(query in text.lower() for text in texts) or query.replace("-", ":") in tracked.mac
 
 
-def _editable(info: Mapping[str, Any]) -> dict[str, Any]:
+def _editable_info(info: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        known = redact(info)
+        known = redact_object(info)
     except DeviceBadPayload:
         raise Invalid("info is nested too deeply", {"info": ["Nested too deeply."]}) from None
     return {key: value for key, value in known.items() if key not in MEASURED_FIELDS and key not in _UNSTORED}

@@ -13,7 +13,7 @@ from app.clock import Clock
 from app.errors import StoreError
 from app.services.devices.fleet import Fleet
 from app.store.stores import Stores
-from app.supervision import keep_running
+from app.supervision import run_supervised
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ class WriteBehind:
 
     def start(self) -> None:
         self._greenlet = gevent.spawn(
-            keep_running, self._run, self._clock, self._stop, self._crashed, loop="write_behind"
+            run_supervised, self._run, self._clock, self._stop, self._crashed, loop="write_behind"
         )
 
     def stop(self) -> None:
@@ -51,19 +51,19 @@ class WriteBehind:
         if self._greenlet is not None:
             self._greenlet.join()
             self._greenlet = None
-            self._flush()
+            self._flush_readings()
 
     def _run(self) -> None:
         due = self._clock.monotonic() + self._interval
         while not self._clock.wait(self._stop, min(RETRY_SECONDS, due - self._clock.monotonic())):
             if self._clock.monotonic() >= due:
                 self._behind, due = True, self._clock.monotonic() + self._interval
-            if self._stores.retry() and self._behind:
-                self._flush()
+            if self._stores.retry_writes() and self._behind:
+                self._flush_readings()
 
-    def _flush(self) -> None:
+    def _flush_readings(self) -> None:
         try:
-            self._fleet.flush()
+            self._fleet.flush_readings()
             self._behind = False
         except StoreError as error:
             log.warning("readings are not on disk, only in memory", extra={"reason": str(error)})

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from app.models import Found
+from app.models import DiscoveredMiner
 
 
-class Partial(StrEnum):
+class PartialMatch(StrEnum):
     """Where further text may stand beside the value: `left` means to its left, so that the device's text ends with
     it; `none`: nowhere."""
 
@@ -25,17 +25,17 @@ class Partial(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class DiscoveryQuery:
     """The lists, already split, and how each is compared."""
 
     macs: tuple[str, ...] = ()
     ips: tuple[str, ...] = ()
     hostnames: tuple[str, ...] = ()
-    partial_macs: Partial = Partial.BOTH
-    partial_ips: Partial = Partial.BOTH
-    partial_hostnames: Partial = Partial.BOTH
+    partial_macs: PartialMatch = PartialMatch.BOTH
+    partial_ips: PartialMatch = PartialMatch.BOTH
+    partial_hostnames: PartialMatch = PartialMatch.BOTH
 
-    def params(self) -> dict[str, str]:
+    def to_params(self) -> dict[str, str]:
         """Return the query parameters for the discovery service. MACs are sent in the notation in which its ARP scan
         stores them."""
         lists = {"Macs": [_mac_text(mac) for mac in self.macs], "Ips": self.ips, "Hostnames": self.hostnames}
@@ -48,23 +48,25 @@ class Query:
 # A text of the query, and the device's values in the same form.
 Compared = tuple[str, tuple[str, ...]]
 
-_FITS: dict[Partial, Callable[[str, str], bool]] = {
-    Partial.LEFT: str.endswith,
-    Partial.RIGHT: str.startswith,
-    Partial.BOTH: str.__contains__,
-    Partial.NONE: str.__eq__,
+_FITS: dict[PartialMatch, Callable[[str, str], bool]] = {
+    PartialMatch.LEFT: str.endswith,
+    PartialMatch.RIGHT: str.startswith,
+    PartialMatch.BOTH: str.__contains__,
+    PartialMatch.NONE: str.__eq__,
 }
 
 
-def matches(found: Found, query: Query) -> bool:
+def matches_query(found: DiscoveredMiner, query: DiscoveryQuery) -> bool:
     return (
-        _any_fits(query.macs, query.partial_macs, lambda text: _mac_values(found.mac, text))
-        and _any_fits(query.ips, query.partial_ips, lambda text: (text, _ip_values(found.ip)))
-        and _any_fits(query.hostnames, query.partial_hostnames, lambda text: (text.casefold(), _hostname_values(found)))
+        _any_matches(query.macs, query.partial_macs, lambda text: _mac_values(found.mac, text))
+        and _any_matches(query.ips, query.partial_ips, lambda text: (text, _ip_values(found.ip)))
+        and _any_matches(
+            query.hostnames, query.partial_hostnames, lambda text: (text.casefold(), _hostname_values(found))
+        )
     )
 
 
-def _any_fits(texts: Iterable[str], partial: Partial, compared: Callable[[str], Compared]) -> bool:
+def _any_matches(texts: Iterable[str], partial: PartialMatch, compared: Callable[[str], Compared]) -> bool:
     """`compared` converts a text and the device's values to the same form. Blank texts are ignored."""
     asked = [text.strip() for text in texts if text.strip()]
     pairs = (compared(text) for text in asked)
@@ -88,6 +90,6 @@ def _ip_values(ip: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((ip, ip.partition(":")[0])))
 
 
-def _hostname_values(found: Found) -> tuple[str, ...]:
+def _hostname_values(found: DiscoveredMiner) -> tuple[str, ...]:
     hostname = found.info.get("hostname")
     return (hostname.casefold(),) if isinstance(hostname, str) else ()

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 from app.miners.address import Address
 from app.services.discovery.neighbours import NeighbourTable
-from app.services.discovery.scanner import Hit, Scanner
+from app.services.discovery.scanner import ProbeHit, Scanner
 from app.services.discovery.sightings import Sightings
 
 
@@ -29,20 +29,20 @@ class Locator:
         self._remembered = remembered
         self._ports = tuple(ports)
 
-    def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
+    def locate_device(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
         """Return the address where a miner reports `mac` (or the neighbour table does, for firmware without `macAddr`),
         or None.
 
         Every miner found on the way is stored and published: after a power cut, one scan finds all that moved.
         """
-        near = self._where(mac, self._scanner.probe_each(self._hints(mac)))
+        near = self._find_address(mac, self._scanner.probe_addresses(self._likely_addresses(mac)))
         if near is not None or not subnets:
             return near
-        return self._where(mac, self._scanner.scan(subnets, self._ports))
+        return self._find_address(mac, self._scanner.scan_subnets(subnets, self._ports))
 
-    def _hints(self, mac: str) -> list[Address]:
-        neighbours = [Address(ip, port) for ip in self._neighbours.addresses_of(mac) for port in self._ports]
+    def _likely_addresses(self, mac: str) -> list[Address]:
+        neighbours = [Address(ip, port) for ip in self._neighbours.find_addresses(mac) for port in self._ports]
         return list(dict.fromkeys([*neighbours, *self._remembered(mac)]))
 
-    def _where(self, mac: str, hits: list[Hit]) -> Address | None:
-        return next((Address.parse(each.ip) for each in self._sightings.take(hits) if each.mac == mac), None)
+    def _find_address(self, mac: str, hits: list[ProbeHit]) -> Address | None:
+        return next((Address.parse(each.ip) for each in self._sightings.record_hits(hits) if each.mac == mac), None)

@@ -66,7 +66,7 @@ class _Resolver(RecordUpdateListener):
         pointers: list[Any] = zc.cache.get_all_by_details(SUBTYPE, _PTR, _IN)
         known = {pointer.alias for pointer in pointers}
         for record in (update.new for update in records if not update.new.is_expired(now) and _is_news(update)):
-            self._touched |= _names(zc, record, known)
+            self._touched |= _instance_names(zc, record, known)
 
     def async_update_records_complete(self) -> None:
         names, self._touched = self._touched, set()
@@ -97,7 +97,7 @@ def _is_news(update: RecordUpdate) -> bool:
     return update.new.type == _PTR or update.old is None
 
 
-def _names(zc: Zeroconf, record: Any, known: set[str]) -> set[str]:
+def _instance_names(zc: Zeroconf, record: Any, known: set[str]) -> set[str]:
     """Return the miners' instances that `record` is about; none for other devices on the network."""
     if record.type == _PTR:
         return {record.alias} if record.name.lower() == SUBTYPE else set()
@@ -135,7 +135,10 @@ class MdnsBrowser:
         """Return at once; `listening` is set when the sockets are open."""
         if self._greenlets:
             return
-        self._greenlets = [gevent.spawn(self._browse), *(gevent.spawn(self._hand_over) for _ in range(WORKERS))]
+        self._greenlets = [
+            gevent.spawn(self._browse_until_stopped),
+            *(gevent.spawn(self._process_queue) for _ in range(WORKERS)),
+        ]
 
     def stop(self) -> None:
         """Close the sockets; `found` is not called after this returns. Idempotent."""
@@ -145,7 +148,7 @@ class MdnsBrowser:
         gevent.killall(self._greenlets)
         self._greenlets = []
 
-    def _browse(self) -> None:
+    def _browse_until_stopped(self) -> None:
         said = ""
         while (problem := self._browse_once()) is not STOPPED:
             if problem and problem != said:
@@ -164,7 +167,7 @@ class MdnsBrowser:
             return "this host has no address on a private network; see MDNS_INTERFACES"
         self._loop, self._done = asyncio.new_event_loop(), asyncio.Event()
         try:
-            return self._loop.run_until_complete(self._main(self._done, interfaces))
+            return self._loop.run_until_complete(self._browse_interfaces(self._done, interfaces))
         except Exception as error:
             return repr(error)
         finally:
@@ -172,23 +175,23 @@ class MdnsBrowser:
             self._loop = self._done = None
             self.listening.clear()
 
-    async def _main(self, done: asyncio.Event, interfaces: list[str]) -> str | None:
+    async def _browse_interfaces(self, done: asyncio.Event, interfaces: list[str]) -> str | None:
         zeroconf = AsyncZeroconf(interfaces=interfaces, ip_version=IPVersion.V4Only)
         flooded = asyncio.Event()
-        resolver = _Resolver(zeroconf.zeroconf, self._met, flooded.set)
+        resolver = _Resolver(zeroconf.zeroconf, self._queue_address, flooded.set)
         try:
             zeroconf.zeroconf.async_add_listener(resolver, None)
             browser = AsyncServiceBrowser(zeroconf.zeroconf, SUBTYPE, handlers=[lambda **_: None])
             await zeroconf.zeroconf.async_wait_for_start()
             self.listening.set()
-            ended = await self._ended(done, flooded, interfaces)
+            ended = await self._wait_for_end(done, flooded, interfaces)
             await browser.async_cancel()
             return ended
         finally:
             await resolver.close()
             await zeroconf.async_close()
 
-    async def _ended(self, done: asyncio.Event, flooded: asyncio.Event, interfaces: list[str]) -> str | None:
+    async def _wait_for_end(self, done: asyncio.Event, flooded: asyncio.Event, interfaces: list[str]) -> str | None:
         waits = [asyncio.ensure_future(each.wait()) for each in (done, flooded)]
         try:
             while not (done.is_set() or flooded.is_set()):
@@ -200,7 +203,7 @@ class MdnsBrowser:
                 each.cancel()
         return STOPPED if done.is_set() else "more names are announced than a home has"
 
-    def _met(self, address: Address) -> None:
+    def _queue_address(self, address: Address) -> None:
         """Queue an address for the workers. zeroconf's loop must not block: in a flood the surplus is dropped, until
         it is announced again."""
         try:
@@ -208,7 +211,7 @@ class MdnsBrowser:
         except Full:
             log.debug("more announcements than can be looked at", extra={"address": str(address)})
 
-    def _hand_over(self) -> None:
+    def _process_queue(self) -> None:
         while True:
             address = self._queue.get()
             try:

@@ -40,31 +40,31 @@ class NeighbourTable:
         self._clock = clock
         self._macs: dict[str, str] = {}
         self._read_at: float | None = None
-        self._complained = False
+        self._has_warned = False
 
-    def mac_of(self, ip: str) -> str | None:
+    def find_mac(self, ip: str) -> str | None:
         """Return the canonical MAC of an IPv4 address without port, None if the kernel has none."""
-        return self._current().get(ip)
+        return self._read_if_stale().get(ip)
 
-    def addresses_of(self, mac: str) -> list[str]:
+    def find_addresses(self, mac: str) -> list[str]:
         """Return the IPv4 addresses of a canonical MAC. There are several if a miner moved and its old entry has not
         expired."""
-        return [ip for ip, each in self._current().items() if each == mac]
+        return [ip for ip, each in self._read_if_stale().items() if each == mac]
 
-    def _current(self) -> dict[str, str]:
+    def _read_if_stale(self) -> dict[str, str]:
         now = self._clock.monotonic()
         if self._read_at is None or now - self._read_at >= FRESH_SECONDS:
-            self._macs, self._read_at = parse_neighbours(self._text()), now
+            self._macs, self._read_at = parse_neighbours(self._read_file()), now
         return self._macs
 
-    def _text(self) -> str:
+    def _read_file(self) -> str:
         try:
             text = self._path.read_text(encoding="ascii", errors="replace")
         except OSError as error:
-            if not self._complained:
+            if not self._has_warned:
                 reason = {"path": str(self._path), "reason": error.strerror}
                 log.warning("the neighbour table cannot be read", extra=reason)
-            self._complained = True
+            self._has_warned = True
             return ""
-        self._complained = False
+        self._has_warned = False
         return text

@@ -23,24 +23,24 @@ from app.models import Reading
 
 log = logging.getLogger(__name__)
 
-Hit = tuple[Address, Reading]
-Job = tuple[tuple[IPv4Network, ...], tuple[int, ...]]
+ProbeHit = tuple[Address, Reading]
+ScanJob = tuple[tuple[IPv4Network, ...], tuple[int, ...]]
 
 
-def targets(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> Iterator[Address]:
+def scan_targets(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> Iterator[Address]:
     """Yield every address of a scan, lazily, without network and broadcast; interleaved, so that no subnet waits
     long."""
     for port in ports:
-        rows = zip_longest(*(net.hosts() for net in _apart(subnets)))
+        rows = zip_longest(*(net.hosts() for net in _distinct_networks(subnets)))
         yield from (Address(str(host), port) for host in chain.from_iterable(rows) if host is not None)
 
 
-def size(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> int:
+def count_targets(subnets: Sequence[IPv4Network], ports: Sequence[int]) -> int:
     """Return the number of addresses that `scan_targets` yields."""
-    return len(ports) * sum(net.num_addresses - (2 if net.prefixlen < 31 else 0) for net in _apart(subnets))
+    return len(ports) * sum(net.num_addresses - (2 if net.prefixlen < 31 else 0) for net in _distinct_networks(subnets))
 
 
-def _apart(subnets: Sequence[IPv4Network]) -> list[IPv4Network]:
+def _distinct_networks(subnets: Sequence[IPv4Network]) -> list[IPv4Network]:
     """Return the networks without duplicates and without those that lie inside another."""
     each_once = dict.fromkeys(subnets)
     return [net for net in each_once if not any(net != other and net.subnet_of(other) for other in each_once)]
@@ -69,21 +69,21 @@ class Scanner:
         self._concurrency = concurrency
         self._deadline = deadline
         self._known = known
-        self._turn = BoundedSemaphore(1)
-        self._running: dict[Job, gevent.Greenlet] = {}
+        self._scan_lock = BoundedSemaphore(1)
+        self._running: dict[ScanJob, gevent.Greenlet] = {}
         self._notable: dict[str, int] = {}
 
-    def scan(self, subnets: Sequence[IPv4Network], ports: Sequence[int]) -> list[Hit]:
+    def scan_subnets(self, subnets: Sequence[IPv4Network], ports: Sequence[int]) -> list[ProbeHit]:
         """Return the miners of these subnets, by address: those found within `deadline` seconds, [] after stop()."""
         job = (tuple(subnets), tuple(ports))
         running = self._running.get(job)
         if running is None:
-            running = self._running[job] = gevent.spawn(self._in_turn, job)
+            running = self._running[job] = gevent.spawn(self._run_scan, job)
             running.link(lambda _: self._running.pop(job, None))
         hits = running.get()
         return list(hits) if isinstance(hits, list) else []  # a killed greenlet's result is its GreenletExit
 
-    def probe_each(self, addresses: Sequence[Address]) -> list[Hit]:
+    def probe_addresses(self, addresses: Sequence[Address]) -> list[ProbeHit]:
         """Return the miners among a few addresses, all probed at once: those that a user or mDNS names. Does not
         wait for a running scan."""
         return self._probe_all(addresses, Counter())
@@ -92,35 +92,35 @@ class Scanner:
         """End the running scans: none of their probes is in progress when this returns. Idempotent."""
         gevent.killall(list(self._running.values()))
 
-    def _in_turn(self, job: Job) -> list[Hit]:
-        with self._turn:
+    def _run_scan(self, job: ScanJob) -> list[ProbeHit]:
+        with self._scan_lock:
             outcomes: Counter[str] = Counter()
             started = self._clock.monotonic()
-            hits = self._probe_all(targets(*job), outcomes)
-            outcomes["left"] = size(*job) - outcomes["finished"]
-            self._report(outcomes, len(hits), self._clock.monotonic() - started)
+            hits = self._probe_all(scan_targets(*job), outcomes)
+            outcomes["left"] = count_targets(*job) - outcomes["finished"]
+            self._log_outcomes(outcomes, len(hits), self._clock.monotonic() - started)
             return hits
 
-    def _probe_all(self, addresses: Iterable[Address], outcomes: Counter[str]) -> list[Hit]:
-        hits: list[Hit] = []
+    def _probe_all(self, addresses: Iterable[Address], outcomes: Counter[str]) -> list[ProbeHit]:
+        hits: list[ProbeHit] = []
         until = self._clock.monotonic() + self._deadline
         pool = Pool(self._concurrency)
         try:
             for address in addresses:
-                if not pool.wait_available(self._left(until)) or not self._left(until):
+                if not pool.wait_available(self._seconds_left(until)) or not self._seconds_left(until):
                     break
-                pool.spawn(self._ask, address, hits, outcomes)
-            pool.join(self._left(until))
+                pool.spawn(self._probe_address, address, hits, outcomes)
+            pool.join(self._seconds_left(until))
         finally:
             pool.kill()
         return sorted(hits, key=lambda hit: hit[0])
 
-    def _left(self, until: float) -> float:
+    def _seconds_left(self, until: float) -> float:
         return max(until - self._clock.monotonic(), 0.0)
 
-    def _ask(self, address: Address, hits: list[Hit], outcomes: Counter[str]) -> None:
+    def _probe_address(self, address: Address, hits: list[ProbeHit], outcomes: Counter[str]) -> None:
         try:
-            self._rule.check(address)
+            self._rule.check_address(address)
             hits.append((address, self._known(address) or self._probe(address)))
         except PlutoError as error:
             outcomes[error.reason if isinstance(error, DeviceError) else "forbidden"] += 1
@@ -128,7 +128,7 @@ class Scanner:
             log.exception("a probe broke", extra={"address": str(address)})
         outcomes["finished"] += 1
 
-    def _report(self, outcomes: Counter[str], miners: int, seconds: float) -> None:
+    def _log_outcomes(self, outcomes: Counter[str], miners: int, seconds: float) -> None:
         """Log the outcomes when they differ from those of the scan before: addresses not reached in time, or that
         answered 401 (`locked`, `refused`), which is the usual reason for finding nothing."""
         notable = {

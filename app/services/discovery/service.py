@@ -9,8 +9,8 @@ from typing import Protocol
 from app.events import DeviceDeleted
 from app.miners.address import Address
 from app.miners.mac import canonical_mac, parse_mac
-from app.models import Found
-from app.services.discovery.filters import Query
+from app.models import DiscoveredMiner
+from app.services.discovery.filters import DiscoveryQuery
 from app.services.discovery.locator import Locator
 
 
@@ -22,17 +22,17 @@ class DiscoverySource(Protocol):
     """
 
     @property
-    def count(self) -> int: ...
+    def seen_count(self) -> int: ...
 
-    def discover(self, address: Address | None, mac: str | None) -> list[Found]: ...
+    def discover_miners(self, address: Address | None, mac: str | None) -> list[DiscoveredMiner]: ...
 
-    def discovered(self, query: Query) -> list[Found]: ...
+    def list_seen(self, query: DiscoveryQuery) -> list[DiscoveredMiner]: ...
 
-    def lookup(self, macs: Sequence[str]) -> list[Found]: ...
+    def find_by_macs(self, macs: Sequence[str]) -> list[DiscoveredMiner]: ...
 
-    def addresses_of(self, mac: str) -> list[Address]: ...
+    def known_addresses(self, mac: str) -> list[Address]: ...
 
-    def forget(self, mac: str) -> None: ...
+    def forget_miner(self, mac: str) -> None: ...
 
     def start(self) -> None: ...
 
@@ -57,11 +57,11 @@ class DiscoveryService:
         self._resolve = resolve
 
     @property
-    def count(self) -> int:
+    def seen_count(self) -> int:
         """Return the number of miners seen, as far as known without a request."""
-        return self._source.count
+        return self._source.seen_count
 
-    def discover(self, ip: str | None = None, mac: str | None = None) -> list[Found]:
+    def discover_miners(self, ip: str | None = None, mac: str | None = None) -> list[DiscoveredMiner]:
         """Probe one address ([] if there is no miner), else scan all subnets. Blank values count as not given.
 
         With `ip`, `mac` names a miner that does not report its own; if it does, its own counts. Alone, `mac` is a
@@ -69,30 +69,30 @@ class DiscoveryService:
         the allowed networks, DiscoveryFailed.
         """
         address = self._resolve(ip) if ip and ip.strip() else None
-        return self._source.discover(address, parse_mac(mac) if mac and mac.strip() else None)
+        return self._source.discover_miners(address, parse_mac(mac) if mac and mac.strip() else None)
 
-    def discovered(self, query: Query) -> list[Found]:
+    def list_seen(self, query: DiscoveryQuery) -> list[DiscoveredMiner]:
         """Return the miners seen within DISCOVERY_TTL that pass the filters. Raises DiscoveryFailed."""
-        return self._source.discovered(query)
+        return self._source.list_seen(query)
 
-    def lookup(self, macs: Iterable[str]) -> list[Found]:
+    def find_by_macs(self, macs: Iterable[str]) -> list[DiscoveredMiner]:
         """Return the remembered miners with exactly these MACs, in any notation, in this order. Raises
         DiscoveryFailed."""
         wanted = [mac for mac in dict.fromkeys(canonical_mac(mac) for mac in macs) if mac is not None]
-        return self._source.lookup(wanted) if wanted else []  # a service may take a minute to say nothing
+        return self._source.find_by_macs(wanted) if wanted else []  # a service may take a minute to say nothing
 
-    def forget(self, mac: str) -> None:
+    def forget_miner(self, mac: str) -> None:
         """Forget a miner; an unknown MAC is ignored."""
-        self._source.forget(mac)
+        self._source.forget_miner(mac)
 
     def on_device_deleted(self, event: DeviceDeleted) -> None:
         if self._delete_with_device:
-            self.forget(event.mac)
+            self.forget_miner(event.mac)
 
-    def locate(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
+    def locate_device(self, mac: str, subnets: Sequence[IPv4Network] = ()) -> Address | None:
         """Return the address where the miner `mac` (canonical) answers now, None if nowhere. This may scan
         `subnets`."""
-        return self._locator.locate(mac, subnets)
+        return self._locator.locate_device(mac, subnets)
 
     def start(self) -> None:
         self._source.start()

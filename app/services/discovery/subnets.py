@@ -31,16 +31,16 @@ def own_addresses(interfaces: Interfaces | None = None) -> tuple[IPv4Interface, 
 
 def default_subnets(interfaces: Interfaces | None = None) -> tuple[IPv4Network, ...]:
     """Return the network of each own address if it is a /22 or smaller, else the /24 around the address; each once."""
-    return tuple(dict.fromkeys(_scanned(address) for address in own_addresses(interfaces)))
+    return tuple(dict.fromkeys(_network_to_scan(address) for address in own_addresses(interfaces)))
 
 
-def around(ip: str) -> IPv4Network:
+def network_around(ip: str) -> IPv4Network:
     """Return the /24 in which a miner that left `ip` is most likely found again."""
     return IPv4Network((IPv4Address(ip), USUAL_PREFIX), strict=False)
 
 
-def _scanned(address: IPv4Interface) -> IPv4Network:
-    return address.network if address.network.prefixlen >= WIDEST_PREFIX else around(str(address.ip))
+def _network_to_scan(address: IPv4Interface) -> IPv4Network:
+    return address.network if address.network.prefixlen >= WIDEST_PREFIX else network_around(str(address.ip))
 
 
 def _is_virtual(name: str) -> bool:

@@ -24,9 +24,9 @@ class Action(StrEnum):
     RESUME = "resume"
 
 
-WRITING = frozenset({Action.APPLY_PRESET, Action.SETTINGS})
+WRITING_ACTIONS = frozenset({Action.APPLY_PRESET, Action.SETTINGS})
 # After these actions a miner must hash as before; its health is checked until it does.
-WATCHED = WRITING | {Action.RESTART, Action.RESUME}
+WATCHED_ACTIONS = WRITING_ACTIONS | {Action.RESTART, Action.RESUME}
 
 
 class JobState(StrEnum):
@@ -41,7 +41,7 @@ class JobState(StrEnum):
     INTERRUPTED = "interrupted"
 
 
-OVER = frozenset({JobState.DONE, JobState.STOPPED, JobState.CANCELLED, JobState.INTERRUPTED})
+OVER_STATES = frozenset({JobState.DONE, JobState.STOPPED, JobState.CANCELLED, JobState.INTERRUPTED})
 
 
 class StepState(StrEnum):
@@ -64,12 +64,12 @@ class StepState(StrEnum):
     SKIPPED = "skipped"
 
 
-IN_DOUBT = frozenset({StepState.ACTING, StepState.RESTARTING, StepState.REVERTING})
-ENDED = frozenset({StepState.DONE, StepState.UNCHANGED, StepState.FAILED, StepState.REVERTED, StepState.SKIPPED})
+STATES_IN_DOUBT = frozenset({StepState.ACTING, StepState.RESTARTING, StepState.REVERTING})
+ENDED_STATES = frozenset({StepState.DONE, StepState.UNCHANGED, StepState.FAILED, StepState.REVERTED, StepState.SKIPPED})
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class JobRequest:
     """A user's request. `waves`: sizes in devices, or in percent of the job as text; the rest is the last wave.
     `pause_seconds`: the minimum time between a wave and the next one."""
 
@@ -86,7 +86,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Captured:
+class CapturedState:
     """A device's state before the job changed it. `hashrate` in GH/s, `power` in W, `uptime` in seconds; `intended`:
     the settings that already belonged to its desired state."""
 
@@ -112,7 +112,7 @@ class Step:
     reason: str | None = None
     changes: tuple[Mapping[str, Any], ...] = ()
     at: str = ""
-    captured: Captured | None = None
+    captured: CapturedState | None = None
     failed: bool = False
     restarted: bool = False
     tick: str = ""
@@ -128,7 +128,7 @@ class Job:
     devices get the same. Only the job's runner changes it."""
 
     id: str
-    request: Request
+    request: JobRequest
     actor: str
     created_at: str
     updated_at: str
@@ -142,13 +142,13 @@ class Job:
     tick: str = ""
 
     @property
-    def over(self) -> bool:
-        return self.state in OVER
+    def is_over(self) -> bool:
+        return self.state in OVER_STATES
 
     @property
     def counts(self) -> dict[str, int]:
         """Return the number of devices by the state that the API shows, without zeros."""
-        return dict(Counter(shown(step.state) for step in self.steps.values()))
+        return dict(Counter(shown_state(step.state) for step in self.steps.values()))
 
     def seconds_idle(self, now: Moment) -> float | None:
         """Return the seconds since the job was last known to run; None if unknown."""
@@ -156,7 +156,7 @@ class Job:
         known = [seconds for sign in signs if (seconds := sign.seconds_until(now)) is not None]
         return min(known, default=None)
 
-    def waves(self) -> list[list[Step]]:
+    def steps_by_wave(self) -> list[list[Step]]:
         number = 1 + max((step.wave for step in self.steps.values()), default=0)
         waves: list[list[Step]] = [[] for _ in range(number)]
         for step in self.steps.values():
@@ -167,21 +167,21 @@ class Job:
 RUNNING = "running"
 
 
-def shown(state: StepState) -> str:
+def shown_state(state: StepState) -> str:
     """Return the state that the API shows: `running` between planned and the end."""
-    return str(state) if state in ENDED or state is StepState.PLANNED else RUNNING
+    return str(state) if state in ENDED_STATES or state is StepState.PLANNED else RUNNING
 
 
-SHOWN_STATES = tuple(dict.fromkeys(map(shown, StepState)))
+SHOWN_STATES = tuple(dict.fromkeys(map(shown_state, StepState)))
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class JobTimeouts:
     """In seconds. `hashing`: the timeout of the health check after a change. `every`: the interval of health checks.
     `cooling`: the timeout of cooling down before a revert. `doubt`: the timeout of reading a device that a crash
     left in doubt."""
 
-    hashing: float = 180.0
-    every: float = 1.0
+    health: float = 180.0
+    check_interval: float = 1.0
     cooling: float = 120.0
-    doubt: float = 60.0
+    recovery: float = 60.0

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.errors import Invalid
-from app.miners.dialect_kinds import normal_somewhere
-from app.miners.dialects import NERDOS, dialect_of
-from app.miners.settings import SETTINGS, Change
+from app.miners.dialect_kinds import normalise_for_any_firmware
+from app.miners.dialects import NERDOS, detect_dialect
+from app.miners.settings import SETTINGS, SettingChange
 from app.services.devices.fleet import Tracked
-from app.services.jobs.model import IN_DOUBT, Action, Job, JobState, Request, Step, StepState
+from app.services.jobs.model import STATES_IN_DOUBT, Action, Job, JobRequest, JobState, Step, StepState
 
 _PERCENT = re.compile(r"(\d{1,3})%")
 # The same value of these on several miners makes them indistinguishable.
@@ -20,21 +20,21 @@ _OF_ONE_DEVICE = frozenset({"hostname"})
 Selector = str | Sequence[str] | Mapping[str, str]
 
 
-def select(devices: Sequence[Tracked], selector: Selector) -> list[Tracked]:
+def select_devices(devices: Sequence[Tracked], selector: Selector) -> list[Tracked]:
     """Return `"all"` devices, those of a list of MACs, or those that match every part of a filter. Raises Invalid
     for MACs that are not registered, and for an empty selection."""
     if isinstance(selector, Mapping):
-        chosen = [tracked for tracked in devices if _fits(tracked, selector)] if selector else []
+        chosen = [tracked for tracked in devices if _matches_filter(tracked, selector)] if selector else []
     elif isinstance(selector, str):
         chosen = list(devices) if selector == "all" else []
     else:
-        chosen = _named(devices, selector)
+        chosen = _find_by_macs(devices, selector)
     if not chosen:
         raise Invalid("There is no such device", {"devices": ["No imprinted device fits."]})
     return chosen
 
 
-def _named(devices: Sequence[Tracked], macs: Iterable[str]) -> list[Tracked]:
+def _find_by_macs(devices: Sequence[Tracked], macs: Iterable[str]) -> list[Tracked]:
     known = {tracked.mac: tracked for tracked in devices}
     wanted = list(dict.fromkeys(macs))
     unknown = [mac for mac in wanted if mac not in known]
@@ -43,28 +43,28 @@ def _named(devices: Sequence[Tracked], macs: Iterable[str]) -> list[Tracked]:
     return [known[mac] for mac in wanted]
 
 
-def _fits(tracked: Tracked, selector: Mapping[str, str]) -> bool:
+def _matches_filter(tracked: Tracked, selector: Mapping[str, str]) -> bool:
     return all(fits(tracked, selector[name]) for name, fits in _FILTERS.items() if name in selector)
 
 
-def _runs(info: Mapping[str, Any], wanted: str) -> bool:
+def _runs_firmware(info: Mapping[str, Any], wanted: str) -> bool:
     """Match a firmware by family (`axeos`, `nerdos`) or by version: `2.12` matches v2.12 and v2.12.2, not v2.120."""
     wanted = wanted.lower().removeprefix("v")
     if wanted in ("axeos", "nerdos"):
-        return (dialect_of(info) is NERDOS) == (wanted == "nerdos")
+        return (detect_dialect(info) is NERDOS) == (wanted == "nerdos")
     version = str(info.get("version") or "").lower().removeprefix("v")
     return re.match(re.escape(wanted) + r"(?![0-9])", version) is not None
 
 
 _FILTERS: Mapping[str, Callable[[Tracked, str], bool]] = {
     "model": lambda tracked, wanted: tracked.model.lower() == wanted.lower(),
-    "firmware": lambda tracked, wanted: _runs(tracked.info, wanted),
+    "firmware": lambda tracked, wanted: _runs_firmware(tracked.info, wanted),
     "preset": lambda tracked, wanted: tracked.device.preset_uuid == wanted,
     "tag": lambda tracked, wanted: wanted in tracked.device.tags,
 }
 
 
-def validate(request: Request, devices: int) -> None:
+def validate_request(request: JobRequest, devices: int) -> None:
     """Raise Invalid for problems that do not depend on the device: nothing is planned, stored or written then."""
     problems: dict[str, list[str]] = {}
     if request.action is Action.APPLY_PRESET and not request.preset_uuid:
@@ -72,7 +72,7 @@ def validate(request: Request, devices: int) -> None:
     if request.action is Action.SETTINGS:
         problems |= _value_problems(request.values, devices)
     for wave in request.waves:
-        if _size(wave, devices) < 1:
+        if _wave_size(wave, devices) < 1:
             problems["waves"] = ["Must be numbers of devices, or percentages such as 10%."]
     if problems:
         raise Invalid("Some fields are wrong; nothing was written", problems)
@@ -89,13 +89,13 @@ def _value_problems(values: Mapping[str, Any], devices: int) -> dict[str, list[s
             problems[f"settings.{key}"] = ["Can be set on one device at a time only."]
         else:
             try:
-                normal_somewhere(SETTINGS[key], value)
+                normalise_for_any_firmware(SETTINGS[key], value)
             except ValueError as error:
                 problems[f"settings.{key}"] = [str(error)]
     return problems
 
 
-def _size(wave: int | str, devices: int) -> int:
+def _wave_size(wave: int | str, devices: int) -> int:
     """Return the size of a wave in devices, at least one; 0 if it is invalid."""
     if isinstance(wave, int):
         return max(wave, 0)
@@ -104,7 +104,7 @@ def _size(wave: int | str, devices: int) -> int:
     return max(1, math.floor(devices * percent / 100)) if 1 <= percent <= 100 else 0
 
 
-def in_waves(macs: Sequence[str], waves: Iterable[int | str]) -> dict[str, int]:
+def assign_waves(macs: Sequence[str], waves: Iterable[int | str]) -> dict[str, int]:
     """Return the number of each device's wave, from 0 (the canary). The rest is the last wave."""
     numbers: dict[str, int] = {}
     number = 0
@@ -112,11 +112,11 @@ def in_waves(macs: Sequence[str], waves: Iterable[int | str]) -> dict[str, int]:
         left = [mac for mac in macs if mac not in numbers]
         if not left:
             break
-        numbers |= dict.fromkeys(left[: max(1, _size(wave, len(macs)))], number)
+        numbers |= dict.fromkeys(left[: max(1, _wave_size(wave, len(macs)))], number)
     return numbers
 
 
-def rows(changes: Iterable[Change]) -> tuple[dict[str, Any], ...]:
+def change_rows(changes: Iterable[SettingChange]) -> tuple[dict[str, Any], ...]:
     """Return before and after of each change; None for a secret."""
     return tuple(
         {
@@ -133,7 +133,7 @@ def too_many_failed(job: Job) -> bool:
     return sum(step.failed for step in job.steps.values()) > job.request.max_failures
 
 
-def to_put_back(job: Job) -> list[Step]:
+def steps_to_revert(job: Job) -> list[Step]:
     """Return the steps that `revert` concerns after a wave: those that failed after a change and, if the job is to
     stop, the canary."""
     stopping = too_many_failed(job)
@@ -145,12 +145,12 @@ def to_put_back(job: Job) -> list[Step]:
     ]
 
 
-def left_over(step: Step, action: Action, state: JobState) -> tuple[StepState, str]:
+def final_step_state(step: Step, action: Action, state: JobState) -> tuple[StepState, str]:
     """Return the final state and reason of a step that has not ended when its job ends. A step that only waits for
     its restart has been written, unless the restart is all there was to do."""
     untouched = step.state is StepState.PLANNED or (step.state is StepState.WRITTEN and action is Action.RESTART)
     if untouched:
         return StepState.SKIPPED, f"The job was {state}"
-    if step.state in IN_DOUBT:
+    if step.state in STATES_IN_DOUBT:
         return StepState.FAILED, f"The job was {state} in the middle of this"
     return StepState.DONE, f"The job was {state} before it was looked at again"

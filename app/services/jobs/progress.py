@@ -11,14 +11,14 @@ from gevent.event import Event
 from app.clock import Clock
 from app.errors import StoreError
 from app.events import EventBus, JobUpdated
-from app.services.jobs.model import Job, JobState, Step, StepState, shown
+from app.services.jobs.model import Job, JobState, Step, StepState, shown_state
 from app.services.jobs.records import forget_secrets, has_secrets
 from app.services.jobs.store import JobStore
 
-DISK_SECONDS = 5.0
+STORE_RETRY_SECONDS = 5.0
 
 
-class Course:
+class JobProgress:
     """Owns the job while it runs. `halt_job` starts nothing new, `stop` ends what is in progress.
 
     While the store cannot be written the job waits: it does nothing that it could not know after a crash.
@@ -33,31 +33,31 @@ class Course:
         self._halted = Event()
 
     @property
-    def ending(self) -> Event:
+    def stop_event(self) -> Event:
         """The event that is set when the service stops."""
         return self._stopped
 
     @property
-    def halted(self) -> bool:
+    def is_halted(self) -> bool:
         """Return True if nothing new may start: the job is cancelled, or the service stops."""
         return bool(self._halted.is_set())
 
     @property
-    def stopped(self) -> bool:
+    def is_stopped(self) -> bool:
         """Return True if the service stops: work in progress continues, or is recovered, at the next start."""
         return bool(self._stopped.is_set())
 
-    def cancel(self) -> None:
+    def cancel_job(self) -> None:
         """Finish the devices in progress and skip the others. Raises StoreError; the job is then not cancelled."""
         self.job.cancelling = True
         try:
-            self._store.save(self.job)
+            self._store.save_job(self.job)
         except StoreError:
             self.job.cancelling = False
             raise
         self._halted.set()
 
-    def halt(self) -> None:
+    def halt_job(self) -> None:
         self._halted.set()
 
     def stop(self) -> None:
@@ -67,42 +67,42 @@ class Course:
     def wait(self, seconds: float) -> bool:
         """Return False if the service stops meanwhile."""
         self._clock.wait(self._stopped, seconds)
-        return not self.stopped
+        return not self.is_stopped
 
     def wait_unless_halted(self, seconds: float) -> None:
         self._clock.wait(self._halted, seconds)
 
-    def put(self, step: Step, state: StepState, **changes: Any) -> Step:
+    def save_step(self, step: Step, state: StepState, **changes: Any) -> Step:
         """Save the step's next state, on disk when this returns, and publish it."""
-        stamp = self._clock.stamp()
+        stamp = self._clock.current_stamp()
         step = replace(step, state=state, at=stamp["at"], tick=stamp["tick"], **changes)
-        self._kept(lambda: self._store.save_step(self.job, step))
+        self._retry_until_stored(lambda: self._store.save_step(self.job, step))
         self.job.steps[step.mac] = step
-        device = {"mac": step.mac, "state": shown(state), "reason": step.reason}
+        device = {"mac": step.mac, "state": shown_state(state), "reason": step.reason}
         self._events.publish(JobUpdated(self.job.id, str(self.job.state), self.job.counts, device))
         return step
 
-    def to(self, state: JobState, reason: str | None = None) -> None:
+    def save_job_state(self, state: JobState, reason: str | None = None) -> None:
         """Save the job's next state, on disk when this returns, and publish it."""
         self.job.state, self.job.reason = state, reason
-        stamp = self._clock.stamp()
+        stamp = self._clock.current_stamp()
         self.job.updated_at, self.job.tick = stamp["at"], stamp["tick"]
-        self._kept(lambda: self._store.save(self.job))
+        self._retry_until_stored(lambda: self._store.save_job(self.job))
         self._events.publish(JobUpdated(self.job.id, str(state), self.job.counts, None))
 
-    def _kept(self, write: Callable[[], None]) -> None:
+    def _retry_until_stored(self, write: Callable[[], None]) -> None:
         """Retry until it is on disk. Raises StoreError if the service stops meanwhile."""
         while True:
             try:
                 return write()
             except StoreError:
-                if not self.wait(DISK_SECONDS):
+                if not self.wait(STORE_RETRY_SECONDS):
                     raise
 
-    def end(self, state: JobState, reason: str | None) -> None:
+    def end_job(self, state: JobState, reason: str | None) -> None:
         """Save the job's last state and remove its secrets from the disk."""
         secret = has_secrets(self.job)
         forget_secrets(self.job)
-        self.to(state, reason)
+        self.save_job_state(state, reason)
         if secret:
-            self._store.scrub()
+            self._store.compact_files()

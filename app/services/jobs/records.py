@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from app.miners.settings import SETTINGS
-from app.services.jobs.model import Action, Captured, Job, JobState, Request, Step, StepState
+from app.services.jobs.model import Action, CapturedState, Job, JobRequest, JobState, Step, StepState
 
 # More than any request can have: each is a list in memory.
 MOST_WAVES = 1000
@@ -65,7 +65,7 @@ def forget_secrets(job: Job) -> None:
         job.preset = {**job.preset, "configuration": without_secrets(job.preset.get("configuration") or {})}
 
 
-def to_record(job: Job) -> dict[str, Any]:
+def job_to_record(job: Job) -> dict[str, Any]:
     """Return the job's head; its steps are stored one by one, so that a step's progress is a small write."""
     return {
         "id": job.id,
@@ -83,7 +83,7 @@ def to_record(job: Job) -> dict[str, Any]:
     }
 
 
-def from_record(record: Mapping[str, Any], steps: Mapping[str, Step]) -> Job:
+def job_from_record(record: Mapping[str, Any], steps: Mapping[str, Step]) -> Job:
     """Raises KeyError, TypeError or ValueError for a record that this version did not write."""
     _require_kinds(record, _JOB_KINDS)
     _require_kinds(record["request"], _REQUEST_KINDS)
@@ -93,7 +93,7 @@ def from_record(record: Mapping[str, Any], steps: Mapping[str, Step]) -> Job:
     request |= {"action": Action(request["action"]), "waves": tuple(request["waves"])}
     return Job(
         id=record["id"],
-        request=Request(**request),
+        request=JobRequest(**request),
         actor=record["actor"],
         created_at=record["createdAt"],
         updated_at=record["updatedAt"],
@@ -120,7 +120,7 @@ def step_from_record(record: Mapping[str, Any]) -> Step:
     captured = record["captured"]
     if captured is not None:
         _require_kinds(captured, _CAPTURED_KINDS)
-        captured = Captured(**{**captured, "intended": tuple(captured["intended"])})
+        captured = CapturedState(**{**captured, "intended": tuple(captured["intended"])})
     return Step(
         **{
             **record,

@@ -8,16 +8,16 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from app.clock import Clock
-from app.errors import DeviceError, TooSoon
-from app.miners.settings import SETTINGS, runs
-from app.miners.values import flag
+from app.errors import DeviceError, RetryLater
+from app.miners.settings import SETTINGS, has_value
+from app.miners.values import parse_flag
 from app.models import Reading
 from app.services.configuration.writer import READ_BACK_EVERY_SECONDS, READ_BACK_SECONDS
 from app.services.jobs.device_actions import DeviceActions
-from app.services.jobs.health_check import booted_since
-from app.services.jobs.model import WRITING, Action, Patience, Step, StepState
-from app.services.jobs.progress import Course
-from app.services.jobs.steps import Steps
+from app.services.jobs.health_check import has_booted_since
+from app.services.jobs.model import WRITING_ACTIONS, Action, JobTimeouts, Step, StepState
+from app.services.jobs.progress import JobProgress
+from app.services.jobs.steps import StepExecutor
 
 if TYPE_CHECKING:
     from app.services.devices.fleet import Tracked
@@ -27,100 +27,102 @@ RETRY_SECONDS = 5.0
 STOPPED = "The service stopped in the middle of this"
 
 
-class Settler:
+class StepRecovery:
     """Owns no state. Every step in doubt gets another state."""
 
-    def __init__(self, course: Course, steps: Steps, hands: DeviceActions, clock: Clock, patience: Patience) -> None:
+    def __init__(
+        self, course: JobProgress, steps: StepExecutor, hands: DeviceActions, clock: Clock, patience: JobTimeouts
+    ) -> None:
         self._course = course
         self._steps = steps
         self._hands = hands
         self._clock = clock
         self._patience = patience
 
-    def settle(self, step: Step) -> None:
-        self._steps.guarded(step, self._settle)
+    def recover_step(self, step: Step) -> None:
+        self._steps.run_guarded(step, self._recover)
 
-    def _settle(self, step: Step, tracked: Tracked) -> None:
+    def _recover(self, step: Step, tracked: Tracked) -> None:
         """The journal has a write before the miner does: a write that it lacks was never sent."""
-        writes = self._hands.writes(self._steps.job, tracked)
-        if step.state is StepState.ACTING and self._writing and not writes:
-            self._course.put(step, StepState.PLANNED, captured=None)
+        writes = self._hands.count_writes(self._steps.job, tracked)
+        if step.state is StepState.ACTING and self._is_write and not writes:
+            self._course.save_step(step, StepState.PLANNED, captured=None)
         elif step.state is StepState.REVERTING and writes == 1:
-            self._course.put(step, StepState.FAILED if step.failed else StepState.DONE)
+            self._course.save_step(step, StepState.FAILED if step.failed else StepState.DONE)
         elif (reading := self._read_again(tracked)) is None:
-            self._steps.fail(step, f"{STOPPED}, and the miner does not say what became of it")
+            self._steps.fail_step(step, f"{STOPPED}, and the miner does not say what became of it")
         else:
-            self._settlers[step.state](step, tracked, reading)
+            self._recoveries[step.state](step, tracked, reading)
 
     @property
-    def _writing(self) -> bool:
-        return self._steps.job.request.action in WRITING
+    def _is_write(self) -> bool:
+        return self._steps.job.request.action in WRITING_ACTIONS
 
     @property
-    def _settlers(self) -> Mapping[StepState, Callable[[Step, Tracked, Reading], None]]:
+    def _recoveries(self) -> Mapping[StepState, Callable[[Step, Tracked, Reading], None]]:
         return {
-            StepState.ACTING: self._settle_write if self._writing else self._settle_command,
-            StepState.RESTARTING: self._settle_restart,
-            StepState.REVERTING: self._settle_put_back,
+            StepState.ACTING: self._recover_write if self._is_write else self._recover_command,
+            StepState.RESTARTING: self._recover_restart,
+            StepState.REVERTING: self._recover_revert,
         }
 
     def _read_again(self, tracked: Tracked) -> Reading | None:
         """Read the device, with retries: the miner may have lost its power together with this service."""
-        until = self._clock.monotonic() + self._patience.doubt
+        until = self._clock.monotonic() + self._patience.recovery
         while True:
-            with suppress(DeviceError, TooSoon):
-                return self._hands.read(tracked)
+            with suppress(DeviceError, RetryLater):
+                return self._hands.read_device(tracked)
             if self._clock.monotonic() >= until or not self._course.wait(RETRY_SECONDS):
                 return None
 
-    def _settle_write(self, step: Step, tracked: Tracked, reading: Reading) -> None:
+    def _recover_write(self, step: Step, tracked: Tracked, reading: Reading) -> None:
         values = {change["key"]: change["after"] for change in step.changes if not SETTINGS[change["key"]].secret}
         if not values:
-            self._steps.fail(step, f"{STOPPED}, and a password cannot be read back")
+            self._steps.fail_step(step, f"{STOPPED}, and a password cannot be read back")
             return
-        if not self._comes_true(tracked, values, reading):
-            self._steps.fail(step, f"{STOPPED}, and the miner does not run what was asked for")
+        if not self._wait_until_applied(tracked, values, reading):
+            self._steps.fail_step(step, f"{STOPPED}, and the miner does not run what was asked for")
             return
-        self._hands.found_applied(self._steps.job, tracked, values)
+        self._hands.record_found_applied(self._steps.job, tracked, values)
         keys = tuple(change["key"] for change in step.changes)
-        self._course.put(step, self._steps.after_writing(self._hands.needs_restart(tracked, keys)))
+        self._course.save_step(step, self._steps.state_after_write(self._hands.needs_restart(tracked, keys)))
 
-    def _comes_true(self, tracked: Tracked, values: Mapping[str, Any], reading: Reading) -> bool:
+    def _wait_until_applied(self, tracked: Tracked, values: Mapping[str, Any], reading: Reading) -> bool:
         """Read until the values are applied: the firmware queues its writes, so one reading does not disprove them."""
         until = self._clock.monotonic() + READ_BACK_SECONDS
-        while not _runs(values, reading):
+        while not _runs_values(values, reading):
             if self._clock.monotonic() >= until:
                 return False
             self._clock.sleep(READ_BACK_EVERY_SECONDS)
-            with suppress(DeviceError, TooSoon):
-                reading = self._hands.read(tracked)
+            with suppress(DeviceError, RetryLater):
+                reading = self._hands.read_device(tracked)
         return True
 
-    def _settle_command(self, step: Step, tracked: Tracked, reading: Reading) -> None:
+    def _recover_command(self, step: Step, tracked: Tracked, reading: Reading) -> None:
         """Pause and resume can be read; identify toggles and cannot."""
         wanted = {Action.PAUSE: 1.0, Action.RESUME: 0.0}.get(self._steps.job.request.action)
-        if wanted is not None and flag(reading.info.get("miningPaused")) == wanted:
-            self._course.put(step, StepState.ACTED)
+        if wanted is not None and parse_flag(reading.info.get("miningPaused")) == wanted:
+            self._course.save_step(step, StepState.ACTED)
         else:
-            self._steps.fail(step, f"{STOPPED}; whether the miner took it is not known")
+            self._steps.fail_step(step, f"{STOPPED}; whether the miner took it is not known")
 
-    def _settle_restart(self, step: Step, tracked: Tracked, reading: Reading) -> None:
+    def _recover_restart(self, step: Step, tracked: Tracked, reading: Reading) -> None:
         uptime = step.captured.uptime if step.captured else None
-        if booted_since(step.moment, reading, uptime):
-            self._course.put(step, StepState.ACTED, restarted=True)
+        if has_booted_since(step.moment, reading, uptime):
+            self._course.save_step(step, StepState.ACTED, restarted=True)
         else:
-            self._steps.fail(step, f"{STOPPED}, and the miner did not restart")
+            self._steps.fail_step(step, f"{STOPPED}, and the miner did not restart")
 
-    def _settle_put_back(self, step: Step, tracked: Tracked, reading: Reading) -> None:
+    def _recover_revert(self, step: Step, tracked: Tracked, reading: Reading) -> None:
         captured = step.captured
         assert captured  # noqa: S101
-        if _runs(captured.settings, reading):
-            self._hands.found_put_back(tracked, captured)
-            self._course.put(step, StepState.REVERTED, captured=None)
+        if _runs_values(captured.settings, reading):
+            self._hands.record_reverted(tracked, captured)
+            self._course.save_step(step, StepState.REVERTED, captured=None)
         else:
             why = f"{step.reason or 'The job was stopped'}; {STOPPED}, and the miner is not put back"
-            self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
+            self._course.save_step(step, StepState.FAILED, reason=why, failed=True, captured=None)
 
 
-def _runs(values: Mapping[str, Any], reading: Reading) -> bool:
-    return all(runs(SETTINGS[key], value, reading.info) for key, value in values.items())
+def _runs_values(values: Mapping[str, Any], reading: Reading) -> bool:
+    return all(has_value(SETTINGS[key], value, reading.info) for key, value in values.items())

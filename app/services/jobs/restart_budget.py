@@ -17,19 +17,19 @@ class RestartBudget:
     def __init__(self, clock: Clock, restarts: int = RESTARTS, per_seconds: float = PER_SECONDS) -> None:
         self._clock = clock
         self._per_seconds = per_seconds
-        self._spent: deque[float] = deque(maxlen=restarts)
+        self._restarts: deque[float] = deque(maxlen=restarts)
 
-    def spend(self) -> float:
+    def acquire_restart(self) -> float:
         """Return 0 and count a restart if one is allowed now, else the seconds until one is."""
         now = self._clock.monotonic()
-        if len(self._spent) == self._spent.maxlen:
-            left = self._spent[0] + self._per_seconds - now
+        if len(self._restarts) == self._restarts.maxlen:
+            left = self._restarts[0] + self._per_seconds - now
             if left > 0:
                 return left
-        self._spent.append(now)
+        self._restarts.append(now)
         return 0.0
 
-    def give_back(self) -> None:
+    def release_restart(self) -> None:
         """Do not count the last restart: it did not happen."""
-        if self._spent:
-            self._spent.pop()
+        if self._restarts:
+            self._restarts.pop()

@@ -7,71 +7,75 @@ from typing import TYPE_CHECKING
 from app.clock import Clock
 from app.errors import PlutoError
 from app.miners.setting_changes import WriteStatus
-from app.miners.values import flag
-from app.services.configuration.results import Applied
+from app.miners.values import parse_flag
+from app.services.configuration.results import WriteReport
 from app.services.jobs.device_actions import DeviceActions
-from app.services.jobs.model import Patience, Step, StepState
-from app.services.jobs.progress import Course
-from app.services.jobs.steps import Steps, pending, sentence
+from app.services.jobs.model import JobTimeouts, Step, StepState
+from app.services.jobs.progress import JobProgress
+from app.services.jobs.steps import StepExecutor, describe_error, needs_restart
 
 if TYPE_CHECKING:
     from app.services.devices.fleet import Tracked
 
 
-class Reverter:
+class StepRevert:
     """Owns no state."""
 
-    def __init__(self, course: Course, steps: Steps, hands: DeviceActions, clock: Clock, patience: Patience) -> None:
+    def __init__(
+        self, course: JobProgress, steps: StepExecutor, hands: DeviceActions, clock: Clock, patience: JobTimeouts
+    ) -> None:
         self._course = course
         self._steps = steps
         self._hands = hands
         self._clock = clock
         self._patience = patience
 
-    def put_back(self, step: Step) -> None:
+    def revert_step(self, step: Step) -> None:
         """Restore the captured settings. If the device was never written to, or nothing differs, the step keeps its
         state."""
-        self._steps.guarded(step, self._put_back)
+        self._steps.run_guarded(step, self._revert)
 
-    def _put_back(self, step: Step, tracked: Tracked) -> None:
+    def _revert(self, step: Step, tracked: Tracked) -> None:
         state, reason = step.state, step.reason or "The job was stopped"
-        if not self._hands.writes(self._steps.job, tracked):
-            self._course.put(step, state, captured=None)
+        if not self._hands.count_writes(self._steps.job, tracked):
+            self._course.save_step(step, state, captured=None)
             return
-        self._cool_down(tracked)
-        step = self._course.put(step, StepState.REVERTING)
+        self._wait_for_cooling(tracked)
+        step = self._course.save_step(step, StepState.REVERTING)
         try:
-            applied = self._steps.patiently(step.mac, lambda: self._hands.put_back(tracked, step, self._steps.origin))
+            applied = self._steps.retry_while_busy(
+                step.mac, lambda: self._hands.revert_settings(tracked, step, self._steps.origin)
+            )
         except PlutoError as error:
-            why = f"{reason}; it could not be put back: {sentence(error)}"
-            self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
+            why = f"{reason}; it could not be put back: {describe_error(error)}"
+            self._course.save_step(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
-        lost = self._hands.not_captured(step)
+        lost = self._hands.keys_not_captured(step)
         if lost:
             reason += f"; {', '.join(lost)} stays, for the miner had not reported what it was"
         if applied.entry is not None:
-            self._was_put_back(step, tracked, applied, reason)
+            self._save_reverted(step, tracked, applied, reason)
         else:
-            self._course.put(step, state, captured=None, **({"reason": reason} if lost else {}))
+            self._course.save_step(step, state, captured=None, **({"reason": reason} if lost else {}))
 
-    def _was_put_back(self, step: Step, tracked: Tracked, applied: Applied, reason: str) -> None:
-        refused = [outcome.key for outcome in applied.outcomes if outcome.status is WriteStatus.REFUSED]
+    def _save_reverted(self, step: Step, tracked: Tracked, applied: WriteReport, reason: str) -> None:
+        refused = [outcome.key for outcome in applied.results if outcome.status is WriteStatus.REFUSED]
         if refused:
             why = f"{reason}; the miner did not take back {', '.join(refused)}"
-            self._course.put(step, StepState.FAILED, reason=why, failed=True, captured=None)
+            self._course.save_step(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
-        if self._hands.keeps_password(tracked, step):
+        if self._hands.keeps_new_password(tracked, step):
             reason += "; the new pool password stays, for the old one cannot be read"
-        if step.restarted and pending(applied) and self._steps.afford():
-            self._steps.restart(step.mac)
-        self._course.put(step, StepState.REVERTED, reason=reason, captured=None)
+        if step.restarted and needs_restart(applied) and self._steps.acquire_restart():
+            self._steps.restart_device(step.mac)
+        self._course.save_step(step, StepState.REVERTED, reason=reason, captured=None)
 
-    def _cool_down(self, tracked: Tracked) -> None:
+    def _wait_for_cooling(self, tracked: Tracked) -> None:
         """Wait until the firmware has cooled down: it overwrites later what is written before."""
         until = self._clock.monotonic() + self._patience.cooling
-        while self._clock.monotonic() < until and self._hands.recovers_by_itself(tracked):
-            reading = self._steps.look(tracked)
-            if reading is not None and flag(reading.info.get("overheat_mode", 0)) != 1.0:
+        while self._clock.monotonic() < until and self._hands.recovers_from_overheating(tracked):
+            reading = self._steps.latest_reading(tracked)
+            if reading is not None and parse_flag(reading.info.get("overheat_mode", 0)) != 1.0:
                 return
-            if not self._course.wait(self._patience.every):
+            if not self._course.wait(self._patience.check_interval):
                 return

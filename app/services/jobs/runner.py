@@ -13,22 +13,32 @@ from app.clock import Clock
 from app.errors import StoreError
 from app.events import EventBus
 from app.services.jobs.device_actions import DeviceActions
-from app.services.jobs.model import ENDED, IN_DOUBT, WATCHED, WRITING, Job, JobState, Patience, Step, StepState
-from app.services.jobs.plan import left_over, to_put_back, too_many_failed
-from app.services.jobs.progress import Course
-from app.services.jobs.recovery import Settler
+from app.services.jobs.model import (
+    ENDED_STATES,
+    STATES_IN_DOUBT,
+    WATCHED_ACTIONS,
+    WRITING_ACTIONS,
+    Job,
+    JobState,
+    JobTimeouts,
+    Step,
+    StepState,
+)
+from app.services.jobs.plan import final_step_state, steps_to_revert, too_many_failed
+from app.services.jobs.progress import JobProgress
+from app.services.jobs.recovery import StepRecovery
 from app.services.jobs.restart_budget import RestartBudget
-from app.services.jobs.revert import Reverter
-from app.services.jobs.steps import Steps
+from app.services.jobs.revert import StepRevert
+from app.services.jobs.steps import StepExecutor
 from app.services.jobs.store import JobStore
-from app.supervision import keep_running
+from app.supervision import run_supervised
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 1.0
 
 
-class Runner:
+class JobRunner:
     """The greenlet of one job. After it has stopped it sends and writes nothing; what remains continues at the next
     start."""
 
@@ -41,29 +51,29 @@ class Runner:
         budget: RestartBudget,
         events: EventBus,
         clock: Clock,
-        patience: Patience,
+        patience: JobTimeouts,
         late: bool = False,
     ) -> None:
         self.job = job
-        self._course = course = Course(job, store, events, clock)
+        self._course = course = JobProgress(job, store, events, clock)
         self._clock = clock
         self._patience = patience
         self._late = late
-        self._steps = Steps(course, hands, find, budget)
-        self._reverter = Reverter(course, self._steps, hands, clock, patience)
-        self._settler = Settler(course, self._steps, hands, clock, patience)
+        self._steps = StepExecutor(course, hands, find, budget)
+        self._revert = StepRevert(course, self._steps, hands, clock, patience)
+        self._recovery = StepRecovery(course, self._steps, hands, clock, patience)
         self._pool = Pool(job.request.parallel)
         self._greenlet: gevent.Greenlet | None = None
 
     def start(self) -> None:
         self._greenlet = gevent.spawn(
-            keep_running, self._run, self._clock, self._course.ending, loop="job", job=self.job.id
+            run_supervised, self._run, self._clock, self._course.stop_event, loop="job", job=self.job.id
         )
 
-    def cancel(self) -> None:
-        self._course.cancel()
+    def cancel_job(self) -> None:
+        self._course.cancel_job()
 
-    def ask_to_stop(self) -> gevent.Greenlet | None:
+    def request_stop(self) -> gevent.Greenlet | None:
         """Return the greenlet to join."""
         self._course.stop()
         return self._greenlet
@@ -76,91 +86,93 @@ class Runner:
 
     def _run(self) -> None:
         try:
-            self._go()
+            self._run_waves()
         except StoreError as error:  # the service stops, and the last state is not on disk
             log.warning("a job goes on at the next start", extra={"job": self.job.id, "reason": str(error)})
         except Exception:
             log.exception("unhandled exception in a job", extra={"job": self.job.id})
-            self._end(JobState.INTERRUPTED, "Internal error; see the service's log")
+            self._end_job(JobState.INTERRUPTED, "Internal error; see the service's log")
 
-    def _go(self) -> None:
+    def _run_waves(self) -> None:
         if self.job.cancelling:
-            self._course.halt()
-        self._course.to(JobState.RUNNING)
-        self._each(self._settler.settle, [step for step in self.job.steps.values() if step.state in IN_DOUBT])
-        if self._late and not self._course.stopped:
-            self._end(JobState.INTERRUPTED, "The service was down for too long to continue automatically")
+            self._course.halt_job()
+        self._course.save_job_state(JobState.RUNNING)
+        self._run_for_each(
+            self._recovery.recover_step, [step for step in self.job.steps.values() if step.state in STATES_IN_DOUBT]
+        )
+        if self._late and not self._course.is_stopped:
+            self._end_job(JobState.INTERRUPTED, "The service was down for too long to continue automatically")
         if self._late:
             return
-        for number in range(len(self.job.waves())):
-            if not self._wave(number):
+        for number in range(len(self.job.steps_by_wave())):
+            if not self._run_wave(number):
                 break
-        self._put_back()
-        if not self._course.stopped:
-            self._end(*self._outcome())
+        self._revert_failed()
+        if not self._course.is_stopped:
+            self._end_job(*self._final_job_state())
 
-    def _wave(self, number: int) -> bool:
+    def _run_wave(self, number: int) -> bool:
         """Run, check and revert one wave. Return False if no further wave may start."""
-        begun = any(step.state is not StepState.PLANNED for step in self._of(number))
-        if self._course.halted and not begun or too_many_failed(self.job) and not begun:
+        begun = any(step.state is not StepState.PLANNED for step in self._steps_in(number))
+        if self._course.is_halted and not begun or too_many_failed(self.job) and not begun:
             return False
-        last = number == len(self.job.waves()) - 1
-        self._each(self._steps.act, self._of(number, StepState.PLANNED, StepState.WRITTEN))
-        self._watch(number, last)
-        self._put_back()
-        return not (self._course.halted or too_many_failed(self.job))
+        last = number == len(self.job.steps_by_wave()) - 1
+        self._run_for_each(self._steps.run_step, self._steps_in(number, StepState.PLANNED, StepState.WRITTEN))
+        self._watch_wave(number, last)
+        self._revert_failed()
+        return not (self._course.is_halted or too_many_failed(self.job))
 
-    def _of(self, number: int, *states: StepState) -> list[Step]:
+    def _steps_in(self, number: int, *states: StepState) -> list[Step]:
         return [
             step for step in self.job.steps.values() if step.wave == number and (not states or step.state in states)
         ]
 
-    def _each(self, act: Callable[[Step], None], steps: list[Step]) -> None:
+    def _run_for_each(self, act: Callable[[Step], None], steps: list[Step]) -> None:
         for step in steps:
-            if self._course.stopped:
+            if self._course.is_stopped:
                 break
             self._pool.spawn(act, step)
         self._pool.join()
 
-    def _watch(self, number: int, last: bool) -> None:
+    def _watch_wave(self, number: int, last: bool) -> None:
         """Check the changed devices until each is healthy or failed. The pause is part of it, so that later failures
         are detected too. A cancelled job does not wait."""
-        touched = self._of(number, StepState.ACTED)
-        watched = self.job.request.action in WATCHED
+        touched = self._steps_in(number, StepState.ACTED)
+        watched = self.job.request.action in WATCHED_ACTIONS
         if not touched:
             return
         began = self._clock.monotonic()
         pause = 0.0 if last and not watched else self.job.request.pause_seconds
-        until = began + max(self._patience.hashing, pause)
-        while not self._course.halted:
+        until = began + max(self._patience.health, pause)
+        while not self._course.is_halted:
             now = self._clock.monotonic()
             if watched:
-                for step in self._of(number, StepState.ACTED):
-                    self._steps.check(step, settled=now >= began + pause, patient=now < until)
-            if now >= began + pause and not (watched and self._of(number, StepState.ACTED)):
+                for step in self._steps_in(number, StepState.ACTED):
+                    self._steps.check_step(step, has_paused=now >= began + pause, may_wait=now < until)
+            if now >= began + pause and not (watched and self._steps_in(number, StepState.ACTED)):
                 break
-            self._course.wait_unless_halted(self._patience.every)
-        if not self._course.stopped:
-            self._unwatched(number, watched)
+            self._course.wait_unless_halted(self._patience.check_interval)
+        if not self._course.is_stopped:
+            self._end_watching(number, watched)
 
-    def _unwatched(self, number: int, watched: bool) -> None:
-        for step in self._of(number, StepState.ACTED):
-            self._course.put(
+    def _end_watching(self, number: int, watched: bool) -> None:
+        for step in self._steps_in(number, StepState.ACTED):
+            self._course.save_step(
                 step, StepState.DONE, reason="Cancelled before it was looked at again" if watched else None
             )
 
-    def _put_back(self) -> None:
-        if self.job.request.revert and self.job.request.action in WRITING and not self._course.stopped:
-            self._each(self._reverter.put_back, to_put_back(self.job))
+    def _revert_failed(self) -> None:
+        if self.job.request.revert and self.job.request.action in WRITING_ACTIONS and not self._course.is_stopped:
+            self._run_for_each(self._revert.revert_step, steps_to_revert(self.job))
 
-    def _outcome(self) -> tuple[JobState, str | None]:
+    def _final_job_state(self) -> tuple[JobState, str | None]:
         if too_many_failed(self.job):
             return JobState.STOPPED, f"More than {self.job.request.max_failures} devices failed"
         return (JobState.CANCELLED, None) if self.job.cancelling else (JobState.DONE, None)
 
-    def _end(self, state: JobState, reason: str | None) -> None:
+    def _end_job(self, state: JobState, reason: str | None) -> None:
         for step in list(self.job.steps.values()):
-            if step.state not in ENDED:
-                end, why = left_over(step, self.job.request.action, state)
-                self._course.put(step, end, reason=why)
-        self._course.end(state, reason)
+            if step.state not in ENDED_STATES:
+                end, why = final_step_state(step, self.job.request.action, state)
+                self._course.save_step(step, end, reason=why)
+        self._course.end_job(state, reason)

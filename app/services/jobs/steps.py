@@ -7,17 +7,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from app.errors import DeviceError, DeviceStatus, Invalid, MinerTookNothing, PlutoError, TooSoon
+from app.errors import AllSettingsRefused, DeviceError, DeviceStatus, Invalid, PlutoError, RetryLater
 from app.miners.setting_changes import WriteStatus
 from app.miners.settings import SETTINGS
 from app.models import Reading
 from app.services.configuration.journal import Origin
-from app.services.configuration.results import Applied
+from app.services.configuration.results import WriteReport
 from app.services.jobs.device_actions import DeviceActions
-from app.services.jobs.health_check import Health, booted_since, judge
-from app.services.jobs.model import WRITING, Action, Job, Step, StepState
-from app.services.jobs.plan import rows
-from app.services.jobs.progress import Course
+from app.services.jobs.health_check import MinerHealth, check_health, has_booted_since
+from app.services.jobs.model import WRITING_ACTIONS, Action, Job, Step, StepState
+from app.services.jobs.plan import change_rows
+from app.services.jobs.progress import JobProgress
 from app.services.jobs.restart_budget import RestartBudget
 
 if TYPE_CHECKING:
@@ -30,12 +30,12 @@ BUSY_TRIES = 5
 DELETED = "The device was deleted"
 
 
-class Steps:
+class StepExecutor:
     """Owns no state. Every step ends in a state of its own, whatever fails on its device."""
 
     def __init__(
         self,
-        course: Course,
+        course: JobProgress,
         hands: DeviceActions,
         find: Callable[[str], Tracked | None],
         budget: RestartBudget,
@@ -53,101 +53,101 @@ class Steps:
     def origin(self) -> Origin:
         return Origin(self.job.actor, self.job.id)
 
-    def act(self, step: Step) -> None:
+    def run_step(self, step: Step) -> None:
         """Take a step from planned to acted, unchanged or failed. A step that has not begun when the job is halted
         stays planned."""
-        if step.state is StepState.PLANNED and self._course.halted:
+        if step.state is StepState.PLANNED and self._course.is_halted:
             return
-        self.guarded(step, self._act)
+        self.run_guarded(step, self._run_step)
 
-    def _act(self, step: Step, tracked: Tracked) -> None:
+    def _run_step(self, step: Step, tracked: Tracked) -> None:
         if step.state is StepState.PLANNED:
-            step = self._begin(step, tracked)
+            step = self._begin_step(step, tracked)
         if step.state is StepState.WRITTEN:
-            self._restart(step)
+            self._restart_step(step)
 
-    def guarded(self, step: Step, act: Callable[[Step, Tracked], None]) -> None:
+    def run_guarded(self, step: Step, act: Callable[[Step, Tracked], None]) -> None:
         """Run `act` and record its errors in the step. Errors caused by the stop of the service are left for the
         next start."""
         tracked = self._find(step.mac)
         if tracked is None:
-            self._course.put(step, StepState.SKIPPED, reason=DELETED)
+            self._course.save_step(step, StepState.SKIPPED, reason=DELETED)
             return
         try:
             act(step, tracked)
         except PlutoError as error:
-            if not self._course.stopped:
-                self.fail(step, sentence(error))
+            if not self._course.is_stopped:
+                self.fail_step(step, describe_error(error))
         except Exception:
             log.exception("unhandled exception in a job's step", extra={"mac": step.mac, "job": self.job.id})
-            self.fail(step, "Internal error; see the service's log")
+            self.fail_step(step, "Internal error; see the service's log")
 
-    def fail(self, step: Step, reason: str) -> Step:
+    def fail_step(self, step: Step, reason: str) -> Step:
         """Fail the step in its state on disk, not in the caller's: the captured state must be kept."""
-        return self._course.put(self.job.steps.get(step.mac, step), StepState.FAILED, reason=reason, failed=True)
+        return self._course.save_step(self.job.steps.get(step.mac, step), StepState.FAILED, reason=reason, failed=True)
 
-    def _begin(self, step: Step, tracked: Tracked) -> Step:
-        self.patiently(step.mac, lambda: self._hands.read(tracked))
+    def _begin_step(self, step: Step, tracked: Tracked) -> Step:
+        self.retry_while_busy(step.mac, lambda: self._hands.read_device(tracked))
         action = self.job.request.action
-        if action in WRITING:
-            return self._write(step, tracked)
-        captured = self._hands.capture(tracked)
+        if action in WRITING_ACTIONS:
+            return self._write_settings(step, tracked)
+        captured = self._hands.capture_state(tracked)
         if action is Action.RESTART:
-            return self._course.put(step, StepState.WRITTEN, captured=captured)
-        step = self._course.put(step, StepState.ACTING, captured=captured)
-        self.patiently(step.mac, lambda: self._hands.command(step.mac, str(action)))
-        return self._course.put(step, StepState.ACTED)
+            return self._course.save_step(step, StepState.WRITTEN, captured=captured)
+        step = self._course.save_step(step, StepState.ACTING, captured=captured)
+        self.retry_while_busy(step.mac, lambda: self._hands.send_command(step.mac, str(action)))
+        return self._course.save_step(step, StepState.ACTED)
 
-    def _write(self, step: Step, tracked: Tracked) -> Step:
-        wish = self._hands.wish(self.job, tracked)
-        changes = self._hands.plan(tracked, wish)
-        captured = self._hands.capture(tracked, changes)
-        step = self._course.put(step, StepState.ACTING, changes=rows(changes), captured=captured)
-        applied = self.patiently(step.mac, lambda: self._hands.apply(tracked, wish, self.origin))
-        refused = [outcome for outcome in applied.outcomes if outcome.status is WriteStatus.REFUSED]
+    def _write_settings(self, step: Step, tracked: Tracked) -> Step:
+        wish = self._hands.write_request(self.job, tracked)
+        changes = self._hands.plan_changes(tracked, wish)
+        captured = self._hands.capture_state(tracked, changes)
+        step = self._course.save_step(step, StepState.ACTING, changes=change_rows(changes), captured=captured)
+        applied = self.retry_while_busy(step.mac, lambda: self._hands.write_settings(tracked, wish, self.origin))
+        refused = [outcome for outcome in applied.results if outcome.status is WriteStatus.REFUSED]
         sent = {change.key for change in changes}
         if any(outcome.key in sent for outcome in refused):
-            return self.fail(step, "; ".join(f"{each.key}: {each.reason}" for each in refused))
-        self._hands.applied_preset(self.job, tracked)
+            return self.fail_step(step, "; ".join(f"{each.key}: {each.reason}" for each in refused))
+        self._hands.record_applied_preset(self.job, tracked)
         reason = "; ".join(f"{each.key}: {each.reason}" for each in refused) or None
         if applied.entry is None:
-            return self._course.put(step, StepState.UNCHANGED, reason=reason, captured=None)
-        return self._course.put(step, self.after_writing(pending(applied)), reason=reason)
+            return self._course.save_step(step, StepState.UNCHANGED, reason=reason, captured=None)
+        return self._course.save_step(step, self.state_after_write(needs_restart(applied)), reason=reason)
 
-    def after_writing(self, needs_restart: bool) -> StepState:
+    def state_after_write(self, needs_restart: bool) -> StepState:
         return StepState.WRITTEN if needs_restart and self.job.request.restart else StepState.ACTED
 
-    def _restart(self, step: Step) -> None:
+    def _restart_step(self, step: Step) -> None:
         """Wait for the restart budget. If the service stops meanwhile, the restart is still due at the next start."""
-        if not self.afford():
+        if not self.acquire_restart():
             return
-        step = self._course.put(step, StepState.RESTARTING)
-        self.restart(step.mac)
-        self._course.put(step, StepState.ACTED, restarted=True)
+        step = self._course.save_step(step, StepState.RESTARTING)
+        self.restart_device(step.mac)
+        self._course.save_step(step, StepState.ACTED, restarted=True)
 
-    def afford(self) -> bool:
+    def acquire_restart(self) -> bool:
         """Wait for the restart budget, which may take a minute; return False if the job ends meanwhile. A cancelled
         job still restarts devices that it wrote to."""
-        while (left := self._budget.spend()) > 0:
-            if not self._course.wait(left) or (self._course.halted and self.job.request.action is Action.RESTART):
+        while (left := self._budget.acquire_restart()) > 0:
+            if not self._course.wait(left) or (self._course.is_halted and self.job.request.action is Action.RESTART):
                 return False
         return True
 
-    def restart(self, mac: str) -> None:
+    def restart_device(self, mac: str) -> None:
         """Restart a device for which the budget was acquired. A restart that certainly did not happen is released."""
         try:
-            self.patiently(mac, lambda: self._hands.restart(mac))
+            self.retry_while_busy(mac, lambda: self._hands.restart_device(mac))
         except PlutoError as error:
             if not isinstance(error, DeviceError) or error.rejected:
-                self._budget.give_back()
+                self._budget.release_restart()
             raise
 
-    def patiently(self, mac: str, act: Callable[[], T]) -> T:
+    def retry_while_busy(self, mac: str, act: Callable[[], T]) -> T:
         """Retry an action that did not begin because the miner was busy or had just been restarted."""
         for _ in range(BUSY_TRIES):
             try:
                 return act()
-            except TooSoon as error:
+            except RetryLater as error:
                 log.debug("device busy, retry", extra={"mac": mac, "job": self.job.id, "delay": error.retry_after})
                 if not self._course.wait(error.retry_after):
                     raise
@@ -155,31 +155,31 @@ class Steps:
 
     # Health check
 
-    def check(self, step: Step, *, settled: bool, patient: bool) -> None:
+    def check_step(self, step: Step, *, has_paused: bool, may_wait: bool) -> None:
         """Check a changed device once: failed if it has a fault, done if it is healthy and `settled`, failed if it
         is neither and may no longer wait (`patient`)."""
-        self.guarded(step, lambda step, tracked: self._check(step, tracked, settled, patient))
+        self.run_guarded(step, lambda step, tracked: self._check_health(step, tracked, has_paused, may_wait))
 
-    def _check(self, step: Step, tracked: Tracked, settled: bool, patient: bool) -> None:
-        health, why = self._health(step, tracked)
-        if health is Health.ILL or (health is Health.NOT_YET and not patient):
-            self.fail(step, why)
-        elif health is Health.WELL and settled:
-            self._course.put(step, StepState.DONE)
+    def _check_health(self, step: Step, tracked: Tracked, has_paused: bool, may_wait: bool) -> None:
+        health, why = self._step_health(step, tracked)
+        if health is MinerHealth.ILL or (health is MinerHealth.NOT_YET and not may_wait):
+            self.fail_step(step, why)
+        elif health is MinerHealth.WELL and has_paused:
+            self._course.save_step(step, StepState.DONE)
 
-    def _health(self, step: Step, tracked: Tracked) -> tuple[Health, str]:
-        reading = self.look(tracked)
+    def _step_health(self, step: Step, tracked: Tracked) -> tuple[MinerHealth, str]:
+        reading = self.latest_reading(tracked)
         assert step.captured  # noqa: S101
         if reading is None or _is_older(reading, step):
-            return Health.NOT_YET, "It did not come back"
-        if step.restarted and booted_since(step.moment, reading, step.captured.uptime) is False:
-            return Health.NOT_YET, "It did not come back"
+            return MinerHealth.NOT_YET, "It did not come back"
+        if step.restarted and has_booted_since(step.moment, reading, step.captured.uptime) is False:
+            return MinerHealth.NOT_YET, "It did not come back"
         wanted = {change["key"]: change["after"] for change in step.changes if not SETTINGS[change["key"]].secret}
-        return judge(step.captured, wanted, reading.info)
+        return check_health(step.captured, wanted, reading.info)
 
-    def look(self, tracked: Tracked) -> Reading | None:
-        with suppress(DeviceError, TooSoon):
-            return self._hands.look(tracked)
+    def latest_reading(self, tracked: Tracked) -> Reading | None:
+        with suppress(DeviceError, RetryLater):
+            return self._hands.latest_reading(tracked)
         return None
 
 
@@ -189,14 +189,14 @@ def _is_older(reading: Reading, step: Step) -> bool:
     return (step.moment.seconds_until(reading.moment) or 0.0) < 0
 
 
-def pending(applied: Applied) -> bool:
-    return any(outcome.status is WriteStatus.PENDING_RESTART for outcome in applied.outcomes)
+def needs_restart(applied: WriteReport) -> bool:
+    return any(outcome.status is WriteStatus.PENDING_RESTART for outcome in applied.results)
 
 
-def sentence(error: PlutoError) -> str:
+def describe_error(error: PlutoError) -> str:
     """Return the error's message with the answer of the device or the violated limits."""
     if isinstance(error, DeviceStatus) and error.body:
         return f"{error}: {error.body}"
-    details = error.details if isinstance(error, Invalid | MinerTookNothing) else {}
+    details = error.details if isinstance(error, Invalid | AllSettingsRefused) else {}
     said = "; ".join(f"{key}: {' '.join(texts)}" for key, texts in details.items())
     return f"{error}: {said}" if said else str(error)

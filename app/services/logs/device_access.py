@@ -6,23 +6,23 @@ from app.services.configuration.commands import Commands
 from app.services.devices.fleet import Tracked
 
 
-class DeviceAccess:
+class DeviceLogAccess:
     """Verifies a miner's MAC before its log is read: its address may belong to another miner since the last poll, whose
     lines must not enter this log."""
 
     def __init__(self, commands: Commands) -> None:
         self._commands = commands
 
-    def verify(self, tracked: Tracked) -> None:
+    def verify_identity(self, tracked: Tracked) -> None:
         """Raise PlutoError unless the device's own miner answers at its address."""
-        with self._commands.held(tracked, read_only=True) as miner:
-            self._commands.verified(tracked, miner)
+        with self._commands.hold_miner(tracked, read_only=True) as miner:
+            self._commands.read_verified(tracked, miner)
 
-    def past(self, tracked: Tracked) -> bytes:
+    def fetch_device_log(self, tracked: Tracked) -> bytes:
         """Return the log that the miner keeps, unparsed.
 
         Raises: PlutoError.
         """
-        with self._commands.held(tracked, read_only=True) as miner:
-            self._commands.verified(tracked, miner)
-            return miner.logs()
+        with self._commands.hold_miner(tracked, read_only=True) as miner:
+            self._commands.read_verified(tracked, miner)
+            return miner.fetch_past_log()

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from gevent.event import Event
 
-from app.clock import Clock, iso
+from app.clock import Clock, format_iso
 from app.miners.log_lines import LogLine
-from app.services.logs.ring import MAX_LINES, Entry, Ring
+from app.services.logs.ring import MAX_LINES, LogEntry, LogRingBuffer
 
 # Backfilled lines are numbered below the streamed ones, so a whole ring must fit below the first number.
 FIRST_SEQ = MAX_LINES + 1
@@ -24,59 +24,59 @@ class DeviceLog:
     set when a line is added.
     """
 
-    def __init__(self, mac: str, clock: Clock, heard: Callable[[], Iterable[Event]] = tuple) -> None:
+    def __init__(self, mac: str, clock: Clock, common_listeners: Callable[[], Iterable[Event]] = tuple) -> None:
         self.mac = mac
         self.epoch = secrets.token_hex(6)
         self.lines = self.dropped = self.reconnects = 0
         self.changed: set[Event] = set()
-        self.ring = Ring()
-        self.lowest = FIRST_SEQ
-        self._next = FIRST_SEQ
+        self.ring = LogRingBuffer()
+        self.lowest_seq = FIRST_SEQ
+        self._next_seq = FIRST_SEQ
         self._clock = clock
-        self._heard = heard
+        self._common_listeners = common_listeners
 
     @property
-    def last(self) -> int:
+    def last_seq(self) -> int:
         """Return the number of the newest line."""
-        return self._next - 1
+        return self._next_seq - 1
 
-    def add(self, lines: Iterable[LogLine], *, live: bool = True) -> None:
-        at = iso(self._clock.now())
+    def add_lines(self, lines: Iterable[LogLine], *, live: bool = True) -> None:
+        at = format_iso(self._clock.now())
         for line in lines:
-            self._append(line, at, live=live)
-        self.tell()
+            self._append_line(line, at, live=live)
+        self.notify_listeners()
 
-    def note(self, text: str) -> None:
+    def add_note(self, text: str) -> None:
         """Add a line of this service among the miner's lines."""
-        self.add([LogLine(text, "W", NOTE_TAG)])
+        self.add_lines([LogLine(text, "W", NOTE_TAG)])
 
-    def place_before(self, lines: list[LogLine], age_ms: Callable[[LogLine], float | None]) -> None:
+    def insert_older_lines(self, lines: list[LogLine], age_ms: Callable[[LogLine], float | None]) -> None:
         """Insert backfilled lines before the first, as many as fit. `age_ms` returns the estimated age of a line, or
         None; the estimated time is at most that of the first line that has one."""
-        heard = next((entry.at for entry in self.ring.all() if entry.at is not None), None)
+        heard = next((entry.at for entry in self.ring.all_entries() if entry.at is not None), None)
         for line in reversed(lines):
-            at = self._moment(age_ms(line))
+            at = self._estimate_time(age_ms(line))
             at = min(at, heard) if at is not None and heard is not None else at
-            entry = Entry(self.lowest - 1, at, line, live=False)
-            if not self.ring.prepend(entry):
+            entry = LogEntry(self.lowest_seq - 1, at, line, live=False)
+            if not self.ring.prepend_entry(entry):
                 return
-            self.lowest -= 1
+            self.lowest_seq -= 1
 
-    def place_after(self, lines: list[LogLine], age_ms: Callable[[LogLine], float | None]) -> None:
+    def append_missed_lines(self, lines: list[LogLine], age_ms: Callable[[LogLine], float | None]) -> None:
         """Append backfilled lines that the miner logged while no stream was open."""
         for line in lines:
-            self._append(line, self._moment(age_ms(line)), live=False)
-        self.tell()
+            self._append_line(line, self._estimate_time(age_ms(line)), live=False)
+        self.notify_listeners()
 
-    def tell(self) -> None:
+    def notify_listeners(self) -> None:
         """Set the events of all listeners."""
-        for event in (*self.changed, *self._heard()):
+        for event in (*self.changed, *self._common_listeners()):
             event.set()
 
-    def _append(self, line: LogLine, at: str | None, *, live: bool) -> None:
-        self.dropped += self.ring.append(Entry(self._next, at, line, live))
-        self._next += 1
+    def _append_line(self, line: LogLine, at: str | None, *, live: bool) -> None:
+        self.dropped += self.ring.append_entry(LogEntry(self._next_seq, at, line, live))
+        self._next_seq += 1
         self.lines += live
 
-    def _moment(self, age_ms: float | None) -> str | None:
-        return None if age_ms is None else iso(self._clock.now() - timedelta(milliseconds=age_ms))
+    def _estimate_time(self, age_ms: float | None) -> str | None:
+        return None if age_ms is None else format_iso(self._clock.now() - timedelta(milliseconds=age_ms))

@@ -16,11 +16,11 @@ from gevent.event import Event
 from app.backoff import Backoff
 from app.clock import Clock
 from app.events import DeviceDeleted
-from app.services.logs.cursor import Batch, Cursor
+from app.services.logs.cursor import LogBatch, LogCursor
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.text import as_text, lost_text
+from app.services.logs.text import format_entry, format_lost_lines
 from app.store.directories import make_private
-from app.supervision import keep_running
+from app.supervision import run_supervised
 from app.throttle import throttled
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ WRITE_EVERY_SECONDS = 0.2
 RETRY = Backoff(first=1.0, longest=60.0)
 
 
-def file_stem(mac: str) -> str:
+def log_file_stem(mac: str) -> str:
     """`02:00:5e:00:00:1a` → `02005e00001a`. Uses the canonical MAC, never text from a miner."""
     return mac.replace(":", "")
 
@@ -41,7 +41,7 @@ class LogFile(RotatingFileHandler):
     """One log file, readable only by this user. Raises OSError instead of logging it."""
 
     def _open(self) -> TextIOWrapper:
-        return open(self.baseFilename, "a", encoding="utf-8", opener=_private)  # noqa: PTH123, SIM115
+        return open(self.baseFilename, "a", encoding="utf-8", opener=_open_private)  # noqa: PTH123, SIM115
 
     def handleError(self, record: logging.LogRecord) -> None:
         raise  # noqa: PLE0704  # logging calls this while the error is being handled
@@ -56,11 +56,11 @@ class LogFile(RotatingFileHandler):
         except OSError:
             return False
 
-    def write(self, text: str) -> None:
+    def write_text(self, text: str) -> None:
         self.emit(logging.makeLogRecord({"msg": text}))
 
 
-def _private(path: str, flags: int) -> int:
+def _open_private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
@@ -73,22 +73,22 @@ class LogFiles:
         directory: Path,
         max_bytes: int,
         backups: int,
-        logs: Callable[[], list[DeviceLog]],
+        list_logs: Callable[[], list[DeviceLog]],
         clock: Clock,
-        crashed: Callable[[], object] = lambda: None,
+        on_crash: Callable[[], object] = lambda: None,
         *,
         delete_with_device: bool = False,
     ) -> None:
-        self._crashed = crashed
+        self._on_crash = on_crash
         self._delete_with_device = delete_with_device
         self._directory = directory
         self._max_bytes = max_bytes
         self._backups = backups
-        self._logs = logs
+        self._list_logs = list_logs
         self._clock = clock
-        self._cursors: dict[str, Cursor] = {}
-        self._open: dict[str, LogFile] = {}
-        self.lost = 0
+        self._cursors: dict[str, LogCursor] = {}
+        self._open_files: dict[str, LogFile] = {}
+        self.lost_lines = 0
         self._failing: set[str] = set()
         self.next_retry = 0.0
         self._failed_retries = 0
@@ -96,7 +96,9 @@ class LogFiles:
         self._greenlet: gevent.Greenlet | None = None
 
     def start(self) -> None:
-        self._greenlet = gevent.spawn(keep_running, self._run, self._clock, self._stop, self._crashed, loop="log_files")
+        self._greenlet = gevent.spawn(
+            run_supervised, self._run_loop, self._clock, self._stop, self._on_crash, loop="log_files"
+        )
 
     def stop(self) -> None:
         """Write all lines, then close the files."""
@@ -104,19 +106,19 @@ class LogFiles:
             return
         self._stop.set()
         self._greenlet.join()
-        self.write(retry=True)
-        for mac in list(self._open):
-            self._close(mac)
+        self.write_new_lines(retry=True)
+        for mac in list(self._open_files):
+            self._close_file(mac)
 
-    def write(self, *, retry: bool = False) -> None:
+    def write_new_lines(self, *, retry: bool = False) -> None:
         """Write the new lines of each device. `retry`: also to failed files whose retry is not due."""
         retry = retry or self._clock.monotonic() >= self.next_retry
         failed: dict[str, OSError] = {}
-        for device_log in throttled(self._logs()):
+        for device_log in throttled(self._list_logs()):
             if device_log.mac in self._failing and not retry:
                 continue
             try:
-                self._write(device_log)
+                self._write_device(device_log)
             except OSError as error:
                 failed[device_log.mac] = error
         if failed or (retry and self._failing):
@@ -127,7 +129,7 @@ class LogFiles:
             message = "log files cannot be written; lines are kept while there is room"
             log.error(message, extra={"error": str(next(iter(failed.values()))), "files": len(failed)})
         if not failed:
-            log.info("log files are written again", extra={"lost_lines": self.lost})
+            log.info("log files are written again", extra={"lost_lines": self.lost_lines})
             self._failing, self._failed_retries = set(), 0
             return
         if retried:
@@ -143,50 +145,50 @@ class LogFiles:
         """Close the file of a device. The file stays on disk."""
         self._cursors.pop(mac, None)
         self._failing.discard(mac)
-        self._close(mac)
+        self._close_file(mac)
 
     def delete_files(self, mac: str) -> None:
         self.close_files(mac)
-        for path in self._directory.glob(f"{file_stem(mac)}.log*"):
+        for path in self._directory.glob(f"{log_file_stem(mac)}.log*"):
             path.unlink(missing_ok=True)
 
-    def _run(self) -> None:
+    def _run_loop(self) -> None:
         while not self._clock.wait(self._stop, WRITE_EVERY_SECONDS):
-            self.write()
+            self.write_new_lines()
 
-    def _write(self, device_log: DeviceLog) -> None:
+    def _write_device(self, device_log: DeviceLog) -> None:
         mac = device_log.mac
         cursor = self._cursors.get(mac)
         if cursor is None or cursor.log is not device_log:
-            cursor = self._cursors[mac] = Cursor(device_log)
-        began, batch = cursor.seq, cursor.take(len(device_log.ring))
+            cursor = self._cursors[mac] = LogCursor(device_log)
+        began, batch = cursor.seq, cursor.read_batch(len(device_log.ring))
         try:
-            if text := _batch_text(batch):
-                self._file(mac).write(text)
+            if text := _format_batch(batch):
+                self._get_file(mac).write_text(text)
         except OSError:
             cursor.seq = began
-            self._close(mac)  # or the lines in its buffer would be written twice
+            self._close_file(mac)  # or the lines in its buffer would be written twice
             raise
-        self.lost += batch.lost
+        self.lost_lines += batch.lost_count
 
-    def _file(self, mac: str) -> LogFile:
-        if mac in self._open and not self._open[mac].is_in_place:
-            self._close(mac)
-        if mac not in self._open:
+    def _get_file(self, mac: str) -> LogFile:
+        if mac in self._open_files and not self._open_files[mac].is_in_place:
+            self._close_file(mac)
+        if mac not in self._open_files:
             # Not its parents: if the data directory is gone, its file system may not be mounted.
             make_private(self._directory)
-            path = self._directory / f"{file_stem(mac)}.log"
-            self._open[mac] = LogFile(
+            path = self._directory / f"{log_file_stem(mac)}.log"
+            self._open_files[mac] = LogFile(
                 path, maxBytes=self._max_bytes, backupCount=self._backups, encoding="utf-8", delay=True
             )
-        return self._open[mac]
+        return self._open_files[mac]
 
-    def _close(self, mac: str) -> None:
-        if file := self._open.pop(mac, None):
+    def _close_file(self, mac: str) -> None:
+        if file := self._open_files.pop(mac, None):
             with suppress(OSError):
                 file.close()
 
 
-def _batch_text(batch: Batch) -> str:
-    lines = [lost_text(batch.lost)] if batch.lost else []
-    return "\n".join([*lines, *(as_text(entry) for entry in batch.entries if entry.live)])
+def _format_batch(batch: LogBatch) -> str:
+    lines = [format_lost_lines(batch.lost_count)] if batch.lost_count else []
+    return "\n".join([*lines, *(format_entry(entry) for entry in batch.entries if entry.live)])

@@ -14,11 +14,11 @@ from app.errors import WrongMiner
 from app.events import DeviceDeleted, DeviceFailed, DeviceObserved, DeviceRemoved, MinerMissing
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.policy import State
-from app.services.logs.reader import GOODBYE_SECONDS, Reader
+from app.services.logs.policy import ReaderState
+from app.services.logs.reader import CLOSE_TIMEOUT_SECONDS, LogReader
 
-TRACE = "traceLogs"
-FILES = "LOG_FILES"
+TRACE_LISTENER = "traceLogs"
+FILES_LISTENER = "LOG_FILES"
 
 
 class LogHub:
@@ -28,137 +28,137 @@ class LogHub:
     def __init__(
         self,
         fleet: Fleet,
-        make_reader: Callable[[Tracked, DeviceLog], Reader],
+        make_reader: Callable[[Tracked, DeviceLog], LogReader],
         clock: Clock,
-        linger: float,
+        linger_seconds: float,
         *,
-        files: bool,
+        write_files: bool,
     ) -> None:
         self.listeners: set[Event] = set()
         self._fleet = fleet
         self._make_reader = make_reader
         self._clock = clock
-        self._linger = linger
-        self._files = files
+        self._linger_seconds = linger_seconds
+        self._write_files = write_files
         self._logs: dict[str, DeviceLog] = {}
-        self._readers: dict[str, Reader] = {}
-        self._wants: dict[str, set[Hashable]] = {}
-        self._leaving: dict[str, Event] = {}
-        self._lost: set[str] = set()
+        self._readers: dict[str, LogReader] = {}
+        self._listeners_by_mac: dict[str, set[Hashable]] = {}
+        self._linger_cancelled: dict[str, Event] = {}
+        self._offline_macs: set[str] = set()
         self._stopped = False
 
-    def log_of(self, tracked: Tracked) -> DeviceLog:
+    def get_log(self, tracked: Tracked) -> DeviceLog:
         if tracked.mac not in self._logs:
             self._logs[tracked.mac] = DeviceLog(tracked.mac, self._clock, lambda: self.listeners)
         return self._logs[tracked.mac]
 
-    def logs(self) -> list[DeviceLog]:
+    def list_logs(self) -> list[DeviceLog]:
         return list(self._logs.values())
 
-    def reader_of(self, mac: str) -> Reader | None:
+    def find_reader(self, mac: str) -> LogReader | None:
         """Return the reader of a device. None if it had no listener since the start."""
         return self._readers.get(mac)
 
-    def states(self) -> Counter[State]:
+    def count_reader_states(self) -> Counter[ReaderState]:
         return Counter(reader.state for reader in self._readers.values())
 
-    def want(self, tracked: Tracked, who: Hashable) -> DeviceLog:
+    def add_listener(self, tracked: Tracked, listener: Hashable) -> DeviceLog:
         """Add a listener and return the log. A new listener makes a reader retry whose stream was taken over."""
-        wants = self._wants.setdefault(tracked.mac, set())
-        is_new = who not in wants
-        wants.add(who)
-        if leaving := self._leaving.pop(tracked.mac, None):
+        wants = self._listeners_by_mac.setdefault(tracked.mac, set())
+        is_new = listener not in wants
+        wants.add(listener)
+        if leaving := self._linger_cancelled.pop(tracked.mac, None):
             leaving.set()
         if tracked.monitored and not self._stopped:
             reader = self._start_reader(tracked)
-            if is_new and reader.taken_over:
-                reader.nudge()
-        return self.log_of(tracked)
+            if is_new and reader.is_taken_over:
+                reader.retry_now()
+        return self.get_log(tracked)
 
-    def drop(self, mac: str, who: Hashable) -> None:
+    def remove_listener(self, mac: str, listener: Hashable) -> None:
         """Remove a listener. After the last one, the stream ends when the linger time is over."""
-        wants = self._wants.get(mac, set())
-        wants.discard(who)
-        if mac in self._wants and not wants:
-            del self._wants[mac]
-            if mac in self._readers and mac not in self._leaving:
-                leaving = self._leaving[mac] = Event()
-                gevent.spawn(self._leave, mac, leaving)
+        wants = self._listeners_by_mac.get(mac, set())
+        wants.discard(listener)
+        if mac in self._listeners_by_mac and not wants:
+            del self._listeners_by_mac[mac]
+            if mac in self._readers and mac not in self._linger_cancelled:
+                leaving = self._linger_cancelled[mac] = Event()
+                gevent.spawn(self._stop_after_linger, mac, leaving)
 
     @contextmanager
-    def wanted(self, tracked: Tracked, who: Hashable) -> Iterator[DeviceLog]:
+    def listening(self, tracked: Tracked, listener: Hashable) -> Iterator[DeviceLog]:
         try:
-            yield self.want(tracked, who)
+            yield self.add_listener(tracked, listener)
         finally:
-            self.drop(tracked.mac, who)
+            self.remove_listener(tracked.mac, listener)
 
-    def trace(self, devices: Iterable[Tracked], on: bool) -> None:
+    def set_tracing(self, devices: Iterable[Tracked], on: bool) -> None:
         """Start or stop tracing these devices (PUT /devices/listen with `traceLogs`)."""
         for tracked in devices:
             if on:
-                self.want(tracked, TRACE)
+                self.add_listener(tracked, TRACE_LISTENER)
             else:
-                self.drop(tracked.mac, TRACE)
+                self.remove_listener(tracked.mac, TRACE_LISTENER)
 
     def stop(self) -> None:
         """Stop all readers at once, each with a close frame. Kill those that do not end in time."""
         self._stopped = True
-        for leaving in self._leaving.values():
+        for leaving in self._linger_cancelled.values():
             leaving.set()
         readers, self._readers = list(self._readers.values()), {}
-        self._wants.clear()
+        self._listeners_by_mac.clear()
         greenlets = [greenlet for reader in readers if (greenlet := reader.stop())]
-        gevent.joinall(greenlets, timeout=GOODBYE_SECONDS + 0.2)
+        gevent.joinall(greenlets, timeout=CLOSE_TIMEOUT_SECONDS + 0.2)
         gevent.killall(greenlets)
         for device_log in self._logs.values():
-            device_log.tell()
+            device_log.notify_listeners()
 
-    def _start_reader(self, tracked: Tracked) -> Reader:
+    def _start_reader(self, tracked: Tracked) -> LogReader:
         reader = self._readers.get(tracked.mac)
         if reader is None:
-            reader = self._readers[tracked.mac] = self._make_reader(tracked, self.log_of(tracked))
+            reader = self._readers[tracked.mac] = self._make_reader(tracked, self.get_log(tracked))
         reader.start()
         return reader
 
-    def _leave(self, mac: str, leaving: Event) -> None:
-        if not self._clock.wait(leaving, self._linger):
-            del self._leaving[mac]
+    def _stop_after_linger(self, mac: str, leaving: Event) -> None:
+        if not self._clock.wait(leaving, self._linger_seconds):
+            del self._linger_cancelled[mac]
             if reader := self._readers.get(mac):
                 reader.stop()
 
     @property
-    def stopped(self) -> bool:
+    def is_stopped(self) -> bool:
         return self._stopped
 
     def on_device_observed(self, event: DeviceObserved) -> None:
         mac = event.tracked.mac
-        if self._files and FILES not in self._wants.get(mac, ()):
-            self.want(event.tracked, FILES)
-        elif mac in self._wants and not self._stopped:
+        if self._write_files and FILES_LISTENER not in self._listeners_by_mac.get(mac, ()):
+            self.add_listener(event.tracked, FILES_LISTENER)
+        elif mac in self._listeners_by_mac and not self._stopped:
             self._start_reader(event.tracked)
         if reader := self._readers.get(mac):
-            reader.polled()
-            if mac in self._lost and not reader.taken_over:
-                reader.nudge()
-        self._lost.discard(mac)
+            reader.handle_poll()
+            if mac in self._offline_macs and not reader.is_taken_over:
+                reader.retry_now()
+        self._offline_macs.discard(mac)
 
     def on_miner_missing(self, event: MinerMissing) -> None:
         """Close the stream if another miner answers at the device's address: its lines are not the device's."""
-        tracked, reader = self._fleet.find(event.mac), self._readers.get(event.mac)
+        tracked, reader = self._fleet.find_device(event.mac), self._readers.get(event.mac)
         if reader and tracked and tracked.observation.reason == WrongMiner.reason:
-            reader.drop_stream()
+            reader.close_stream()
 
     def on_device_failed(self, event: DeviceFailed) -> None:
-        self._lost.add(event.tracked.mac)
+        self._offline_macs.add(event.tracked.mac)
 
     def on_device_removed(self, event: DeviceRemoved) -> None:
         """Stop the reader. Subscribers stay: they receive lines again once the device is monitored again."""
         mac = event.mac
-        if mac in self._wants:
-            self._wants[mac] -= {TRACE, FILES}
-            if not self._wants[mac]:
-                del self._wants[mac]
-        self._lost.discard(mac)
+        if mac in self._listeners_by_mac:
+            self._listeners_by_mac[mac] -= {TRACE_LISTENER, FILES_LISTENER}
+            if not self._listeners_by_mac[mac]:
+                del self._listeners_by_mac[mac]
+        self._offline_macs.discard(mac)
         if reader := self._readers.get(mac):
             reader.stop()
 
@@ -166,8 +166,8 @@ class LogHub:
         """Delete the log and stop the reader. Waits for the close frame: the miner may be registered again at once, and
         allows one connection."""
         mac = event.mac
-        self._wants.pop(mac, None)
+        self._listeners_by_mac.pop(mac, None)
         self._logs.pop(mac, None)
         if (reader := self._readers.pop(mac, None)) and (greenlet := reader.stop()):
-            greenlet.join(GOODBYE_SECONDS + 0.2)
+            greenlet.join(CLOSE_TIMEOUT_SECONDS + 0.2)
             greenlet.kill()

@@ -10,7 +10,7 @@ from app.errors import DeviceLocked, DeviceRefused, LogReadersFull, LogStreamTak
 from app.miners.log_stream import StreamTimes
 
 
-class State(StrEnum):
+class ReaderState(StrEnum):
     """The state of a reader. `waiting`: for the next attempt, or, if the stream was taken over, for a new listener."""
 
     IDLE = "idle"
@@ -20,11 +20,11 @@ class State(StrEnum):
     REFUSED = "refused"
 
 
-REFUSALS = (DeviceRefused, DeviceLocked, LogReadersFull)
+REFUSED_ERRORS = (DeviceRefused, DeviceLocked, LogReadersFull)
 
 
 @dataclass(frozen=True, slots=True)
-class LogPolicy:
+class ReaderPolicy:
     """Times of a reader, in seconds.
 
     The backoff is random, up to `first_backoff`, doubled per failure up to `max_backoff`; after a refusal it is one to
@@ -34,31 +34,31 @@ class LogPolicy:
     `max_lines_per_second`: the rate limit on reading a miner.
     """
 
-    first: float = 1.0
-    last: float = 30.0
-    refused: float = 30.0
-    steady: float = 30.0
-    silence: float = 60.0
-    linger: float = 30.0
-    tick: float = 2.0
-    pace: float = 4000.0
-    stream: StreamTimes = field(default_factory=StreamTimes)
+    first_backoff: float = 1.0
+    max_backoff: float = 30.0
+    refused_backoff: float = 30.0
+    backoff_reset_after: float = 30.0
+    takeover_silence: float = 60.0
+    linger_seconds: float = 30.0
+    read_timeout: float = 2.0
+    max_lines_per_second: float = 4000.0
+    stream_timeouts: StreamTimes = field(default_factory=StreamTimes)
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class ReaderDelay:
     """How a reader waits after a stream: in `state`, for `seconds`; None: until `retry_now`."""
 
-    state: State
+    state: ReaderState
     seconds: float | None
 
 
-def rest_after(error: PlutoError, attempt: int, policy: LogPolicy, chance: float) -> Rest:
+def backoff_after(error: PlutoError, attempt: int, policy: ReaderPolicy, rng_value: float) -> ReaderDelay:
     """Return the backoff after this error. `attempt`: the number of earlier failures in a row. `rng_value`: 0 to 1, for
     full jitter, so that a fleet does not reconnect at once after a network failure."""
     if isinstance(error, LogStreamTaken):
-        return Rest(State.WAITING, None)
-    if isinstance(error, REFUSALS):
-        return Rest(State.REFUSED, policy.refused * (1 + chance))
-    backoff = Backoff(policy.first, policy.last, jitter=(0.0, 1.0))
-    return Rest(State.WAITING, backoff.delay_after(attempt + 1, chance))
+        return ReaderDelay(ReaderState.WAITING, None)
+    if isinstance(error, REFUSED_ERRORS):
+        return ReaderDelay(ReaderState.REFUSED, policy.refused_backoff * (1 + rng_value))
+    backoff = Backoff(policy.first_backoff, policy.max_backoff, jitter=(0.0, 1.0))
+    return ReaderDelay(ReaderState.WAITING, backoff.delay_after(attempt + 1, rng_value))

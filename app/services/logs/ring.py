@@ -14,7 +14,7 @@ MAX_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """A line in a log. `at`: the time of arrival, ISO-8601, None if unknown; `live`: received from the stream, not by
     backfill."""
 
@@ -24,55 +24,55 @@ class Entry:
     live: bool = True
 
 
-class Ring:
+class LogRingBuffer:
     """Entries with consecutive numbers. The oldest are dropped first."""
 
     def __init__(self, max_lines: int = MAX_LINES, max_bytes: int = MAX_BYTES) -> None:
-        self._entries: deque[Entry] = deque()
+        self._entries: deque[LogEntry] = deque()
         self._max_lines = max_lines
         self._max_bytes = max_bytes
-        self.bytes = 0
+        self.size_bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
-    def first(self) -> Entry | None:
+    def first_entry(self) -> LogEntry | None:
         return self._entries[0] if self._entries else None
 
-    def append(self, entry: Entry) -> int:
+    def append_entry(self, entry: LogEntry) -> int:
         """Append an entry. Return the number of old entries dropped for it."""
         self._entries.append(entry)
-        self.bytes += _size(entry)
+        self.size_bytes += _entry_bytes(entry)
         gone = 0
-        while len(self._entries) > self._max_lines or self.bytes > self._max_bytes:
-            self.bytes -= _size(self._entries.popleft())
+        while len(self._entries) > self._max_lines or self.size_bytes > self._max_bytes:
+            self.size_bytes -= _entry_bytes(self._entries.popleft())
             gone += 1
         return gone
 
-    def room(self) -> int:
+    def free_lines(self) -> int:
         """Return how many lines can still be prepended."""
         return self._max_lines - len(self._entries)
 
-    def prepend(self, entry: Entry) -> bool:
+    def prepend_entry(self, entry: LogEntry) -> bool:
         """Prepend an entry. Return False if it does not fit."""
-        if not self.room() or self.bytes + _size(entry) > self._max_bytes:
+        if not self.free_lines() or self.size_bytes + _entry_bytes(entry) > self._max_bytes:
             return False
         self._entries.appendleft(entry)
-        self.bytes += _size(entry)
+        self.size_bytes += _entry_bytes(entry)
         return True
 
-    def after(self, seq: int, limit: int = MAX_LINES) -> list[Entry]:
+    def entries_after(self, seq: int, limit: int = MAX_LINES) -> list[LogEntry]:
         """Return the first `limit` entries with a number above `seq`."""
         if not self._entries:
             return []
         skip = max(0, seq + 1 - self._entries[0].seq)
         return list(islice(self._entries, skip, skip + limit))
 
-    def all(self) -> Sequence[Entry]:
+    def all_entries(self) -> Sequence[LogEntry]:
         return self._entries
 
 
-def _size(entry: Entry) -> int:
+def _entry_bytes(entry: LogEntry) -> int:
     """Return the size in UTF-8. ASCII, nearly all lines, needs no encoding for that."""
     return len(entry.line.line) if entry.line.line.isascii() else len(entry.line.line.encode())

@@ -17,9 +17,9 @@ from app.clock import Clock
 from app.events import DeviceObserved
 from app.models import Reading
 from app.services.devices.fleet import Fleet, Tracked
-from app.services.metrics.families import OWN_NAMES, Snapshot, families, legacy_families
+from app.services.metrics.families import OWN_NAMES, Snapshot, fleet_families, legacy_families
 from app.services.metrics.legacy_names import LegacyNames
-from app.services.metrics.series import Series, identity, series_of
+from app.services.metrics.series import Series, identity_labels, render_series
 from app.throttle import throttled
 
 # Lines per chunk, half a megabyte. Small chunks reuse memory; one of 6 MB takes new pages from the system, and 12 ms
@@ -29,7 +29,7 @@ LINES_AT_ONCE = 5000
 SCRAPER_STAYS_SECONDS = 60.0
 
 
-class Metrics:
+class MetricsExporter:
     """Owns the rendered lines of each device's last reading, and the time of the last scrape."""
 
     def __init__(
@@ -50,37 +50,41 @@ class Metrics:
         self._scraped: float | None = None
         self._series: WeakKeyDictionary[Tracked, Series] = WeakKeyDictionary()
 
-    def render(self) -> Iterator[bytes]:
+    def render_metrics(self) -> Iterator[bytes]:
         """Return the exposition in the text format 0.0.4, in chunks. It shows the moment of this call: other
         greenlets run while the chunks are joined, but their content is fixed."""
         self._scraped = self._clock.monotonic()
         if self._legacy:
-            self._legacy.assign(self._fleet.all())
-        self._render_ahead()
+            self._legacy.assign_prefixes(self._fleet.all_devices())
+        self._render_changed()
         own = [generate_latest(self._registry).decode(), *self._also()]
-        return _chunks(own, self._snapshot())
+        return _encode_chunks(own, self._take_snapshot())
 
-    def _render_ahead(self) -> None:
+    def _render_changed(self) -> None:
         """Render what changed since the last scrape, yielding to the event loop in between."""
-        for tracked in throttled(self._not_rendered()):
+        for tracked in throttled(self._find_unrendered()):
             if tracked.reading is not None:
-                self._render(tracked, tracked.reading)
+                self._render_series(tracked, tracked.reading)
 
-    def _not_rendered(self) -> Iterator[Tracked]:
-        for tracked in self._fleet.monitored():
-            if tracked.up and (reading := tracked.reading) is not None and self._current(tracked, reading) is None:
+    def _find_unrendered(self) -> Iterator[Tracked]:
+        for tracked in self._fleet.monitored_devices():
+            if (
+                tracked.is_up
+                and (reading := tracked.reading) is not None
+                and self._current_series(tracked, reading) is None
+            ):
                 yield tracked
 
-    def _snapshot(self) -> Snapshot:
+    def _take_snapshot(self) -> Snapshot:
         """Take a consistent snapshot: this does not yield to the event loop."""
         snapshot = Snapshot()
-        for tracked in self._fleet.monitored():
-            if tracked.up and (reading := tracked.reading) is not None:
-                snapshot.online.append(self._current(tracked, reading) or self._render(tracked, reading))
+        for tracked in self._fleet.monitored_devices():
+            if tracked.is_up and (reading := tracked.reading) is not None:
+                snapshot.online.append(self._current_series(tracked, reading) or self._render_series(tracked, reading))
                 if tracked.drift is not None:
-                    snapshot.drifted.append((identity(tracked), tracked.drift))
+                    snapshot.drifted.append((identity_labels(tracked), tracked.drift))
             else:
-                snapshot.lost.append(identity(tracked))
+                snapshot.offline.append(identity_labels(tracked))
         return snapshot
 
     def on_device_observed(self, event: DeviceObserved) -> None:
@@ -89,25 +93,27 @@ class Metrics:
         if self._scraped is None or self._clock.monotonic() - self._scraped > SCRAPER_STAYS_SECONDS:
             return
         if tracked.reading is not None:
-            self._render(tracked, tracked.reading)
+            self._render_series(tracked, tracked.reading)
 
-    def _current(self, tracked: Tracked, reading: Reading) -> Series | None:
+    def _current_series(self, tracked: Tracked, reading: Reading) -> Series | None:
         """Return the rendered lines if they are of this reading and under the device's present name."""
         series = self._series.get(tracked)
-        prefix = self._legacy.known(tracked.mac) if self._legacy else None
+        prefix = self._legacy.known_prefix(tracked.mac) if self._legacy else None
         return series if series and series.reading is reading and series.prefix == prefix else None
 
-    def _render(self, tracked: Tracked, reading: Reading) -> Series:
-        prefix = self._legacy.known(tracked.mac) if self._legacy else None
-        series = self._series[tracked] = series_of(tracked, reading, prefix, self._series.get(tracked))
+    def _render_series(self, tracked: Tracked, reading: Reading) -> Series:
+        prefix = self._legacy.known_prefix(tracked.mac) if self._legacy else None
+        series = self._series[tracked] = render_series(tracked, reading, prefix, self._series.get(tracked))
         return series
 
 
-def _chunks(own: Iterable[str], snapshot: Snapshot) -> Iterator[bytes]:
-    return throttled(chain(_joined([list(own)]), _joined(families(snapshot)), _joined(legacy_families(snapshot))))
+def _encode_chunks(own: Iterable[str], snapshot: Snapshot) -> Iterator[bytes]:
+    return throttled(
+        chain(_join_lines([list(own)]), _join_lines(fleet_families(snapshot)), _join_lines(legacy_families(snapshot)))
+    )
 
 
-def _joined(groups: Iterable[Sequence[str]]) -> Iterator[bytes]:
+def _join_lines(groups: Iterable[Sequence[str]]) -> Iterator[bytes]:
     pending: list[str] = []
     for group in groups:
         pending += group

@@ -8,7 +8,7 @@ from operator import itemgetter
 
 from app.miners.measures import MEASURES
 from app.services.devices.fleet import Tracked
-from app.services.metrics.text_format import header, legacy_name, number
+from app.services.metrics.text_format import format_header, format_number, legacy_prefix
 
 LEGACY = tuple(measure for measure in MEASURES if measure.legacy)
 
@@ -22,47 +22,52 @@ class LegacyNames:
         self._hostnames: list[tuple[str, str, str]] = []
         self._assigned: dict[str, str] = {}
 
-    def assign(self, devices: Iterable[Tracked]) -> Mapping[str, str]:
+    def assign_prefixes(self, devices: Iterable[Tracked]) -> Mapping[str, str]:
         """Return MAC → prefix for all `devices`; recomputed only when a hostname or the set of devices changed."""
         hostnames = [(tracked.device.created_at, tracked.mac, tracked.hostname) for tracked in devices]
         if hostnames != self._hostnames:
-            self._hostnames, self._assigned = hostnames, _assign(sorted(hostnames, key=itemgetter(0)), self._reserved)
+            self._hostnames, self._assigned = (
+                hostnames,
+                _assign_prefixes(sorted(hostnames, key=itemgetter(0)), self._reserved),
+            )
         return self._assigned
 
-    def known(self, mac: str) -> str | None:
+    def known_prefix(self, mac: str) -> str | None:
         """Return the prefix of the last `assign_prefixes`."""
         return self._assigned.get(mac)
 
 
-def _assign(oldest: Iterable[tuple[str, str, str]], reserved: frozenset[str]) -> dict[str, str]:
+def _assign_prefixes(oldest: Iterable[tuple[str, str, str]], reserved: frozenset[str]) -> dict[str, str]:
     """Compare whole names: `a_core` + `voltage_volts` is `a` + `core_voltage_volts`, and `total` + `efficiency` is
     the fleet's."""
     taken = set(reserved)
     assigned = {}
     for _, mac, hostname in oldest:
         prefix = next(
-            each for each in _candidates(legacy_name(hostname), mac.replace(":", "")) if taken.isdisjoint(_names(each))
+            each
+            for each in _candidate_prefixes(legacy_prefix(hostname), mac.replace(":", ""))
+            if taken.isdisjoint(_metric_names(each))
         )
-        taken |= _names(prefix)
+        taken |= _metric_names(prefix)
         assigned[mac] = prefix
     return assigned
 
 
-def _candidates(plain: str, digits: str) -> Iterator[str]:
+def _candidate_prefixes(plain: str, digits: str) -> Iterator[str]:
     """Yield the plain name, then with the last four digits of the MAC, then with all of them; and so on, since
     hostnames are chosen by users."""
     yield from (plain, f"{plain}_{digits[-4:]}")
     yield from (f"{plain}_{digits}{'_' * more}" for more in count())
 
 
-def _names(prefix: str) -> set[str]:
+def _metric_names(prefix: str) -> set[str]:
     return {f"{prefix}_{measure.key}" for measure in LEGACY}
 
 
 def legacy_lines(prefix: str, values: Mapping[str, float]) -> tuple[str, ...]:
     """Return the Node backend's 14 families of one device, without absent values."""
     return tuple(
-        f"{header(name := f'{prefix}_{measure.key}', measure.help)}{name} {number(values[measure.key])}\n"
+        f"{format_header(name := f'{prefix}_{measure.key}', measure.help)}{name} {format_number(values[measure.key])}\n"
         for measure in LEGACY
         if measure.key in values
     )

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.miners.measures import MEASURES
-from app.miners.pools import pool_in_use, pool_shares
-from app.miners.telemetry import telemetry_and_output
-from app.miners.totals import Output
+from app.miners.pools import find_pool_in_use, list_pool_shares
+from app.miners.telemetry import read_telemetry_and_output
+from app.miners.totals import DeviceOutput
 from app.models import Reading
 from app.services.devices.fleet import Tracked
 from app.services.metrics.legacy_names import legacy_lines
-from app.services.metrics.text_format import labels, number, plain
+from app.services.metrics.text_format import clean_label_value, format_labels, format_number
 
 # (name, help, kind) of a device's families, in the order of `Series.lines`.
 FAMILIES = (
@@ -47,23 +47,23 @@ class Series:
     lines: tuple[str, ...]
     prefix: str | None
     legacy: tuple[str, ...]
-    output: Output
+    output: DeviceOutput
     shares: tuple[tuple[str, float | None, float | None], ...]
 
 
-def series_of(tracked: Tracked, reading: Reading, prefix: str | None, before: Series | None) -> Series:
+def render_series(tracked: Tracked, reading: Reading, prefix: str | None, before: Series | None) -> Series:
     """Render a reading. Of the previous series only the labels are reused."""
-    about: Mapping[str, str] = _about(tracked, reading.info)
+    about: Mapping[str, str] = _info_labels(tracked, reading.info)
     if before is not None and before.about == about:
         about, suffix, info_line = before.about, before.labels, before.lines[0]
     else:
-        suffix, info_line = identity(tracked), f"pluto_device_info{labels(about)} 1\n"
-    values, output = telemetry_and_output(reading.info, tracked.chips)
+        suffix, info_line = identity_labels(tracked), f"pluto_device_info{format_labels(about)} 1\n"
+    values, output = read_telemetry_and_output(reading.info, tracked.chip_count)
     lines = (
         info_line,
         f"pluto_device_restarts_total{suffix} {tracked.restarts}\n",
         f"pluto_device_implausible_hashrates_total{suffix} {tracked.implausible_hashrates}\n",
-        *[f"{name}{suffix} {number(values[key])}\n" if key in values else "" for key, name in _MEASURED],
+        *[f"{name}{suffix} {format_number(values[key])}\n" if key in values else "" for key, name in _MEASURED],
     )
     return Series(
         reading,
@@ -73,43 +73,43 @@ def series_of(tracked: Tracked, reading: Reading, prefix: str | None, before: Se
         prefix,
         () if prefix is None else legacy_lines(prefix, values),
         output,
-        _shares(reading.info, values, about["pool"]),
+        _shares_by_pool(reading.info, values, about["pool"]),
     )
 
 
-def identity(tracked: Tracked) -> str:
+def identity_labels(tracked: Tracked) -> str:
     """Return the labels that every series of a device has."""
-    return labels({"mac": tracked.mac, "hostname": tracked.hostname, "model": tracked.model})
+    return format_labels({"mac": tracked.mac, "hostname": tracked.hostname, "model": tracked.model})
 
 
-def _about(tracked: Tracked, info: Mapping[str, Any]) -> dict[str, str]:
+def _info_labels(tracked: Tracked, info: Mapping[str, Any]) -> dict[str, str]:
     return {
         "mac": tracked.mac,
         "hostname": str(info.get("hostname") or ""),
         "model": tracked.model,
         "ip": str(tracked.address),
-        "version": plain(str(info.get("version") or "")) or "unknown",
+        "version": clean_label_value(str(info.get("version") or "")) or "unknown",
         "board": str(info.get("boardVersion") or ""),
         "asic": str(info.get("ASICModel") or ""),
-        "pool": _pool(info) or "",
+        "pool": _label_of_pool_in_use(info) or "",
     }
 
 
-def _shares(
+def _shares_by_pool(
     info: Mapping[str, Any], values: Mapping[str, float], pool: str
 ) -> tuple[tuple[str, float | None, float | None], ...]:
     """Return each pool's label and shares: of one pool, or of both while the miner serves two at a time."""
-    if both := pool_shares(info):
+    if both := list_pool_shares(info):
         return tuple((_pool_label(address) or "", accepted, rejected) for address, accepted, rejected in both)
     return ((pool, values.get("shares_accepted"), values.get("shares_rejected")),)
 
 
-def _pool(info: Mapping[str, Any]) -> str | None:
-    return _pool_label(pool_in_use(info))
+def _label_of_pool_in_use(info: Mapping[str, Any]) -> str | None:
+    return _pool_label(find_pool_in_use(info))
 
 
 def _pool_label(pool: tuple[str, int] | None) -> str | None:
     if pool is None:
         return None
     name = f"{pool[0]}:{pool[1]}"
-    return plain(POOL_NAMES.get(name, name))
+    return clean_label_value(POOL_NAMES.get(name, name))

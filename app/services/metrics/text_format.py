@@ -16,38 +16,38 @@ _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\""})
 _CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)])
 
 
-def plain(value: str) -> str:
+def clean_label_value(value: str) -> str:
     """Return at most 64 characters without control characters: a NUL ends the scrape for Prometheus' parser."""
     return value.translate(_CONTROLS)[:MAX_LABEL]
 
 
-def label(value: str) -> str:
+def escape_label_value(value: str) -> str:
     """Return a clean and escaped label value."""
-    return plain(value).translate(_ESCAPES)
+    return clean_label_value(value).translate(_ESCAPES)
 
 
-def labels(pairs: Mapping[str, str]) -> str:
+def format_labels(pairs: Mapping[str, str]) -> str:
     """`{mac="..",hostname=".."}`."""
-    return "{" + ",".join(f'{name}="{label(value)}"' for name, value in pairs.items()) + "}"
+    return "{" + ",".join(f'{name}="{escape_label_value(value)}"' for name, value in pairs.items()) + "}"
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Return the shortest text that parses to the same float."""
     text = repr(value + 0.0)  # an empty sum is the integer 0, and -0.0 becomes 0
     return text[:-2] if text.endswith(".0") else text
 
 
-def header(name: str, help_: str, kind: str = "gauge") -> str:
+def format_header(name: str, help_: str, kind: str = "gauge") -> str:
     return f"# HELP {name} {help_}\n# TYPE {name} {kind}\n"
 
 
-def family(name: str, help_: str, lines: Iterable[str], kind: str = "gauge") -> str:
+def format_family(name: str, help_: str, lines: Iterable[str], kind: str = "gauge") -> str:
     """Return a family with its rendered lines; "" without lines."""
     body = "".join(lines)
-    return header(name, help_, kind) + body if body else ""
+    return format_header(name, help_, kind) + body if body else ""
 
 
-def legacy_name(hostname: str) -> str:
+def legacy_prefix(hostname: str) -> str:
     """Return the Node backend's prefix for a device: characters that a metric name may not have become `__`, a
     leading digit gets a `_`."""
     name = _OUTSIDE_NAME.sub("__", hostname[:MAX_LABEL]) or "_"
