@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from flask import Flask
 
     from app.clock import Clock
-    from app.services.logs.policy import ReaderPolicy
+    from app.services.logs.reader_policy import ReaderPolicy
     from app.settings import Settings
 
 

@@ -14,10 +14,10 @@ from app.blueprints.errors import register_errors
 from app.clock import Clock
 from app.draining import RequestDrain
 from app.runtime import Runtime
-from app.security.bodies import MAX_BODY_BYTES
 from app.security.engine_io import is_engine_io
 from app.security.guard import RequestGuard
-from app.services.logs.policy import ReaderPolicy
+from app.security.request_bodies import MAX_BODY_BYTES
+from app.services.logs.reader_policy import ReaderPolicy
 from app.settings import Settings
 from app.socketio.server import SocketIoServer
 from app.subscribers import subscribers

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from app.clock import Clock
 from app.errors import BackupUnusable, PlutoError, SettingsError, StoreError, StoreLocked
-from app.services.backup import BackupService
+from app.services.backups import BackupService
 from app.settings import Settings
+from app.store.backup_restore import restore_backup
 from app.store.directories import fsync_directory, sibling_path
 from app.store.lock import DataDirLock
-from app.store.restoring import restore_backup
 from app.store.stores import CORE, DISCOVERY, Stores
 
 EXIT_CODES: tuple[tuple[type[PlutoError], int], ...] = (

@@ -13,16 +13,16 @@ from prometheus_client import CollectorRegistry
 
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.clients.grafana import GrafanaClient, choose_auth
-from app.clients.names import NameResolver
+from app.clients.name_resolver import NameResolver
 from app.clock import Clock
 from app.events import EventBus, Stopping
 from app.miners.address import UNUSABLE_ADDRESS, Address, AddressRule
 from app.miners.cleaning import clean_info
-from app.miners.client import MinerRegistry
+from app.miners.device_client import MinerRegistry
 from app.miners.log_stream import LogStream
 from app.models import Reading, Status
 from app.schemas.device import DeviceEncoder
-from app.services.backup import BackupService
+from app.services.backups import BackupService
 from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.commands import Commands
 from app.services.configuration.desired_state import DesiredStates
@@ -31,9 +31,9 @@ from app.services.configuration.journal import Journal
 from app.services.configuration.presets import Presets
 from app.services.configuration.service import SettingsService
 from app.services.configuration.writer import SettingsWriter
+from app.services.dashboards.board_repository import BoardRepository
 from app.services.dashboards.delivery import ApiDelivery, Delivery, FileDelivery
 from app.services.dashboards.publisher import Publisher
-from app.services.dashboards.records import BoardRepository
 from app.services.dashboards.service import DashboardService
 from app.services.dashboards.templates import Templates
 from app.services.devices.conflicts import Conflicts
@@ -61,10 +61,10 @@ from app.services.jobs.store import JobStore
 from app.services.logs.backfill import LogBackfill
 from app.services.logs.device_access import DeviceLogAccess
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.files import LogFiles
 from app.services.logs.hub import LogHub
-from app.services.logs.policy import ReaderPolicy, ReaderState
+from app.services.logs.log_files import LogFiles
 from app.services.logs.reader import LogReader
+from app.services.logs.reader_policy import ReaderPolicy, ReaderState
 from app.services.logs.service import LogService
 from app.services.loop_lag import LoopLag
 from app.services.metrics.exporter import MetricsExporter

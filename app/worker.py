@@ -9,7 +9,7 @@ from gunicorn.workers.base import Worker as BaseWorker
 
 
 class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
-    """Becomes the gevent worker of app/security/connections.py in the worker's process.
+    """Becomes the gevent worker of app/security/http_server.py in the worker's process.
 
     The master instantiates the class before it forks. With the gevent worker's own class it would import gevent and the
     service: 40 MB more in a second process.
@@ -20,7 +20,7 @@ class Worker(BaseWorker):  # type: ignore[misc]  # gunicorn has no types
         from gevent import monkey
 
         monkey.patch_all()
-        from app.security.connections import GeventWorker
+        from app.security.http_server import GeventWorker
 
         self.__class__: Any = GeventWorker
         self.worker_connections = self.cfg.worker_connections

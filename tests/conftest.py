@@ -22,7 +22,7 @@ from processes import SimulatorProcess
 from testbed import LOOPBACK, MINER_NETWORK, Service, list_ports
 
 from app.clock import Clock
-from app.security.connections import HttpServer
+from app.security.http_server import HttpServer
 from app.settings import Settings
 from app.store.database import Database
 from simulator import Fleet, MinerSpec, Timings, mac_of

@@ -14,7 +14,7 @@ from fakes import ScriptedServer, wait_until
 from testbed import Service
 
 from app.miners.log_stream import StreamTimes
-from app.services.logs.policy import ReaderPolicy
+from app.services.logs.reader_policy import ReaderPolicy
 from simulator import Miner
 
 FAST_POLICY = ReaderPolicy(

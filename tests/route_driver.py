@@ -10,7 +10,7 @@ from fakes import wait_until
 from hostile_miner import frame_response
 from testbed import Service
 
-from app.security.events import EVENT_RULES
+from app.security.socketio_events import EVENT_RULES
 
 FIRST_MAC, SECOND_MAC = "02:00:5e:00:00:71", "02:00:5e:00:00:72"
 POOL = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q.x"}

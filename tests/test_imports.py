@@ -39,7 +39,7 @@ FORBIDDEN_IMPORTS = {
     ),
     "app.clients": (*WEB_LIBRARIES, "app.services", "app.store", "app.blueprints", "app.schemas", "app.runtime"),
     "app.schemas": ("app.blueprints", "app.runtime", "flask"),
-    "app.blueprints": ("app.store", "app.miners.http", "plyvel"),
+    "app.blueprints": ("app.store", "app.miners.http_connection", "plyvel"),
     "app.runtime": ("app.blueprints", "flask"),
     "app.security": (
         *WEB_LIBRARIES,

@@ -9,9 +9,9 @@ from flask.typing import ResponseReturnValue
 
 from app.blueprints.base import Blueprint, current_runtime
 from app.schemas.log import DownloadSchema, LogEnvelope, LogQuerySchema, line_fields
-from app.services.logs.files import log_file_stem
+from app.services.logs.log_files import log_file_stem
+from app.services.logs.log_filter import format_entry
 from app.services.logs.service import LogPage
-from app.services.logs.text import format_entry
 
 blueprint = Blueprint("logs", __name__, url_prefix="/devices", description="Logs of miners")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.clients.http import BoundedSession, FetchError
+from app.clients.bounded_http import BoundedSession, FetchError
 from app.clients.json_array import split_json_array
 from app.errors import DiscoveryFailed, PlutoError
 from app.miners.address import Address, AddressRule

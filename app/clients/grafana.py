@@ -14,7 +14,8 @@ from urllib.parse import quote, urlsplit
 import orjson
 from requests.auth import AuthBase
 
-from app.clients.grafana_answers import (
+from app.clients.bounded_http import BoundedSession, FetchError
+from app.clients.grafana_responses import (
     ACCESS_TOKEN_RESULTS,
     ANY,
     CHECK_RESULTS,
@@ -28,7 +29,6 @@ from app.clients.grafana_answers import (
     CallResult,
     ResultTable,
 )
-from app.clients.http import BoundedSession, FetchError
 from app.errors import GrafanaDown, GrafanaRefused
 
 log = logging.getLogger(__name__)

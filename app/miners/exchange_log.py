@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from app.errors import DeviceError
 from app.miners.address import Address
-from app.miners.http import MAX_BODY, MinerConnection, Reply
+from app.miners.http_connection import MAX_BODY, MinerConnection, Reply
 
 log = logging.getLogger(__name__)
 

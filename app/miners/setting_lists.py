@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.miners.readings import LIST_READINGS
-from app.miners.setting_kinds import MASK
-from app.miners.settings import (
+from app.miners.reading_fields import LIST_READINGS
+from app.miners.setting_parsers import MASK
+from app.miners.setting_table import (
     FANS,
     POOL_SLOTS,
     SETTINGS,

@@ -17,9 +17,9 @@ from weakref import WeakKeyDictionary
 import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
-from app.miners.options import add_present_values, label_values
 from app.miners.telemetry import describe_status
 from app.miners.values import parse_number
+from app.miners.vendor_options import add_present_values, label_values
 from app.models import Cause, Status
 from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.schemas.info import without_empty_texts

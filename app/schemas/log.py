@@ -10,8 +10,8 @@ from marshmallow import ValidationError, fields, post_load, validate
 from app.schemas.base import BaseSchema, CommaList, Mac, envelope
 from app.services.logs.cursor import LogBatch
 from app.services.logs.device_log import NOTE_TAG, DeviceLog
-from app.services.logs.ring import MAX_LINES, LogEntry
-from app.services.logs.text import LEVELS, LogFilter, format_lost_lines
+from app.services.logs.log_filter import LEVELS, LogFilter, format_lost_lines
+from app.services.logs.ring_buffer import MAX_LINES, LogEntry
 
 MAX_SEQ = 2**53
 _LEVEL_NAMES = dict(zip(("error", "warning", "info", "debug", "verbose"), LEVELS, strict=True))

@@ -10,7 +10,7 @@ from app.miners.values import parse_number
 from app.redaction.json_objects import redact_object
 from app.schemas.base import BaseSchema, Fields, envelope
 from app.services.configuration.presets import Preset
-from app.store.depth import MAX_DEPTH, is_too_deep
+from app.store.nesting import MAX_DEPTH, is_too_deep
 
 _NAME = validate.Length(1, 128)
 

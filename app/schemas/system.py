@@ -7,10 +7,10 @@ from typing import Any
 
 from marshmallow import fields, post_load, validate
 
-from app.miners.dialect_writes import merge_pool_settings
-from app.miners.limits import compute_hard_limits, is_unlocked
-from app.miners.options import add_present_values
-from app.miners.setting_changes import MAX_LISTED, WriteStatus
+from app.miners.patch_bodies import merge_pool_settings
+from app.miners.setting_limits import compute_hard_limits, is_unlocked
+from app.miners.settings_diff import MAX_LISTED, WriteStatus
+from app.miners.vendor_options import add_present_values
 from app.schemas.base import BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.schemas.device import DeviceSchema, serialise_device
 from app.schemas.info import without_empty_texts

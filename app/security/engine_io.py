@@ -12,7 +12,7 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
-from app.security.answers import Environ, HttpResponse
+from app.security.responses import Environ, HttpResponse
 
 Query = Mapping[str, Sequence[str]]
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from app.security.answers import (
+from app.security.engine_io import EngineIoCheck, is_engine_io
+from app.security.origin_check import OriginCheck
+from app.security.rate_limits import WriteRateLimit
+from app.security.request_bodies import RequestBodyReader
+from app.security.responses import (
     Environ,
     Headers,
     HttpResponse,
@@ -14,13 +18,9 @@ from app.security.answers import (
     build_security_headers,
     content_security_policy,
 )
-from app.security.bodies import RequestBodyReader
-from app.security.browsers import OriginCheck
-from app.security.engine_io import EngineIoCheck, is_engine_io
-from app.security.events import AUTH_TIMEOUT_SECONDS, EventFilter
-from app.security.forwarded import TrustedProxies
-from app.security.limits import WriteRateLimit
+from app.security.socketio_events import AUTH_TIMEOUT_SECONDS, EventFilter
 from app.security.tokens import TokenCheck, TokenRegistry
+from app.security.trusted_proxies import TrustedProxies
 from app.settings import Settings, read_secret
 
 ALLOWED_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")

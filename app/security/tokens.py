@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from app.security.answers import SAFE_METHODS, Environ, HttpResponse
-from app.security.limits import TokenBuckets, get_peer_address, rate_limit_response
+from app.security.rate_limits import TokenBuckets, get_peer_address, rate_limit_response
+from app.security.responses import SAFE_METHODS, Environ, HttpResponse
 
 CALLER = "pluto.caller"
 """Key in the WSGI environment of the Caller of a request with a valid token. No header can set this key."""

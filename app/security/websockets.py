@@ -9,8 +9,8 @@ from typing import Any
 from geventwebsocket.exceptions import ProtocolError
 from geventwebsocket.websocket import WebSocket
 
-from app.security.answers import Environ
-from app.security.limits import TokenBucket
+from app.security.rate_limits import TokenBucket
+from app.security.responses import Environ
 
 MAX_MESSAGE_BYTES = 64 * 1024
 # Rate limit on the frames of one websocket. A frame costs 1 token and 1 per KiB: gevent-websocket unmasks in Python.

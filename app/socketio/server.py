@@ -14,7 +14,7 @@ from app.runtime import Runtime
 from app.schemas.device import serialise_drift
 from app.security.engine_io import SOCKET_IO_PATH, is_engine_io
 from app.socketio.backpressure import install_limits
-from app.socketio.subscriptions import LogSubscriptions
+from app.socketio.log_subscriptions import LogSubscriptions
 
 
 class _OrjsonModule:

@@ -18,13 +18,13 @@ from gevent.monkey import get_original
 from app.clock import Clock
 from app.errors import StoreClosed, StoreDirectoryGone, StoreError, StoreUnwritable
 from app.store import directories
-from app.store.depth import MAX_DEPTH, is_too_deep, remove_deep_parts
-from app.store.faults import convert_error, probe_disk
-from app.store.identity import Identity, read_identity
+from app.store.directory_identity import Identity, read_identity
 from app.store.leveldb import PLACEHOLDER, open_leveldb
+from app.store.leveldb_errors import convert_error, probe_disk
 from app.store.lock import wait_until_unlocked
+from app.store.nesting import MAX_DEPTH, is_too_deep, remove_deep_parts
 from app.store.repair import Damage, Repair, open_verified, repair_directory
-from app.store.writer import WriterThread
+from app.store.writer_thread import WriterThread
 
 log = logging.getLogger(__name__)
 

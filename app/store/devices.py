@@ -11,7 +11,7 @@ from app.errors import DeviceBadPayload
 from app.miners.mac import canonical_mac
 from app.models import Device
 from app.store.database import Database
-from app.store.layout import DEVICE_KINDS, DEVICES, document_prefix, sort_by_creation
+from app.store.key_layout import DEVICE_KINDS, DEVICES, document_prefix, sort_by_creation
 
 log = logging.getLogger(__name__)
 

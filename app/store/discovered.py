@@ -11,11 +11,11 @@ from typing import Any
 from gevent.lock import RLock
 
 from app.errors import PlutoError
-from app.miners.fields import select_known_fields
+from app.miners.known_fields import select_known_fields
 from app.miners.mac import canonical_mac
 from app.models import DiscoveredMiner
 from app.store.database import Database
-from app.store.layout import DISCOVERED
+from app.store.key_layout import DISCOVERED
 from app.throttle import throttled
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from app.store.database import Database
-from app.store.layout import DEVICE_KINDS, document_prefix
+from app.store.key_layout import DEVICE_KINDS, document_prefix
 
 MAC_LENGTH = 17
 

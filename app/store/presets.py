@@ -9,7 +9,7 @@ from typing import Any
 from gevent.lock import RLock
 
 from app.store.database import Database
-from app.store.layout import PRESETS, sort_by_creation
+from app.store.key_layout import PRESETS, sort_by_creation
 
 log = logging.getLogger(__name__)
 

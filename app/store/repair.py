@@ -20,9 +20,9 @@ import plyvel
 from app.errors import StoreBeyondRepair
 from app.store import wal
 from app.store.directories import clear_path, replace_directory, sibling_path
-from app.store.faults import error_message, is_damage
-from app.store.layout import LISTS, sort_by_creation
+from app.store.key_layout import LISTS, sort_by_creation
 from app.store.leveldb import PLACEHOLDER, open_leveldb
+from app.store.leveldb_errors import error_message, is_damage
 
 BATCH = 1000
 

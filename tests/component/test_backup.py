@@ -24,9 +24,9 @@ from store_helpers import read_files, read_rows
 from app.backup import main
 from app.clock import Clock
 from app.errors import BackupUnusable
-from app.store.archive import Archive, Entry, pack_archive
+from app.store.backup_archive import Archive, Entry, pack_archive
+from app.store.backup_restore import restore_backup
 from app.store.lock import DataDirLock
-from app.store.restoring import restore_backup
 
 ROOT = Path(__file__).parent.parent.parent
 CASES = ROOT / "tests" / "fixtures" / "cases"

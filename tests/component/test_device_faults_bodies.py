@@ -16,7 +16,7 @@ from testbed import LOOPBACK
 from app.clock import Clock
 from app.errors import DeviceError
 from app.miners.address import Address, AddressRule
-from app.miners.client import MinerRegistry
+from app.miners.device_client import MinerRegistry
 from app.miners.measures import MEASURES
 from app.models import Device
 

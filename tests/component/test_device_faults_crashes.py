@@ -16,10 +16,10 @@ from app.services.jobs.service import JobService
 from app.services.jobs.store import JobStore
 from app.services.logs.cursor import LogCursor
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.files import LogFiles
-from app.services.logs.policy import ReaderPolicy, ReaderState
+from app.services.logs.log_files import LogFiles
 from app.services.logs.reader import LogReader
-from app.socketio.feeds import LogFeed
+from app.services.logs.reader_policy import ReaderPolicy, ReaderState
+from app.socketio.log_feeds import LogFeed
 from app.store.documents import Documents
 
 

@@ -24,7 +24,7 @@ from testbed import LOOPBACK
 from app.clock import Clock
 from app.errors import DeviceBadPayload, DeviceError, DeviceTimeout, DeviceTooLarge, DeviceUnreachable
 from app.miners.address import Address, AddressRule
-from app.miners.client import MinerRegistry
+from app.miners.device_client import MinerRegistry
 from app.models import Device
 
 MAC = "02:00:5e:00:00:77"

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from app.errors import DeviceBadPayload
-from app.miners.client import parse_object
-from app.miners.http import Reply
+from app.miners.device_client import parse_object
+from app.miners.http_connection import Reply
 
 CASES = Path(__file__).parent.parent / "fixtures" / "cases"
 

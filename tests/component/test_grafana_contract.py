@@ -27,7 +27,7 @@ from grafana_contract import (
 )
 
 from app.clients.grafana import GrafanaClient, choose_auth
-from app.clients.grafana_answers import CallResult
+from app.clients.grafana_responses import CallResult
 
 Call = Callable[..., requests.Response]
 

@@ -13,7 +13,7 @@ from app.services.devices.fleet import Fleet
 from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.documents import DeviceDocuments, Documents
-from app.store.layout import DEVICE_KINDS
+from app.store.key_layout import DEVICE_KINDS
 
 MAC = "02:00:5e:00:00:01"
 

@@ -17,7 +17,7 @@ from log_helpers import (
     wait_for_state,
 )
 
-from app.services.logs.policy import ReaderPolicy
+from app.services.logs.reader_policy import ReaderPolicy
 
 GENERATIONS = ["2.1", "2.4", "2.7", "2.10", "2.12", "2.15", "nerd", "nerd1.0.36"]
 SINGLE_STREAM_GENERATIONS = ["2.1", "2.4", "2.7", "nerd", "nerd1.0.36"]

@@ -13,11 +13,16 @@ from fakes import count_live_greenlets, count_open_files, reset_connection, wait
 from gevent import monkey
 from gevent.pool import Pool
 
-from app.security.answers import HttpResponse
-from app.security.bodies import MAX_BODY_BYTES, MAX_ENGINE_IO_BODY_BYTES, MAX_TOTAL_BODY_BYTES, RequestBodyReader
-from app.security.connections import ConnectionHandler, HttpServer
+from app.security.connection_slots import RESERVED_SLOTS, ConnectionKind
 from app.security.guard import ON_REQUEST_READ
-from app.security.places import RESERVED_SLOTS, ConnectionKind
+from app.security.http_server import ConnectionHandler, HttpServer
+from app.security.request_bodies import (
+    MAX_BODY_BYTES,
+    MAX_ENGINE_IO_BODY_BYTES,
+    MAX_TOTAL_BODY_BYTES,
+    RequestBodyReader,
+)
+from app.security.responses import HttpResponse
 
 
 class QuickHandler(ConnectionHandler):

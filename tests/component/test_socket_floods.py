@@ -13,7 +13,7 @@ from fakes import assert_no_leaks, wait_until
 from log_helpers import SocketClient
 from websocket import ABNF, WebSocket, WebSocketException, create_connection
 
-from app.security.events import EVENT_BURST, EVENT_RULES
+from app.security.socketio_events import EVENT_BURST, EVENT_RULES
 
 QUERY = "/socket/io/?EIO=4&transport="
 NAMESPACE = "40"

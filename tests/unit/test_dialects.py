@@ -12,7 +12,7 @@ from app.miners.dialects import (
     parse_chip_count,
     recovers_from_overheating,
 )
-from app.miners.options import label_values, look_up_options, parse_options
+from app.miners.vendor_options import label_values, look_up_options, parse_options
 from simulator.asic_boards import BOARDS
 
 

@@ -12,12 +12,12 @@ from gevent import socket
 from gevent.pywsgi import WSGIServer
 
 from app.clients.discovery_service import DiscoveryServiceClient
-from app.clients.names import NameResolver
+from app.clients.name_resolver import NameResolver
 from app.clock import Clock
 from app.errors import AddressForbidden, DiscoveryFailed, Invalid, RetryLater
 from app.events import EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
-from app.miners.client import MinerRegistry
+from app.miners.device_client import MinerRegistry
 from app.models import DiscoveredMiner, Reading
 from app.redaction.json_objects import redact_object
 from app.services.discovery.builtin import BuiltinDiscovery

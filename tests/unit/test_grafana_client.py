@@ -12,7 +12,7 @@ from fakes import assert_no_leaks
 from floods import probe_loop, start_flood_server
 
 from app.clients.grafana import GrafanaClient, choose_auth
-from app.clients.grafana_answers import CallResult
+from app.clients.grafana_responses import CallResult
 from app.errors import GrafanaDown, GrafanaError, GrafanaRefused
 
 UID = "pluto-02005e000001"

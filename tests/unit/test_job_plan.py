@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from app.errors import Invalid
-from app.miners.settings import SETTINGS, SettingChange
+from app.miners.setting_table import SETTINGS, SettingChange
 from app.models import Device
 from app.services.devices.fleet import Tracked
 from app.services.jobs.model import Action, CapturedState, Job, JobRequest, Step, StepState

@@ -8,7 +8,7 @@ from fakes import ScriptedServer, reset_connection, wait_until
 
 from app.errors import DeviceDropped
 from app.miners.address import Address, AddressRule
-from app.miners.http import MinerConnection
+from app.miners.http_connection import MinerConnection
 
 ALLOW_LOOPBACK = AddressRule([IPv4Network("127.0.0.0/8")])
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"

@@ -7,7 +7,7 @@ from fakes import FakeClock
 
 from app.miners.log_lines import LogLine
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.files import RETRY, LogFiles, log_file_stem
+from app.services.logs.log_files import RETRY, LogFiles, log_file_stem
 
 MAC = "02:00:5e:00:00:1a"
 

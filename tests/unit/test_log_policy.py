@@ -12,7 +12,7 @@ from app.errors import (
     LogStreamTaken,
     RetryLater,
 )
-from app.services.logs.policy import ReaderDelay, ReaderPolicy, ReaderState, backoff_after
+from app.services.logs.reader_policy import ReaderDelay, ReaderPolicy, ReaderState, backoff_after
 
 POLICY = ReaderPolicy()
 

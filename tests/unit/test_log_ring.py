@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from app.miners.log_lines import LogLine
 from app.services.logs.cursor import LogCursor
 from app.services.logs.device_log import FIRST_SEQ, DeviceLog
-from app.services.logs.ring import MAX_BYTES, MAX_LINES
-from app.services.logs.text import LogFilter, filter_entries, format_entry
+from app.services.logs.log_filter import LogFilter, filter_entries, format_entry
+from app.services.logs.ring_buffer import MAX_BYTES, MAX_LINES
 
 NO_AGE = lambda line: None  # noqa: E731
 

@@ -20,8 +20,8 @@ from app.errors import (
     DeviceUnreachable,
 )
 from app.miners.address import Address, AddressRule
-from app.miners.client import Miner
-from app.miners.http import MAX_BODY, MinerConnection
+from app.miners.device_client import Miner
+from app.miners.http_connection import MAX_BODY, MinerConnection
 
 ANYWHERE = AddressRule([IPv4Network("127.0.0.0/8")])
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -33,7 +33,7 @@ def connect_to(peer):
 
 
 def send_request(peer, *, deadline=3.0, keep_open=False, method="GET", body=None):
-    return connect_to(peer).send_request(method, "/api/system/info", body, deadline=deadline, keep_open=keep)
+    return connect_to(peer).send_request(method, "/api/system/info", body, deadline=deadline, keep_open=keep_open)
 
 
 def make_script(*parts, then=None, pause=0.0):

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.miners.dialect_writes import build_patch_body, find_slot_problems, is_live_change
 from app.miners.dialects import detect_dialect
-from app.miners.limits import compute_hard_limits, find_limit_problems
-from app.miners.options import Options, add_present_values, look_up_options, parse_options
-from app.miners.setting_changes import compute_settings_diff
-from app.miners.settings import ALIASES, SETTINGS, SettingChange, has_value, is_same_value, read_present_value
+from app.miners.patch_bodies import build_patch_body, find_slot_problems, is_live_change
+from app.miners.setting_limits import compute_hard_limits, find_limit_problems
+from app.miners.setting_table import ALIASES, SETTINGS, SettingChange, has_value, is_same_value, read_present_value
+from app.miners.settings_diff import compute_settings_diff
+from app.miners.vendor_options import Options, add_present_values, look_up_options, parse_options
 
 POOL = {"stratumURL": "old.example", "stratumPort": 3333, "stratumUser": "bc1q.old"}
 OLD = {

@@ -15,7 +15,7 @@ from gevent.server import StreamServer
 from app.clock import Clock
 from app.errors import DeviceUnreachable
 from app.miners.address import Address, AddressRule
-from app.miners.client import MinerRegistry
+from app.miners.device_client import MinerRegistry
 from app.models import Reading
 from app.services.discovery.scanner import Scanner, count_targets, scan_targets
 

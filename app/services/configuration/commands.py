@@ -9,7 +9,7 @@ from app.clock import Clock
 from app.errors import DeviceError, DeviceInConflict, Invalid, RetryLater, WrongMiner
 from app.events import DeviceDeleted, EventBus, MinerMissing
 from app.miners.address import UNUSABLE_ADDRESS
-from app.miners.client import READ_DEADLINE_SECONDS, Answer, Miner
+from app.miners.device_client import READ_DEADLINE_SECONDS, Answer, Miner
 from app.models import Reading
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.identity import DeviceIdentity

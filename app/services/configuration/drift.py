@@ -11,7 +11,7 @@ from typing import Any
 from app.clock import format_iso, stored_moment
 from app.errors import StoreError
 from app.events import DeviceDeleted, DeviceObserved, DriftChanged, EventBus
-from app.miners.setting_changes import WriteStatus
+from app.miners.settings_diff import WriteStatus
 from app.miners.values import parse_number
 from app.models import Cause, Drift, Reading
 from app.services.configuration.desired_state import DesiredState, DesiredStates

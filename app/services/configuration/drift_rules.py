@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.clock import Moment
-from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS, has_other_value, is_same_value, read_present_value
+from app.miners.setting_table import (
+    FALLBACK_KEYS,
+    POOL_KEYS,
+    SETTINGS,
+    has_other_value,
+    is_same_value,
+    read_present_value,
+)
 from app.miners.values import parse_flag, parse_number
 from app.models import Cause, Drift
 

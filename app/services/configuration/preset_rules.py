@@ -8,10 +8,10 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from app.miners import setting_kinds as kinds
-from app.miners.dialect_kinds import normalise_for_any_firmware
-from app.miners.setting_kinds import MASK
-from app.miners.settings import FALLBACK_KEYS, POOL_KEYS, SETTINGS
+from app.miners import setting_parsers as kinds
+from app.miners.dialect_parsers import normalise_for_any_firmware
+from app.miners.setting_parsers import MASK
+from app.miners.setting_table import FALLBACK_KEYS, POOL_KEYS, SETTINGS
 
 TEMPLATE = "workerTemplate"
 # Fields of one request that are named in an answer.

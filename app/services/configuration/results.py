@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from app.miners.dialect_writes import is_live_change
 from app.miners.dialects import detect_dialect
-from app.miners.setting_changes import SettingsDiff, WriteStatus
-from app.miners.settings import SETTINGS, SettingChange, has_value, read_present_value
+from app.miners.patch_bodies import is_live_change
+from app.miners.setting_table import SETTINGS, SettingChange, has_value, read_present_value
+from app.miners.settings_diff import SettingsDiff, WriteStatus
 from app.redaction.miner_text import redact_excerpt
 from app.services.configuration.journal import EntryChange, EntryOutcome
 from app.services.devices.fleet import Tracked

@@ -11,9 +11,9 @@ from typing import Any
 
 from app.errors import EntryNotFound, Invalid
 from app.miners.dialects import is_miner
-from app.miners.readings import ADDED_FIELDS
-from app.miners.setting_changes import WriteStatus
-from app.miners.settings import SETTINGS
+from app.miners.reading_fields import ADDED_FIELDS
+from app.miners.setting_table import SETTINGS
+from app.miners.settings_diff import WriteStatus
 from app.services.configuration import preset_rules as rules
 from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.desired_state import DesiredStates

@@ -21,12 +21,12 @@ from app.errors import (
     Invalid,
 )
 from app.events import DeviceObserved, EventBus
-from app.miners.client import MAX_WRITE, READ_DEADLINE_SECONDS, Miner
-from app.miners.dialect_writes import build_patch_body, find_slot_problems
+from app.miners.device_client import MAX_WRITE, READ_DEADLINE_SECONDS, Miner
 from app.miners.dialects import detect_dialect
-from app.miners.limits import find_limit_problems
-from app.miners.setting_changes import SettingsDiff, WriteStatus, compute_settings_diff
-from app.miners.settings import SETTINGS, SettingChange, has_value
+from app.miners.patch_bodies import build_patch_body, find_slot_problems
+from app.miners.setting_limits import find_limit_problems
+from app.miners.setting_table import SETTINGS, SettingChange, has_value
+from app.miners.settings_diff import SettingsDiff, WriteStatus, compute_settings_diff
 from app.models import Reading
 from app.services.configuration.commands import Commands
 from app.services.configuration.desired_state import DesiredStates

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from gevent.threadpool import ThreadPool
 
 from app.clients.grafana import GrafanaClient
-from app.clients.grafana_answers import CallResult
+from app.clients.grafana_responses import CallResult
 from app.errors import DashboardNotReady, GrafanaDown
 from app.services.dashboards.boards import UIDS, Board
 from app.services.dashboards.data_sources import DATA_SOURCE_UID, choose_data_source

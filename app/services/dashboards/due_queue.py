@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from heapq import heappop, heappush
 
-from app.services.dashboards.retry import BACKOFF
+from app.services.dashboards.circuit_breaker import BACKOFF
 
 RECHECK_SECONDS = 300.0
 # A check costs 5 ms here and more in Grafana: two per second are 1 % of a core, for any number of boards.

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from app.clients.grafana import GrafanaClient
-from app.clients.grafana_answers import Answer, CallResult
+from app.clients.grafana_responses import Answer, CallResult
 from app.errors import DashboardNotReady
+from app.services.dashboards.board_repository import BoardRepository
 from app.services.dashboards.boards import Board, new_access_token, new_public_uid
 from app.services.dashboards.delivery import Delivery
-from app.services.dashboards.records import BoardRepository
 from app.services.dashboards.steps import NEXT_STEP, BoardStep, choose_visibility
 from app.services.dashboards.templates import Dashboard, Templates, compute_fingerprint
 

@@ -14,11 +14,11 @@ from gevent.event import Event
 from app.clock import Clock
 from app.errors import DashboardNotReady, GrafanaError, StoreError
 from app.events import DeviceDeleted, DeviceObserved
+from app.services.dashboards.board_repository import BoardRepository
 from app.services.dashboards.boards import OVERVIEW_NAME, OVERVIEW_UID, Board, device_board_uid, new_board
+from app.services.dashboards.circuit_breaker import MAX_BACKOFF_SECONDS, CircuitBreaker
 from app.services.dashboards.due_queue import BoardDueQueue
 from app.services.dashboards.publisher import Publisher
-from app.services.dashboards.records import BoardRepository
-from app.services.dashboards.retry import MAX_BACKOFF_SECONDS, CircuitBreaker
 from app.services.service_metrics import ServiceMetrics
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from app.clients.grafana_answers import CallResult
+from app.clients.grafana_responses import CallResult
 
 
 class BoardStep(StrEnum):

@@ -14,8 +14,8 @@ from app.clock import Clock, format_iso
 from app.errors import DeviceNotFound, StoreError
 from app.miners.address import Address, parse_stored_address
 from app.miners.dialects import count_chips, determine_model
-from app.miners.options import NO_BOARD, Board, Options, look_up_options
 from app.miners.totals import is_implausible_hashrate
+from app.miners.vendor_options import NO_BOARD, Board, Options, look_up_options
 from app.models import UP_STATUSES, Device, Drift, Observation, Reading, Status, is_reboot
 from app.store.devices import DeviceRepository
 

@@ -13,7 +13,7 @@ from gevent.event import Event
 from app.clock import Clock
 from app.events import DeviceRemoved, EventBus
 from app.miners.address import Address
-from app.miners.client import Miner
+from app.miners.device_client import Miner
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.poller import Poller
 from app.services.devices.schedule import delay_until_next_poll, early_poll_delay, next_slot, slot_phase

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 
 from app.errors import DeviceError
-from app.miners.client import READ_DEADLINE_SECONDS, Miner
-from app.miners.options import look_up_options
+from app.miners.device_client import READ_DEADLINE_SECONDS, Miner
+from app.miners.vendor_options import look_up_options
 from app.models import Reading, is_reboot
 from app.services.devices.fleet import Fleet, Tracked
 

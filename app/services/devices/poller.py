@@ -7,7 +7,7 @@ import logging
 from app.clock import Clock
 from app.errors import DeviceError, WrongMiner
 from app.events import DeviceFailed, DeviceObserved, EventBus, MinerMissing
-from app.miners.client import READ_DEADLINE_SECONDS, Miner
+from app.miners.device_client import READ_DEADLINE_SECONDS, Miner
 from app.models import DOWN_STATUSES, Observation, Reading, Status, next_observation
 from app.services.devices.conflicts import Conflicts
 from app.services.devices.fleet import Fleet, Tracked

@@ -12,7 +12,7 @@ from app.events import DeviceDeleted, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.mac import parse_mac
 from app.miners.measures import MEASURED_FIELDS
-from app.miners.readings import ADDED_FIELDS
+from app.miners.reading_fields import ADDED_FIELDS
 from app.models import Device, DiscoveredMiner, MacSource
 from app.redaction.json_objects import redact_object
 from app.services.devices.conflicts import Conflicts

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.miners.dialect_writes import is_live_change
 from app.miners.dialects import detect_dialect, recovers_from_overheating
-from app.miners.setting_changes import WriteStatus
-from app.miners.settings import SETTINGS, SettingChange
+from app.miners.patch_bodies import is_live_change
+from app.miners.setting_table import SETTINGS, SettingChange
+from app.miners.settings_diff import WriteStatus
 from app.models import Reading, Status
 from app.services.configuration.applied_presets import AppliedPresets
 from app.services.configuration.commands import Commands

@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.clock import Moment
-from app.miners.settings import SETTINGS, Value, has_other_value, is_fan_speed_reading, read_present_value
+from app.miners.setting_table import SETTINGS, Value, has_other_value, is_fan_speed_reading, read_present_value
 from app.miners.telemetry import read_telemetry
 from app.miners.values import parse_number
 from app.models import Reading

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from app.errors import Invalid
-from app.miners.dialect_kinds import normalise_for_any_firmware
+from app.miners.dialect_parsers import normalise_for_any_firmware
 from app.miners.dialects import NERDOS, detect_dialect
-from app.miners.settings import SETTINGS, SettingChange
+from app.miners.setting_table import SETTINGS, SettingChange
 from app.services.devices.fleet import Tracked
 from app.services.jobs.model import STATES_IN_DOUBT, Action, Job, JobRequest, JobState, Step, StepState
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from app.miners.settings import SETTINGS
+from app.miners.setting_table import SETTINGS
 from app.services.jobs.model import Action, CapturedState, Job, JobRequest, JobState, Step, StepState
 
 # More than any request can have: each is a list in memory.

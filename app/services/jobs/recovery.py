@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.clock import Clock
 from app.errors import DeviceError, RetryLater
-from app.miners.settings import SETTINGS, has_value
+from app.miners.setting_table import SETTINGS, has_value
 from app.miners.values import parse_flag
 from app.models import Reading
 from app.services.configuration.writer import READ_BACK_EVERY_SECONDS, READ_BACK_SECONDS

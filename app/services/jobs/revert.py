@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from app.clock import Clock
 from app.errors import PlutoError
-from app.miners.setting_changes import WriteStatus
+from app.miners.settings_diff import WriteStatus
 from app.miners.values import parse_flag
 from app.services.configuration.results import WriteReport
 from app.services.jobs.device_actions import DeviceActions

@@ -8,8 +8,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from app.errors import AllSettingsRefused, DeviceError, DeviceStatus, Invalid, PlutoError, RetryLater
-from app.miners.setting_changes import WriteStatus
-from app.miners.settings import SETTINGS
+from app.miners.setting_table import SETTINGS
+from app.miners.settings_diff import WriteStatus
 from app.models import Reading
 from app.services.configuration.journal import Origin
 from app.services.configuration.results import WriteReport

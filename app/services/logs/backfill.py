@@ -15,7 +15,7 @@ from app.miners.dialects import has_past_log
 from app.miners.log_lines import LineAssembler, LogLine
 from app.services.devices.fleet import Tracked
 from app.services.logs.device_log import NOTE_TAG, DeviceLog
-from app.services.logs.ring import MAX_BYTES, MAX_LINES
+from app.services.logs.ring_buffer import MAX_BYTES, MAX_LINES
 from app.throttle import throttled
 
 log = logging.getLogger(__name__)

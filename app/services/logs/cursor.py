@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.ring import LogEntry
+from app.services.logs.ring_buffer import LogEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from gevent.event import Event
 
 from app.clock import Clock, format_iso
 from app.miners.log_lines import LogLine
-from app.services.logs.ring import MAX_LINES, LogEntry, LogRingBuffer
+from app.services.logs.ring_buffer import MAX_LINES, LogEntry, LogRingBuffer
 
 # Backfilled lines are numbered below the streamed ones, so a whole ring must fit below the first number.
 FIRST_SEQ = MAX_LINES + 1

@@ -14,8 +14,8 @@ from app.errors import WrongMiner
 from app.events import DeviceDeleted, DeviceFailed, DeviceObserved, DeviceRemoved, MinerMissing
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.policy import ReaderState
 from app.services.logs.reader import CLOSE_TIMEOUT_SECONDS, LogReader
+from app.services.logs.reader_policy import ReaderState
 
 TRACE_LISTENER = "traceLogs"
 FILES_LISTENER = "LOG_FILES"

@@ -16,7 +16,7 @@ from app.miners.log_lines import LineAssembler, LogLine, has_rebooted
 from app.miners.log_stream import LogStream
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.policy import ReaderDelay, ReaderPolicy, ReaderState, backoff_after
+from app.services.logs.reader_policy import ReaderDelay, ReaderPolicy, ReaderState, backoff_after
 from app.throttle import throttled
 
 log = logging.getLogger(__name__)

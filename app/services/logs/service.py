@@ -15,9 +15,9 @@ from app.services.logs.backfill import LogBackfill
 from app.services.logs.cursor import LogCursor
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.hub import LogHub
-from app.services.logs.policy import ReaderState
-from app.services.logs.ring import MAX_LINES, LogEntry
-from app.services.logs.text import LogFilter, filter_entries, format_entry, format_lost_lines
+from app.services.logs.log_filter import LogFilter, filter_entries, format_entry, format_lost_lines
+from app.services.logs.reader_policy import ReaderState
+from app.services.logs.ring_buffer import MAX_LINES, LogEntry
 from app.throttle import yield_if_due
 
 FOLLOW_TICK_SECONDS = 0.2

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.files import LogFiles
 from app.services.logs.hub import LogHub
-from app.services.logs.policy import ReaderState
+from app.services.logs.log_files import LogFiles
+from app.services.logs.reader_policy import ReaderState
 from app.services.metrics.text_format import format_family, format_labels
 
 COUNTERS: tuple[tuple[str, str, Callable[[DeviceLog], int]], ...] = (

@@ -30,10 +30,10 @@ from app.miners.address import Address
 from app.miners.cleaning import clean_info
 from app.miners.dialects import detect_dialect, is_miner
 from app.miners.exchange_log import LoggedConnection, MacAt
-from app.miners.fields import select_known_fields
-from app.miners.http import CONNECT_TIMEOUT, Reply
+from app.miners.http_connection import CONNECT_TIMEOUT, Reply
+from app.miners.known_fields import select_known_fields
 from app.miners.mac import canonical_mac
-from app.miners.options import Board, parse_board
+from app.miners.vendor_options import Board, parse_board
 from app.models import Reading
 from app.redaction.json_objects import list_secret_values, redact_object
 from app.redaction.miner_text import MAX_EXCERPT_INPUT, redact_excerpt, redact_texts

@@ -15,7 +15,7 @@ from app.schemas.log import SubscribeSchema, UnsubscribeSchema
 from app.services.devices.fleet import Tracked
 from app.services.logs.service import LogService
 from app.socketio.backpressure import count_queued_packets
-from app.socketio.feeds import LogBroadcast, LogFeed
+from app.socketio.log_feeds import LogBroadcast, LogFeed
 
 Acknowledgement = dict[str, Any]
 

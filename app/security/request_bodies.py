@@ -7,7 +7,7 @@ from typing import Any
 
 import gevent
 
-from app.security.answers import SAFE_METHODS, Environ, HttpResponse
+from app.security.responses import SAFE_METHODS, Environ, HttpResponse
 
 BODY_TIMEOUT_SECONDS = 5.0
 # A list of 10,000 MACs fits; so does a device object of the frontend's with eight pools and their certificates.

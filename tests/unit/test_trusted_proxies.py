@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from app.security.forwarded import TrustedProxies
+from app.security.trusted_proxies import TrustedProxies
 
 PROXIES = TrustedProxies([ip_network("172.28.7.3"), ip_network("10.21.0.0/16"), ip_network("fd00::/8")])
 

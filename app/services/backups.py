@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from app.clock import Clock, format_iso
 from app.redaction.stored_values import redact_stored_value
-from app.store.archive import Entry, pack_archive
+from app.store.backup_archive import Entry, pack_archive
 from app.store.database import Database
 from app.store.schema import VERSION_KEY, stored_version
 from app.store.stores import Stores

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.miners import setting_kinds as parsers
-from app.miners.setting_kinds import Value as Value
-from app.miners.setting_kinds import ValueParser
+from app.miners import setting_parsers as parsers
+from app.miners.setting_parsers import Value as Value
+from app.miners.setting_parsers import ValueParser
 from app.miners.values import parse_flag, parse_number
 
 Info = Mapping[str, Any]

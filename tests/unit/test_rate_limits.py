@@ -5,7 +5,7 @@ import tracemalloc
 import pytest
 from fakes import count_live_greenlets
 
-from app.security.limits import MAX_BUCKETS, WRITE_BURST, TokenBuckets, WriteRateLimit
+from app.security.rate_limits import MAX_BUCKETS, WRITE_BURST, TokenBuckets, WriteRateLimit
 
 
 def take_all(bucket, burst, rate):

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from app.miners import setting_kinds as parsers
+from app.miners import setting_parsers as parsers
 from app.miners.dialects import AXEOS_2_7, AXEOS_2_10, AXEOS_2_15, AXEOS_BEFORE_2_7, NERDOS, Dialect
-from app.miners.setting_kinds import Value, ValueParser
-from app.miners.settings import Setting
+from app.miners.setting_parsers import Value, ValueParser
+from app.miners.setting_table import Setting
 
 _AXEOS: Mapping[str, ValueParser] = {"autofanspeed": parsers.parse_axeos_fan_mode}
 # AxeOS 2.8 and 2.9 are detected as AXEOS_2_7.

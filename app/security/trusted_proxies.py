@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
-from app.security.answers import Environ, HttpResponse
+from app.security.responses import Environ, HttpResponse
 
 Network = IPv4Network | IPv6Network
 _SCHEMES = ("http", "https")

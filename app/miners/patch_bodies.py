@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.miners.dialects import AXEOS_2_15, NERDOS, Dialect
-from app.miners.setting_kinds import MASK
-from app.miners.settings import (
+from app.miners.setting_parsers import MASK
+from app.miners.setting_table import (
     FALLBACK_KEYS,
     NERD_NAMES,
     POOL_KEYS,

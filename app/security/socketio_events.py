@@ -12,8 +12,8 @@ import gevent
 import orjson
 from socketio import packet as packets
 
-from app.security.answers import Environ, HttpResponse
-from app.security.limits import TokenBucket, get_peer_address
+from app.security.rate_limits import TokenBucket, get_peer_address
+from app.security.responses import Environ, HttpResponse
 from app.security.tokens import CALLER, Scope, TokenCheck
 
 # Rate limit on the messages of one client: a page may subscribe to 1,000 miners' logs at once.

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.security.answers import HttpResponse
+from app.security.responses import HttpResponse
 from app.security.tokens import CALLER, MAX_FAILURES, Scope, TokenCheck, TokenRegistry
 
 CONTROL, READ = "control-token-0123456789", "read-token-0123456789"

@@ -12,12 +12,12 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from app.miners.dialect_kinds import normalise_value
+from app.miners.dialect_parsers import normalise_value
 from app.miners.dialects import AXEOS_2_15, NERDOS, Dialect, detect_dialect
-from app.miners.readings import READINGS, SET_ELSEWHERE
-from app.miners.setting_kinds import MASK, Value
+from app.miners.reading_fields import READINGS, SET_ELSEWHERE
 from app.miners.setting_lists import FlatSettings, flatten_lists, is_unchanged_password
-from app.miners.settings import (
+from app.miners.setting_parsers import MASK, Value
+from app.miners.setting_table import (
     ALIASES,
     FALLBACK_KEYS,
     POOL_KEYS,

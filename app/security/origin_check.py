@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from app.security.answers import Environ, Headers, HttpResponse
+from app.security.responses import Environ, Headers, HttpResponse
 
 _HOST_PATTERN = re.compile(r"(\[[0-9a-f:.]+\]|[0-9a-z._-]*)(:[0-9]{1,5})?|[0-9a-f:.]+", re.IGNORECASE)
 _FOREIGN_HOST = HttpResponse("400 BAD REQUEST", "This name is not one of this service's; add it to ALLOWED_HOSTS")

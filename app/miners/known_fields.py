@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from app.miners.measures import MEASURED_FIELDS
-from app.miners.settings import SETTINGS
+from app.miners.setting_table import SETTINGS
 
 MAX_TOTAL = 4096
 MAX_TEXT = 256

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.security.browsers import OriginCheck
+from app.security.origin_check import OriginCheck
 
 GUARD = OriginCheck(["pluto.example.com"], ["https://panel.example.org"])
 PANEL = "https://panel.example.org"

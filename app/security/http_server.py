@@ -17,19 +17,19 @@ from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 from gunicorn.workers.ggevent import GeventPyWSGIWorker
 
-from app.security.answers import SAFE_METHODS, HttpResponse, build_security_headers
+from app.security.connection_slots import RESERVED_SLOTS, ConnectionKind, ConnectionOwner, ConnectionSlots
 from app.security.guard import ON_REQUEST_READ, RequestGuard
-from app.security.limits import get_peer_address
-from app.security.places import RESERVED_SLOTS, ConnectionKind, ConnectionOwner, ConnectionSlots
-from app.security.tokens import CALLER
-from app.security.websockets import BoundedWebSocket, FrameStream, is_valid_handshake
-from app.security.wire import (
+from app.security.http_framing import (
     ChunkedBodyReader,
     HeaderReader,
     HeadersTooLarge,
     refuse_ambiguous_headers,
     refuse_malformed_request_line,
 )
+from app.security.rate_limits import get_peer_address
+from app.security.responses import SAFE_METHODS, HttpResponse, build_security_headers
+from app.security.tokens import CALLER
+from app.security.websockets import BoundedWebSocket, FrameStream, is_valid_handshake
 from app.throttle import YIELD_SECONDS, get_loop_iteration, yield_if_due, yield_until_quiet
 
 log = logging.getLogger(__name__)

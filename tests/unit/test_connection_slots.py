@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.security.places import (
+from app.security.connection_slots import (
     MAX_STREAMS_PER_PEER,
     RESERVED_SLOTS,
     ConnectionGroup,

@@ -19,7 +19,7 @@ from app.services.devices.fleet import Tracked
 from app.services.logs.cursor import LogCursor
 from app.services.logs.device_log import DeviceLog
 from app.services.logs.hub import LogHub
-from app.services.logs.text import format_lost_lines
+from app.services.logs.log_filter import format_lost_lines
 from app.supervision import run_supervised
 
 # Lines are sent in batches: one greenlet switch per batch instead of per line.

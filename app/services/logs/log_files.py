@@ -18,7 +18,7 @@ from app.clock import Clock
 from app.events import DeviceDeleted
 from app.services.logs.cursor import LogBatch, LogCursor
 from app.services.logs.device_log import DeviceLog
-from app.services.logs.text import format_entry, format_lost_lines
+from app.services.logs.log_filter import format_entry, format_lost_lines
 from app.store.directories import make_private
 from app.supervision import run_supervised
 from app.throttle import throttled

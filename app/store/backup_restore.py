@@ -14,10 +14,10 @@ import plyvel
 
 from app.errors import BackupUnusable, StoreLocked
 from app.store import schema
-from app.store.archive import Archive, Entry
+from app.store.backup_archive import Archive, Entry
 from app.store.directories import clear_path, replace_directory, sibling_path
-from app.store.faults import convert_error
-from app.store.layout import PRESETS
+from app.store.key_layout import PRESETS
+from app.store.leveldb_errors import convert_error
 from app.store.lock import is_unlocked
 from app.store.stores import CORE, DISCOVERY
 

@@ -7,7 +7,7 @@ import socketio
 from engineio.packet import MESSAGE, Packet
 from engineio.socket import Socket
 
-from app.security.events import (
+from app.security.socketio_events import (
     EVENT_BURST,
     EVENT_RULES,
     EVENTS_PER_SECOND,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from app.services.logs.ring import LogEntry
+from app.services.logs.ring_buffer import LogEntry
 
 LEVELS = ("E", "W", "I", "D", "V")
 

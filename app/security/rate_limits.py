@@ -6,7 +6,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable
 
-from app.security.answers import SAFE_METHODS, Environ, HttpResponse
+from app.security.responses import SAFE_METHODS, Environ, HttpResponse
 
 # With more peers, the bucket of the least recently seen one is dropped.
 MAX_BUCKETS = 10_000

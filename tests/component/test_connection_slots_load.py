@@ -10,9 +10,9 @@ from floods import probe_loop, start_flood_client
 from gevent.pool import Pool
 from websocket import create_connection
 
-from app.security.connections import HttpServer
-from app.security.events import MAX_UNAUTHENTICATED_PER_PEER
-from app.security.places import MAX_STREAMS_PER_PEER, ConnectionKind
+from app.security.connection_slots import MAX_STREAMS_PER_PEER, ConnectionKind
+from app.security.http_server import HttpServer
+from app.security.socketio_events import MAX_UNAUTHENTICATED_PER_PEER
 
 CONNECTION_LIMIT = 2400  # as gunicorn.conf.py has it
 

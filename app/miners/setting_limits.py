@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.miners.options import Options
-from app.miners.settings import SettingChange
+from app.miners.setting_table import SettingChange
 from app.miners.values import parse_flag
+from app.miners.vendor_options import Options
 
 Range = tuple[float, float]
 
