@@ -54,7 +54,7 @@ def register_errors(app: Flask) -> None:
 
 
 def _refuse_leading_slashes() -> None:
-    """Answer 404 for `//..`: Werkzeug removes leading slashes before it matches, whatever `merge_slashes` says."""
+    """Answer 404 for `//..`: Werkzeug removes leading slashes before it matches, also without `merge_slashes`."""
     if request.environ["PATH_INFO"].startswith("//"):
         abort(404)
 

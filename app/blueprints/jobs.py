@@ -100,8 +100,8 @@ def _request_fingerprint(key: str) -> str:
     """Return a hash of path and body, independent of the order of members. It is stored longer than the job and the
     body may have a password, so a slow hash is used."""
     body = orjson.dumps(orjson.loads(request.get_data()), option=orjson.OPT_SORT_KEYS)
-    told = request.path.rstrip("/").encode() + b"\n" + body
-    return hashlib.scrypt(told, salt=key.encode(), n=2**13, r=8, p=1).hex()
+    reported = request.path.rstrip("/").encode() + b"\n" + body
+    return hashlib.scrypt(reported, salt=key.encode(), n=2**13, r=8, p=1).hex()
 
 
 def _job_answer(message: str, job: Job) -> dict[str, Any]:

@@ -1,2 +1,4 @@
-"""Who may talk to the service, and how much: judged outside Flask and Socket.IO both, since Engine.IO answers before
-Flask would. `guard.py` has the order; each other module is one rule."""
+"""The HTTP server, and the checks of every request: outside Flask and Socket.IO, since Engine.IO answers before Flask.
+
+`guard.py` defines the order of the checks; each other module is one of them.
+"""

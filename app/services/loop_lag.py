@@ -1,5 +1,5 @@
 """The lag of the event loop. A call that blocks it (in C code, a name lookup, swapping) delays every poll; this
-shows it, whatever the cause."""
+shows it."""
 
 from __future__ import annotations
 

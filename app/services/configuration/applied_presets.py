@@ -15,10 +15,10 @@ from app.services.devices.fleet import Fleet, Tracked
 class AppliedPresets:
     """The one owner of these rules; the records are the fleet's and the desired state's."""
 
-    def __init__(self, fleet: Fleet, presets: Presets, intents: DesiredStates) -> None:
+    def __init__(self, fleet: Fleet, presets: Presets, desired_states: DesiredStates) -> None:
         self._fleet = fleet
         self._presets = presets
-        self._intents = intents
+        self._desired_states = desired_states
 
     def due_values(
         self, preset: Mapping[str, Any], tracked: Tracked, *, if_applied: Container[str] | None = None
@@ -29,7 +29,7 @@ class AppliedPresets:
         back, and writing it needs a restart. `if_applied`: the only keys that are due again if it is.
         """
         values = self._presets.settings_for(preset, tracked)
-        desired = self._intents.get_state(tracked.mac)
+        desired = self._desired_states.get_state(tracked.mac)
         applied = desired.preset_uuid, desired.preset_updated_at or ""
         if applied != (preset["uuid"], preset.get("updatedAt") or ""):
             return values
@@ -47,7 +47,7 @@ class AppliedPresets:
 
     def last_passwords(self, tracked: Tracked) -> dict[str, Any]:
         """Return the passwords of the preset that was last applied to the device."""
-        return self.former_passwords(tracked, self._intents.get_state(tracked.mac).preset_uuid, rules.SECRETS)
+        return self.former_passwords(tracked, self._desired_states.get_state(tracked.mac).preset_uuid, rules.SECRETS)
 
     def record_applied_preset(self, tracked: Tracked, preset: Mapping[str, Any]) -> None:
         """Record that the device now has this state of the preset, unless the preset was deleted meanwhile."""
@@ -69,4 +69,4 @@ class AppliedPresets:
             return
         if tracked.device.preset_uuid != record_uuid:
             self._fleet.edit_device(tracked.mac, lambda device: replace(device, preset_uuid=record_uuid))
-        self._intents.set_applied_preset(tracked.mac, uuid, updated_at)
+        self._desired_states.set_applied_preset(tracked.mac, uuid, updated_at)

@@ -57,17 +57,17 @@ class DesiredStates:
         with self._write_lock:
             self._states.pop(event.mac, None)
 
-    def _save_state(self, mac: str, intent: DesiredState) -> None:
-        if intent != self.get_state(mac):
-            self._documents.save_document(mac, _to_record(intent))
-            self._states[mac] = intent
+    def _save_state(self, mac: str, desired_state: DesiredState) -> None:
+        if desired_state != self.get_state(mac):
+            self._documents.save_document(mac, _to_record(desired_state))
+            self._states[mac] = desired_state
 
 
-def _to_record(intent: DesiredState) -> dict[str, Any]:
+def _to_record(desired_state: DesiredState) -> dict[str, Any]:
     return {
-        "settings": dict(intent.settings),
-        "presetUuid": intent.preset_uuid,
-        "presetUpdatedAt": intent.preset_updated_at,
+        "settings": dict(desired_state.settings),
+        "presetUuid": desired_state.preset_uuid,
+        "presetUpdatedAt": desired_state.preset_updated_at,
     }
 
 

@@ -29,7 +29,7 @@ class DriftComparison:
     """The comparison of one device with its desired state. `written` was read from the journal when its last entry
     was `entry`."""
 
-    intent: DesiredState
+    desired_state: DesiredState
     entry: int
     written: Mapping[str, LastWrite]
     drift: tuple[Drift, ...] = ()
@@ -42,13 +42,13 @@ class DriftService:
     def __init__(
         self,
         fleet: Fleet,
-        intents: DesiredStates,
+        desired_states: DesiredStates,
         journal: Journal,
         documents: Documents,
         events: EventBus,
     ) -> None:
         self._fleet = fleet
-        self._intents = intents
+        self._desired_states = desired_states
         self._journal = journal
         self._documents = documents
         self._events = events
@@ -60,9 +60,9 @@ class DriftService:
         self._comparisons = {}
         for mac, record in self._documents.list_documents():
             if (tracked := self._fleet.find_device(mac)) is not None:
-                intent, drift = self._intents.get_state(mac), _stored_drift(mac, record)
+                desired_state, drift = self._desired_states.get_state(mac), _stored_drift(mac, record)
                 self._comparisons[mac] = DriftComparison(
-                    intent, self._journal.latest_number(mac), self._writes_from_journal(mac), drift
+                    desired_state, self._journal.latest_number(mac), self._writes_from_journal(mac), drift
                 )
                 self._fleet.set_drift(tracked, drift)
 
@@ -73,7 +73,7 @@ class DriftService:
 
     def compare_device(self, tracked: Tracked) -> None:
         """Compare the last reading with the desired state; without either, do nothing."""
-        if tracked.reading is not None and self._intents.get_state(tracked.mac).settings:
+        if tracked.reading is not None and self._desired_states.get_state(tracked.mac).settings:
             self._compare_reading(tracked, tracked.reading)
         elif tracked.mac in self._comparisons:
             self._drop_comparison(tracked.mac)
@@ -81,7 +81,7 @@ class DriftService:
 
     def _compare_reading(self, tracked: Tracked, reading: Reading) -> None:
         watched = self._current_comparison(tracked.mac)
-        found = find_drift(watched.intent.settings, reading.info, watched.written, reading.moment)
+        found = find_drift(watched.desired_state.settings, reading.info, watched.written, reading.moment)
         since = {(row.key, row.cause): row.since for row in watched.drift}
         rows = tuple(
             Drift(key, expected, actual, since.get((key, cause), format_iso(reading.at)), cause)
@@ -94,12 +94,12 @@ class DriftService:
 
     def _current_comparison(self, mac: str) -> DriftComparison:
         """Return the comparison; the journal is read again only after a new entry."""
-        intent, entry = self._intents.get_state(mac), self._journal.latest_number(mac)
+        desired_state, entry = self._desired_states.get_state(mac), self._journal.latest_number(mac)
         watched = self._comparisons.get(mac)
         if watched is None:
-            watched = self._comparisons[mac] = DriftComparison(intent, entry, self._writes_from_journal(mac))
-        elif watched.intent is not intent or watched.entry != entry:
-            watched.intent, watched.entry, watched.written = intent, entry, self._writes_from_journal(mac)
+            watched = self._comparisons[mac] = DriftComparison(desired_state, entry, self._writes_from_journal(mac))
+        elif watched.desired_state is not desired_state or watched.entry != entry:
+            watched.desired_state, watched.entry, watched.written = desired_state, entry, self._writes_from_journal(mac)
         return watched
 
     def _publish_change(self, tracked: Tracked, watched: DriftComparison, rows: tuple[Drift, ...]) -> None:

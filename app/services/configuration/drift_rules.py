@@ -60,7 +60,8 @@ class LastWrite:
 
 
 def is_foreign_pool(row: Drift) -> bool:
-    """Return True if a pool or wallet setting was changed by someone else, whatever else happened to the miner."""
+    """Return True if a pool or wallet setting differs for another reason than a pending restart: it was changed
+    elsewhere."""
     return row.key in POOL and row.cause is not Cause.PENDING_RESTART
 
 

@@ -54,14 +54,14 @@ class SettingsService:
         settings: SettingsWriter,
         presets: Presets,
         applied_presets: AppliedPresets,
-        intents: DesiredStates,
+        desired_states: DesiredStates,
         journal: Journal,
     ) -> None:
         self._fleet = fleet
         self._settings = settings
         self._presets = presets
         self._applied_presets = applied_presets
-        self._intents = intents
+        self._desired_states = desired_states
         self._journal = journal
 
     def change_settings(self, mac: str, request: SettingsRequest, origin: Origin) -> WriteReport:
@@ -73,10 +73,10 @@ class SettingsService:
         preset = self._presets.find_preset(request.preset_uuid)
         if request.preset_uuid and preset is None:
             raise Invalid("Associated Preset id not available", {"presetUuid": ["There is no such preset."]})
-        wish = self._write_request(tracked, request, preset)
+        write = self._write_request(tracked, request, preset)
         applied = (
-            self._settings.write_settings(tracked, wish, origin)
-            if wish.values or wish.returned_info
+            self._settings.write_settings(tracked, write, origin)
+            if write.values or write.returned_info
             else WriteReport(tracked)
         )
         if request.names_preset:
@@ -88,12 +88,12 @@ class SettingsService:
 
     def _write_request(self, tracked: Tracked, request: SettingsRequest, preset: Preset | None) -> WriteRequest:
         given = self._due_preset_values(tracked, request, preset)
-        values, echo = merge_preset_and_info(given, request.info or {})
+        values, returned_info = merge_preset_and_info(given, request.info or {})
         return WriteRequest(
             values,
             allow_overclock=request.allow_overclock,
             restart=request.restart,
-            returned_info=echo,
+            returned_info=returned_info,
             desired_keys=frozenset(given),
             # A revert finds the former password by these.
             entry_fields={"presetBefore": tracked.device.preset_uuid, "presetAfter": preset.uuid} if preset else {},
@@ -128,20 +128,22 @@ class SettingsService:
         entry = self._journal.get_entry(tracked.mac, entry_id)
         if entry is None:
             raise EntryNotFound(tracked.mac, entry_id)
-        former = self._presets.find_preset(entry.get("presetBefore", self._intents.get_state(tracked.mac).preset_uuid))
+        former = self._presets.find_preset(
+            entry.get("presetBefore", self._desired_states.get_state(tracked.mac).preset_uuid)
+        )
         values = restorable_values(entry["before"])
         passwords = self._applied_presets.former_passwords(tracked, former.uuid if former else None, entry["before"])
-        wish = WriteRequest(
+        write = WriteRequest(
             {**values, **passwords},
             allow_overclock=request.allow_overclock,
             restart=request.restart,
             desired_keys=frozenset(values),
             entry_fields={"reverts": entry_id},
         )
-        lost = unrestorable_keys(entry["before"], wish.values)
-        if not wish.values:
+        lost = unrestorable_keys(entry["before"], write.values)
+        if not write.values:
             raise Invalid(NOTHING_REVERTED, {key: [reason] for key, (_, reason) in lost.items()})
-        applied = self._settings.write_settings(tracked, wish, origin)
+        applied = self._settings.write_settings(tracked, write, origin)
         applied.results += [WriteResult(key, None, None, None, status, why) for key, (status, why) in lost.items()]
         if entry.get("presetAfter") != entry.get("presetBefore"):
             self._record_preset(tracked, former)

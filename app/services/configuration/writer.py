@@ -58,10 +58,10 @@ _LIMITED_BY_OPTIONS = frozenset({"frequency", "coreVoltage"})
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest:
-    """A write to a miner. `values`: requested settings by key; unknown keys are ignored. `echo`: a device object
-    that a client sent back, of which only edits count. `standing`: keys that belong to the desired state even if the
-    miner already runs them. `restart`: allowed if a change needs it. `notes`: further fields of the journal entry.
-    `asks_more`: the request has a purpose beside these settings."""
+    """A write to a miner. `values`: requested settings by key; unknown keys are ignored. `returned_info`: a device
+    object that a client sent back, of which only edits count. `desired_keys`: keys that belong to the desired state
+    even if the miner already runs them. `restart`: allowed if a change needs it. `entry_fields`: further fields of
+    the journal entry. `has_other_purpose`: the request has a purpose beside these settings."""
 
     values: Mapping[str, Any] = field(default_factory=dict)
     allow_overclock: bool = False
@@ -81,7 +81,7 @@ class SettingsWriter:
         commands: Commands,
         options: OptionsLoader,
         journal: Journal,
-        intents: DesiredStates,
+        desired_states: DesiredStates,
         events: EventBus,
         clock: Clock,
     ) -> None:
@@ -89,33 +89,33 @@ class SettingsWriter:
         self._commands = commands
         self._options = options
         self._journal = journal
-        self._intents = intents
+        self._desired_states = desired_states
         self._events = events
         self._clock = clock
 
-    def plan_changes(self, tracked: Tracked, wish: WriteRequest) -> list[SettingChange]:
+    def plan_changes(self, tracked: Tracked, write: WriteRequest) -> list[SettingChange]:
         """Return the changes that a write would make by the last reading; the miner is not contacted. Raises
         Invalid."""
-        found = compute_settings_diff(wish.values, wish.returned_info, tracked.info)
-        self._validate_changes(tracked, wish, found, tracked.info)
+        found = compute_settings_diff(write.values, write.returned_info, tracked.info)
+        self._validate_changes(tracked, write, found, tracked.info)
         return found.changes
 
-    def write_settings(self, tracked: Tracked, wish: WriteRequest, origin: Origin) -> WriteReport:
+    def write_settings(self, tracked: Tracked, write: WriteRequest, origin: Origin) -> WriteReport:
         """Write the settings that differ. Raises Invalid, WrongMiner or RetryLater (nothing was written),
         DeviceError (the journal entry has the outcome as far as known), AllSettingsRefused."""
-        if wish.restart:
+        if write.restart:
             self._commands.require_restart_interval(tracked)
         with self._commands.hold_miner(tracked) as miner:
             reading = self._commands.read_verified(tracked, miner)
-            found = compute_settings_diff(wish.values, wish.returned_info, reading.info)
+            found = compute_settings_diff(write.values, write.returned_info, reading.info)
             if tracked.options is None and any(change.key in _LIMITED_BY_OPTIONS for change in found.changes):
                 self._options.load_once_per_boot(tracked, miner, reading)
                 reading = self._commands.read_verified(tracked, miner)
-            self._validate_changes(tracked, wish, found, reading.info)
+            self._validate_changes(tracked, write, found, reading.info)
             if self._fleet.find_device(tracked.mac) is not tracked:
                 raise DeviceNotFound(tracked.mac)
             began = self._clock.monotonic()
-            applied = self._write_and_record(tracked, miner, wish, found, reading, origin)
+            applied = self._write_and_record(tracked, miner, write, found, reading, origin)
             log.debug(
                 "settings written",
                 extra={
@@ -130,31 +130,31 @@ class SettingsWriter:
         return applied
 
     def _validate_changes(
-        self, tracked: Tracked, wish: WriteRequest, found: SettingsDiff, info: Mapping[str, Any]
+        self, tracked: Tracked, write: WriteRequest, found: SettingsDiff, info: Mapping[str, Any]
     ) -> None:
         """Raise Invalid if any setting is invalid: then nothing is written at all."""
         problems = {
             **found.problems,
             **find_slot_problems(found.changes, info, detect_dialect(info)),
-            **find_limit_problems(found.changes, info, tracked.vendor_options, allow_overclock=wish.allow_overclock),
+            **find_limit_problems(found.changes, info, tracked.vendor_options, allow_overclock=write.allow_overclock),
         }
         if not problems and len(orjson.dumps(build_patch_body(found.changes, info, detect_dialect(info)))) >= MAX_WRITE:
             problems = {change.key: ["Too much for one request to the miner."] for change in found.changes}
         if problems:
             raise Invalid("Some settings cannot be set like this; nothing was written", problems)
-        if found.only_unsupported and not wish.has_other_purpose:
+        if found.only_unsupported and not write.has_other_purpose:
             raise Invalid(NOTHING_SUPPORTED, {key: [reason] for key, (_, _, reason) in found.unsent.items()})
 
     def _write_and_record(
-        self, tracked: Tracked, miner: Miner, wish: WriteRequest, found: SettingsDiff, reading: Reading, origin: Origin
+        self, tracked: Tracked, miner: Miner, write: WriteRequest, found: SettingsDiff, reading: Reading, origin: Origin
     ) -> WriteReport:
         applied = WriteReport(tracked, results_of_unsent(found, reading.info))
         after: Reading | None = reading
         if found.changes:
-            applied.entry = self._begin_entry(tracked, found.changes, wish, origin, reported_uptime(reading.info))
+            applied.entry = self._begin_entry(tracked, found.changes, write, origin, reported_uptime(reading.info))
             after = self._send_changes(tracked, miner, found.changes, reading, applied.entry)
             written = results_of_sent(found.changes, after.info if after else None, reading.info)
-            if wish.restart and any(outcome.status is WriteStatus.PENDING_RESTART for outcome in written):
+            if write.restart and any(outcome.status is WriteStatus.PENDING_RESTART for outcome in written):
                 written, applied.restarted = self._restart_for_changes(tracked, miner, written)
             self._journal.end_entry(
                 tracked.mac, applied.entry, entry_outcome(written, seen=after is not None), journal_rows(written)
@@ -162,7 +162,7 @@ class SettingsWriter:
             applied.results = [*written, *applied.results]
         # Before the reading is published: otherwise its comparison with the desired state would find drift.
         self._record_desired_state(
-            tracked, applied, {key: found.unchanged[key] for key in wish.desired_keys & found.unchanged.keys()}
+            tracked, applied, {key: found.unchanged[key] for key in write.desired_keys & found.unchanged.keys()}
         )
         self._record_reading(tracked, after)
         return applied
@@ -171,12 +171,12 @@ class SettingsWriter:
         self,
         tracked: Tracked,
         wanted: Sequence[SettingChange],
-        wish: WriteRequest,
+        write: WriteRequest,
         origin: Origin,
         uptime: float | None,
     ) -> str:
         before, after = _public_values(wanted, "present"), _public_values(wanted, "value")
-        return self._journal.begin_entry(tracked.mac, origin, before, after, uptime=uptime, **wish.entry_fields)
+        return self._journal.begin_entry(tracked.mac, origin, before, after, uptime=uptime, **write.entry_fields)
 
     def _send_changes(
         self, tracked: Tracked, miner: Miner, wanted: Sequence[SettingChange], before: Reading, entry: str
@@ -242,7 +242,7 @@ class SettingsWriter:
         written = {each.key for each in applied.results if each.status in _WRITTEN}
         kept = {key: value for key, value in intended.items() if (key in written or key in desired) and is_watched(key)}
         if kept and self._fleet.find_device(tracked.mac) is tracked:
-            self._intents.merge_settings(tracked.mac, kept)
+            self._desired_states.merge_settings(tracked.mac, kept)
 
 
 def is_watched(key: str) -> bool:

@@ -143,7 +143,7 @@ class Monitoring:
         return all(monitor.is_alive for monitor in self._monitors.values())
 
     def start_monitoring(self, devices: Iterable[Tracked]) -> None:
-        """Starts monitoring; a device that is monitored already is left as it is."""
+        """Start monitoring; a device that is already monitored stays as it is."""
         for tracked in devices:
             if tracked.mac not in self._monitors:
                 self._fleet.set_monitored(tracked, True)
@@ -153,8 +153,8 @@ class Monitoring:
                 monitor.start()
 
     def stop_monitoring(self, devices: Iterable[Tracked]) -> None:
-        """Stops monitoring; when it returns, nothing more is asked of these devices, written or published for them.
-        Each is announced as removed, whether it was monitored or not."""
+        """Stop monitoring: nothing is sent to these devices, written or published for them when this returns. Each is
+        published as removed, whether it was monitored or not."""
         gone = list(devices)
         leaving = [tracked for tracked in gone if tracked.mac in self._monitors]
         for tracked in leaving:
@@ -179,7 +179,8 @@ class Monitoring:
 
 
 def _stop_monitors(monitors: list[Monitor]) -> None:
-    """All at once: a connect that is under way cannot be woken, so what does not end by itself is killed."""
+    """Stop all at the same time. A connect in progress cannot be interrupted, so what does not end in time is
+    killed."""
     greenlets = [greenlet for monitor in monitors if (greenlet := monitor.request_stop())]
     gevent.joinall(greenlets, timeout=STOP_SECONDS)
     gevent.killall(greenlets)

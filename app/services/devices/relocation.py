@@ -1,6 +1,6 @@
 """Relocation of devices that are no longer at the address of their record. Nothing else moves a record automatically.
 
-A sighting is only a hint, whatever its source: this loop probes the new address and then the old one before it moves
+A sighting from any source is only a hint: this loop probes the new address and then the old one before it moves
 the record.
 """
 
@@ -96,7 +96,7 @@ class Relocation:
             self._greenlet.kill()
 
     def on_miner_seen(self, event: MinerSeen) -> None:
-        """Note a hint. It is judged in the loop, never in the caller's greenlet."""
+        """Queue a hint; it is checked in the loop, never in the caller's greenlet."""
         tracked = self._fleet.find_device(event.mac)
         if tracked is None:
             return
@@ -173,7 +173,7 @@ class Relocation:
             reports_mac=has_reported_mac(tracked.info),
         )
         log.debug(
-            "a sighting was judged",
+            "sighting checked",
             extra={"mac": tracked.mac, "address": str(address), "old_address": old_address, "outcome": verdict},
         )
         if verdict is SightingDecision.MOVE:

@@ -1,4 +1,4 @@
-"""Discovery of miners: the operations, whatever the source."""
+"""Discovery of miners: the operations of every source."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ class DiscoveryService:
         """Return the remembered miners with exactly these MACs, in any notation, in this order. Raises
         DiscoveryFailed."""
         wanted = [mac for mac in dict.fromkeys(canonical_mac(mac) for mac in macs) if mac is not None]
-        return self._source.find_by_macs(wanted) if wanted else []  # a service may take a minute to say nothing
+        return (
+            self._source.find_by_macs(wanted) if wanted else []
+        )  # a request for nothing may take the service a minute
 
     def forget_miner(self, mac: str) -> None:
         """Forget a miner; an unknown MAC is ignored."""

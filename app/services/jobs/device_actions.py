@@ -33,7 +33,7 @@ class DeviceActions:
         settings: SettingsWriter,
         presets: Presets,
         applied_presets: AppliedPresets,
-        intents: DesiredStates,
+        desired_states: DesiredStates,
         journal: Journal,
     ) -> None:
         self._fleet = fleet
@@ -41,7 +41,7 @@ class DeviceActions:
         self._settings = settings
         self._presets = presets
         self._applied_presets = applied_presets
-        self._intents = intents
+        self._desired_states = desired_states
         self._journal = journal
         self.restart_device = commands.restart_device
         self.send_command = commands.send_command
@@ -72,23 +72,23 @@ class DeviceActions:
             notes = {"presetBefore": tracked.device.preset_uuid, "presetAfter": preset["uuid"]}
         return WriteRequest(values, request.allow_overclock, desired_keys=frozenset(values), entry_fields=notes)
 
-    def plan_changes(self, tracked: Tracked, wish: WriteRequest) -> list[SettingChange]:
+    def plan_changes(self, tracked: Tracked, write: WriteRequest) -> list[SettingChange]:
         """Return the changes by the last reading. Raises Invalid."""
-        return self._settings.plan_changes(tracked, wish)
+        return self._settings.plan_changes(tracked, write)
 
     def capture_state(self, tracked: Tracked, changes: Sequence[SettingChange] = ()) -> CapturedState:
-        intent = self._intents.get_state(tracked.mac)
+        desired_state = self._desired_states.get_state(tracked.mac)
         return capture_state(
             tracked.info,
             tuple(change.key for change in changes),
-            intended=tuple(intent.settings),
-            preset_uuid=intent.preset_uuid,
-            preset_updated_at=intent.preset_updated_at,
+            intended=tuple(desired_state.settings),
+            preset_uuid=desired_state.preset_uuid,
+            preset_updated_at=desired_state.preset_updated_at,
             record_preset=tracked.device.preset_uuid,
         )
 
-    def write_settings(self, tracked: Tracked, wish: WriteRequest, origin: Origin) -> WriteReport:
-        return self._settings.write_settings(tracked, wish, origin)
+    def write_settings(self, tracked: Tracked, write: WriteRequest, origin: Origin) -> WriteReport:
+        return self._settings.write_settings(tracked, write, origin)
 
     def record_applied_preset(self, job: Job, tracked: Tracked) -> None:
         """Record which preset the device has, and its state; not one that was deleted meanwhile."""
@@ -106,7 +106,7 @@ class DeviceActions:
             waits = self.needs_restart(tracked, tuple(values))
             status = EntryOutcome.PENDING_RESTART if waits else EntryOutcome.APPLIED
             self._journal.end_entry(tracked.mac, entry["id"], status, self._entry_changes(tracked, values))
-        self._intents.merge_settings(tracked.mac, values)
+        self._desired_states.merge_settings(tracked.mac, values)
         self.record_applied_preset(job, tracked)
 
     def _entry_changes(self, tracked: Tracked, values: Mapping[str, Any]) -> list[EntryChange]:
@@ -143,9 +143,9 @@ class DeviceActions:
     def record_reverted(self, tracked: Tracked, captured: CapturedState) -> None:
         """Restore the device's former desired state and preset."""
         former = {key: value for key, value in captured.settings.items() if key in captured.intended}
-        self._intents.merge_settings(tracked.mac, former)
+        self._desired_states.merge_settings(tracked.mac, former)
         touched = {*captured.settings, "overheat_mode"}
-        self._intents.drop_settings(tracked.mac, sorted(touched - set(captured.intended)))
+        self._desired_states.drop_settings(tracked.mac, sorted(touched - set(captured.intended)))
         self._applied_presets.restore_preset(
             tracked, captured.record_preset, captured.preset_uuid, captured.preset_updated_at
         )

@@ -40,7 +40,7 @@ class DriftRepair:
         self,
         fleet: Fleet,
         drift: DriftService,
-        intents: DesiredStates,
+        desired_states: DesiredStates,
         applied_presets: AppliedPresets,
         documents: Documents,
         start_job: Callable[[JobRequest, list[str], str], Job],
@@ -50,7 +50,7 @@ class DriftRepair:
     ) -> None:
         self._fleet = fleet
         self._drift = drift
-        self._intents = intents
+        self._desired_states = desired_states
         self._applied_presets = applied_presets
         self._documents = documents
         self._start_job = start_job
@@ -63,7 +63,7 @@ class DriftRepair:
         rows = [row for row in self._drift.drift_of(tracked) if row.cause is not Cause.PENDING_RESTART]
         if not rows:
             raise Invalid(NOTHING)
-        self._intents.merge_settings(mac, {row.key: row.actual for row in rows})
+        self._desired_states.merge_settings(mac, {row.key: row.actual for row in rows})
         self._drift.compare_device(tracked)
         return tracked
 

@@ -31,24 +31,24 @@ class StepRecovery:
     """Owns no state. Every step in doubt gets another state."""
 
     def __init__(
-        self, course: JobProgress, steps: StepExecutor, hands: DeviceActions, clock: Clock, patience: JobTimeouts
+        self, progress: JobProgress, steps: StepExecutor, actions: DeviceActions, clock: Clock, timeouts: JobTimeouts
     ) -> None:
-        self._course = course
+        self._progress = progress
         self._steps = steps
-        self._hands = hands
+        self._actions = actions
         self._clock = clock
-        self._patience = patience
+        self._timeouts = timeouts
 
     def recover_step(self, step: Step) -> None:
         self._steps.run_guarded(step, self._recover)
 
     def _recover(self, step: Step, tracked: Tracked) -> None:
         """The journal has a write before the miner does: a write that it lacks was never sent."""
-        writes = self._hands.count_writes(self._steps.job, tracked)
+        writes = self._actions.count_writes(self._steps.job, tracked)
         if step.state is StepState.ACTING and self._is_write and not writes:
-            self._course.save_step(step, StepState.PLANNED, captured=None)
+            self._progress.save_step(step, StepState.PLANNED, captured=None)
         elif step.state is StepState.REVERTING and writes == 1:
-            self._course.save_step(step, StepState.FAILED if step.failed else StepState.DONE)
+            self._progress.save_step(step, StepState.FAILED if step.failed else StepState.DONE)
         elif (reading := self._read_again(tracked)) is None:
             self._steps.fail_step(step, f"{STOPPED}, and the miner does not say what became of it")
         else:
@@ -68,11 +68,11 @@ class StepRecovery:
 
     def _read_again(self, tracked: Tracked) -> Reading | None:
         """Read the device, with retries: the miner may have lost its power together with this service."""
-        until = self._clock.monotonic() + self._patience.recovery
+        until = self._clock.monotonic() + self._timeouts.recovery
         while True:
             with suppress(DeviceError, RetryLater):
-                return self._hands.read_device(tracked)
-            if self._clock.monotonic() >= until or not self._course.wait(RETRY_SECONDS):
+                return self._actions.read_device(tracked)
+            if self._clock.monotonic() >= until or not self._progress.wait(RETRY_SECONDS):
                 return None
 
     def _recover_write(self, step: Step, tracked: Tracked, reading: Reading) -> None:
@@ -83,9 +83,9 @@ class StepRecovery:
         if not self._wait_until_applied(tracked, values, reading):
             self._steps.fail_step(step, f"{STOPPED}, and the miner does not run what was asked for")
             return
-        self._hands.record_found_applied(self._steps.job, tracked, values)
+        self._actions.record_found_applied(self._steps.job, tracked, values)
         keys = tuple(change["key"] for change in step.changes)
-        self._course.save_step(step, self._steps.state_after_write(self._hands.needs_restart(tracked, keys)))
+        self._progress.save_step(step, self._steps.state_after_write(self._actions.needs_restart(tracked, keys)))
 
     def _wait_until_applied(self, tracked: Tracked, values: Mapping[str, Any], reading: Reading) -> bool:
         """Read until the values are applied: the firmware queues its writes, so one reading does not disprove them."""
@@ -95,21 +95,21 @@ class StepRecovery:
                 return False
             self._clock.sleep(READ_BACK_EVERY_SECONDS)
             with suppress(DeviceError, RetryLater):
-                reading = self._hands.read_device(tracked)
+                reading = self._actions.read_device(tracked)
         return True
 
     def _recover_command(self, step: Step, tracked: Tracked, reading: Reading) -> None:
         """Pause and resume can be read; identify toggles and cannot."""
         wanted = {Action.PAUSE: 1.0, Action.RESUME: 0.0}.get(self._steps.job.request.action)
         if wanted is not None and parse_flag(reading.info.get("miningPaused")) == wanted:
-            self._course.save_step(step, StepState.ACTED)
+            self._progress.save_step(step, StepState.ACTED)
         else:
             self._steps.fail_step(step, f"{STOPPED}; whether the miner took it is not known")
 
     def _recover_restart(self, step: Step, tracked: Tracked, reading: Reading) -> None:
         uptime = step.captured.uptime if step.captured else None
         if has_booted_since(step.moment, reading, uptime):
-            self._course.save_step(step, StepState.ACTED, restarted=True)
+            self._progress.save_step(step, StepState.ACTED, restarted=True)
         else:
             self._steps.fail_step(step, f"{STOPPED}, and the miner did not restart")
 
@@ -117,11 +117,11 @@ class StepRecovery:
         captured = step.captured
         assert captured  # noqa: S101
         if _runs_values(captured.settings, reading):
-            self._hands.record_reverted(tracked, captured)
-            self._course.save_step(step, StepState.REVERTED, captured=None)
+            self._actions.record_reverted(tracked, captured)
+            self._progress.save_step(step, StepState.REVERTED, captured=None)
         else:
             why = f"{step.reason or 'The job was stopped'}; {STOPPED}, and the miner is not put back"
-            self._course.save_step(step, StepState.FAILED, reason=why, failed=True, captured=None)
+            self._progress.save_step(step, StepState.FAILED, reason=why, failed=True, captured=None)
 
 
 def _runs_values(values: Mapping[str, Any], reading: Reading) -> bool:

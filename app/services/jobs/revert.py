@@ -22,13 +22,13 @@ class StepRevert:
     """Owns no state."""
 
     def __init__(
-        self, course: JobProgress, steps: StepExecutor, hands: DeviceActions, clock: Clock, patience: JobTimeouts
+        self, progress: JobProgress, steps: StepExecutor, actions: DeviceActions, clock: Clock, timeouts: JobTimeouts
     ) -> None:
-        self._course = course
+        self._progress = progress
         self._steps = steps
-        self._hands = hands
+        self._actions = actions
         self._clock = clock
-        self._patience = patience
+        self._timeouts = timeouts
 
     def revert_step(self, step: Step) -> None:
         """Restore the captured settings. If the device was never written to, or nothing differs, the step keeps its
@@ -37,45 +37,45 @@ class StepRevert:
 
     def _revert(self, step: Step, tracked: Tracked) -> None:
         state, reason = step.state, step.reason or "The job was stopped"
-        if not self._hands.count_writes(self._steps.job, tracked):
-            self._course.save_step(step, state, captured=None)
+        if not self._actions.count_writes(self._steps.job, tracked):
+            self._progress.save_step(step, state, captured=None)
             return
         self._wait_for_cooling(tracked)
-        step = self._course.save_step(step, StepState.REVERTING)
+        step = self._progress.save_step(step, StepState.REVERTING)
         try:
             applied = self._steps.retry_while_busy(
-                step.mac, lambda: self._hands.revert_settings(tracked, step, self._steps.origin)
+                step.mac, lambda: self._actions.revert_settings(tracked, step, self._steps.origin)
             )
         except PlutoError as error:
             why = f"{reason}; it could not be put back: {describe_error(error)}"
-            self._course.save_step(step, StepState.FAILED, reason=why, failed=True, captured=None)
+            self._progress.save_step(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
-        lost = self._hands.keys_not_captured(step)
+        lost = self._actions.keys_not_captured(step)
         if lost:
             reason += f"; {', '.join(lost)} stays, for the miner had not reported what it was"
         if applied.entry is not None:
             self._save_reverted(step, tracked, applied, reason)
         else:
-            self._course.save_step(step, state, captured=None, **({"reason": reason} if lost else {}))
+            self._progress.save_step(step, state, captured=None, **({"reason": reason} if lost else {}))
 
     def _save_reverted(self, step: Step, tracked: Tracked, applied: WriteReport, reason: str) -> None:
         refused = [outcome.key for outcome in applied.results if outcome.status is WriteStatus.REFUSED]
         if refused:
             why = f"{reason}; the miner did not take back {', '.join(refused)}"
-            self._course.save_step(step, StepState.FAILED, reason=why, failed=True, captured=None)
+            self._progress.save_step(step, StepState.FAILED, reason=why, failed=True, captured=None)
             return
-        if self._hands.keeps_new_password(tracked, step):
+        if self._actions.keeps_new_password(tracked, step):
             reason += "; the new pool password stays, for the old one cannot be read"
         if step.restarted and needs_restart(applied) and self._steps.acquire_restart():
             self._steps.restart_device(step.mac)
-        self._course.save_step(step, StepState.REVERTED, reason=reason, captured=None)
+        self._progress.save_step(step, StepState.REVERTED, reason=reason, captured=None)
 
     def _wait_for_cooling(self, tracked: Tracked) -> None:
         """Wait until the firmware has cooled down: it overwrites later what is written before."""
-        until = self._clock.monotonic() + self._patience.cooling
-        while self._clock.monotonic() < until and self._hands.recovers_from_overheating(tracked):
+        until = self._clock.monotonic() + self._timeouts.cooling
+        while self._clock.monotonic() < until and self._actions.recovers_from_overheating(tracked):
             reading = self._steps.latest_reading(tracked)
             if reading is not None and parse_flag(reading.info.get("overheat_mode", 0)) != 1.0:
                 return
-            if not self._course.wait(self._patience.check_interval):
+            if not self._progress.wait(self._timeouts.check_interval):
                 return

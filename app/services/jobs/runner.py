@@ -46,36 +46,36 @@ class JobRunner:
         self,
         job: Job,
         store: JobStore,
-        hands: DeviceActions,
+        actions: DeviceActions,
         find: Callable[[str], Any],
         budget: RestartBudget,
         events: EventBus,
         clock: Clock,
-        patience: JobTimeouts,
+        timeouts: JobTimeouts,
         late: bool = False,
     ) -> None:
         self.job = job
-        self._course = course = JobProgress(job, store, events, clock)
+        self._progress = progress = JobProgress(job, store, events, clock)
         self._clock = clock
-        self._patience = patience
+        self._timeouts = timeouts
         self._late = late
-        self._steps = StepExecutor(course, hands, find, budget)
-        self._revert = StepRevert(course, self._steps, hands, clock, patience)
-        self._recovery = StepRecovery(course, self._steps, hands, clock, patience)
+        self._steps = StepExecutor(progress, actions, find, budget)
+        self._revert = StepRevert(progress, self._steps, actions, clock, timeouts)
+        self._recovery = StepRecovery(progress, self._steps, actions, clock, timeouts)
         self._pool = Pool(job.request.parallel)
         self._greenlet: gevent.Greenlet | None = None
 
     def start(self) -> None:
         self._greenlet = gevent.spawn(
-            run_supervised, self._run, self._clock, self._course.stop_event, loop="job", job=self.job.id
+            run_supervised, self._run, self._clock, self._progress.stop_event, loop="job", job=self.job.id
         )
 
     def cancel_job(self) -> None:
-        self._course.cancel_job()
+        self._progress.cancel_job()
 
     def request_stop(self) -> gevent.Greenlet | None:
         """Return the greenlet to join."""
-        self._course.stop()
+        self._progress.stop()
         return self._greenlet
 
     def kill(self) -> None:
@@ -95,12 +95,12 @@ class JobRunner:
 
     def _run_waves(self) -> None:
         if self.job.cancelling:
-            self._course.halt_job()
-        self._course.save_job_state(JobState.RUNNING)
+            self._progress.halt_job()
+        self._progress.save_job_state(JobState.RUNNING)
         self._run_for_each(
             self._recovery.recover_step, [step for step in self.job.steps.values() if step.state in STATES_IN_DOUBT]
         )
-        if self._late and not self._course.is_stopped:
+        if self._late and not self._progress.is_stopped:
             self._end_job(JobState.INTERRUPTED, "The service was down for too long to continue automatically")
         if self._late:
             return
@@ -108,19 +108,19 @@ class JobRunner:
             if not self._run_wave(number):
                 break
         self._revert_failed()
-        if not self._course.is_stopped:
+        if not self._progress.is_stopped:
             self._end_job(*self._final_job_state())
 
     def _run_wave(self, number: int) -> bool:
         """Run, check and revert one wave. Return False if no further wave may start."""
         begun = any(step.state is not StepState.PLANNED for step in self._steps_in(number))
-        if self._course.is_halted and not begun or too_many_failed(self.job) and not begun:
+        if self._progress.is_halted and not begun or too_many_failed(self.job) and not begun:
             return False
         last = number == len(self.job.steps_by_wave()) - 1
         self._run_for_each(self._steps.run_step, self._steps_in(number, StepState.PLANNED, StepState.WRITTEN))
         self._watch_wave(number, last)
         self._revert_failed()
-        return not (self._course.is_halted or too_many_failed(self.job))
+        return not (self._progress.is_halted or too_many_failed(self.job))
 
     def _steps_in(self, number: int, *states: StepState) -> list[Step]:
         return [
@@ -129,7 +129,7 @@ class JobRunner:
 
     def _run_for_each(self, act: Callable[[Step], None], steps: list[Step]) -> None:
         for step in steps:
-            if self._course.is_stopped:
+            if self._progress.is_stopped:
                 break
             self._pool.spawn(act, step)
         self._pool.join()
@@ -143,26 +143,26 @@ class JobRunner:
             return
         began = self._clock.monotonic()
         pause = 0.0 if last and not watched else self.job.request.pause_seconds
-        until = began + max(self._patience.health, pause)
-        while not self._course.is_halted:
+        until = began + max(self._timeouts.health, pause)
+        while not self._progress.is_halted:
             now = self._clock.monotonic()
             if watched:
                 for step in self._steps_in(number, StepState.ACTED):
                     self._steps.check_step(step, has_paused=now >= began + pause, may_wait=now < until)
             if now >= began + pause and not (watched and self._steps_in(number, StepState.ACTED)):
                 break
-            self._course.wait_unless_halted(self._patience.check_interval)
-        if not self._course.is_stopped:
+            self._progress.wait_unless_halted(self._timeouts.check_interval)
+        if not self._progress.is_stopped:
             self._end_watching(number, watched)
 
     def _end_watching(self, number: int, watched: bool) -> None:
         for step in self._steps_in(number, StepState.ACTED):
-            self._course.save_step(
+            self._progress.save_step(
                 step, StepState.DONE, reason="Cancelled before it was looked at again" if watched else None
             )
 
     def _revert_failed(self) -> None:
-        if self.job.request.revert and self.job.request.action in WRITING_ACTIONS and not self._course.is_stopped:
+        if self.job.request.revert and self.job.request.action in WRITING_ACTIONS and not self._progress.is_stopped:
             self._run_for_each(self._revert.revert_step, steps_to_revert(self.job))
 
     def _final_job_state(self) -> tuple[JobState, str | None]:
@@ -174,5 +174,5 @@ class JobRunner:
         for step in list(self.job.steps.values()):
             if step.state not in ENDED_STATES:
                 end, why = final_step_state(step, self.job.request.action, state)
-                self._course.save_step(step, end, reason=why)
-        self._course.end_job(state, reason)
+                self._progress.save_step(step, end, reason=why)
+        self._progress.end_job(state, reason)

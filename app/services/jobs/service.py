@@ -41,7 +41,7 @@ class JobService:
         actions: DeviceActions,
         events: EventBus,
         clock: Clock,
-        patience: JobTimeouts | None = None,
+        timeouts: JobTimeouts | None = None,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._store = store
@@ -49,7 +49,7 @@ class JobService:
         self.actions = actions
         self._events = events
         self._clock = clock
-        self._patience = patience or JobTimeouts()
+        self._timeouts = timeouts or JobTimeouts()
         self._random = random
         self._budget = RestartBudget(clock)
         self._jobs: dict[str, Job] = {}
@@ -149,7 +149,7 @@ class JobService:
             self._budget,
             self._events,
             self._clock,
-            self._patience,
+            self._timeouts,
             late,
         )
         self._runners = {job_id: each for job_id, each in self._runners.items() if not each.job.is_over}

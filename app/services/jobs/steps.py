@@ -31,23 +31,23 @@ DELETED = "The device was deleted"
 
 
 class StepExecutor:
-    """Owns no state. Every step ends in a state of its own, whatever fails on its device."""
+    """Owns no state. Every step ends in a state of its own, also after an error on its device."""
 
     def __init__(
         self,
-        course: JobProgress,
-        hands: DeviceActions,
+        progress: JobProgress,
+        actions: DeviceActions,
         find: Callable[[str], Tracked | None],
         budget: RestartBudget,
     ) -> None:
-        self._course = course
-        self._hands = hands
+        self._progress = progress
+        self._actions = actions
         self._find = find
         self._budget = budget
 
     @property
     def job(self) -> Job:
-        return self._course.job
+        return self._progress.job
 
     @property
     def origin(self) -> Origin:
@@ -56,7 +56,7 @@ class StepExecutor:
     def run_step(self, step: Step) -> None:
         """Take a step from planned to acted, unchanged or failed. A step that has not begun when the job is halted
         stays planned."""
-        if step.state is StepState.PLANNED and self._course.is_halted:
+        if step.state is StepState.PLANNED and self._progress.is_halted:
             return
         self.run_guarded(step, self._run_step)
 
@@ -71,12 +71,12 @@ class StepExecutor:
         next start."""
         tracked = self._find(step.mac)
         if tracked is None:
-            self._course.save_step(step, StepState.SKIPPED, reason=DELETED)
+            self._progress.save_step(step, StepState.SKIPPED, reason=DELETED)
             return
         try:
             act(step, tracked)
         except PlutoError as error:
-            if not self._course.is_stopped:
+            if not self._progress.is_stopped:
                 self.fail_step(step, describe_error(error))
         except Exception:
             log.exception("unhandled exception in a job's step", extra={"mac": step.mac, "job": self.job.id})
@@ -84,35 +84,37 @@ class StepExecutor:
 
     def fail_step(self, step: Step, reason: str) -> Step:
         """Fail the step in its state on disk, not in the caller's: the captured state must be kept."""
-        return self._course.save_step(self.job.steps.get(step.mac, step), StepState.FAILED, reason=reason, failed=True)
+        return self._progress.save_step(
+            self.job.steps.get(step.mac, step), StepState.FAILED, reason=reason, failed=True
+        )
 
     def _begin_step(self, step: Step, tracked: Tracked) -> Step:
-        self.retry_while_busy(step.mac, lambda: self._hands.read_device(tracked))
+        self.retry_while_busy(step.mac, lambda: self._actions.read_device(tracked))
         action = self.job.request.action
         if action in WRITING_ACTIONS:
             return self._write_settings(step, tracked)
-        captured = self._hands.capture_state(tracked)
+        captured = self._actions.capture_state(tracked)
         if action is Action.RESTART:
-            return self._course.save_step(step, StepState.WRITTEN, captured=captured)
-        step = self._course.save_step(step, StepState.ACTING, captured=captured)
-        self.retry_while_busy(step.mac, lambda: self._hands.send_command(step.mac, str(action)))
-        return self._course.save_step(step, StepState.ACTED)
+            return self._progress.save_step(step, StepState.WRITTEN, captured=captured)
+        step = self._progress.save_step(step, StepState.ACTING, captured=captured)
+        self.retry_while_busy(step.mac, lambda: self._actions.send_command(step.mac, str(action)))
+        return self._progress.save_step(step, StepState.ACTED)
 
     def _write_settings(self, step: Step, tracked: Tracked) -> Step:
-        wish = self._hands.write_request(self.job, tracked)
-        changes = self._hands.plan_changes(tracked, wish)
-        captured = self._hands.capture_state(tracked, changes)
-        step = self._course.save_step(step, StepState.ACTING, changes=change_rows(changes), captured=captured)
-        applied = self.retry_while_busy(step.mac, lambda: self._hands.write_settings(tracked, wish, self.origin))
+        write = self._actions.write_request(self.job, tracked)
+        changes = self._actions.plan_changes(tracked, write)
+        captured = self._actions.capture_state(tracked, changes)
+        step = self._progress.save_step(step, StepState.ACTING, changes=change_rows(changes), captured=captured)
+        applied = self.retry_while_busy(step.mac, lambda: self._actions.write_settings(tracked, write, self.origin))
         refused = [outcome for outcome in applied.results if outcome.status is WriteStatus.REFUSED]
         sent = {change.key for change in changes}
         if any(outcome.key in sent for outcome in refused):
             return self.fail_step(step, "; ".join(f"{each.key}: {each.reason}" for each in refused))
-        self._hands.record_applied_preset(self.job, tracked)
+        self._actions.record_applied_preset(self.job, tracked)
         reason = "; ".join(f"{each.key}: {each.reason}" for each in refused) or None
         if applied.entry is None:
-            return self._course.save_step(step, StepState.UNCHANGED, reason=reason, captured=None)
-        return self._course.save_step(step, self.state_after_write(needs_restart(applied)), reason=reason)
+            return self._progress.save_step(step, StepState.UNCHANGED, reason=reason, captured=None)
+        return self._progress.save_step(step, self.state_after_write(needs_restart(applied)), reason=reason)
 
     def state_after_write(self, needs_restart: bool) -> StepState:
         return StepState.WRITTEN if needs_restart and self.job.request.restart else StepState.ACTED
@@ -121,22 +123,24 @@ class StepExecutor:
         """Wait for the restart budget. If the service stops meanwhile, the restart is still due at the next start."""
         if not self.acquire_restart():
             return
-        step = self._course.save_step(step, StepState.RESTARTING)
+        step = self._progress.save_step(step, StepState.RESTARTING)
         self.restart_device(step.mac)
-        self._course.save_step(step, StepState.ACTED, restarted=True)
+        self._progress.save_step(step, StepState.ACTED, restarted=True)
 
     def acquire_restart(self) -> bool:
         """Wait for the restart budget, which may take a minute; return False if the job ends meanwhile. A cancelled
         job still restarts devices that it wrote to."""
         while (left := self._budget.acquire_restart()) > 0:
-            if not self._course.wait(left) or (self._course.is_halted and self.job.request.action is Action.RESTART):
+            if not self._progress.wait(left) or (
+                self._progress.is_halted and self.job.request.action is Action.RESTART
+            ):
                 return False
         return True
 
     def restart_device(self, mac: str) -> None:
         """Restart a device for which the budget was acquired. A restart that certainly did not happen is released."""
         try:
-            self.retry_while_busy(mac, lambda: self._hands.restart_device(mac))
+            self.retry_while_busy(mac, lambda: self._actions.restart_device(mac))
         except PlutoError as error:
             if not isinstance(error, DeviceError) or error.rejected:
                 self._budget.release_restart()
@@ -149,15 +153,15 @@ class StepExecutor:
                 return act()
             except RetryLater as error:
                 log.debug("device busy, retry", extra={"mac": mac, "job": self.job.id, "delay": error.retry_after})
-                if not self._course.wait(error.retry_after):
+                if not self._progress.wait(error.retry_after):
                     raise
         return act()
 
     # Health check
 
     def check_step(self, step: Step, *, has_paused: bool, may_wait: bool) -> None:
-        """Check a changed device once: failed if it has a fault, done if it is healthy and `settled`, failed if it
-        is neither and may no longer wait (`patient`)."""
+        """Check a changed device once: failed if it has a fault, done if it is healthy and `has_paused`, failed if it
+        is neither and not `may_wait`."""
         self.run_guarded(step, lambda step, tracked: self._check_health(step, tracked, has_paused, may_wait))
 
     def _check_health(self, step: Step, tracked: Tracked, has_paused: bool, may_wait: bool) -> None:
@@ -165,7 +169,7 @@ class StepExecutor:
         if health is MinerHealth.ILL or (health is MinerHealth.NOT_YET and not may_wait):
             self.fail_step(step, why)
         elif health is MinerHealth.WELL and has_paused:
-            self._course.save_step(step, StepState.DONE)
+            self._progress.save_step(step, StepState.DONE)
 
     def _step_health(self, step: Step, tracked: Tracked) -> tuple[MinerHealth, str]:
         reading = self.latest_reading(tracked)
@@ -179,7 +183,7 @@ class StepExecutor:
 
     def latest_reading(self, tracked: Tracked) -> Reading | None:
         with suppress(DeviceError, RetryLater):
-            return self._hands.latest_reading(tracked)
+            return self._actions.latest_reading(tracked)
         return None
 
 

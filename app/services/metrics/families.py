@@ -52,7 +52,7 @@ def fleet_families(snapshot: Snapshot) -> Iterator[Sequence[str]]:
         *_drift_families(snapshot.drifted),
     ]
     columns = zip(*(series.lines for series in snapshot.online), strict=True)
-    for (name, help_, kind), lines in zip(FAMILIES, columns, strict=False):  # no columns while nobody answers
+    for (name, help_, kind), lines in zip(FAMILIES, columns, strict=False):  # no columns while no device answers
         if any(lines):
             yield [format_header(name, help_, kind)]
             yield lines
