@@ -66,15 +66,15 @@ def four_miners(make_fleet, make_service, clock):
 
 @pytest.fixture
 def start_monitoring(four_miners):
-    """`start_monitoring(poller=.., chance=..)` starts the service's monitoring with these parts replaced."""
+    """`start_monitoring(poller=.., rng=..)` starts the service's monitoring with these parts replaced."""
     service, fleet = four_miners
     runtime, made = service.runtime, []
 
-    def start(poller=None, chance=lambda: 0.5):
+    def start(poller=None, rng=lambda: 0.5):
         monitoring = Monitoring(
             runtime.fleet, poller or runtime.poller, runtime.miners.get_miner, runtime.events,
             runtime.service_metrics, service.clock,
-            service.settings.poll_interval, chance,
+            service.settings.poll_interval, rng,
         )  # fmt: skip
         made.append(monitoring)
         monitoring.start_monitoring(runtime.fleet.all_devices())
@@ -108,30 +108,30 @@ def test_crashed_poll_delays_only_its_own_device(four_miners, start_monitoring, 
 def test_repeatedly_crashing_loop_restarts_with_backoff(four_miners, start_monitoring):
     """The error is raised while the next poll is planned, where no other handler catches it."""
     service, (one, *_) = four_miners
-    chance = FailingFunction(lambda: 0.5)
-    monitoring = start_monitoring(chance=chance)
+    rng = FailingFunction(lambda: 0.5)
+    monitoring = start_monitoring(rng=rng)
     tracked = service.runtime.fleet.get_device(one.mac)
     monitoring.stop_monitoring([each for each in service.runtime.fleet.all_devices() if each is not tracked])
-    chance.errors += [ZeroDivisionError()] * 6
-    calls = chance.calls
+    rng.errors += [ZeroDivisionError()] * 6
+    calls = rng.calls
     service.run_polls(2 * (1 + 2 + 4 + 8 + 16 + 32) + 2)
     assert count_crashes(service) == 6
-    assert chance.calls - calls <= 6 + 3
+    assert rng.calls - calls <= 6 + 3
     service.run_polls(20)
-    assert chance.calls - calls >= 20
+    assert rng.calls - calls >= 20
     assert monitoring.is_healthy
 
 
 def test_crashing_loop_can_be_stopped(four_miners, start_monitoring):
     service, _ = four_miners
-    chance = FailingFunction(lambda: 0.5, *[ZeroDivisionError()] * 1000)
-    monitoring = start_monitoring(chance=chance)
+    rng = FailingFunction(lambda: 0.5, *[ZeroDivisionError()] * 1000)
+    monitoring = start_monitoring(rng=rng)
     service.run_polls(2)
     monitoring.stop()
-    calls = chance.calls
+    calls = rng.calls
     service.clock.advance(100)
     gevent.sleep(0.05)
-    assert chance.calls == calls
+    assert rng.calls == calls
 
 
 def test_relocation_continues_after_crash(four_miners):

@@ -106,14 +106,14 @@ def test_a_journal_entry_written_while_its_device_is_deleted_is_deleted_too(data
 
 
 def test_desired_state_is_kept_after_restart(database):
-    intents = DesiredStates(Documents(database, "intent"))
-    intents.merge_settings(MAC, {"frequency": 490, "hostname": "x"})
-    intents.merge_settings(MAC, {"frequency": 525})
-    intents.set_applied_preset(MAC, "uuid", "then")
-    intents.drop_settings(MAC, ["hostname"])
+    desired_states = DesiredStates(Documents(database, "intent"))
+    desired_states.merge_settings(MAC, {"frequency": 490, "hostname": "x"})
+    desired_states.merge_settings(MAC, {"frequency": 525})
+    desired_states.set_applied_preset(MAC, "uuid", "then")
+    desired_states.drop_settings(MAC, ["hostname"])
     again = DesiredStates(Documents(database, "intent"))
     again.load_states()
-    assert again.get_state(MAC) == intents.get_state(MAC)
+    assert again.get_state(MAC) == desired_states.get_state(MAC)
     assert (
         again.get_state(MAC).settings,
         again.get_state(MAC).preset_uuid,
