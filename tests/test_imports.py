@@ -13,7 +13,7 @@ WEB_LIBRARIES = ("flask", "flask_socketio", "flask_smorest", "marshmallow", "web
 
 # Package → the prefixes of the modules that it may not import.
 FORBIDDEN_IMPORTS = {
-    "app.services": (*WEB_LIBRARIES, "app.blueprints", "app.schemas", "app.runtime", "app.sockets", "gunicorn"),
+    "app.services": (*WEB_LIBRARIES, "app.blueprints", "app.schemas", "app.runtime", "app.socketio", "gunicorn"),
     "app.store": (*WEB_LIBRARIES, "app.services", "app.blueprints", "app.schemas", "app.runtime", "app.clients"),
     "app.miners": (
         *WEB_LIBRARIES,
@@ -40,7 +40,8 @@ FORBIDDEN_IMPORTS = {
     "app.clients": (*WEB_LIBRARIES, "app.services", "app.store", "app.blueprints", "app.schemas", "app.runtime"),
     "app.schemas": ("app.blueprints", "app.runtime", "flask"),
     "app.blueprints": ("app.store", "app.miners.http_connection", "plyvel"),
-    "app.runtime": ("app.blueprints", "flask"),
+    "app.runtime": ("app.blueprints", "app.socketio", "flask"),
+    "app.socketio": ("app.store", "app.miners", "app.clients", "app.blueprints", "plyvel"),
     "app.security": (
         *WEB_LIBRARIES,
         "app.services",
@@ -58,6 +59,17 @@ FORBIDDEN_IMPORTS = {
     "app.settings": ("app.services", "app.store", "app.miners", "app.blueprints", "app.schemas", "app.runtime"),
     "app": ("simulator", "tests"),
     "simulator": ("app", "flask", "plyvel"),
+}
+
+# Package of app/services → the packages and modules of app/services that it may import.
+SERVICE_IMPORTS = {
+    "configuration": {"devices"},
+    "dashboards": {"service_metrics"},
+    "devices": {"discovery", "service_metrics"},
+    "discovery": set(),
+    "jobs": {"configuration", "devices"},
+    "logs": {"configuration", "devices"},
+    "metrics": {"configuration", "devices", "logs"},
 }
 
 
@@ -105,6 +117,28 @@ def test_package_imports_no_module_of_a_higher_layer(package):
         if any(is_inside(module, start) for start in FORBIDDEN_IMPORTS[package])
     ]
     assert forbidden == []
+
+
+def test_packages_of_services_import_each_other_in_one_direction():
+    imported = {}
+    for path in (ROOT / "app/services").glob("*/*.py"):
+        targets = {module.split(".")[2] for module in iterate_imports(path) if is_inside(module, "app.services")}
+        imported.setdefault(path.parent.name, set()).update(targets - {path.parent.name})
+    assert imported == SERVICE_IMPORTS
+
+
+def test_service_packages_have_no_cycle():
+    remaining = {name: set(targets) for name, targets in SERVICE_IMPORTS.items()}
+    while leaves := [name for name, targets in remaining.items() if not targets & remaining.keys()]:
+        for name in leaves:
+            del remaining[name]
+    assert remaining == {}
+
+
+def test_only_one_module_subscribes_to_events():
+    subscribing = {module_name(path) for path in MODULES if ".subscribe_all(" in path.read_text()}
+    assert subscribing == {"app.application"}
+    assert not [path for path in MODULES if "events.subscribe(" in path.read_text()]
 
 
 def test_only_the_application_imports_blueprints():
