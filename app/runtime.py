@@ -366,7 +366,7 @@ def _dashboards(
     url: str,
     fleet: Fleet,
     database: Database,
-    health: ServiceMetrics,
+    service_metrics: ServiceMetrics,
     clock: Clock,
     rng: Callable[[], float],
 ) -> DashboardService:
@@ -383,7 +383,7 @@ def _dashboards(
         boards,
         Publisher(grafana, delivery, Templates(), boards, publish=settings.publish_dashboards),
         lambda mac: fleet.find_device(mac) is not None,
-        health,
+        service_metrics,
         clock,
         rng,
         delete_with_device=settings.delete_data_on_device_remove,

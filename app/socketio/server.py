@@ -45,7 +45,7 @@ class SocketIoServer:
             serve_client=False,
         )
         self._encoder = runtime.encoder
-        self._health = runtime.service_metrics
+        self._service_metrics = runtime.service_metrics
         self._log_subscriptions = LogSubscriptions(
             self.server, runtime.logs, runtime.fleet.find_device, lambda: self._client_count
         )
@@ -58,7 +58,7 @@ class SocketIoServer:
     def init_app(self, app: Flask) -> None:
         flask_only = app.wsgi_app
         self.server.init_app(app)
-        self._close_websockets = install_limits(self.server.server.eio, self._health.count_dropped_events)
+        self._close_websockets = install_limits(self.server.server.eio, self._service_metrics.count_dropped_events)
         app.wsgi_app = _route_requests(app.wsgi_app, flask_only)  # type: ignore[method-assign]
         self.server.on_event("connect", self._handle_connect)
         self.server.on_event("disconnect", self._handle_disconnect)

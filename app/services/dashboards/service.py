@@ -49,7 +49,7 @@ class DashboardService:
         boards: BoardRepository,
         publisher: Publisher,
         is_registered: Callable[[str], bool],
-        health: ServiceMetrics,
+        service_metrics: ServiceMetrics,
         clock: Clock,
         rng: Callable[[], float] = random.random,
         *,
@@ -58,7 +58,7 @@ class DashboardService:
         self._boards = boards
         self._publisher = publisher
         self._is_registered = is_registered
-        self._health = health
+        self._service_metrics = service_metrics
         self._clock = clock
         self._rng = rng
         self._delete_with_device = delete_with_device
@@ -70,7 +70,7 @@ class DashboardService:
         self._wake = Event()
         self._is_stopping = False
         self._greenlet: gevent.Greenlet | None = None
-        health.register_grafana(lambda: self.is_available)
+        service_metrics.register_grafana(lambda: self.is_available)
 
     @property
     def is_available(self) -> bool:
@@ -208,7 +208,7 @@ class DashboardService:
             self._due_queue.schedule_recheck(uid, self._clock.monotonic())
 
     def _record_failure(self, error: GrafanaError) -> None:
-        self._health.count_grafana_failure(error.reason)
+        self._service_metrics.count_grafana_failure(error.reason)
         if self._circuit.record_failure(error, self._clock.monotonic(), self._rng()):
             log.warning("Grafana is unavailable", extra={"reason": error.reason, "error": str(error)})
 

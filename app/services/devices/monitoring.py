@@ -33,7 +33,7 @@ class Monitor:
         tracked: Tracked,
         poller: Poller,
         miner_at: Callable[[Address], Miner],
-        health: ServiceMetrics,
+        service_metrics: ServiceMetrics,
         clock: Clock,
         interval: float,
         rng: Callable[[], float],
@@ -41,7 +41,7 @@ class Monitor:
         self._tracked = tracked
         self._poller = poller
         self._miner_at = miner_at
-        self._health = health
+        self._service_metrics = service_metrics
         self._clock = clock
         self._interval = interval
         self._rng = rng
@@ -65,7 +65,7 @@ class Monitor:
                 self._run,
                 self._clock,
                 self._stop,
-                self._health.count_monitor_crash,
+                self._service_metrics.count_monitor_crash,
                 mac=self._tracked.mac,
             )
 
@@ -97,7 +97,7 @@ class Monitor:
             if self._stop.is_set() or (woken and late < 0):
                 continue  # to stop, or to wait for another moment
             self._requested = math.inf
-            self._health.observe_lateness(late)
+            self._service_metrics.observe_lateness(late)
             self._poll_once()
 
     def _poll_once(self) -> None:
@@ -108,7 +108,7 @@ class Monitor:
             self._poller.poll_device(self._tracked, self._miner)
         except Exception:
             log.exception("unhandled exception in a poll", extra={"mac": self._tracked.mac})
-            self._health.count_monitor_crash()
+            self._service_metrics.count_monitor_crash()
         delay = delay_until_next_poll(self._tracked.observation, self._interval, self._rng())
         self._due = next_slot(self._clock.monotonic() + delay - self._interval, self._phase, self._interval)
 
@@ -122,7 +122,7 @@ class Monitoring:
         poller: Poller,
         miner_at: Callable[[Address], Miner],
         events: EventBus,
-        health: ServiceMetrics,
+        service_metrics: ServiceMetrics,
         clock: Clock,
         interval: float,
         rng: Callable[[], float] = random.random,
@@ -131,7 +131,7 @@ class Monitoring:
         self._poller = poller
         self._miner_at = miner_at
         self._events = events
-        self._health = health
+        self._service_metrics = service_metrics
         self._clock = clock
         self._interval = interval
         self._rng = rng
@@ -148,7 +148,7 @@ class Monitoring:
             if tracked.mac not in self._monitors:
                 self._fleet.set_monitored(tracked, True)
                 monitor = self._monitors[tracked.mac] = Monitor(
-                    tracked, self._poller, self._miner_at, self._health, self._clock, self._interval, self._rng
+                    tracked, self._poller, self._miner_at, self._service_metrics, self._clock, self._interval, self._rng
                 )
                 monitor.start()
 

@@ -33,7 +33,7 @@ class Poller:
         options: OptionsLoader,
         conflicts: Conflicts,
         events: EventBus,
-        health: ServiceMetrics,
+        service_metrics: ServiceMetrics,
         clock: Clock,
         *,
         deadline: float,
@@ -44,7 +44,7 @@ class Poller:
         self._options = options
         self._conflicts = conflicts
         self._events = events
-        self._health = health
+        self._service_metrics = service_metrics
         self._clock = clock
         self._deadline = deadline
         self._offline_after = offline_after
@@ -53,12 +53,12 @@ class Poller:
         """Send one request and record its result. A miner that is busy with a command is skipped."""
         with miner.lock(0) as free:
             if not free:
-                self._health.count_skipped_poll()
+                self._service_metrics.count_skipped_poll()
                 return
             began = self._clock.monotonic()
             outcome = self._read_device(tracked, miner)
             seconds = self._clock.monotonic() - began
-            self._health.count_poll(outcome, seconds)
+            self._service_metrics.count_poll(outcome, seconds)
         if isinstance(outcome, DeviceError) and log.isEnabledFor(logging.DEBUG):
             fields = {"mac": tracked.mac, "operation": "poll", "duration_ms": round(seconds * 1000, 1)}
             log.debug("poll failed", extra={**fields, "outcome": outcome.reason, "error": str(outcome)})
