@@ -226,6 +226,6 @@ def _quote_what_was_sent(driver: RouteDriver, miner: SecretLeakingMiner) -> None
 
 def wait_for_misses(service: Service, mac: str) -> None:
     """Wait for another missed poll, and for at least three."""
-    tracked = service.runtime.fleet.get(mac)
+    tracked = service.runtime.fleet.get_device(mac)
     least = max(3, tracked.observation.failures + 1)
     wait_until(lambda: tracked.observation.failures >= least)

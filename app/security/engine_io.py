@@ -37,7 +37,7 @@ _JSONP_REFUSED = HttpResponse("400 BAD REQUEST", "There is no JSONP: any page co
 
 
 class EngineIoCheck:
-    """Refuses requests that Engine.IO must not see. `open_sockets` counts the clients."""
+    """Refuses requests that Engine.IO must not see. `count_clients` counts the clients."""
 
     def __init__(self, count_clients: Callable[[], int]) -> None:
         self._count_clients = count_clients

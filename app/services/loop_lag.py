@@ -18,7 +18,7 @@ WORTH_A_LINE_SECONDS = 1.0
 
 
 class LoopLag:
-    """Calls `note` once per second with the lag of a timer, in seconds. It uses the machine's clock, not the
+    """Calls `observe` once per second with the lag of a timer, in seconds. It uses the machine's clock, not the
     service's."""
 
     def __init__(self, observe: Callable[[float], None], clock: Clock) -> None:

@@ -26,7 +26,7 @@ BATCH = 1000
 
 @dataclass(slots=True)
 class RestoreResult:
-    """The result of a restore. `entries`: number of keys by database. `kept`: paths of the former databases. `lacking`:
+    """The result of a restore. `entries`: number of keys by database. `kept`: paths of the former databases. `missing`:
     messages about secrets that the backup does not contain."""
 
     entries: dict[str, int] = field(default_factory=dict)

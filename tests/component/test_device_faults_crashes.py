@@ -168,7 +168,7 @@ def test_readings_are_written_after_crash():
         gevent.sleep(0)
         gevent.sleep(0)
         clock.advance(1)
-    wait_until(lambda: Fleet.flush.calls >= 4)
+    wait_until(lambda: Fleet.flush_readings.calls >= 4)
     assert len(crashes) == 1  # the other error is caught inside: the readings are kept
     writer.stop()
 
@@ -202,7 +202,7 @@ def test_log_reader_continues_after_crash(four_miners):
         def close(self):
             pass
 
-        say_goodbye = abort = close
+        send_close = abort = close
 
     log = DeviceLog(tracked.mac, service.clock)
     hub = service.runtime.log_hub

@@ -56,4 +56,4 @@ def test_miners_that_are_on_are_polled_on_time_while_others_are_off(
     )
     # On a busy machine some polls come together; without the spread all of them would.
     assert max(polls_per_tenth.values()) <= 8 * len(powered_on) / 50
-    assert {service.runtime.fleet.get(miner.mac).status for miner in powered_off} == {"offline"}
+    assert {service.runtime.fleet.get_device(miner.mac).status for miner in powered_off} == {"offline"}

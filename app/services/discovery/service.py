@@ -17,7 +17,7 @@ from app.services.discovery.locator import Locator
 class DiscoverySource(Protocol):
     """A source of discovered miners: BuiltinDiscovery or ExternalDiscovery. MACs are canonical, addresses checked.
 
-    Each sighting with a MAC is published as MinerSeen. Raises DiscoveryFailed. `count`: the number of remembered
+    Each sighting with a MAC is published as MinerSeen. Raises DiscoveryFailed. `seen_count`: the number of remembered
     miners.
     """
 

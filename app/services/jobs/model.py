@@ -177,9 +177,9 @@ SHOWN_STATES = tuple(dict.fromkeys(map(shown_state, StepState)))
 
 @dataclass(frozen=True, slots=True)
 class JobTimeouts:
-    """In seconds. `hashing`: the timeout of the health check after a change. `every`: the interval of health checks.
-    `cooling`: the timeout of cooling down before a revert. `doubt`: the timeout of reading a device that a crash
-    left in doubt."""
+    """In seconds. `health`: the timeout of the health check after a change. `check_interval`: the time between
+    health checks. `cooling`: the timeout of cooling down before a revert. `recovery`: the timeout of reading a
+    device that a crash left in doubt."""
 
     health: float = 180.0
     check_interval: float = 1.0
