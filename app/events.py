@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from app.errors import StoreError
 
@@ -62,6 +62,14 @@ class MinerMissing:
     mac: str
 
 
+class JobDeviceUpdate(TypedDict):
+    """The new state of one device in a job."""
+
+    mac: str
+    state: str
+    reason: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class JobUpdated:
     """A job, or `device` (mac, state, reason) in it, changed its state. `counts`: devices by state."""
@@ -69,7 +77,7 @@ class JobUpdated:
     id: str
     state: str
     counts: Mapping[str, int]
-    device: Mapping[str, Any] | None
+    device: JobDeviceUpdate | None
 
 
 @dataclass(frozen=True, slots=True)

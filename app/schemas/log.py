@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 from marshmallow import ValidationError, fields, post_load, validate
@@ -106,7 +106,18 @@ class LogSchema(BaseSchema):
 LogEnvelope = envelope(fields.Nested(LogSchema), "LogAnswer")
 
 
-def line_fields(entry: LogEntry) -> dict[str, Any]:
+class LineFields(TypedDict):
+    """One log line as clients get it."""
+
+    seq: int
+    at: str | None
+    level: str | None
+    tag: str | None
+    uptimeMs: int | None
+    text: str
+
+
+def line_fields(entry: LogEntry) -> LineFields:
     line = entry.line
     return {
         "seq": entry.seq,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 from app.clock import Moment, stored_moment
 
@@ -85,6 +85,14 @@ class JobRequest:
     revert: bool = False
 
 
+class PlannedChange(TypedDict):
+    """One setting that a job changes on a device; None for a secret."""
+
+    key: str
+    before: Any
+    after: Any
+
+
 @dataclass(frozen=True, slots=True)
 class CapturedState:
     """A device's state before the job changed it. `hashrate` in GH/s, `power` in W, `uptime` in seconds; `intended`:
@@ -110,7 +118,7 @@ class Step:
     wave: int = 0
     state: StepState = StepState.PLANNED
     reason: str | None = None
-    changes: tuple[Mapping[str, Any], ...] = ()
+    changes: tuple[PlannedChange, ...] = ()
     at: str = ""
     captured: CapturedState | None = None
     failed: bool = False

@@ -12,7 +12,7 @@ from app.miners.dialect_parsers import normalise_for_any_firmware
 from app.miners.dialects import NERDOS, detect_dialect
 from app.miners.setting_table import SETTINGS, SettingChange
 from app.services.devices.fleet import Tracked
-from app.services.jobs.model import STATES_IN_DOUBT, Action, Job, JobRequest, JobState, Step, StepState
+from app.services.jobs.model import STATES_IN_DOUBT, Action, Job, JobRequest, JobState, PlannedChange, Step, StepState
 
 _PERCENT = re.compile(r"(\d{1,3})%")
 # The same value of these on several miners makes them indistinguishable.
@@ -116,14 +116,14 @@ def assign_waves(macs: Sequence[str], waves: Iterable[int | str]) -> dict[str, i
     return numbers
 
 
-def change_rows(changes: Iterable[SettingChange]) -> tuple[dict[str, Any], ...]:
+def change_rows(changes: Iterable[SettingChange]) -> tuple[PlannedChange, ...]:
     """Return before and after of each change; None for a secret."""
     return tuple(
-        {
-            "key": change.key,
-            "before": None if change.setting.secret else change.present,
-            "after": None if change.setting.secret else change.value,
-        }
+        PlannedChange(
+            key=change.key,
+            before=None if change.setting.secret else change.present,
+            after=None if change.setting.secret else change.value,
+        )
         for change in changes
     )
 

@@ -10,7 +10,7 @@ from gevent.event import Event
 
 from app.clock import Clock
 from app.errors import StoreError
-from app.events import EventBus, JobUpdated
+from app.events import EventBus, JobDeviceUpdate, JobUpdated
 from app.services.jobs.model import Job, JobState, Step, StepState, shown_state
 from app.services.jobs.records import forget_secrets, has_secrets
 from app.services.jobs.store import JobStore
@@ -78,7 +78,7 @@ class JobProgress:
         step = replace(step, state=state, at=stamp["at"], tick=stamp["tick"], **changes)
         self._retry_until_stored(lambda: self._store.save_step(self.job, step))
         self.job.steps[step.mac] = step
-        device = {"mac": step.mac, "state": shown_state(state), "reason": step.reason}
+        device = JobDeviceUpdate(mac=step.mac, state=shown_state(state), reason=step.reason)
         self._events.publish(JobUpdated(self.job.id, str(self.job.state), self.job.counts, device))
         return step
 
