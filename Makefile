@@ -1,11 +1,11 @@
-# The workflow, executable. `make` alone says what there is.
+# The commands of the workflow. `make` alone lists them.
 .DEFAULT_GOAL := help
 PYTHON := .venv/bin/python
 SOURCES := app simulator tests tools gunicorn.conf.py wsgi.py
 
 .PHONY: help demo run test soak bench lint types lock clean venv
 
-help: ## Say what there is
+help: ## List the commands
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
 
 demo: venv ## Twelve simulated miners and the service on this machine; Ctrl-C ends both
@@ -21,7 +21,7 @@ soak: venv ## tests/endurance for hours: SOAK=5 times as long, SOAK_POLLS=100000
 	@SOAK=$${SOAK:-5} SOAK_POLLS=$${SOAK_POLLS:-1000000} SOAK_MINERS=$${SOAK_MINERS:-300} \
 		$(PYTHON) -m pytest -s tests/endurance
 
-bench: venv ## What it costs and how late it is: N=1000 SECONDS=60 CLIENTS=1 MODE=keep-alive|close
+bench: venv ## Measure CPU, latency and memory: N=1000 SECONDS=60 CLIENTS=1 MODE=keep-alive|close
 	@exec $(PYTHON) -m tools.bench $(MAKEOVERRIDES)
 
 lint: venv ## Style

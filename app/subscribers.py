@@ -37,7 +37,7 @@ def subscribers(runtime: Runtime, sockets: SocketIoServer, drain: RequestDrain) 
         ),
         DeviceFailed: (runtime.log_hub.on_device_failed, sockets.on_device_failed),
         DeviceRemoved: (runtime.log_hub.on_device_removed, sockets.on_device_removed),
-        # The records are deleted by then (DeviceRepository.delete); these drop what is in memory and in files.
+        # The records are deleted by then (DeviceRepository.delete_device); these drop what is in memory and in files.
         DeviceDeleted: (
             runtime.conflicts.on_device_deleted,
             runtime.commands.on_device_deleted,

@@ -187,8 +187,8 @@ class GrafanaClient:
         if len(self._candidates) == 1:
             return self._candidates[0]
         for base in self._candidates:
-            service_metrics = _parse_json(self._send_request("GET", f"{base}/api/health")[1])
-            if isinstance(service_metrics, dict) and "database" in service_metrics:
+            health = _parse_json(self._send_request("GET", f"{base}/api/health")[1])
+            if isinstance(health, dict) and "database" in health:
                 if base != self._logged_url:
                     self._logged_url = base
                     log.info("found the Grafana API", extra={"path": urlsplit(base).path or "/"})

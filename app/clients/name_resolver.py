@@ -36,7 +36,7 @@ class NameResolver:
         """Return the address of `text`: an IPv4 address or a host name, with or without a port.
 
         A name is resolved once and its first allowed address is returned, so that a DNS change between check and
-        connection (DNS rebinding) has no effect. Raises Invalid, AddressForbidden, TooSoon.
+        connection (DNS rebinding) has no effect. Raises Invalid, AddressForbidden, RetryLater.
         """
         host, colon, port = text.strip().lower().partition(":")
         if len(host) > MAX_LENGTH or not _NAME.fullmatch(host) or _NUMERIC.fullmatch(host):
@@ -47,7 +47,7 @@ class NameResolver:
         return self._rule.check_requested_address((allowed or found)[0])
 
     def _resolve_host(self, host: str) -> list[str]:
-        """Return the IPv4 addresses of `host`, at least one. Raises Invalid, TooSoon."""
+        """Return the IPv4 addresses of `host`, at least one. Raises Invalid, RetryLater."""
         if not self._free.acquire(timeout=DEADLINE_SECONDS):
             raise RetryLater(
                 "Other names are still being resolved; try again, or give the IP address", DEADLINE_SECONDS

@@ -123,7 +123,7 @@ class Miner:
         """Send PATCH /api/system on the connection that `fetch_info` left open.
 
         The answer (an empty text/html 200) does not prove that the values were applied; only a later reading does.
-        Raises DeviceError: DeviceNeedsCode if NerdOS requires its one-time code, DeviceRejected for a 400.
+        Raises DeviceError: OneTimeCodeRequired if NerdOS requires its one-time code, DeviceRejected for a 400.
         """
         secrets = list_secret_values(body)
         message = orjson.dumps(body)
@@ -137,8 +137,8 @@ class Miner:
     def send_command(self, name: str) -> Answer:
         """Send POST /api/system/<name>, one of COMMANDS, and return the miner's answer.
 
-        Raises DeviceError: DeviceCannot for firmware without this command, which answers 404 (AxeOS ≥ 2.15) or 405, or
-        redirects to its page.
+        Raises DeviceError: UnsupportedCommand for firmware without this command, which answers 404 (AxeOS ≥ 2.15) or
+        405, or redirects to its page.
         """
         try:
             return _parse_answer(

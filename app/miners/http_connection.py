@@ -162,7 +162,7 @@ class MinerConnection:
             raise DeviceDropped("The connection ended without an answer") from stale
 
     def _exchange_over(self, opened: socket.socket, message: bytes, limit: int) -> Reply:
-        """Send the message and read the answer. Raises _Stale if the connection ends before the first byte of it."""
+        """Send the message and read the answer. Raises _StaleConnection if it ends before the first byte."""
         parse = _ReplyParser(limit)
         try:
             sent = opened.send(message)  # sendall costs 4 % more CPU per poll

@@ -114,7 +114,7 @@ def require_same_device(
     *,
     strict: bool = False,
 ) -> None:
-    """Raise WrongMiner if an answer comes from another miner, MacNotTold if it lacks the MAC that earlier ones had.
+    """Raise WrongMiner if an answer comes from another miner, MacNotReported if it lacks the MAC that earlier ones had.
 
     It is called before a reading is attributed to a device and before every write.
     """

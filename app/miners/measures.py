@@ -107,6 +107,7 @@ def _read_fault(info: Info, fields: Fields, since: str) -> float | None:
 # -1: the chip has no power. -128: fault of an EMC2103. 127 to 127.875: open or short circuit at an EMC2101.
 _FAILED_TEMPERATURE: Ranges = ((-1, -1), (-128, -128), (127, 127.999))
 
+# The device metrics: a new row here is a new metric.
 MEASURES: tuple[Measure, ...] = (
     Measure(
         "power_watts",

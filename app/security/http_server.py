@@ -39,7 +39,7 @@ _REQUEST_TIMEOUT = HttpResponse("408 REQUEST TIMEOUT", "The request took too lon
 _URI_TOO_LONG = HttpResponse("414 REQUEST URI TOO LONG", "The address is too long")
 _HEADERS_TOO_LARGE = HttpResponse("431 REQUEST HEADER FIELDS TOO LARGE", "The headers are too many, or too large")
 _UNREADABLE = HttpResponse("400 BAD REQUEST", "This is no HTTP request")
-_INTERNAL_ERROR = HttpResponse("500 INTERNAL SERVER ERROR", "Something went wrong here; the log says what")
+_INTERNAL_ERROR = HttpResponse("500 INTERNAL SERVER ERROR", "Internal error; see the service's log")
 
 
 class ConnectionHandler(WebSocketHandler):  # type: ignore[misc]  # gevent has no types

@@ -1,5 +1,5 @@
-"""The service's own metrics: polls, their lateness, failures. Names are `pluto_*`; the devices' metrics are in
-exporter.py."""
+"""The service's own metrics: polls, their lateness, failures. Names are `pluto_*`. The devices' metrics are defined in
+app/miners/measures.py and rendered in app/services/metrics/series.py."""
 
 from __future__ import annotations
 

@@ -216,7 +216,7 @@ class Database:
         return [key for prefix in prefixes for key in self._require_open().iterator(prefix=prefix, include_value=False)]
 
     def _require_same_directory(self) -> None:
-        """Raise StoreGone if the directory was removed or replaced.
+        """Raise StoreDirectoryGone if the directory was removed or replaced.
 
         LevelDB would keep writing to the deleted files. A directory in its place is not opened: its content does not
         match the state in memory.
@@ -238,7 +238,7 @@ class Database:
     def _recover_from_failure(self) -> None:
         """After a failed write: reopen the database and restore the values that the failed write may have changed.
 
-        Raises StoreError; StoreGone if the directory was removed or replaced.
+        Raises StoreError; StoreDirectoryGone if the directory was removed or replaced.
         """
         self._require_same_directory()
         if self.failure is None:

@@ -50,13 +50,13 @@ class Documents:
 
 class DeviceDocuments(Documents):
     """Documents of devices, under `<mac>` or `<mac>:<id>`. None is written for a device that `is_registered` denies, so
-    that a late write leaves nothing behind; `DeviceRepository.delete` deletes them all."""
+    that a late write leaves nothing behind; `DeviceRepository.delete_device` deletes them all."""
 
     def __init__(self, db: Database, kind: str, is_registered: Callable[[str], bool]) -> None:
         assert kind in DEVICE_KINDS  # noqa: S101
         super().__init__(db, kind)
         self._is_registered = is_registered
 
-    def save_document(self, key: str, value: Mapping[str, Any], gone: Iterable[str] = ()) -> None:
+    def save_document(self, key: str, value: Mapping[str, Any], deletes: Iterable[str] = ()) -> None:
         if self._is_registered(key[:MAC_LENGTH]):
-            super().save_document(key, value, gone)
+            super().save_document(key, value, deletes)

@@ -12,7 +12,7 @@ DISCOVERED = "devices:discovered"
 LISTS = (DEVICES, PRESETS, DISCOVERED)
 
 OWN_PREFIX = "pluto:"
-# Kinds of documents that belong to one device; `DeviceRepository.delete` deletes them in the batch of its record.
+# Kinds of documents that belong to a device. `DeviceRepository.delete_device` deletes them in the batch of its record.
 DEVICE_KINDS = ("journal", "intent", "drift", "repairs", "conflict")
 
 

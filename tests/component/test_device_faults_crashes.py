@@ -158,7 +158,7 @@ def test_readings_are_written_after_crash():
         flush_readings = FailingFunction(lambda: None, gevent.Timeout(1), MemoryError())
 
     class Stores:
-        def retry(self):
+        def retry_writes(self):
             return True
 
     clock, crashes = FakeClock(), []
@@ -197,7 +197,9 @@ def test_log_reader_continues_after_crash(four_miners):
 
     class Stream:
         address = tracked.address
-        read = FailingFunction(lambda seconds: gevent.sleep(0.01) or b"I (5) a: said\n", UnboundLocalError("a bug"))
+        read_frame = FailingFunction(
+            lambda seconds: gevent.sleep(0.01) or b"I (5) a: said\n", UnboundLocalError("a bug")
+        )
 
         def close(self):
             pass
@@ -212,7 +214,7 @@ def test_log_reader_continues_after_crash(four_miners):
     )  # fmt: skip
     reader.start()
     wait_until(lambda: reader.state is ReaderState.WAITING)
-    assert "the log says what" in str(reader.error)
+    assert "see the service's log" in str(reader.error)
     service.clock.advance(60)
     wait_until(lambda: len(log.ring))
     assert reader.state is ReaderState.STREAMING

@@ -265,7 +265,7 @@ def test_closed_keep_alive_connection_does_not_fail_the_poll(healthy_and_faulty,
     service, healthy = healthy_and_faulty(raw_miner.address)
     for _ in range(3):
         accepted = raw_miner.accepted
-        raw_miner.drop()
+        raw_miner.close_connections()
         service.run_polls()
         assert (service.get_status(MAC), count_failures(service)) == ("online", 0)
         assert raw_miner.accepted == accepted + 1

@@ -50,7 +50,7 @@ def log_testbed(make_fleet, make_service):
         service.wait_for_status("online", MAC, *fleet)
         body = {"macs": [MAC, fleet.miners[0].mac], "traceLogs": True}
         service.read_data(service.client.put("/devices/listen", json=body))
-        wait_until(lambda: faulty.asked())
+        wait_until(lambda: faulty.list_websocket_requests())
         return service, faulty, fleet.miners[0]
 
     yield build
@@ -113,7 +113,7 @@ def test_broken_log_streams_leak_nothing(log_testbed):
     gevent.sleep(0.3)
     with assert_no_leaks(files=2):
         for _ in range(30):
-            was = len(faulty.asked())
+            was = len(faulty.list_websocket_requests())
             hub.add_listener(tracked, "a test")
             hub.find_reader(MAC).retry_now()
-            wait_until(lambda was=was: len(faulty.asked()) > was)
+            wait_until(lambda was=was: len(faulty.list_websocket_requests()) > was)

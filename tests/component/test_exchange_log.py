@@ -23,7 +23,7 @@ def test_each_exchange_of_polls_and_writes_is_logged_with_its_outcome(live_testb
         assert record.getMessage() == "device exchange"
         assert (record.outcome, record.address, record.duration_ms >= 0) == ("status 200", miner.address, True)
     (written,) = [record for record in caplog.records if record.getMessage() == "settings written"]
-    assert (written.mac, written.outcome) == (miner.mac, {"frequency": "applied"})
+    assert (written.mac, written.outcome, written.results) == (miner.mac, "sent", {"frequency": "applied"})
 
 
 @pytest.mark.parametrize(("fault", "outcome"), [("refuse", "unreachable"), ("reset", "dropped")])

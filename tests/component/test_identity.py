@@ -368,7 +368,7 @@ def test_invalid_stored_address_does_not_stop_the_search(testbed, invalid_addres
     service, (miner,) = testbed("2.12")
     discovered = service.runtime.stores.discovery
     record = {"ip": invalid_address, "mac": miner.mac, "info": {}, "lastSeen": "2026-01-02T03:04:05.000Z"}
-    discovered.write({f"devices:discovered:{miner.mac}": record, "devices:discovered": [miner.mac]})
+    discovered.write_batch({f"devices:discovered:{miner.mac}": record, "devices:discovered": [miner.mac]})
     service.runtime.discovery.start()
     miner.move((str(MINER_NETWORK[9]), miner.server.address[1]))
     service.run_polls(10)

@@ -200,7 +200,7 @@ def test_revert_keeps_unknown_password_and_reports_it(live_testbed):
         "stratumPort": (3333, 3333, "pending_restart"),
         "stratumPassword": (None, None, "unchanged"),
     }
-    assert "keeps the one it has" in response.get_json()["changes"][-1]["reason"]
+    assert "keeps its present one" in response.get_json()["changes"][-1]["reason"]
     assert get_primary_pool(miner.stored)["stratumPassword"] == "hunter2"
 
 
@@ -209,7 +209,7 @@ def test_revert_of_unknown_password_alone_is_rejected(live_testbed):
     patch_system(service, miner, info={"stratumPassword": "hunter2"})
     response = revert_entry(service, miner)
     assert response.status_code == 400
-    assert "keeps the one it has" in response.get_json()["details"]["stratumPassword"][0]
+    assert "keeps its present one" in response.get_json()["details"]["stratumPassword"][0]
 
 
 def overheat_miner(service, miner):

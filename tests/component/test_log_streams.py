@@ -380,7 +380,7 @@ def test_stream_taken_over_by_other_reader_is_not_reclaimed(testbed, subscribe, 
     assert "is read here" in service.get_device(miner.mac)["logWarning"]
     other_reader = open_websocket(miner)
     wait_for_state(service, "waiting", miner)
-    assert "Somebody else" in service.get_device(miner.mac)["logWarning"]
+    assert "Another client" in service.get_device(miner.mac)["logWarning"]
     gevent.sleep(1)
     assert miner.requests["GET", "/api/ws"] == 2
     subscribe(service, miner, "new subscriber")

@@ -183,7 +183,7 @@ def test_unused_replacement_directory_is_deleted(stored_history, damaged_store, 
     open_database(database).close()
     assert not (tmp_path / "core.new").exists()
     shutil.rmtree(tmp_path / "core")
-    assert dict(open_database(Database(tmp_path / "core")).rows()) == {}
+    assert dict(open_database(Database(tmp_path / "core")).snapshot_rows()) == {}
 
 
 def test_directories_replaced_within_one_second_are_all_kept(tmp_path):
@@ -233,5 +233,5 @@ def test_value_damaged_while_open_is_not_returned(open_database, tmp_path):
         with pytest.raises(StoreDamaged, match="a restart of the service repairs it"):
             read_values()
     database.close()
-    assert len(dict(open_database(database).rows())) > 40
+    assert len(dict(open_database(database).snapshot_rows())) > 40
     assert database.repair

@@ -31,7 +31,7 @@ settings = Settings(data_dir=Path(sys.argv[1]), poll_interval=5.0, allowed_devic
                     discovery_subnets=(), neighbour_table=Path(sys.argv[1]) / "arp", mdns=False)
 service = Service(settings, FakeClock()).start()
 runtime = service.runtime
-runtime.monitoring.watch(runtime.fleet.keep([Device("02:00:5e:00:00:77", "10.77.0.1")]))
+runtime.monitoring.start_monitoring(runtime.fleet.save_devices([Device("02:00:5e:00:00:77", "10.77.0.1")]))
 states = []
 for _ in range(5):
     service.run_polls()

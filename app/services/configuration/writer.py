@@ -122,7 +122,8 @@ class SettingsWriter:
                     "mac": tracked.mac,
                     "operation": "write settings",
                     "duration_ms": round((self._clock.monotonic() - began) * 1000, 1),
-                    "outcome": {each.key: str(each.status) for each in applied.results},
+                    "outcome": "sent" if applied.entry else "unchanged",
+                    "results": {each.key: str(each.status) for each in applied.results},
                 },
             )
         if {outcome.status for outcome in applied.results} in ({WriteStatus.REFUSED}, NOT_ACCEPTED):

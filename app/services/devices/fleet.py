@@ -204,7 +204,8 @@ class Fleet:
         return mac in self._tracked and mac not in self._deleting
 
     def delete_device(self, mac: str) -> Tracked:
-        """Delete a device and all that is stored of it, on disk when this returns. Raises DeviceNotFound."""
+        """Delete a device and its documents (DEVICE_KINDS), on disk when this returns. The subscribers of DeviceDeleted
+        delete the rest. Raises DeviceNotFound."""
         with self._write_lock:
             tracked = self.get_device(mac)
             self._deleting.add(mac)

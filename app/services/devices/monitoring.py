@@ -35,7 +35,7 @@ class Monitor:
         miner_at: Callable[[Address], Miner],
         service_metrics: ServiceMetrics,
         clock: Clock,
-        interval: float,
+        poll_interval: float,
         rng: Callable[[], float],
     ) -> None:
         self._tracked = tracked
@@ -43,9 +43,9 @@ class Monitor:
         self._miner_at = miner_at
         self._service_metrics = service_metrics
         self._clock = clock
-        self._interval = interval
+        self._poll_interval = poll_interval
         self._rng = rng
-        self._phase = slot_phase(tracked.mac, interval)
+        self._phase = slot_phase(tracked.mac, poll_interval)
         self._miner = miner_at(tracked.address)
         self._due = 0.0
         self._requested = math.inf
@@ -59,7 +59,7 @@ class Monitor:
 
     def start(self) -> None:
         if self._greenlet is None:
-            self._due = next_slot(self._clock.monotonic(), self._phase, self._interval)
+            self._due = next_slot(self._clock.monotonic(), self._phase, self._poll_interval)
             self._greenlet = gevent.spawn(
                 run_supervised,
                 self._run,
@@ -80,7 +80,7 @@ class Monitor:
     def poll_soon(self) -> None:
         """Poll within five seconds. Discovery may have seen a thousand miners at once, so they are spread over that
         time."""
-        self.schedule_poll(self._clock.monotonic() + early_poll_delay(self._phase, self._interval))
+        self.schedule_poll(self._clock.monotonic() + early_poll_delay(self._phase, self._poll_interval))
 
     def request_stop(self) -> gevent.Greenlet | None:
         """End a wait or an exchange in progress; return the greenlet to join."""
@@ -109,8 +109,8 @@ class Monitor:
         except Exception:
             log.exception("unhandled exception in a poll", extra={"mac": self._tracked.mac})
             self._service_metrics.count_monitor_crash()
-        delay = delay_until_next_poll(self._tracked.observation, self._interval, self._rng())
-        self._due = next_slot(self._clock.monotonic() + delay - self._interval, self._phase, self._interval)
+        delay = delay_until_next_poll(self._tracked.observation, self._poll_interval, self._rng())
+        self._due = next_slot(self._clock.monotonic() + delay - self._poll_interval, self._phase, self._poll_interval)
 
 
 class Monitoring:
@@ -124,7 +124,7 @@ class Monitoring:
         events: EventBus,
         service_metrics: ServiceMetrics,
         clock: Clock,
-        interval: float,
+        poll_interval: float,
         rng: Callable[[], float] = random.random,
     ) -> None:
         self._fleet = fleet
@@ -133,7 +133,7 @@ class Monitoring:
         self._events = events
         self._service_metrics = service_metrics
         self._clock = clock
-        self._interval = interval
+        self._poll_interval = poll_interval
         self._rng = rng
         self._monitors: dict[str, Monitor] = {}
 
@@ -148,7 +148,13 @@ class Monitoring:
             if tracked.mac not in self._monitors:
                 self._fleet.set_monitored(tracked, True)
                 monitor = self._monitors[tracked.mac] = Monitor(
-                    tracked, self._poller, self._miner_at, self._service_metrics, self._clock, self._interval, self._rng
+                    tracked,
+                    self._poller,
+                    self._miner_at,
+                    self._service_metrics,
+                    self._clock,
+                    self._poll_interval,
+                    self._rng,
                 )
                 monitor.start()
 

@@ -15,7 +15,8 @@ from app.models import Reading
 from app.services.configuration.drift_rules import has_restarted, is_overheated, reported_uptime
 from app.services.jobs.model import CapturedState
 
-# Health threshold of a canary: the share of its former hashrate that a miner must reach, as a chip starts slowly.
+# Health threshold after a change, for the canary and every later wave: the share of its former hashrate that a miner
+# must reach. It is below 1 as a chip starts slowly.
 MIN_HASHRATE_SHARE = 0.7
 # Power also depends on voltage, and includes the board's own draw; a board that does not hash draws a third.
 MIN_POWER_SHARE = 0.5

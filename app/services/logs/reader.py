@@ -130,7 +130,7 @@ class LogReader:
             return error
         except Exception:
             log.exception("log reader crashed", extra={"mac": self._tracked.mac})
-            return DeviceError("Something went wrong here; the log says what")
+            return DeviceError("Internal error; see the service's log")
         return None
 
     def _read_stream(self, stream: LogStream) -> None:
