@@ -12,17 +12,15 @@ from app.blueprints.base import Blueprint, current_runtime, may_see_secrets
 from app.errors import SecretsForbidden, StoreError
 from app.schemas.admin import BackupQuerySchema, StoresEnvelope, serialise_store
 
-blueprint = Blueprint("admin", __name__, url_prefix="/admin", description="Backups, and how the store is")
+blueprint = Blueprint("admin", __name__, url_prefix="/admin", description="Backups and the state of the store")
 
 GZIP = "application/gzip"
 
 
 @blueprint.get("/backup")
 @blueprint.arguments(BackupQuerySchema, location="query")
-@blueprint.response(
-    200, {"format": "binary", "type": "string"}, content_type=GZIP, description="docs/backup.md says more"
-)
-@blueprint.document_error(403, "Passwords were asked for without a control token")
+@blueprint.response(200, {"format": "binary", "type": "string"}, content_type=GZIP, description="See docs/backup.md")
+@blueprint.document_error(403, "Passwords need a control token")
 def get_backup(query: dict[str, Any]) -> Response:
     """Stream a snapshot of everything that is stored, while the service runs."""
     if query["secrets"] and not may_see_secrets():

@@ -18,14 +18,14 @@ from app.schemas.device import (
 )
 from app.services.devices.service import DeviceEdit
 
-blueprint = Blueprint("devices", __name__, url_prefix="/devices", description="Imprinted miners")
+blueprint = Blueprint("devices", __name__, url_prefix="/devices", description="Registered (imprinted) miners")
 
 IMPRINTED = "Devices imprint successful"
 
 
 @blueprint.put("/imprint")
 @blueprint.arguments(ImprintSchema)
-@blueprint.response(200, DevicesEnvelope, description="The devices that were imprinted")
+@blueprint.response(200, DevicesEnvelope, description="The registered devices")
 @blueprint.document_error(404, "None of them was found")
 def imprint_devices(body: dict[str, Any]) -> Response:
     by_hand = [(device["mac"], device["ip"]) for device in body["devices"]]
@@ -34,7 +34,7 @@ def imprint_devices(body: dict[str, Any]) -> Response:
 
 @blueprint.patch("/imprint")
 @blueprint.arguments(ImprintOneSchema)
-@blueprint.response(200, DevicesEnvelope, description="All imprinted devices")
+@blueprint.response(200, DevicesEnvelope, description="All registered devices")
 @blueprint.document_error(404, "It was not found")
 def imprint_device(body: dict[str, Any]) -> Response:
     current_runtime().devices.register_devices([body["mac"]])
@@ -85,7 +85,7 @@ def devices_by_preset(preset_uuid: str) -> Response:
 
 @blueprint.put("/listen")
 @blueprint.arguments(ListenSchema)
-@blueprint.response(200, DevicesEnvelope, description="The devices that are monitored now")
+@blueprint.response(200, DevicesEnvelope, description="The monitored devices")
 def listen(body: dict[str, Any]) -> Response:
     devices = current_runtime().devices.monitor_only(body["macs"])
     if "traceLogs" in body:

@@ -14,8 +14,10 @@ blueprint = Blueprint("discovery", __name__, url_prefix="/devices", description=
 
 @blueprint.get("/discover")
 @blueprint.arguments(DiscoverSchema, location="query")
-@blueprint.response(200, FoundSchema(many=True), description="What a scan of the network, or of one address, finds now")
-@blueprint.document_error(400, "The address is no address, or outside the networks in which miners are contacted")
+@blueprint.response(
+    200, FoundSchema(many=True), description="The miners found by a scan of the network, or at one address"
+)
+@blueprint.document_error(400, "The address is invalid, or outside the allowed networks")
 @blueprint.document_error(502, "The configured discovery service failed")
 def discover(query: dict[str, Any]) -> list[DiscoveredMiner]:
     return current_runtime().discovery.discover_miners(query.get("ip"), query.get("mac"))
@@ -23,7 +25,7 @@ def discover(query: dict[str, Any]) -> list[DiscoveredMiner]:
 
 @blueprint.get("/discovered")
 @blueprint.arguments(DiscoveredSchema, location="query")
-@blueprint.response(200, FoundSchema(many=True), description="What was seen before")
+@blueprint.response(200, FoundSchema(many=True), description="The miners that were discovered before")
 @blueprint.document_error(502, "The configured discovery service failed")
 def discovered(query: DiscoveryQuery) -> list[DiscoveredMiner]:
     return current_runtime().discovery.list_seen(query)

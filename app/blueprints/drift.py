@@ -10,12 +10,14 @@ from app.blueprints.base import Blueprint, current_actor, current_runtime, devic
 from app.schemas.device import DeviceEnvelope
 from app.schemas.job import JobEnvelope, RepairSchema, serialise_job
 
-blueprint = Blueprint("drift", __name__, url_prefix="/devices", description="Miners that somebody else changed")
+blueprint = Blueprint(
+    "drift", __name__, url_prefix="/devices", description="Miners whose settings differ from the desired state"
+)
 
 
 @blueprint.post("/<mac:mac>/drift/accept")
-@blueprint.response(200, DeviceEnvelope, description="What it runs is now what it should run")
-@blueprint.document_error(400, "It runs what it should")
+@blueprint.response(200, DeviceEnvelope, description="The actual settings are the desired state now")
+@blueprint.document_error(400, "The device has no drift")
 @blueprint.document_error(404, "Device not found")
 def accept_drift(mac: str) -> Response:
     return device_answer("Drift accepted successfully", current_runtime().drift_repair.accept_drift(mac))
@@ -23,10 +25,10 @@ def accept_drift(mac: str) -> Response:
 
 @blueprint.post("/<mac:mac>/drift/repair")
 @blueprint.arguments(RepairSchema, required=False)
-@blueprint.response(202, JobEnvelope, description="The job that makes it run what it should")
-@blueprint.document_error(400, "It runs what it should")
+@blueprint.response(202, JobEnvelope, description="The job that restores the desired state")
+@blueprint.document_error(400, "The device has no drift")
 @blueprint.document_error(404, "Device not found")
-@blueprint.document_error(409, "It is in another job that is not over")
+@blueprint.document_error(409, "The device is in another unfinished job")
 def repair_drift(body: dict[str, Any], mac: str) -> dict[str, Any]:
     job = current_runtime().drift_repair.repair_drift(mac, current_actor(), restart=body["restart"])
     return {"message": "Repair started successfully", "data": serialise_job(job)}

@@ -26,15 +26,15 @@ blueprint = Blueprint("jobs", __name__, description="One change for many miners"
 
 Answer = tuple[dict[str, Any], int]
 MOST_KEY = 255
-_BUSY = "A device is in another job that is not over"
+_BUSY = "A device is in another unfinished job"
 _REUSED = "The Idempotency-Key was used for another request"
 
 
 @blueprint.post("/jobs")
 @blueprint.arguments(JobRequestSchema)
-@blueprint.response(202, JobEnvelope, description="The job, under way; the same one for the same Idempotency-Key")
+@blueprint.response(202, JobEnvelope, description="The started job; the same job for the same Idempotency-Key")
 @blueprint.alt_response(200, schema=JobEnvelope, description="dryRun: the plan")
-@blueprint.document_error(400, "Something is wrong with it; nothing was written")
+@blueprint.document_error(400, "The request is invalid; nothing was written")
 @blueprint.document_error(404, "Preset not found")
 @blueprint.document_error(409, _BUSY)
 @blueprint.document_error(422, _REUSED)
@@ -44,9 +44,9 @@ def start_job(body: dict[str, Any]) -> Answer:
 
 @blueprint.post("/presets/<preset_uuid>/apply")
 @blueprint.arguments(PresetApplySchema)
-@blueprint.response(202, JobEnvelope, description="The job, under way")
+@blueprint.response(202, JobEnvelope, description="The started job")
 @blueprint.alt_response(200, schema=JobEnvelope, description="dryRun: the plan")
-@blueprint.document_error(400, "Something is wrong with it; nothing was written")
+@blueprint.document_error(400, "The request is invalid; nothing was written")
 @blueprint.document_error(404, "Preset not found")
 @blueprint.document_error(409, _BUSY)
 @blueprint.document_error(422, _REUSED)
@@ -56,7 +56,7 @@ def apply_preset(body: dict[str, Any], preset_uuid: str) -> Answer:
 
 
 @blueprint.get("/jobs")
-@blueprint.response(200, JobsEnvelope, description="Newest first, without their devices; the last 100 that are over")
+@blueprint.response(200, JobsEnvelope, description="Newest first, without devices; at most 100 that are over")
 def list_jobs() -> dict[str, Any]:
     jobs = list(map(serialise_job_head, current_runtime().jobs.all_jobs()))
     return {"message": "Jobs retrieved successfully", "data": jobs}
@@ -70,7 +70,7 @@ def get_job(job_id: str) -> dict[str, Any]:
 
 
 @blueprint.delete("/jobs/<job_id>")
-@blueprint.response(200, JobEnvelope, description="Devices under way are finished, the rest are skipped")
+@blueprint.response(200, JobEnvelope, description="Devices in progress are finished, the others are skipped")
 @blueprint.document_error(404, "Job not found")
 def cancel_job(job_id: str) -> dict[str, Any]:
     job = current_runtime().jobs.get_job(job_id)

@@ -20,7 +20,9 @@ TEXT = "text/plain; charset=utf-8"
 
 @blueprint.get("/<mac:mac>/logs")
 @blueprint.arguments(LogQuerySchema, location="query")
-@blueprint.response(200, LogEnvelope, description="Lines of the ring, oldest first; text/plain by Accept or `format`")
+@blueprint.response(
+    200, LogEnvelope, description="Lines of the ring buffer, oldest first; text/plain by Accept or `format`"
+)
 @blueprint.document_error(404, "Device not found")
 @blueprint.doc(responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
 def get_logs(query: dict[str, Any], mac: str) -> ResponseReturnValue:
@@ -34,7 +36,7 @@ def get_logs(query: dict[str, Any], mac: str) -> ResponseReturnValue:
 
 @blueprint.get("/<mac:mac>/logs/download")
 @blueprint.arguments(DownloadSchema, location="query")
-@blueprint.response(200, content_type="text/plain", description="The ring; with `follow` each line as it comes, too")
+@blueprint.response(200, content_type="text/plain", description="The ring buffer; with `follow` also each new line")
 @blueprint.document_error(404, "Device not found")
 def download_logs(query: dict[str, Any], mac: str) -> Response:
     logs = current_runtime().logs

@@ -48,7 +48,7 @@ def get_preset(uuid: str) -> dict[str, Any]:
 
 @blueprint.put("/<uuid>")
 @blueprint.arguments(NewPresetSchema)
-@blueprint.response(200, PresetEnvelope, description="Replaced; a password that was not sent is still there")
+@blueprint.response(200, PresetEnvelope, description="The replaced preset; a password that is not sent is kept")
 @blueprint.document_error(404, NOT_FOUND)
 def replace_preset(body: dict[str, Any], uuid: str) -> dict[str, Any]:
     return _preset_answer("Preset updated successfully", current_runtime().presets.replace_preset(uuid, **body))
@@ -66,7 +66,7 @@ def patch_preset(body: dict[str, Any], uuid: str) -> dict[str, Any]:
 
 
 @blueprint.delete("/<uuid>")
-@blueprint.response(200, PresetEnvelope, description="The preset as it was; its devices have none now")
+@blueprint.response(200, PresetEnvelope, description="The deleted preset; its devices have no preset now")
 @blueprint.document_error(404, NOT_FOUND)
 def delete_preset(uuid: str) -> dict[str, Any]:
     return _preset_answer("Preset deleted successfully", current_runtime().presets.delete_preset(uuid))

@@ -20,7 +20,7 @@ from app.schemas.system import (
 from app.services.configuration.journal import Origin
 from app.services.configuration.service import SettingsRequest
 
-blueprint = Blueprint("system", __name__, url_prefix="/devices", description="What is asked of one miner")
+blueprint = Blueprint("system", __name__, url_prefix="/devices", description="Settings and commands of one miner")
 
 _MESSAGES = {
     "restart": "Device restarted successfully",
@@ -35,14 +35,12 @@ _LATE = "The device did not answer in time"
 
 @blueprint.patch("/<mac:mac>/system")
 @blueprint.arguments(SystemPatchSchema)
-@blueprint.response(200, ChangedEnvelope, description="The device as it is now, and what became of each setting")
-@blueprint.document_error(
-    400, "Something cannot be set like this, and nothing was written; or the miner took none of it"
-)
-@blueprint.document_error(401, "The miner wants a login or its one-time code, or refuses our address")
+@blueprint.response(200, ChangedEnvelope, description="The device now, and the result of each setting")
+@blueprint.document_error(400, "A setting is invalid and nothing was written, or the miner accepted none")
+@blueprint.document_error(401, "The miner requires a login or a one-time code, or refuses the service's address")
 @blueprint.document_error(404, "Device not found")
 @blueprint.document_error(409, _OTHER_MINER)
-@blueprint.document_error(429, "It is busy with another command, or was restarted a moment ago")
+@blueprint.document_error(429, "The miner is busy with another command, or was restarted just now")
 @blueprint.document_error(502, _FAILED)
 @blueprint.document_error(504, _LATE)
 def change_system(body: dict[str, Any], mac: str) -> dict[str, Any]:
@@ -63,7 +61,7 @@ def _require_object_of(mac: str, stated: str) -> None:
 @blueprint.response(200, CommandEnvelope)
 @blueprint.document_error(404, "Device not found")
 @blueprint.document_error(409, _OTHER_MINER)
-@blueprint.document_error(429, "It was restarted a moment ago")
+@blueprint.document_error(429, "The miner was restarted less than 10 s ago")
 @blueprint.document_error(502, _FAILED)
 @blueprint.document_error(504, _LATE)
 def restart_device(mac: str) -> dict[str, Any]:
@@ -71,11 +69,11 @@ def restart_device(mac: str) -> dict[str, Any]:
 
 
 @blueprint.post("/<mac:mac>/system/<any(identify, pause, resume):command>")
-@blueprint.response(200, CommandEnvelope, description="identify toggles: a second one within 30 s ends it")
+@blueprint.response(200, CommandEnvelope, description="identify toggles: a second call within 30 s ends it")
 @blueprint.document_error(400, "The miner's firmware has no such command")
 @blueprint.document_error(404, "Device not found")
 @blueprint.document_error(409, _OTHER_MINER)
-@blueprint.document_error(429, "It is busy with another command")
+@blueprint.document_error(429, "The miner is busy with another command")
 @blueprint.document_error(502, _FAILED)
 @blueprint.document_error(504, _LATE)
 def command_device(mac: str, command: str) -> dict[str, Any]:
@@ -83,7 +81,7 @@ def command_device(mac: str, command: str) -> dict[str, Any]:
 
 
 @blueprint.get("/<mac:mac>/options")
-@blueprint.response(200, OptionsEnvelope, description="What frequency and core voltage may be set to")
+@blueprint.response(200, OptionsEnvelope, description="The allowed frequencies and core voltages")
 @blueprint.document_error(404, "Device not found")
 def device_options(mac: str) -> dict[str, Any]:
     tracked = current_runtime().devices.get_device(mac)
@@ -91,7 +89,7 @@ def device_options(mac: str) -> dict[str, Any]:
 
 
 @blueprint.get("/<mac:mac>/journal")
-@blueprint.response(200, JournalEnvelope, description="What was written to the miner, newest first; at most 200")
+@blueprint.response(200, JournalEnvelope, description="The writes to the miner, newest first; at most 200")
 @blueprint.document_error(404, "Device not found")
 def device_journal(mac: str) -> dict[str, Any]:
     entries = current_runtime().settings_service.list_entries(mac)
@@ -100,13 +98,11 @@ def device_journal(mac: str) -> dict[str, Any]:
 
 @blueprint.post("/<mac:mac>/journal/<entry_id>/revert")
 @blueprint.arguments(RevertSchema, required=False)
-@blueprint.response(200, ChangedEnvelope, description="What the entry changed is put back: a write like any other")
-@blueprint.document_error(
-    400, "Something cannot be put back like this, and nothing was written; or the miner took none of it"
-)
+@blueprint.response(200, ChangedEnvelope, description="The entry's changes are reverted by a write like any other")
+@blueprint.document_error(400, "A value cannot be restored and nothing was written, or the miner accepted none")
 @blueprint.document_error(404, "Device or journal entry not found")
 @blueprint.document_error(409, _OTHER_MINER)
-@blueprint.document_error(429, "It is busy with another command")
+@blueprint.document_error(429, "The miner is busy with another command")
 @blueprint.document_error(502, _FAILED)
 @blueprint.document_error(504, _LATE)
 def revert_entry(body: dict[str, Any], mac: str, entry_id: str) -> dict[str, Any]:

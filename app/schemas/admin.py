@@ -11,24 +11,22 @@ from app.store.database import Database
 
 
 class BackupQuerySchema(BaseSchema):
-    secrets = fields.Boolean(
-        load_default=False, metadata={"description": "With passwords; for a caller with a control token only"}
-    )
+    secrets = fields.Boolean(load_default=False, metadata={"description": "Include passwords; needs a control token"})
 
 
 class StoreRepairSchema(BaseSchema):
-    damage = fields.String(required=True, metadata={"description": "What was wrong"})
-    kept = fields.String(required=True, metadata={"description": "The damaged directory's name now, in DATA_DIR"})
-    recovered = fields.Integer(required=True, metadata={"description": "Keys that could be read"})
-    unreadable = fields.Integer(required=True, metadata={"description": "Places of which nothing could be read"})
+    damage = fields.String(required=True, metadata={"description": "The damage that was found"})
+    kept = fields.String(required=True, metadata={"description": "The new name of the damaged directory in DATA_DIR"})
+    recovered = fields.Integer(required=True, metadata={"description": "Number of keys recovered"})
+    unreadable = fields.Integer(required=True, metadata={"description": "Number of places that could not be read"})
 
 
 class StoreSchema(BaseSchema):
     name = fields.String(required=True)
     writable = fields.Boolean(required=True)
-    failure = fields.String(allow_none=True, required=True, metadata={"description": "Why it is not"})
+    failure = fields.String(allow_none=True, required=True, metadata={"description": "Why it cannot be written"})
     repair = fields.Nested(
-        StoreRepairSchema, allow_none=True, required=True, metadata={"description": "What this start had to repair"}
+        StoreRepairSchema, allow_none=True, required=True, metadata={"description": "The repair at this start"}
     )
 
 

@@ -75,10 +75,10 @@ class CommaList(fields.Field[list[str]]):
 
 
 class ProblemSchema(BaseSchema):
-    error = fields.String(required=True, metadata={"description": "A sentence that a person can act on"})
+    error = fields.String(required=True, metadata={"description": "The reason, and what to do"})
     message = fields.String(required=True, metadata={"description": "The same text; the frontend shows it"})
-    details = fields.Raw(metadata={"description": "What is wrong with each field, or what the device answered"})
-    data = fields.Raw(allow_none=True, metadata={"description": "null where the thing asked for does not exist"})
+    details = fields.Raw(metadata={"description": "Problems by field, or the device's answer"})
+    data = fields.Raw(allow_none=True, metadata={"description": "null if the requested object does not exist"})
 
 
 def or_blank(shape: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ class GrafanaDataSchema(BaseSchema):
 
     uid = fields.String(required=True)
     dashboardUid = fields.String(required=True)
-    accessToken = fields.String(required=True, metadata={"description": "No secret: it is in the link"})
+    accessToken = fields.String(required=True, metadata={"description": "Not a secret: it is part of the link"})
     isEnabled = fields.Boolean(required=True)
     timeSelectionEnabled = fields.Boolean()
     annotationsEnabled = fields.Boolean()
@@ -34,7 +34,7 @@ class DashboardSchema(BaseSchema):
     grafanaData = fields.Nested(GrafanaDataSchema, required=True)
     publicUrl = fields.String(
         required=True,
-        metadata={"description": "Relative to the frontend; it has a `?` already, `&theme=..` may follow"},
+        metadata={"description": "Relative to the frontend. It has a query: append `&theme=..`"},
     )
     grafana = fields.String(metadata={"description": "`unavailable` while Grafana does not answer; absent otherwise"})
 

@@ -40,29 +40,29 @@ class DriftSchema(BaseSchema):
 
 class DeviceSchema(BaseSchema):
     mac = fields.String(required=True, metadata={"description": "Lower case, colons. The device's identity"})
-    ip = fields.String(required=True, metadata={"description": "Address, with a port where that is not 80"})
+    ip = fields.String(required=True, metadata={"description": "Address, with the port unless it is 80"})
     type = fields.String(required=True, metadata={"description": "Vendor string of the scan, else `unknown`"})
     info = fields.Dict(
         required=True,
-        metadata={"description": "What the firmware answered, without secrets, with the vendor's options"},
+        metadata={"description": "The firmware's answer without secrets, with the vendor's options"},
     )
     tracing = fields.Boolean(required=True, metadata={"description": "Monitored and answering"})
     stale = fields.Boolean(
-        required=True, metadata={"description": "Its last polls were missed, too few to count as offline"}
+        required=True, metadata={"description": "Its last polls failed, too few to count as offline"}
     )
     status = fields.String(
         required=True,
         metadata={
-            "description": "unmonitored, pending, online, stale, restarting (silent, as it should be for a minute), "
+            "description": "unmonitored, pending, online, stale, restarting (for up to a minute), "
             "offline, locked (wants a login), refused (our address)"
         },
     )
     error = fields.String(metadata={"description": "Why the last poll failed"})
-    conflict = fields.String(metadata={"description": "Who else claims its MAC or address"})
-    logWarning = fields.String(metadata={"description": "Who has the log stream, on firmware that has only one"})
+    conflict = fields.String(metadata={"description": "The other claimant of its MAC or address"})
+    logWarning = fields.String(metadata={"description": "The reader of the log stream, on firmware that has only one"})
     drift = fields.List(
         fields.Nested(DriftSchema),
-        metadata={"description": "What differs from what was set from here; absent where nothing was"},
+        metadata={"description": "Settings that differ from the desired state; absent without one"},
     )
     lastSeen = fields.String(metadata={"description": "Last good answer, ISO-8601"})
     presetUuid = fields.String()
@@ -87,7 +87,7 @@ class ImprintSchema(BaseSchema):
     devices = fields.List(
         fields.Nested(HandImprintSchema),
         load_default=list,
-        metadata={"description": "Devices that are off or cannot be found"},
+        metadata={"description": "Devices that are off or were not discovered"},
     )
 
     @validates_schema
@@ -101,8 +101,10 @@ class ImprintOneSchema(BaseSchema):
 
 
 class ListenSchema(BaseSchema):
-    macs = fields.List(Mac(), required=True, metadata={"description": "This is the set to monitor; empty stops all"})
-    traceLogs = StrictBoolean(metadata={"description": "Stream the miners' logs too; left out leaves that as it is"})
+    macs = fields.List(
+        Mac(), required=True, metadata={"description": "All devices to monitor; an empty list stops monitoring"}
+    )
+    traceLogs = StrictBoolean(metadata={"description": "Also stream the miners' logs; unchanged if absent"})
 
 
 class SearchSchema(BaseSchema):

@@ -14,10 +14,10 @@ from app.services.discovery.filters import DiscoveryQuery, PartialMatch
 class DiscoverSchema(BaseSchema):
     ip = fields.String(
         validate=validate.Length(max=320),
-        metadata={"description": "Ask this one address, or the host of this name", **or_blank(ADDRESS_OR_NAME)},
+        metadata={"description": "Probe this address or host name only", **or_blank(ADDRESS_OR_NAME)},
     )
     mac = fields.String(
-        metadata={"description": "The miner's MAC, for firmware that does not tell it", **or_blank(MAC)}
+        metadata={"description": "The miner's MAC, for firmware that does not report it", **or_blank(MAC)}
     )
 
 
@@ -42,7 +42,7 @@ class DiscoveredSchema(BaseSchema):
 
 
 class FoundSchema(BaseSchema):
-    mac = fields.String(required=True, allow_none=True, metadata={"description": "null where nobody knows it"})
+    mac = fields.String(required=True, allow_none=True, metadata={"description": "null if unknown"})
     ip = fields.String(required=True)
     type = fields.String(required=True)
     info = fields.Function(lambda found: without_empty_texts(found.info), metadata={"type": "object"})

@@ -28,7 +28,7 @@ from app.services.jobs.records import without_secrets
 MOST_WAVES, MOST_PARALLEL, MOST_PAUSE_SECONDS = 20, 32, 3600
 _FILTERS = ("model", "firmware", "preset", "tag")
 _WAVE = re.compile(r"[1-9]\d?%|100%")
-_DEVICES = '["all", a list of MACs, or a filter {model?, firmware?, preset?, tag?} of which each part must fit]'
+_DEVICES = '"all", a list of MACs, or a filter {model?, firmware?, preset?, tag?} of which each part must match'
 
 
 class Number(fields.Field[float]):
@@ -84,7 +84,7 @@ class JobOptionsSchema(BaseSchema):
         Wave(),
         load_default=list(WAVES),
         validate=validate.Length(max=MOST_WAVES),
-        metadata={"description": "Sizes, the canary's first; what is left over is the last wave. Empty: all at once"},
+        metadata={"description": "Sizes, the canary's first; the rest is the last wave. Empty: one wave"},
     )
     parallel = Number(1, MOST_PARALLEL, whole=True, load_default=PARALLEL)
     pauseSeconds = Number(
@@ -92,7 +92,7 @@ class JobOptionsSchema(BaseSchema):
         MOST_PAUSE_SECONDS,
         load_default=PAUSE_SECONDS,
         attribute="pause_seconds",
-        metadata={"description": "How long a wave is watched at least, before the next one begins"},
+        metadata={"description": "Minimum time between a wave and the next one, with health checks"},
     )
     maxFailures = Number(
         0,
@@ -100,13 +100,15 @@ class JobOptionsSchema(BaseSchema):
         whole=True,
         load_default=0,
         attribute="max_failures",
-        metadata={"description": "After a wave with which more than these have failed, the job stops"},
+        metadata={"description": "The job stops after a wave if more devices than this have failed"},
     )
     revert = StrictBoolean(
         load_default=False,
-        metadata={"description": "Devices that failed get back what they had; when the job stops, the canary, too"},
+        metadata={"description": "Revert devices that failed and, if the job stops, the canary"},
     )
-    dryRun = StrictBoolean(load_default=False, metadata={"description": "Answer with the plan; store and do nothing"})
+    dryRun = StrictBoolean(
+        load_default=False, metadata={"description": "Return the plan only; nothing is stored or written"}
+    )
 
 
 class JobRequestSchema(JobOptionsSchema):
@@ -154,7 +156,7 @@ class JobDeviceSchema(BaseSchema):
         fields.Dict(), required=True, metadata={"description": "[{key, before, after}]; null for passwords"}
     )
     reason = fields.String()
-    at = fields.String(metadata={"description": "When it came into this state"})
+    at = fields.String(metadata={"description": "Time of the last state change"})
 
 
 class JobHeadSchema(BaseSchema):
@@ -168,8 +170,8 @@ class JobHeadSchema(BaseSchema):
     actor = fields.String(required=True)
     createdAt = fields.String(required=True)
     updatedAt = fields.String(required=True)
-    cancelling = fields.Boolean(required=True, metadata={"description": "Devices under way are being finished"})
-    request = fields.Dict(required=True, metadata={"description": "What was asked for, without passwords"})
+    cancelling = fields.Boolean(required=True, metadata={"description": "The devices in progress are being finished"})
+    request = fields.Dict(required=True, metadata={"description": "The request, without passwords"})
 
 
 class JobSchema(JobHeadSchema):

@@ -38,11 +38,11 @@ class Level(fields.Field[str]):
 
 class LogQuerySchema(BaseSchema):
     tail = fields.Integer(
-        validate=validate.Range(1, MAX_LINES), metadata={"description": "Only the last so many lines"}
+        validate=validate.Range(1, MAX_LINES), metadata={"description": "Only this number of lines, the latest"}
     )
     level = Level(
         metadata={
-            "description": "Only lines of this level and worse: E, W, I, D or V",
+            "description": "Only lines of this level or more severe: E, W, I, D or V",
             "type": "string",
             "pattern": "^([EWIDVewidv]|error|warning|info|debug|verbose)$",
         }
@@ -51,9 +51,9 @@ class LogQuerySchema(BaseSchema):
     since = fields.Integer(
         validate=validate.Range(0, MAX_SEQ), metadata={"description": "Only lines with a higher `seq`"}
     )
-    epoch = fields.String(metadata={"description": "The epoch of `since`; with another one, all lines come"})
+    epoch = fields.String(metadata={"description": "The epoch of `since`; with another epoch, all lines are returned"})
     format = fields.String(
-        validate=validate.OneOf(("json", "text")), metadata={"description": "Wins over the Accept header"}
+        validate=validate.OneOf(("json", "text")), metadata={"description": "Overrides the Accept header"}
     )
 
     @post_load
@@ -66,7 +66,7 @@ class LogQuerySchema(BaseSchema):
 
 class DownloadSchema(BaseSchema):
     follow = fields.Boolean(
-        load_default=False, metadata={"description": "Go on with each line as it comes; counts as somebody looking"}
+        load_default=False, metadata={"description": "Continue with new lines; the stream stays open meanwhile"}
     )
 
 
@@ -81,25 +81,25 @@ class UnsubscribeSchema(BaseSchema):
 
 
 class LogLineSchema(BaseSchema):
-    seq = fields.Integer(required=True, metadata={"description": "Grows by one per line within an epoch"})
-    at = fields.String(
-        required=True, allow_none=True, metadata={"description": "When it was said; null where nobody knows"}
-    )
+    seq = fields.Integer(required=True, metadata={"description": "Increases by one per line within an epoch"})
+    at = fields.String(required=True, allow_none=True, metadata={"description": "Time of the line; null if unknown"})
     level = fields.String(required=True, allow_none=True, metadata={"description": "E, W, I, D, V"})
-    tag = fields.String(required=True, allow_none=True, metadata={"description": "`pluto` for notes of ours"})
+    tag = fields.String(required=True, allow_none=True, metadata={"description": "`pluto` for lines of this service"})
     uptimeMs = fields.Integer(required=True, allow_none=True, metadata={"description": "ms since the miner's start"})
     text = fields.String(required=True, metadata={"description": "Without colours and secrets"})
 
 
 class LogSchema(BaseSchema):
     mac = fields.String(required=True)
-    epoch = fields.String(required=True, metadata={"description": "Another one: `seq` began anew"})
+    epoch = fields.String(required=True, metadata={"description": "A new epoch: `seq` started again"})
     state = fields.String(
-        required=True, metadata={"description": "Of the stream: idle, connecting, streaming, waiting, refused"}
+        required=True, metadata={"description": "State of the stream: idle, connecting, streaming, waiting, refused"}
     )
     reason = fields.String(metadata={"description": "Why it is waiting or refused"})
     last = fields.Integer(required=True, metadata={"description": "`seq` of the newest line"})
-    dropped = fields.Integer(required=True, metadata={"description": "Lines that made room for newer ones"})
+    dropped = fields.Integer(
+        required=True, metadata={"description": "Number of lines that were dropped for newer ones"}
+    )
     lines = fields.List(fields.Nested(LogLineSchema), required=True)
 
 

@@ -30,9 +30,9 @@ class SystemPatchSchema(BaseSchema):
     """A whole device object is accepted: of its `info` only values that differ from the miner's count, and readings
     never do."""
 
-    mac = Mac(metadata={"description": "Whose object this is; another device's is refused"})
+    mac = Mac(metadata={"description": "The MAC of the object; another device's object is rejected"})
     presetUuid = fields.String(allow_none=True, validate=validate.Length(max=64), attribute="preset_uuid")
-    info = Fields(keys=fields.String(), metadata={"description": "Left out: the settings stay as they are"})
+    info = Fields(keys=fields.String(), metadata={"description": "If absent, the settings stay unchanged"})
     restart = StrictBoolean(load_default=False, metadata=_RESTART)
     allowOverclock = StrictBoolean(load_default=False, attribute="allow_overclock", metadata=_OVERCLOCK)
 
@@ -58,7 +58,7 @@ class ChangeSchema(BaseSchema):
     status = fields.String(
         required=True,
         validate=validate.OneOf(STATUSES),
-        metadata={"description": "refused: the miner did not take it; unsupported: it cannot be set from here"},
+        metadata={"description": "refused: the miner did not accept it; unsupported: it cannot be set here"},
     )
     reason = fields.String(allow_none=True)
 
@@ -66,9 +66,9 @@ class ChangeSchema(BaseSchema):
 class OptionsSchema(BaseSchema):
     frequencies = fields.List(fields.Raw(), metadata={"description": "MHz"})
     voltages = fields.List(fields.Raw(), metadata={"description": "mV"})
-    source = fields.String(metadata={"description": "`device`: its own lists; `table`: the vendor's, by chip"})
+    source = fields.String(metadata={"description": "`device`: reported by the device; `table`: the vendor's, by chip"})
     overclock = fields.Dict(
-        metadata={"description": "unlocked (on the miner); frequency and coreVoltage: {min, max} that hold even then"}
+        metadata={"description": "unlocked (on the miner); frequency and coreVoltage: the hard limits {min, max}"}
     )
 
 
@@ -89,14 +89,14 @@ class JournalEntrySchema(BaseSchema):
 ChangedEnvelope = BaseSchema.from_dict(
     {
         "message": fields.String(required=True),
-        "data": fields.Nested(DeviceSchema, metadata={"description": "The device, with the pool that was asked for"}),
+        "data": fields.Nested(DeviceSchema, metadata={"description": "The device, with the accepted pools"}),
         "changes": fields.List(fields.Nested(ChangeSchema)),
-        "restarted": fields.Boolean(metadata={"description": "Whether the miner was told to restart"}),
+        "restarted": fields.Boolean(metadata={"description": "True if a restart was sent"}),
     },
     name="ChangedAnswer",
 )
 CommandEnvelope = envelope(
-    fields.Raw(metadata={"description": "What it answered: its `message`, its JSON, or its text"}), "CommandAnswer"
+    fields.Raw(metadata={"description": "The miner's answer: its `message`, its JSON, or its text"}), "CommandAnswer"
 )
 OptionsEnvelope = envelope(fields.Nested(OptionsSchema), "OptionsAnswer")
 JournalEnvelope = envelope(fields.List(fields.Nested(JournalEntrySchema)), "JournalAnswer")
