@@ -58,6 +58,23 @@ BANNED_NAMES = {
 # (file, word): why it may stay.
 ALLOWED = {("tests/unit/test_vocabulary.py", word): "the list itself" for word in (*BANNED_WORDS, *BANNED_NAMES)}
 
+# Names in docstrings of app/ that are not names of the code.
+FOREIGN_NAMES = {
+    "02005e00001a": "example of a MAC",
+    "0x7f000001": "example of an address",
+    "ArduinoJson": "library of NerdOS",
+    "PublicDashboard": "type of Grafana",
+    "_FILE": "end of a setting's name",
+    "a_core": "example of a metric's name",
+    "api_key2": "example of a key",
+    "connect_error": "event of Socket.IO",
+    "fallbackStratumPassword": "key of the firmware",
+    "fallbackStratumURL": "key of the firmware",
+    "key64": "key of a backup file",
+    "value64": "key of a backup file",
+}
+
+_NAMES_IN_PROSE = re.compile(r"\b(?:[A-Z][a-z0-9]+){2,}\b|(?<=`)\w+(?=`)")
 _WORDS = re.compile(rf"\b({'|'.join(sorted(map(re.escape, BANNED_WORDS), key=len, reverse=True))})\b", re.IGNORECASE)
 _NAME_PARTS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+")
 
@@ -101,6 +118,26 @@ def test_module_uses_standard_terms(path):
 def test_document_uses_standard_terms(path):
     found = [match[1] for match in _WORDS.finditer(path.read_text())]
     assert found == []
+
+
+def read_words_of_code(source):
+    """Yield the words of identifiers and of strings that are not docstrings."""
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.NAME or (token.type == tokenize.STRING and '"""' not in token.string):
+            yield from re.findall(r"\w+", token.string)
+
+
+def test_names_in_docstrings_exist():
+    sources = {path: path.read_text() for path in FILES if path.is_relative_to(ROOT / "app")}
+    known = {word for source in sources.values() for word in read_words_of_code(source)} | FOREIGN_NAMES.keys()
+    unknown = {
+        f"{path.relative_to(ROOT)}:{line}: {name}"
+        for path, source in sources.items()
+        for line, text in read_prose(source)
+        for name in _NAMES_IN_PROSE.findall(text)
+        if not text.startswith("#") and name not in known
+    }
+    assert unknown == set()
 
 
 @pytest.mark.parametrize(
