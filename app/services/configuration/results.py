@@ -88,7 +88,7 @@ def _result_of_sent(
 
 def results_of_unsent(found: SettingsDiff, info: Mapping[str, Any]) -> list[WriteResult]:
     """Return the results of settings that were not sent: because the miner already runs them (only those requested
-    by key), or because it cannot be sent."""
+    by key), or because they cannot be sent."""
     rows = [
         WriteResult(key, value, value, _actual_value(key, info), WriteStatus.UNCHANGED)
         for key, value in found.unchanged.items()

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 # Read-back timeout: the firmware queues its writes (AxeOS ≥ 2.11), so an immediate reading may have the old values.
 READ_BACK_SECONDS = 4.0
 READ_BACK_EVERY_SECONDS = 0.5
-NOTHING_SUPPORTED = "None of this can be set on a miner from here; nothing was written"
+NOTHING_SUPPORTED = "None of these settings is supported; nothing was written"
 _WRITTEN = frozenset({WriteStatus.APPLIED, WriteStatus.PENDING_RESTART})
 _LIMITED_BY_OPTIONS = frozenset({"frequency", "coreVoltage"})
 

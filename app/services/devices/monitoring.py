@@ -95,7 +95,7 @@ class Monitor:
             self._wake.clear()
             late = self._clock.monotonic() - min(self._due, self._requested)
             if self._stop.is_set() or (woken and late < 0):
-                continue  # to stop, or to wait for another moment
+                continue  # stopped, or woken to a new due time
             self._requested = math.inf
             self._service_metrics.observe_lateness(late)
             self._poll_once()
@@ -139,7 +139,7 @@ class Monitoring:
 
     @property
     def is_healthy(self) -> bool:
-        """Every monitored device has its loop running."""
+        """Return True if the loop of every monitored device runs."""
         return all(monitor.is_alive for monitor in self._monitors.values())
 
     def start_monitoring(self, devices: Iterable[Tracked]) -> None:
@@ -175,7 +175,7 @@ class Monitoring:
             monitor.poll_now()
 
     def poll_soon(self, mac: str) -> None:
-        """Within five seconds, however long the device would be left alone otherwise."""
+        """Poll within five seconds, even if a backoff would delay it longer."""
         if monitor := self._monitors.get(mac):
             monitor.poll_soon()
 

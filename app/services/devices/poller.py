@@ -1,4 +1,4 @@
-"""One poll of one device, from the request to its consequences."""
+"""One poll of one device: send the request, record the result, publish the events."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Poller:
         self._offline_after = offline_after
 
     def poll_device(self, tracked: Tracked, miner: Miner) -> None:
-        """Send one request and record its result. A miner that is busy with a command is skipped."""
+        """Request the info (once per boot also the options) and record the result. A miner that is busy with a
+        command is skipped."""
         with miner.lock(0) as free:
             if not free:
                 self._service_metrics.count_skipped_poll()
@@ -93,7 +94,7 @@ class Poller:
 
 
 def _log_transition(tracked: Tracked, before: Observation, now: Observation) -> None:
-    """Log one line when a device stops answering and one when it answers again; none while a state lasts."""
+    """Log one line when a device goes down and one when it is online again; none while a status lasts."""
     where = {"mac": tracked.mac, "ip": tracked.device.ip, "hostname": tracked.hostname}
     if now.status in DOWN_STATUSES and now.status is not before.status:
         log.warning("miner lost", extra={**where, "status": now.status, "reason": now.reason, "error": now.error})

@@ -33,12 +33,12 @@ def delay_until_next_poll(observation: Observation, interval: float, random: flo
     """Return the seconds until the next poll: the interval, or a backoff after failed polls.
 
     From the 13th consecutive failure on, the delay doubles up to one minute, ±20 % by `random` (0..1). A miner that
-    answers 401 is polled once per minute. A Retry-After is obeyed, up to one minute.
+    answers 401 is polled once per minute. A Retry-After is obeyed, up to one minute. An interval above one minute wins.
     """
     if observation.status in (Status.LOCKED, Status.REFUSED):
         return max(interval, LONGEST_DELAY_SECONDS)
-    doublings = observation.failures - BACKOFF_AFTER_FAILURES
-    if doublings <= 0:
+    excess_failures = observation.failures - BACKOFF_AFTER_FAILURES
+    if excess_failures <= 0:
         return max(interval, min(observation.retry_after, LONGEST_DELAY_SECONDS))
     backoff = Backoff(2 * interval, max(LONGEST_DELAY_SECONDS, interval), JITTER)
-    return backoff.delay_after(doublings, random)
+    return backoff.delay_after(excess_failures, random)
