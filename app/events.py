@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from app.errors import StoreError
 
 if TYPE_CHECKING:
+    from app.models import Observation
     from app.services.devices.fleet import Tracked
 
 log = logging.getLogger(__name__)
@@ -22,6 +23,15 @@ class DeviceObserved:
     """A poll succeeded; `tracked` holds the fresh reading."""
 
     tracked: Tracked
+
+
+@dataclass(frozen=True, slots=True)
+class DevicePolled:
+    """A poll ended, successful or not, and its result is recorded. `before`: the observation before it; the present
+    one is `tracked.observation`. Published before DeviceObserved and DeviceFailed."""
+
+    tracked: Tracked
+    before: Observation
 
 
 @dataclass(frozen=True, slots=True)

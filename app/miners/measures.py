@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import partial
 
 from app.miners.dialects import NERDOS, detect_dialect
@@ -31,6 +32,15 @@ Read = Callable[[Info, Fields], float | None]
 Ranges = tuple[tuple[float, float], ...]
 ZeroCounts = Callable[[Info, int], bool]
 
+
+class Recorded(StrEnum):
+    """How the history keeps a measurement. `GAUGE`: minimum, mean and maximum of a span of time. `COUNTER`: the
+    increase in a span of time; the firmware counts from its start."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+
+
 _NO_FAULT = frozenset({"none", "no", "ok", "0", "false", "null", "n/a"})
 
 
@@ -41,7 +51,8 @@ class Measure:
     `fields`: the firmware's names for it, newest first. `read`: makes one number of these fields, or None. `legacy`:
     the Node backend exported it too, as `<hostname>_<key>`. `sentinels`: ranges, both ends included, that mean "no
     reading". `zero_counts`: returns True if a 0 is a reading, given the answer and the number of chips; None if a 0
-    always is.
+    always is. `recorded`: how the history keeps it, None if it does not. `summed`: the history also keeps its sum over
+    the fleet and over each tag.
     """
 
     key: str
@@ -51,6 +62,8 @@ class Measure:
     legacy: bool = False
     sentinels: Ranges = ()
     zero_counts: ZeroCounts | None = None
+    recorded: Recorded | None = None
+    summed: bool = False
 
 
 def _is_idle(info: Info, chips: int) -> bool:
@@ -116,8 +129,18 @@ MEASURES: tuple[Measure, ...] = (
         read_amount,
         True,
         zero_counts=_is_idle,
+        recorded=Recorded.GAUGE,
+        summed=True,
     ),
-    Measure("voltage_volts", "Input voltage in V", ("voltage",), read_milli, True, zero_counts=_is_idle),
+    Measure(
+        "voltage_volts",
+        "Input voltage in V",
+        ("voltage",),
+        read_milli,
+        True,
+        zero_counts=_is_idle,
+        recorded=Recorded.GAUGE,
+    ),
     Measure(
         "current_amps",
         "Current in A: input on INA260 boards and NerdOS, output on TPS546 boards",
@@ -125,7 +148,14 @@ MEASURES: tuple[Measure, ...] = (
         read_milli,
         True,
     ),
-    Measure("fanspeed_rpm", "Fan speed in rpm", ("fanrpm", "fanSpeedRpm", "fanSpeed"), _read_fan_rpm, True),
+    Measure(
+        "fanspeed_rpm",
+        "Fan speed in rpm",
+        ("fanrpm", "fanSpeedRpm", "fanSpeed"),
+        _read_fan_rpm,
+        True,
+        recorded=Recorded.GAUGE,
+    ),
     Measure(
         "temperature_celsius",
         "Chip temperature in degrees Celsius (NerdOS: the hottest chip)",
@@ -134,6 +164,7 @@ MEASURES: tuple[Measure, ...] = (
         True,
         _FAILED_TEMPERATURE,
         _is_cold,
+        recorded=Recorded.GAUGE,
     ),
     Measure(
         "hashrate_ghs",
@@ -141,15 +172,54 @@ MEASURES: tuple[Measure, ...] = (
         ("hashRate", "hashRate_10m"),
         read_hashrate,
         True,
+        recorded=Recorded.GAUGE,
+        summed=True,
     ),
-    Measure("shares_accepted", "Shares accepted since the miner's start", ("sharesAccepted",), read_amount, True),
-    Measure("shares_rejected", "Shares rejected since the miner's start", ("sharesRejected",), read_amount, True),
+    Measure(
+        "shares_accepted",
+        "Shares accepted since the miner's start",
+        ("sharesAccepted",),
+        read_amount,
+        True,
+        recorded=Recorded.COUNTER,
+        summed=True,
+    ),
+    Measure(
+        "shares_rejected",
+        "Shares rejected since the miner's start",
+        ("sharesRejected",),
+        read_amount,
+        True,
+        recorded=Recorded.COUNTER,
+        summed=True,
+    ),
     Measure("uptime_seconds", "Seconds since the miner's start", ("uptimeSeconds",), read_amount, True),
-    Measure("free_heap_bytes", "Free heap of the controller in bytes", ("freeHeap",), read_amount, True),
+    Measure(
+        "free_heap_bytes",
+        "Free heap of the controller in bytes",
+        ("freeHeap",),
+        read_amount,
+        True,
+        recorded=Recorded.GAUGE,
+    ),
     Measure("core_voltage_volts", "Core voltage that is set, in V", ("coreVoltage",), read_milli, True),
-    Measure("core_voltage_actual_volts", "Core voltage as measured, in V", ("coreVoltageActual",), read_milli, True),
-    Measure("frequency_mhz", "ASIC frequency that is set, in MHz", ("frequency",), read_amount, True),
-    Measure("efficiency", "Efficiency in J/TH", ("power", "hashRate"), _read_nothing, True),
+    Measure(
+        "core_voltage_actual_volts",
+        "Core voltage as measured, in V",
+        ("coreVoltageActual",),
+        read_milli,
+        True,
+        recorded=Recorded.GAUGE,
+    ),
+    Measure(
+        "frequency_mhz",
+        "ASIC frequency that is set, in MHz",
+        ("frequency",),
+        read_amount,
+        True,
+        recorded=Recorded.GAUGE,
+    ),
+    Measure("efficiency", "Efficiency in J/TH", ("power", "hashRate"), _read_nothing, True, recorded=Recorded.GAUGE),
     Measure(
         "temperature1_celsius",
         "Temperature of the first chip in degrees Celsius (forge-os)",
@@ -165,6 +235,7 @@ MEASURES: tuple[Measure, ...] = (
         read_number,
         sentinels=_FAILED_TEMPERATURE,
         zero_counts=_is_second_chip_cold,
+        recorded=Recorded.GAUGE,
     ),
     Measure(
         "vr_temperature_celsius",
@@ -172,7 +243,8 @@ MEASURES: tuple[Measure, ...] = (
         ("vrTemp",),
         read_number,
         sentinels=_FAILED_TEMPERATURE,
-        zero_counts=_has_no_zero,  # boards with an INA260 have no such sensor and report 0
+        zero_counts=_has_no_zero,  # boards with an INA260 have no such sensor and report 0,
+        recorded=Recorded.GAUGE,
     ),
     Measure("fan2_speed_rpm", "Speed of the second fan in rpm", ("fan2rpm", "fanrpm2"), read_amount),
     Measure(
@@ -193,9 +265,16 @@ MEASURES: tuple[Measure, ...] = (
     Measure("hashrate_1h_ghs", "Hashrate over one hour in GH/s", ("hashRate_1h",), read_amount),
     Measure("hashrate_1d_ghs", "Hashrate over one day in GH/s", ("hashRate_1d",), read_amount),
     Measure(
-        "expected_hashrate_ghs", "Hashrate to expect of chip and frequency, in GH/s", ("expectedHashrate",), read_amount
+        "expected_hashrate_ghs",
+        "Hashrate to expect of chip and frequency, in GH/s",
+        ("expectedHashrate",),
+        read_amount,
+        recorded=Recorded.GAUGE,
+        summed=True,
     ),
-    Measure("error_percent", "Share of wrong nonces in percent", ("errorPercentage",), read_amount),
+    Measure(
+        "error_percent", "Share of wrong nonces in percent", ("errorPercentage",), read_amount, recorded=Recorded.GAUGE
+    ),
     Measure("actual_frequency_mhz", "ASIC frequency as it runs, in MHz", ("actualFrequency",), read_amount),
     Measure("best_difficulty", "Best difficulty ever", ("bestDiff",), read_difficulty),
     Measure(
@@ -206,6 +285,7 @@ MEASURES: tuple[Measure, ...] = (
         "Difficulty that the pool asks for",
         ("poolDifficulty", "stratumDiff", "stratum_difficulty"),
         read_amount,
+        recorded=Recorded.GAUGE,
     ),
     Measure(
         "pool_connected",
@@ -213,7 +293,13 @@ MEASURES: tuple[Measure, ...] = (
         ("isStratumConnected", "poolConnectionInfo"),
         read_pool_connected,
     ),
-    Measure("pool_response_seconds", "Round trip to the pool in s", ("responseTime", "lastpingrtt"), read_milli),
+    Measure(
+        "pool_response_seconds",
+        "Round trip to the pool in s",
+        ("responseTime", "lastpingrtt"),
+        read_milli,
+        recorded=Recorded.GAUGE,
+    ),
     Measure(
         "using_fallback_pool", "1 while the fallback pool is in use", ("isUsingFallbackStratum",), read_fallback_in_use
     ),
@@ -223,6 +309,7 @@ MEASURES: tuple[Measure, ...] = (
         ("wifiRSSI",),
         read_number,
         sentinels=((-90, -90), (-128, -128), (0, math.inf)),
+        recorded=Recorded.GAUGE,
     ),
     Measure("mining_paused", "1 while mining is paused by request", ("miningPaused",), read_flag),
     Measure(

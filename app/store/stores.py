@@ -12,6 +12,7 @@ from app.store.schema import migrate_schema
 
 CORE = "pluto_core"
 DISCOVERY = "pluto_discovery"
+HISTORY = "pluto_history"
 
 
 class Stores:

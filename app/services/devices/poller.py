@@ -6,7 +6,7 @@ import logging
 
 from app.clock import Clock
 from app.errors import DeviceError, WrongMiner
-from app.events import DeviceFailed, DeviceObserved, EventBus, MinerMissing
+from app.events import DeviceFailed, DeviceObserved, DevicePolled, EventBus, MinerMissing
 from app.miners.device_client import READ_DEADLINE_SECONDS, Miner
 from app.models import DOWN_STATUSES, Observation, Reading, Status, next_observation
 from app.services.devices.conflicts import Conflicts
@@ -85,6 +85,7 @@ class Poller:
         elif isinstance(outcome, Reading):
             self._conflicts.add_good_answer(tracked)
         _log_transition(tracked, before, now)
+        self._events.publish(DevicePolled(tracked, before))
         if now.status is Status.ONLINE:
             self._events.publish(DeviceObserved(tracked))
         elif now.status in DOWN_STATUSES:
