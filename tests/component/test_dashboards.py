@@ -317,6 +317,7 @@ def test_failing_grafana_is_retried_with_backoff_and_links_are_kept(
 def test_rejected_credentials_are_not_retried_within_a_minute(testbed: Any, grafana: FakeGrafana) -> None:
     grafana.fault = "401"
     service, _ = testbed()
+    wait_until(lambda: service.scrape_metrics().get_value("pluto_grafana_up") == 0)
     grafana.lookups.clear()
     advance_time(service, 59, step=1)
     assert dict(grafana.lookups) == {}
