@@ -34,11 +34,12 @@ ZeroCounts = Callable[[Info, int], bool]
 
 
 class Recorded(StrEnum):
-    """How the history keeps a measurement. `GAUGE`: minimum, mean and maximum of a span of time. `COUNTER`: the
-    increase in a span of time; the firmware counts from its start."""
+    """How the history keeps a measurement over a span of time. `GAUGE`: minimum, mean and maximum. `COUNTER`: the
+    increase, and the last total; the firmware counts from its start. `LAST`: the last value."""
 
     GAUGE = "gauge"
     COUNTER = "counter"
+    LAST = "last"
 
 
 _NO_FAULT = frozenset({"none", "no", "ok", "0", "false", "null", "n/a"})
@@ -147,6 +148,7 @@ MEASURES: tuple[Measure, ...] = (
         ("current",),
         read_milli,
         True,
+        recorded=Recorded.LAST,
     ),
     Measure(
         "fanspeed_rpm",
@@ -193,7 +195,14 @@ MEASURES: tuple[Measure, ...] = (
         recorded=Recorded.COUNTER,
         summed=True,
     ),
-    Measure("uptime_seconds", "Seconds since the miner's start", ("uptimeSeconds",), read_amount, True),
+    Measure(
+        "uptime_seconds",
+        "Seconds since the miner's start",
+        ("uptimeSeconds",),
+        read_amount,
+        True,
+        recorded=Recorded.LAST,
+    ),
     Measure(
         "free_heap_bytes",
         "Free heap of the controller in bytes",
@@ -202,7 +211,14 @@ MEASURES: tuple[Measure, ...] = (
         True,
         recorded=Recorded.GAUGE,
     ),
-    Measure("core_voltage_volts", "Core voltage that is set, in V", ("coreVoltage",), read_milli, True),
+    Measure(
+        "core_voltage_volts",
+        "Core voltage that is set, in V",
+        ("coreVoltage",),
+        read_milli,
+        True,
+        recorded=Recorded.LAST,
+    ),
     Measure(
         "core_voltage_actual_volts",
         "Core voltage as measured, in V",
@@ -285,7 +301,7 @@ MEASURES: tuple[Measure, ...] = (
         "Difficulty that the pool asks for",
         ("poolDifficulty", "stratumDiff", "stratum_difficulty"),
         read_amount,
-        recorded=Recorded.GAUGE,
+        recorded=Recorded.LAST,
     ),
     Measure(
         "pool_connected",
@@ -334,7 +350,11 @@ MEASURES: tuple[Measure, ...] = (
     Measure("blocks_found", "Blocks found", ("blockFound", "foundBlocks"), read_amount),
     Measure("max_power_watts", "Power limit of the board in W", ("maxPower",), read_amount),
     Measure(
-        "free_heap_internal_bytes", "Free internal heap in bytes", ("freeHeapInternal", "freeHeapInt"), read_amount
+        "free_heap_internal_bytes",
+        "Free internal heap in bytes",
+        ("freeHeapInternal", "freeHeapInt"),
+        read_amount,
+        recorded=Recorded.LAST,
     ),
     Measure("cpu_percent", "Load of the controller in percent", ("cpuUsage",), read_amount),
 )

@@ -122,6 +122,14 @@ class Database:
         with self._locked_database() as db:
             return [key.decode() for key in db.iterator(prefix=prefix.encode(), include_value=False)]
 
+    def read_rows(
+        self, start: str, stop: str, *, reverse: bool = False, limit: int | None = None
+    ) -> list[tuple[str, bytes]]:
+        """Return keys from `start` up to, but not including, `stop`, with their raw values, at most `limit`."""
+        with self._locked_database() as db:
+            rows = db.iterator(start=start.encode(), stop=stop.encode(), reverse=reverse, verify_checksums=True)
+            return [(key.decode(errors="replace"), value) for key, value in islice(rows, limit)]
+
     def snapshot_rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Return an iterator over a snapshot of all rows: it does not see later writes.
 
