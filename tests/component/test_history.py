@@ -12,7 +12,8 @@ Make = Callable[..., Any]
 
 def query(service: Service, mac: str, *names: str, back: float = 3600, points: int = 60) -> Any:
     now = service.clock.now().timestamp()
-    return service.runtime.history.query_history(mac, names, now - back, now, points)
+    asked = f"/devices/{mac}/history?metrics={','.join(names)}&from={now - back}&to={now}&points={points}"
+    return service.read_data(service.client.get(asked))
 
 
 @pytest.fixture
@@ -28,6 +29,11 @@ def test_polls_are_recorded_and_summarised(recorded: Any) -> None:
     service, (miner, other) = recorded
     service.run_polls(130)
     answer = query(service, miner.mac, "hashrate_ghs", "status", "shares_accepted", back=600, points=10)
-    assert (answer.tier, answer.step) == ("1m", 60)
-    print(answer)
+    assert (answer["tier"], answer["step"]) == ("1m", 60)
+    assert answer["metrics"]["status"] == {"online": [1.0] * 10}
+    print(service.client.get(f"/history?metrics=hashrate_ghs,devices_online,efficiency,reject_percent&from=-10m&points=5").text)
+    print(service.client.get(f"/history?metrics=hashrate_ghs,nix").text)
+    print(service.client.get(f"/history?metrics=hashrate_ghs&from=-30m&points=4&format=csv").text)
+    print(service.client.get(f"/history?from=-30m&to=-1h").text)
+    print(service.client.get(f"/history?from=-30m&points=3000").text)
     assert 0
