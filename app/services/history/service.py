@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import chain
+from itertools import islice
 from math import nan
 
 import gevent
@@ -65,6 +65,20 @@ class HistoryAnswer:
     times: Sequence[int]
     metrics: dict[str, Statistics]
     simulated: dict[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryState:
+    """The condition of the history. `problem`: a sentence. `oldest`: Unix seconds. `expected_bytes`: the size after a
+    year with the present devices and settings."""
+
+    recording: bool
+    problem: str | None
+    disk_bytes: int
+    oldest: float | None
+    expected_bytes: int
+    dropped_blocks: int
+    damaged_blocks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,14 +165,24 @@ class HistoryService:
         while not self._clock.wait(self._stop, TICK_SECONDS):
             if self._clock.monotonic() >= flush_at:
                 flush_at = self._clock.monotonic() + FLUSH_SECONDS
-                self._repository.retry_writes()
-                self._raw.flush_samples()
-                steps = chain(steps, self._rollup_steps())
+                self.flush_samples()
             try:
-                for _ in range(1 + int(len(self._fleet) / ROLLUP_SECONDS * TICK_SECONDS)):
-                    next(steps, None)
+                done = list(islice(steps, 1 + int(len(self._fleet) / ROLLUP_SECONDS * TICK_SECONDS)))
             except StoreError as error:
                 log.warning("the history cannot be rolled up now", extra={"reason": str(error)})
+                done = []
+            if not done:
+                steps = self._rollup_steps()
+
+    def flush_samples(self) -> None:
+        """Write what is in memory. On an error it stays there for the next time."""
+        self._repository.retry_writes()
+        self._raw.flush_samples()
+
+    def complete_rollups(self) -> None:
+        """Roll up and prune all that is due, at once. Raises StoreError."""
+        for _ in self._rollup_steps():
+            pass
 
     def _rollup_steps(self) -> Iterator[None]:
         now = self.timekeeper.current_time()
@@ -184,6 +208,26 @@ class HistoryService:
                     present = [None if value != value else value for value in values]  # noqa: PLR0124
                     return ShareTotals(monotonic - max(0.0, now - frame.times[at]), *present)
         return None
+
+    def describe_state(self) -> HistoryState:
+        problem = None
+        if not self._tiers.is_enabled:
+            problem = "The history is disabled: HISTORY_RAW, HISTORY_1M and HISTORY_15M are 0"
+        elif not self._repository.is_open:
+            problem = "The history could not be opened; the log has the reason. It is tried again at the next start"
+        elif self.timekeeper.is_waiting:
+            problem = "The time of day is behind recorded times, so nothing is recorded until it is right"
+        elif not self._raw.is_flushed:
+            problem = "The history cannot be written now; recent samples wait in memory"
+        return HistoryState(
+            problem is None,
+            problem,
+            self._repository.count_disk_bytes(),
+            self._rollup.find_oldest(),
+            int(self._tiers.estimate_bytes() * (len(self._fleet.monitored_devices()) + 1)),
+            self._raw.dropped_blocks,
+            self._raw.damaged_blocks,
+        )
 
     # Queries.
 

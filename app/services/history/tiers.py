@@ -10,6 +10,9 @@ from app.store.history import Tier
 
 NAMES = {Tier.RAW: "raw", Tier.MINUTE: "1m", Tier.QUARTER: "15m"}
 MINUTE, QUARTER = 60, 900
+# Measured with simulated miners (docs/history.md): compressed bytes of one sample, and LevelDB's share on top.
+BYTES_PER_SAMPLE = {Tier.RAW: 30.0, Tier.MINUTE: 90.0, Tier.QUARTER: 90.0}
+DISK_OVERHEAD = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,12 @@ class Tiers:
     @property
     def is_enabled(self) -> bool:
         return any(self.retention.values())
+
+    def estimate_bytes(self) -> float:
+        """Return the expected size on disk of one device when all tiers are full."""
+        return sum(
+            self.retention[tier] / self.resolutions[tier] * BYTES_PER_SAMPLE[tier] * DISK_OVERHEAD for tier in Tier
+        )
 
     def choose_tier(self, start: float, now: float, wanted_step: float) -> Tier:
         """Return the coarsest tier that is as fine as wanted and still has `start`; else the finest that has it;
