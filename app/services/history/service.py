@@ -212,7 +212,7 @@ class HistoryService:
     def describe_state(self) -> HistoryState:
         problem = None
         if not self._tiers.is_enabled:
-            problem = "The history is disabled: HISTORY_RAW, HISTORY_1M and HISTORY_15M are 0"
+            problem = "The history is disabled: HISTORY_RAW_HOURS, HISTORY_1M_DAYS and HISTORY_15M_DAYS are 0"
         elif not self._repository.is_open:
             problem = "The history could not be opened; the log has the reason. It is tried again at the next start"
         elif self.timekeeper.is_waiting:
