@@ -38,7 +38,8 @@ FLUSH_SECONDS = 240.0
 TICK_SECONDS = 1.0
 # One hour of every series is rolled up within this time.
 ROLLUP_SECONDS = 600.0
-RESTORE_HOURS = 24
+# A longer pause of the service is a gap in the shares, too.
+RESTORE_SECONDS = 24 * HOUR
 MAX_POINTS = 2000
 # Samples stay for up to a day longer than their tier's retention, until they are rolled up.
 KEPT_LONGER_SECONDS = 25 * HOUR
@@ -117,6 +118,7 @@ class HistoryService:
         self._totals = TotalsRecorder(fleet, self.timekeeper, self._devices.find_series)
         self._raw = RawSamples(repository, self.timekeeper, self._iterate_buffers, self._find_buffer)
         self._rollup = Rollup(repository, self._raw, tiers, self.timekeeper)
+        self._newest_at_start: float | None = None
         self._stop = Event()
         self._greenlets: list[gevent.Greenlet] = []
 
@@ -128,6 +130,7 @@ class HistoryService:
         if not self.is_recording:
             return
         self.timekeeper.load_spans(self._repository.read_state("spans"))
+        self._newest_at_start = self.timekeeper.newest
         self._raw.load_open_hours(self._repository.read_state("open_hours"))
         self._rollup.load_state()
         self._greenlets = [
@@ -198,9 +201,12 @@ class HistoryService:
 
     def _restore_totals(self, mac: str, monotonic: float) -> ShareTotals | None:
         """Return the last recorded share counters, so that shares accepted while the service was stopped count."""
-        now = self._clock.now().timestamp()
-        for hour in range(int(now // HOUR * HOUR), int(now) - RESTORE_HOURS * HOUR, -HOUR):
-            frame = self._rollup.read_hour(mac, hour, _TOTALS)
+        now, newest = self._clock.now().timestamp(), self._newest_at_start
+        if newest is None or now - newest > RESTORE_SECONDS:
+            return None
+        hour = int(newest) // HOUR * HOUR
+        for slot in (hour, hour - HOUR):
+            frame = self._rollup.read_hour(mac, slot, _TOTALS)
             accepted = frame.columns.get(_TOTALS[0])
             for at in reversed(range(len(frame) if accepted else 0)):
                 values = [frame.columns[name][at] if name in frame.columns else nan for name in _TOTALS]
