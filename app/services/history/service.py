@@ -18,6 +18,7 @@ from app.errors import Invalid, NotFound, StoreError
 from app.events import DeviceDeleted, DevicePolled
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.telemetry_reader import Telemetry
+from app.services.history.blocks import BlockCodec
 from app.services.history.buffers import SeriesBuffer
 from app.services.history.columns import COUNTERS, TOTAL_SUFFIX
 from app.services.history.frames import Column, cut_frame, expand_status, summarise_frame
@@ -31,6 +32,7 @@ from app.services.history.timekeeper import Timekeeper
 from app.services.history.totals_recorder import FLEET, TAG_PREFIX, TotalsRecorder
 from app.store.history import HOUR, HistoryRepository
 from app.supervision import run_supervised
+from app.throttle import throttled
 
 log = logging.getLogger(__name__)
 
@@ -116,8 +118,9 @@ class HistoryService:
         self.timekeeper = Timekeeper(clock)
         self._devices = DeviceRecorder(self.timekeeper, read_telemetry, self._restore_totals, update_derived, clock)
         self._totals = TotalsRecorder(fleet, self.timekeeper, self._devices.find_series)
-        self._raw = RawSamples(repository, self.timekeeper, self._iterate_buffers, self._find_buffer)
-        self._rollup = Rollup(repository, self._raw, tiers, self.timekeeper)
+        codec = BlockCodec()
+        self._raw = RawSamples(repository, codec, self.timekeeper, self._iterate_buffers, self._find_buffer)
+        self._rollup = Rollup(repository, codec, self._raw, tiers, self.timekeeper)
         self._newest_at_start: float | None = None
         self._stop = Event()
         self._greenlets: list[gevent.Greenlet] = []
@@ -273,7 +276,7 @@ class HistoryService:
             NAMES[tier],
             grid.step,
             grid.times,
-            {metric.name: metric.compute(answered) for metric in metrics},
+            {metric.name: metric.compute(answered) for metric in throttled(metrics)},
             self._repository.read_state("simulated"),
         )
 
