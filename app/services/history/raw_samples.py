@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain, islice
 
-from app.errors import StoreError
+from app.errors import StoreDamaged, StoreError
 from app.services.history.blocks import BlockCodec, BlockDamaged
 from app.services.history.buffers import SeriesBuffer
 from app.services.history.frames import Frame, append_frame, cut_frame
@@ -129,13 +129,17 @@ class RawSamples:
     def _read_slot(self, tier: Tier, slot: int, series: str) -> list[bytes]:
         try:
             return self._repository.read_slot(tier, slot, series)
-        except StoreError as error:
+        except StoreDamaged as error:
             self._count_damage(str(error))
-            return []
+        except StoreError:  # not open, or not readable now: the state of the history says so
+            pass
+        return []
 
     def _count_damage(self, reason: str) -> None:
+        """Count a damaged block. One warning is enough: each query may meet the same ones."""
         self.damaged_blocks += 1
-        log.warning("a block of the history cannot be read; its samples are absent", extra={"reason": reason})
+        level = logging.WARNING if self.damaged_blocks == 1 else logging.DEBUG
+        log.log(level, "a block of the history cannot be read; its samples are absent", extra={"reason": reason})
 
     def delete_series(self, series: str) -> None:
         for key in [key for key in self._waiting if key.series == series]:

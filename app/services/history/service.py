@@ -182,8 +182,10 @@ class HistoryService:
 
     def flush_samples(self) -> None:
         """Write what is in memory. On an error it stays there for the next time."""
+        self._totals.drop_unused()
         self._repository.retry_writes()
         self._raw.flush_samples()
+        self._devices.drop_unregistered(self._fleet.is_registered)
 
     def complete_rollups(self) -> None:
         """Roll up and prune all that is due, at once. Raises StoreError."""
