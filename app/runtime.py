@@ -54,6 +54,7 @@ from app.services.discovery.scanner import Scanner
 from app.services.discovery.service import DiscoveryService, DiscoverySource
 from app.services.discovery.sightings import Sightings
 from app.services.discovery.subnets import WIDEST_PREFIX, default_subnets, network_around, own_addresses
+from app.services.history.derived import DerivedFigures
 from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.drift_repair import DriftRepair
 from app.services.jobs.service import JobService
@@ -240,6 +241,9 @@ class Runtime:
             self._loop_crashed("log_files"),
             delete_with_device=settings.delete_data_on_device_remove,
         )
+
+        # History
+        self.derived = DerivedFigures(self.fleet, self.clock, settings.poll_interval)
 
         # Metrics and dashboards
         self.metrics = MetricsExporter(

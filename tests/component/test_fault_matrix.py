@@ -27,7 +27,9 @@ FAILURE_REASONS = {
     "other_mac": "wrong_miner",
     "no_mac": "wrong_miner",
 }
-FAULTS_THAT_STAY_ONLINE = ("null", "wrong_types", "hostname", "overheat", "power_fault", "pools_down")
+FAULTS_THAT_STAY_ONLINE = (
+    *("null", "wrong_types", "hostname", "overheat", "power_fault", "pools_down", "dead_domain", "false_hashrate"),
+)
 
 
 def test_every_simulator_fault_is_covered():

@@ -130,7 +130,7 @@ class DeviceFigures:
     monotonic seconds."""
 
     __slots__ = (
-        "_contradiction",
+        "contradiction",
         "_difficulty",
         "_longest_gap",
         "_outside_since",
@@ -146,7 +146,7 @@ class DeviceFigures:
     def __init__(self, longest_gap: float = LONGEST_GAP_SECONDS) -> None:
         self._rings = create_rings()
         self._longest_gap = longest_gap
-        self._contradiction: str | None = None
+        self.contradiction: str | None = None
         self._difficulty = 0.0
         self._outside_sign = 0
         self._outside_since = 0.0
@@ -195,7 +195,7 @@ class DeviceFigures:
         if sign != self._outside_sign or gap > self._longest_gap:
             self._outside_sign, self._outside_since = sign, now
         rate, is_lasting = self.proven[1].rate, now - self._outside_since >= OUTSIDE_SECONDS
-        self._contradiction = (
+        self.contradiction = (
             _describe_contradiction(self.reported_ghs, rate)
             if sign and is_lasting and self.reported_ghs and rate
             else None
@@ -204,8 +204,8 @@ class DeviceFigures:
     def describe_warnings(self, now: float, clock: Clock, silent: Sequence[tuple[int, int]]) -> tuple[str, ...]:
         """Return the sentences for the user. `silent`: the domains that produce nothing in the present reading."""
         warnings = []
-        if self._contradiction:
-            warnings.append(self._contradiction)
+        if self.contradiction:
+            warnings.append(self.contradiction)
         if silent or self._silent:
             before = self._silent
             self._silent = {each: before.get(each) or (now, clock.now()) for each in silent}
