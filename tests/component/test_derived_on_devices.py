@@ -4,42 +4,13 @@ import re
 
 import pytest
 
-from app.events import DevicePolled
-from app.miners.telemetry import read_telemetry
-from app.models import Status
 from app.schemas.device import DeviceSchema
-from app.services.history.shares import compute_increase, read_totals
 
 PROVEN = ("pluto_device_proven_hashrate_ghs", "pluto_device_proven_hashrate_low_ghs", "pluto_device_proven_hashrate_high_ghs")  # fmt: skip  # noqa: E501
 
 
-@pytest.fixture
-def derived_testbed(testbed):
-    """A testbed whose polls update the derived figures, as the recorder of the history does."""
-
-    def build(*specs, rounds=2, **settings):
-        service, miners = testbed(*specs, rounds=0, **settings)
-        totals = {}
-
-        def update_derived(event):
-            tracked = event.tracked
-            if tracked.observation.status is not Status.ONLINE:
-                return
-            values = read_telemetry(tracked.info, tracked.board.chips)
-            now = read_totals(values, service.clock.monotonic())
-            increase = compute_increase(totals.get(tracked.mac), now)
-            totals[tracked.mac] = now
-            service.runtime.derived.update_device(tracked, values, increase)
-
-        service.runtime.events.subscribe(DevicePolled, update_derived)
-        service.run_polls(rounds)
-        return service, miners
-
-    return build
-
-
-def test_device_shows_its_derived_figures_and_chips(derived_testbed):
-    service, (miner,) = derived_testbed({"generation": "2.15", "board": "601"}, poll_interval=60.0, rounds=60)
+def test_device_shows_its_derived_figures_and_chips(testbed):
+    service, (miner,) = testbed({"generation": "2.15", "board": "601"}, poll_interval=60.0, rounds=60)
     device, scrape = service.get_device(miner.mac), service.scrape_metrics()
     derived, info = device["derived"], device["info"]
     assert derived["joulesPerTerahash"] == pytest.approx(info["power"] / info["hashRate"] * 1000)
@@ -71,9 +42,9 @@ def test_device_shows_its_derived_figures_and_chips(derived_testbed):
     assert "pluto_device_asic_temperature_celsius" not in scrape.list_names()
 
 
-def test_lines_of_scrape_follow_each_poll(derived_testbed):
+def test_lines_of_scrape_follow_each_poll(testbed):
     """Lines of the share-proven hashrate are reused between statistics, and replaced with them."""
-    service, (miner,) = derived_testbed({"generation": "2.15", "board": "601"}, poll_interval=60.0)
+    service, (miner,) = testbed({"generation": "2.15", "board": "601"}, poll_interval=60.0)
     for _ in range(40):
         service.run_polls(1)
         hour = service.get_device(miner.mac)["derived"]["provenHashrate"]["1h"]
@@ -83,15 +54,15 @@ def test_lines_of_scrape_follow_each_poll(derived_testbed):
     assert hour["shares"] >= 25
 
 
-def test_too_few_shares_are_said_and_have_no_series(derived_testbed):
-    service, (miner,) = derived_testbed("2.12")
+def test_too_few_shares_are_said_and_have_no_series(testbed):
+    service, (miner,) = testbed("2.12")
     proven = service.get_device(miner.mac)["derived"]["provenHashrate"]
     assert proven["24h"] == {"shares": proven["24h"]["shares"], "reason": "not enough shares"}
     assert not set(PROVEN) & service.scrape_metrics().list_names()
 
 
-def test_device_that_does_not_answer_has_no_derived_figures(derived_testbed):
-    service, (miner,) = derived_testbed("2.15")
+def test_device_that_does_not_answer_has_no_derived_figures(testbed):
+    service, (miner,) = testbed("2.15")
     assert {"derived", "chips"} <= service.get_device(miner.mac).keys()
     miner.fault = "refuse"
     service.run_polls(4)
@@ -100,8 +71,8 @@ def test_device_that_does_not_answer_has_no_derived_figures(derived_testbed):
     assert service.scrape_metrics().get_device_values(miner.mac) == {"up": 0}
 
 
-def test_chips_have_series_of_their_own(derived_testbed):
-    service, miners = derived_testbed(
+def test_chips_have_series_of_their_own(testbed):
+    service, miners = testbed(
         {"generation": "2.15", "board": "601"}, {"generation": "2.15", "board": "801"}, {"generation": "2.4"}
     )
     scrape = service.scrape_metrics()
@@ -117,8 +88,8 @@ def test_chips_have_series_of_their_own(derived_testbed):
     assert len(headers) == len(set(headers))
 
 
-def test_stopped_domain_is_named(derived_testbed):
-    service, (miner,) = derived_testbed({"generation": "2.15", "board": "801"})
+def test_stopped_domain_is_named(testbed):
+    service, (miner,) = testbed({"generation": "2.15", "board": "801"})
     miner.set_fault("dead_domain", chip=2, domain=1)
     service.run_polls(1)
     since = service.clock.now()
@@ -132,15 +103,15 @@ def test_stopped_domain_is_named(derived_testbed):
 
 
 @pytest.mark.parametrize("fault", ["pools_down", "overheat"])
-def test_miner_that_does_not_hash_has_no_silent_domains(derived_testbed, fault):
-    service, (miner,) = derived_testbed({"generation": "2.15", "board": "601"})
+def test_miner_that_does_not_hash_has_no_silent_domains(testbed, fault):
+    service, (miner,) = testbed({"generation": "2.15", "board": "601"})
     miner.fault = fault
     service.run_polls(20)
     assert "warnings" not in service.get_device(miner.mac)
 
 
-def test_false_hashrate_is_contradicted_by_the_shares(derived_testbed):
-    service, (false, true) = derived_testbed(*[{"generation": "2.15", "board": "601"}] * 2, poll_interval=60.0)
+def test_false_hashrate_is_contradicted_by_the_shares(testbed):
+    service, (false, true) = testbed(*[{"generation": "2.15", "board": "601"}] * 2, poll_interval=60.0)
     false.set_fault("false_hashrate", factor=2.5)
     service.run_polls(200)
     device = service.get_device(false.mac)
@@ -153,9 +124,9 @@ def test_false_hashrate_is_contradicted_by_the_shares(derived_testbed):
     assert "warnings" not in service.get_device(true.mac)
 
 
-def test_device_with_derived_figures_matches_its_schema(derived_testbed):
+def test_device_with_derived_figures_matches_its_schema(testbed):
     """DeviceSchema documents what the encoder produces."""
-    service, miners = derived_testbed({"generation": "2.15", "board": "801"}, "nerd", poll_interval=60.0, rounds=40)
+    service, miners = testbed({"generation": "2.15", "board": "801"}, "nerd", poll_interval=60.0, rounds=40)
     for miner in miners:
         device = service.get_device(miner.mac)
         parsed = DeviceSchema(only=("derived", "chips", "warnings"), unknown="raise").load(

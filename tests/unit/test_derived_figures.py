@@ -114,7 +114,7 @@ def test_proven_hashrate_of_each_window(bench):
 
 
 def test_fewer_than_25_shares_are_not_enough(bench):
-    shares = [bench.poll_device(GAMMA, ShareIncrease(1, 0, 8192.0, 5.0)).proven[0] for _ in range(25)]
+    shares = [bench.poll_device(GAMMA, ShareIncrease(1, 0, 8192.0, 15.0), 15.0).proven[0] for _ in range(25)]
     assert [each.shares for each in shares] == list(range(1, 26))
     assert [each.rate is None for each in shares] == [True] * 24 + [False]
 
@@ -134,12 +134,22 @@ def test_reject_percent_is_of_the_last_hour(bench):
     assert bench.poll_device(GAMMA, seconds=4000).reject_percent is None
 
 
-def test_statistics_are_computed_when_a_share_arrives_or_a_minute_has_passed(bench):
+def test_shares_between_two_statistics_are_not_lost(bench):
+    bench.poll_device(GAMMA)
+    for _ in range(3):
+        derived = bench.poll_device(GAMMA, ShareIncrease(1, 0, 8192.0, 5.0))
+    assert derived.proven[0].shares == 3
+
+
+def test_statistics_are_computed_after_a_minute_and_15_seconds_after_a_share(bench):
     first = bench.poll_device(GAMMA).proven
     assert all(bench.poll_device(GAMMA).proven is first for _ in range(11))
-    assert bench.poll_device(GAMMA).proven is not first
-    before = bench.derived.proven
-    assert bench.poll_device(GAMMA, ShareIncrease(1, 0, 1.0, 5.0)).proven is not before
+    second = bench.poll_device(GAMMA).proven
+    assert second is not first
+    polls = [
+        bench.poll_device(GAMMA, increase) for increase in (ShareIncrease(1, 0, 1.0, 5.0), NO_INCREASE, NO_INCREASE)
+    ]
+    assert [each.proven is second for each in polls] == [True, True, False]
 
 
 def test_expected_time_to_a_block(bench):

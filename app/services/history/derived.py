@@ -29,7 +29,10 @@ from app.services.history.share_windows import (
 )
 from app.services.history.shares import NO_INCREASE, ShareIncrease
 
+# The statistics are computed anew after this time, after a share already after the shorter one. A miner finds a share
+# in every third poll, and they take as long as everything else here.
 REFRESH_SECONDS = 60.0
+REFRESH_AFTER_SHARE_SECONDS = 15.0
 DAY_SECONDS = 86_400.0
 # A reported hashrate is contradicted after an hour outside of the hour's interval, each minute of it. At 95 % a healthy
 # device would be outside so long 1.5 times a month, because the windows overlap; at 99 % it is 0.1 times
@@ -68,7 +71,7 @@ class DerivedFigures:
         if list_pool_shares(info):  # of two pools at a time, with one difficulty reported for both
             increase = ShareIncrease(increase.accepted, increase.rejected)
         figures.add_shares(now, increase, hashrate, values.get("pool_difficulty"))
-        if increase.accepted or increase.rejected or now - figures.refreshed_at >= REFRESH_SECONDS:
+        if now - figures.refreshed_at >= (REFRESH_AFTER_SHARE_SECONDS if figures.has_new_shares else REFRESH_SECONDS):
             figures.refresh_statistics(now)
         chips = read_chips(info)
         is_hashing = bool(hashrate) and values.get("uptime_seconds", STARTING_SECONDS) >= STARTING_SECONDS
@@ -137,6 +140,7 @@ class DeviceFigures:
         "_outside_sign",
         "_rings",
         "_silent",
+        "has_new_shares",
         "proven",
         "refreshed_at",
         "reject_percent",
@@ -151,6 +155,7 @@ class DeviceFigures:
         self._outside_sign = 0
         self._outside_since = 0.0
         self._silent: dict[tuple[int, int], tuple[float, datetime]] = {}
+        self.has_new_shares = False
         self.refreshed_at = float("-inf")
         self.proven: tuple[ProvenHashrate, ...] = ()
         self.reject_percent: float | None = None
@@ -166,6 +171,7 @@ class DeviceFigures:
             self._difficulty = increase.work / increase.accepted
         elif difficulty:
             self._difficulty = difficulty
+        self.has_new_shares |= increase.accepted + increase.rejected > 0
         reported = seconds if hashrate is not None and seconds <= self._longest_gap else 0.0
         counted = increase.accepted if seconds else 0.0
         amounts = (
@@ -183,7 +189,7 @@ class DeviceFigures:
 
     def refresh_statistics(self, now: float) -> None:
         """Compute the share-proven hashrates, the reject rate and the mean of the reported hashrate anew."""
-        gap, self.refreshed_at = now - self.refreshed_at, now
+        gap, self.refreshed_at, self.has_new_shares = now - self.refreshed_at, now, False
         self.proven = tuple([_prove_hashrate(window, ring.totals) for window, ring in self._rings.items()])
         totals = self._rings["1h"].totals
         shares = totals[ALL_ACCEPTED] + totals[REJECTED]

@@ -19,6 +19,14 @@ class ShareIncrease:
     work: float = 0.0
     seconds: float = 0.0
 
+    def __add__(self, other: ShareIncrease) -> ShareIncrease:
+        return ShareIncrease(
+            self.accepted + other.accepted,
+            self.rejected + other.rejected,
+            self.work + other.work,
+            self.seconds + other.seconds,
+        )
+
 
 NO_INCREASE = ShareIncrease()
 
