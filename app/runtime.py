@@ -258,7 +258,7 @@ class Runtime:
             HistoryRepository(self.stores.history, MIN_FREE_BYTES),
             self.fleet,
             telemetry.read_device,
-            self.derived.update_device,
+            self.derived,
             tiers,
             self.clock,
             settings.poll_interval,

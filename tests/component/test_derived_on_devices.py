@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from history_helpers import MAC, add_device, feed_reading
 
 from app.schemas.device import DeviceSchema
 
@@ -133,3 +134,29 @@ def test_device_with_derived_figures_matches_its_schema(testbed):
             {key: device[key] for key in ("derived", "chips", "warnings") if key in device}, partial=True
         )
         assert parsed["derived"] == device["derived"]
+
+
+def test_windows_and_warnings_survive_a_restart_of_the_service(make_service, clock):
+    """The shares of the last day come from the history: the sentence is there at the first poll."""
+    service = make_service(clock=clock)
+    add_device(service)
+
+    def feed_minutes(service, minutes, accepted):
+        for _ in range(minutes * 4):
+            accepted += 1
+            feed_reading(service, sharesAccepted=accepted, uptimeSeconds=10 + accepted * 15)
+            clock.advance(15)
+        return accepted
+
+    accepted = feed_minutes(service, 180, 0)
+    before = service.get_device(MAC)
+    assert len(before["warnings"]) == 1
+    service.stop()
+    service = make_service(clock=clock)
+    service.runtime.fleet.set_monitored(service.runtime.fleet.get_device(MAC), True)
+    feed_minutes(service, 1, accepted)
+    after = service.get_device(MAC)
+    for window, shares in (("10m", 40), ("1h", 240), ("24h", 720)):
+        assert before["derived"]["provenHashrate"][window]["shares"] == pytest.approx(shares, rel=0.1)
+        assert after["derived"]["provenHashrate"][window]["shares"] == pytest.approx(shares, rel=0.1)
+    assert after["warnings"][0].startswith("reports 1 TH/s; its shares prove 0.2")

@@ -28,6 +28,7 @@ from app.services.history.share_windows import (
     create_rings,
 )
 from app.services.history.shares import NO_INCREASE, ShareIncrease
+from app.throttle import throttled
 
 # The statistics are computed anew after this time, after a share already after the shorter one. A miner finds a share
 # in every third poll, and they take as long as everything else here.
@@ -107,14 +108,14 @@ class DerivedFigures:
         figures = self._devices[mac] = DeviceFigures(self._longest_gap)
         now = self._clock.monotonic()
         offset = now - self._clock.now().timestamp()
-        for at, sums in enumerate(iterate_share_sums(accepted, work, seconds)):
+        for at, sums in enumerate(throttled(iterate_share_sums(accepted, work, seconds))):
             moment = times[at] + offset
             if not sums.seconds or not 0 <= now - moment <= DAY_SECONDS:
                 continue
             lost = rejected[at] if rejected[at] >= 0 else 0.0
             increase = ShareIncrease(sums.accepted, lost, sums.work, sums.seconds)
             hashrate = hashrates[at] if hashrates is not None and hashrates[at] >= 0 else None
-            figures.add_shares(moment, increase, hashrate, None)
+            figures.add_shares(moment, increase, hashrate, None, now - moment)
             if now - moment <= REPLAYED_SECONDS and moment - figures.refreshed_at >= REFRESH_SECONDS:
                 figures.refresh_statistics(moment)
 
@@ -161,9 +162,16 @@ class DeviceFigures:
         self.reject_percent: float | None = None
         self.reported_ghs: float | None = None
 
-    def add_shares(self, now: float, increase: ShareIncrease, hashrate: float | None, difficulty: float | None) -> None:
+    def add_shares(
+        self,
+        now: float,
+        increase: ShareIncrease,
+        hashrate: float | None,
+        difficulty: float | None,
+        age: float = 0.0,
+    ) -> None:
         """Add the shares since the last reading, and the hashrate that this one reports. `difficulty`: the one in force
-        if no share tells it."""
+        if no share tells it. `age`: seconds since the reading, if it is a stored one."""
         if not (increase.accepted < MOST_SHARES and increase.work < MOST_WORK):
             increase = NO_INCREASE
         seconds = increase.seconds
@@ -185,7 +193,8 @@ class DeviceFigures:
             reported,
         )
         for ring in self._rings.values():
-            ring.add_amounts(now, seconds, amounts)
+            if age < ring.seconds + REPLAYED_SECONDS:
+                ring.add_amounts(now, seconds, amounts)
 
     def refresh_statistics(self, now: float) -> None:
         """Compute the share-proven hashrates, the reject rate and the mean of the reported hashrate anew."""

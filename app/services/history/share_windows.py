@@ -26,6 +26,11 @@ class BucketRing:
         self._slot: int | None = None
         self.totals = [0.0] * fields
 
+    @property
+    def seconds(self) -> float:
+        """Return the length of the window."""
+        return self._width * self._count
+
     def add_amounts(self, now: float, seconds: float, amounts: Sequence[float]) -> None:
         """Add amounts that arose evenly over the `seconds` before `now`, one for each field. What is longer than a
         bucket is spread over the buckets that it covers; what is older than the ring is dropped."""
