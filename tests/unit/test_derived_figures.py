@@ -178,6 +178,11 @@ def test_false_hashrate_is_named_after_an_hour(bench):
     assert bench.poll_for(7200, GAMMA, 1200).warnings == ()
 
 
+def test_reported_zero_is_contradicted_too(bench):
+    (sentence,) = bench.poll_for(7200, GAMMA | {"hashRate": 0}, 1200).warnings
+    assert sentence.startswith("reports 0 TH/s; its shares prove 1")
+
+
 def test_true_hashrate_is_not_contradicted(bench):
     for _ in range(24):
         assert bench.poll_for(3600, GAMMA, 1200).warnings == ()

@@ -212,7 +212,7 @@ class DeviceFigures:
         rate, is_lasting = self.proven[1].rate, now - self._outside_since >= OUTSIDE_SECONDS
         self.contradiction = (
             _describe_contradiction(self.reported_ghs, rate)
-            if sign and is_lasting and self.reported_ghs and rate
+            if sign and is_lasting and self.reported_ghs is not None and rate
             else None
         )
 

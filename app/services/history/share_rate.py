@@ -47,7 +47,7 @@ def compute_gamma_quantile(shape: float, normal: float) -> float:
     """Return a quantile of the gamma distribution with scale 1 (Wilson and Hilferty, 1931).
 
     With shape n + 1/2 it is Jeffreys' limit for the mean of a Poisson count n. From n = 25 on it differs from the exact
-    quantile by less than 0.1 %.
+    quantile by at most 0.03 % (95 %) and 0.12 % (99 %).
     """
     return shape * (1 - 1 / (9 * shape) + normal / (3 * sqrt(shape))) ** 3
 
