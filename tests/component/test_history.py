@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fakes import FakeClock
-from history_helpers import MAC, add_device, feed_miss, feed_reading, query_history
+from history_helpers import MAC, add_device, feed_minutes, feed_miss, feed_reading, query_history, store_everything
 from testbed import Service
 
 from app.models import Status
@@ -22,18 +22,6 @@ def service(make_service: Make, clock: FakeClock) -> Service:
     service.clock.advance(60 - service.clock.now().timestamp() % 60)  # begin with a whole minute
     add_device(service)
     return service
-
-
-def feed_minutes(service: Service, minutes: int, step: int = 5, **values: Any) -> None:
-    for _ in range(minutes * 60 // step):
-        feed_reading(service, **values)
-        service.clock.advance(step)
-
-
-def store_everything(service: Service) -> None:
-    service.wait_until_idle()
-    service.runtime.history.flush_samples()
-    service.runtime.history.complete_rollups()
 
 
 def test_polls_of_real_devices_are_recorded(make_fleet: Make, make_service: Make, clock: FakeClock) -> None:
@@ -97,14 +85,17 @@ def test_offline_device_has_no_values_and_no_zeros(service: Service) -> None:
 
 
 def test_time_per_status_is_a_share(service: Service) -> None:
+    service.clock.advance(1)
     feed_reading(service)
-    for at in range(12):
+    for at in range(11):
         service.clock.advance(5)
-        feed_miss(service, status=Status.STALE) if at < 3 else feed_reading(service)
-    answer = query_history(service, metrics="status", start="-60s", points=1)
-    assert answer["metrics"]["status"] == {"online": [pytest.approx(0.75, abs=0.05)], "stale": [0.25]} or answer[
-        "metrics"
-    ]["status"]["stale"][0] == pytest.approx(3 / 11, abs=0.03)
+        if at < 3:
+            feed_miss(service, status=Status.STALE)
+        else:
+            feed_reading(service)
+    answer = query_history(service, metrics="status", start="-56s", points=1)
+    shares = {status: values[0] for status, values in answer["metrics"]["status"].items()}
+    assert shares == {"stale": pytest.approx(3 / 11), "online": pytest.approx(8 / 11)}
 
 
 def test_reboot_and_reset_never_give_negative_shares(service: Service) -> None:
@@ -205,11 +196,11 @@ def test_tiers_by_range(service: Service) -> None:
 
 
 def test_disabled_history_records_nothing_and_says_so(make_service: Make, clock: FakeClock) -> None:
-    service = make_service(clock=clock, history_raw=0.0, history_1m=0.0, history_15m=0.0)
+    service = make_service(clock=clock, history_raw_hours=0, history_1m_days=0, history_15m_days=0)
     add_device(service)
     feed_minutes(service, 6)
     answer = query_history(service, metrics="hashrate_ghs", start="-5m", points=5)
     assert answer["metrics"]["hashrate_ghs"]["mean"] == [None] * 5
     (store,) = [each for each in service.read_data(service.client.get("/admin/store")) if "history" in each]
     assert store["history"]["recording"] is False
-    assert "HISTORY_RAW" in store["history"]["problem"]
+    assert "HISTORY_RAW_HOURS" in store["history"]["problem"]
