@@ -31,7 +31,7 @@ from app.services.history.shares import ACCEPTED, DIFFICULTY, REJECTED, UPTIME, 
 from app.services.history.tiers import NAMES, Tiers, make_grid
 from app.services.history.timekeeper import Timekeeper
 from app.services.history.totals_recorder import FLEET, TAG_PREFIX, TotalsRecorder
-from app.store.history import HOUR, HistoryRepository, Tier
+from app.store.history import DAY, HOUR, HistoryRepository, Tier
 from app.supervision import run_supervised
 from app.throttle import throttled
 
@@ -212,7 +212,7 @@ class HistoryService:
         """Fill the device's sliding windows, and return its last recorded share counters."""
         tier = Tier.MINUTE if self._tiers.retention[Tier.MINUTE] else Tier.RAW
         now = self._clock.now().timestamp()
-        frame = self._rollup.read_samples(tier, mac, now - RESTORE_HOURS * HOUR, now + 1, _SHARE_COLUMNS)
+        frame = self._rollup.read_samples(tier, mac, now - DAY, now + 1, _SHARE_COLUMNS)
         if frame.times:
             columns = [frame.columns.get(name) or absent_column(name, len(frame)) for name in _SHARE_COLUMNS]
             self._derived.restore_device(mac, frame.times, *columns)
