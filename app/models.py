@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.clock import Moment
 from app.errors import DeviceError, DeviceLocked, DeviceRefused, DeviceStatus
@@ -115,6 +115,55 @@ class Drift:
     actual: Any
     since: str
     cause: Cause
+
+
+class Chip(NamedTuple):
+    """One ASIC of a device, as its firmware reports it; None for what it does not report.
+
+    `number` counts from 1. `errors`: wrong results since the miner's start. `domains`: the hashrate in GH/s of each
+    part of the chip, NaN where the value is invalid.
+    """
+
+    number: int
+    hashrate_ghs: float | None = None
+    errors: float | None = None
+    temperature_celsius: float | None = None
+    domains: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRate:
+    """A hashrate in GH/s that accepted shares prove, with the limits of its confidence interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenHashrate:
+    """The share-proven hashrate over one window of time ("10m", "1h", "24h"); `rate` is None with too few shares."""
+
+    window: str
+    shares: int
+    rate: ShareRate | None
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Figures derived from a device's readings up to its last answer; None for what is not known.
+
+    `warnings`: sentences for the user about values that contradict each other and chips that do not hash.
+    """
+
+    joules_per_terahash: float | None = None
+    hashrate_percent: float | None = None
+    reject_percent: float | None = None
+    proven: tuple[ProvenHashrate, ...] = ()
+    expected_block_seconds: float | None = None
+    block_probability_per_day: float | None = None
+    chips: tuple[Chip, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,7 @@ from app.services.discovery.scanner import Scanner
 from app.services.discovery.service import DiscoveryService, DiscoverySource
 from app.services.discovery.sightings import Sightings
 from app.services.discovery.subnets import WIDEST_PREFIX, default_subnets, network_around, own_addresses
+from app.services.history.derived import DerivedFigures
 from app.services.history.service import HistoryService
 from app.services.history.tiers import MINUTE, QUARTER, Tiers
 from app.services.jobs.device_actions import DeviceActions
@@ -247,6 +248,7 @@ class Runtime:
         )
 
         # History
+        self.derived = DerivedFigures(self.fleet, self.clock, settings.poll_interval)
         telemetry = TelemetryReader()
         tiers = Tiers(
             {Tier.RAW: max(1, ceil(settings.poll_interval)), Tier.MINUTE: MINUTE, Tier.QUARTER: QUARTER},
@@ -260,7 +262,7 @@ class Runtime:
             HistoryRepository(self.stores.history, MIN_FREE_BYTES),
             self.fleet,
             telemetry.read_device,
-            lambda tracked, values, increase: None,
+            self.derived,
             tiers,
             self.clock,
             settings.poll_interval,

@@ -155,6 +155,28 @@ def remove_mac(values: Values, options: Options) -> Values:
     return {key: value for key, value in values.items() if key != "macAddr"}
 
 
+def stop_domain(values: Values, options: Options) -> Values:
+    """Report no hashes of one part of a chip: options `chip` and `domain`, both from 1; domain 0 is the whole chip."""
+    chip, domain = options.get("chip", 1), options.get("domain", 1)
+    asics = [dict(row) for row in values.get("hashrateMonitor", {}).get("asics", ())]
+    if len(asics) < chip:
+        return values
+    row = asics[chip - 1]
+    row["domains"] = [0.0 if domain in (0, number) else rate for number, rate in enumerate(row["domains"], 1)]
+    lost = row["total"] - sum(row["domains"])
+    row["total"] -= lost
+    return values | {"hashrateMonitor": {"asics": asics}, "hashRate": values["hashRate"] - lost}
+
+
+def report_false_hashrate(values: Values, options: Options) -> Values:
+    """Report `factor` times the hash rate that finds the shares."""
+    factor = options.get("factor", 2.0)
+    return {
+        key: value * factor if key.startswith("hashRate") and is_number(value) else value
+        for key, value in values.items()
+    }
+
+
 def change_hostname(state: DeviceState, options: Options) -> None:
     """Change the hostname to option `hostname`, or add a MAC suffix as AxeOS ≥ 2.15 does at an mDNS conflict."""
     options["before"] = state.stored["hostname"]

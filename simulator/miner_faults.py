@@ -72,6 +72,8 @@ FAULTS: dict[str, Fault] = {
     "wrong_types": Fault(change_values=effects.replace_types),
     "other_mac": Fault(change_values=effects.replace_mac),
     "no_mac": Fault(change_values=effects.remove_mac),
+    "dead_domain": Fault(change_values=effects.stop_domain),
+    "false_hashrate": Fault(change_values=effects.report_false_hashrate),
     "hostname": Fault(begin=effects.change_hostname, end=effects.restore_hostname),
     "overheat": Fault(begin=effects.overheat_chip),
     "power_fault": Fault(begin=effects.set_power_fault, end=effects.clear_power_fault),

@@ -76,8 +76,12 @@ def is_implausible_hashrate(info: Info, chips: int | None = None) -> bool:
     stated = parse_number(info.get("expectedHashrate")) or 0.0
     if hashrate <= 3 * stated:  # the firmware's own product, if it reports one
         return False
+    return 0 < 3 * (multiply_cores(info, chips) or stated) < hashrate
+
+
+def multiply_cores(info: Info, chips: int | None = None) -> float:
+    """Return frequency × cores × chips in GH/s, the hashrate to expect of one device; 0.0 if one of them is unknown."""
     frequency, cores = parse_number(info.get("frequency")), parse_number(info.get("smallCoreCount"))
     # /api/system/asic and /api/system/info may differ: the larger number excludes no healthy miner.
     known_chips = max(chips or 0, count_chips(info) or 0)
-    expected = frequency * cores * known_chips / 1000 if frequency and cores else 0.0
-    return 0 < 3 * (expected or stated) < hashrate
+    return frequency * cores * known_chips / 1000 if frequency and cores else 0.0

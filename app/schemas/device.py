@@ -20,7 +20,7 @@ from marshmallow import ValidationError, fields, validate, validates_schema
 from app.miners.telemetry import describe_status
 from app.miners.values import parse_number
 from app.miners.vendor_options import add_present_values, label_values
-from app.models import Cause, Status
+from app.models import Cause, Chip, Derived, ProvenHashrate, Status
 from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, Mac, StrictBoolean, envelope
 from app.schemas.info import without_empty_texts
 from app.services.devices.fleet import Tracked
@@ -36,6 +36,39 @@ class DriftSchema(BaseSchema):
     actual = fields.Raw(required=True, allow_none=True)
     since = fields.String(required=True, metadata={"description": "When it was first seen, ISO-8601"})
     cause = fields.Enum(Cause, by_value=True, required=True)
+
+
+class ProvenHashrateSchema(BaseSchema):
+    shares = fields.Integer(required=True, metadata={"description": "Accepted shares in the window"})
+    estimateGhs = fields.Float(metadata={"description": "Hashrate in GH/s that the shares prove"})
+    lowGhs = fields.Float(metadata={"description": "Lower limit of the 95 % confidence interval"})
+    highGhs = fields.Float(metadata={"description": "Upper limit of the 95 % confidence interval"})
+    reason = fields.String(metadata={"description": "`not enough shares` (below 25), in place of the hashrates"})
+
+
+class DerivedSchema(BaseSchema):
+    joulesPerTerahash = fields.Float(metadata={"description": "Power per hashrate in J/TH"})
+    hashratePercent = fields.Float(metadata={"description": "Hashrate in percent of what chips and frequency give"})
+    rejectPercent1h = fields.Float(metadata={"description": "Rejected part of the shares of the last hour in percent"})
+    provenHashrate = fields.Dict(
+        keys=fields.String(validate=validate.OneOf(["10m", "1h", "24h"])),
+        values=fields.Nested(ProvenHashrateSchema),
+        metadata={"description": "Share-proven hashrate over 10 minutes, 1 hour and 24 hours"},
+    )
+    expectedBlockSeconds = fields.Float(
+        metadata={"description": "Mean time to a block, where the firmware reports the network's difficulty"}
+    )
+    blockProbabilityPerDay = fields.Float(metadata={"description": "Probability (0 to 1) of a block within a day"})
+
+
+class ChipSchema(BaseSchema):
+    number = fields.Integer(required=True, metadata={"description": "Counts from 1"})
+    hashrateGhs = fields.Float()
+    errors = fields.Float(metadata={"description": "Wrong results since the miner's start"})
+    temperatureCelsius = fields.Float()
+    domains = fields.List(
+        fields.Float(allow_none=True), metadata={"description": "Hashrate in GH/s of each domain of the chip"}
+    )
 
 
 class DeviceSchema(BaseSchema):
@@ -63,6 +96,19 @@ class DeviceSchema(BaseSchema):
     drift = fields.List(
         fields.Nested(DriftSchema),
         metadata={"description": "Settings that differ from the desired state; absent without one"},
+    )
+    derived = fields.Nested(
+        DerivedSchema, metadata={"description": "Figures derived from the readings; absent while it does not answer"}
+    )
+    chips = fields.List(
+        fields.Nested(ChipSchema), metadata={"description": "Its chips, where the firmware reports them one by one"}
+    )
+    warnings = fields.List(
+        fields.String(),
+        metadata={
+            "description": "Sentences about a hashrate that the shares contradict and about parts of a chip that do "
+            "not hash (times in UTC); absent without any"
+        },
     )
     lastSeen = fields.String(metadata={"description": "Last good answer, ISO-8601"})
     presetUuid = fields.String()
@@ -171,6 +217,7 @@ def serialise_device(tracked: Tracked) -> dict[str, Any]:
         "conflict": tracked.conflict,
         "logWarning": tracked.log_warning,
         "drift": serialise_drift(tracked),
+        **_serialise_derived(tracked.derived if tracked.is_up else None),
     }
     return {
         "mac": record.mac,
@@ -180,7 +227,7 @@ def serialise_device(tracked: Tracked) -> dict[str, Any]:
         "tracing": tracked.is_up,
         "stale": tracked.status is Status.STALE,
         "status": tracked.status,
-        **{key: value for key, value in optional.items() if value is not None},
+        **_drop_absent(optional),
         "createdAt": record.created_at,
         "updatedAt": record.updated_at,
     }
@@ -188,6 +235,47 @@ def serialise_device(tracked: Tracked) -> dict[str, Any]:
 
 def serialise_drift(tracked: Tracked) -> list[dict[str, Any]] | None:
     return None if tracked.drift is None else [asdict(row) for row in tracked.drift]
+
+
+def _serialise_derived(derived: Derived | None) -> dict[str, Any]:
+    """Serialise the derived figures, chips and warnings of a device that answers."""
+    if derived is None:
+        return {}
+    figures = {
+        "joulesPerTerahash": derived.joules_per_terahash,
+        "hashratePercent": derived.hashrate_percent,
+        "rejectPercent1h": derived.reject_percent,
+        "provenHashrate": {each.window: _serialise_proven(each) for each in derived.proven} or None,
+        "expectedBlockSeconds": derived.expected_block_seconds,
+        "blockProbabilityPerDay": derived.block_probability_per_day,
+    }
+    return {
+        "derived": _drop_absent(figures),
+        "chips": [_serialise_chip(chip) for chip in derived.chips] or None,
+        "warnings": list(derived.warnings) or None,
+    }
+
+
+def _serialise_proven(proven: ProvenHashrate) -> dict[str, Any]:
+    if proven.rate is None:
+        return {"shares": proven.shares, "reason": "not enough shares"}
+    rate = proven.rate
+    return {"shares": proven.shares, "estimateGhs": rate.estimate, "lowGhs": rate.low, "highGhs": rate.high}
+
+
+def _serialise_chip(chip: Chip) -> dict[str, Any]:
+    values = {
+        "number": chip.number,
+        "hashrateGhs": chip.hashrate_ghs,
+        "errors": chip.errors,
+        "temperatureCelsius": chip.temperature_celsius,
+        "domains": list(chip.domains) or None,
+    }
+    return _drop_absent(values)
+
+
+def _drop_absent(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def serialise_info(tracked: Tracked) -> dict[str, Any]:

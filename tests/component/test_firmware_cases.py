@@ -240,3 +240,14 @@ def test_parse_time_of_hostile_answer_is_linear(piece):
     with pytest.raises(DeviceBadPayload):
         parse_object(Reply(200, {}, body))
     assert time.process_time() - began < 0.5
+
+
+def test_each_chip_of_published_answer_has_its_series(testbed):
+    service, (zyber, nerd) = testbed(make_spec("zyber-8g-1110-v2.11.8"), make_spec("nerdos-1.1.0-dual-pool"))
+    scrape = service.scrape_metrics()
+    labels = scrape.list_labels("pluto_device_asic_hashrate_ghs")
+    assert [(each["mac"], each["asic"]) for each in labels] == [(zyber.mac, str(number)) for number in range(1, 9)]
+    assert scrape.get_value("pluto_device_asic_errors_total", asic="8") == 11
+    assert [chip["number"] for chip in service.get_device(zyber.mac)["chips"]] == list(range(1, 9))
+    assert "chips" not in service.get_device(nerd.mac)  # its asicTemps are zeros: no reading
+    assert scrape.get_value("pluto_device_block_chance_per_day", mac=nerd.mac) > 0

@@ -20,8 +20,8 @@ from simulator import Fleet, Timings
 # Fake time stands still while a write is verified, so the miners' write queue must not need any.
 PROMPT = Timings(boot=0.3, before_restart=0.05, mining=0.0, queue=0.0, cooling=0.5, resume=0.1)
 PATHS = ("/presets", "/dashboards", "/jobs", "/devices/presets/{uuid}", "/devices/{mac}/journal", "/devices/discovered")
-# Fields of the process, not of the device.
-PROCESS_FIELDS = ("status", "tracing", "error", "stale")
+# Fields of the process, not of the device; a device has the last three while it answers.
+PROCESS_FIELDS = ("status", "tracing", "error", "stale", "derived", "chips", "warnings")
 # Fields of the last poll, written to disk every PERSIST_INTERVAL.
 READING_FIELDS = ("info", "lastSeen", "updatedAt")
 

@@ -16,7 +16,7 @@ from app.miners.address import Address, parse_stored_address
 from app.miners.dialects import count_chips, determine_model
 from app.miners.totals import is_implausible_hashrate
 from app.miners.vendor_options import NO_BOARD, Board, Options, look_up_options
-from app.models import UP_STATUSES, Device, Drift, Observation, Reading, Status, is_reboot
+from app.models import UP_STATUSES, Derived, Device, Drift, Observation, Reading, Status, is_reboot
 from app.store.devices import DeviceRepository
 
 FLUSH_BATCH = 100
@@ -35,6 +35,7 @@ class Tracked:
         "address",
         "board",
         "conflict",
+        "derived",
         "device",
         "drift",
         "implausible_hashrates",
@@ -56,6 +57,7 @@ class Tracked:
         self.conflict: str | None = None
         self.log_warning: str | None = None
         self.drift: tuple[Drift, ...] | None = None
+        self.derived: Derived | None = None
         self.options: Options | None = None
         self.board = NO_BOARD
         self.implausible_hashrates = 0
@@ -281,6 +283,11 @@ class Fleet:
         if tracked.drift != drift:
             tracked.drift = drift
             tracked.version += 1
+
+    def set_derived(self, tracked: Tracked, derived: Derived) -> None:
+        """Set the figures derived from the reading that was just recorded."""
+        tracked.derived = derived
+        tracked.version += 1
 
     def set_log_warning(self, tracked: Tracked, warning: str | None) -> None:
         """`warning`: a sentence for the user about other readers of the device's log."""

@@ -20,17 +20,18 @@ from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.telemetry_reader import Telemetry
 from app.services.history.blocks import BlockCodec
 from app.services.history.buffers import SeriesBuffer
-from app.services.history.columns import COUNTERS, TOTAL_SUFFIX
-from app.services.history.frames import Column, cut_frame, expand_status, summarise_frame
+from app.services.history.columns import COUNTERS, SHARE_SECONDS, SHARE_WORK, TOTAL_SUFFIX
+from app.services.history.derived import DerivedFigures
+from app.services.history.frames import Column, absent_column, cut_frame, expand_status, summarise_frame
 from app.services.history.metrics import DEVICE_METRICS, TOTALS_METRICS, Answered, Metric, Statistics, list_needs
 from app.services.history.raw_samples import RawSamples
-from app.services.history.recorder import DerivedUpdater, DeviceRecorder
+from app.services.history.recorder import DeviceRecorder
 from app.services.history.rollup import Rollup
 from app.services.history.shares import ACCEPTED, DIFFICULTY, REJECTED, UPTIME, ShareTotals
 from app.services.history.tiers import NAMES, Tiers, make_grid
 from app.services.history.timekeeper import Timekeeper
 from app.services.history.totals_recorder import FLEET, TAG_PREFIX, TotalsRecorder
-from app.store.history import HOUR, HistoryRepository
+from app.store.history import DAY, HOUR, HistoryRepository, Tier
 from app.supervision import run_supervised
 from app.throttle import throttled
 
@@ -45,6 +46,8 @@ RESTORE_SECONDS = 24 * HOUR
 MAX_POINTS = 2000
 # Samples stay for up to a day longer than their tier's retention, until they are rolled up.
 KEPT_LONGER_SECONDS = 25 * HOUR
+# In the order of the arguments of DerivedFigures.restore_device.
+_SHARE_COLUMNS = (ACCEPTED, SHARE_WORK, REJECTED, SHARE_SECONDS, "hashrate_ghs")
 _TOTALS = (ACCEPTED + TOTAL_SUFFIX, REJECTED + TOTAL_SUFFIX, DIFFICULTY, UPTIME)
 
 
@@ -100,7 +103,7 @@ class HistoryService:
         repository: HistoryRepository,
         fleet: Fleet,
         read_telemetry: Callable[[Tracked], Telemetry],
-        update_derived: DerivedUpdater,
+        derived: DerivedFigures,
         tiers: Tiers,
         clock: Clock,
         poll_interval: float,
@@ -115,8 +118,11 @@ class HistoryService:
         self._poll_interval = poll_interval
         self._loop_crashed = loop_crashed
         self._delete_with_device = delete_with_device
+        self._derived = derived
         self.timekeeper = Timekeeper(clock)
-        self._devices = DeviceRecorder(self.timekeeper, read_telemetry, self._restore_totals, update_derived, clock)
+        self._devices = DeviceRecorder(
+            self.timekeeper, read_telemetry, self._restore_device, derived.update_device, clock
+        )
         self._totals = TotalsRecorder(fleet, self.timekeeper, self._devices.find_series)
         codec = BlockCodec()
         self._raw = RawSamples(repository, codec, self.timekeeper, self._iterate_buffers, self._find_buffer)
@@ -203,6 +209,16 @@ class HistoryService:
 
     def _find_buffer(self, series: str) -> SeriesBuffer | None:
         return self._devices.find_buffer(series) or self._totals.find_buffer(series)
+
+    def _restore_device(self, mac: str, monotonic: float) -> ShareTotals | None:
+        """Fill the device's sliding windows, and return its last recorded share counters."""
+        tier = Tier.MINUTE if self._tiers.retention[Tier.MINUTE] else Tier.RAW
+        now = self._clock.now().timestamp()
+        frame = self._rollup.read_samples(tier, mac, now - DAY, now + 1, _SHARE_COLUMNS)
+        if frame.times:
+            columns = [frame.columns.get(name) or absent_column(name, len(frame)) for name in _SHARE_COLUMNS]
+            self._derived.restore_device(mac, frame.times, *columns)
+        return self._restore_totals(mac, monotonic)
 
     def _restore_totals(self, mac: str, monotonic: float) -> ShareTotals | None:
         """Return the last recorded share counters, so that shares accepted while the service was stopped count."""

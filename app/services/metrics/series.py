@@ -12,6 +12,7 @@ from app.miners.totals import DeviceOutput
 from app.models import Reading
 from app.services.devices.fleet import Tracked
 from app.services.devices.telemetry_reader import Telemetry
+from app.services.metrics.derived_lines import DERIVED_FAMILIES, NO_LINES, DerivedLines, render_derived
 from app.services.metrics.legacy_names import legacy_lines
 from app.services.metrics.text_format import clean_label_value, format_labels, format_number
 
@@ -25,6 +26,7 @@ FAMILIES = (
         "counter",
     ),
     *((f"pluto_device_{measure.key}", measure.help, "gauge") for measure in MEASURES),
+    *DERIVED_FAMILIES,
 )
 POOL_NAMES = {
     "mine.ocean.xyz:3334": "Ocean Main",
@@ -37,13 +39,14 @@ _MEASURED = tuple((measure.key, f"pluto_device_{measure.key}") for measure in ME
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Series:
-    """`lines` has one line for each of FAMILIES, "" for an absent value; `legacy` the lines of the Node backend's
+    """`lines` has the lines of each of FAMILIES, "" for an absent value; `legacy` the lines of the Node backend's
     families under `prefix`, none without one. `output` and `shares` are the inputs of the totals; the latter has
     (pool, accepted, rejected) of each pool."""
 
     reading: Reading
     about: Mapping[str, str]
     labels: str
+    derived: DerivedLines
     lines: tuple[str, ...]
     prefix: str | None
     legacy: tuple[str, ...]
@@ -54,23 +57,27 @@ class Series:
 def render_series(
     tracked: Tracked, reading: Reading, telemetry: Telemetry, prefix: str | None, before: Series | None
 ) -> Series:
-    """Render a reading and its measurements. Of the previous series only the labels are reused."""
+    """Render a reading, its measurements and the figures derived from it. Of the previous series only the labels and
+    the share-proven hashrates are reused."""
     about: Mapping[str, str] = _info_labels(tracked, reading.info)
     if before is not None and before.about == about:
         about, suffix, info_line = before.about, before.labels, before.lines[0]
     else:
         suffix, info_line = identity_labels(tracked), f"pluto_device_info{format_labels(about)} 1\n"
+    derived = render_derived(tracked.derived, suffix, before.derived if before else NO_LINES)
     values, output = telemetry
     lines = (
         info_line,
         f"pluto_device_restarts_total{suffix} {tracked.restarts}\n",
         f"pluto_device_implausible_hashrates_total{suffix} {tracked.implausible_hashrates}\n",
         *[f"{name}{suffix} {format_number(values[key])}\n" if key in values else "" for key, name in _MEASURED],
+        *derived.lines,
     )
     return Series(
         reading,
         about,
         suffix,
+        derived,
         lines,
         prefix,
         () if prefix is None else legacy_lines(prefix, values),
