@@ -22,7 +22,6 @@ from .device_state import Clock, ResetReason, make_state
 from .http_messages import Reply, Request
 from .info_printer import InfoPrinter
 from .listener import Address
-from .machine import Machine
 from .miner_faults import FaultSwitch
 from .miner_log import MinerLog
 from .miner_server import HttpServer
