@@ -36,13 +36,12 @@ class DeviceSeries:
     """The recording state of one device. `sums`: its last values for the sums over the fleet. `pending`: increases
     that these sums do not include yet."""
 
-    __slots__ = ("buffer", "chip_errors", "implausible", "output", "pending", "polled_at", "sums", "totals")
+    __slots__ = ("buffer", "chip_errors", "output", "pending", "polled_at", "sums", "totals")
 
-    def __init__(self, layout: Layout, implausible: int) -> None:
+    def __init__(self, layout: Layout) -> None:
         self.buffer = SeriesBuffer(layout)
         self.totals: ShareTotals | None = None
         self.polled_at: float | None = None
-        self.implausible = implausible
         self.sums: tuple[float, ...] = ()
         self.output = DeviceOutput(0.0, 0.0, paired=False)
         self.pending = NO_INCREASE
@@ -97,14 +96,13 @@ class DeviceRecorder:
         self._series.pop(mac, None)
 
     def _add_series(self, tracked: Tracked) -> DeviceSeries:
-        series = self._series[tracked.mac] = DeviceSeries(self._layout, tracked.implausible_hashrates)
+        series = self._series[tracked.mac] = DeviceSeries(self._layout)
         series.totals = self._restore_totals(tracked.mac, self._clock.monotonic())
         return series
 
     def _answer_values(self, tracked: Tracked, series: DeviceSeries, monotonic: float) -> list[float]:
         values, series.output = self._read_telemetry(tracked)
-        if tracked.implausible_hashrates != series.implausible:  # counted by the fleet; see totals.py
-            series.implausible = tracked.implausible_hashrates
+        if values.get("hashrate_ghs") and not series.output.hashrate:  # implausible, which the fleet counts
             values = {key: value for key, value in values.items() if key != "hashrate_ghs"}
         totals = read_totals(values, monotonic)
         increase = compute_increase(series.totals, totals)
