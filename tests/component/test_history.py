@@ -194,11 +194,7 @@ def test_sums_have_the_number_of_devices_in_them(make_service: Make, clock: Fake
 
 def test_tiers_by_range(service: Service) -> None:
     feed_minutes(service, 1)
-    for start, points, expected in (
-        ("-30m", 360, ("raw", 5)),
-        ("-24h", 500, ("1m", 180)),
-        ("-300d", 500, ("15m", 52200)),
-    ):
+    for start, points, expected in (("-30m", 360, ("raw", 5)), ("-24h", 500, ("1m", 180)), ("-300d", 500, ("15m", 52200))):
         answer = query_history(service, metrics="hashrate_ghs", start=start, points=points)
         assert (answer["tier"], answer["step"]) == expected
         assert len(answer["times"]) <= points
