@@ -41,6 +41,7 @@ class SimulatedDevice:
         self._miner = SocketlessMiner(MinerSpec(generation, board, mac=mac), Random(mac), clock.monotonic)
         self._first_count = self._miner.machine.shares.accepted
         self._finished = 0  # the last known counts before each reboot
+        self._is_counted = False
         self._silent_until = 0.0
         self._spike_at = clock.monotonic() + 20 * HOUR
         self._next_change = clock.monotonic() + self._rng.uniform(1, 2) * HOUR
@@ -49,22 +50,30 @@ class SimulatedDevice:
     def _list_changes(self) -> Iterator[Callable[[], None]]:
         """Yield all kinds of change in turn, for ever."""
         while True:
-            yield self._reboot
+            yield lambda: self._reboot(difficulty=8192.0)
+            yield self._reboot_to_higher_count
             yield lambda: self._be_silent(self._rng.uniform(1, 15) * MINUTE)
             yield lambda: self._pause(True)
             yield lambda: self._pause(False)
             yield lambda: self._miner.store_settings({"frequency": self._rng.choice((400, 450, 500, 525))})
-            yield self._change_difficulty
+            yield lambda: self._set_difficulty(2048.0)
             yield lambda: self._be_silent(self._rng.uniform(1, 4) * HOUR)
 
     def count_known_shares(self) -> int:
         """Return the accepted shares since the first poll, without those that a reboot cleared before a poll."""
         return self._finished + int(self.truth.last_count) - self._first_count
 
-    def _reboot(self) -> None:
-        self._finished += int(self.truth.last_count)
+    def _reboot_to_higher_count(self) -> None:
+        """Reboot, and be silent until the count is higher than before, while the uptime is not."""
+        uptime = self._clock.monotonic() - self._miner.machine.booted_at
+        self._reboot(uptime / 2, difficulty=1000.0)
+
+    def _reboot(self, silent: float = 20, *, difficulty: float) -> None:
+        self._finished += int(self.truth.last_count) if self._is_counted else 0
+        self._is_counted = False
         self._miner.boot()
-        self._be_silent(20)
+        self._be_silent(silent)
+        self._set_difficulty(difficulty)
 
     def _be_silent(self, seconds: float) -> None:
         self._silent_until = self._clock.monotonic() + seconds
@@ -74,9 +83,9 @@ class SimulatedDevice:
         self._miner.machine.paused = paused
         self._miner.machine.update_plan(self._clock.monotonic())
 
-    def _change_difficulty(self) -> None:
+    def _set_difficulty(self, difficulty: float) -> None:
         self._miner.update_state()
-        self._miner.machine.difficulty = self._rng.choice((1000.0, 2048.0, 8192.0))
+        self._miner.machine.difficulty = difficulty
         self._miner.machine.update_plan(self._clock.monotonic())
 
     def read_answer(self) -> dict[str, Any] | None:
@@ -94,6 +103,7 @@ class SimulatedDevice:
             self._spike_at += 17 * HOUR
             info["hashRate"] = 953e6
         self.truth.add_answer(time, info)
+        self._is_counted = True
         return info
 
 
