@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from random import Random
 from typing import Any
 
-from .asic_boards import Board
-from .generations import Generation
+from .asic_boards import BOARDS, Board
+from .generations import GENERATIONS, Generation
 from .machine import Machine
 from .settings_store import MinerSettings
-from .spec import MinerSpec, Timings
+from .spec import MinerSpec, Timings, canonical_mac, make_first_settings
 
 Clock = Callable[[], float]
 
@@ -118,3 +119,21 @@ class DeviceState:
         """Set the power fault that the miner reports; an empty text clears it."""
         self.power_fault = text
         self.revision += 1
+
+
+def make_state(spec: MinerSpec, rng: Random, clock: Clock, timings: Timings) -> DeviceState:
+    """Return the state of a miner that has been running for some time."""
+    generation, board = GENERATIONS[spec.generation], BOARDS[spec.board]
+    settings = MinerSettings(make_first_settings(spec))
+    return DeviceState(
+        spec=spec,
+        generation=generation,
+        board=board,
+        timings=timings,
+        clock=clock,
+        settings=settings,
+        machine=Machine(board, settings.active, rng, clock()),
+        mac=canonical_mac(spec.mac),
+        host=spec.address[0],
+        now=clock(),
+    )

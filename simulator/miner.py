@@ -16,42 +16,20 @@ import orjson
 from gevent import lock
 
 from . import routes
-from .asic_boards import BOARDS
 from .connection import Connection
 from .context import HandlerContext
-from .device_state import Clock, DeviceState, ResetReason
-from .generations import GENERATIONS
+from .device_state import Clock, ResetReason, make_state
 from .http_messages import Reply, Request
 from .info_printer import InfoPrinter
 from .listener import Address
-from .machine import Machine
 from .miner_faults import FaultSwitch
 from .miner_log import MinerLog
 from .miner_server import HttpServer
 from .otp import OneTimePasswords
 from .overheat import OVERHEAT_REACTIONS
 from .request_log import RequestLog
-from .settings_store import MinerSettings
-from .spec import MinerSpec, Timings, canonical_mac, make_first_settings
+from .spec import MinerSpec, Timings
 from .websocket_clients import WebSocketClients
-
-
-def make_state(spec: MinerSpec, rng: Random, clock: Clock, timings: Timings) -> DeviceState:
-    """Return the state of a miner that has been running for some time."""
-    generation, board = GENERATIONS[spec.generation], BOARDS[spec.board]
-    settings = MinerSettings(make_first_settings(spec))
-    return DeviceState(
-        spec=spec,
-        generation=generation,
-        board=board,
-        timings=timings,
-        clock=clock,
-        settings=settings,
-        machine=Machine(board, settings.active, rng, clock()),
-        mac=canonical_mac(spec.mac),
-        host=spec.address[0],
-        now=clock(),
-    )
 
 
 class Miner:

@@ -87,6 +87,15 @@ class ManagedProcess:
         self._popen.stdin.write(text)
         self._popen.stdin.close()
 
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait until the process has done its work. Raises ProcessFailed if it fails or takes longer."""
+        try:
+            if self._popen.wait(seconds) == 0:
+                return
+        except subprocess.TimeoutExpired:
+            raise ProcessFailed(f"the {self.name} took longer than {seconds:.0f} s; {self.describe_log()}") from None
+        self.check_running()
+
     def stop(self) -> float:
         """Send SIGTERM, then SIGKILL to the rest of its group, and return the seconds that it took. Idempotent."""
         started = time.monotonic()

@@ -1,5 +1,6 @@
 """`make demo`: twelve simulated miners and the service, on this machine only, until Ctrl-C.
 
+The first start writes one simulated day of history before the service starts, so that no chart is empty.
 All traffic stays on loopback and takes the same way as a user's: gunicorn runs the service with its real configuration,
 and the miners are discovered and registered (imprinted) through its REST routes. Logs and data are in .demo/.
 """
@@ -27,6 +28,7 @@ from .http_requests import fetch_json, is_ready
 
 DEMO = ROOT / ".demo"
 NEIGHBOURS = DEMO / "neighbours"
+HISTORY_SECONDS = 120.0
 READY_SECONDS = 30.0
 POLLED_SECONDS = 15.0
 PORTS_TO_TRY = 100
@@ -62,6 +64,13 @@ def choose_port() -> int:
     return port
 
 
+def write_history(environ: dict[str, str]) -> None:
+    """Write a simulated day, unless there is a history. Raises ProcessFailed."""
+    arguments = [*PYTHON, "tools.demo_history", environ["DATA_DIR"]]
+    with ManagedProcess("history", arguments, DEMO, environ, piped=False) as writer:
+        writer.wait_for_end(HISTORY_SECONDS)
+
+
 def register_discovered(server: str) -> None:
     """Discover the miners and register (imprint) them."""
     found = fetch_json(server, "/devices/discover")
@@ -90,6 +99,7 @@ def format_overview(url: str, devices: list[dict[str, Any]]) -> str:
   page           {url}/
   devices        {url}/devices/imprint
   metrics        {url}/metrics
+  history        {url}/history?from=-24h  (the day before the first start is simulated)
   API document   {url}/openapi.json
   Socket.IO      {url}  path /socket/io, event stat_update
   logs and data  {DEMO.relative_to(ROOT)}/
@@ -112,6 +122,7 @@ def run_demo() -> NoReturn:
     port = choose_port()
     environ = build_environment(port)
     server = f"127.0.0.1:{port}"
+    write_history(environ)
     simulated = [*PYTHON, "simulator", "--demo", "--neighbours", str(NEIGHBOURS)]
     with (
         ManagedProcess("simulator", simulated, DEMO, environ, piped=False, stop_timeout=10) as simulator,

@@ -14,7 +14,7 @@ from enum import StrEnum
 from functools import partial
 
 from app.miners.dialects import NERDOS, detect_dialect
-from app.miners.pools import read_fallback_in_use, read_pool_connected
+from app.miners.pools import DIFFICULTY_FIELDS, read_fallback_in_use, read_pool_connected
 from app.miners.values import (
     Fields,
     Info,
@@ -50,10 +50,10 @@ class Measure:
     """One measurement, exported as `pluto_device_<key>`.
 
     `fields`: the firmware's names for it, newest first. `read`: makes one number of these fields, or None. `legacy`:
-    the Node backend exported it too, as `<hostname>_<key>`. `sentinels`: ranges, both ends included, that mean "no
-    reading". `zero_counts`: returns True if a 0 is a reading, given the answer and the number of chips; None if a 0
-    always is. `recorded`: how the history keeps it, None if it does not. `summed`: the history also keeps its sum over
-    the fleet and over each tag.
+    a version of the Node backend exports it too, as `<hostname>_<key>`. `sentinels`: ranges, both ends included, that
+    mean "no reading". `zero_counts`: returns True if a 0 is a reading, given the answer and the number of chips; None
+    if a 0 always is. `recorded`: how the history keeps it, None if it does not. `summed`: the history also keeps its
+    sum over the fleet and over each tag.
     """
 
     key: str
@@ -258,8 +258,9 @@ MEASURES: tuple[Measure, ...] = (
         "Voltage regulator temperature in degrees Celsius",
         ("vrTemp",),
         read_number,
-        sentinels=_FAILED_TEMPERATURE,
-        zero_counts=_has_no_zero,  # boards with an INA260 have no such sensor and report 0,
+        True,
+        _FAILED_TEMPERATURE,
+        _has_no_zero,  # boards with an INA260 have no such sensor and report 0
         recorded=Recorded.GAUGE,
     ),
     Measure("fan2_speed_rpm", "Speed of the second fan in rpm", ("fan2rpm", "fanrpm2"), read_amount),
@@ -299,7 +300,7 @@ MEASURES: tuple[Measure, ...] = (
     Measure(
         "pool_difficulty",
         "Difficulty that the pool asks for",
-        ("poolDifficulty", "stratumDiff", "stratum_difficulty"),
+        DIFFICULTY_FIELDS,
         read_amount,
         recorded=Recorded.LAST,
     ),
@@ -354,6 +355,15 @@ MEASURES: tuple[Measure, ...] = (
         "Free internal heap in bytes",
         ("freeHeapInternal", "freeHeapInt"),
         read_amount,
+        True,
+        recorded=Recorded.LAST,
+    ),
+    Measure(
+        "free_heap_spiram_bytes",
+        "Free heap in external memory in bytes",
+        ("freeHeapSpiram",),
+        read_amount,
+        True,
         recorded=Recorded.LAST,
     ),
     Measure("cpu_percent", "Load of the controller in percent", ("cpuUsage",), read_amount),

@@ -8,6 +8,8 @@ from typing import Any
 from app.miners.values import Fields, Info, parse_flag, parse_number, read_amount
 
 FALLBACK_FIELDS = ("isUsingFallbackStratum",)
+# Difficulty of the pool in use: AxeOS since 2.9, before, BitDSK.
+DIFFICULTY_FIELDS = ("poolDifficulty", "stratumDiff", "stratum_difficulty")
 _MAX_POOLS = 8
 _DISCONNECTED = re.compile(r"not connected|disconnected|unreachable|connecting|failed", re.IGNORECASE)
 _CONNECTED = re.compile(r"ipv[46]|connected", re.IGNORECASE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from app.miners.measures import MEASURED_FIELDS
 
 # Added to `info` by this service.
-ADDED_FIELDS = frozenset({"frequencyOptions", "coreVoltageOptions"})
+ADDED_FIELDS = frozenset({"frequencyOptions", "coreVoltageOptions", "currentDiff"})
 _DESCRIPTIONS = """ASICModel asicCount asicModel smallCoreCount boardVersion deviceModel minerModel family psuModel
     version axeOSVersion idfVersion runningPartition partitions resetReason lastResetReason macAddr ethMac hostip ipv4
     ipv6 fullHostname mdnsHostname wifiStatus apEnabled networkMode ethConnected isPSRAMAvailable otp fanCount
@@ -21,7 +21,7 @@ _STATES = """asicTemps boardtemp1 boardtemp2 chiptemp1 chiptemp2 cpuTemp vrTempI
     poolAddrFamily networkDifficulty blockHeight blockSignals blockHeaders scriptsig coinbaseOutputs
     coinbaseValueTotalSatoshis coinbaseValueUserSatoshis sharesPending sharesRejectedReasons sharesSubmitted
     responseShareBatch processTime workReceived currentWorkAgeSeconds showNewBlock recentpingloss totalFoundBlocks
-    totalHashes totalLog2Work totalUptimeSeconds systemUptimeSecs freeHeapSpiram heapInfo maxAllocHeap minFreeHeap"""
+    totalHashes totalLog2Work totalUptimeSeconds systemUptimeSecs heapInfo maxAllocHeap minFreeHeap"""
 READINGS = frozenset({*MEASURED_FIELDS, *ADDED_FIELDS, *_DESCRIPTIONS.split(), *_STATES.split()})
 # Members of a list of settings that are readings, or identify the list's item.
 LIST_READINGS = frozenset({"id", "label", "rpm", "speedPerc"})

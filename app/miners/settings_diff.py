@@ -34,9 +34,10 @@ from app.miners.setting_table import (
     is_same_value,
     read_present_value,
 )
-from app.miners.values import parse_flag
+from app.miners.values import parse_flag, parse_number
 from app.redaction.secret_words import is_secret_key
 
+FAN_SPEED = "manualFanSpeed"
 POOLS = frozenset((*POOL_KEYS, *FALLBACK_KEYS))
 # Settings that the firmware changes after overheating. A client's older copy of the info would undo that.
 _HEAT = frozenset({"frequency", "coreVoltage", "autofanspeed", "manualFanSpeed"})
@@ -44,6 +45,7 @@ _HEAT = frozenset({"frequency", "coreVoltage", "autofanspeed", "manualFanSpeed"}
 WIFI = "Wi-Fi cannot be changed here, since a typo would disconnect the miner: change it on the miner's own page"
 UNKNOWN_HERE = "This firmware reports no such setting, so it was not sent"
 FAN_IS_AUTOMATIC = "Not used while the fan is in automatic mode, so it was not sent"
+EQUALS_READING = "It is the present speed of the fan, so it was not sent"
 NOT_SUPPORTED = "There is no such setting, so it was not sent"
 # Keys of one request that are listed as unsupported.
 MAX_LISTED = 256
@@ -104,6 +106,9 @@ def compute_settings_diff(values: Mapping[str, Any], client_info: Mapping[str, A
     for key, value in wanted.items():
         if key in edited and key in _HEAT and _has_overheated_since(client_info, info):
             found.problems[key] = [COOLED]
+        elif key == FAN_SPEED and key in requested and _is_fan_reading(flat.values, info, fan_is_manual=fan_is_manual):
+            reason = EQUALS_READING if fan_is_manual else FAN_IS_AUTOMATIC
+            found.unsent[key] = (WriteStatus.UNCHANGED, value, reason)
         else:
             _classify_setting(found, SETTINGS[key], value, info, dialect, fan_is_manual=fan_is_manual)
     found.problems |= {key: why for key, why in client_flat.problems.items() if key not in requested} | flat.problems
@@ -221,6 +226,20 @@ def _is_accepted_unreported(setting: Setting, info: Info, dialect: Dialect) -> b
     if setting.secret:
         return setting.key.removesuffix("Password") + "URL" in info
     return setting.key == "useFallbackStratum" and "manualFanSpeed" in info and dialect is not NERDOS
+
+
+def _is_fan_reading(values: Mapping[str, Any], info: Info, *, fan_is_manual: bool) -> bool:
+    """Return True if `fanspeed` in a request is only a reading, of firmware that reports the setting apart from it.
+
+    A form that is sent back has such a reading (43.2 %) beside `autofanspeed`: in automatic mode it is outdated, in
+    manual mode within 1 % of the setting.
+    """
+    if FAN_SPEED in values or FAN_SPEED not in info:
+        return False
+    if not fan_is_manual:
+        return "autofanspeed" in values
+    sent, setting = parse_number(values["fanspeed"]), parse_number(info[FAN_SPEED])
+    return sent is not None and setting is not None and abs(sent - setting) <= 1
 
 
 def _has_overheated_since(client_info: Mapping[str, Any], info: Info) -> bool:

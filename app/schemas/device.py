@@ -17,8 +17,9 @@ from weakref import WeakKeyDictionary
 import orjson
 from marshmallow import ValidationError, fields, validate, validates_schema
 
+from app.miners.pools import DIFFICULTY_FIELDS
 from app.miners.telemetry import describe_status
-from app.miners.values import parse_number
+from app.miners.values import parse_number, read_amount
 from app.miners.vendor_options import add_present_values, label_values
 from app.models import Cause, Chip, Derived, ProvenHashrate, Status
 from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, Mac, StrictBoolean, envelope
@@ -77,7 +78,10 @@ class DeviceSchema(BaseSchema):
     type = fields.String(required=True, metadata={"description": "Vendor string of the scan, else `unknown`"})
     info = fields.Dict(
         required=True,
-        metadata={"description": "The firmware's answer without secrets, with the vendor's options"},
+        metadata={
+            "description": "The firmware's answer without secrets, with the vendor's options and with `currentDiff`, "
+            "the difficulty of the pool in use"
+        },
     )
     tracing = fields.Boolean(required=True, metadata={"description": "Monitored and answering"})
     stale = fields.Boolean(
@@ -280,10 +284,12 @@ def _drop_absent(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def serialise_info(tracked: Tracked) -> dict[str, Any]:
     """Serialise the firmware's answer with the vendor's options. The frontend calls `power.toFixed` and
-    `stratumUser.indexOf` without a check."""
+    `stratumUser.indexOf` without a check; its current version reads the pool's difficulty as `currentDiff`."""
     info, options = tracked.info, add_present_values(tracked.vendor_options, tracked.info)
     power, user = parse_number(tracked.last_known.get("power")), tracked.last_known.get("stratumUser")
+    difficulty = read_amount(info, DIFFICULTY_FIELDS)
     return {
+        **({"currentDiff": difficulty} if difficulty else {}),
         **without_empty_texts(info),
         "power": 0 if power is None else power,
         "stratumUser": user if isinstance(user, str) else "",

@@ -88,7 +88,9 @@ class SocketIoServer:
         self._emit_device("stat_update", event.tracked)
 
     def on_device_failed(self, event: DeviceFailed) -> None:
-        """Send `error`."""
+        """Send `stat_update`, which has `tracing: false`, then `error`. The Node project's current frontend updates a
+        device by the first and shows a message by the second; its older one needs only `error`."""
+        self._emit_device("stat_update", event.tracked)
         self._emit_device("error", event.tracked)
 
     def on_stopping(self, event: Stopping) -> None:

@@ -136,6 +136,9 @@ def test_list_is_newest_first(testbed, client):
     ("query", "found"),
     [("attic", [A]), ("CELLAR", [B]), ("127.80.0.1", [A]), ("127.80.", [A, B]), (B[-5:], [B]), (A.upper(), [A]),
      (A.replace(":", "-"), [A]), ("Chez moi", [B]),
+     ("02-00-5E-00-00-01", [A]), ("02005E000001", [A]), ("0200.5e00.0001", [A]), (" 02005e000001 ", [A]),
+     ("02-00-5E", [A, B]), ("02005E", [A, B]), ("5e:00:00:02", [B]), ("00-02", [B]), ("00002", [B]),
+     ("02005e000099", []), ("02-00-5e-00-00-99", []), ("020", []),  # three digits are part of an address
      ("nothing", []), ("", [A, B]), (" ", [A, B]), ("%", []), ("\x00", [])],
 )  # fmt: skip
 def test_search_by_query(testbed, client, query, found):

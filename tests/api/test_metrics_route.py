@@ -19,6 +19,8 @@ LEGACY_SUFFIXES = ["power_watts", "voltage_volts", "current_amps", "fanspeed_rpm
 "hashrate_ghs", "shares_accepted", "shares_rejected", "uptime_seconds",
           "free_heap_bytes", "core_voltage_volts", "core_voltage_actual_volts", "frequency_mhz",
           "efficiency"]  # fmt: skip
+# Exported since a later version of the Node backend; not every firmware reports them.
+LATER_LEGACY_SUFFIXES = ["vr_temperature_celsius", "free_heap_internal_bytes", "free_heap_spiram_bytes"]
 
 
 @pytest.mark.parametrize(
@@ -104,11 +106,27 @@ def test_legacy_names_equal_our_series(testbed, generation):
     prefix = "my__bitaxe__1" if hostname else "_"
     scrape = service.scrape_metrics()
     ours = scrape.get_device_values(miner.mac)
-    assert {suffix: scrape.get_value(f"{prefix}_{suffix}") for suffix in LEGACY_SUFFIXES} == {
-        suffix: ours.get(suffix) for suffix in LEGACY_SUFFIXES
+    suffixes = [*LEGACY_SUFFIXES, *LATER_LEGACY_SUFFIXES]
+    assert {suffix: scrape.get_value(f"{prefix}_{suffix}") for suffix in suffixes} == {
+        suffix: ours.get(suffix) for suffix in suffixes
     }
     assert len({*LEGACY_SUFFIXES} & ours.keys()) == 14
-    assert all(not labels for suffix in LEGACY_SUFFIXES for labels in scrape.list_labels(f"{prefix}_{suffix}"))
+    assert all(not labels for suffix in suffixes for labels in scrape.list_labels(f"{prefix}_{suffix}"))
+
+
+def test_later_legacy_names_have_firmware_values(testbed):
+    """The current frontend of the Node project reads these by hostname."""
+    service, (modern, old) = testbed(
+        {"generation": "2.15", "hostname": "modern"}, {"generation": "2.4", "hostname": "old"}
+    )
+    answer, scrape = modern.read_info(), service.scrape_metrics()
+    fields = dict(zip(LATER_LEGACY_SUFFIXES, ("vrTemp", "freeHeapInternal", "freeHeapSpiram"), strict=True))
+    assert {suffix: scrape.get_value(f"modern_{suffix}") for suffix in fields} == {
+        suffix: answer[field] for suffix, field in fields.items()
+    }
+    assert scrape.get_value("pluto_device_free_heap_spiram_bytes", mac=modern.mac) == answer["freeHeapSpiram"]
+    assert old.read_info()["vrTemp"] == 0
+    assert not {f"old_{suffix}" for suffix in fields} & scrape.list_names()
 
 
 def test_legacy_names_can_be_turned_off(testbed):

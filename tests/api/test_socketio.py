@@ -108,6 +108,9 @@ def test_error_event_is_sent_for_each_failed_poll_once_offline(testbed, open_cli
     device = client.await_one("error")
     assert (device["mac"], device["tracing"], device["status"]) == (fleet[0].mac, False, "offline")
     assert "cannot be reached" in device["error"]
+    names = [name for name, payload in client.events if payload and payload.get("tracing") is False]
+    assert names[:2] == ["stat_update", "error"]
+    assert client.payloads("stat_update")[-1] == device
     assert service.runtime.fleet.get_device(fleet[0].mac).observation.failures >= 3
     assert wait_until(lambda: len(client.payloads("error")) >= 2)
 

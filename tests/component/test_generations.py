@@ -26,6 +26,7 @@ FIELDS_AND_DIVISORS = {
     "core_voltage_actual_volts": ("coreVoltageActual", 1000),
     "uptime_seconds": ("uptimeSeconds", 1),
     "free_heap_bytes": ("freeHeap", 1),
+    "free_heap_spiram_bytes": ("freeHeapSpiram", 1),
     "shares_accepted": ("sharesAccepted", 1),
     "shares_rejected": ("sharesRejected", 1),
     "fan_percent": ("fanspeed", 1),
@@ -91,8 +92,10 @@ def test_device_in_rest_answer_equals_firmware_answer(polled_miner, generation):
     device, answer = service.get_device(miner.mac), miner.read_info()
     assert (device["mac"], device["ip"], device["type"]) == (miner.mac, miner.address, "unknown")
     assert (device["tracing"], device["stale"], device["status"]) == (True, False, "online")
-    added = {"frequencyOptions", "coreVoltageOptions"}
+    difficulty = answer.get("poolDifficulty", answer.get("stratumDiff"))
+    added = {"frequencyOptions", "coreVoltageOptions"} | ({"currentDiff"} if difficulty else set())
     assert device["info"].keys() - answer.keys() == added
+    assert device["info"].get("currentDiff") == difficulty
     assert '""' not in json.dumps(device["info"])
     empty = {key for key, value in answer.items() if value == ""}
     assert {key: value for key, value in device["info"].items() if key not in added | {"pools"}} == {

@@ -13,8 +13,8 @@ from sim_helpers import BOARDS, FakeClock, StartMiner, make_url
 
 from simulator import GENERATIONS, MinerSpec, Timings
 from simulator.cjson import print_json
+from simulator.device_state import make_state
 from simulator.info_printer import InfoPrinter
-from simulator.miner import make_state
 
 BODIES = Path(__file__).parent / "bodies"
 ALL = list(GENERATIONS)

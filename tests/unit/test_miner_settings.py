@@ -151,6 +151,10 @@ def test_object_from_before_overheating_does_not_undo_fallback():
         (OLD, {"manualFanSpeed": 70}, {}),
         (NEW, {"manualFanSpeed": 70}, {"manualFanSpeed": 70, "fanspeed": 70}),
         (NEW, {"fanspeed": 70}, {"manualFanSpeed": 70, "fanspeed": 70}),
+        # A form that is sent back has the reading beside the mode.
+        (NEW, {"autofanspeed": 1, "fanspeed": 43.2}, {}),
+        ({**NEW, "autofanspeed": 0, "manualFanSpeed": 58}, {"autofanspeed": 0, "fanspeed": 57.8}, {}),
+        (NEW, {"autofanspeed": 0, "fanspeed": 70}, {"autofanspeed": 0, "manualFanSpeed": 70, "fanspeed": 70}),
         (NERD, {"autofanspeed": False, "manualFanSpeed": 70}, {"autofanspeed": 0, "manualFanSpeed": 70}),
         (
             {**OLD, "fanSpeed": 4000, "version": "v2.1.3"},

@@ -61,6 +61,7 @@ TURBO = GAMMA | {"boardVersion": "801"}
         ({"fanspeed2": 40}, "fan2_percent", 40),
         ({"hashRate_1d": 2748.9}, "hashrate_1d_ghs", 2748.9),
         ({"freeHeapInt": 148248}, "free_heap_internal_bytes", 148248),
+        ({"freeHeapSpiram": 8094068}, "free_heap_spiram_bytes", 8094068),
         ({"stratum_difficulty": 512}, "pool_difficulty", 512),
         ({"shutdown": True}, "shutdown", 1),
         ({"shutdown": False}, "shutdown", 0),
@@ -281,4 +282,4 @@ def test_every_measure_has_unique_key_and_help():
     keys = [measure.key for measure in MEASURES]
     assert len(keys) == len(set(keys))
     assert all(measure.help and measure.fields for measure in MEASURES)
-    assert sum(measure.legacy for measure in MEASURES) == 14
+    assert sum(measure.legacy for measure in MEASURES) == 14 + 3

@@ -10,7 +10,7 @@ from app.clock import Clock, format_iso
 from app.errors import DeviceBadPayload, Invalid, NothingToRegister
 from app.events import DeviceDeleted, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
-from app.miners.mac import parse_mac
+from app.miners.mac import canonical_mac, parse_mac
 from app.miners.measures import MEASURED_FIELDS
 from app.miners.reading_fields import ADDED_FIELDS
 from app.models import Device, DiscoveredMiner, MacSource
@@ -21,6 +21,7 @@ from app.services.devices.monitoring import Monitoring
 
 # Fields of a returned device object that are not stored: those that we add, and the MAC, which only the miner reports.
 _UNSTORED = ADDED_FIELDS | {"macAddr"}
+MIN_MAC_DIGITS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,13 @@ class DeviceService:
 
 def _matches_query(tracked: Tracked, query: str) -> bool:
     texts = (tracked.device.ip, tracked.hostname, tracked.device.name or "", tracked.mac)
-    return any(query in text.lower() for text in texts) or query.replace("-", ":") in tracked.mac
+    return any(query in text.lower() for text in texts) or _matches_mac(tracked.mac, query)
+
+
+def _matches_mac(mac: str, query: str) -> bool:
+    """Compare in every notation. Digits without separators count from two bytes on: "127" is part of an address."""
+    digits = len(query) >= MIN_MAC_DIGITS and query in mac.replace(":", "")
+    return digits or query.replace("-", ":") in mac or canonical_mac(query) == mac
 
 
 def _editable_info(info: Mapping[str, Any]) -> dict[str, Any]:

@@ -37,13 +37,12 @@ class DeviceSeries:
     """The recording state of one device. `sums`: its last values for the sums over the fleet. `pending`: increases
     that these sums do not include yet."""
 
-    __slots__ = ("buffer", "chip_errors", "implausible", "minute", "output", "pending", "polled_at", "sums", "totals")
+    __slots__ = ("buffer", "chip_errors", "minute", "output", "pending", "polled_at", "sums", "totals")
 
-    def __init__(self, layout: Layout, implausible: int) -> None:
+    def __init__(self, layout: Layout) -> None:
         self.buffer = SeriesBuffer(layout)
         self.totals: ShareTotals | None = None
         self.polled_at: float | None = None
-        self.implausible = implausible
         self.minute: float | None = None
         self.sums: tuple[float, ...] = ()
         self.output = DeviceOutput(0.0, 0.0, paired=False)
@@ -104,7 +103,7 @@ class DeviceRecorder:
             del self._series[mac]
 
     def _add_series(self, tracked: Tracked) -> DeviceSeries:
-        series = self._series[tracked.mac] = DeviceSeries(self._layout, tracked.implausible_hashrates)
+        series = self._series[tracked.mac] = DeviceSeries(self._layout)
         series.totals = self._restore_totals(tracked.mac, self._clock.monotonic())
         return series
 
@@ -114,8 +113,7 @@ class DeviceRecorder:
         """Return the row after status and time. Values of which only the last counts are recorded once a minute: each
         would take as much space as a gauge."""
         values, series.output = self._read_telemetry(tracked)
-        if tracked.implausible_hashrates != series.implausible:  # counted by the fleet; see totals.py
-            series.implausible = tracked.implausible_hashrates
+        if values.get("hashrate_ghs") and not series.output.hashrate:  # implausible, which the fleet counts
             values = {key: value for key, value in values.items() if key != "hashrate_ghs"}
         totals = read_totals(values, monotonic)
         increase = compute_increase(series.totals, totals)

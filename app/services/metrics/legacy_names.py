@@ -65,7 +65,7 @@ def _metric_names(prefix: str) -> set[str]:
 
 
 def legacy_lines(prefix: str, values: Mapping[str, float]) -> tuple[str, ...]:
-    """Return the Node backend's 14 families of one device, without absent values."""
+    """Return the Node backend's families of one device, without absent values."""
     return tuple(
         f"{format_header(name := f'{prefix}_{measure.key}', measure.help)}{name} {format_number(values[measure.key])}\n"
         for measure in LEGACY
