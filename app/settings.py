@@ -196,7 +196,11 @@ class Settings:
     persist_interval: float = setting(300.0, partial(parse_seconds, 1, 86400), "60",
         "How often readings are written to disk; changes by a user are written at once")
     delete_data_on_device_remove: bool = setting(False, parse_boolean, "true",
-        "When a miner is deleted, delete its discovery record and its Grafana dashboard too")
+        "When a miner is deleted, delete its discovery record, its Grafana dashboard and its events too")
+    history_event_days: int = setting(400, partial(parse_integer, 1, 3660), "100",
+        "How many days events are kept")
+    history_events_per_device: int = setting(20_000, partial(parse_integer, 10, 1_000_000), "5000",
+        "How many events are kept per miner; the oldest are deleted first")
     log_files: bool = setting(False, parse_boolean, "true",
         "Read the logs of all monitored miners continuously and keep them in `DATA_DIR/logs/<MAC>.log`")
     log_file_megabytes: int = setting(5, partial(parse_integer, 1, 1024), "20",
