@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from app.miners.measures import MEASURES
 from app.miners.pools import FALLBACK_FIELDS, find_pool_in_use, has_two_active_pools, read_fallback_in_use
+from app.miners.telemetry import read_telemetry
 from app.miners.values import Info, parse_number, read_amount
 
 WatchedFields = tuple[object, ...]
@@ -65,19 +66,19 @@ def read_reset_reason(info: Info) -> str | None:
 
 def read_facts(info: Info) -> DeviceFacts:
     fallback = None if has_two_active_pools(info) else read_fallback_in_use(info, FALLBACK_FIELDS)
-    pool = find_pool_in_use(info)
+    pool, measured = find_pool_in_use(info), read_telemetry(info)
     return DeviceFacts(
         hostname=_read_text(info, "hostname"),
         firmware=_read_text(info, "version"),
         uptime=read_uptime(info),
         reset_reason=read_reset_reason(info),
-        is_overheated=any(_read_measure(info, key) == 1.0 for key in _OVERHEAT),
-        temperature=_read_measure(info, "temperature_celsius"),
-        is_paused=_read_measure(info, "mining_paused") == 1.0,
+        is_overheated=any(measured.get(key) == 1.0 for key in _OVERHEAT),
+        temperature=measured.get("temperature_celsius"),
+        is_paused=measured.get("mining_paused") == 1.0,
         uses_fallback=None if fallback is None else fallback == 1.0,
         pool=f"{pool[0]}:{pool[1]}"[:MAX_TEXT] if pool else None,
-        best_difficulty=_read_measure(info, "best_difficulty"),
-        best_session_difficulty=_read_measure(info, "best_session_difficulty"),
+        best_difficulty=measured.get("best_difficulty"),
+        best_session_difficulty=measured.get("best_session_difficulty"),
         blocks_found=read_amount(info, _BLOCKS),
     )
 
@@ -85,11 +86,3 @@ def read_facts(info: Info) -> DeviceFacts:
 def _read_text(info: Info, key: str) -> str:
     stated = info.get(key)
     return stated[:MAX_TEXT] if isinstance(stated, str) else ""
-
-
-def _read_measure(info: Info, key: str) -> float | None:
-    """Return a measurement, None for a value that means "no reading"."""
-    measure = _MEASURES[key]
-    value = measure.read(info, measure.fields)
-    is_sentinel = value is not None and any(low <= value <= high for low, high in measure.sentinels)
-    return None if is_sentinel else value

@@ -50,7 +50,7 @@ def format_duration(seconds: float) -> str:
     left = round(seconds)
     units = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
     largest = next((at for at, (size, _) in enumerate(units) if left >= size), len(units) - 1)
-    parts = []
+    parts: list[str] = []
     for size, unit in units[largest : largest + 2]:
         number, left = divmod(left, size)
         parts.append(f"{number} {unit}" if number or not parts else "")
