@@ -67,7 +67,7 @@ SERVICE_IMPORTS = {
     "dashboards": {"service_metrics"},
     "devices": {"discovery", "service_metrics"},
     "discovery": set(),
-    "event_log": {"configuration", "devices", "jobs"},
+    "event_log": {"configuration", "devices", "history", "jobs"},
     "jobs": {"configuration", "devices"},
     "logs": {"configuration", "devices"},
     "metrics": {"configuration", "devices", "logs"},

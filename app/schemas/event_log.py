@@ -4,45 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate
 
 from app.schemas.base import MAC, BaseSchema, CommaList, Mac
+from app.schemas.history import TimeOrAge
 from app.services.event_log.kinds import EventKind, LoggedEvent
 from app.services.event_log.service import EventQuery
 
 MOST_EVENTS, USUAL_EVENTS = 500, 100
-SINCE = "A time such as 2026-11-27T08:00:00Z, or a duration before now such as -24h (s, m, h, d), is needed."
 _KINDS = f"One or more of {', '.join(EventKind)} is needed."
 _CURSOR = "The nextCursor of an earlier answer is needed."
 _UUID7 = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", re.ASCII)
-_DURATION = re.compile(r"-(\d{1,7})([smhd])", re.ASCII)
-_LONGEST_SECONDS = 100 * 366 * 86400
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-class PastTime(fields.Field[datetime | timedelta]):
-    """ISO 8601, or a duration before now such as `-24h`, returned as a timedelta. A time without a zone is UTC."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> datetime | timedelta:
-        try:
-            if before := _DURATION.fullmatch(str(value)):
-                return timedelta(seconds=min(int(before[1]) * _UNITS[before[2]], _LONGEST_SECONDS))
-            # "+" means a space in a query that was not encoded.
-            moment = datetime.fromisoformat(str(value).replace(" ", "+") if "T" in str(value) else str(value))
-            return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            raise ValidationError(SINCE) from None
 
 
 class EventPageSchema(BaseSchema):
     kind = CommaList(load_default=list, metadata={"description": "Only events of these kinds, separated by commas"})
-    since = PastTime(
-        load_default=None,
-        metadata={"type": "string", "description": "Only events from this time: ISO 8601, or a duration such as -24h"},
-    )
+    since = TimeOrAge(load_default=None)
     limit = fields.Integer(
         load_default=USUAL_EVENTS,
         validate=validate.Range(1, MOST_EVENTS),

@@ -14,7 +14,9 @@ from typing import Any
 
 import orjson
 
+from app.errors import StoreFull
 from app.store.database import LAST_CHARACTER, Database
+from app.store.history import has_free_space
 
 PREFIX = "event:"
 _ALL = f"{PREFIX}all:"
@@ -44,8 +46,10 @@ def scan_prefixes(mac: str | None, kinds: Iterable[str]) -> list[str]:
 class EventRows:
     """Reads and writes rows; owns no state. Every method raises StoreError while the history cannot be used."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, min_free_bytes: int = 0) -> None:
+        """`min_free_bytes`: below this free space of the disk nothing is written."""
         self._database = database
+        self._min_free_bytes = min_free_bytes
 
     def save_rows(self, rows: Iterable[EventRow], states: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Write events and states of devices (None deletes one) in one batch, which is not synced."""
@@ -54,6 +58,8 @@ class EventRows:
             puts |= {**dict.fromkeys(_index_keys(row), row.kind.encode()), f"{_ALL}{row.id}": row.record}
         puts |= {f"{_STATE}{mac}": dict(state) for mac, state in states.items() if state is not None}
         gone = [f"{_STATE}{mac}" for mac, state in states.items() if state is None]
+        if not has_free_space(self._database.path, self._min_free_bytes):
+            raise StoreFull(str(self._database.path))
         if puts or gone:
             self._database.write_batch(puts, gone, sync=False)
 

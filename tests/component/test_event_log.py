@@ -178,7 +178,9 @@ def test_settings_changed_by_other_means_are_told(testbed):
 def test_job_is_told_at_its_start_and_end(testbed):
     service, miners = testbed("2.12", "2.15", timings=PROMPT)
     job = run_job(service, action="identify")
-    started, finished = list_events(service, kind="job_started,job_finished")
+    started, finished = wait_until(
+        lambda: len(events := list_events(service, kind="job_started,job_finished")) == 2 and events
+    )
     assert (started["details"]["job"], started["details"]["action"]) == (job["id"], "identify")
     assert started["details"]["devices"] == 2
     assert (finished["details"]["state"], finished["details"]["counts"]) == ("done", {"done": 2})

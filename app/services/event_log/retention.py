@@ -8,10 +8,11 @@ import gevent
 
 from app.clock import Clock
 from app.identifiers import make_uuid7
+from app.services.history.timekeeper import BUILD_TIME
 from app.store.event_rows import EventRows
 
 # A time of day before this is that of a machine without a clock.
-EARLIEST = datetime(2026, 1, 1, tzinfo=UTC)
+EARLIEST = datetime.fromtimestamp(BUILD_TIME, UTC)
 # If the clock is further ahead of the newest event than this at the start, it may be wrong: less is deleted then.
 LONGEST_PAUSE = timedelta(days=30)
 DELETED_PER_STEP = 200

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 5.0
 REPEAT_SECONDS = 600.0
 MAX_REPEATING = 1000
+_LONGEST_AGO = timedelta(days=36500)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -91,9 +92,10 @@ class EventLog:
         days: int,
         per_device: int,
         delete_with_device: bool,
+        min_free_bytes: int = 0,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
-        self._rows = EventRows(database)
+        self._rows = EventRows(database, min_free_bytes)
         self._buffer = EventBuffer(self._rows, on_dropped)
         self._is_registered = is_registered
         self._events = events
@@ -229,7 +231,9 @@ class EventLog:
     def list_events(self, query: EventQuery) -> EventPage:
         """Return one page, newest first. Pages are complete and without duplicates while new events arrive. Raises
         StoreError."""
-        since = self._clock.now() - query.since if isinstance(query.since, timedelta) else query.since
+        since = query.since
+        if isinstance(since, timedelta):
+            since = self._clock.now() - min(since, _LONGEST_AGO)
         first = _first_id(since) if since else ""
         stored = self._rows.list_ids(query.mac, query.kinds, first, query.cursor, query.limit + 1)
         waiting = self._buffer.list_ids(query.mac, query.kinds, first, query.cursor)
