@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from app.errors import StoreError
 
 if TYPE_CHECKING:
-    from app.models import Observation
+    from app.models import Device, Observation
+    from app.services.configuration.journal import JournalEntry
     from app.services.devices.fleet import Tracked
+    from app.services.event_log.kinds import LoggedEvent
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +60,28 @@ class DeviceDeleted:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceEdited:
+    """A device's record was changed by a user or moved to another address; `before`: the record before it."""
+
+    tracked: Tracked
+    before: Device
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntryEnded:
+    """A write to a device ended, and the journal has its outcome."""
+
+    entry: JournalEntry
+
+
+@dataclass(frozen=True, slots=True)
+class EventLogged:
+    """The event log has a new event; its repetitions are not published."""
+
+    event: LoggedEvent
+
+
+@dataclass(frozen=True, slots=True)
 class MinerSeen:
     """Discovery found a miner that reports `mac` at `address`."""
 
@@ -82,12 +106,16 @@ class JobDeviceUpdate(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class JobUpdated:
-    """A job, or `device` (mac, state, reason) in it, changed its state. `counts`: devices by state."""
+    """A job, or `device` (mac, state, reason) in it, changed its state. `counts`: devices by state. `before`: the job's
+    state before it."""
 
     id: str
     state: str
     counts: Mapping[str, int]
     device: JobDeviceUpdate | None
+    before: str
+    action: str
+    actor: str
 
 
 @dataclass(frozen=True, slots=True)

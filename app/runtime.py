@@ -56,6 +56,9 @@ from app.services.discovery.scanner import Scanner
 from app.services.discovery.service import DiscoveryService, DiscoverySource
 from app.services.discovery.sightings import Sightings
 from app.services.discovery.subnets import WIDEST_PREFIX, default_subnets, network_around, own_addresses
+from app.services.event_log.kinds import EventKind
+from app.services.event_log.observer import EventObserver
+from app.services.event_log.service import EventLog
 from app.services.history.derived import DerivedFigures
 from app.services.history.service import HistoryService
 from app.services.history.tiers import MINUTE, QUARTER, Tiers
@@ -83,6 +86,7 @@ from app.store.documents import DeviceDocuments, Documents
 from app.store.history import DAY, HOUR, MIN_FREE_BYTES, HistoryRepository, Tier
 from app.store.presets import PresetRepository
 from app.store.stores import Stores
+from app.version import VERSION
 
 log = logging.getLogger(__name__)
 
@@ -171,6 +175,7 @@ class Runtime:
             identity,
             self.discovery.locate_device,
             self._subnets_for,
+            self.events,
             self.clock,
             self._loop_crashed("relocation"),
         )
@@ -187,7 +192,7 @@ class Runtime:
 
         # Configuration
         self.commands = Commands(self.fleet, self.miners.get_miner, identity, self.events, self.clock)
-        self.journal = Journal(self._documents("journal"), self.clock)
+        self.journal = Journal(self._documents("journal"), self.clock, self.events.publish)
         self.desired_states = DesiredStates(self._documents("intent"))
         self.settings_writer = SettingsWriter(
             self.fleet, self.commands, options, self.journal, self.desired_states, self.events, self.clock
@@ -270,6 +275,21 @@ class Runtime:
             delete_with_device=settings.delete_data_on_device_remove,
         )
 
+        # Event log
+        self.event_log = EventLog(
+            self.stores.history,
+            lambda mac: self.fleet.find_device(mac) is not None,
+            self.events,
+            self.clock,
+            self.service_metrics.count_unlogged_events,
+            self._loop_crashed("event_log"),
+            min_free_bytes=MIN_FREE_BYTES,
+            days=settings.history_event_days,
+            per_device=settings.history_events_per_device,
+            delete_with_device=settings.delete_data_on_device_remove,
+        )
+        self.event_observer = EventObserver(self.event_log, self.fleet)
+
         # Metrics and dashboards
         self.metrics = MetricsExporter(
             self.fleet,
@@ -306,6 +326,7 @@ class Runtime:
         self.presets.load_presets()
         self.desired_states.load_states()
         self.drift.load_drift()
+        self._start_event_log()
         self.discovery.start()
         self.relocation.start()
         self.write_behind.start()
@@ -317,6 +338,15 @@ class Runtime:
         self.devices.start()
         self.jobs.start()
         log.info("started", extra={"devices": len(self.fleet), "monitored": len(self.fleet.monitored_devices())})
+
+    def _start_event_log(self) -> None:
+        self.event_observer.load_watches()
+        self.event_log.start()
+        for database in (*self.stores, self.stores.history):
+            if repair := database.repair:
+                details = {"damage": repair.damage, "recovered": repair.recovered, "kept": repair.kept.name}
+                self.event_log.add_event(EventKind.STORE_REPAIRED, {"store": database.path.name, **details})
+        self.event_log.add_event(EventKind.SERVICE_STARTED, {"version": VERSION, "devices": len(self.fleet)})
 
     def stop(self) -> None:
         """Stop everything: nothing is sent to a miner, written or published after this, and the last readings are on
@@ -332,6 +362,8 @@ class Runtime:
         )
         self.write_behind.stop()
         self.history.stop()
+        self.event_log.add_event(EventKind.SERVICE_STOPPED, {})
+        self.event_log.stop()
         self.loop_lag.stop()
         self.stores.close()
         log.info("stopped")

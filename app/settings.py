@@ -197,13 +197,17 @@ class Settings:
         "How often the last readings are written to disk; the history is written every four minutes, and changes by a "
         "user at once")
     delete_data_on_device_remove: bool = setting(False, parse_boolean, "true",
-        "When a miner is deleted, delete its discovery record and its Grafana dashboard too")
+        "When a miner is deleted, delete its discovery record, its Grafana dashboard, its history and its events too")
     history_raw_hours: int = setting(1, partial(parse_integer, 0, 24), "2",
         "Hours for which the history keeps every poll; 0 disables this tier. If all three are 0, nothing is recorded")
     history_1m_days: int = setting(7, partial(parse_integer, 0, 366), "30",
         "Days for which the history keeps one sample per minute; 0 disables this tier")
     history_15m_days: int = setting(365, partial(parse_integer, 0, 3660), "730",
         "Days for which the history keeps one sample per 15 minutes; 0 disables this tier")
+    history_event_days: int = setting(400, partial(parse_integer, 1, 3660), "100",
+        "How many days events are kept")
+    history_events_per_device: int = setting(20_000, partial(parse_integer, 10, 1_000_000), "5000",
+        "How many events are kept per miner; the oldest are deleted first")
     log_files: bool = setting(False, parse_boolean, "true",
         "Read the logs of all monitored miners continuously and keep them in `DATA_DIR/logs/<MAC>.log`")
     log_file_megabytes: int = setting(5, partial(parse_integer, 1, 1024), "20",

@@ -8,12 +8,15 @@ from typing import Any
 from app.draining import RequestDrain
 from app.events import (
     DeviceDeleted,
+    DeviceEdited,
     DeviceFailed,
     DeviceObserved,
     DevicePolled,
     DeviceRemoved,
     DriftChanged,
+    EventLogged,
     JobUpdated,
+    JournalEntryEnded,
     MinerMissing,
     MinerSeen,
     Stopping,
@@ -28,7 +31,7 @@ def subscribers(runtime: Runtime, sockets: SocketIoServer, drain: RequestDrain) 
     """Return every subscriber of every event. Each is called in the publisher's greenlet, from left to right."""
     dashboards = [runtime.dashboards] if runtime.dashboards else []
     return {
-        DevicePolled: (runtime.history.on_device_polled,),
+        DevicePolled: (runtime.history.on_device_polled, runtime.event_observer.on_device_polled),
         DeviceObserved: (
             runtime.drift.on_device_observed,  # first: what is sent and rendered below holds its result
             runtime.log_hub.on_device_observed,
@@ -53,10 +56,18 @@ def subscribers(runtime: Runtime, sockets: SocketIoServer, drain: RequestDrain) 
             runtime.history.on_device_deleted,
             *(each.on_device_deleted for each in dashboards),
             runtime.discovery.on_device_deleted,
+            runtime.event_observer.on_device_deleted,
         ),
         MinerSeen: (runtime.relocation.on_miner_seen,),
         MinerMissing: (runtime.log_hub.on_miner_missing, runtime.relocation.on_miner_missing),
-        JobUpdated: (sockets.on_job_updated,),
-        DriftChanged: (runtime.drift_repair.on_drift_changed, sockets.on_drift_changed),
+        DeviceEdited: (runtime.event_observer.on_device_edited,),
+        JournalEntryEnded: (runtime.event_observer.on_journal_entry_ended,),
+        JobUpdated: (runtime.event_observer.on_job_updated, sockets.on_job_updated),
+        DriftChanged: (
+            runtime.event_observer.on_drift_changed,
+            runtime.drift_repair.on_drift_changed,
+            sockets.on_drift_changed,
+        ),
+        EventLogged: (sockets.on_event_logged,),
         Stopping: (sockets.on_stopping, lambda event: drain.drain_requests()),
     }

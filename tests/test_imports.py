@@ -68,6 +68,7 @@ SERVICE_IMPORTS = {
     "devices": {"discovery", "service_metrics"},
     "discovery": set(),
     "history": {"devices"},
+    "event_log": {"configuration", "devices", "history", "jobs"},
     "jobs": {"configuration", "devices"},
     "logs": {"configuration", "devices"},
     "metrics": {"configuration", "devices", "logs"},

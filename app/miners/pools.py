@@ -20,7 +20,7 @@ _PORT = re.compile(r"(?a)\d{1,5}")
 def find_pool_in_use(info: Info) -> tuple[str, int] | None:
     """Return host and port of the pool that gets the shares now; the first of two active pools; None if it is
     unknown."""
-    fallback = read_fallback_in_use(info, FALLBACK_FIELDS) and not _has_two_active_pools(info)
+    fallback = read_fallback_in_use(info, FALLBACK_FIELDS) and not has_two_active_pools(info)
     return _read_pool_address(info, "fallbackStratum" if fallback else "stratum")
 
 
@@ -29,7 +29,7 @@ def list_pool_shares(info: Info) -> list[tuple[tuple[str, int] | None, float | N
 
     The list is empty for any other miner: its shares are in the top level of the answer.
     """
-    if not _has_two_active_pools(info):
+    if not has_two_active_pools(info):
         return []
     pools = _list_pools(info)
     if not any(parse_number(pool.get("accepted")) is not None for pool in pools):
@@ -54,7 +54,7 @@ def read_pool_connected(info: Info, fields: Fields) -> float | None:
     pools = _list_pools(info)
     used = (
         pools
-        if _has_two_active_pools(info)
+        if has_two_active_pools(info)
         else pools[1:2]
         if read_fallback_in_use(info, FALLBACK_FIELDS) and pools[1:]
         else pools[:1]
@@ -104,7 +104,7 @@ def _read_pool_address(info: Info, prefix: str) -> tuple[str, int] | None:
     return parse_pool_address(info.get(f"{prefix}URL"), info.get(f"{prefix}Port"))
 
 
-def _has_two_active_pools(info: Info) -> bool:
+def has_two_active_pools(info: Info) -> bool:
     inner = info.get("stratum")
     return isinstance(inner, dict) and parse_number(inner.get("activePoolMode")) == 1 and len(_list_pools(info)) > 1
 

@@ -49,6 +49,11 @@ class ServiceMetrics:
         self._undelivered = Counter(
             "pluto_socket_events_dropped", "Events that slow Socket.IO clients were not sent", registry=registry
         )
+        self._unlogged = Counter(
+            "pluto_event_log_dropped",
+            "Events that are not in the event log: the history could not be written for too long",
+            registry=registry,
+        )
         self._refused = Counter(
             "pluto_requests_refused", "Requests that the guards answered, by status", ["status"], registry=registry
         )
@@ -94,6 +99,9 @@ class ServiceMetrics:
     def count_dropped_events(self, count: int) -> None:
         """A client reads more slowly than events occur."""
         self._undelivered.inc(count)
+
+    def count_unlogged_events(self, count: int) -> None:
+        self._unlogged.inc(count)
 
     def count_refused_request(self, status: str) -> None:
         """Count a request refused by host, origin, token, rate limit or body. Errors of the API do not count here."""

@@ -9,9 +9,10 @@ import orjson
 from flask import Flask, request
 from flask_socketio import SocketIO, emit
 
-from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, DriftChanged, JobUpdated, Stopping
+from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, DriftChanged, EventLogged, JobUpdated, Stopping
 from app.runtime import Runtime
 from app.schemas.device import serialise_drift
+from app.schemas.event_log import serialise_event
 from app.security.engine_io import SOCKET_IO_PATH, is_engine_io
 from app.socketio.backpressure import install_limits
 from app.socketio.log_subscriptions import LogSubscriptions
@@ -107,6 +108,9 @@ class SocketIoServer:
 
     def on_drift_changed(self, event: DriftChanged) -> None:
         self._emit_to_all("drift", {"mac": event.tracked.mac, "drift": serialise_drift(event.tracked) or []})
+
+    def on_event_logged(self, event: EventLogged) -> None:
+        self._emit_to_all("event", serialise_event(event.event))
 
     def _emit_to_all(self, event: str, payload: Any) -> None:
         if self._client_count:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.errors import StoreError, StoreFull
@@ -63,7 +64,7 @@ class HistoryRepository:
     def write_blocks(self, blocks: Mapping[BlockKey, bytes], state: Mapping[str, Any] | None = None) -> None:
         """Write blocks and state documents in one batch. Raises StoreError; StoreFull if the disk is so full that the
         history must not use the rest."""
-        if not self._has_space():
+        if not has_free_space(self._database.path, self._min_free_bytes):
             raise StoreFull(str(self._database.path))
         puts: dict[str, Any] = {_format_key(key): block for key, block in blocks.items()}
         puts |= {STATE_PREFIX + name: value for name, value in (state or {}).items()}
@@ -100,12 +101,6 @@ class HistoryRepository:
         except StoreError:
             return None
 
-    def _has_space(self) -> bool:
-        try:
-            return shutil.disk_usage(self._database.path.parent).free >= self._min_free_bytes
-        except OSError:
-            return False
-
     def count_disk_bytes(self) -> int:
         """Return the size of the database's files."""
         total = 0
@@ -115,6 +110,14 @@ class HistoryRepository:
             except OSError:  # LevelDB removes files at any time
                 continue
         return total
+
+
+def has_free_space(path: Path, min_free_bytes: int) -> bool:
+    """Return False if the disk of a database has less free space than that."""
+    try:
+        return shutil.disk_usage(path.parent).free >= min_free_bytes
+    except OSError:
+        return False
 
 
 def _format_key(key: BlockKey) -> str:

@@ -142,7 +142,8 @@ def test_relocation_continues_after_crash(four_miners):
     relocation = Relocation(
         runtime.fleet, runtime.monitoring, runtime.conflicts,
         DeviceIdentity(runtime.fleet, runtime.neighbours, runtime.miners.probe_address),
-        locate, lambda address: [network_around(address.host)], service.clock, lambda: crashes.append(1),
+        locate, lambda address: [network_around(address.host)], runtime.events, service.clock,
+        lambda: crashes.append(1),
     )  # fmt: skip
     runtime.events.subscribe(MinerMissing, relocation.on_miner_missing)
     relocation.start()

@@ -22,6 +22,8 @@ ACCEPTED = {
     "HISTORY_RAW_HOURS": {"0": 0, "24": 24},
     "HISTORY_1M_DAYS": {"0": 0, "366": 366},
     "HISTORY_15M_DAYS": {"0": 0, "3660": 3660},
+    "HISTORY_EVENT_DAYS": {"1": 1, "3660": 3660},
+    "HISTORY_EVENTS_PER_DEVICE": {"10": 10, "1000000": 1_000_000},
     "LOG_FILES": {"on": True},
     "LOG_FILE_MEGABYTES": {"1": 1, "1024": 1024},
     "LOG_FILE_BACKUPS": {"1": 1, "20": 20},

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypedDict, cast
 
 from app.clock import Clock
-from app.events import DeviceDeleted
+from app.events import DeviceDeleted, JournalEntryEnded
 from app.store.documents import Documents
 
 log = logging.getLogger(__name__)
@@ -83,9 +83,12 @@ class Origin:
 class Journal:
     """Owns the numbering of the entries, 200 of which are kept per device. Ids are increasing numbers per device."""
 
-    def __init__(self, documents: Documents, clock: Clock) -> None:
+    def __init__(
+        self, documents: Documents, clock: Clock, publish: Callable[[JournalEntryEnded], None] = lambda event: None
+    ) -> None:
         self._documents = documents
         self._clock = clock
+        self._publish = publish
         self._numbers: dict[str, int] = {}
 
     def begin_entry(
@@ -115,7 +118,9 @@ class Journal:
         entry = self.get_entry(mac, entry_id)
         if entry is not None:
             extra = {} if changes is None else {"changes": changes}
-            self._documents.save_document(_entry_key(mac, int(entry_id)), {**entry, "outcome": outcome, **extra})
+            ended = {**entry, "outcome": outcome, **extra}
+            self._documents.save_document(_entry_key(mac, int(entry_id)), ended)
+            self._publish(JournalEntryEnded(cast(JournalEntry, ended)))
 
     def get_entry(self, mac: str, entry_id: str) -> JournalEntry | None:
         entry = self._documents.get_document(_entry_key(mac, int(entry_id))) if _ID.fullmatch(entry_id) else None

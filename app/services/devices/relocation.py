@@ -18,7 +18,7 @@ from gevent.pool import Pool
 
 from app.clock import Clock
 from app.errors import DeviceNotFound, PlutoError
-from app.events import DeviceObserved, MinerMissing, MinerSeen
+from app.events import DeviceEdited, DeviceObserved, EventBus, MinerMissing, MinerSeen
 from app.miners.address import Address, parse_stored_address
 from app.miners.identity import OldAddress, SightingDecision, decide_sighting, has_reported_mac
 from app.services.devices.conflicts import REVIEW_SECONDS, Conflicts
@@ -64,6 +64,7 @@ class Relocation:
         identity: DeviceIdentity,
         locate: Callable[[str, Sequence[IPv4Network]], Address | None],
         subnets_for: Callable[[Address], Sequence[IPv4Network]],
+        events: EventBus,
         clock: Clock,
         crashed: Callable[[], object] = lambda: None,
     ) -> None:
@@ -74,6 +75,7 @@ class Relocation:
         self._identity = identity
         self._locate = locate
         self._subnets_for = subnets_for
+        self._events = events
         self._clock = clock
         self._searches: dict[str, DeviceSearch] = {}
         self._sightings: dict[str, dict[Address, None]] = {}
@@ -188,12 +190,13 @@ class Relocation:
         return self._clock.monotonic() < tracked.restarting_until
 
     def _move_device(self, tracked: Tracked, address: Address) -> None:
-        before = tracked.device.ip
+        before = tracked.device
         try:
             self._fleet.move_device(tracked.mac, str(address))
         except DeviceNotFound:
             return  # deleted while its move was being written
-        log.info("miner moved", extra={"mac": tracked.mac, "from": before, "to": str(address)})
+        log.info("miner moved", extra={"mac": tracked.mac, "from": before.ip, "to": str(address)})
+        self._events.publish(DeviceEdited(tracked, before))
         self._searches.pop(tracked.mac, None)
         self._conflicts.end_address_conflict(tracked)
         self._monitoring.poll_soon(tracked.mac)

@@ -8,7 +8,7 @@ from typing import Any
 
 from app.clock import Clock, format_iso
 from app.errors import DeviceBadPayload, Invalid, NothingToRegister
-from app.events import DeviceDeleted, EventBus, MinerSeen
+from app.events import DeviceDeleted, DeviceEdited, EventBus, MinerSeen
 from app.miners.address import Address, AddressRule
 from app.miners.mac import canonical_mac, parse_mac
 from app.miners.measures import MEASURED_FIELDS
@@ -97,10 +97,13 @@ class DeviceService:
         if not found and not known:
             raise NothingToRegister(wanted)
         addresses = {each.mac: each.ip for each in named}
+        before = {mac: tracked.device for mac in found if (tracked := self._fleet.find_device(mac))}
         kept = self._fleet.save_devices(self._build_record(each, addresses) for each in found.values()) if found else []
         devices = [*kept, *(self._fleet.get_device(mac) for mac in known)]
         for tracked in devices:
             self._conflicts.end_conflicts(tracked)
+            if tracked.mac in before:
+                self._events.publish(DeviceEdited(tracked, before[tracked.mac]))
         if self._auto_listen:
             self._monitoring.start_monitoring(kept)
         for each in seen:
@@ -127,12 +130,13 @@ class DeviceService:
         DeviceNotFound, Invalid.
         """
         tracked = self._fleet.get_device(mac)
-        fields = dict(edit.fields)
+        before, fields = tracked.device, dict(edit.fields)
         info = _editable_info(edit.info)
         if "ip" in fields:
             fields["ip"] = self._checked_address(tracked, fields["ip"])
         edited = self._fleet.edit_device(mac, lambda device: replace(device, **fields, info={**device.info, **info}))
         self._fleet.overlay_info(edited, info)
+        self._events.publish(DeviceEdited(edited, before))
         if "ip" in fields:
             self._monitoring.poll_now(mac)
         return edited

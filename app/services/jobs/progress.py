@@ -79,16 +79,22 @@ class JobProgress:
         self._retry_until_stored(lambda: self._store.save_step(self.job, step))
         self.job.steps[step.mac] = step
         device = JobDeviceUpdate(mac=step.mac, state=shown_state(state), reason=step.reason)
-        self._events.publish(JobUpdated(self.job.id, str(self.job.state), self.job.counts, device))
+        self._publish_update(self.job.state, device)
         return step
 
     def save_job_state(self, state: JobState, reason: str | None = None) -> None:
         """Save the job's next state, on disk when this returns, and publish it."""
-        self.job.state, self.job.reason = state, reason
+        before, self.job.state, self.job.reason = self.job.state, state, reason
         stamp = self._clock.current_stamp()
         self.job.updated_at, self.job.tick = stamp["at"], stamp["tick"]
         self._retry_until_stored(lambda: self._store.save_job(self.job))
-        self._events.publish(JobUpdated(self.job.id, str(state), self.job.counts, None))
+        self._publish_update(before, None)
+
+    def _publish_update(self, before: JobState, device: JobDeviceUpdate | None) -> None:
+        job = self.job
+        self._events.publish(
+            JobUpdated(job.id, str(job.state), job.counts, device, str(before), str(job.request.action), job.actor)
+        )
 
     def _retry_until_stored(self, write: Callable[[], None]) -> None:
         """Retry until it is on disk. Raises StoreError if the service stops meanwhile."""
