@@ -43,6 +43,7 @@ ACCEPTED = {
     "MDNS": {"no": False},
     "MDNS_INTERFACES": {"127.0.0.1": ("127.0.0.1",), "10.0.0.1,10.0.0.2": ("10.0.0.1", "10.0.0.2")},
     "GF_HOST": {"http://grafana:3000/grafana/": "http://grafana:3000/grafana"},
+    "PROMETHEUS_HOST": {"http://prometheus:9090/prom/": "http://prometheus:9090/prom"},
     "GRAFANA_MODE": {"file": "file", "API": "api"},
     "GRAFANA_TOKEN": {"glsa_1": "glsa_1"},
     "GRAFANA_USER": {"the user": "the user"},

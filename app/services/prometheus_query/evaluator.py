@@ -1,0 +1,153 @@
+"""Evaluates queries from the history."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from heapq import merge
+from typing import Protocol
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from app.errors import QueryTimeout, QueryTooLarge, UnsupportedQuery
+from app.services.prometheus_query.aggregation import Group, group_labels
+from app.services.prometheus_query.answers import ResultSeries, encode_matrix, encode_scalar, encode_vector
+from app.services.prometheus_query.catalog import Formula, MetricCatalog, SelectedSeries
+from app.services.prometheus_query.grid import Grid, Points, sample_values
+from app.services.prometheus_query.promql import Aggregation, Number, Selector, parse_query
+from app.throttle import throttled
+
+# For a whole query, with the time that it waits for others.
+QUERY_SECONDS = 10.0
+# Each takes up to 30 MB.
+QUERIES_AT_ONCE = 2
+# Of all series of the selector together.
+MAX_POINTS = 500_000
+MIN_LOOKBACK_SECONDS = 30.0
+SERIES_PER_SORT = 1000
+
+
+class SampleTable(Protocol):
+    """Samples of one series in ascending order. `times`: seconds since 1970, of the sample or the start of its span;
+    `values`: by column, NaN if absent; `resolution`: seconds per sample."""
+
+    @property
+    def times(self) -> Sequence[int]: ...
+    @property
+    def values(self) -> Mapping[str, Sequence[float]]: ...
+    @property
+    def resolution(self) -> float: ...
+
+
+class SampleSource(Protocol):
+    """The history, as far as queries need it."""
+
+    def read_samples(
+        self, series: str, names: Collection[str], start: float, end: float, step: float
+    ) -> SampleTable: ...
+
+
+class HistoryEvaluator:
+    """Answers PromQL from the history; the labels are those that the devices have now.
+
+    `raw_seconds`: the interval of raw samples, that is of polls.
+    """
+
+    def __init__(self, catalog: MetricCatalog, history: SampleSource, raw_seconds: float) -> None:
+        self._catalog = catalog
+        self._history = history
+        self._raw_seconds = raw_seconds
+        self._running = BoundedSemaphore(QUERIES_AT_ONCE)
+
+    def evaluate_query(self, text: str, grid: Grid, *, is_range: bool) -> list[bytes]:
+        """Return the JSON of the answer, in pieces. Yields to the event loop.
+
+        Raises: InvalidQuery, UnsupportedQuery, QueryTooLarge, QueryTimeout, StoreError.
+        """
+        expression = parse_query(text)
+        encode = encode_matrix if is_range else encode_vector
+        too_slow = QueryTimeout(
+            f"The query took longer than {QUERY_SECONDS:g} s: choose fewer devices, a shorter range or a longer step"
+        )
+        with gevent.Timeout(QUERY_SECONDS, too_slow), self._running:
+            if isinstance(expression, Number):
+                if not is_range:
+                    return encode_scalar(grid, expression.value)
+                return encode(grid, [ResultSeries({}, array("d", [expression.value]) * grid.count)])
+            if isinstance(expression, Aggregation):
+                return encode(grid, _sort_series(self._aggregate_series(expression, grid)))
+            return encode(grid, _sort_series(list(self._evaluate_selector(expression, grid))))
+
+    def _aggregate_series(self, aggregation: Aggregation, grid: Grid) -> list[ResultSeries]:
+        groups: dict[tuple[tuple[str, str], ...], Group] = {}
+        for series in self._evaluate_selector(aggregation.selector, grid):
+            key = tuple(sorted(group_labels(aggregation, series.labels).items()))
+            group = groups.get(key) or groups.setdefault(key, Group(aggregation.operation, grid))
+            group.add_points(series.points)
+        return [ResultSeries(dict(key), group.compute_points()) for key, group in throttled(groups.items())]
+
+    def _evaluate_selector(self, selector: Selector, grid: Grid) -> Iterator[ResultSeries]:
+        for source, selected in throttled(self._select_by_source(selector, grid).items()):
+            columns = {column for series in selected for column in series.formula.columns}
+            sampled = self._sample_columns(source, columns, grid)
+            for series in throttled(selected):
+                if (points := _compute_points(series.formula, sampled)) is not None:
+                    yield ResultSeries(series.labels, points)
+
+    def _select_by_source(self, selector: Selector, grid: Grid) -> dict[str, list[SelectedSeries]]:
+        by_source: dict[str, list[SelectedSeries]] = {}
+        for count, series in enumerate(self._catalog.select_series(selector), 1):
+            if count * grid.count > MAX_POINTS:
+                raise QueryTooLarge(
+                    f"The result would have more than {MAX_POINTS:,} points ({grid.count:,} for each series): choose "
+                    "fewer devices, a shorter range or a longer step"
+                )
+            by_source.setdefault(series.source, []).append(series)
+        if not by_source and (name := self._catalog.find_other_metric(selector)):
+            raise UnsupportedQuery(f"the metric {name}, of which it keeps no values")
+        return by_source
+
+    def _sample_columns(self, source: str, columns: Collection[str], grid: Grid) -> dict[str, Points]:
+        """Return the points of each column. The result does not depend on how far back is read at first."""
+        step = grid.step / 1000
+        margin = MIN_LOOKBACK_SECONDS
+        table = self._read_table(source, columns, grid, step, margin)
+        lookback = self._lookback_of(table)
+        if lookback > margin:
+            table = self._read_table(source, columns, grid, step, lookback)
+            lookback = self._lookback_of(table)
+        is_raw = table.resolution <= self._raw_seconds
+        return {
+            column: sample_values(grid, table.times, table.values[column], lookback, skip_absent=is_raw)
+            for column in columns
+            if column in table.values
+        }
+
+    def _read_table(
+        self, source: str, columns: Collection[str], grid: Grid, step: float, margin: float
+    ) -> SampleTable:
+        return self._history.read_samples(source, columns, grid.start / 1000 - margin, grid.end / 1000 + 1, step)
+
+    def _lookback_of(self, table: SampleTable) -> float:
+        """Return the seconds for which a sample is valid: the span that begins with it, and the next one, which may
+        have no sample yet."""
+        return max(2 * max(table.resolution, self._raw_seconds), MIN_LOOKBACK_SECONDS)
+
+
+def _compute_points(formula: Formula, sampled: Mapping[str, Points]) -> Points | None:
+    """Return the formula's points; None if the history has no such column for this series."""
+    columns = [sampled[column] for column in formula.columns if column in sampled]
+    if len(columns) < len(formula.columns):
+        return None
+    return array("d", map(formula.compute, *columns)) if formula.compute else columns[0]
+
+
+def _sort_series(series: Sequence[ResultSeries]) -> Iterator[ResultSeries]:
+    """Sort by labels, as Prometheus does, in chunks: 30,000 series at once would block for 100 ms."""
+    chunks = [series[first : first + SERIES_PER_SORT] for first in range(0, len(series), SERIES_PER_SORT)]
+    return merge(*[sorted(chunk, key=_sort_key) for chunk in throttled(chunks)], key=_sort_key)
+
+
+def _sort_key(series: ResultSeries) -> list[tuple[str, str]]:
+    return sorted(series.labels.items())
