@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
+from math import ceil
 
 import gevent
 from prometheus_client import CollectorRegistry
@@ -44,6 +45,7 @@ from app.services.devices.options import OptionsLoader
 from app.services.devices.poller import Poller, poll_deadline
 from app.services.devices.relocation import Relocation
 from app.services.devices.service import DeviceService
+from app.services.devices.telemetry_reader import TelemetryReader
 from app.services.devices.write_behind import WriteBehind
 from app.services.discovery.builtin import BuiltinDiscovery
 from app.services.discovery.external import ExternalDiscovery
@@ -54,6 +56,8 @@ from app.services.discovery.scanner import Scanner
 from app.services.discovery.service import DiscoveryService, DiscoverySource
 from app.services.discovery.sightings import Sightings
 from app.services.discovery.subnets import WIDEST_PREFIX, default_subnets, network_around, own_addresses
+from app.services.history.service import HistoryService
+from app.services.history.tiers import MINUTE, QUARTER, Tiers
 from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.drift_repair import DriftRepair
 from app.services.jobs.service import JobService
@@ -75,6 +79,7 @@ from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
 from app.store.documents import DeviceDocuments, Documents
+from app.store.history import MIN_FREE_BYTES, HistoryRepository, Tier
 from app.store.presets import PresetRepository
 from app.store.stores import Stores
 
@@ -241,9 +246,28 @@ class Runtime:
             delete_with_device=settings.delete_data_on_device_remove,
         )
 
+        # History
+        telemetry = TelemetryReader()
+        tiers = Tiers(
+            {Tier.RAW: max(1, ceil(settings.poll_interval)), Tier.MINUTE: MINUTE, Tier.QUARTER: QUARTER},
+            {Tier.RAW: settings.history_raw, Tier.MINUTE: settings.history_1m, Tier.QUARTER: settings.history_15m},
+        )
+        self.history = HistoryService(
+            HistoryRepository(self.stores.history, MIN_FREE_BYTES),
+            self.fleet,
+            telemetry.read_device,
+            lambda tracked, values, increase: None,
+            tiers,
+            self.clock,
+            settings.poll_interval,
+            self._loop_crashed("history"),
+            delete_with_device=settings.delete_data_on_device_remove,
+        )
+
         # Metrics and dashboards
         self.metrics = MetricsExporter(
             self.fleet,
+            telemetry.read_device,
             self.registry,
             self.clock,
             legacy=settings.metrics_legacy_names,
@@ -279,6 +303,7 @@ class Runtime:
         self.discovery.start()
         self.relocation.start()
         self.write_behind.start()
+        self.history.start()
         if self.dashboards:
             self.dashboards.start()
         if self.settings.log_files:
@@ -300,6 +325,7 @@ class Runtime:
             *([self.dashboards.stop] if self.dashboards else []),
         )
         self.write_behind.stop()
+        self.history.stop()
         self.loop_lag.stop()
         self.stores.close()
         log.info("stopped")

@@ -10,6 +10,7 @@ from app.events import (
     DeviceDeleted,
     DeviceFailed,
     DeviceObserved,
+    DevicePolled,
     DeviceRemoved,
     DriftChanged,
     JobUpdated,
@@ -27,6 +28,7 @@ def subscribers(runtime: Runtime, sockets: SocketIoServer, drain: RequestDrain) 
     """Return every subscriber of every event. Each is called in the publisher's greenlet, from left to right."""
     dashboards = [runtime.dashboards] if runtime.dashboards else []
     return {
+        DevicePolled: (runtime.history.on_device_polled,),
         DeviceObserved: (
             runtime.drift.on_device_observed,  # first: what is sent and rendered below holds its result
             runtime.log_hub.on_device_observed,
@@ -47,6 +49,7 @@ def subscribers(runtime: Runtime, sockets: SocketIoServer, drain: RequestDrain) 
             runtime.log_hub.on_device_deleted,
             runtime.log_backfill.on_device_deleted,
             runtime.log_files.on_device_deleted,
+            runtime.history.on_device_deleted,
             *(each.on_device_deleted for each in dashboards),
             runtime.discovery.on_device_deleted,
         ),

@@ -14,12 +14,13 @@ READ_CACHE = 512 * 1024
 PLACEHOLDER = b"null"
 
 
-def open_leveldb(path: Path, *, create: bool = False) -> plyvel.DB:
-    """Return the open database. Raises plyvel.Error, also if there is no database and `create` is false."""
+def open_leveldb(path: Path, *, create: bool = False, paranoid: bool = True) -> plyvel.DB:
+    """Return the open database. Raises plyvel.Error, also if there is no database and `create` is false. Without
+    `paranoid`, LevelDB skips damaged records of its log."""
     return plyvel.DB(
         str(path),
         create_if_missing=create,
-        paranoid_checks=True,
+        paranoid_checks=paranoid,
         write_buffer_size=WRITE_BUFFER,
         lru_cache_size=READ_CACHE,
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from app.clock import Clock
 from app.store.database import Database
+from app.store.history_database import HistoryDatabase
 from app.store.repair import Repair
 from app.store.schema import migrate_schema
 
@@ -16,11 +17,13 @@ HISTORY = "pluto_history"
 
 
 class Stores:
-    """Owns the databases. `discovery` is None if an external discovery service has that directory open."""
+    """Owns the databases. `discovery` is None if an external discovery service has that directory open. The service
+    needs these two; `history` may fail at any time without an effect on them, so iteration leaves it out."""
 
     def __init__(self, data_dir: Path, *, discovery: bool) -> None:
         self.core = Database(data_dir / CORE)
         self.discovery = Database(data_dir / DISCOVERY) if discovery else None
+        self.history = HistoryDatabase(data_dir / HISTORY)
 
     def __iter__(self) -> Iterator[Database]:
         yield self.core
@@ -36,13 +39,18 @@ class Stores:
             for database in self:
                 database.open(clock)
             migrate_schema(self.core)
+            self.history.open_or_disable(clock)
         except BaseException:
             self.close()
             raise
 
     def close(self) -> None:
-        for database in self:
+        for database in self.all_databases():
             database.close()
+
+    def all_databases(self) -> list[Database]:
+        """Return the databases, that of the history included."""
+        return [*self, self.history]
 
     def retry_writes(self) -> bool:
         """Return whether all databases can be written; reopen those in which a write failed."""
@@ -64,7 +72,7 @@ class Stores:
     @property
     def writes(self) -> int:
         """Number of batches written since startup."""
-        return sum(database.writes for database in self)
+        return sum(database.writes for database in self.all_databases())
 
     @property
     def repairs(self) -> list[Repair]:

@@ -17,6 +17,7 @@ from app.clock import Clock
 from app.events import DeviceObserved
 from app.models import Reading
 from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.telemetry_reader import Telemetry
 from app.services.metrics.families import OWN_NAMES, Snapshot, fleet_families, legacy_families
 from app.services.metrics.legacy_names import LegacyNames
 from app.services.metrics.series import Series, identity_labels, render_series
@@ -35,6 +36,7 @@ class MetricsExporter:
     def __init__(
         self,
         fleet: Fleet,
+        read_telemetry: Callable[[Tracked], Telemetry],
         registry: CollectorRegistry,
         clock: Clock,
         *,
@@ -43,6 +45,7 @@ class MetricsExporter:
     ) -> None:
         """`also`: called at each scrape for further rendered families."""
         self._fleet = fleet
+        self._read_telemetry = read_telemetry
         self._registry = registry
         self._also = also
         self._legacy = LegacyNames(OWN_NAMES) if legacy else None
@@ -103,7 +106,8 @@ class MetricsExporter:
 
     def _render_series(self, tracked: Tracked, reading: Reading) -> Series:
         prefix = self._legacy.known_prefix(tracked.mac) if self._legacy else None
-        series = self._series[tracked] = render_series(tracked, reading, prefix, self._series.get(tracked))
+        telemetry = self._read_telemetry(tracked)
+        series = self._series[tracked] = render_series(tracked, reading, telemetry, prefix, self._series.get(tracked))
         return series
 
 

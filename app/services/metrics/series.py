@@ -8,10 +8,10 @@ from typing import Any
 
 from app.miners.measures import MEASURES
 from app.miners.pools import find_pool_in_use, list_pool_shares
-from app.miners.telemetry import read_telemetry_and_output
 from app.miners.totals import DeviceOutput
 from app.models import Reading
 from app.services.devices.fleet import Tracked
+from app.services.devices.telemetry_reader import Telemetry
 from app.services.metrics.legacy_names import legacy_lines
 from app.services.metrics.text_format import clean_label_value, format_labels, format_number
 
@@ -51,14 +51,16 @@ class Series:
     shares: tuple[tuple[str, float | None, float | None], ...]
 
 
-def render_series(tracked: Tracked, reading: Reading, prefix: str | None, before: Series | None) -> Series:
-    """Render a reading. Of the previous series only the labels are reused."""
+def render_series(
+    tracked: Tracked, reading: Reading, telemetry: Telemetry, prefix: str | None, before: Series | None
+) -> Series:
+    """Render a reading and its measurements. Of the previous series only the labels are reused."""
     about: Mapping[str, str] = _info_labels(tracked, reading.info)
     if before is not None and before.about == about:
         about, suffix, info_line = before.about, before.labels, before.lines[0]
     else:
         suffix, info_line = identity_labels(tracked), f"pluto_device_info{format_labels(about)} 1\n"
-    values, output = read_telemetry_and_output(reading.info, tracked.chip_count)
+    values, output = telemetry
     lines = (
         info_line,
         f"pluto_device_restarts_total{suffix} {tracked.restarts}\n",

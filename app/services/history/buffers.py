@@ -1,0 +1,47 @@
+"""Samples of one series that are not written yet."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from itertools import pairwise
+
+from app.services.history.columns import Layout
+from app.services.history.frames import Column, Frame
+from app.store.history import HOUR
+
+
+class SeriesBuffer:
+    """Rows in one flat array: about 6 KB for the samples of four minutes."""
+
+    __slots__ = ("layout", "rows", "times")
+
+    def __init__(self, layout: Layout) -> None:
+        self.layout = layout
+        self.times: array[int] = array("I")
+        self.rows: Column = array("f")
+
+    def append_row(self, time: int, row: Column) -> None:
+        self.times.append(time)
+        self.rows.extend(row)
+
+    def read_frame(self) -> Frame:
+        width = len(self.layout.names)
+        columns = {name: self.rows[at::width] for at, name in enumerate(self.layout.names)}
+        return Frame(self.times[:], columns, dict(zip(self.layout.names, self.layout.kinds, strict=True)))
+
+    def take_frames(self) -> list[Frame]:
+        """Empty the buffer; return its samples, split at each full hour."""
+        if not self.times:
+            return []
+        frame = self.read_frame()
+        self.times, self.rows = array("I"), array("f")
+        return list(_split_hours(frame))
+
+
+def _split_hours(frame: Frame) -> Iterator[Frame]:
+    times = frame.times
+    borders = [at for at in range(1, len(times)) if times[at] // HOUR != times[at - 1] // HOUR]
+    for first, last in pairwise([0, *borders, len(times)]):
+        columns = {name: values[first:last] for name, values in frame.columns.items()}
+        yield Frame(times[first:last], columns, frame.kinds)

@@ -1,0 +1,223 @@
+"""The history: records, rolls up and answers queries."""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from math import nan
+
+import gevent
+from gevent.event import Event
+
+from app.clock import Clock
+from app.errors import Invalid, StoreError
+from app.events import DeviceDeleted, DevicePolled
+from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.telemetry_reader import Telemetry
+from app.services.history.buffers import SeriesBuffer
+from app.services.history.columns import COUNTERS, TOTAL_SUFFIX
+from app.services.history.frames import Column, cut_frame, expand_status, summarise_frame
+from app.services.history.metrics import DEVICE_METRICS, TOTALS_METRICS, Answered, Metric, Statistics, list_needs
+from app.services.history.raw_samples import RawSamples
+from app.services.history.recorder import DerivedUpdater, DeviceRecorder
+from app.services.history.rollup import Rollup
+from app.services.history.shares import ACCEPTED, DIFFICULTY, REJECTED, UPTIME, ShareTotals
+from app.services.history.tiers import NAMES, Tiers, make_grid
+from app.services.history.timekeeper import Timekeeper
+from app.services.history.totals_recorder import FLEET, TAG_PREFIX, TotalsRecorder
+from app.store.history import HOUR, HistoryRepository
+from app.supervision import run_supervised
+
+log = logging.getLogger(__name__)
+
+FLUSH_SECONDS = 240.0
+TICK_SECONDS = 1.0
+# One hour of every series is rolled up within this time.
+ROLLUP_SECONDS = 600.0
+RESTORE_HOURS = 24
+_TOTALS = (ACCEPTED + TOTAL_SUFFIX, REJECTED + TOTAL_SUFFIX, DIFFICULTY, UPTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryAnswer:
+    """Metrics on one time axis. `times`: Unix seconds of the start of each span of `step` seconds. `simulated`: the
+    part of the store that a demo filled, as ISO-8601 times."""
+
+    series: str
+    tier: str
+    step: int
+    times: Sequence[int]
+    metrics: dict[str, Statistics]
+    simulated: dict[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Stored samples of one series. `times`: Unix seconds, ascending. `values`: NaN where absent."""
+
+    times: array[int]
+    values: dict[str, Column]
+
+
+class HistoryService:
+    """Owns the parts of the history, and its loops."""
+
+    def __init__(
+        self,
+        repository: HistoryRepository,
+        fleet: Fleet,
+        read_telemetry: Callable[[Tracked], Telemetry],
+        update_derived: DerivedUpdater,
+        tiers: Tiers,
+        clock: Clock,
+        poll_interval: float,
+        loop_crashed: Callable[[], None],
+        *,
+        delete_with_device: bool,
+    ) -> None:
+        self._repository = repository
+        self._fleet = fleet
+        self._tiers = tiers
+        self._clock = clock
+        self._poll_interval = poll_interval
+        self._loop_crashed = loop_crashed
+        self._delete_with_device = delete_with_device
+        self.timekeeper = Timekeeper(clock)
+        self._devices = DeviceRecorder(self.timekeeper, read_telemetry, self._restore_totals, update_derived, clock)
+        self._totals = TotalsRecorder(fleet, self.timekeeper, self._devices.find_series)
+        self._raw = RawSamples(repository, self.timekeeper, self._iterate_buffers, self._find_buffer)
+        self._rollup = Rollup(repository, self._raw, tiers, self.timekeeper)
+        self._stop = Event()
+        self._greenlets: list[gevent.Greenlet] = []
+
+    @property
+    def is_recording(self) -> bool:
+        return self._tiers.is_enabled and self._repository.is_open
+
+    def start(self) -> None:
+        if not self.is_recording:
+            return
+        self.timekeeper.load_spans(self._repository.read_state("spans"))
+        self._raw.load_open_hours(self._repository.read_state("open_hours"))
+        self._rollup.load_state()
+        self._greenlets = [
+            gevent.spawn(run_supervised, loop, self._clock, self._stop, self._loop_crashed, loop=name)
+            for name, loop in (("history_totals", self._run_totals), ("history_store", self._run_store))
+        ]
+
+    def stop(self) -> None:
+        """Return when the last samples are written."""
+        self._stop.set()
+        gevent.joinall(self._greenlets)
+        if self._greenlets:
+            self._greenlets = []
+            self._raw.flush_samples()
+
+    def on_device_polled(self, event: DevicePolled) -> None:
+        if self.is_recording:
+            self._devices.on_device_polled(event)
+
+    def on_device_deleted(self, event: DeviceDeleted) -> None:
+        """The history belongs to the MAC, so it stays for a device that is registered again, unless the setting says
+        otherwise."""
+        if self._delete_with_device:
+            self._devices.delete_series(event.mac)
+            self._rollup.delete_series(event.mac, self._clock.now().timestamp())
+
+    def _run_totals(self) -> None:
+        while not self._clock.wait(self._stop, self._poll_interval):
+            self._totals.record_totals()
+
+    def _run_store(self) -> None:
+        """Flush every four minutes; in between, roll up and prune step by step."""
+        flush_at = self._clock.monotonic() + FLUSH_SECONDS
+        steps: Iterator[None] = iter(())
+        while not self._clock.wait(self._stop, TICK_SECONDS):
+            if self._clock.monotonic() >= flush_at:
+                flush_at = self._clock.monotonic() + FLUSH_SECONDS
+                self._repository.retry_writes()
+                self._raw.flush_samples()
+                steps = chain(steps, self._rollup_steps())
+            try:
+                for _ in range(1 + int(len(self._fleet) / ROLLUP_SECONDS * TICK_SECONDS)):
+                    next(steps, None)
+            except StoreError as error:
+                log.warning("the history cannot be rolled up now", extra={"reason": str(error)})
+
+    def _rollup_steps(self) -> Iterator[None]:
+        now = self.timekeeper.current_time()
+        if now is not None:
+            yield from self._rollup.run_steps(now)
+
+    def _iterate_buffers(self) -> Iterator[tuple[str, SeriesBuffer]]:
+        yield from self._devices.iterate_buffers()
+        yield from self._totals.iterate_buffers()
+
+    def _find_buffer(self, series: str) -> SeriesBuffer | None:
+        return self._devices.find_buffer(series) or self._totals.find_buffer(series)
+
+    def _restore_totals(self, mac: str, monotonic: float) -> ShareTotals | None:
+        """Return the last recorded share counters, so that shares accepted while the service was stopped count."""
+        now = self._clock.now().timestamp()
+        for hour in range(int(now // HOUR * HOUR), int(now) - RESTORE_HOURS * HOUR, -HOUR):
+            frame = self._rollup.read_hour(mac, hour, _TOTALS)
+            accepted = frame.columns.get(_TOTALS[0])
+            for at in reversed(range(len(frame) if accepted else 0)):
+                values = [frame.columns[name][at] if name in frame.columns else nan for name in _TOTALS]
+                if values[0] == values[0]:  # noqa: PLR0124
+                    present = [None if value != value else value for value in values]  # noqa: PLR0124
+                    return ShareTotals(monotonic - max(0.0, now - frame.times[at]), *present)
+        return None
+
+    # Queries.
+
+    def list_metrics(self, series: str) -> dict[str, Metric]:
+        is_totals = series == FLEET or series.startswith(TAG_PREFIX)
+        return dict(TOTALS_METRICS if is_totals else DEVICE_METRICS)
+
+    def query_history(self, series: str, names: Sequence[str], start: float, stop: float, points: int) -> HistoryAnswer:
+        """Return metrics of a series over [start, stop) in at most `points` spans. Raises Invalid for unknown names."""
+        known = self.list_metrics(series)
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise Invalid(
+                f"Unknown metrics: {', '.join(unknown)}", {"metrics": [f"Use some of {', '.join(sorted(known))}."]}
+            )
+        metrics = [known[name] for name in names]
+        now = self._clock.now().timestamp()
+        tier = self._tiers.choose_tier(start, now, (stop - start) / points)
+        grid = make_grid(start, stop, points, self._tiers.resolutions[tier])
+        first = max(grid.start, now - self._tiers.retention[tier] - HOUR * 25)
+        frame = self._rollup.read_samples(tier, series, first, min(grid.stop, now + 1), list_needs(metrics))
+        summary = summarise_frame(expand_status(cut_frame(frame, grid.start, grid.stop)), grid.step)
+        answered = Answered(summary, grid)
+        return HistoryAnswer(
+            series,
+            NAMES[tier],
+            grid.step,
+            grid.times,
+            {metric.name: metric.compute(answered) for metric in metrics},
+            self._repository.read_state("simulated"),
+        )
+
+    def read_samples(self, series: str, names: Sequence[str], start: float, end: float, step: float) -> Samples:
+        """Return stored samples of [start, end] of the coarsest tier whose resolution is not above `step`; counters as
+        their totals."""
+        columns = {
+            name + TOTAL_SUFFIX if name in COUNTERS and series_is_device(series) else name: name for name in names
+        }
+        now = self._clock.now().timestamp()
+        tier = self._tiers.choose_tier(start, now, step)
+        first = max(start, now - self._tiers.retention[tier] - HOUR * 25)
+        frame = self._rollup.read_samples(tier, series, first, min(end, now) + 1, list(columns))
+        frame = cut_frame(frame, start, end + 1)
+        return Samples(
+            frame.times, {name: frame.columns[column] for column, name in columns.items() if column in frame.columns}
+        )
+
+
+def series_is_device(series: str) -> bool:
+    return series != FLEET and not series.startswith(TAG_PREFIX)

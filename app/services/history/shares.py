@@ -1,0 +1,76 @@
+"""Increases of a device's share counters between two readings. Pure, except for the last totals of each device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+COUNTER_MODULUS = 2.0**32
+ACCEPTED, REJECTED, DIFFICULTY, UPTIME = "shares_accepted", "shares_rejected", "pool_difficulty", "uptime_seconds"
+
+
+@dataclass(frozen=True, slots=True)
+class ShareIncrease:
+    """The shares since the device's last reading. `work`: the sum of accepted × difficulty in force. `seconds`: the
+    time that the increase covers; 0 at the first reading, and while the difficulty is not known."""
+
+    accepted: float = 0.0
+    rejected: float = 0.0
+    work: float = 0.0
+    seconds: float = 0.0
+
+    def __add__(self, other: ShareIncrease) -> ShareIncrease:
+        return ShareIncrease(
+            self.accepted + other.accepted,
+            self.rejected + other.rejected,
+            self.work + other.work,
+            self.seconds + other.seconds,
+        )
+
+
+NO_INCREASE = ShareIncrease()
+
+
+@dataclass(frozen=True, slots=True)
+class ShareTotals:
+    """The counters of one reading. `at`: monotonic seconds. None if the miner does not report a value."""
+
+    at: float
+    accepted: float | None
+    rejected: float | None
+    difficulty: float | None
+    uptime: float | None
+
+
+def read_totals(values: Mapping[str, float], at: float) -> ShareTotals:
+    return ShareTotals(at, values.get(ACCEPTED), values.get(REJECTED), values.get(DIFFICULTY), values.get(UPTIME))
+
+
+def compute_increase(before: ShareTotals | None, now: ShareTotals) -> ShareIncrease:
+    """Return the increase between two readings of one device.
+
+    After a reboot the counters began at 0, so their values are the increase, over the time since the reboot; the shares
+    between the last reading and the reboot are unknown. Shares count with the difficulty that was in force when the
+    interval began: work under a new difficulty begins with the next job.
+    """
+    if before is None or now.accepted is None or before.accepted is None:
+        return NO_INCREASE
+    elapsed = now.at - before.at
+    is_reboot = now.uptime is not None and before.uptime is not None and now.uptime < before.uptime
+    accepted = _count_increase(before.accepted, now.accepted, is_reboot)
+    rejected = _count_increase(before.rejected, now.rejected, is_reboot)
+    difficulty = (now.difficulty if is_reboot else before.difficulty) or now.difficulty or 0.0
+    seconds = min(elapsed, now.uptime) if is_reboot and now.uptime is not None else elapsed
+    return ShareIncrease(accepted, rejected, accepted * difficulty, seconds if difficulty else 0.0)
+
+
+def _count_increase(before: float | None, now: float | None, is_reboot: bool) -> float:
+    if now is None or before is None:
+        return 0.0
+    if is_reboot:
+        return now
+    if now >= before:
+        return now - before
+    if before > COUNTER_MODULUS / 2 > now:
+        return now + COUNTER_MODULUS - before
+    return now  # the counters were reset without a reboot

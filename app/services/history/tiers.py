@@ -1,0 +1,59 @@
+"""The tiers of the history: their resolution, how long each is kept, and which one answers a query. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import ceil
+
+from app.store.history import Tier
+
+NAMES = {Tier.RAW: "raw", Tier.MINUTE: "1m", Tier.QUARTER: "15m"}
+MINUTE, QUARTER = 60, 900
+
+
+@dataclass(frozen=True, slots=True)
+class Tiers:
+    """`resolutions`: seconds per sample. `retention`: seconds for which a tier is kept; 0 if it is off."""
+
+    resolutions: Mapping[Tier, int]
+    retention: Mapping[Tier, float]
+
+    @property
+    def is_enabled(self) -> bool:
+        return any(self.retention.values())
+
+    def choose_tier(self, start: float, now: float, wanted_step: float) -> Tier:
+        """Return the coarsest tier that is as fine as wanted and still has `start`; else the finest that has it;
+        else the one that is kept longest."""
+        enabled = [tier for tier in Tier if self.retention[tier]]
+        reaching = [tier for tier in enabled if now - start <= self.retention[tier] + MINUTE]
+        if not reaching:
+            return max(enabled or [Tier.RAW], key=lambda tier: self.retention[tier])
+        fine = [tier for tier in reaching if self.resolutions[tier] <= wanted_step]
+        return fine[-1] if fine else reaching[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """The time axis of an answer: `count` spans of `step` seconds from `start`, which is a multiple of `step`."""
+
+    start: int
+    step: int
+    count: int
+
+    @property
+    def times(self) -> range:
+        return range(self.start, self.start + self.count * self.step, self.step)
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.count * self.step
+
+
+def make_grid(start: float, stop: float, points: int, resolution: int) -> Grid:
+    """Return the grid of at most `points` spans, each a multiple of the resolution, from the first whole span after
+    `start` to the one that contains `stop`."""
+    step = max(1, ceil((stop - start) / points / resolution)) * resolution
+    first = ceil(start / step) * step
+    return Grid(first, step, max(1, ceil((stop - first) / step)))
