@@ -217,6 +217,18 @@ class QueryTimeout(QueryError):
     error_type = "timeout"
 
 
+class HistoryOff(QueryError):
+    """There is no history to answer from."""
+
+    error_type = "unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No history is recorded, so queries cannot be answered: enable it with the HISTORY_* settings, or set "
+            "PROMETHEUS_HOST. If it is enabled, see GET /admin/store"
+        )
+
+
 class PrometheusDown(QueryError):
     """The configured Prometheus cannot be reached."""
 

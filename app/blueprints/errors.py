@@ -22,6 +22,7 @@ STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
     (errors.UnsupportedQuery, 422),
     (errors.QueryTooLarge, 422),
     (errors.QueryTimeout, 503),
+    (errors.HistoryOff, 503),
     (errors.PrometheusDown, 503),
     (errors.PrometheusTimeout, 504),
     (errors.PrometheusBroken, 502),

@@ -88,7 +88,8 @@ class RangeQuerySchema(_QuerySchema):
     start = Timestamp(required=True, metadata=_describe_time("The first time"))
     end = Timestamp(required=True, metadata=_describe_time("The last time, included"))
     step = Duration(
-        required=True, metadata={"description": "Seconds, or a duration such as 15s", "type": "string", "example": "15s"}
+        required=True,
+        metadata={"description": "Seconds, or a duration such as 15s", "type": "string", "example": "15s"},
     )
 
     @post_load

@@ -28,7 +28,7 @@ from app.services.history.shares import ACCEPTED, DIFFICULTY, REJECTED, UPTIME, 
 from app.services.history.tiers import NAMES, Tiers, make_grid
 from app.services.history.timekeeper import Timekeeper
 from app.services.history.totals_recorder import FLEET, TAG_PREFIX, TotalsRecorder
-from app.store.history import HOUR, HistoryRepository
+from app.store.history import HOUR, HistoryRepository, Tier
 from app.supervision import run_supervised
 
 log = logging.getLogger(__name__)
@@ -56,10 +56,13 @@ class HistoryAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Stored samples of one series. `times`: Unix seconds, ascending. `values`: NaN where absent."""
+    """Stored samples of one series. `times`: Unix seconds, ascending. `values`: NaN where absent. `lookback`: seconds
+    for which a sample is valid. `is_raw`: each sample is one poll, so that an absent value may be a missed one."""
 
     times: array[int]
     values: dict[str, Column]
+    lookback: float
+    is_raw: bool
 
 
 class HistoryService:
@@ -204,19 +207,19 @@ class HistoryService:
         )
 
     def read_samples(self, series: str, names: Sequence[str], start: float, end: float, step: float) -> Samples:
-        """Return stored samples of [start, end] of the coarsest tier whose resolution is not above `step`; counters as
-        their totals."""
+        """Return stored samples of [start, end], and those before that are still valid at `start`, of the coarsest
+        tier whose resolution is not above `step`; counters as their totals."""
         columns = {
             name + TOTAL_SUFFIX if name in COUNTERS and series_is_device(series) else name: name for name in names
         }
         now = self._clock.now().timestamp()
         tier = self._tiers.choose_tier(start, now, step)
-        first = max(start, now - self._tiers.retention[tier] - HOUR * 25)
+        lookback = self._tiers.get_lookback(tier)
+        first = max(start - lookback, now - self._tiers.retention[tier] - HOUR * 25)
         frame = self._rollup.read_samples(tier, series, first, min(end, now) + 1, list(columns))
-        frame = cut_frame(frame, start, end + 1)
-        return Samples(
-            frame.times, {name: frame.columns[column] for column, name in columns.items() if column in frame.columns}
-        )
+        frame = cut_frame(frame, start - lookback, end + 1)
+        values = {name: frame.columns[column] for column, name in columns.items() if column in frame.columns}
+        return Samples(frame.times, values, lookback, tier is Tier.RAW)
 
 
 def series_is_device(series: str) -> bool:

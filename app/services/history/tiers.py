@@ -10,6 +10,7 @@ from app.store.history import Tier
 
 NAMES = {Tier.RAW: "raw", Tier.MINUTE: "1m", Tier.QUARTER: "15m"}
 MINUTE, QUARTER = 60, 900
+MIN_LOOKBACK = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class Tiers:
     @property
     def is_enabled(self) -> bool:
         return any(self.retention.values())
+
+    def get_lookback(self, tier: Tier) -> float:
+        """Return the seconds for which a sample is valid: its own span and the next one, which may have no sample yet;
+        30 s at least, so that missed polls leave no gap before a device is offline."""
+        return max(2.0 * self.resolutions[tier], MIN_LOOKBACK)
 
     def choose_tier(self, start: float, now: float, wanted_step: float) -> Tier:
         """Return the coarsest tier that is as fine as wanted and still has `start`; else the finest that has it;

@@ -8,13 +8,13 @@ from math import nan
 
 from app.miners.measures import MEASURES
 from app.services.devices.fleet import Fleet, Tracked
+from app.services.history.totals_recorder import FLEET
 from app.services.metrics.families import OWN_NAMES
 from app.services.metrics.legacy_names import LEGACY, LegacyNames
 from app.services.metrics.text_format import clean_label_value
 from app.services.prometheus_query.promql import NAME_LABEL, Matcher, Selector
 from app.throttle import throttled
 
-FLEET_SERIES = "fleet"
 _PREFIX = "pluto_device_"
 
 Labels = Mapping[str, str]
@@ -30,7 +30,7 @@ class Formula:
 
 @dataclass(frozen=True, slots=True)
 class SelectedSeries:
-    """One series of a result. `source`: the name of the history's series, a MAC or FLEET_SERIES."""
+    """One series of a result. `source`: the name of the history's series, a MAC or FLEET."""
 
     labels: Labels
     source: str
@@ -72,8 +72,10 @@ _LEGACY_SUFFIXES: Mapping[str, Formula] = {
 }
 # Metrics of /metrics about which the history knows nothing.
 _OTHER_NAMES = (
-    OWN_NAMES | {"pluto_device_up", "pluto_device_drift", "pluto_device_pool_drift", "up"}
-) - FLEET_METRICS.keys() - DEVICE_METRICS.keys()
+    (OWN_NAMES | {"pluto_device_up", "pluto_device_drift", "pluto_device_pool_drift", "up"})
+    - FLEET_METRICS.keys()
+    - DEVICE_METRICS.keys()
+)
 
 
 class MetricCatalog:
@@ -103,7 +105,7 @@ class MetricCatalog:
             return
         for name, formula in FLEET_METRICS.items():
             if _accept_all(names, name):
-                yield SelectedSeries({NAME_LABEL: name}, FLEET_SERIES, formula)
+                yield SelectedSeries({NAME_LABEL: name}, FLEET, formula)
         prefixes = self._legacy.assign_prefixes(devices)
         for tracked in throttled(devices):
             for suffix, formula in _LEGACY_SUFFIXES.items():

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import merge
 from typing import Protocol
 
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from app.errors import QueryTimeout, QueryTooLarge, UnsupportedQuery
+from app.errors import HistoryOff, QueryTimeout, QueryTooLarge, UnsupportedQuery
+from app.services.history.service import Samples
 from app.services.prometheus_query.aggregation import Group, group_labels
 from app.services.prometheus_query.answers import ResultSeries, encode_matrix, encode_scalar, encode_vector
 from app.services.prometheus_query.catalog import Formula, MetricCatalog, SelectedSeries
@@ -24,48 +25,33 @@ QUERY_SECONDS = 10.0
 QUERIES_AT_ONCE = 2
 # Of all series of the selector together.
 MAX_POINTS = 500_000
-MIN_LOOKBACK_SECONDS = 30.0
 SERIES_PER_SORT = 1000
-
-
-class SampleTable(Protocol):
-    """Samples of one series in ascending order. `times`: seconds since 1970, of the sample or the start of its span;
-    `values`: by column, NaN if absent; `resolution`: seconds per sample."""
-
-    @property
-    def times(self) -> Sequence[int]: ...
-    @property
-    def values(self) -> Mapping[str, Sequence[float]]: ...
-    @property
-    def resolution(self) -> float: ...
 
 
 class SampleSource(Protocol):
     """The history, as far as queries need it."""
 
-    def read_samples(
-        self, series: str, names: Collection[str], start: float, end: float, step: float
-    ) -> SampleTable: ...
+    @property
+    def is_recording(self) -> bool: ...
+    def read_samples(self, series: str, names: Sequence[str], start: float, end: float, step: float) -> Samples: ...
 
 
 class HistoryEvaluator:
-    """Answers PromQL from the history; the labels are those that the devices have now.
+    """Answers PromQL from the history; the labels are those that the devices have now."""
 
-    `raw_seconds`: the interval of raw samples, that is of polls.
-    """
-
-    def __init__(self, catalog: MetricCatalog, history: SampleSource, raw_seconds: float) -> None:
+    def __init__(self, catalog: MetricCatalog, history: SampleSource) -> None:
         self._catalog = catalog
         self._history = history
-        self._raw_seconds = raw_seconds
         self._running = BoundedSemaphore(QUERIES_AT_ONCE)
 
     def evaluate_query(self, text: str, grid: Grid, *, is_range: bool) -> list[bytes]:
         """Return the JSON of the answer, in pieces. Yields to the event loop.
 
-        Raises: InvalidQuery, UnsupportedQuery, QueryTooLarge, QueryTimeout, StoreError.
+        Raises: InvalidQuery, UnsupportedQuery, QueryTooLarge, QueryTimeout, HistoryOff.
         """
         expression = parse_query(text)
+        if not self._history.is_recording:
+            raise HistoryOff
         encode = encode_matrix if is_range else encode_vector
         too_slow = QueryTimeout(
             f"The query took longer than {QUERY_SECONDS:g} s: choose fewer devices, a shorter range or a longer step"
@@ -89,7 +75,7 @@ class HistoryEvaluator:
 
     def _evaluate_selector(self, selector: Selector, grid: Grid) -> Iterator[ResultSeries]:
         for source, selected in throttled(self._select_by_source(selector, grid).items()):
-            columns = {column for series in selected for column in series.formula.columns}
+            columns = list({column for series in selected for column in series.formula.columns})
             sampled = self._sample_columns(source, columns, grid)
             for series in throttled(selected):
                 if (points := _compute_points(series.formula, sampled)) is not None:
@@ -108,31 +94,12 @@ class HistoryEvaluator:
             raise UnsupportedQuery(f"the metric {name}, of which it keeps no values")
         return by_source
 
-    def _sample_columns(self, source: str, columns: Collection[str], grid: Grid) -> dict[str, Points]:
-        """Return the points of each column. The result does not depend on how far back is read at first."""
-        step = grid.step / 1000
-        margin = MIN_LOOKBACK_SECONDS
-        table = self._read_table(source, columns, grid, step, margin)
-        lookback = self._lookback_of(table)
-        if lookback > margin:
-            table = self._read_table(source, columns, grid, step, lookback)
-            lookback = self._lookback_of(table)
-        is_raw = table.resolution <= self._raw_seconds
+    def _sample_columns(self, source: str, columns: Sequence[str], grid: Grid) -> dict[str, Points]:
+        samples = self._history.read_samples(source, columns, grid.start / 1000, grid.end / 1000, grid.step / 1000)
         return {
-            column: sample_values(grid, table.times, table.values[column], lookback, skip_absent=is_raw)
-            for column in columns
-            if column in table.values
+            column: sample_values(grid, samples.times, values, samples.lookback, skip_absent=samples.is_raw)
+            for column, values in samples.values.items()
         }
-
-    def _read_table(
-        self, source: str, columns: Collection[str], grid: Grid, step: float, margin: float
-    ) -> SampleTable:
-        return self._history.read_samples(source, columns, grid.start / 1000 - margin, grid.end / 1000 + 1, step)
-
-    def _lookback_of(self, table: SampleTable) -> float:
-        """Return the seconds for which a sample is valid: the span that begins with it, and the next one, which may
-        have no sample yet."""
-        return max(2 * max(table.resolution, self._raw_seconds), MIN_LOOKBACK_SECONDS)
 
 
 def _compute_points(formula: Formula, sampled: Mapping[str, Points]) -> Points | None:

@@ -7,13 +7,14 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan, nan
+from typing import TypeAlias
 
 from app.throttle import yield_if_due
 
 # Points between two checks whether to yield: less than a millisecond.
 POINTS_AT_ONCE = 1000
 
-Points = array[float]
+Points: TypeAlias = "array[float]"
 
 
 @dataclass(frozen=True, slots=True)

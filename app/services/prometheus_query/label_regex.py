@@ -152,9 +152,7 @@ class _Automaton:
         if known is not None:
             return known
         yield_if_due()
-        passed = (
-            state for state in states if (test := self._tests[state]) is not None and test(character)
-        )
+        passed = (state for state in states if (test := self._tests[state]) is not None and test(character))
         reached = self._expand_states([each for state in passed for each in self._following[state]])
         if len(self._transitions) >= MAX_REMEMBERED:
             self._transitions.clear()
@@ -227,7 +225,7 @@ class _PatternParser:
         if character == "(":
             return self._parse_group()
         if character == "[":
-            return _Character(self._accept_class(_CLASS, "[") )
+            return _Character(self._accept_class(_CLASS, "["))
         if character == "\\":
             return _Character(self._accept_class(_ESCAPE, "\\"))
         if character in "*+?":

@@ -140,7 +140,7 @@ def _convert_expression(parsed: ast.Expr, operators: Sequence[str]) -> Expressio
 
 def _convert_aggregation(parsed: ast.AggregateExpr, operators: Sequence[str]) -> Aggregation:
     name = str(parsed.op)
-    if name not in Operation or parsed.param is not None:
+    if name not in Operation.__members__.values() or parsed.param is not None:
         raise UnsupportedQuery(f"the aggregation {name}")
     selector = _convert_selector(_strip_parentheses(parsed.expr), operators)
     modifier = parsed.modifier
@@ -162,7 +162,9 @@ def _convert_selector(parsed: ast.Expr, operators: Sequence[str]) -> Selector:
         raise UnsupportedQuery("alternatives in a selector")
     if len(listed) != len(operators):
         raise UnsupportedQuery("metric names in quotes")
-    matchers = [_make_matcher(each.name, operator, each.value) for each, operator in zip(listed, operators, strict=True)]
+    matchers = [
+        _make_matcher(each.name, operator, each.value) for each, operator in zip(listed, operators, strict=True)
+    ]
     if parsed.name is not None:
         matchers.append(Matcher(NAME_LABEL, parsed.name, False))
     if all(matcher.accepts_value("") for matcher in matchers):
