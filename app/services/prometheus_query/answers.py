@@ -14,6 +14,9 @@ from app.services.prometheus_query.catalog import Labels
 from app.services.prometheus_query.grid import POINTS_AT_ONCE, Grid, Points
 from app.throttle import throttled
 
+# The server sends piece by piece, and yields to the event loop only when a socket is full.
+PIECE_CHARACTERS = 256 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class ResultSeries:
@@ -59,13 +62,17 @@ def _encode_series(times: Sequence[str], series: Iterable[ResultSeries]) -> Iter
 
 
 def _encode_result(kind: str, rows: Iterable[str]) -> list[bytes]:
-    pieces = [f'{{"status":"success","data":{{"resultType":"{kind}","result":['.encode()]
-    separator = ""
+    pieces, separator = [], ""
+    pending, size = [f'{{"status":"success","data":{{"resultType":"{kind}","result":['], 0
     for row in throttled(rows):
         if row:
-            pieces.append(f"{separator}{row}".encode())
+            pending += (separator, row)
+            size += len(row)
             separator = ","
-    return [*pieces, b"]}}"]
+        if size > PIECE_CHARACTERS:
+            pieces.append("".join(pending).encode())
+            pending, size = [], 0
+    return [*pieces, f"{''.join(pending)}]}}}}".encode()]
 
 
 def _encode_labels(labels: Labels) -> str:

@@ -16,15 +16,16 @@ from app.services.prometheus_query.aggregation import Group, group_labels
 from app.services.prometheus_query.answers import ResultSeries, encode_matrix, encode_scalar, encode_vector
 from app.services.prometheus_query.catalog import Formula, MetricCatalog, SelectedSeries
 from app.services.prometheus_query.grid import Grid, Points, sample_values
-from app.services.prometheus_query.promql import Aggregation, Number, Selector, parse_query
+from app.services.prometheus_query.promql import Aggregation, Expression, Number, Selector, parse_query
 from app.throttle import throttled
 
 # For a whole query, with the time that it waits for others.
 QUERY_SECONDS = 10.0
 # Each takes up to 30 MB.
 QUERIES_AT_ONCE = 2
-# Of all series of the selector together.
-MAX_POINTS = 500_000
+# Of all series that the selector matches together: 1,000 devices with 600 points.
+MAX_POINTS = 600_000
+MAX_SERIES = 10_000
 SERIES_PER_SORT = 1000
 
 
@@ -39,9 +40,10 @@ class SampleSource(Protocol):
 class HistoryEvaluator:
     """Answers PromQL from the history; the labels are those that the devices have now."""
 
-    def __init__(self, catalog: MetricCatalog, history: SampleSource) -> None:
+    def __init__(self, catalog: MetricCatalog, history: SampleSource, deadline: float = QUERY_SECONDS) -> None:
         self._catalog = catalog
         self._history = history
+        self._deadline = deadline
         self._running = BoundedSemaphore(QUERIES_AT_ONCE)
 
     def evaluate_query(self, text: str, grid: Grid, *, is_range: bool) -> list[bytes]:
@@ -49,21 +51,24 @@ class HistoryEvaluator:
 
         Raises: InvalidQuery, UnsupportedQuery, QueryTooLarge, QueryTimeout, HistoryOff.
         """
-        expression = parse_query(text)
+        too_slow = QueryTimeout(
+            f"The query took longer than {self._deadline:g} s: choose fewer devices, a shorter range or a longer step"
+        )
+        with gevent.Timeout(self._deadline, too_slow), self._running:
+            expression = parse_query(text)
+            if isinstance(expression, Number) and not is_range:
+                return encode_scalar(grid, expression.value)
+            series = _sort_series(self._evaluate_expression(expression, grid))
+            return encode_matrix(grid, series) if is_range else encode_vector(grid, series)
+
+    def _evaluate_expression(self, expression: Expression, grid: Grid) -> list[ResultSeries]:
+        if isinstance(expression, Number):
+            return [ResultSeries({}, array("d", [expression.value]) * grid.count)]
         if not self._history.is_recording:
             raise HistoryOff
-        encode = encode_matrix if is_range else encode_vector
-        too_slow = QueryTimeout(
-            f"The query took longer than {QUERY_SECONDS:g} s: choose fewer devices, a shorter range or a longer step"
-        )
-        with gevent.Timeout(QUERY_SECONDS, too_slow), self._running:
-            if isinstance(expression, Number):
-                if not is_range:
-                    return encode_scalar(grid, expression.value)
-                return encode(grid, [ResultSeries({}, array("d", [expression.value]) * grid.count)])
-            if isinstance(expression, Aggregation):
-                return encode(grid, _sort_series(self._aggregate_series(expression, grid)))
-            return encode(grid, _sort_series(list(self._evaluate_selector(expression, grid))))
+        if isinstance(expression, Aggregation):
+            return self._aggregate_series(expression, grid)
+        return list(self._evaluate_selector(expression, grid))
 
     def _aggregate_series(self, aggregation: Aggregation, grid: Grid) -> list[ResultSeries]:
         groups: dict[tuple[tuple[str, str], ...], Group] = {}
@@ -84,10 +89,10 @@ class HistoryEvaluator:
     def _select_by_source(self, selector: Selector, grid: Grid) -> dict[str, list[SelectedSeries]]:
         by_source: dict[str, list[SelectedSeries]] = {}
         for count, series in enumerate(self._catalog.select_series(selector), 1):
-            if count * grid.count > MAX_POINTS:
+            if count > MAX_SERIES or count * grid.count > MAX_POINTS:
                 raise QueryTooLarge(
-                    f"The result would have more than {MAX_POINTS:,} points ({grid.count:,} for each series): choose "
-                    "fewer devices, a shorter range or a longer step"
+                    f"The query selects more than {MAX_SERIES:,} series or {MAX_POINTS:,} points ({grid.count:,} for "
+                    "each series): choose fewer devices, a shorter range or a longer step"
                 )
             by_source.setdefault(series.source, []).append(series)
         if not by_source and (name := self._catalog.find_other_metric(selector)):
