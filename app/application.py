@@ -8,7 +8,20 @@ from collections.abc import Callable
 from flask import Flask
 from prometheus_flask_exporter import PrometheusMetrics
 
-from app.blueprints import admin, dashboards, devices, discovery, drift, jobs, logs, presets, prometheus, system, web
+from app.blueprints import (
+    admin,
+    dashboards,
+    devices,
+    discovery,
+    drift,
+    history,
+    jobs,
+    logs,
+    presets,
+    prometheus,
+    system,
+    web,
+)
 from app.blueprints.base import Api, OrjsonProvider, url_rule
 from app.blueprints.errors import register_errors
 from app.clock import Clock
@@ -49,7 +62,7 @@ def create_app(
     )
     PrometheusMetrics(app, path=None, group_by=url_rule, registry=runtime.registry)
     api = Api(app)
-    for resource in (admin, dashboards, devices, discovery, drift, jobs, logs, presets, prometheus, system):
+    for resource in (admin, dashboards, devices, discovery, drift, history, jobs, logs, presets, prometheus, system):
         api.register_blueprint(resource.blueprint)
     app.register_blueprint(web.blueprint)
     register_errors(app)

@@ -55,14 +55,15 @@ def _run_command(options: argparse.Namespace, data_dir: Path, settings: Settings
     try:
         if options.command == "save":
             builtin = not settings.discovery_service_host and (data_dir / DISCOVERY).is_dir()
-            _save_backup(options.file, Stores(data_dir, discovery=builtin), secrets=options.secrets)
+            stores = Stores(data_dir, discovery=builtin)
+            _save_backup(options.file, stores, secrets=options.secrets, history=options.history)
         else:
             _restore_backup(options.file, data_dir)
     finally:
         lock.release()
 
 
-def _save_backup(file: Path, stores: Stores, *, secrets: bool) -> None:
+def _save_backup(file: Path, stores: Stores, *, secrets: bool, history: bool) -> None:
     """Write the backup to `file`, readable for its owner only. A partial file never has this name."""
     if file.exists():
         raise BackupUnusable(f"{file} already exists: choose another name")
@@ -71,7 +72,7 @@ def _save_backup(file: Path, stores: Stores, *, secrets: bool) -> None:
     partial = sibling_path(file, "partial")
     try:
         with partial.open("wb") as out:
-            for piece in BackupService(stores, clock).create_backup(secrets=secrets):
+            for piece in BackupService(stores, clock).create_backup(secrets=secrets, history=history):
                 out.write(piece)
             out.flush()
             os.fsync(out.fileno())
@@ -101,6 +102,7 @@ def _build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     saving = commands.add_parser("save", help="write a backup to FILE")
     saving.add_argument("--secrets", action="store_true", help="include passwords: protect the file accordingly")
+    saving.add_argument("--history", action="store_true", help="include the history, which may be large")
     restoring = commands.add_parser("restore", help="replace the store by FILE; the former one is kept")
     for each in (saving, restoring):
         each.add_argument("file", type=Path, metavar="FILE")

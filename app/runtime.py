@@ -83,7 +83,7 @@ from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
 from app.store.documents import DeviceDocuments, Documents
-from app.store.history import MIN_FREE_BYTES, HistoryRepository, Tier
+from app.store.history import DAY, HOUR, MIN_FREE_BYTES, HistoryRepository, Tier
 from app.store.presets import PresetRepository
 from app.store.stores import Stores
 
@@ -254,7 +254,11 @@ class Runtime:
         telemetry = TelemetryReader()
         tiers = Tiers(
             {Tier.RAW: max(1, ceil(settings.poll_interval)), Tier.MINUTE: MINUTE, Tier.QUARTER: QUARTER},
-            {Tier.RAW: settings.history_raw, Tier.MINUTE: settings.history_1m, Tier.QUARTER: settings.history_15m},
+            {
+                Tier.RAW: settings.history_raw_hours * HOUR,
+                Tier.MINUTE: settings.history_1m_days * DAY,
+                Tier.QUARTER: settings.history_15m_days * DAY,
+            },
         )
         self.history = HistoryService(
             HistoryRepository(self.stores.history, MIN_FREE_BYTES),

@@ -193,16 +193,17 @@ class Settings:
         "How often a miner is polled; a poll ends before the next one is due")
     offline_after_failures: int = setting(3, partial(parse_integer, 1, 100), "2",
         "Failed polls in a row after which a miner is offline; before that it is stale")
-    persist_interval: float = setting(300.0, partial(parse_seconds, 1, 86400), "60",
-        "How often readings are written to disk; changes by a user are written at once")
+    persist_interval: float = setting(900.0, partial(parse_seconds, 1, 86400), "60",
+        "How often the last readings are written to disk; the history is written every four minutes, and changes by a "
+        "user at once")
     delete_data_on_device_remove: bool = setting(False, parse_boolean, "true",
         "When a miner is deleted, delete its discovery record and its Grafana dashboard too")
-    history_raw: float = setting(3600.0, partial(parse_seconds, 0, 86400), "7200",
-        "How long the history keeps every poll (1 hour); 0 disables this tier. If all three are 0, nothing is recorded")
-    history_1m: float = setting(7 * 86400.0, partial(parse_seconds, 0, 366 * 86400), "2592000",
-        "How long the history keeps one sample per minute (7 days); 0 disables this tier")
-    history_15m: float = setting(365 * 86400.0, partial(parse_seconds, 0, 3660 * 86400), "63072000",
-        "How long the history keeps one sample per 15 minutes (1 year); 0 disables this tier")
+    history_raw_hours: int = setting(1, partial(parse_integer, 0, 24), "2",
+        "Hours for which the history keeps every poll; 0 disables this tier. If all three are 0, nothing is recorded")
+    history_1m_days: int = setting(7, partial(parse_integer, 0, 366), "30",
+        "Days for which the history keeps one sample per minute; 0 disables this tier")
+    history_15m_days: int = setting(365, partial(parse_integer, 0, 3660), "730",
+        "Days for which the history keeps one sample per 15 minutes; 0 disables this tier")
     log_files: bool = setting(False, parse_boolean, "true",
         "Read the logs of all monitored miners continuously and keep them in `DATA_DIR/logs/<MAC>.log`")
     log_file_megabytes: int = setting(5, partial(parse_integer, 1, 1024), "20",

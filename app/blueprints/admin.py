@@ -10,7 +10,7 @@ from flask import Response
 
 from app.blueprints.base import Blueprint, current_runtime, may_see_secrets
 from app.errors import SecretsForbidden, StoreError
-from app.schemas.admin import BackupQuerySchema, StoresEnvelope, serialise_store
+from app.schemas.admin import BackupQuerySchema, StoresEnvelope, serialise_history_store, serialise_store
 
 blueprint = Blueprint("admin", __name__, url_prefix="/admin", description="Backups and the state of the store")
 
@@ -27,15 +27,18 @@ def get_backup(query: dict[str, Any]) -> Response:
         raise SecretsForbidden
     backups = current_runtime().backups
     named = f'attachment; filename="{backups.filename}"'
-    pieces = _reset_on_failure(backups.create_backup(secrets=query["secrets"]))
+    pieces = _reset_on_failure(backups.create_backup(secrets=query["secrets"], history=query["history"]))
     return Response(pieces, content_type=GZIP, headers={"Content-Disposition": named, "Cache-Control": "no-store"})
 
 
 @blueprint.get("/store")
 @blueprint.response(200, StoresEnvelope)
 def get_store() -> dict[str, Any]:
-    """Return whether each store can be written, and what was repaired."""
-    return {"message": "Store retrieved successfully", "data": list(map(serialise_store, current_runtime().stores))}
+    """Return whether each store can be written, what was repaired, and the size of the history."""
+    runtime = current_runtime()
+    history = serialise_history_store(runtime.stores.history, runtime.history.describe_state())
+    data = [*map(serialise_store, runtime.stores), history]
+    return {"message": "Store retrieved successfully", "data": data}
 
 
 def _reset_on_failure(pieces: Iterable[bytes]) -> Iterator[bytes]:

@@ -24,20 +24,21 @@ class BackupService:
     def filename(self) -> str:
         return f"pluto-backup-{self._clock.now():%Y%m%dT%H%M%SZ}.jsonl.gz"
 
-    def create_backup(self, *, secrets: bool) -> Iterator[bytes]:
+    def create_backup(self, *, secrets: bool, history: bool = False) -> Iterator[bytes]:
         """Return the backup file in pieces, from a snapshot at the time of the call.
 
-        `secrets`: include the passwords of presets and unfinished jobs. The iterator raises StoreClosed if the service
-        stops in the meantime; a restore rejects the incomplete file.
+        `secrets`: include the passwords of presets and unfinished jobs. `history`: include the history. The
+        iterator raises StoreClosed if the service stops in the meantime; a restore rejects the incomplete file.
         """
+        databases = self._stores.all_databases() if history and self._stores.history.is_open else list(self._stores)
         header = {
             "schema": stored_version(self._stores.core.read_value(VERSION_KEY)),
             "service": VERSION,
             "created": format_iso(self._clock.now()),
             "secrets": secrets,
-            "databases": [database.path.name for database in self._stores],
+            "databases": [database.path.name for database in databases],
         }
-        rows = [(database, database.snapshot_rows()) for database in self._stores]
+        rows = [(database, database.snapshot_rows()) for database in databases]
         return pack_archive(header, _read_entries(rows, secrets))
 
 

@@ -202,7 +202,7 @@ def test_number_is_a_scalar_or_a_constant_series(recorded: Service) -> None:
 
 
 def test_without_a_history_the_answer_is_503_with_a_remedy(make_service: Make, clock: FakeClock) -> None:
-    service = make_service(clock=clock, history_raw=0, history_1m=0, history_15m=0)
+    service = make_service(clock=clock, XX)
     assert "HISTORY_" in check_error(run_query(service, HASHRATE), 503, "unavailable")
     assert read_result(run_query(service, "1", time=7), "scalar") == [7, "1"]
 

@@ -1,33 +1,218 @@
-"""The history: recording, tiers, restarts, faults. Real LevelDB, simulated miners, fake time."""
+"""The history of devices, the fleet and tags: recording, tiers, restarts. Real LevelDB, fake time."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from fakes import FakeClock
+from history_helpers import MAC, add_device, feed_miss, feed_reading, query_history
 from testbed import Service
 
+from app.models import Status
+
 Make = Callable[..., Any]
-
-
-def query(service: Service, mac: str, *names: str, back: float = 3600, points: int = 60) -> Any:
-    now = service.clock.now().timestamp()
-    return service.runtime.history.query_history(mac, names, now - back, now, points)
+OTHER = "02:00:5e:00:00:02"
 
 
 @pytest.fixture
-def recorded(make_fleet: Make, make_service: Make, clock: FakeClock) -> Any:
+def service(make_service: Make, clock: FakeClock) -> Service:
+    service: Service = make_service(clock=clock)
+    service.clock.advance(60 - service.clock.now().timestamp() % 60)  # begin with a whole minute
+    add_device(service)
+    return service
+
+
+def feed_minutes(service: Service, minutes: int, step: int = 5, **values: Any) -> None:
+    for _ in range(minutes * 60 // step):
+        feed_reading(service, **values)
+        service.clock.advance(step)
+
+
+def store_everything(service: Service) -> None:
+    service.wait_until_idle()
+    service.runtime.history.flush_samples()
+    service.runtime.history.complete_rollups()
+
+
+def test_polls_of_real_devices_are_recorded(make_fleet: Make, make_service: Make, clock: FakeClock) -> None:
     fleet = make_fleet("2.15", "2.4", clock=clock.monotonic)
     service = make_service(fleet, clock=clock)
     service.imprint_miners(*fleet)
     service.client.put("/devices/listen", json={"macs": [miner.mac for miner in fleet]})
-    return service, list(fleet)
-
-
-def test_polls_are_recorded_and_summarised(recorded: Any) -> None:
-    service, (miner, other) = recorded
     service.run_polls(130)
-    answer = query(service, miner.mac, "hashrate_ghs", "status", "shares_accepted", back=600, points=10)
-    assert (answer.tier, answer.step) == ("1m", 60)
-    print(answer)
-    assert 0
+    answer = query_history(service, fleet.miners[0].mac, metrics="hashrate_ghs,status", start="-10m", points=10)
+    assert (answer["tier"], answer["step"], len(answer["times"])) == ("1m", 60, 10)
+    rates = answer["metrics"]["hashrate_ghs"]
+    for low, mean, high in zip(rates["min"], rates["mean"], rates["max"], strict=True):
+        assert 1000 < low < mean < high < 1150
+    assert answer["metrics"]["status"] == {"online": [1.0] * 10}
+    total = query_history(service, "fleet", metrics="hashrate_ghs,devices_online", start="-10m", points=10)
+    assert set(total["metrics"]["devices_online"]["mean"]) == {2.0}
+    assert total["metrics"]["hashrate_ghs"]["mean"][5] > rates["mean"][5] + 300
+
+
+def test_minute_has_minimum_mean_and_maximum_of_its_polls(service: Service) -> None:
+    for rate in (900.0, 1000.0, 1100.0, 1200.0):
+        feed_reading(service, hashRate=rate)
+        service.clock.advance(15)
+    answer = query_history(service, metrics="hashrate_ghs", start="-1m", points=1)
+    assert answer["metrics"]["hashrate_ghs"] == {"mean": [1050.0], "min": [900.0], "max": [1200.0]}
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["in memory", "on disk"])
+def test_answer_is_the_same_before_and_after_rollup(service: Service, stored: bool) -> None:
+    for rate in range(1000, 1060):
+        feed_minutes(service, 1, 15, hashRate=float(rate), sharesAccepted=2 * (rate - 1000))
+    feed_minutes(service, 15, 15, hashRate=500.0, sharesAccepted=118)
+    service.clock.advance(3 * 3600)
+    if stored:
+        store_everything(service)
+        service.clock.advance(24 * 3600)
+        store_everything(service)
+    start = service.clock._begin.timestamp() // 60 * 60 + 60
+    answer = query_history(service, metrics="hashrate_ghs,shares_accepted", start=start, stop=start + 3600, points=60)
+    assert answer["step"] == 60
+    assert answer["metrics"]["hashrate_ghs"]["mean"] == [float(rate) for rate in range(1000, 1060)]
+    assert answer["metrics"]["shares_accepted"]["sum"] == [0.0] + [2.0] * 59
+    quarters = query_history(service, metrics="hashrate_ghs", start=start - 20 * 86400, stop="now", points=2000)
+    assert quarters["tier"] == "15m"
+    known = [value for value in quarters["metrics"]["hashrate_ghs"]["max"] if value is not None]
+    assert max(known) == 1059.0
+    assert min(value for value in quarters["metrics"]["hashrate_ghs"]["min"] if value is not None) == 500.0
+
+
+def test_offline_device_has_no_values_and_no_zeros(service: Service) -> None:
+    feed_minutes(service, 2)
+    for _ in range(12):
+        feed_miss(service)
+        service.clock.advance(10)
+    feed_minutes(service, 1)
+    answer = query_history(service, metrics="hashrate_ghs,shares_accepted,status", start="-5m", points=5)
+    assert answer["metrics"]["hashrate_ghs"]["mean"] == [1000.0, 1000.0, None, None, 1000.0]
+    assert answer["metrics"]["shares_accepted"]["sum"][2:4] == [None, None]
+    assert answer["metrics"]["status"]["offline"][2:4] == [1.0, 1.0]
+    assert answer["metrics"]["status"]["online"][1] == 1.0
+
+
+def test_time_per_status_is_a_share(service: Service) -> None:
+    service.clock.advance(1)
+    feed_reading(service)
+    for at in range(11):
+        service.clock.advance(5)
+        if at < 3:
+            feed_miss(service, status=Status.STALE)
+        else:
+            feed_reading(service)
+    answer = query_history(service, metrics="status", start="-56s", points=1)
+    shares = {status: values[0] for status, values in answer["metrics"]["status"].items()}
+    assert shares == {"stale": pytest.approx(3 / 11), "online": pytest.approx(8 / 11)}
+
+
+def test_reboot_and_reset_never_give_negative_shares(service: Service) -> None:
+    for accepted, uptime in ((100, 1000), (110, 1005), (3, 4), (5, 9), (0, 14), (2, 19)):
+        feed_reading(service, sharesAccepted=accepted, uptimeSeconds=uptime)
+        service.clock.advance(5)
+    answer = query_history(service, metrics="shares_accepted", start="-1m", points=1)
+    assert answer["metrics"]["shares_accepted"]["sum"] == [10 + 3 + 2 + 0 + 2]
+
+
+def test_implausible_hashrate_is_left_out_and_counted(service: Service) -> None:
+    feed_reading(service)
+    service.clock.advance(5)
+    feed_reading(service, hashRate=953e6, frequency=525, smallCoreCount=2040, asicCount=1)
+    service.clock.advance(5)
+    feed_reading(service)
+    answer = query_history(service, metrics="hashrate_ghs", start="-1m", points=1)
+    assert answer["metrics"]["hashrate_ghs"]["max"] == [1000.0]
+    assert service.scrape_metrics().get_value("pluto_device_implausible_hashrates_total", mac=MAC) == 1
+
+
+def test_history_survives_restart_and_counts_shares_of_the_pause(
+    service: Service, make_service: Make, clock: FakeClock
+) -> None:
+    feed_minutes(service, 3, sharesAccepted=50)
+    service.stop()
+    clock.advance(600)
+    again = make_service(clock=clock)
+    again.runtime.fleet.set_monitored(again.runtime.fleet.get_device(MAC), True)
+    feed_minutes(again, 2, sharesAccepted=62)
+    answer = query_history(again, metrics="hashrate_ghs,shares_accepted", start="-15m", points=15)
+    assert answer["metrics"]["hashrate_ghs"]["mean"] == [1000.0] * 3 + [None] * 10 + [1000.0] * 2
+    assert sum(value or 0 for value in answer["metrics"]["shares_accepted"]["sum"]) == 12
+
+
+def test_history_survives_new_address_name_and_registration(service: Service) -> None:
+    feed_minutes(service, 2)
+    fleet = service.runtime.fleet
+    fleet.move_device(MAC, "127.80.0.31")
+    feed_minutes(service, 1, hostname="renamed")
+    service.client.delete(f"/devices/imprint/{MAC}")
+    assert service.client.get(f"/devices/{MAC}/history").status_code == 404
+    add_device(service)
+    feed_minutes(service, 1)
+    answer = query_history(service, metrics="hashrate_ghs", start="-4m", points=4)
+    assert answer["metrics"]["hashrate_ghs"]["mean"] == [1000.0] * 4
+
+
+def test_history_is_deleted_with_the_device_if_the_setting_says_so(make_service: Make, clock: FakeClock) -> None:
+    service = make_service(clock=clock, delete_data_on_device_remove=True)
+    for mac in (MAC, OTHER):
+        add_device(service, mac)
+    for _ in range(40):
+        for mac in (MAC, OTHER):
+            feed_reading(service, mac)
+        service.clock.advance(300)
+    store_everything(service)
+    feed_reading(service)
+    assert service.client.delete(f"/devices/imprint/{MAC}").status_code == 200
+    add_device(service)
+    for mac, expected in ((MAC, False), (OTHER, True)):
+        answer = query_history(service, mac, metrics="hashrate_ghs", start="-6h", points=24)
+        assert any(value is not None for value in answer["metrics"]["hashrate_ghs"]["mean"]) is expected
+
+
+def test_sums_have_the_number_of_devices_in_them(make_service: Make, clock: FakeClock) -> None:
+    service = make_service(clock=clock)
+    add_device(service, MAC, "garage")
+    add_device(service, OTHER)
+    for _ in range(30):
+        feed_reading(service, MAC, hashRate=1000.0, power=10.0)
+        feed_reading(service, OTHER, hashRate=500.0, power=...)
+        service.run_polls()
+    names = "hashrate_ghs,power_watts,power_watts_devices,devices_online,efficiency"
+    fleet = query_history(service, "fleet", metrics=names, start="-1m", points=1)["metrics"]
+    assert {name: values["mean"] for name, values in fleet.items()} == {
+        "hashrate_ghs": [1500.0],
+        "power_watts": [10.0],
+        "power_watts_devices": [1.0],
+        "devices_online": [2.0],
+        "efficiency": [10.0],
+    }
+    tag = query_history(service, "fleet", tag="garage", metrics="hashrate_ghs", start="-1m", points=1)
+    assert tag["metrics"]["hashrate_ghs"]["mean"] == [1000.0]
+    assert service.client.get("/history?tag=attic").status_code == 404
+
+
+def test_tiers_by_range(service: Service) -> None:
+    feed_minutes(service, 1)
+    for start, points, expected in (
+        ("-30m", 360, ("raw", 5)),
+        ("-24h", 500, ("1m", 180)),
+        ("-300d", 500, ("15m", 52200)),
+    ):
+        answer = query_history(service, metrics="hashrate_ghs", start=start, points=points)
+        assert (answer["tier"], answer["step"]) == expected
+        assert len(answer["times"]) <= points
+
+
+def test_disabled_history_records_nothing_and_says_so(make_service: Make, clock: FakeClock) -> None:
+    service = make_service(clock=clock, history_raw_hours=0, history_1m_days=0, history_15m_days=0)
+    add_device(service)
+    feed_minutes(service, 6)
+    answer = query_history(service, metrics="hashrate_ghs", start="-5m", points=5)
+    assert answer["metrics"]["hashrate_ghs"]["mean"] == [None] * 5
+    (store,) = [each for each in service.read_data(service.client.get("/admin/store")) if "history" in each]
+    assert store["history"]["recording"] is False
+    assert "HISTORY_RAW_HOURS" in store["history"]["problem"]

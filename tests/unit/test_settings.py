@@ -19,6 +19,9 @@ ACCEPTED = {
     "OFFLINE_AFTER_FAILURES": {"3": 3, "1": 1, "100": 100},
     "PERSIST_INTERVAL": {"300": 300.0, "86400": 86400.0},
     "DELETE_DATA_ON_DEVICE_REMOVE": {"true": True},
+    "HISTORY_RAW_HOURS": {"0": 0, "24": 24},
+    "HISTORY_1M_DAYS": {"0": 0, "366": 366},
+    "HISTORY_15M_DAYS": {"0": 0, "3660": 3660},
     "LOG_FILES": {"on": True},
     "LOG_FILE_MEGABYTES": {"1": 1, "1024": 1024},
     "LOG_FILE_BACKUPS": {"1": 1, "20": 20},
@@ -69,6 +72,8 @@ REJECTED = {
     "POLL_INTERVAL": ("from 1 to 3600 are", ["0", "0.5", "-5", "NaN", "inf", "1e3", "5s", "3601"]),
     "OFFLINE_AFTER_FAILURES": ("number from 1 to 100 is", ["0", "101", "3.5", "three"]),
     "PERSIST_INTERVAL": ("from 1 to 86400 are", ["0", "86401", "x"]),
+    "HISTORY_RAW_HOURS": ("number from 0 to 24 is", ["25", "-1", "1h"]),
+    "HISTORY_15M_DAYS": ("number from 0 to 3660 is", ["3661", "1y"]),
     "DELETE_DATA_ON_DEVICE_REMOVE": ("true or false is", ["delete"]),
     "METRICS_LEGACY_NAMES": ("true or false is", ["old"]),
     "ALLOWED_DEVICE_NETWORKS": (
@@ -139,7 +144,7 @@ def test_empty_text_counts_as_unset(name, text):
 def test_defaults():
     settings = Settings.from_environ({})
     assert (settings.port, settings.bind, settings.data_dir) == (3000, "127.0.0.1", Path("data"))
-    assert (settings.poll_interval, settings.offline_after_failures, settings.persist_interval) == (5, 3, 300)
+    assert (settings.poll_interval, settings.offline_after_failures, settings.persist_interval) == (5, 3, 900)
     assert settings.auto_listen and settings.metrics_legacy_names and not settings.delete_data_on_device_remove
     assert settings.discovery_ports == (80,)
     assert [str(net) for net in settings.allowed_device_networks] == ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]

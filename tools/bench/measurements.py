@@ -52,8 +52,9 @@ def read_pss_bytes(*pids: int) -> int:
 
 
 def read_written_bytes(pid: int) -> int:
-    """Return the bytes that the process made the kernel write to a disk; a page rewritten before that counts once."""
-    return _read_field(pid, "io", "write_bytes")
+    """Return the bytes that the process made the kernel write to a disk. A page rewritten before that counts once, and
+    a file that was deleted before that (LevelDB's logs) not at all."""
+    return _read_field(pid, "io", "write_bytes") - _read_field(pid, "io", "cancelled_write_bytes")
 
 
 def read_child_pids(pid: int) -> list[int]:

@@ -51,7 +51,7 @@ ROWS = (
     Row("healthz_p50", "GET /healthz, p50", "ms", "service.probes.healthz.p50"),
     Row("healthz_p99", "  p99", "ms", "service.probes.healthz.p99"),
     Row("written_day", "written a day", "MB", "service.written.per_day", 1e-6),
-    Row("written_flush", "  a flush, every 300 s", "kB", "service.written.per_flush", 1e-3),
+    Row("written_flush", "  a flush, every 900 s", "kB", "service.written.per_flush", 1e-3),
     Row("written_between", "  between them", "kB/s", "service.written.per_second_between", 1e-3),
     Row("flush", "a flush takes", "ms", "service.flush_ms.p50"),
     Row("blocked", "longest block of the loop", "ms", "service.gaps.0.ms"),

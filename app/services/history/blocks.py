@@ -62,7 +62,9 @@ def encode_block(frame: Frame, level: int) -> bytes:
 def decode_block(block: bytes, wanted: Collection[str] | None = None) -> Frame:
     """Return the samples, with the columns in `wanted` or all. Raises BlockDamaged."""
     try:
-        body = zstandard.ZstdDecompressor(dict_data=_DICTIONARY).decompress(block, max_output_size=MAX_BLOCK_BYTES)
+        if not 0 < zstandard.frame_content_size(block) <= MAX_BLOCK_BYTES:
+            raise BlockDamaged("its size is not plausible")
+        body = zstandard.ZstdDecompressor(dict_data=_DICTIONARY).decompress(block, allow_extra_data=False)
         header, _, data = body.partition(b"\n")
         return _decode_columns(orjson.loads(header), data, wanted)
     except (zstandard.ZstdError, ValueError, KeyError, TypeError, AttributeError) as error:

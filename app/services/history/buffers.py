@@ -21,6 +21,10 @@ class SeriesBuffer:
         self.times: array[int] = array("I")
         self.rows: Column = array("f")
 
+    def has_hour(self, hour: int) -> bool:
+        """Return True if the buffer has samples of this hour: it never holds more than two hours."""
+        return any(hour <= time < hour + HOUR for time in (*self.times[:1], *self.times[-1:]))
+
     def append_row(self, time: int, row: Column) -> None:
         self.times.append(time)
         self.rows.extend(row)

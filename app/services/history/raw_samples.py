@@ -97,6 +97,12 @@ class RawSamples:
             _append_later(frame, cut_frame(_select(buffer.read_frame(), wanted), hour, hour + HOUR))
         return frame
 
+    def is_hour_flushed(self, hour: int) -> bool:
+        """Return True if no sample of this hour is only in memory."""
+        return not any(key.slot == hour for key in self._waiting) and not any(
+            buffer.has_hour(hour) for _, buffer in self._buffers()
+        )
+
     def is_buffered(self, series: str, hour: int) -> bool:
         """Return True if samples of this hour are in the buffer only."""
         buffer = self._find_buffer(series)

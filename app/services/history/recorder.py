@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import repeat
 from math import inf, nan
-from typing import Protocol
+from typing import Any, Protocol
 
 from app.clock import Clock
 from app.events import DevicePolled
@@ -20,7 +20,8 @@ from app.services.history.frames import Column
 from app.services.history.shares import NO_INCREASE, ShareIncrease, ShareTotals, compute_increase, read_totals
 from app.services.history.timekeeper import Timekeeper
 
-_VALUES = (*GAUGES, *LASTS, *COUNTERS)
+_EVERY_MINUTE = (*GAUGES, *LASTS, *COUNTERS)
+_BETWEEN = (*GAUGES, *(None for _ in LASTS), *COUNTERS)
 _CODES = {status: float(code) for code, status in enumerate(STATUS_CODES)}
 # Polls of an offline device are up to 72 s apart. A longer pause was a suspended machine, not a status.
 MAX_ELAPSED_SECONDS = 150.0
@@ -36,13 +37,14 @@ class DeviceSeries:
     """The recording state of one device. `sums`: its last values for the sums over the fleet. `pending`: increases
     that these sums do not include yet."""
 
-    __slots__ = ("buffer", "chip_errors", "implausible", "output", "pending", "polled_at", "sums", "totals")
+    __slots__ = ("buffer", "chip_errors", "implausible", "minute", "output", "pending", "polled_at", "sums", "totals")
 
     def __init__(self, layout: Layout, implausible: int) -> None:
         self.buffer = SeriesBuffer(layout)
         self.totals: ShareTotals | None = None
         self.polled_at: float | None = None
         self.implausible = implausible
+        self.minute: float | None = None
         self.sums: tuple[float, ...] = ()
         self.output = DeviceOutput(0.0, 0.0, paired=False)
         self.pending = NO_INCREASE
@@ -77,8 +79,8 @@ class DeviceRecorder:
         status = _CODES[tracked.observation.status]
         head = [status, elapsed if elapsed <= MAX_ELAPSED_SECONDS else 0.0]
         is_answer = tracked.reading is not event.before.reading and tracked.observation.status is Status.ONLINE
-        row = head + (self._answer_values(tracked, series, monotonic) if is_answer else [])
         now = self._timekeeper.current_time()
+        row = head + (self._answer_values(tracked, series, monotonic, now) if is_answer else [])
         if now is not None:
             series.buffer.append_row(int(now), pack_row(row, len(series.buffer.layout.names)))
 
@@ -101,7 +103,11 @@ class DeviceRecorder:
         series.totals = self._restore_totals(tracked.mac, self._clock.monotonic())
         return series
 
-    def _answer_values(self, tracked: Tracked, series: DeviceSeries, monotonic: float) -> list[float]:
+    def _answer_values(
+        self, tracked: Tracked, series: DeviceSeries, monotonic: float, now: float | None
+    ) -> list[float]:
+        """Return the row after status and time. Values of which only the last counts are recorded once a minute: each
+        would take as much space as a gauge."""
         values, series.output = self._read_telemetry(tracked)
         if tracked.implausible_hashrates != series.implausible:  # counted by the fleet; see totals.py
             series.implausible = tracked.implausible_hashrates
@@ -113,8 +119,11 @@ class DeviceRecorder:
         series.pending = series.pending + increase
         series.sums = tuple(values.get(key, nan) for key in SUMMED_GAUGES)
         self._update_derived(tracked, values, increase)
-        get = values.get
-        row = [get(key, nan) for key in _VALUES]
+        minute = None if now is None else now // 60
+        keys = _BETWEEN if minute == series.minute else _EVERY_MINUTE
+        series.minute = minute
+        get: Any = values.get  # None is no key, so it gives NaN
+        row = [get(key, nan) for key in keys]
         return [*row, increase.accepted, increase.rejected, increase.work, increase.seconds]
 
 

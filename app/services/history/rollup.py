@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from app.errors import StoreError
 from app.services.history.blocks import encode_block
 from app.services.history.frames import Frame, append_frame, expand_status, summarise_frame
 from app.services.history.raw_samples import RawSamples, iterate_slots
@@ -42,10 +43,10 @@ class Rollup:
         self._pruned = {Tier(tier): int(slot) for tier, slot in state.get("pruned", {}).items()}
 
     def run_steps(self, now: float) -> Iterator[None]:
-        """Do what is due, one series or one slot per step. Call after a flush: hours before the present one are
-        complete then. Raises StoreError."""
+        """Do what is due, one series or one slot per step. An hour is complete when none of its samples is
+        only in memory. Raises StoreError."""
         for hour in sorted(self._raw.open_hours):
-            if hour != now // HOUR * HOUR and self._raw.is_flushed:
+            if hour != now // HOUR * HOUR and self._raw.is_hour_flushed(hour):
                 yield from self._roll_hour(hour)
         for day in sorted(self._open_days):
             if day != now // DAY * DAY and not any(day <= hour < day + DAY for hour in self._raw.open_hours):
@@ -145,6 +146,13 @@ class Rollup:
         for hour in iterate_slots(start, stop, HOUR):
             append_frame(frame, self._raw.read_hour(series, hour, wanted))
         return frame
+
+    def find_oldest(self) -> float | None:
+        """Return the start of the oldest stored slot."""
+        try:
+            return self._repository.find_first_slot()
+        except StoreError:
+            return None
 
     def read_hour(self, series: str, hour: int, wanted: Collection[str]) -> Frame:
         """Return one hour at the finest resolution that it is stored in."""

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from datetime import datetime, timedelta
+from itertools import islice
 from math import nan
 
 import gevent
 from gevent.event import Event
 
 from app.clock import Clock
-from app.errors import Invalid, StoreError
+from app.errors import Invalid, NotFound, StoreError
 from app.events import DeviceDeleted, DevicePolled
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.telemetry_reader import Telemetry
@@ -38,7 +39,19 @@ TICK_SECONDS = 1.0
 # One hour of every series is rolled up within this time.
 ROLLUP_SECONDS = 600.0
 RESTORE_HOURS = 24
+MAX_POINTS = 2000
+# Samples stay for up to a day longer than their tier's retention, until they are rolled up.
+KEPT_LONGER_SECONDS = 25 * HOUR
 _TOTALS = (ACCEPTED + TOTAL_SUFFIX, REJECTED + TOTAL_SUFFIX, DIFFICULTY, UPTIME)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRange:
+    """A range of time and the wanted resolution. `start` and `stop`: a time, or how long before now."""
+
+    start: datetime | timedelta
+    stop: datetime | timedelta
+    points: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,20 @@ class HistoryAnswer:
     times: Sequence[int]
     metrics: dict[str, Statistics]
     simulated: dict[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryState:
+    """The condition of the history. `problem`: a sentence. `oldest`: Unix seconds. `expected_bytes`: the size after a
+    year with the present devices and settings."""
+
+    recording: bool
+    problem: str | None
+    disk_bytes: int
+    oldest: float | None
+    expected_bytes: int
+    dropped_blocks: int
+    damaged_blocks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +168,24 @@ class HistoryService:
         while not self._clock.wait(self._stop, TICK_SECONDS):
             if self._clock.monotonic() >= flush_at:
                 flush_at = self._clock.monotonic() + FLUSH_SECONDS
-                self._repository.retry_writes()
-                self._raw.flush_samples()
-                steps = chain(steps, self._rollup_steps())
+                self.flush_samples()
             try:
-                for _ in range(1 + int(len(self._fleet) / ROLLUP_SECONDS * TICK_SECONDS)):
-                    next(steps, None)
+                done = list(islice(steps, 1 + int(len(self._fleet) / ROLLUP_SECONDS * TICK_SECONDS)))
             except StoreError as error:
                 log.warning("the history cannot be rolled up now", extra={"reason": str(error)})
+                done = []
+            if not done:
+                steps = self._rollup_steps()
+
+    def flush_samples(self) -> None:
+        """Write what is in memory. On an error it stays there for the next time."""
+        self._repository.retry_writes()
+        self._raw.flush_samples()
+
+    def complete_rollups(self) -> None:
+        """Roll up and prune all that is due, at once. Raises StoreError."""
+        for _ in self._rollup_steps():
+            pass
 
     def _rollup_steps(self) -> Iterator[None]:
         now = self.timekeeper.current_time()
@@ -175,26 +212,57 @@ class HistoryService:
                     return ShareTotals(monotonic - max(0.0, now - frame.times[at]), *present)
         return None
 
+    def describe_state(self) -> HistoryState:
+        problem = None
+        if not self._tiers.is_enabled:
+            problem = "The history is disabled: HISTORY_RAW_HOURS, HISTORY_1M_DAYS and HISTORY_15M_DAYS are 0"
+        elif not self._repository.is_open:
+            problem = "The history could not be opened; the log has the reason. It is tried again at the next start"
+        elif self.timekeeper.is_waiting:
+            problem = "The time of day is behind recorded times, so nothing is recorded until it is right"
+        elif not self._raw.is_flushed:
+            problem = "The history cannot be written now; recent samples wait in memory"
+        return HistoryState(
+            problem is None,
+            problem,
+            self._repository.count_disk_bytes(),
+            self._rollup.find_oldest(),
+            int(self._tiers.estimate_bytes() * (len(self._fleet.monitored_devices()) + 1)),
+            self._raw.dropped_blocks,
+            self._raw.damaged_blocks,
+        )
+
     # Queries.
 
-    def list_metrics(self, series: str) -> dict[str, Metric]:
-        is_totals = series == FLEET or series.startswith(TAG_PREFIX)
-        return dict(TOTALS_METRICS if is_totals else DEVICE_METRICS)
+    def query_device(self, mac: str, names: Sequence[str], asked: HistoryRange) -> HistoryAnswer:
+        """Return metrics of a device. Raises DeviceNotFound and Invalid."""
+        self._fleet.get_device(mac)
+        return self._query(mac, DEVICE_METRICS, names, asked)
 
-    def query_history(self, series: str, names: Sequence[str], start: float, stop: float, points: int) -> HistoryAnswer:
-        """Return metrics of a series over [start, stop) in at most `points` spans. Raises Invalid for unknown names."""
-        known = self.list_metrics(series)
+    def query_totals(self, tag: str | None, names: Sequence[str], asked: HistoryRange) -> HistoryAnswer:
+        """Return sums over the fleet, or over the devices with a tag. Raises Invalid, and NotFound for a tag that no
+        device has."""
+        if tag is not None and not any(tag in tracked.device.tags for tracked in self._fleet.all_devices()):
+            raise NotFound(f"No device has the tag {tag}")
+        return self._query(FLEET if tag is None else TAG_PREFIX + tag, TOTALS_METRICS, names, asked)
+
+    def _query(
+        self, series: str, known: Mapping[str, Metric], names: Sequence[str], asked: HistoryRange
+    ) -> HistoryAnswer:
         unknown = [name for name in names if name not in known]
         if unknown:
             raise Invalid(
-                f"Unknown metrics: {', '.join(unknown)}", {"metrics": [f"Use some of {', '.join(sorted(known))}."]}
+                f"There is no metric {', '.join(unknown)}", {"metrics": [f"Use some of: {', '.join(sorted(known))}."]}
             )
-        metrics = [known[name] for name in names]
-        now = self._clock.now().timestamp()
-        tier = self._tiers.choose_tier(start, now, (stop - start) / points)
-        grid = make_grid(start, stop, points, self._tiers.resolutions[tier])
-        first = max(grid.start, now - self._tiers.retention[tier] - HOUR * 25)
-        frame = self._rollup.read_samples(tier, series, first, min(grid.stop, now + 1), list_needs(metrics))
+        metrics = [known[name] for name in dict.fromkeys(names)]
+        now = self._clock.now()
+        start, stop = (_resolve_time(time, now).timestamp() for time in (asked.start, asked.stop))
+        if start >= stop:
+            raise Invalid("The range is empty", {"from": ["Must be before `to`, which is now unless it is stated."]})
+        tier = self._tiers.choose_tier(start, now.timestamp(), (stop - start) / asked.points)
+        grid = make_grid(start, stop, asked.points, self._tiers.resolutions[tier])
+        first = max(grid.start, now.timestamp() - self._tiers.retention[tier] - KEPT_LONGER_SECONDS)
+        frame = self._rollup.read_samples(tier, series, first, min(grid.stop, now.timestamp() + 1), list_needs(metrics))
         summary = summarise_frame(expand_status(cut_frame(frame, grid.start, grid.stop)), grid.step)
         answered = Answered(summary, grid)
         return HistoryAnswer(
@@ -215,11 +283,15 @@ class HistoryService:
         now = self._clock.now().timestamp()
         tier = self._tiers.choose_tier(start, now, step)
         lookback = self._tiers.get_lookback(tier)
-        first = max(start - lookback, now - self._tiers.retention[tier] - HOUR * 25)
+        first = max(start - lookback, now - self._tiers.retention[tier] - KEPT_LONGER_SECONDS)
         frame = self._rollup.read_samples(tier, series, first, min(end, now) + 1, list(columns))
         frame = cut_frame(frame, start - lookback, end + 1)
         values = {name: frame.columns[column] for column, name in columns.items() if column in frame.columns}
         return Samples(frame.times, values, lookback, tier is Tier.RAW)
+
+
+def _resolve_time(time: datetime | timedelta, now: datetime) -> datetime:
+    return now - time if isinstance(time, timedelta) else time
 
 
 def series_is_device(series: str) -> bool:

@@ -11,6 +11,9 @@ from app.store.history import Tier
 NAMES = {Tier.RAW: "raw", Tier.MINUTE: "1m", Tier.QUARTER: "15m"}
 MINUTE, QUARTER = 60, 900
 MIN_LOOKBACK = 30.0
+# Measured with simulated miners (docs/history.md): compressed bytes of one sample, and LevelDB's share on top.
+BYTES_PER_SAMPLE = {Tier.RAW: 30.0, Tier.MINUTE: 90.0, Tier.QUARTER: 90.0}
+DISK_OVERHEAD = 1.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,12 @@ class Tiers:
         """Return the seconds for which a sample is valid: its own span and the next one, which may have no sample yet;
         30 s at least, so that missed polls leave no gap before a device is offline."""
         return max(2.0 * self.resolutions[tier], MIN_LOOKBACK)
+
+    def estimate_bytes(self) -> float:
+        """Return the expected size on disk of one device when all tiers are full."""
+        return sum(
+            self.retention[tier] / self.resolutions[tier] * BYTES_PER_SAMPLE[tier] * DISK_OVERHEAD for tier in Tier
+        )
 
     def choose_tier(self, start: float, now: float, wanted_step: float) -> Tier:
         """Return the coarsest tier that is as fine as wanted and still has `start`; else the finest that has it;

@@ -49,6 +49,11 @@ class Timekeeper:
         return [list(span) for span in self._spans]
 
     @property
+    def is_waiting(self) -> bool:
+        """Return True if the time of day was not plausible when it was last used."""
+        return self._warned
+
+    @property
     def newest(self) -> float | None:
         """Return the newest recorded time."""
         return self._spans[-1][1] if self._spans else None

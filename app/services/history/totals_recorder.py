@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from math import nan
 
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.history.buffers import SeriesBuffer
@@ -48,9 +49,11 @@ class Totals:
         self.shares = self.shares + shares
 
     def to_row(self) -> list[float]:
+        """Return the columns of TOTALS_LAYOUT. A sum of no devices is absent."""
+        sums = [total if count else nan for total, count in zip(self.sums, self.counts, strict=True)]
         paired = [self.paired_hashrate, self.paired_power]
         shares = [self.shares.accepted, self.shares.rejected, self.shares.work]
-        return [*self.sums, *self.counts, *paired, self.monitored, self.online, *shares]
+        return [*sums, *self.counts, *paired, self.monitored, self.online, *shares]
 
 
 class TotalsRecorder:

@@ -1,0 +1,51 @@
+"""The history of a device, of the fleet and of a tag."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from app.blueprints.base import JSON, Blueprint, current_runtime
+from app.schemas.history import (
+    FleetHistoryQuerySchema,
+    HistoryEnvelope,
+    HistoryQuerySchema,
+    format_csv,
+    serialise_history,
+)
+from app.services.history.service import HistoryAnswer, HistoryRange
+
+blueprint = Blueprint("history", __name__, description="What was measured before")
+
+CSV = "text/csv"
+
+
+@blueprint.get("/devices/<mac:mac>/history")
+@blueprint.arguments(HistoryQuerySchema, location="query")
+@blueprint.response(200, HistoryEnvelope, description="JSON, or CSV by the Accept header or `format`")
+@blueprint.document_error(400, "A metric, a time or the number of points is invalid")
+@blueprint.document_error(404, "Device not found")
+def get_device_history(query: dict[str, Any], mac: str) -> Response:
+    return _answer(query, current_runtime().history.query_device(mac, query["metrics"], _range(query)))
+
+
+@blueprint.get("/history")
+@blueprint.arguments(FleetHistoryQuerySchema, location="query")
+@blueprint.response(200, HistoryEnvelope, description="Sums over the devices; JSON, or CSV")
+@blueprint.document_error(400, "A metric, a time or the number of points is invalid")
+@blueprint.document_error(404, "No device has this tag")
+def get_fleet_history(query: dict[str, Any]) -> Response:
+    return _answer(query, current_runtime().history.query_totals(query.get("tag"), query["metrics"], _range(query)))
+
+
+def _range(query: dict[str, Any]) -> HistoryRange:
+    return HistoryRange(query["start"], query["stop"], query["points"])
+
+
+def _answer(query: dict[str, Any], answer: HistoryAnswer) -> Response:
+    wants_csv = request.accept_mimetypes.best_match([JSON, CSV], JSON) == CSV
+    if query.get("format", "csv" if wants_csv else "json") == "json":
+        return Response(serialise_history(answer), mimetype=JSON)
+    headers = {"Content-Disposition": f'attachment; filename="pluto-history-{answer.tier}.csv"'}
+    return Response(format_csv(answer), mimetype=CSV, headers=headers)
