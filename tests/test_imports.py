@@ -67,6 +67,7 @@ SERVICE_IMPORTS = {
     "dashboards": {"service_metrics"},
     "devices": {"discovery", "service_metrics"},
     "discovery": set(),
+    "history": {"devices"},
     "jobs": {"configuration", "devices"},
     "logs": {"configuration", "devices"},
     "metrics": {"configuration", "devices", "logs"},

@@ -202,7 +202,7 @@ def test_number_is_a_scalar_or_a_constant_series(recorded: Service) -> None:
 
 
 def test_without_a_history_the_answer_is_503_with_a_remedy(make_service: Make, clock: FakeClock) -> None:
-    service = make_service(clock=clock, XX)
+    service = make_service(clock=clock, history_raw_hours=0, history_1m_days=0, history_15m_days=0)
     assert "HISTORY_" in check_error(run_query(service, HASHRATE), 503, "unavailable")
     assert read_result(run_query(service, "1", time=7), "scalar") == [7, "1"]
 

@@ -19,14 +19,14 @@ from app.events import DeviceDeleted, DevicePolled
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.telemetry_reader import Telemetry
 from app.services.history.buffers import SeriesBuffer
-from app.services.history.columns import COUNTERS, TOTAL_SUFFIX
+from app.services.history.columns import COUNTERS, LASTS, TOTAL_SUFFIX
 from app.services.history.frames import Column, cut_frame, expand_status, summarise_frame
 from app.services.history.metrics import DEVICE_METRICS, TOTALS_METRICS, Answered, Metric, Statistics, list_needs
 from app.services.history.raw_samples import RawSamples
 from app.services.history.recorder import DerivedUpdater, DeviceRecorder
 from app.services.history.rollup import Rollup
 from app.services.history.shares import ACCEPTED, DIFFICULTY, REJECTED, UPTIME, ShareTotals
-from app.services.history.tiers import NAMES, Tiers, make_grid
+from app.services.history.tiers import MINUTE, NAMES, Tiers, make_grid
 from app.services.history.timekeeper import Timekeeper
 from app.services.history.totals_recorder import FLEET, TAG_PREFIX, TotalsRecorder
 from app.store.history import HOUR, HistoryRepository, Tier
@@ -83,12 +83,13 @@ class HistoryState:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Stored samples of one series. `times`: Unix seconds, ascending. `values`: NaN where absent. `lookback`: seconds
-    for which a sample is valid. `is_raw`: each sample is one poll, so that an absent value may be a missed one."""
+    """Stored samples of one series. `times`: Unix seconds, ascending. `values`: NaN where absent. `lookbacks`:
+    seconds for which a value is valid, by column. `is_raw`: each sample is one poll, so that an absent value may be a
+    missed one."""
 
     times: array[int]
     values: dict[str, Column]
-    lookback: float
+    lookbacks: dict[str, float]
     is_raw: bool
 
 
@@ -282,12 +283,20 @@ class HistoryService:
         }
         now = self._clock.now().timestamp()
         tier = self._tiers.choose_tier(start, now, step)
-        lookback = self._tiers.get_lookback(tier)
-        first = max(start - lookback, now - self._tiers.retention[tier] - KEPT_LONGER_SECONDS)
-        frame = self._rollup.read_samples(tier, series, first, min(end, now) + 1, list(columns))
-        frame = cut_frame(frame, start - lookback, end + 1)
+        lookbacks = {
+            name: self._tiers.get_lookback(tier, MINUTE if name in LASTS else 0.0) for name in columns.values()
+        }
+        first = start - max(lookbacks.values(), default=0.0)
+        frame = self._rollup.read_samples(
+            tier,
+            series,
+            max(first, now - self._tiers.retention[tier] - KEPT_LONGER_SECONDS),
+            min(end, now) + 1,
+            list(columns),
+        )
+        frame = cut_frame(frame, first, end + 1)
         values = {name: frame.columns[column] for column, name in columns.items() if column in frame.columns}
-        return Samples(frame.times, values, lookback, tier is Tier.RAW)
+        return Samples(frame.times, values, lookbacks, tier is Tier.RAW)
 
 
 def _resolve_time(time: datetime | timedelta, now: datetime) -> datetime:

@@ -27,10 +27,11 @@ class Tiers:
     def is_enabled(self) -> bool:
         return any(self.retention.values())
 
-    def get_lookback(self, tier: Tier) -> float:
-        """Return the seconds for which a sample is valid: its own span and the next one, which may have no sample yet;
-        30 s at least, so that missed polls leave no gap before a device is offline."""
-        return max(2.0 * self.resolutions[tier], MIN_LOOKBACK)
+    def get_lookback(self, tier: Tier, interval: float = 0.0) -> float:
+        """Return the seconds for which a value is valid: its own span and the next one, which may have no sample yet;
+        30 s at least, so that missed polls leave no gap before a device is offline. `interval`: seconds between two
+        values if that is longer than the tier's resolution."""
+        return max(2.0 * self.resolutions[tier], interval + MIN_LOOKBACK)
 
     def estimate_bytes(self) -> float:
         """Return the expected size on disk of one device when all tiers are full."""

@@ -102,7 +102,7 @@ class HistoryEvaluator:
     def _sample_columns(self, source: str, columns: Sequence[str], grid: Grid) -> dict[str, Points]:
         samples = self._history.read_samples(source, columns, grid.start / 1000, grid.end / 1000, grid.step / 1000)
         return {
-            column: sample_values(grid, samples.times, values, samples.lookback, skip_absent=samples.is_raw)
+            column: sample_values(grid, samples.times, values, samples.lookbacks[column], skip_absent=samples.is_raw)
             for column, values in samples.values.items()
         }
 
