@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from testbed import Service
@@ -33,9 +33,14 @@ INFO: Mapping[str, Any] = {
 
 def add_device(service: Service, mac: str = MAC, *tags: str) -> None:
     """Register a device that counts as monitored and is never polled."""
+    add_devices(service, [mac], *tags)
+
+
+def add_devices(service: Service, macs: Iterable[str], *tags: str) -> None:
+    created = "2026-01-01T00:00:00.000Z"
     fleet = service.runtime.fleet
-    (tracked,) = fleet.save_devices([Device(mac, "127.80.0.30", tags=tags, created_at="2026-01-01T00:00:00.000Z")])
-    fleet.set_monitored(tracked, True)
+    for tracked in fleet.save_devices([Device(mac, "127.80.0.30", tags=tags, created_at=created) for mac in macs]):
+        fleet.set_monitored(tracked, True)
 
 
 def feed_reading(service: Service, mac: str = MAC, **values: Any) -> None:
@@ -64,3 +69,17 @@ def query_history(service: Service, what: str = MAC, **query: Any) -> Any:
     asked = {names.get(name, name): value for name, value in query.items()}
     path = "/history" if what == "fleet" else f"/devices/{what}/history"
     return service.read_data(service.client.get(path, query_string=asked))
+
+
+def feed_minutes(service: Service, minutes: int, step: int = 5, **values: Any) -> None:
+    """Record successful polls, one every `step` seconds."""
+    for _ in range(minutes * 60 // step):
+        feed_reading(service, **values)
+        service.clock.advance(step)
+
+
+def store_everything(service: Service) -> None:
+    """Write what is in memory, and roll up all that is complete."""
+    service.wait_until_idle()
+    service.runtime.history.flush_samples()
+    service.runtime.history.complete_rollups()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from fakes import FakeClock
-from history_helpers import MAC, add_device, feed_miss, feed_reading, query_history
+from history_helpers import MAC, add_device, feed_minutes, feed_miss, feed_reading, query_history, store_everything
 from testbed import Service
 
 from app.models import Status
@@ -22,18 +22,6 @@ def service(make_service: Make, clock: FakeClock) -> Service:
     service.clock.advance(60 - service.clock.now().timestamp() % 60)  # begin with a whole minute
     add_device(service)
     return service
-
-
-def feed_minutes(service: Service, minutes: int, step: int = 5, **values: Any) -> None:
-    for _ in range(minutes * 60 // step):
-        feed_reading(service, **values)
-        service.clock.advance(step)
-
-
-def store_everything(service: Service) -> None:
-    service.wait_until_idle()
-    service.runtime.history.flush_samples()
-    service.runtime.history.complete_rollups()
 
 
 def test_polls_of_real_devices_are_recorded(make_fleet: Make, make_service: Make, clock: FakeClock) -> None:

@@ -7,10 +7,11 @@ import hypothesis
 import pytest
 from hypothesis import strategies
 
-from app.services.history.blocks import BlockDamaged, decode_block, encode_block
+from app.services.history.blocks import BlockCodec, BlockDamaged
 from app.services.history.columns import COUNT_SUFFIX, Kind, device_layout
 from app.services.history.frames import Frame, append_frame, summarise_frame
 
+codec = BlockCodec()
 T0 = 1_767_225_600
 float32 = strategies.floats(width=32, allow_infinity=False)
 
@@ -24,7 +25,7 @@ def make_frame(rates, start=T0, step=5):
 @hypothesis.given(strategies.lists(float32, min_size=1, max_size=200))
 def test_raw_samples_are_read_as_they_were_written(rates):
     frame = make_frame(rates)
-    read = decode_block(encode_block(frame, 3))
+    read = codec.decode_block(codec.encode_block(frame, 3))
     assert read.times == frame.times
     if any(rate == rate for rate in rates):
         assert read.columns["hashrate_ghs"].tobytes() == frame.columns["hashrate_ghs"].tobytes()
@@ -33,7 +34,7 @@ def test_raw_samples_are_read_as_they_were_written(rates):
 
 def test_summary_is_read_as_it_was_written():
     summary = summarise_frame(make_frame([float(at) for at in range(120)]), 60)
-    read = decode_block(encode_block(summary, 9))
+    read = codec.decode_block(codec.encode_block(summary, 9))
     assert {name: list(values) for name, values in read.columns.items()} == {
         name: list(values) for name, values in summary.columns.items() if not name.startswith("temp")
     }
@@ -41,26 +42,26 @@ def test_summary_is_read_as_it_was_written():
 
 
 def test_only_wanted_columns_are_decoded():
-    block = encode_block(make_frame([1.0, 2.0]), 3)
-    assert decode_block(block, {"temp"}).columns == {}
-    assert list(decode_block(block, {"hashrate_ghs"}).columns["hashrate_ghs"]) == [1.0, 2.0]
+    block = codec.encode_block(make_frame([1.0, 2.0]), 3)
+    assert codec.decode_block(block, {"temp"}).columns == {}
+    assert list(codec.decode_block(block, {"hashrate_ghs"}).columns["hashrate_ghs"]) == [1.0, 2.0]
 
 
 def test_every_truncation_is_found():
-    block = encode_block(make_frame([float(at * 1.37) for at in range(30)]), 3)
+    block = codec.encode_block(make_frame([float(at * 1.37) for at in range(30)]), 3)
     for length in range(len(block)):
         with pytest.raises(BlockDamaged):
-            decode_block(block[:length])
+            codec.decode_block(block[:length])
 
 
 def test_no_flipped_bit_changes_a_value():
     frame = make_frame([float(at * 1.37) for at in range(30)])
-    block, refused = encode_block(frame, 3), 0
+    block, refused = codec.encode_block(frame, 3), 0
     for bit in range(len(block) * 8):
         damaged = bytearray(block)
         damaged[bit // 8] ^= 1 << bit % 8
         try:
-            assert decode_block(bytes(damaged)).columns["hashrate_ghs"] == frame.columns["hashrate_ghs"]
+            assert codec.decode_block(bytes(damaged)).columns["hashrate_ghs"] == frame.columns["hashrate_ghs"]
         except BlockDamaged:
             refused += 1
     assert refused > len(block) * 7
@@ -74,13 +75,13 @@ def test_block_of_unknown_format_is_not_guessed():
     body = b'{"v":2,"n":0,"c":{}}\n'
     block = zstandard.ZstdCompressor(dict_data=blocks._DICTIONARY).compress(body)
     with pytest.raises(BlockDamaged, match="format 2"):
-        decode_block(block)
+        codec.decode_block(block)
 
 
 def test_block_of_version_1_is_still_read():
     """A block as the first version wrote it: a change of the dictionary or the layout would make a year unreadable."""
     block = bytes.fromhex(BLOCK_OF_VERSION_1)
-    frame = decode_block(block)
+    frame = codec.decode_block(block)
     assert list(frame.times) == [T0, T0 + 5, T0 + 10]
     assert list(frame.columns["hashrate_ghs"]) == [1.5, 2.5, 1000.25]
 

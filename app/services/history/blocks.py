@@ -44,44 +44,51 @@ class BlockDamaged(Exception):
     """A stored block cannot be read; the message says why."""
 
 
-def encode_block(frame: Frame, level: int) -> bytes:
-    """Return the stored form. `level`: zstandard's, 3 for raw samples, 9 for what is kept for long."""
-    kinds, parts = {}, []
-    for name, kind in frame.kinds.items():
-        names = _stored_names(name, kind, frame)
-        if all(_is_absent(each, frame.columns[each]) for each in names):
-            continue
-        kinds[name] = kind.value if len(names) == 1 else kind.value.upper()
-        parts += [_shuffle_bytes(_to_little_endian(frame.columns[each])) for each in names]
-    deltas = array("I", [now - before for before, now in zip([0, *frame.times], frame.times, strict=False)])
-    header = orjson.dumps({"v": FORMAT, "n": len(frame), "c": kinds})
-    body = b"".join([header, b"\n", _shuffle_bytes(_to_little_endian(deltas)), *parts])
-    return zstandard.ZstdCompressor(level=level, dict_data=_DICTIONARY, write_checksum=True).compress(body)
+class BlockCodec:
+    """Encodes and decodes blocks. Not for use from several threads."""
+
+    def __init__(self) -> None:
+        self._decompressor = zstandard.ZstdDecompressor(dict_data=_DICTIONARY)
+        self._compressors: dict[int, zstandard.ZstdCompressor] = {}
+
+    def encode_block(self, frame: Frame, level: int) -> bytes:
+        """Return the stored form. `level`: zstandard's, 3 for raw samples, 9 for what is kept for long."""
+        kinds, parts = {}, []
+        for name, kind in frame.kinds.items():
+            names = _stored_names(name, kind, frame)
+            if all(_is_absent(each, frame.columns[each]) for each in names):
+                continue
+            kinds[name] = kind.value if len(names) == 1 else kind.value.upper()
+            parts += [_shuffle_bytes(_to_little_endian(frame.columns[each])) for each in names]
+        deltas = array("I", [now - before for before, now in zip([0, *frame.times], frame.times, strict=False)])
+        header = orjson.dumps({"v": FORMAT, "n": len(frame), "c": kinds})
+        body = b"".join([header, b"\n", _shuffle_bytes(_to_little_endian(deltas)), *parts])
+        if level not in self._compressors:
+            self._compressors[level] = zstandard.ZstdCompressor(level, dict_data=_DICTIONARY, write_checksum=True)
+        return self._compressors[level].compress(body)
+
+    def decode_block(self, block: bytes, wanted: Collection[str] | None = None) -> Frame:
+        """Return the samples, with the columns in `wanted` or all. Raises BlockDamaged."""
+        try:
+            if not 0 < zstandard.frame_content_size(block) <= MAX_BLOCK_BYTES:
+                raise BlockDamaged("its size is not plausible")
+            body = self._decompressor.decompress(block, allow_extra_data=False)
+            end = body.index(b"\n")
+            return _decode_columns(orjson.loads(body[:end]), memoryview(body)[end + 1 :], wanted)
+        except (zstandard.ZstdError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BlockDamaged(str(error)) from None
 
 
-def decode_block(block: bytes, wanted: Collection[str] | None = None) -> Frame:
-    """Return the samples, with the columns in `wanted` or all. Raises BlockDamaged."""
-    try:
-        if not 0 < zstandard.frame_content_size(block) <= MAX_BLOCK_BYTES:
-            raise BlockDamaged("its size is not plausible")
-        body = zstandard.ZstdDecompressor(dict_data=_DICTIONARY).decompress(block, allow_extra_data=False)
-        header, _, data = body.partition(b"\n")
-        return _decode_columns(orjson.loads(header), data, wanted)
-    except (zstandard.ZstdError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BlockDamaged(str(error)) from None
-
-
-def _decode_columns(header: dict[str, Any], data: bytes, wanted: Collection[str] | None) -> Frame:
+def _decode_columns(header: dict[str, Any], data: memoryview, wanted: Collection[str] | None) -> Frame:
     if header["v"] != FORMAT:
         raise BlockDamaged(f"its format {header['v']} is not known to this version")
     size = header["n"] * WIDTH
     frame = Frame(array("I", accumulate(_from_little_endian("I", _unshuffle_bytes(data[:size])))))
     at = size
     for name, letter in header["c"].items():
-        kind = Kind(letter.lower())
         suffixes = GAUGE_SUFFIXES if letter == "G" else GAUGE_SUFFIXES[:1]
         if wanted is None or name in wanted:
-            frame.kinds[name] = kind
+            frame.kinds[name] = Kind(letter.lower())
             for suffix in suffixes:
                 frame.columns[name + suffix] = _from_little_endian("f", _unshuffle_bytes(data[at : at + size]))
                 at += size
@@ -105,7 +112,7 @@ def _shuffle_bytes(data: bytes) -> bytes:
     return b"".join(data[byte::WIDTH] for byte in range(WIDTH))
 
 
-def _unshuffle_bytes(data: bytes) -> bytes:
+def _unshuffle_bytes(data: memoryview) -> bytes:
     count = len(data) // WIDTH
     result = bytearray(len(data))
     for byte in range(WIDTH):

@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain, islice
 
-from app.errors import StoreError
-from app.services.history.blocks import BlockDamaged, decode_block, encode_block
+from app.errors import StoreDamaged, StoreError
+from app.services.history.blocks import BlockCodec, BlockDamaged
 from app.services.history.buffers import SeriesBuffer
 from app.services.history.frames import Frame, append_frame, cut_frame
 from app.services.history.timekeeper import Timekeeper
@@ -28,11 +28,13 @@ class RawSamples:
     def __init__(
         self,
         repository: HistoryRepository,
+        codec: BlockCodec,
         timekeeper: Timekeeper,
         buffers: Callable[[], Iterable[tuple[str, SeriesBuffer]]],
         find_buffer: Callable[[str], SeriesBuffer | None],
     ) -> None:
         self._repository = repository
+        self._codec = codec
         self._timekeeper = timekeeper
         self._buffers = buffers
         self._find_buffer = find_buffer
@@ -59,7 +61,7 @@ class RawSamples:
             for frame in buffer.take_frames():
                 start = frame.times[0]
                 key = BlockKey(start // HOUR * HOUR, Tier.RAW, name, start)
-                self._waiting[key] = encode_block(frame, RAW_LEVEL)
+                self._waiting[key] = self._codec.encode_block(frame, RAW_LEVEL)
                 self.open_hours.add(key.slot)
         try:
             self._write_waiting()
@@ -118,7 +120,7 @@ class RawSamples:
         frame = Frame()
         for block in blocks:
             try:
-                _append_later(frame, decode_block(block, wanted))
+                _append_later(frame, self._codec.decode_block(block, wanted))
             except BlockDamaged as error:
                 self._count_damage(str(error))
             yield_if_due()
@@ -127,13 +129,17 @@ class RawSamples:
     def _read_slot(self, tier: Tier, slot: int, series: str) -> list[bytes]:
         try:
             return self._repository.read_slot(tier, slot, series)
-        except StoreError as error:
+        except StoreDamaged as error:
             self._count_damage(str(error))
-            return []
+        except StoreError:  # not open, or not readable now: the state of the history says so
+            pass
+        return []
 
     def _count_damage(self, reason: str) -> None:
+        """Count a damaged block. One warning is enough: each query may meet the same ones."""
         self.damaged_blocks += 1
-        log.warning("a block of the history cannot be read; its samples are absent", extra={"reason": reason})
+        level = logging.WARNING if self.damaged_blocks == 1 else logging.DEBUG
+        log.log(level, "a block of the history cannot be read; its samples are absent", extra={"reason": reason})
 
     def delete_series(self, series: str) -> None:
         for key in [key for key in self._waiting if key.series == series]:

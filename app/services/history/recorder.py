@@ -98,6 +98,11 @@ class DeviceRecorder:
     def delete_series(self, mac: str) -> None:
         self._series.pop(mac, None)
 
+    def drop_unregistered(self, is_registered: Callable[[str], bool]) -> None:
+        """Drop the state of deleted devices once their last samples are written."""
+        for mac in [mac for mac, series in self._series.items() if not series.buffer.times and not is_registered(mac)]:
+            del self._series[mac]
+
     def _add_series(self, tracked: Tracked) -> DeviceSeries:
         series = self._series[tracked.mac] = DeviceSeries(self._layout, tracked.implausible_hashrates)
         series.totals = self._restore_totals(tracked.mac, self._clock.monotonic())

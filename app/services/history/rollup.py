@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from app.errors import StoreError
-from app.services.history.blocks import encode_block
+from app.services.history.blocks import BlockCodec
 from app.services.history.frames import Frame, append_frame, expand_status, summarise_frame
 from app.services.history.raw_samples import RawSamples, iterate_slots
 from app.services.history.tiers import MINUTE, QUARTER, Tiers
@@ -25,8 +25,16 @@ STATE = "rollup"
 class Rollup:
     """Owns which hours and days are rolled up, and how far the tiers are pruned."""
 
-    def __init__(self, repository: HistoryRepository, raw: RawSamples, tiers: Tiers, timekeeper: Timekeeper) -> None:
+    def __init__(
+        self,
+        repository: HistoryRepository,
+        codec: BlockCodec,
+        raw: RawSamples,
+        tiers: Tiers,
+        timekeeper: Timekeeper,
+    ) -> None:
         self._repository = repository
+        self._codec = codec
         self._raw = raw
         self._tiers = tiers
         self._timekeeper = timekeeper
@@ -78,7 +86,7 @@ class Rollup:
         self._save_state()
 
     def _write(self, key: BlockKey, frame: Frame) -> None:
-        self._repository.write_blocks({key: encode_block(frame, KEPT_LEVEL)})
+        self._repository.write_blocks({key: self._codec.encode_block(frame, KEPT_LEVEL)})
 
     def _save_state(self) -> None:
         state = {

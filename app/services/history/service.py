@@ -18,6 +18,7 @@ from app.errors import Invalid, NotFound, StoreError
 from app.events import DeviceDeleted, DevicePolled
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.telemetry_reader import Telemetry
+from app.services.history.blocks import BlockCodec
 from app.services.history.buffers import SeriesBuffer
 from app.services.history.columns import COUNTERS, LASTS, TOTAL_SUFFIX
 from app.services.history.frames import Column, cut_frame, expand_status, summarise_frame
@@ -31,6 +32,7 @@ from app.services.history.timekeeper import Timekeeper
 from app.services.history.totals_recorder import FLEET, TAG_PREFIX, TotalsRecorder
 from app.store.history import HOUR, HistoryRepository, Tier
 from app.supervision import run_supervised
+from app.throttle import throttled
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +40,8 @@ FLUSH_SECONDS = 240.0
 TICK_SECONDS = 1.0
 # One hour of every series is rolled up within this time.
 ROLLUP_SECONDS = 600.0
-RESTORE_HOURS = 24
+# A longer pause of the service is a gap in the shares, too.
+RESTORE_SECONDS = 24 * HOUR
 MAX_POINTS = 2000
 # Samples stay for up to a day longer than their tier's retention, until they are rolled up.
 KEPT_LONGER_SECONDS = 25 * HOUR
@@ -119,8 +122,10 @@ class HistoryService:
         self.timekeeper = Timekeeper(clock)
         self._devices = DeviceRecorder(self.timekeeper, read_telemetry, self._restore_totals, update_derived, clock)
         self._totals = TotalsRecorder(fleet, self.timekeeper, self._devices.find_series)
-        self._raw = RawSamples(repository, self.timekeeper, self._iterate_buffers, self._find_buffer)
-        self._rollup = Rollup(repository, self._raw, tiers, self.timekeeper)
+        codec = BlockCodec()
+        self._raw = RawSamples(repository, codec, self.timekeeper, self._iterate_buffers, self._find_buffer)
+        self._rollup = Rollup(repository, codec, self._raw, tiers, self.timekeeper)
+        self._newest_at_start: float | None = None
         self._stop = Event()
         self._greenlets: list[gevent.Greenlet] = []
 
@@ -132,6 +137,7 @@ class HistoryService:
         if not self.is_recording:
             return
         self.timekeeper.load_spans(self._repository.read_state("spans"))
+        self._newest_at_start = self.timekeeper.newest
         self._raw.load_open_hours(self._repository.read_state("open_hours"))
         self._rollup.load_state()
         self._greenlets = [
@@ -180,8 +186,10 @@ class HistoryService:
 
     def flush_samples(self) -> None:
         """Write what is in memory. On an error it stays there for the next time."""
+        self._totals.drop_unused()
         self._repository.retry_writes()
         self._raw.flush_samples()
+        self._devices.drop_unregistered(self._fleet.is_registered)
 
     def complete_rollups(self) -> None:
         """Roll up and prune all that is due, at once. Raises StoreError."""
@@ -202,9 +210,12 @@ class HistoryService:
 
     def _restore_totals(self, mac: str, monotonic: float) -> ShareTotals | None:
         """Return the last recorded share counters, so that shares accepted while the service was stopped count."""
-        now = self._clock.now().timestamp()
-        for hour in range(int(now // HOUR * HOUR), int(now) - RESTORE_HOURS * HOUR, -HOUR):
-            frame = self._rollup.read_hour(mac, hour, _TOTALS)
+        now, newest = self._clock.now().timestamp(), self._newest_at_start
+        if newest is None or now - newest > RESTORE_SECONDS:
+            return None
+        hour = int(newest) // HOUR * HOUR
+        for slot in (hour, hour - HOUR):
+            frame = self._rollup.read_hour(mac, slot, _TOTALS)
             accepted = frame.columns.get(_TOTALS[0])
             for at in reversed(range(len(frame) if accepted else 0)):
                 values = [frame.columns[name][at] if name in frame.columns else nan for name in _TOTALS]
@@ -271,7 +282,7 @@ class HistoryService:
             NAMES[tier],
             grid.step,
             grid.times,
-            {metric.name: metric.compute(answered) for metric in metrics},
+            {metric.name: metric.compute(answered) for metric in throttled(metrics)},
             self._repository.read_state("simulated"),
         )
 

@@ -84,6 +84,10 @@ class TotalsRecorder:
             buffer = self._buffers.setdefault(name, SeriesBuffer(TOTALS_LAYOUT))
             buffer.append_row(int(now), pack_row(total.to_row(), len(TOTALS_LAYOUT.names)))
 
+    def drop_unused(self) -> None:
+        """Drop the buffers of tags without new samples."""
+        self._buffers = {name: buffer for name, buffer in self._buffers.items() if buffer.times}
+
     def find_buffer(self, name: str) -> SeriesBuffer | None:
         return self._buffers.get(name)
 

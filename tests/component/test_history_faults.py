@@ -1,0 +1,316 @@
+"""Faults of the clock, the disk, the store and the readings: the history loses no stored sample and harms nothing."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from math import inf, nan
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import FakeClock
+from history_helpers import MAC, add_device, add_devices, feed_minutes, feed_reading, query_history, store_everything
+from store_helpers import limit_file_size
+from testbed import Service
+
+from app.clock import Clock
+from app.services.history.blocks import BlockCodec
+from app.services.history.shares import ShareTotals, compute_increase
+from app.store.history import HistoryRepository, Tier
+from app.store.history_database import HistoryDatabase
+
+Make = Callable[..., Any]
+HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
+
+
+@pytest.fixture
+def service(make_service: Make, clock: FakeClock) -> Service:
+    service: Service = make_service(clock=clock)
+    service.clock.advance(HOUR - service.clock.now().timestamp() % HOUR)
+    add_device(service)
+    return service
+
+
+def read_means(service: Service, start: float, stop: float, points: int) -> list[float | None]:
+    answer = query_history(service, metrics="hashrate_ghs", start=start, stop=stop, points=points)
+    means: list[float | None] = answer["metrics"]["hashrate_ghs"]["mean"]
+    return means
+
+
+def history_store(service: Service) -> Any:
+    stores = service.read_data(service.client.get("/admin/store"))
+    return next(store for store in stores if store["name"] == "pluto_history")
+
+
+# The clock.
+
+
+@pytest.mark.parametrize("jump", [-HOUR, -YEAR, 10 * YEAR], ids=["an hour back", "a year back", "ten years on"])
+def test_clock_jump_neither_overwrites_nor_loses_samples(service: Service, clock: FakeClock, jump: int) -> None:
+    start = clock.now().timestamp()
+    feed_minutes(service, 30, hashRate=1000.0)
+    clock.shift_time_of_day(timedelta(seconds=jump))
+    feed_minutes(service, 20, hashRate=1.0)
+    store_everything(service)
+    clock.shift_time_of_day(timedelta(seconds=-jump))
+    feed_minutes(service, 10, hashRate=2000.0)
+    store_everything(service)
+    feed_minutes(service, 90, 30, hashRate=2000.0)
+    store_everything(service)
+    means = read_means(service, start, start + HOUR, 60)
+    assert means[:30] == [1000.0] * 30
+    assert 1.0 not in means
+    assert means[50:60] == [2000.0] * 10 or jump == 10 * YEAR
+    assert read_means(service, start + HOUR, start + 2 * HOUR, 60)[10:] == [2000.0] * 50
+
+
+def test_nothing_is_recorded_in_1970(service: Service, clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+    right = clock.now()
+    clock.shift_time_of_day(-timedelta(seconds=right.timestamp()))
+    feed_minutes(service, 10)
+    assert history_store(service)["history"]["recording"] is False
+    assert "time of day" in history_store(service)["history"]["problem"]
+    clock.shift_time_of_day(right - clock.now())
+    feed_minutes(service, 10)
+    assert read_means(service, right.timestamp(), right.timestamp() + 600, 10) == [1000.0] * 10
+    assert history_store(service)["history"]["recording"] is True
+    assert sum("time of day is behind" in entry.getMessage() for entry in caplog.records) == 1
+
+
+# The store.
+
+
+def test_kill_in_a_flush_loses_no_block_that_was_acknowledged(tmp_path: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED_CHILD, str(tmp_path / "pluto_history")],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(__file__).parent.parent.parent,
+    )
+    assert child.stdout
+    acknowledged = [int(child.stdout.readline()) for _ in range(300)]
+    child.send_signal(signal.SIGKILL)
+    acknowledged += [int(line) for line in child.communicate()[0].splitlines()[:-1]]
+    database = HistoryDatabase(tmp_path / "pluto_history")
+    database.open_or_disable(Clock())
+    repository = HistoryRepository(database, 0)
+    for start in acknowledged:
+        (block,) = [
+            block
+            for block in repository.read_slot(Tier.RAW, start // HOUR * HOUR, MAC)
+            if BlockCodec().decode_block(block).times[0] == start
+        ]
+        assert len(BlockCodec().decode_block(block)) == 48
+    assert (database.repair, database.failure) == (None, None)
+    database.close()
+
+
+KILLED_CHILD = f"""
+import sys
+from array import array
+from pathlib import Path
+from app.clock import Clock
+from app.services.history.blocks import BlockCodec
+from app.services.history.columns import Kind
+from app.services.history.frames import Frame
+from app.store.history import HOUR, BlockKey, HistoryRepository, Tier
+from app.store.history_database import HistoryDatabase
+database = HistoryDatabase(Path(sys.argv[1]))
+database.open_or_disable(Clock())
+repository = HistoryRepository(database, 0)
+for start in range(1_767_225_600, 2_000_000_000, 240):
+    times = array("I", range(start, start + 240, 5))
+    rates = array("f", [start % 977 * 1.01 + at for at in range(48)])
+    block = BlockCodec().encode_block(Frame(times, {{"hashrate_ghs": rates}}, {{"hashrate_ghs": Kind.GAUGE}}), 3)
+    repository.write_blocks({{BlockKey(start // HOUR * HOUR, Tier.RAW, "{MAC}", start): block}}, {{"spans": []}})
+    print(start, flush=True)
+"""
+
+
+def test_full_disk_delays_the_history_and_loses_nothing(service: Service, clock: FakeClock) -> None:
+    start = clock.now().timestamp()
+    feed_minutes(service, 4)
+    with limit_file_size():
+        for _ in range(3):
+            feed_minutes(service, 4)
+            service.runtime.history.flush_samples()
+        assert history_store(service)["history"]["problem"]
+        assert read_means(service, start, start + 960, 16) == [1000.0] * 16
+    service.runtime.history.flush_samples()
+    assert history_store(service)["history"]["recording"] is True
+    assert history_store(service)["history"]["droppedBlocks"] == 0
+    service.stop()
+
+
+def test_history_leaves_the_last_of_the_disk_to_devices_and_presets(tmp_path: Path) -> None:
+    from app.errors import StoreFull
+    from app.store.history import BlockKey
+
+    database = HistoryDatabase(tmp_path / "pluto_history")
+    database.open_or_disable(Clock())
+    with pytest.raises(StoreFull):
+        HistoryRepository(database, 2**60).write_blocks({BlockKey(0, Tier.RAW, MAC, 0): b"x"})
+    HistoryRepository(database, 0).write_blocks({BlockKey(0, Tier.RAW, MAC, 0): b"x"})
+    assert database.failure is None
+    database.close()
+
+
+@pytest.mark.parametrize("damage", [lambda block: block[:40], lambda block: block[:60] + b"\x00" + block[61:]])
+def test_damaged_block_is_a_gap_and_counted(service: Service, clock: FakeClock, damage: Any) -> None:
+    start = clock.now().timestamp()
+    for _ in range(3):
+        feed_minutes(service, 4)
+        service.runtime.history.flush_samples()
+    database = service.runtime.stores.history
+    key, block = database.read_rows("series:", "series;")[1]
+    assert MAC in key or "fleet" in key
+    key, block = [row for row in database.read_rows("series:", "series;") if MAC in row[0]][1]
+    database.write_batch({key: damage(block)}, sync=False)
+    assert read_means(service, start, start + 720, 12) == [1000.0] * 4 + [None] * 4 + [1000.0] * 4
+    assert history_store(service)["history"]["damagedBlocks"] >= 1
+    store_everything(service)
+
+
+def test_corrupt_store_is_quarantined_and_a_new_one_started(
+    service: Service, clock: FakeClock, make_service: Make, tmp_path: Path
+) -> None:
+    feed_minutes(service, 10)
+    service.stop()
+    (manifest,) = (tmp_path / "data" / "pluto_history").glob("MANIFEST-*")
+    manifest.write_bytes(b"\xff" * 200)
+    again = make_service(clock=clock)
+    again.runtime.fleet.set_monitored(again.runtime.fleet.get_device(MAC), True)
+    store = history_store(again)
+    assert store["repair"]["kept"].startswith("pluto_history.corrupt-")
+    assert (tmp_path / "data" / store["repair"]["kept"]).is_dir()
+    start = clock.now().timestamp()
+    feed_minutes(again, 2)
+    assert read_means(again, start, start + 120, 2) == [1000.0] * 2
+    assert again.client.get("/readyz").status_code == 200
+
+
+def test_history_in_use_by_another_process_does_not_stop_the_service(make_service: Make, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    code = (
+        "import sys, time; from pathlib import Path; from app.clock import Clock;"
+        "from app.store.history_database import HistoryDatabase; d = HistoryDatabase(Path(sys.argv[1]));"
+        "d.open_or_disable(Clock()); print('open', flush=True); time.sleep(60)"
+    )
+    path = tmp_path / "data" / "pluto_history"
+    other = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    try:
+        assert other.stdout and other.stdout.readline() == "open\n"
+        service = make_service()
+        store = history_store(service)
+        assert (store["writable"], store["history"]["recording"]) == (False, False)
+        assert "in use by another" in store["failure"]
+        add_device(service)
+        feed_reading(service)
+        assert set(read_means(service, 0, 1000, 10)) == {None}
+        assert service.client.get("/readyz").status_code == 200
+        service.stop()
+    finally:
+        other.kill()
+        other.wait()
+
+
+# The readings.
+
+
+@pytest.mark.parametrize("hostile", [nan, inf, -inf, -5.0, 1e300, -1e300, "NaN", None, [], {}])
+def test_hostile_reading_leaves_no_trace(service: Service, clock: FakeClock, hostile: Any) -> None:
+    start = clock.now().timestamp()
+    feed_minutes(service, 1)
+    for key in ("hashRate", "power", "temp", "sharesAccepted", "poolDifficulty", "uptimeSeconds"):
+        feed_reading(service, **{key: hostile})
+        clock.advance(5)
+    clock.advance(30)
+    feed_minutes(service, 1)
+    for names in ("hashrate_ghs,power_watts", "shares_accepted", "temperature_celsius"):
+        answer = query_history(service, metrics=names, start=start, stop=start + 180, points=3)
+        for statistics in answer["metrics"].values():
+            for values in statistics.values():
+                known = [value for value in values if value is not None]
+                assert known
+                assert all(-300 < value < 1e6 for value in known)
+    store_everything(service)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ((100.0, 50.0), (110.0, 55.0), 10.0),
+        ((2.0**32 - 3, 50.0), (4.0, 55.0), 7.0),
+        ((100.0, 50.0), (4.0, 5.0), 4.0),
+        ((100.0, 50.0), (4.0, 55.0), 4.0),
+        ((100.0, None), (120.0, None), 20.0),
+    ],
+    ids=["increase", "wrap at 2^32", "reboot", "reset", "no uptime"],
+)
+def test_increase_of_a_counter(before: Any, after: Any, expected: float) -> None:
+    first = ShareTotals(10.0, before[0], 0.0, 1000.0, before[1])
+    second = ShareTotals(15.0, after[0], 0.0, 1000.0, after[1])
+    increase = compute_increase(first, second)
+    assert (increase.accepted, increase.work) == (expected, expected * 1000.0)
+    assert 0 < increase.seconds <= 5
+
+
+# Size and range.
+
+
+def test_5000_devices_registered_at_once(service: Service, loop_iterations: list[int]) -> None:
+    macs = [f"02:00:5e:{number >> 16:02x}:{number >> 8 & 255:02x}:{number & 255:02x}" for number in range(5000)]
+    add_devices(service, macs)
+    for _ in range(3):
+        for mac in macs:
+            feed_reading(service, mac)
+        service.clock.advance(5)
+    del loop_iterations[:]
+    service.runtime.history.flush_samples()
+    assert len(loop_iterations) > 20  # other work ran in between
+    start = service.clock.now().timestamp() - 15
+    assert query_history(service, macs[-1], metrics="hashrate_ghs", start=start, points=3)["metrics"] == {
+        "hashrate_ghs": {"mean": [1000.0] * 3, "min": [1000.0] * 3, "max": [1000.0] * 3}
+    }
+
+
+def test_shorter_retention_prunes_in_steps(make_service: Make, clock: FakeClock) -> None:
+    service = make_service(clock=clock)
+    add_device(service)
+    for _ in range(60):
+        feed_reading(service)
+        clock.advance(5)
+        feed_reading(service)
+        clock.advance(DAY / 2)
+        store_everything(service)
+    service.stop()
+    again = make_service(clock=clock, history_15m_days=7, history_1m_days=1)
+    again.runtime.fleet.set_monitored(again.runtime.fleet.get_device(MAC), True)
+    repository = HistoryRepository(again.runtime.stores.history, 0)
+    oldest = repository.find_first_slot()
+    assert oldest is not None and clock.now().timestamp() - oldest > 29 * DAY
+    feed_reading(again)
+    clock.advance(241)
+    again.wait_until_idle()
+    for _ in range(3000):
+        clock.advance(1)
+        again.wait_until_idle()
+    oldest = repository.find_first_slot()
+    assert oldest is not None and 7 * DAY <= clock.now().timestamp() - oldest <= 9 * DAY
+
+
+def test_query_across_tiers_into_the_future_and_of_a_deleted_device(service: Service, clock: FakeClock) -> None:
+    start = clock.now().timestamp()
+    for hour in range(60):
+        feed_minutes(service, 60, 300, hashRate=float(1000 + hour))
+        store_everything(service)
+    now = clock.now().timestamp()
+    means = read_means(service, start, now + 10 * HOUR, 70)
+    assert means == [float(1000 + hour) for hour in range(60)] + [None] * 10
+    assert read_means(service, now + DAY, now + 2 * DAY, 5) == [None] * 5
+    service.client.delete(f"/devices/imprint/{MAC}")
+    assert service.client.get(f"/devices/{MAC}/history").status_code == 404
