@@ -19,6 +19,7 @@ from app.blueprints import (
     jobs,
     logs,
     presets,
+    prometheus,
     system,
     web,
 )
@@ -62,7 +63,20 @@ def create_app(
     )
     PrometheusMetrics(app, path=None, group_by=url_rule, registry=runtime.registry)
     api = Api(app)
-    for resource in (admin, dashboards, devices, discovery, drift, event_log, history, jobs, logs, presets, system):
+    for resource in (
+        admin,
+        dashboards,
+        devices,
+        discovery,
+        drift,
+        event_log,
+        history,
+        jobs,
+        logs,
+        presets,
+        prometheus,
+        system,
+    ):
         api.register_blueprint(resource.blueprint)
     app.register_blueprint(web.blueprint)
     register_errors(app)

@@ -181,6 +181,70 @@ class DashboardNotReady(GrafanaError):
     """One dashboard is not in its desired state yet; the others may be."""
 
 
+class QueryError(PlutoError):
+    """A PromQL query has no result. `error_type`: the word that Prometheus' API has for it."""
+
+    error_type = "internal"
+
+
+class InvalidQuery(QueryError):
+    """The query or one of its parameters is invalid."""
+
+    error_type = "bad_data"
+
+
+class UnsupportedQuery(QueryError):
+    """The query is valid PromQL, but the history cannot answer it. `construct`: the part of it, in the plural."""
+
+    error_type = "execution"
+
+    def __init__(self, construct: str) -> None:
+        super().__init__(
+            f"The history cannot answer queries with {construct}: change the query, or set PROMETHEUS_HOST to the URL "
+            "of a Prometheus that can"
+        )
+
+
+class QueryTooLarge(QueryError):
+    """The result would have too many points."""
+
+    error_type = "execution"
+
+
+class QueryTimeout(QueryError):
+    """The evaluation took too long."""
+
+    error_type = "timeout"
+
+
+class HistoryOff(QueryError):
+    """There is no history to answer from."""
+
+    error_type = "unavailable"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No history is recorded, so queries cannot be answered: enable it with the HISTORY_* settings, or set "
+            "PROMETHEUS_HOST. If it is enabled, see GET /admin/store"
+        )
+
+
+class PrometheusDown(QueryError):
+    """The configured Prometheus cannot be reached."""
+
+    error_type = "unavailable"
+
+
+class PrometheusTimeout(QueryError):
+    """The configured Prometheus took too long."""
+
+    error_type = "timeout"
+
+
+class PrometheusBroken(QueryError):
+    """The configured Prometheus sent no usable answer."""
+
+
 class RetryLater(PlutoError):
     """The miner is busy, or the rate limit of the action is reached; `retry_after` is in seconds."""
 

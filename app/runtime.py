@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.clients.grafana import GrafanaClient, choose_auth
 from app.clients.name_resolver import NameResolver
+from app.clients.prometheus import PrometheusClient
 from app.clock import Clock
 from app.events import EventBus, Stopping
 from app.miners.address import UNUSABLE_ADDRESS, Address, AddressRule
@@ -77,6 +78,9 @@ from app.services.logs.service import LogService
 from app.services.loop_lag import LoopLag
 from app.services.metrics.exporter import MetricsExporter
 from app.services.metrics.log_metrics import log_families
+from app.services.prometheus_query.catalog import MetricCatalog
+from app.services.prometheus_query.evaluator import HistoryEvaluator
+from app.services.prometheus_query.service import PrometheusQueryService
 from app.services.service_metrics import ServiceMetrics
 from app.settings import Settings, read_secret
 from app.store.database import Database
@@ -289,6 +293,13 @@ class Runtime:
             delete_with_device=settings.delete_data_on_device_remove,
         )
         self.event_observer = EventObserver(self.event_log, self.fleet)
+
+        # Prometheus queries
+        prometheus = PrometheusClient(settings.prometheus_host) if settings.prometheus_host else None
+        catalog = MetricCatalog(self.fleet, self.service_metrics.list_names)
+        self.prometheus_queries = PrometheusQueryService(
+            HistoryEvaluator(catalog, self.history), prometheus, self.clock
+        )
 
         # Metrics and dashboards
         self.metrics = MetricsExporter(

@@ -257,6 +257,9 @@ class Settings:
         "Directory in which dashboards are written in `file` mode, from which Grafana provisions them")
     publish_dashboards: bool = setting(True, parse_boolean, "false",
         "Make each dashboard public, so that the frontend can show it without a login")
+    prometheus_host: str | None = setting(None, parse_url, "http://prometheus:9090",
+        "URL of a Prometheus that scrapes this service and answers the queries of `/prometheus`; a path is allowed. If "
+        "unset, they are answered from the history")
     allowed_hosts: tuple[str, ...] = setting((), parse_hosts, "pluto.example.com",
         "Host names that requests may use, beside IP addresses, `localhost`, names without a dot and `*.local`")
     allowed_origins: tuple[str, ...] = setting((), parse_origins, "https://dash.example.com",

@@ -170,6 +170,10 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("POST", RESTART_PATH): [{"mac": SECOND_MAC}],
         ("GET", "/admin/backup"): [{}],
         ("GET", "/admin/store"): [{}],
+        ("GET", "/prometheus/query"): [{"query": {"query": '{mac!=""}'}}, {"query": {"query": new("a query") + "{"}}],
+        ("GET", "/prometheus/query_range"): [
+            {"query": {"query": '{__name__=~".+"}', "start": 0, "end": 60, "step": 60}}, {"query": {"start": new("x")}},
+        ],
         ("DELETE", "/presets/<uuid>"): [{"uuid": ids["twin"]}],
         ("DELETE", "/devices/imprint/<mac:mac>"): [{"mac": "02:00:5e:00:00:99"}],
     }  # fmt: skip

@@ -14,7 +14,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import gevent
 from gevent.event import Event
@@ -27,6 +26,7 @@ from app.models import Device, Reading, next_observation
 from app.redaction.json_objects import redact_object
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.telemetry_reader import TelemetryReader
+from app.services.history.derived import DerivedFigures
 from app.services.history.service import HistoryService
 from app.services.history.tiers import MINUTE, QUARTER, Tiers
 from app.settings import Settings
@@ -69,7 +69,7 @@ class SteppedClock(Clock):
         due = self._due[gevent.getcurrent()] = self._seconds + seconds
         while not event.is_set() and self._seconds < due:
             gevent.wait([event, self._moved], count=1)
-        return event.is_set()
+        return bool(event.is_set())
 
     def advance(self, seconds: float) -> None:
         self._seconds += seconds
@@ -97,7 +97,7 @@ class DemoMiner:
             machine.booted_at = self._boots_at
             machine.shares.accepted = int(self.final_accepted * (uptime - DAY) / uptime)
         nominal = machine.settings["coreVoltage"]
-        self._voltages = {DAY - UNDERVOLTED_FROM: LOW_MILLIVOLTS, DAY - UNDERVOLTED_TO: nominal}
+        self._voltages: dict[float, int] = {DAY - UNDERVOLTED_FROM: LOW_MILLIVOLTS, DAY - UNDERVOLTED_TO: nominal}
 
     @property
     def accepted(self) -> int:
@@ -109,7 +109,7 @@ class DemoMiner:
         """Apply what happens in the step that ends now."""
         now = self._clock.monotonic()
         self._miner.update_state()
-        if 0 < self._boots_at and now - STEP < self._boots_at <= now:
+        if self._boots_at > 0 and now - STEP < self._boots_at <= now:
             self._miner.boot()
             self._miner.machine.booted_at = self._boots_at
         if self.spec.hostname == UNDERVOLTED and now in self._voltages:
@@ -173,10 +173,14 @@ def record_day(repository: HistoryRepository, fleet: Fleet, clock: SteppedClock)
         repository,
         fleet,
         TelemetryReader().read_device,
-        lambda tracked, values, increase: None,
+        DerivedFigures(fleet, clock, STEP),
         Tiers(
             {Tier.RAW: STEP, Tier.MINUTE: MINUTE, Tier.QUARTER: QUARTER},
-            {Tier.RAW: settings.history_raw, Tier.MINUTE: settings.history_1m, Tier.QUARTER: settings.history_15m},
+            {
+                Tier.RAW: settings.history_raw_hours * HOUR,
+                Tier.MINUTE: settings.history_1m_days * DAY,
+                Tier.QUARTER: settings.history_15m_days * DAY,
+            },
         ),
         clock,
         STEP,

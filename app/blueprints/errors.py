@@ -18,6 +18,14 @@ log = logging.getLogger(__name__)
 STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
     (errors.Invalid, 400),
     (errors.AllSettingsRefused, 400),
+    (errors.InvalidQuery, 400),
+    (errors.UnsupportedQuery, 422),
+    (errors.QueryTooLarge, 422),
+    (errors.QueryTimeout, 503),
+    (errors.HistoryOff, 503),
+    (errors.PrometheusDown, 503),
+    (errors.PrometheusTimeout, 504),
+    (errors.PrometheusBroken, 502),
     (errors.NotFound, 404),
     (errors.NothingToRegister, 404),
     (errors.RetryLater, 429),
@@ -76,7 +84,7 @@ def _handle_http_error(error: HTTPException) -> ResponseReturnValue:
     """Handle errors of Werkzeug and webargs. An unhandled exception arrives here as a 500, after flask logged it."""
     if error.response is not None:
         return error.response
-    details = _field_errors(getattr(error, "data", None))
+    details = field_errors(getattr(error, "data", None))
     status = error.code or 500
     stated = error.description if status in (400, 415) and not details else None
     sentence = "Some fields are wrong" if details else _SENTENCES.get(status, stated or error.name)
@@ -92,7 +100,7 @@ def _error_body(sentence: str, details: Any, missing: bool) -> Any:
     return jsonify(body)
 
 
-def _field_errors(data: Any) -> Any:
+def field_errors(data: Any) -> Any:
     """Return errors by field; webargs nests them under their location (`json`, `query`)."""
     messages = (data or {}).get("messages") or {}
     return {field: problem for place in messages.values() for field, problem in place.items()} if messages else None

@@ -61,6 +61,10 @@ class ServiceMetrics:
         build.labels(VERSION).set(1)
         self._good, self._bad, self._skipped = (self._polls.labels(outcome) for outcome in ("ok", "failed", "skipped"))
 
+    def list_names(self) -> set[str]:
+        """Return the names of all series in the registry, those of the HTTP metrics included."""
+        return {sample.name for family in self._registry.collect() for sample in family.samples}
+
     def count_poll(self, outcome: Reading | DeviceError, seconds: float) -> None:
         if isinstance(outcome, DeviceError):
             self._bad.inc()

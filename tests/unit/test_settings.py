@@ -54,6 +54,7 @@ ACCEPTED = {
     "GRAFANA_PASSWORD": {"a: b": "a: b"},
     "GRAFANA_DASHBOARDS_DIR": {"/srv/grafana": Path("/srv/grafana")},
     "PUBLISH_DASHBOARDS": {"off": False},
+    "PROMETHEUS_HOST": {"http://prometheus:9090/prom/": "http://prometheus:9090/prom"},
     "ALLOWED_HOSTS": {"Pluto.Example.com, b": ("pluto.example.com", "b")},
     "ALLOWED_ORIGINS": {"https://pluto.example.com/": ("https://pluto.example.com",)},
     "TRUSTED_PROXIES": {

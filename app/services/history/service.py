@@ -20,7 +20,7 @@ from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.telemetry_reader import Telemetry
 from app.services.history.blocks import BlockCodec
 from app.services.history.buffers import SeriesBuffer
-from app.services.history.columns import COUNTERS, SHARE_SECONDS, SHARE_WORK, TOTAL_SUFFIX
+from app.services.history.columns import COUNTERS, LASTS, SHARE_SECONDS, SHARE_WORK, TOTAL_SUFFIX
 from app.services.history.derived import DerivedFigures
 from app.services.history.frames import Column, absent_column, cut_frame, expand_status, summarise_frame
 from app.services.history.metrics import DEVICE_METRICS, TOTALS_METRICS, Answered, Metric, Statistics, list_needs
@@ -28,7 +28,7 @@ from app.services.history.raw_samples import RawSamples
 from app.services.history.recorder import DeviceRecorder
 from app.services.history.rollup import Rollup
 from app.services.history.shares import ACCEPTED, DIFFICULTY, REJECTED, UPTIME, ShareTotals
-from app.services.history.tiers import NAMES, Tiers, make_grid
+from app.services.history.tiers import MINUTE, NAMES, Tiers, make_grid
 from app.services.history.timekeeper import Timekeeper
 from app.services.history.totals_recorder import FLEET, TAG_PREFIX, TotalsRecorder
 from app.store.history import DAY, HOUR, HistoryRepository, Tier
@@ -89,10 +89,14 @@ class HistoryState:
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Stored samples of one series. `times`: Unix seconds, ascending. `values`: NaN where absent."""
+    """Stored samples of one series. `times`: Unix seconds, ascending. `values`: NaN where absent. `lookbacks`:
+    seconds for which a value is valid, by column. `is_raw`: each sample is one poll, so that an absent value may be a
+    missed one."""
 
     times: array[int]
     values: dict[str, Column]
+    lookbacks: dict[str, float]
+    is_raw: bool
 
 
 class HistoryService:
@@ -299,19 +303,27 @@ class HistoryService:
         )
 
     def read_samples(self, series: str, names: Sequence[str], start: float, end: float, step: float) -> Samples:
-        """Return stored samples of [start, end] of the coarsest tier whose resolution is not above `step`; counters as
-        their totals."""
+        """Return stored samples of [start, end], and those before that are still valid at `start`, of the coarsest
+        tier whose resolution is not above `step`; counters as their totals."""
         columns = {
             name + TOTAL_SUFFIX if name in COUNTERS and series_is_device(series) else name: name for name in names
         }
         now = self._clock.now().timestamp()
         tier = self._tiers.choose_tier(start, now, step)
-        first = max(start, now - self._tiers.retention[tier] - KEPT_LONGER_SECONDS)
-        frame = self._rollup.read_samples(tier, series, first, min(end, now) + 1, list(columns))
-        frame = cut_frame(frame, start, end + 1)
-        return Samples(
-            frame.times, {name: frame.columns[column] for column, name in columns.items() if column in frame.columns}
+        lookbacks = {
+            name: self._tiers.get_lookback(tier, MINUTE if name in LASTS else 0.0) for name in columns.values()
+        }
+        first = start - max(lookbacks.values(), default=0.0)
+        frame = self._rollup.read_samples(
+            tier,
+            series,
+            max(first, now - self._tiers.retention[tier] - KEPT_LONGER_SECONDS),
+            min(end, now) + 1,
+            list(columns),
         )
+        frame = cut_frame(frame, first, end + 1)
+        values = {name: frame.columns[column] for column, name in columns.items() if column in frame.columns}
+        return Samples(frame.times, values, lookbacks, tier is Tier.RAW)
 
 
 def _resolve_time(time: datetime | timedelta, now: datetime) -> datetime:

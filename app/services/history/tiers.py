@@ -10,6 +10,7 @@ from app.store.history import Tier
 
 NAMES = {Tier.RAW: "raw", Tier.MINUTE: "1m", Tier.QUARTER: "15m"}
 MINUTE, QUARTER = 60, 900
+MIN_LOOKBACK = 30.0
 # Measured with simulated miners (docs/history.md): compressed bytes of one sample, and LevelDB's share on top.
 BYTES_PER_SAMPLE = {Tier.RAW: 30.0, Tier.MINUTE: 90.0, Tier.QUARTER: 90.0}
 DISK_OVERHEAD = 1.05
@@ -25,6 +26,12 @@ class Tiers:
     @property
     def is_enabled(self) -> bool:
         return any(self.retention.values())
+
+    def get_lookback(self, tier: Tier, interval: float = 0.0) -> float:
+        """Return the seconds for which a value is valid: its own span and the next one, which may have no sample yet;
+        30 s at least, so that missed polls leave no gap before a device is offline. `interval`: seconds between two
+        values if that is longer than the tier's resolution."""
+        return max(2.0 * self.resolutions[tier], interval + MIN_LOOKBACK)
 
     def estimate_bytes(self) -> float:
         """Return the expected size on disk of one device when all tiers are full."""
