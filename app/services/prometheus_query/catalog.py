@@ -50,6 +50,9 @@ def _compute_efficiency(power: float, hashrate: float) -> float:
     return _divide(power, hashrate / 1000)
 
 
+# J/TH of these two routes, as the Node project's frontend expects of them; /metrics has GH/s per W under this name.
+TOTAL_EFFICIENCY = "total_efficiency"
+FLEET_EFFICIENCY = "pluto_fleet_efficiency_joules_per_terahash"
 _ONLINE, _MONITORED = "devices_online", "devices_monitored"
 _EFFICIENCY = Formula(("paired_power_watts", "paired_hashrate_ghs"), _compute_efficiency)
 FLEET_METRICS: Mapping[str, Formula] = {
@@ -59,9 +62,8 @@ FLEET_METRICS: Mapping[str, Formula] = {
     "total_hashrate": Formula(("hashrate_ghs", _ONLINE), _compute_total),
     "average_hashrate": Formula(("hashrate_ghs", _ONLINE), _divide),
     "total_power_watts": Formula(("power_watts", _ONLINE), _compute_total),
-    # J/TH here, as the Node project's frontend expects of these routes; /metrics has GH/s per W under this name.
-    "total_efficiency": _EFFICIENCY,
-    "pluto_fleet_efficiency_joules_per_terahash": _EFFICIENCY,
+    TOTAL_EFFICIENCY: _EFFICIENCY,
+    FLEET_EFFICIENCY: _EFFICIENCY,
 }
 _DEVICE_FORMULAS: Mapping[str, Formula] = {
     measure.key: Formula((measure.key,)) for measure in MEASURES if measure.recorded
