@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import requests
 from fakes import FakeClock
 from testbed import Service
 
@@ -150,6 +151,20 @@ def test_parameter_beyond_its_limits_is_400_with_its_name(
 )
 def test_parameters_at_their_limits_are_accepted(recorded: Service, changed: dict[str, Any]) -> None:
     assert run_range(recorded, **{**RANGE, **changed}).status_code == 200
+
+
+def test_longest_query_arrives_though_each_character_is_encoded(
+    make_service: Make, start_server: Callable[[Service], str]
+) -> None:
+    query = 'x{a="' + "|" * 7993 + '"}'
+    assert len(query) == 8000
+    url = start_server(make_service())
+    encoded = "".join(f"%{ord(character):02X}" for character in query)
+    answers = [
+        requests.get(f"{url}/prometheus/query_range?query={encoded}{more}&start=0&end=60&step=15", timeout=5)
+        for more in ("", "%7C", "%7C" * 4000)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 400, 414]
 
 
 @pytest.mark.parametrize("missing", ["query", "start", "end", "step"])
