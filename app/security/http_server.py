@@ -107,8 +107,9 @@ class ConnectionHandler(WebSocketHandler):  # type: ignore[misc]  # gevent has n
     def read_requestline(self) -> str:
         """Read the request line. pywsgi refuses what is returned here from 8 KiB, so only a line that is too long for
         us is returned whole; `read_request` gets the others."""
-        self._request_line: str = self.rfile.readline(MAX_REQUEST_LINE_BYTES).decode("latin-1")
-        return self._request_line if len(self._request_line) >= MAX_REQUEST_LINE_BYTES else self._request_line[:1]
+        line: str = self.rfile.readline(MAX_REQUEST_LINE_BYTES).decode("latin-1")
+        self._request_line = line
+        return line if len(line) >= MAX_REQUEST_LINE_BYTES else line[:1]
 
     def read_request(self, _: str) -> Any:
         """Refuse an ambiguous request line: a proxy before us may interpret it differently."""
