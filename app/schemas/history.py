@@ -13,7 +13,7 @@ from marshmallow import ValidationError, fields, validate
 from app.clock import format_iso
 from app.schemas.base import BaseSchema, CommaList, envelope
 from app.services.history.metrics import DEFAULT_METRICS
-from app.services.history.service import MAX_POINTS, HistoryAnswer
+from app.services.history.queries import MAX_POINTS, HistoryAnswer
 from app.throttle import throttled
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}

@@ -17,7 +17,7 @@ from app.errors import QueryTimeout, QueryTooLarge
 from app.models import Device
 from app.services.devices.fleet import Fleet
 from app.services.history.columns import LASTS
-from app.services.history.service import Samples
+from app.services.history.queries import Samples
 from app.services.prometheus_query.catalog import DEVICE_METRICS, FLEET_METRICS, MetricCatalog
 from app.services.prometheus_query.evaluator import MAX_POINTS, MAX_SERIES, QUERIES_AT_ONCE, HistoryEvaluator
 from app.services.prometheus_query.grid import Grid
@@ -91,7 +91,7 @@ def test_names_of_the_node_backend_equal_those_of_a_scrape_also_on_a_collision(t
     }
     answered = read_values(service, '{__name__=~"bit__axe_.*|total_.*"}', "__name__")
     assert {name: value for name, value in answered.items() if name not in FLEET_METRICS} == expected
-    assert len(expected) == 3 * 14
+    assert len(expected) == 3 * 17
     assert "bit__axe_power_watts" in expected
     assert "bit__axe_0002_power_watts" in expected
 

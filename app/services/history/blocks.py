@@ -34,8 +34,10 @@ _DICTIONARY = zstandard.ZstdCompressionDict(
     b'"current_amps":"l","uptime_seconds":"l","core_voltage_volts":"l","pool_difficulty":"l",'
     b'"free_heap_internal_bytes":"l","free_heap_spiram_bytes":"l","shares_accepted_total":"l",'
     b'"shares_rejected_total":"l","shares_accepted":"s","shares_rejected":"s","share_work":"s","share_seconds":"s",'
+    b'"compared_expected_hashrate_ghs":"l",'
     b'"seconds_online":"s","seconds_stale":"s","seconds_offline":"s","seconds_restarting":"s",'
-    b'"chip1_hashrate_ghs":"g","chip1_temperature_celsius":"g","chip1_errors":"s","chip2_hashrate_ghs":"g"}}',
+    b'"chip1_hashrate_ghs":"g","chip1_temperature_celsius":"g","chip1_errors":"s","chip2_hashrate_ghs":"g",'
+    b'"chip2_temperature_celsius":"g","chip2_errors":"s"}}',
     dict_type=zstandard.DICT_TYPE_RAWCONTENT,
 )
 
