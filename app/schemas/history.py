@@ -62,8 +62,8 @@ class HistoryQuerySchema(BaseSchema):
         validate=validate.Length(1, 50),
         metadata={"description": "Names of metrics, separated by commas", "example": "hashrate_ghs,power_watts"},
     )
-    start = TimeOrAge(data_key="from", load_default=timedelta(hours=24))
-    stop = TimeOrAge(data_key="to", load_default=timedelta())
+    start = TimeOrAge(data_key="from", load_default=lambda: timedelta(hours=24), metadata={"default": "-24h"})
+    stop = TimeOrAge(data_key="to", load_default=timedelta, metadata={"default": "now"})
     points = fields.Integer(
         load_default=500,
         validate=validate.Range(1, MAX_POINTS),

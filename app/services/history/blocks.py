@@ -25,7 +25,7 @@ WIDTH = 4
 MAX_BLOCK_BYTES = 8 * 1024 * 1024
 GAUGE_SUFFIXES = ("", MIN_SUFFIX, MAX_SUFFIX, COUNT_SUFFIX)
 # Names that headers are likely to have: the compressor refers to them, and 60 samples take a sixth less. Blocks of
-# format 1 cannot be read with another text, so it never changes; columns that are new since are only spelled out.
+# format 1 cannot be read with another text, so it never changes; newer columns are written in full.
 _DICTIONARY = zstandard.ZstdCompressionDict(
     b'{"v":1,"n":60,"c":{"status":"r","elapsed":"r","power_watts":"g","voltage_volts":"g","fanspeed_rpm":"g",'
     b'"temperature_celsius":"g","hashrate_ghs":"g","free_heap_bytes":"g","core_voltage_actual_volts":"g",'

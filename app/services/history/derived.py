@@ -37,7 +37,7 @@ REFRESH_AFTER_SHARE_SECONDS = 15.0
 DAY_SECONDS = 86_400.0
 # A reported hashrate is contradicted after an hour outside of the hour's interval, each minute of it. At 95 % a healthy
 # device would be outside so long 1.5 times a month, because the windows overlap; at 99 % it is 0.1 times
-# (docs/history-derived.md). The margin is for what a proof from accepted shares leaves out: rejected and stale ones.
+# (docs/history.md). The margin is for what a proof from accepted shares leaves out: rejected and stale ones.
 OUTSIDE_SECONDS = 3600.0
 MARGIN = 0.02
 # Without readings for longer than this, the hour begins anew, and the reported hashrate of that time is unknown.

@@ -139,10 +139,11 @@ class HistoryQueries:
 
 
 def _select_metrics(known: Mapping[str, Metric], names: Sequence[str]) -> list[Metric]:
-    unknown = [name for name in names if name not in known]
+    unknown = [str(at) for at, name in enumerate(names, 1) if name not in known]
     if unknown:
         raise Invalid(
-            f"There is no metric {', '.join(unknown)}", {"metrics": [f"Use some of: {', '.join(sorted(known))}."]}
+            f"There is no such metric: position {', '.join(unknown)} in the list",
+            {"metrics": [f"Use some of: {', '.join(sorted(known))}."]},
         )
     return [known[name] for name in dict.fromkeys(names)]
 
