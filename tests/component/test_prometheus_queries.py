@@ -17,7 +17,7 @@ from app.errors import QueryTimeout, QueryTooLarge
 from app.models import Device
 from app.services.devices.fleet import Fleet
 from app.services.history.columns import LASTS
-from app.services.history.service import Samples
+from app.services.history.queries import Samples
 from app.services.prometheus_query.catalog import DEVICE_METRICS, FLEET_METRICS, MetricCatalog
 from app.services.prometheus_query.evaluator import MAX_POINTS, MAX_SERIES, QUERIES_AT_ONCE, HistoryEvaluator
 from app.services.prometheus_query.grid import Grid
