@@ -220,5 +220,12 @@ TOTALS_METRICS: Mapping[str, Metric] = _totals_metrics()
 DEFAULT_METRICS = ("hashrate_ghs", "power_watts")
 
 
+def list_names(metrics: Mapping[str, Metric]) -> list[str]:
+    """Return the names for a user, those of the chips in short."""
+    named = sorted(name for name in metrics if not name.startswith("chip"))
+    chips = [f"{name}, up to chip{MAX_CHIPS}" for name in metrics if name.startswith(chip_column(1, ""))]
+    return [*named, *chips]
+
+
 def list_needs(metrics: Sequence[Metric]) -> set[str]:
     return {name for metric in metrics for name in metric.needs}

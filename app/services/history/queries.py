@@ -18,6 +18,7 @@ from app.services.history.metrics import (
     Answered,
     Metric,
     Statistics,
+    list_names,
     list_needs,
 )
 from app.services.history.rollup import Rollup
@@ -143,7 +144,7 @@ def _select_metrics(known: Mapping[str, Metric], names: Sequence[str]) -> list[M
     if unknown:
         raise Invalid(
             f"There is no such metric: position {', '.join(unknown)} in the list",
-            {"metrics": [f"Use some of: {', '.join(sorted(known))}."]},
+            {"metrics": [f"Use some of: {', '.join(list_names(known))}."]},
         )
     return [known[name] for name in dict.fromkeys(names)]
 

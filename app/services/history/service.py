@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from math import nan
+from math import inf, nan
 
 import gevent
 from gevent.event import Event
@@ -20,13 +21,13 @@ from app.services.history.blocks import BlockCodec
 from app.services.history.buffers import SeriesBuffer
 from app.services.history.columns import SHARE_SECONDS, SHARE_WORK, TOTAL_SUFFIX
 from app.services.history.derived import DerivedFigures
-from app.services.history.frames import absent_column
+from app.services.history.frames import Frame, absent_column, append_frame, cut_frame, summarise_frame
 from app.services.history.queries import HistoryQueries
 from app.services.history.raw_samples import RawSamples
 from app.services.history.recorder import DeviceRecorder
 from app.services.history.rollup import Rollup
 from app.services.history.shares import ACCEPTED, DIFFICULTY, REJECTED, UPTIME, ShareTotals
-from app.services.history.tiers import Tiers
+from app.services.history.tiers import QUARTER, Tiers
 from app.services.history.timekeeper import Timekeeper
 from app.services.history.totals_recorder import TotalsRecorder
 from app.store.history import DAY, HOUR, HistoryRepository, Tier
@@ -40,6 +41,8 @@ TICK_SECONDS = 1.0
 ROLLUP_SECONDS = 600.0
 # A longer pause of the service is a gap in the shares, too.
 RESTORE_SECONDS = 24 * HOUR
+# Of a restored day, this much is read in full; the windows have coarse buckets before.
+FINE_SECONDS = 2 * HOUR
 # In the order of the arguments of DerivedFigures.restore_device.
 _SHARE_COLUMNS = (ACCEPTED, SHARE_WORK, REJECTED, SHARE_SECONDS, "hashrate_ghs")
 _TOTALS = (ACCEPTED + TOTAL_SUFFIX, REJECTED + TOTAL_SUFFIX, DIFFICULTY, UPTIME)
@@ -181,6 +184,7 @@ class HistoryService:
         now = self._clock.now().timestamp()
         frame = self._rollup.read_samples(tier, mac, now - DAY, now + 1, _SHARE_COLUMNS)
         if frame.times:
+            frame = _coarsen_samples(frame, (now - FINE_SECONDS) // QUARTER * QUARTER)
             columns = [frame.columns.get(name) or absent_column(name, len(frame)) for name in _SHARE_COLUMNS]
             self._derived.restore_device(mac, frame.times, *columns)
         return self._restore_totals(mac, monotonic)
@@ -220,3 +224,11 @@ class HistoryService:
             self._raw.dropped_blocks,
             self._raw.damaged_blocks,
         )
+
+
+def _coarsen_samples(frame: Frame, border: float) -> Frame:
+    """Return the samples with those before `border` summarised to quarters of an hour, under the time of their end."""
+    coarse = summarise_frame(cut_frame(frame, 0, border), QUARTER)
+    coarse.times = array("I", [time + QUARTER for time in coarse.times])
+    append_frame(coarse, cut_frame(frame, border, inf))
+    return coarse
