@@ -20,7 +20,6 @@ INFO: Mapping[str, Any] = {
     "expectedHashrate": 1071.0,
     "sharesAccepted": 0,
     "sharesRejected": 0,
-    "uptimeSeconds": 10,
     "frequency": 525,
     "coreVoltage": 1150,
     "poolDifficulty": 1000,
@@ -45,7 +44,8 @@ def add_devices(service: Service, macs: Iterable[str], *tags: str) -> None:
 
 def feed_reading(service: Service, mac: str = MAC, **values: Any) -> None:
     """Record a successful poll with these values now. A value of `...` is absent from the answer."""
-    info = {key: value for key, value in {**INFO, "macAddr": mac, **values}.items() if value is not ...}
+    known = {**INFO, "macAddr": mac, "uptimeSeconds": int(service.clock.monotonic()), **values}
+    info = {key: value for key, value in known.items() if value is not ...}
     _feed(service, mac, Observation(Status.ONLINE, Reading(info, mac, service.clock.now())))
 
 

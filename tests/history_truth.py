@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from math import fsum
 from typing import Any
 
-# Metric → the firmware's fields, the divisor, and the values that mean "no reading". From reference/device.md §4.
+# Metric → the firmware's fields, the divisor, and the values that mean "no reading".
 GAUGES: dict[str, tuple[tuple[str, ...], float, tuple[float, ...]]] = {
     "power_watts": (("power",), 1, ()),
     "voltage_volts": (("voltage",), 1000, ()),
@@ -32,6 +32,7 @@ COUNTERS = {"shares_accepted": "sharesAccepted", "shares_rejected": "sharesRejec
 OFFLINE_AFTER = 3
 MAX_ELAPSED = 150
 IMPLAUSIBLE = 1e6
+LONGEST_LAG = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ class DeviceTruth:
     def __init__(self) -> None:
         self.samples: list[Sample] = []
         self._counts: dict[str, float] | None = None
-        self._uptime = 0.0
+        self._boot = 0.0
         self._misses = 0
         self._answered = False
         self._polled_at: float | None = None
@@ -69,9 +70,10 @@ class DeviceTruth:
         counts = {name: float(info[field]) for name, field in COUNTERS.items()}
         increases = dict.fromkeys(COUNTERS, 0.0)
         if self._counts is not None:
-            is_reboot = info["uptimeSeconds"] < self._uptime
+            boot = time - info["uptimeSeconds"]
+            is_reboot = boot > self._boot + LONGEST_LAG  # later than what the answer before implied
             increases = {name: counts[name] - (0.0 if is_reboot else self._counts[name]) for name in COUNTERS}
-        self._counts, self._uptime = counts, info["uptimeSeconds"]
+        self._counts, self._boot = counts, time - info["uptimeSeconds"]
         self._misses, self._answered = 0, True
         self._add_sample(time, "online", read_values(info), increases)
 

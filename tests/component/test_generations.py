@@ -8,7 +8,7 @@ import pytest
 
 from simulator import GENERATIONS
 
-# /metrics suffix → the firmware's field and its divisor. Written from reference/device.md §4, not from the code.
+# /metrics suffix → the firmware's field and its divisor. Written from what the firmware does, not from the code.
 FIELDS_AND_DIVISORS = {
     "power_watts": ("power", 1),
     "voltage_volts": ("voltage", 1000),

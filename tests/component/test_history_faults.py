@@ -250,15 +250,17 @@ def test_hostile_reading_leaves_no_trace(service: Service, clock: FakeClock, hos
         ((100.0, 50.0), (4.0, 5.0), 4.0),
         ((100.0, 50.0), (4.0, 55.0), 4.0),
         ((100.0, None), (120.0, None), 20.0),
+        ((100.0, 50.0), (120.0, 600.0), 120.0),
     ],
-    ids=["increase", "wrap at 2^32", "reboot", "reset", "no uptime"],
+    ids=["increase", "wrap at 2^32", "reboot", "reset", "no uptime", "reboot to a higher uptime"],
 )
 def test_increase_of_a_counter(before: Any, after: Any, expected: float) -> None:
+    elapsed = 1000.0 if after[1] == 600 else 5.0
     first = ShareTotals(10.0, before[0], 0.0, 1000.0, before[1])
-    second = ShareTotals(15.0, after[0], 0.0, 1000.0, after[1])
+    second = ShareTotals(10.0 + elapsed, after[0], 0.0, 1000.0, after[1])
     increase = compute_increase(first, second)
     assert (increase.accepted, increase.work) == (expected, expected * 1000.0)
-    assert 0 < increase.seconds <= 5
+    assert 0 < increase.seconds <= min(elapsed, after[1] or elapsed)
 
 
 # Size and range.

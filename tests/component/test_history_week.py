@@ -51,8 +51,9 @@ class SimulatedDevice:
         """Yield all kinds of change in turn, for ever."""
         while True:
             yield lambda: self._reboot(difficulty=8192.0)
-            yield self._reboot_to_higher_count
+            yield lambda: self._reboot_to_higher_count(0.5)
             yield lambda: self._be_silent(self._rng.uniform(1, 15) * MINUTE)
+            yield lambda: self._reboot_to_higher_count(1.1)
             yield lambda: self._pause(True)
             yield lambda: self._pause(False)
             yield lambda: self._miner.store_settings({"frequency": self._rng.choice((400, 450, 500, 525))})
@@ -63,10 +64,10 @@ class SimulatedDevice:
         """Return the accepted shares since the first poll, without those that a reboot cleared before a poll."""
         return self._finished + int(self.truth.last_count) - self._first_count
 
-    def _reboot_to_higher_count(self) -> None:
-        """Reboot, and be silent until the count is higher than before, while the uptime is not."""
+    def _reboot_to_higher_count(self, part: float) -> None:
+        """Reboot, and be silent for this part of the uptime, until the count is higher than before."""
         uptime = self._clock.monotonic() - self._miner.machine.booted_at
-        self._reboot(uptime / 2, difficulty=1000.0)
+        self._reboot(uptime * part, difficulty=500.0)
 
     def _reboot(self, silent: float = 20, *, difficulty: float) -> None:
         self._finished += int(self.truth.last_count) if self._is_counted else 0

@@ -7,7 +7,8 @@ import pytest
 from app.miners.device_client import parse_object
 from app.miners.device_facts import DeviceFacts, read_facts, watch_fields
 from app.miners.http_connection import Reply
-from app.services.event_log.detection import detect_changes, has_rebooted
+from app.miners.uptime import has_rebooted
+from app.services.event_log.detection import detect_changes
 from app.services.event_log.kinds import KINDS, EventKind, format_difficulty, format_duration
 
 CASES = sorted((Path(__file__).parent.parent / "fixtures/cases").glob("*.json"))

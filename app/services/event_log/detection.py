@@ -5,13 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from app.miners.device_facts import DeviceFacts
+from app.miners.uptime import has_rebooted
 from app.services.event_log.kinds import EventKind
-
-# A device's uptime may lag behind ours by this before it counts as a reboot that happened while it was not polled.
-UPTIME_LAG_SECONDS = 60.0
-UPTIME_LAG_SHARE = 0.01
-# A longer time between two readings is that of a clock that was wrong.
-LONGEST_GAP_SECONDS = 400 * 86400.0
 
 
 class Detected(NamedTuple):
@@ -19,20 +14,6 @@ class Detected(NamedTuple):
 
     kind: EventKind
     details: dict[str, Any]
-
-
-def has_rebooted(before: float | None, now: float | None, elapsed: float | None) -> bool:
-    """Return True if a device restarted between two values of its uptime, `elapsed` seconds apart; None if unknown.
-
-    The uptime fell, or it grew by less than the time that passed: the device was not polled for long.
-    """
-    if before is None or now is None:
-        return False
-    if now < before:
-        return True
-    if elapsed is None or not 0 <= elapsed <= LONGEST_GAP_SECONDS:
-        return False
-    return now + UPTIME_LAG_SECONDS + UPTIME_LAG_SHARE * elapsed < before + elapsed
 
 
 def detect_changes(before: DeviceFacts, now: DeviceFacts, elapsed: float | None) -> list[Detected]:

@@ -17,10 +17,11 @@ from app.events import (
 )
 from app.miners.device_facts import DeviceFacts, WatchedFields, read_facts, read_uptime, watch_fields
 from app.miners.settings_diff import WriteStatus
+from app.miners.uptime import has_rebooted
 from app.models import DOWN_STATUSES, Cause, Device, Observation, Reading, Status
 from app.services.configuration.journal import EntryOutcome, JournalEntry
 from app.services.devices.fleet import Fleet, Tracked
-from app.services.event_log.detection import Detected, detect_changes, has_rebooted
+from app.services.event_log.detection import Detected, detect_changes
 from app.services.event_log.kinds import EventKind
 from app.services.event_log.service import EventLog
 from app.services.jobs.model import OVER_STATES, JobState

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from math import inf, nan
+from math import inf
 
 import gevent
 from gevent.event import Event
@@ -195,14 +195,20 @@ class HistoryService:
         if newest is None or now - newest > RESTORE_SECONDS:
             return None
         hour = int(newest) // HOUR * HOUR
-        for slot in (hour, hour - HOUR):
+        for slot in range(hour, int(now - RESTORE_SECONDS), -HOUR):
             frame = self._rollup.read_hour(mac, slot, _TOTALS)
-            accepted = frame.columns.get(_TOTALS[0])
-            for at in reversed(range(len(frame) if accepted else 0)):
-                values = [frame.columns[name][at] if name in frame.columns else nan for name in _TOTALS]
-                if values[0] == values[0]:  # noqa: PLR0124
-                    present = [None if value != value else value for value in values]  # noqa: PLR0124
-                    return ShareTotals(monotonic - max(0.0, now - frame.times[at]), *present)
+            found = {name: last for name in _TOTALS if (last := _find_last(frame, name))}
+            if _TOTALS[0] not in found:
+                continue
+            at, accepted = found[_TOTALS[0]]
+            rejected, difficulty, uptime = (found.get(name, (at, None)) for name in _TOTALS[1:])
+            return ShareTotals(
+                monotonic - max(0.0, now - at),
+                accepted,
+                rejected[1],
+                difficulty[1],
+                None if uptime[1] is None else uptime[1] + at - uptime[0],
+            )
         return None
 
     def describe_state(self) -> HistoryState:
@@ -224,6 +230,12 @@ class HistoryService:
             self._raw.dropped_blocks,
             self._raw.damaged_blocks,
         )
+
+
+def _find_last(frame: Frame, name: str) -> tuple[int, float] | None:
+    """Return the time and the value of the last sample that has this column."""
+    pairs = zip(reversed(frame.times), reversed(frame.columns.get(name, ())), strict=False)
+    return next(((time, value) for time, value in pairs if value == value), None)  # noqa: PLR0124
 
 
 def _coarsen_samples(frame: Frame, border: float) -> Frame:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.miners.uptime import has_rebooted
+
 COUNTER_MODULUS = 2.0**32
 ACCEPTED, REJECTED, DIFFICULTY, UPTIME = "shares_accepted", "shares_rejected", "pool_difficulty", "uptime_seconds"
 
@@ -56,7 +58,7 @@ def compute_increase(before: ShareTotals | None, now: ShareTotals) -> ShareIncre
     if before is None or now.accepted is None or before.accepted is None:
         return NO_INCREASE
     elapsed = now.at - before.at
-    is_reboot = now.uptime is not None and before.uptime is not None and now.uptime < before.uptime
+    is_reboot = has_rebooted(before.uptime, now.uptime, elapsed)
     accepted = _count_increase(before.accepted, now.accepted, is_reboot)
     rejected = _count_increase(before.rejected, now.rejected, is_reboot)
     difficulty = (now.difficulty if is_reboot else before.difficulty) or now.difficulty or 0.0
