@@ -9,6 +9,10 @@ from app.miners.uptime import has_rebooted
 from app.services.event_log.kinds import EventKind
 
 
+# More new blocks between two answers are a defect of the firmware.
+MOST_BLOCKS = 1000
+
+
 class Detected(NamedTuple):
     """An event to be told: its kind and details."""
 
@@ -41,7 +45,8 @@ def _count_new_blocks(before: float | None, now: float | None) -> int:
     """Return the number of new blocks. A count that fell began at 0 again with the device's start."""
     if before is None or now is None:
         return 0
-    return int(now - before if now >= before else now)
+    found = now - before if now >= before else now
+    return int(found) if found <= MOST_BLOCKS else 0
 
 
 def _detect_best_difficulty(before: DeviceFacts, now: DeviceFacts) -> list[Detected]:
