@@ -18,7 +18,7 @@ from tools.bench.report import (
     format_table,
     meets_goal,
 )
-from tools.bench.service import DAY_SECONDS, extrapolate_writes
+from tools.bench.service import DAY_SECONDS, DEFAULT_PERSIST_SECONDS, extrapolate_writes
 
 
 def test_percentile_is_a_value_of_the_sample() -> None:
@@ -46,7 +46,7 @@ def test_writes_per_day_have_the_flushes_of_the_default_interval() -> None:
     assert written["flushes"] == 1
     assert written["per_flush"] == pytest.approx(6000 + 600)  # The 6 s that count with the flush have 100 bytes each.
     assert written["per_second_between"] == pytest.approx(100)
-    assert written["per_day"] == pytest.approx(6600 * DAY_SECONDS / 300 + 100 * DAY_SECONDS)
+    assert written["per_day"] == pytest.approx(6600 * DAY_SECONDS / DEFAULT_PERSIST_SECONDS + 100 * DAY_SECONDS)
 
 
 def test_writes_per_day_are_unknown_without_a_flush() -> None:
