@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
@@ -39,14 +40,15 @@ WRITEBACK_SECONDS = 30
 CLOCK_TICK_NS = 20_000_000  # The kernel's time of a change is so much behind at most.
 # More devices than these share the answers: the simulation of an answer costs more than its recording.
 DISTINCT_MINERS = 5
-OFF = {"history_raw_hours": 0, "history_1m_days": 0, "history_15m_days": 0}
 
 
 class FastForward:
     """Owns the runtime of which only the stores and their loops are started."""
 
     def __init__(self, folder: Path, firmware: str, count: int, *, history: bool) -> None:
-        settings = Settings(data_dir=folder, poll_interval=POLL_SECONDS, **({} if history else OFF))
+        settings = Settings(data_dir=folder, poll_interval=POLL_SECONDS)
+        if not history:
+            settings = replace(settings, history_raw_hours=0, history_1m_days=0, history_15m_days=0)
         folder.mkdir()
         self._clock = SteppedClock(BEGIN)
         rng = Random(1)
@@ -67,8 +69,8 @@ class FastForward:
         self._databases = [database.path for database in runtime.stores.all_databases()]
 
     def run_hours(self, hours: int) -> dict[str, Any]:
-        """Return bytes written by the end of each hour, memory and CPU. `background_cpu` is that of the seconds in which
-        the history only flushes or rolls up: no poll and no sum over the fleet is recorded then."""
+        """Return bytes written by the end of each hour, memory and CPU. `background_cpu_per_1000`: of the seconds in
+        which the history only flushes or rolls up: no poll and no sum over the fleet is recorded then."""
         pid = os.getpid()
         written, rss, background = [read_written_bytes(pid)], 0, 0.0
         for second in range(1, hours * HOUR + 1):

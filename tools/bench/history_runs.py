@@ -32,9 +32,9 @@ def fast_forward_stores(options: Options, folder: Path, target: Path, macs: Sequ
 
 
 def extrapolate_hours(written: Sequence[int], rolled_up: float = 0.0) -> float:
-    """Return bytes written per day, from the totals at the beginning and after each hour. The first hour does not count:
-    it has no roll-up of an earlier one. `rolled_up`: bytes of the day's roll-up if it is not among the hours; they are
-    written to the log and to a table."""
+    """Return bytes written per day, from the totals at the beginning and after each hour. The first hour does not
+    count: it has no roll-up of an earlier one. `rolled_up`: bytes of the day's roll-up if it is not among the hours;
+    they are written to the log and to a table."""
     return (written[-1] - written[1]) * 24 / (len(written) - 2) + 2 * rolled_up
 
 

@@ -77,7 +77,7 @@ class Service(ManagedProcess):
         if options.dashboards:
             settings |= {"GF_HOST": grafana, "GRAFANA_MODE": "file", "GRAFANA_DASHBOARDS_DIR": f"{folder}/dashboards"}
         arguments = [*PYTHON, "gunicorn", "-c", "tools/bench/gunicorn_conf.py"]
-        super().__init__(name, arguments, folder, os.environ | settings | more)
+        super().__init__(name, arguments, folder, os.environ | settings | dict(more))
 
     def is_fleet_online(self) -> bool:
         """Return whether all healthy miners are online."""
