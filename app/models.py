@@ -153,10 +153,12 @@ class ProvenHashrate:
 class Derived:
     """Figures derived from a device's readings up to its last answer; None for what is not known.
 
+    `expected_hashrate_ghs`: the firmware's own expectation, else the product of frequency, cores and chips.
     `warnings`: sentences for the user about values that contradict each other and chips that do not hash.
     """
 
     joules_per_terahash: float | None = None
+    expected_hashrate_ghs: float | None = None
     hashrate_percent: float | None = None
     reject_percent: float | None = None
     proven: tuple[ProvenHashrate, ...] = ()

@@ -298,7 +298,7 @@ class Runtime:
         prometheus = PrometheusClient(settings.prometheus_host) if settings.prometheus_host else None
         catalog = MetricCatalog(self.fleet, self.service_metrics.list_names)
         self.prometheus_queries = PrometheusQueryService(
-            HistoryEvaluator(catalog, self.history), prometheus, self.clock
+            HistoryEvaluator(catalog, self.history.queries), prometheus, self.clock
         )
 
         # Metrics and dashboards

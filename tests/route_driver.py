@@ -170,6 +170,10 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("POST", RESTART_PATH): [{"mac": SECOND_MAC}],
         ("GET", "/admin/backup"): [{}],
         ("GET", "/admin/store"): [{}],
+        ("GET", "/history"): [{}, {"query": {"metrics": new("a metric")}}, {"query": {"format": "csv"}}],
+        ("GET", "/devices/<mac:mac>/history"): [{}, {"query": {"from": new("a time")}}],
+        ("GET", "/events"): [{}, {"query": {"kind": new("a kind")}}],
+        ("GET", "/devices/<mac:mac>/events"): [{}, {"mac": SECOND_MAC}, {"query": {"cursor": new("a cursor")}}],
         ("GET", "/prometheus/query"): [{"query": {"query": '{mac!=""}'}}, {"query": {"query": new("a query") + "{"}}],
         ("GET", "/prometheus/query_range"): [
             {"query": {"query": '{__name__=~".+"}', "start": 0, "end": 60, "step": 60}}, {"query": {"start": new("x")}},

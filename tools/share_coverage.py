@@ -3,7 +3,7 @@ device would be reported as contradicted by its shares.
 
     python -m tools.share_coverage [--hours 10000] [--days 2000]
 
-prints both tables. docs/history-derived.md has a copy.
+prints both tables. docs/history.md has a copy.
 """
 
 from __future__ import annotations

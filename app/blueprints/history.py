@@ -14,7 +14,7 @@ from app.schemas.history import (
     format_csv,
     serialise_history,
 )
-from app.services.history.service import HistoryAnswer, HistoryRange
+from app.services.history.queries import HistoryAnswer, HistoryRange
 
 blueprint = Blueprint("history", __name__, description="What was measured before")
 
@@ -27,7 +27,7 @@ CSV = "text/csv"
 @blueprint.document_error(400, "A metric, a time or the number of points is invalid")
 @blueprint.document_error(404, "Device not found")
 def get_device_history(query: dict[str, Any], mac: str) -> Response:
-    return _answer(query, current_runtime().history.query_device(mac, query["metrics"], _range(query)))
+    return _answer(query, current_runtime().history.queries.query_device(mac, query["metrics"], _range(query)))
 
 
 @blueprint.get("/history")
@@ -36,7 +36,8 @@ def get_device_history(query: dict[str, Any], mac: str) -> Response:
 @blueprint.document_error(400, "A metric, a time or the number of points is invalid")
 @blueprint.document_error(404, "No device has this tag")
 def get_fleet_history(query: dict[str, Any]) -> Response:
-    return _answer(query, current_runtime().history.query_totals(query.get("tag"), query["metrics"], _range(query)))
+    queries = current_runtime().history.queries
+    return _answer(query, queries.query_totals(query.get("tag"), query["metrics"], _range(query)))
 
 
 def _range(query: dict[str, Any]) -> HistoryRange:

@@ -49,7 +49,10 @@ class ProvenHashrateSchema(BaseSchema):
 
 class DerivedSchema(BaseSchema):
     joulesPerTerahash = fields.Float(metadata={"description": "Power per hashrate in J/TH"})
-    hashratePercent = fields.Float(metadata={"description": "Hashrate in percent of what chips and frequency give"})
+    expectedHashrateGhs = fields.Float(
+        metadata={"description": "The firmware's own expectation, else frequency × cores × chips"}
+    )
+    hashratePercent = fields.Float(metadata={"description": "Hashrate in percent of the expected one"})
     rejectPercent1h = fields.Float(metadata={"description": "Rejected part of the shares of the last hour in percent"})
     provenHashrate = fields.Dict(
         keys=fields.String(validate=validate.OneOf(["10m", "1h", "24h"])),
@@ -247,6 +250,7 @@ def _serialise_derived(derived: Derived | None) -> dict[str, Any]:
         return {}
     figures = {
         "joulesPerTerahash": derived.joules_per_terahash,
+        "expectedHashrateGhs": derived.expected_hashrate_ghs,
         "hashratePercent": derived.hashrate_percent,
         "rejectPercent1h": derived.reject_percent,
         "provenHashrate": {each.window: _serialise_proven(each) for each in derived.proven} or None,

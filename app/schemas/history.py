@@ -13,7 +13,7 @@ from marshmallow import ValidationError, fields, validate
 from app.clock import format_iso
 from app.schemas.base import BaseSchema, CommaList, envelope
 from app.services.history.metrics import DEFAULT_METRICS
-from app.services.history.service import MAX_POINTS, HistoryAnswer
+from app.services.history.queries import MAX_POINTS, HistoryAnswer
 from app.throttle import throttled
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -62,8 +62,8 @@ class HistoryQuerySchema(BaseSchema):
         validate=validate.Length(1, 50),
         metadata={"description": "Names of metrics, separated by commas", "example": "hashrate_ghs,power_watts"},
     )
-    start = TimeOrAge(data_key="from", load_default=timedelta(hours=24))
-    stop = TimeOrAge(data_key="to", load_default=timedelta())
+    start = TimeOrAge(data_key="from", load_default=lambda: timedelta(hours=24), metadata={"default": "-24h"})
+    stop = TimeOrAge(data_key="to", load_default=timedelta, metadata={"default": "now"})
     points = fields.Integer(
         load_default=500,
         validate=validate.Range(1, MAX_POINTS),

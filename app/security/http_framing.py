@@ -7,6 +7,8 @@ from typing import Any
 
 from app.throttle import yield_if_due
 
+# A query of 8,000 characters (/prometheus), each of them percent-encoded.
+MAX_REQUEST_LINE_BYTES = 32 * 1024
 MAX_HEADER_BYTES = 32 * 1024
 MAX_HEADER_FIELDS = 64
 # Reads of one chunked body. pywsgi reads the framing byte by byte.

@@ -20,6 +20,7 @@ from gunicorn.workers.ggevent import GeventPyWSGIWorker
 from app.security.connection_slots import RESERVED_SLOTS, ConnectionKind, ConnectionOwner, ConnectionSlots
 from app.security.guard import ON_REQUEST_READ, RequestGuard
 from app.security.http_framing import (
+    MAX_REQUEST_LINE_BYTES,
     ChunkedBodyReader,
     HeaderReader,
     HeadersTooLarge,
@@ -103,10 +104,17 @@ class ConnectionHandler(WebSocketHandler):  # type: ignore[misc]  # gevent has n
         refuse_ambiguous_headers(headers)
         return headers
 
-    def read_request(self, raw_requestline: str) -> Any:
+    def read_requestline(self) -> str:
+        """Read the request line. pywsgi refuses what is returned here from 8 KiB, so only a line that is too long for
+        us is returned whole; `read_request` gets the others."""
+        line: str = self.rfile.readline(MAX_REQUEST_LINE_BYTES).decode("latin-1")
+        self._request_line = line
+        return line if len(line) >= MAX_REQUEST_LINE_BYTES else line[:1]
+
+    def read_request(self, _: str) -> Any:
         """Refuse an ambiguous request line: a proxy before us may interpret it differently."""
-        refuse_malformed_request_line(raw_requestline)
-        return super().read_request(raw_requestline)
+        refuse_malformed_request_line(self._request_line)
+        return super().read_request(self._request_line)
 
     def get_environ(self) -> dict[str, Any]:
         """Build the environment: the header is complete. Until the body is, the connection counts as waiting."""

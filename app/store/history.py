@@ -68,12 +68,12 @@ class HistoryRepository:
         return self._database.retry_writes()
 
     def write_blocks(self, blocks: Mapping[BlockKey, bytes], state: Mapping[str, Any] | None = None) -> None:
-        """Write blocks and state documents in one batch, or the documents first. Raises StoreError; StoreFull if the disk is so full that the
-        history must not use the rest."""
+        """Write blocks and state documents in one batch; with many blocks, the documents first. Raises StoreError;
+        StoreFull if the disk is so full that the history must not use the rest."""
         if not has_free_space(self._database.path, self._min_free_bytes):
             raise StoreFull(str(self._database.path))
         documents = {STATE_PREFIX + name: value for name, value in (state or {}).items()}
-        if documents and self._unseparated > MANY_BLOCKS:
+        if documents and max(len(blocks), self._unseparated) >= MANY_BLOCKS:
             self._separate_writes()
             self._database.write_batch(documents, sync=False)
             self._separate_writes()
@@ -103,13 +103,13 @@ class HistoryRepository:
     def delete_slot(self, tier: Tier, slot: int) -> None:
         """Delete all blocks of a slot. Raises StoreError."""
         prefixes = _list_prefixes(tier, slot)
-        is_large = len(self._database.list_keys(prefixes[0])) > MANY_BLOCKS
+        is_large = len(self._database.list_keys(prefixes[0])) >= MANY_BLOCKS
         if is_large:
             self._separate_writes()
         self._database.write_batch({}, delete_prefixes=prefixes, sync=False)
         if is_large:  # else LevelDB drops them when it merges them with later blocks
             self._database.merge_range(prefixes[0], prefixes[-1] + LAST_CHARACTER)
-            self._unseparated += MANY_BLOCKS + 1
+            self._unseparated += MANY_BLOCKS
 
     def delete_series(self, series: str, slots: Iterable[tuple[Tier, int]]) -> None:
         """Delete one series from slots. Raises StoreError."""

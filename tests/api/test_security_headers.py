@@ -33,7 +33,7 @@ RESPONSES = [
     ("GET", "/", {"headers": {"Origin": "http://evil.com"}}, 403),
     ("GET", "/socket/io/?EIO=4&transport=polling", {}, 200),
     ("GET", "/socket/io/?EIO=4&transport=polling&sid=x", {}, 400),
-    ("GET", "/x" * 5000, {}, 414),
+    ("GET", "/x" * 17000, {}, 414),
 ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from app.events import DeviceObserved
-from app.miners.telemetry import read_telemetry
+from app.miners.telemetry import read_telemetry_and_output
 from app.models import Observation, Status
 from app.schemas.device import DeviceEncoder, serialise_device
 from app.services.metrics.series import render_series
@@ -61,13 +61,14 @@ def test_poll_cost_is_independent_of_fleet_size(testbed: Any, before: Callable[[
     assert count_calls_of_poll(large, large.list_devices()[0]["mac"]) == few
 
 
-def test_poll_without_readers_renders_and_encodes_nothing(testbed: Any) -> None:
-    service, (miner,) = testbed("2.12")
+@pytest.mark.parametrize(("hours", "reads", "most"), [(0, 0, 140), (1, 1, 380)], ids=["without history", "with it"])
+def test_poll_without_readers_renders_and_encodes_nothing(testbed: Any, hours: int, reads: int, most: int) -> None:
+    """The history needs the telemetry of each poll, and nothing else does."""
+    service, (miner,) = testbed("2.12", history_raw_hours=hours, history_1m_days=0, history_15m_days=0)
     counted = count_calls_of_poll(service, miner.mac)
-    assert (
-        not {function.__qualname__ for function in (render_series, read_telemetry, serialise_device)} & counted.keys()
-    )
-    assert sum(counted.values()) < 130
+    assert not {function.__qualname__ for function in (render_series, serialise_device)} & counted.keys()
+    assert counted[read_telemetry_and_output.__qualname__] == reads
+    assert sum(counted.values()) < most
 
 
 def test_reading_is_rendered_once_for_many_scrapes(testbed: Any) -> None:

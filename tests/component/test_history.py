@@ -204,3 +204,113 @@ def test_disabled_history_records_nothing_and_says_so(make_service: Make, clock:
     (store,) = [each for each in service.read_data(service.client.get("/admin/store")) if "history" in each]
     assert store["history"]["recording"] is False
     assert "HISTORY_RAW_HOURS" in store["history"]["problem"]
+
+
+def feed_shares(service: Service, minutes: int, shares_per_minute: int, **values: Any) -> None:
+    """Record polls of a device that finds shares of difficulty 1,000 at a constant rate, from 0 on."""
+    for poll in range(minutes * 4):
+        feed_reading(service, sharesAccepted=poll * shares_per_minute // 4, uptimeSeconds=10 + poll * 15, **values)
+        service.clock.advance(15)
+
+
+@pytest.mark.parametrize("later_seconds", [0, 3 * 3600, 3 * 86400], ids=["raw", "1m", "15m"])
+def test_shares_prove_the_hashrate_in_each_tier(service: Service, later_seconds: int) -> None:
+    begin = service.clock.now().timestamp()
+    feed_shares(service, 240, 12)
+    service.clock.advance(later_seconds)
+    store_everything(service)
+    answer = query_history(
+        service, metrics="proven_hashrate_ghs", start=begin + 2 * 3600, stop=begin + 4 * 3600, points=8
+    )
+    assert answer["step"] == 900
+    proven = answer["metrics"]["proven_hashrate_ghs"]
+    per_hour = 12 * 60  # each point is about the hour before its end
+    for low, mean, high in zip(proven["low"], proven["mean"], proven["high"], strict=True):
+        assert mean == pytest.approx(per_hour * 1000 * 2**32 / 3600 / 1e9, rel=0.003)
+        assert low < 0.95 * mean < 1.05 * mean < high
+
+
+def test_few_shares_prove_nothing(service: Service) -> None:
+    feed_shares(service, 60, 4)
+    service.clock.advance(60)
+    answer = query_history(service, metrics="proven_hashrate_ghs", start="-30m", points=30)
+    assert None not in answer["metrics"]["proven_hashrate_ghs"]["mean"]
+    answer = query_history(service, metrics="proven_hashrate_ghs", start="-62m", points=62)
+    means = answer["metrics"]["proven_hashrate_ghs"]["mean"]
+    assert means[:6] == [None] * 6
+    assert means[10] is not None
+
+
+def monitor_chips(*rows: tuple[float, float]) -> dict[str, Any]:
+    return {"hashrateMonitor": {"asics": [{"total": rate, "errorCount": errors} for rate, errors in rows]}}
+
+
+def test_chips_are_recorded_once_a_minute(service: Service) -> None:
+    for minute in range(4):
+        for _ in range(4):
+            feed_reading(service, asicTemps=[50 + minute, 0], **monitor_chips((500.0, 7 + minute), (480.0, 3)))
+            service.clock.advance(15)
+    answer = query_history(
+        service,
+        metrics="chip1_hashrate_ghs,chip2_hashrate_ghs,chip1_errors,chip1_temperature_celsius,"
+        "chip2_temperature_celsius,chip3_hashrate_ghs,hashrate_ghs",
+        start="-4m",
+        points=48,
+    )
+    assert (answer["tier"], answer["step"]) == ("raw", 60)
+    metrics = answer["metrics"]
+    assert metrics["chip1_hashrate_ghs"]["mean"] == [500.0] * 4
+    assert metrics["chip2_hashrate_ghs"]["max"] == [480.0] * 4
+    assert metrics["chip1_errors"]["sum"][1:] == [1.0, 1.0, 1.0]
+    assert metrics["chip1_temperature_celsius"]["mean"] == [50.0, 51.0, 52.0, 53.0]
+    assert metrics["chip2_temperature_celsius"]["mean"] == [None] * 4
+    assert metrics["chip3_hashrate_ghs"]["mean"] == [None] * 4
+    assert metrics["hashrate_ghs"]["mean"] == [1000.0] * 4
+
+
+def test_chips_that_appear_and_vanish_leave_the_other_values_alone(service: Service) -> None:
+    """AxeOS reports no chips before its first job, and firmware can be changed."""
+    for chips in ((), ((500.0, 7.0),), ((500.0, 2.0), (400.0, 1.0)), ()):
+        feed_reading(service, **monitor_chips(*chips))
+        service.clock.advance(60)
+    names = "hashrate_ghs,shares_accepted,chip1_hashrate_ghs,chip2_hashrate_ghs,chip1_errors"
+    for _ in range(2):  # from memory, then from the disk
+        metrics = query_history(service, metrics=names, start="-4m", points=4)["metrics"]
+        assert metrics["hashrate_ghs"]["mean"] == [1000.0] * 4
+        assert metrics["chip1_hashrate_ghs"]["mean"] == [None, 500.0, 500.0, None]
+        assert metrics["chip2_hashrate_ghs"]["mean"] == [None, None, 400.0, None]
+        assert metrics["chip1_errors"]["sum"] == [None, None, 2.0, None]  # 2 after a reboot, not 2 - 7
+        store_everything(service)
+
+
+def test_most_chips_of_a_hostile_answer_are_not_recorded(service: Service) -> None:
+    feed_reading(service, **monitor_chips(*[(1.0, 0.0)] * 64))
+    service.clock.advance(60)
+    metrics = query_history(service, metrics="chip16_hashrate_ghs", start="-1m", points=1)["metrics"]
+    assert metrics["chip16_hashrate_ghs"]["mean"] == [1.0]
+    response = service.client.get(f"/devices/{MAC}/history?metrics=chip17_hashrate_ghs")
+    assert response.status_code == 400
+
+
+def test_hashrate_percent_is_of_the_product_if_the_firmware_states_no_expectation(service: Service) -> None:
+    product = {"smallCoreCount": 2040, "asicCount": 2, "frequency": 500}  # 2,040 GH/s
+    feed_reading(service, hashRate=1020.0, expectedHashrate=..., **product)
+    service.clock.advance(60)
+    metrics = query_history(service, metrics="hashrate_percent,expected_hashrate_ghs", start="-1m", points=1)["metrics"]
+    assert metrics["hashrate_percent"]["mean"] == [50.0]
+    assert metrics["expected_hashrate_ghs"]["mean"] == [None]
+
+
+def test_hashrate_percent_of_the_fleet_counts_only_devices_with_an_expectation(
+    make_service: Make, clock: FakeClock
+) -> None:
+    service = make_service(clock=clock)
+    for mac, values in ((MAC, {"hashRate": 900.0, "expectedHashrate": 1000.0}), (OTHER, {"expectedHashrate": ...})):
+        add_device(service, mac)
+        feed_reading(service, mac, **values)
+    service.clock.advance(5)
+    service.wait_until_idle()
+    service.clock.advance(55)
+    metrics = query_history(service, "fleet", metrics="hashrate_percent,hashrate_ghs", start="-2m", points=1)["metrics"]
+    assert metrics["hashrate_percent"]["mean"] == [90.0]
+    assert metrics["hashrate_ghs"]["mean"] == [1900.0]

@@ -159,7 +159,9 @@ def test_history_leaves_the_last_of_the_disk_to_devices_and_presets(tmp_path: Pa
     database.close()
 
 
-@pytest.mark.parametrize("damage", [lambda block: block[:40], lambda block: block[:60] + b"\x00" + block[61:]])
+@pytest.mark.parametrize(
+    "damage", [lambda block: block[:40], lambda block: block[:60] + bytes([block[60] ^ 1]) + block[61:]]
+)
 def test_damaged_block_is_a_gap_and_counted(service: Service, clock: FakeClock, damage: Any) -> None:
     start = clock.now().timestamp()
     for _ in range(3):

@@ -17,8 +17,8 @@ from testbed import Service
 from app.errors import DeviceTimeout
 from app.events import DevicePolled
 from app.models import Device, Reading, next_observation
-from app.services.history.blocks import decode_block
-from app.services.history.service import HistoryRange
+from app.services.history.blocks import BlockCodec
+from app.services.history.queries import HistoryRange
 from app.store.history import HistoryRepository, Tier
 from simulator.socketless_miner import SocketlessMiner
 from simulator.spec import MinerSpec
@@ -160,7 +160,9 @@ class Week:
     def query(self, mac: str, start: int, stop: int, step: int) -> Any:
         names = [*NAMES, *COUNTERS, "status"]
         times = (datetime.fromtimestamp(each, UTC) for each in (start, stop))
-        return self.service.runtime.history.query_device(mac, names, HistoryRange(*times, (stop - start) // step))
+        return self.service.runtime.history.queries.query_device(
+            mac, names, HistoryRange(*times, (stop - start) // step)
+        )
 
 
 def assert_equals_truth(answer: Any, truth: dict[int, Summary]) -> int:
@@ -186,12 +188,12 @@ def assert_equals_truth(answer: Any, truth: dict[int, Summary]) -> int:
 
 def assert_counts_equal_truth(week: Week, device: SimulatedDevice, day: int) -> None:
     """Compare the stored numbers of readings, which no answer shows, in each minute of a day that is rolled up."""
-    repository = HistoryRepository(week.service.runtime.stores.history, 0)
+    repository, codec = HistoryRepository(week.service.runtime.stores.history, 0), BlockCodec()
     truth = device.truth.summarise(day, day + DAY - HOUR, MINUTE)
     stored = {}
     for hour in range(day, day + DAY - HOUR, HOUR):
         for block in repository.read_slot(Tier.MINUTE, hour, device.mac):
-            frame = decode_block(block)
+            frame = codec.decode_block(block)
             stored |= {
                 time: {name: frame.columns[name + "#"][at] for name in NAMES if name in frame.columns}
                 for at, time in enumerate(frame.times)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,6 +15,7 @@ from testbed import Service
 from app.blueprints.errors import status_of
 from app.clients.prometheus import MAX_BODY, MAX_PARSED, PrometheusClient
 from app.errors import PrometheusBroken, PrometheusTimeout
+from app.services.prometheus_query.catalog import FLEET_EFFICIENCY
 
 Make = Callable[..., Any]
 BODY = b'{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["kept"]} \n'
@@ -92,6 +94,25 @@ def test_queries_are_forwarded_below_the_path_of_the_setting(forwarding: Service
             {"query": [RANGE["query"]], "start": ["1767323045.500"], "end": ["1767323090.500"], "step": ["15"]},
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("query", "sent"),
+    [
+        ("total_efficiency", "pluto_fleet_efficiency_joules_per_terahash"),
+        ('total_efficiency{job="x"}[5m]', 'pluto_fleet_efficiency_joules_per_terahash{job="x"}[5m]'),
+        ('{__name__="total_efficiency"}', '{__name__="pluto_fleet_efficiency_joules_per_terahash"}'),
+        ("subtotal_efficiency + total_efficiency:5m", "subtotal_efficiency + total_efficiency:5m"),
+    ],
+)
+def test_total_efficiency_is_forwarded_in_joules_per_terahash(
+    forwarding: Service, prometheus: FakePrometheus, query: str, sent: str
+) -> None:
+    body = '[{"metric":{"__name__":"%s","job":"x"},"value":[7,"21.9"]}]'
+    prometheus.serve_body(f'{{"data":{body % FLEET_EFFICIENCY}}}'.encode())
+    result = run_query(forwarding, query=query).get_json()["data"]
+    assert prometheus.read_targets()[0][1]["query"] == [sent]
+    assert result == json.loads(body % ("total_efficiency" if sent != query else FLEET_EFFICIENCY))
 
 
 @pytest.mark.parametrize(

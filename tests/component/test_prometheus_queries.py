@@ -17,8 +17,8 @@ from app.errors import QueryTimeout, QueryTooLarge
 from app.models import Device
 from app.services.devices.fleet import Fleet
 from app.services.history.columns import LASTS
-from app.services.history.service import Samples
-from app.services.prometheus_query.catalog import DEVICE_METRICS, FLEET_METRICS, MetricCatalog
+from app.services.history.queries import Samples
+from app.services.prometheus_query.catalog import CHIP_METRICS, DEVICE_METRICS, FLEET_METRICS, MetricCatalog
 from app.services.prometheus_query.evaluator import MAX_POINTS, MAX_SERIES, QUERIES_AT_ONCE, HistoryEvaluator
 from app.services.prometheus_query.grid import Grid
 from app.store.database import Database
@@ -58,14 +58,14 @@ def read_points(service: Service, query: str, seconds: float, step: float = 5) -
 
 def expect_value(name: str, value: float) -> Any:
     """Return the value in single precision. Columns of which only the last value counts are recorded once a minute."""
-    return pytest.approx(value, rel=0.1 if name.endswith(LASTS) else 1e-6)
+    return pytest.approx(value, rel=0.1 if name.endswith(LASTS) or name in CHIP_METRICS else 1e-6)
 
 
 def test_labelled_metrics_equal_those_of_a_scrape(testbed: Make) -> None:
     service, miners = testbed("2.15", "2.4", "nerd", rounds=4)
     scrape = service.scrape_metrics()
     compared = 0
-    for name in DEVICE_METRICS:
+    for name in (*DEVICE_METRICS, *CHIP_METRICS):
         expected = {
             frozenset((key, value) for key, value in labels if value): expect_value(name, value)
             for (each, labels), value in scrape.items()
@@ -80,6 +80,19 @@ def test_labelled_metrics_equal_those_of_a_scrape(testbed: Make) -> None:
     assert compared > 15 * len(miners)
 
 
+def test_chips_are_selected_by_their_label(testbed: Make) -> None:
+    service, [_, hexa] = testbed("2.15", {"generation": "2.15", "board": "701"}, rounds=14)
+    query = "pluto_device_asic_hashrate_ghs"
+    of_device = f'{query}{{mac="{hexa.mac}"}}'
+    assert read_values(service, of_device, "asic").keys() == {str(number) for number in range(1, 7)}
+    assert len(read_values(service, f'{query}{{asic=~"[1-3]"}}', "asic")) == 3
+    assert read_values(service, f'{query}{{asic="2"}}').keys() == {hexa.mac}
+    assert run_query(service, f'{HASHRATE}{{asic="1"}}') == []
+    total = read_values(service, f"sum by (mac) ({query})")[hexa.mac]
+    assert total == pytest.approx(read_values(service, HASHRATE)[hexa.mac], rel=0.2)
+    assert len(read_points(service, f'{query}{{mac="{hexa.mac}",asic="6"}}', 30)) == 7
+
+
 def test_names_of_the_node_backend_equal_those_of_a_scrape_also_on_a_collision(testbed: Make) -> None:
     twins = [{"generation": "2.12", "hostname": "bit-axe"}, {"generation": "2.12", "hostname": "bit-axe"}]
     service, _ = testbed(*twins, {"generation": "2.12", "hostname": "total"}, rounds=4)
@@ -91,7 +104,7 @@ def test_names_of_the_node_backend_equal_those_of_a_scrape_also_on_a_collision(t
     }
     answered = read_values(service, '{__name__=~"bit__axe_.*|total_.*"}', "__name__")
     assert {name: value for name, value in answered.items() if name not in FLEET_METRICS} == expected
-    assert len(expected) == 3 * 14
+    assert len(expected) == 3 * 17
     assert "bit__axe_power_watts" in expected
     assert "bit__axe_0002_power_watts" in expected
 
@@ -134,6 +147,7 @@ def test_matchers_select_devices(testbed: Make) -> None:
         service, '{__name__=~"pluto_device_(hashrate|power).*",hostname="miner-2"}', "__name__"
     ).keys() == {
         HASHRATE,
+        "pluto_device_hashrate_percent",
         "pluto_device_power_watts",
     }
 

@@ -12,6 +12,7 @@ from app.clock import Clock
 from app.models import Device, Observation, Reading, Status
 from app.redaction.json_objects import redact_object
 from app.services.devices.fleet import Fleet
+from app.services.devices.telemetry_reader import TelemetryReader
 from app.services.metrics.exporter import MetricsExporter
 from app.store.database import Database
 from app.store.devices import DeviceRepository
@@ -26,7 +27,7 @@ def test_device_deleted_during_scrape_is_not_rendered(tmp_path: Path) -> None:
         fleet.set_monitored(tracked, True)
         reading = Reading({"hashRate": 1.0, "hostname": f"miner-{tracked.mac}"}, tracked.mac, datetime.now(UTC))
         fleet.record_observation(tracked, Observation(Status.ONLINE, reading))
-    metrics = MetricsExporter(fleet, CollectorRegistry(), Clock(), legacy=True)
+    metrics = MetricsExporter(fleet, TelemetryReader().read_device, CollectorRegistry(), Clock(), legacy=True)
 
     removal = gevent.spawn(lambda: [fleet.delete_device(device.mac) for device in devices[:3]])
     text = b"".join(metrics.render_metrics()).decode()

@@ -303,7 +303,7 @@ def test_expect_100_continue_is_answered_or_rejected(connect):
 @pytest.mark.parametrize(
     ("head", "status"),
     [
-        ("GET /" + "x" * 9000 + " HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        ("GET /" + "x" * 33000 + " HTTP/1.1\r\nHost: x\r\n\r\n", 414),
         ("GET / HTTP/1.1\r\n" + "X-A: b\r\n" * 65 + "\r\n", 431),
         ("GET / HTTP/1.1\r\nX-A: " + "b" * 33000 + "\r\n\r\n", 431),
         ("GET / HTTP/1.1\r\n" + f"X-A: {'b' * 1000}\r\n" * 40 + "\r\n", 431),

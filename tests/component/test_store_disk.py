@@ -144,7 +144,7 @@ def test_full_disk_keeps_polls_and_answers_507_to_writes(testbed, tmp_path):
         assert [device["mac"] for device in service.list_devices()] == [miner.mac]
         assert service.scrape_metrics().get_value("pluto_store_writable") == 0
         assert service.client.get("/readyz").status_code == 200
-        (core, _) = service.read_data(service.client.get("/admin/store"))
+        core, *_ = service.read_data(service.client.get("/admin/store"))
         assert (core["writable"], "no space" in core["failure"]) == (False, True)
     assert service.read_data(service.client.put("/devices/imprint", json=NEW))
     assert service.scrape_metrics().get_value("pluto_store_writable") == 1
@@ -182,7 +182,8 @@ def test_shutdown_on_full_disk_logs_one_warning(testbed, caplog):
     with limit_file_size():
         service.stop()
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
-        "readings are not on disk, only in memory"
+        "readings are not on disk, only in memory",
+        "the history cannot be written; recent samples wait in memory",
     ]
 
 
@@ -344,5 +345,5 @@ def test_shared_directory_keeps_its_mode_and_stores_are_private(make_service, tm
     lock.release()
     modes = {path.name: path.stat().st_mode & 0o7777 for path in data.iterdir() if path.is_dir()}
     assert data.stat().st_mode & 0o7777 == 0o1777
-    assert modes == {"pluto_core": 0o700, "pluto_discovery": 0o700}
+    assert modes == dict.fromkeys(("pluto_core", "pluto_discovery", "pluto_history"), 0o700)
     assert not [path for path in data.iterdir() if path.is_file() and path.stat().st_mode & 0o022]

@@ -29,6 +29,7 @@ QUERIES = [
     "pluto_device_shares_accepted",
     'pluto_device_power_watts{hostname=~"bitaxe.*|nerd.*",model!=""}',
     'pluto_device_power_watts{hostname!~".*[13579]"}',
+    'pluto_device_power_watts{hostname=~"(?i)BITAXE.*\\\\b.?"}',
     '{__name__=~"pluto_device_(temperature_celsius|fanspeed_rpm)",mac!=""}',
     '{__name__=~".+_core_voltage_volts",mac=""}',
     "sum(pluto_device_hashrate_ghs)",
@@ -48,7 +49,9 @@ QUERIES = [
     "sum(no_such_metric)",
     "42.5",
 ]
-INVALID_QUERIES = ["a{", "{}", "sum(1)", '{mac=~".*"}', 'a{b=~"("}', "no_such_function(a)"]
+INVALID_QUERIES = [
+    "a{", "{}", "sum(1)", '{mac=~".*"}', 'a{b=~"("}', 'a{b=~"c{1001}"}', 'a{b=~"(?=c)"}', "no_such_function(a)"
+]  # fmt: skip
 
 Points = dict[frozenset[tuple[str, str]], dict[float, float]]
 
@@ -200,4 +203,9 @@ def test_queries_are_forwarded_to_the_configured_prometheus(
     ):
         direct, forwarded = fetch_answer(f"{prometheus.url}/api/v1", path, **params), fetch_answer(ours, path, **params)
         assert (forwarded.status_code, forwarded.json()) == (direct.status_code, direct.json()), params
+    inverse = fetch_answer(f"{prometheus.url}/api/v1", "query", query="1000 / total_efficiency", time=now).json()
+    answered = fetch_answer(ours, "query", query="total_efficiency", time=now).json()
+    [[labels, efficiency]] = read_points(answered).items()
+    assert labels == {("__name__", "total_efficiency")}
+    assert efficiency == {now: pytest.approx(read_points(inverse)[frozenset()][now])}
     assert fetch_answer(ours, "query_range", query="up", **{**times, "step": 1}).status_code == 400

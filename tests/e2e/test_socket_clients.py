@@ -57,6 +57,10 @@ def test_clients_receive_updates_errors_and_removals_of_miners(
     errors = [each["payload"] for each in list_events(clients, "error")]
     assert {each["mac"] for each in errors} == {powered_off}
     assert all(each["tracing"] is False and each["error"] for each in errors)
+    wait_for("event of the miner that is off", lambda: have_all_received(clients, "event", {powered_off}), 10)
+    logged = [each["payload"] for each in list_events(clients, "event") if each["payload"]["mac"] == powered_off]
+    assert {each["kind"] for each in logged} == {"offline"}
+    assert all("is offline" in each["message"] for each in logged)
 
     address = service.call_api("GET", f"/devices/imprint/{removed}")["data"]["ip"]
     service.call_api("DELETE", f"/devices/imprint/{removed}")

@@ -1,50 +1,31 @@
-"""Patterns of label matchers: the same results as `re` gives, in linear time."""
+"""Patterns of label matchers: RE2's syntax, the whole value, and limits of time and size."""
 
 from __future__ import annotations
 
-import re
 from time import perf_counter
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from app.errors import InvalidQuery, UnsupportedQuery
-from app.services.prometheus_query.label_regex import MAX_NESTING, MAX_STATES, LabelRegex
-
-ATOMS = st.sampled_from(["a", "b", ".", r"\d", "[ab]", "[^a]", r"\.", "", "[a-c1]", "-", "^", "$"])
-PATTERNS = st.recursive(
-    ATOMS,
-    lambda inner: st.one_of(
-        st.tuples(inner, inner).map("".join),
-        st.tuples(inner, inner).map(lambda two: f"(?:{two[0]}|{two[1]})"),
-        st.tuples(inner, st.sampled_from(["*", "+", "?", "{2}", "{0,2}", "{1,}", "*?"])).map(
-            lambda two: f"({two[0]}){two[1]}"
-        ),
-    ),
-    max_leaves=8,
-)
-
-
-@given(PATTERNS, st.text("ab1.-", max_size=8))
-def test_pattern_matches_the_same_values_as_with_backtracking(pattern: str, value: str) -> None:
-    expected = re.compile(f"(?:{pattern})", re.ASCII | re.DOTALL).fullmatch(value) is not None
-    assert LabelRegex(pattern).matches(value) is expected
+from app.services.prometheus_query.label_regex import MAX_PATTERN, MAX_UNICODE_CLASSES, LabelRegex
 
 
 @pytest.mark.parametrize(
     ("pattern", "matching", "others"),
     [
         ("miner-1|miner-2", ["miner-1", "miner-2"], ["miner-", "miner-12", "", "miner-1|miner-2"]),
+        ("miner-(1|2)|x", ["miner-1", "x"], ["miner-12", "xx", "miner-1x"]),
+        ("a|ab.?", ["a", "ab", "abc"], ["abcd"]),
         ("miner-.*", ["miner-", "miner-x"], ["a miner-x", "miner"]),
         ("", [""], ["a"]),
-        (".+", ["a", "é"], [""]),
+        (".+", ["a", "é", "a\nb"], [""]),
         ("^BM13(66|70)$", ["BM1366", "BM1370"], ["BM136", "xBM1366"]),
         ("a|", ["a", ""], ["b"]),
         (r"[\w.-]+\.local", ["a-b.local", "x_1.local"], ["é.local", ".local"]),
-        ("[a|b]]", ["|]", "a]"], ["|", "c]"]),
-        ("a{x", ["a{x"], ["a"]),
-        ("(){1000}", [""], ["a"]),
+        ("(?i)nerdqaxe.*", ["NerdQAxe++", "nerdqaxe"], ["BitAxe"]),
+        (r"(?P<board>\pL+)[[:digit:]]*", ["é1", "a"], ["1"]),
+        (r"x\b.+", ["x-1"], ["x1"]),
+        (r"\Qa.b\E", ["a.b"], ["axb"]),
     ],
 )
 def test_pattern_must_match_the_whole_value(pattern: str, matching: list[str], others: list[str]) -> None:
@@ -54,44 +35,38 @@ def test_pattern_must_match_the_whole_value(pattern: str, matching: list[str], o
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(a+)+b", "(a|a)*b", "(a*)*b", "(.*)*(.*)*(.*)*b", "(a?){60}a{60}b", "(a|aa)+$b", ".*" * 100 + "b"]
+    "pattern", ["(a+)+b", "(a*)*b", "(.*)*(.*)*(.*)*b", "(a?){60}a{60}b", ".*" * 400 + "b", "(.?){999}b"]
 )
 def test_patterns_that_backtrack_for_ages_take_milliseconds(pattern: str) -> None:
+    compiled = LabelRegex(pattern)
     began = perf_counter()
-    assert not LabelRegex(pattern).matches("a" * 64)
-    assert perf_counter() - began < 2.0
-
-
-def test_compilation_of_nested_repetitions_ends() -> None:
-    pattern = ""
-    for _ in range(MAX_NESTING - 1):
-        pattern = f"({pattern}){{1000}}"
-    began = perf_counter()
-    assert LabelRegex(pattern).matches("")
-    assert perf_counter() - began < 1.0
-
-
-@pytest.mark.parametrize("pattern", ["(a", "a)", "[z-a]", "*a", "a**", "a{3}{2}", "a{3,2}", "a{1001}", "(a|b"])
-def test_invalid_pattern_is_rejected(pattern: str) -> None:
-    with pytest.raises(InvalidQuery, match="in a regular expression"):
-        LabelRegex(pattern)
+    assert not compiled.matches("a" * 64)
+    assert perf_counter() - began < 0.1
 
 
 @pytest.mark.parametrize(
-    "pattern",
-    [r"\bx", r"\pL", "(?i)a", "(?P<n>a)", r"(a)\1", "[[:alpha:]]", "(?=a)", "a[", "\\", "[a&&b]"],
+    "pattern", ["(a", "a)", "[z-a]", "*a", "a**", "a{3,2}", "a{1001}", r"(a)\1", "(?=a)", "a[", "\\"]
 )
-def test_unsupported_syntax_is_named(pattern: str) -> None:
-    with pytest.raises(UnsupportedQuery, match="regular expressions with .* PROMETHEUS_HOST"):
+def test_invalid_pattern_is_rejected_without_a_line_in_stderr(pattern: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(InvalidQuery, match="^parse error: in a regular expression, [a-z]"):
         LabelRegex(pattern)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(a{1000}){1000}", "(" * (MAX_NESTING + 1) + "a" + ")" * (MAX_NESTING + 1), ".{0,1000}"]
+    ("pattern", "problem"),
+    [
+        ("(?:a{31}){32}" * 70, "that are this large"),
+        (r"[^\pL]{100}", "that are this large"),
+        ("." * (MAX_PATTERN + 1), "more than 1,000 characters"),
+        (r"\pL\PN" * (MAX_UNICODE_CLASSES // 2) + r"\pL", "more than 10 Unicode classes"),
+    ],
 )
-def test_large_pattern_is_refused(pattern: str) -> None:
-    with pytest.raises(UnsupportedQuery, match=f"more than ({MAX_STATES}|{MAX_NESTING})"):
+def test_large_pattern_is_refused_at_once(pattern: str, problem: str) -> None:
+    began = perf_counter()
+    with pytest.raises(UnsupportedQuery, match=f"{problem}.* PROMETHEUS_HOST"):
         LabelRegex(pattern)
+    assert perf_counter() - began < 0.1
 
 
 def test_list_of_plain_texts_has_no_limit() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from app.errors import InvalidQuery, UnsupportedQuery
 from app.services.prometheus_query.promql import (
+    MAX_REGEXES,
     MAX_STRUCTURE,
     Aggregation,
     Number,
@@ -102,7 +103,8 @@ def test_nan_is_a_number() -> None:
         ('"text"', "strings"),
         ('a{b="1" or b="2"}', "alternatives in a selector"),
         ('{"a"}', "metric names in quotes"),
-        ('a{b=~"(?i)x"}', "regular expressions with flags"),
+        ('a{b=~"(.*){999}x{999}[^a]{999}(.{9}){99}(.{9}){99}"}', "regular expressions that are this large"),
+        ("a{" + "b=~'c.'," * (MAX_REGEXES + 1) + "}", f"more than {MAX_REGEXES} regular expressions"),
         ("(" * MAX_STRUCTURE + "1" + ")" * MAX_STRUCTURE, f"more than {MAX_STRUCTURE} characters"),
     ],
 )

@@ -80,7 +80,7 @@ def test_limits_of_any_sums_are_finite_and_ordered(accepted, work, squares, seco
         assert 0 <= rate.low <= rate.estimate <= rate.high < math.inf
 
 
-# Coverage: `python -m tools.share_coverage` prints the table of docs/history-derived.md.
+# Coverage: `python -m tools.share_coverage` prints the table of docs/history.md.
 
 
 @pytest.fixture(scope="module")

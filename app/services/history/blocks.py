@@ -25,7 +25,7 @@ WIDTH = 4
 MAX_BLOCK_BYTES = 8 * 1024 * 1024
 GAUGE_SUFFIXES = ("", MIN_SUFFIX, MAX_SUFFIX, COUNT_SUFFIX)
 # Names that headers are likely to have: the compressor refers to them, and 60 samples take a sixth less. Blocks of
-# format 1 cannot be read with another text, so it never changes; columns that are new since are only spelled out.
+# format 1 cannot be read with another text, so it never changes; newer columns are written in full.
 _DICTIONARY = zstandard.ZstdCompressionDict(
     b'{"v":1,"n":60,"c":{"status":"r","elapsed":"r","power_watts":"g","voltage_volts":"g","fanspeed_rpm":"g",'
     b'"temperature_celsius":"g","hashrate_ghs":"g","free_heap_bytes":"g","core_voltage_actual_volts":"g",'
@@ -34,8 +34,10 @@ _DICTIONARY = zstandard.ZstdCompressionDict(
     b'"current_amps":"l","uptime_seconds":"l","core_voltage_volts":"l","pool_difficulty":"l",'
     b'"free_heap_internal_bytes":"l","free_heap_spiram_bytes":"l","shares_accepted_total":"l",'
     b'"shares_rejected_total":"l","shares_accepted":"s","shares_rejected":"s","share_work":"s","share_seconds":"s",'
+    b'"compared_expected_hashrate_ghs":"l",'
     b'"seconds_online":"s","seconds_stale":"s","seconds_offline":"s","seconds_restarting":"s",'
-    b'"chip1_hashrate_ghs":"g","chip1_temperature_celsius":"g","chip1_errors":"s","chip2_hashrate_ghs":"g"}}',
+    b'"chip1_hashrate_ghs":"g","chip1_temperature_celsius":"g","chip1_errors":"s","chip2_hashrate_ghs":"g",'
+    b'"chip2_temperature_celsius":"g","chip2_errors":"s"}}',
     dict_type=zstandard.DICT_TYPE_RAWCONTENT,
 )
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
+from math import nan
 
 from app.services.history.columns import Layout
 from app.services.history.frames import Column, Frame
@@ -28,6 +29,13 @@ class SeriesBuffer:
     def append_row(self, time: int, row: Column) -> None:
         self.times.append(time)
         self.rows.extend(row)
+
+    def widen_rows(self, layout: Layout) -> None:
+        """Use a layout that begins with the present one. Its further columns are absent in the present rows."""
+        width = len(self.layout.names)
+        absent = array("f", [nan]) * (len(layout.names) - width)
+        rows = [self.rows[at : at + width] + absent for at in range(0, len(self.rows), width)]
+        self.layout, self.rows = layout, array("f", chain.from_iterable(rows))
 
     def read_frame(self) -> Frame:
         width = len(self.layout.names)

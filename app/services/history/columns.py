@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 from app.miners.measures import MEASURES, Recorded
 from app.models import Status
@@ -43,6 +44,9 @@ SHARE_WORK = "share_work"
 SHARE_SECONDS = "share_seconds"
 PAIRED_HASHRATE = "paired_hashrate_ghs"
 PAIRED_POWER = "paired_power_watts"
+# What the hashrate is compared with: of a device, and summed over the devices in which both are known.
+COMPARED_HASHRATE = "compared_hashrate_ghs"
+COMPARED_EXPECTED = "compared_expected_hashrate_ghs"
 DEVICES_MONITORED = "devices_monitored"
 DEVICES_ONLINE = "devices_online"
 
@@ -66,8 +70,16 @@ LASTS = tuple(measure.key for measure in MEASURES if measure.recorded is Recorde
 SUMMED_GAUGES = tuple(measure.key for measure in MEASURES if measure.summed and measure.recorded is Recorded.GAUGE)
 
 
+# Per chip: the values that are recorded, besides the hashrates of its domains.
+CHIP_HASHRATE, CHIP_TEMPERATURE, CHIP_ERRORS = "hashrate_ghs", "temperature_celsius", "errors"
+MAX_CHIPS = 16
+_CHIP_PREFIX = "chip"
+
+
+@cache
 def device_layout(chips: int) -> Layout:
-    """Return the layout of a device with so many chips that report values of their own."""
+    """Return the layout of a device with so many chips that report values of their own. Layouts with fewer chips are
+    the beginning of it."""
     columns: list[tuple[str, Kind]] = [
         (STATUS, Kind.RAW),
         (ELAPSED, Kind.RAW),
@@ -77,19 +89,26 @@ def device_layout(chips: int) -> Layout:
         *((key, Kind.SUM) for key in COUNTERS),
         (SHARE_WORK, Kind.SUM),
         (SHARE_SECONDS, Kind.SUM),
+        (COMPARED_EXPECTED, Kind.LAST),
     ]
     for number in range(1, chips + 1):
         columns += [
-            (chip_column(number, "hashrate_ghs"), Kind.GAUGE),
-            (chip_column(number, "temperature_celsius"), Kind.GAUGE),
-            (chip_column(number, "errors"), Kind.SUM),
+            (chip_column(number, CHIP_HASHRATE), Kind.GAUGE),
+            (chip_column(number, CHIP_TEMPERATURE), Kind.GAUGE),
+            (chip_column(number, CHIP_ERRORS), Kind.SUM),
         ]
     return Layout(tuple(name for name, _ in columns), tuple(kind for _, kind in columns))
 
 
 def chip_column(number: int, what: str) -> str:
     """Return the column of one chip; chips count from 1."""
-    return f"chip{number}_{what}"
+    return f"{_CHIP_PREFIX}{number}_{what}"
+
+
+def is_recorded_each_minute(name: str) -> bool:
+    """Return True if only one poll per minute records this column of a device: its values change rarely, or are of
+    use only over a longer time, and each would take as much space as a gauge."""
+    return name in LASTS or name.startswith(_CHIP_PREFIX)
 
 
 # Sums over the devices that answer, each with the number of devices in it.
@@ -99,6 +118,8 @@ TOTALS_LAYOUT = Layout(
         *(key + DEVICES_SUFFIX for key in SUMMED_GAUGES),
         PAIRED_HASHRATE,
         PAIRED_POWER,
+        COMPARED_HASHRATE,
+        COMPARED_EXPECTED,
         DEVICES_MONITORED,
         DEVICES_ONLINE,
         *COUNTERS,
@@ -107,10 +128,7 @@ TOTALS_LAYOUT = Layout(
     (
         *(Kind.GAUGE for _ in SUMMED_GAUGES),
         *(Kind.GAUGE for _ in SUMMED_GAUGES),
-        Kind.GAUGE,
-        Kind.GAUGE,
-        Kind.GAUGE,
-        Kind.GAUGE,
+        *(Kind.GAUGE for _ in range(6)),
         *(Kind.SUM for _ in COUNTERS),
         Kind.SUM,
     ),

@@ -37,7 +37,7 @@ REFRESH_AFTER_SHARE_SECONDS = 15.0
 DAY_SECONDS = 86_400.0
 # A reported hashrate is contradicted after an hour outside of the hour's interval, each minute of it. At 95 % a healthy
 # device would be outside so long 1.5 times a month, because the windows overlap; at 99 % it is 0.1 times
-# (docs/history-derived.md). The margin is for what a proof from accepted shares leaves out: rejected and stale ones.
+# (docs/history.md). The margin is for what a proof from accepted shares leaves out: rejected and stale ones.
 OUTSIDE_SECONDS = 3600.0
 MARGIN = 0.02
 # Without readings for longer than this, the hour begins anew, and the reported hashrate of that time is unknown.
@@ -61,9 +61,9 @@ class DerivedFigures:
         self._longest_gap = max(LONGEST_GAP_SECONDS, 2.5 * poll_interval)
         self._devices: dict[str, DeviceFigures] = {}
 
-    def update_device(self, tracked: Tracked, values: Mapping[str, float], increase: ShareIncrease) -> None:
-        """Derive the figures of a successful poll. `values`: its measurements by key; `increase`: the shares since the
-        poll before it."""
+    def update_device(self, tracked: Tracked, values: Mapping[str, float], increase: ShareIncrease) -> Derived:
+        """Set and return the figures of a successful poll. `values`: its measurements by key; `increase`: the shares
+        since the poll before it."""
         info, now = tracked.info, self._clock.monotonic()
         figures = self._get_figures(tracked.mac)
         hashrate = values.get("hashrate_ghs")
@@ -78,9 +78,11 @@ class DerivedFigures:
         is_hashing = bool(hashrate) and values.get("uptime_seconds", STARTING_SECONDS) >= STARTING_SECONDS
         silent = find_silent_domains(chips) if is_hashing else []
         block_seconds = estimate_block_seconds(info, figures.reported_ghs or hashrate)
+        expected = _estimate_expected_hashrate(info, values, tracked.board.chips)
         derived = Derived(
             values.get("efficiency"),
-            _compute_hashrate_percent(info, values, hashrate, tracked.board.chips),
+            expected,
+            None if hashrate is None else divide_finite(100 * hashrate, expected or 0.0),
             figures.reject_percent,
             figures.proven,
             block_seconds,
@@ -89,6 +91,7 @@ class DerivedFigures:
             figures.describe_warnings(now, self._clock, silent),
         )
         self._fleet.set_derived(tracked, derived)
+        return derived
 
     def restore_device(
         self,
@@ -238,16 +241,13 @@ def estimate_block_seconds(info: Info, hashrate: float | None) -> float | None:
     return divide_finite(difficulty * HASHES_PER_DIFFICULTY, hashrate * 1e9)
 
 
-def _compute_hashrate_percent(
-    info: Info, values: Mapping[str, float], hashrate: float | None, chips: int | None
-) -> float | None:
-    """Return the hashrate in percent of the firmware's own expectation, else of frequency × cores × chips. A CAN master
-    reports the hashrate of its slaves too, for which there is no expectation."""
-    if hashrate is None or is_can_master(info):
+def _estimate_expected_hashrate(info: Info, values: Mapping[str, float], chips: int | None) -> float | None:
+    """Return the firmware's own expectation in GH/s, else frequency × cores × chips. A CAN master reports the hashrate
+    of its slaves too, for which there is no expectation."""
+    if is_can_master(info):
         return None
     stated = values.get("expected_hashrate_ghs")
-    expected = multiply_cores(info, chips) if stated is None else stated
-    return divide_finite(100 * hashrate, expected)
+    return multiply_cores(info, chips) or None if stated is None else stated
 
 
 def _sum_shares(totals: Sequence[float]) -> ShareSums:

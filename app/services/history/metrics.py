@@ -8,28 +8,36 @@ from functools import partial
 
 from app.miners.measures import MEASURES, Recorded
 from app.services.history.columns import (
+    CHIP_ERRORS,
+    CHIP_HASHRATE,
+    CHIP_TEMPERATURE,
+    COMPARED_EXPECTED,
+    COMPARED_HASHRATE,
     COUNTERS,
     DEVICES_MONITORED,
     DEVICES_ONLINE,
     DEVICES_SUFFIX,
     ELAPSED,
+    MAX_CHIPS,
     MAX_SUFFIX,
     MIN_SUFFIX,
     PAIRED_HASHRATE,
     PAIRED_POWER,
+    SHARE_SECONDS,
+    SHARE_WORK,
     STATUS,
     STATUS_CODES,
     SUMMED_GAUGES,
     chip_column,
     seconds_column,
 )
-from app.services.history.frames import Frame
+from app.services.history.frames import Frame, absent_column
+from app.services.history.share_rate import SHORTEST_WINDOW_SECONDS, estimate_trailing_rates
 from app.services.history.tiers import Grid
 
 Values = list[float | None]
 # Statistic ("mean", "min", "max", "sum", "last", a status, ..) → one value per span.
 Statistics = dict[str, Values]
-MAX_CHIPS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +64,14 @@ Compute = Callable[[Answered], Statistics]
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """`needs`: the columns to read. `compute`: the statistics, by name."""
+    """`needs`: the columns to read. `compute`: the statistics, by name. `lead_seconds`: the time before the answer that
+    it needs, too."""
 
     name: str
     help: str
     needs: tuple[str, ...]
     compute: Compute
+    lead_seconds: int = 0
 
 
 def shorten(value: float) -> float:
@@ -106,6 +116,20 @@ def _status_shares(answered: Answered) -> Statistics:
     }
 
 
+def _prove_hashrate(answered: Answered) -> Statistics:
+    summary, grid = answered.summary, answered.grid
+    accepted, work, seconds = (
+        summary.columns.get(name) or absent_column(name, len(summary))
+        for name in (COUNTERS[0], SHARE_WORK, SHARE_SECONDS)
+    )
+    rates = estimate_trailing_rates(summary.times, accepted, work, seconds, grid.start, grid.step, grid.count)
+    return {
+        "mean": [shorten(rate.estimate) if rate else None for rate in rates],
+        "low": [shorten(rate.low) if rate else None for rate in rates],
+        "high": [shorten(rate.high) if rate else None for rate in rates],
+    }
+
+
 def _device_metrics() -> dict[str, Metric]:
     computations: dict[Recorded, Callable[[str], Compute]] = {
         Recorded.GAUGE: lambda key: partial(_gauge, key),
@@ -127,16 +151,23 @@ def _device_metrics() -> dict[str, Metric]:
         Metric(
             "hashrate_percent",
             "Hashrate in percent of the expected one",
-            ("hashrate_ghs", "expected_hashrate_ghs"),
-            partial(_ratio, "hashrate_ghs", "expected_hashrate_ghs", 100.0),
+            ("hashrate_ghs", COMPARED_EXPECTED),
+            partial(_ratio, "hashrate_ghs", COMPARED_EXPECTED, 100.0),
         ),
         Metric("reject_percent", "Rejected shares in percent of all", COUNTERS, _reject_percent),
+        Metric(
+            "proven_hashrate_ghs",
+            "Hashrate in GH/s that the accepted shares of an hour, or of a longer step, prove, with its 95 % interval",
+            (COUNTERS[0], SHARE_WORK, SHARE_SECONDS),
+            _prove_hashrate,
+            int(SHORTEST_WINDOW_SECONDS),
+        ),
     ]
     for number in range(1, MAX_CHIPS + 1):
         for what, help_, kind in (
-            ("hashrate_ghs", "Hashrate of chip {} in GH/s", Recorded.GAUGE),
-            ("temperature_celsius", "Temperature of chip {} in degrees Celsius", Recorded.GAUGE),
-            ("errors", "Errors of chip {}", Recorded.COUNTER),
+            (CHIP_HASHRATE, "Hashrate of chip {} in GH/s", Recorded.GAUGE),
+            (CHIP_TEMPERATURE, "Temperature of chip {} in degrees Celsius", Recorded.GAUGE),
+            (CHIP_ERRORS, "Errors of chip {}", Recorded.COUNTER),
         ):
             name = chip_column(number, what)
             listed.append(Metric(name, help_.format(number), (name,), computations[kind](name)))
@@ -167,9 +198,9 @@ def _totals_metrics() -> dict[str, Metric]:
         ),
         Metric(
             "hashrate_percent",
-            "Hashrate in percent of the expected one",
-            ("hashrate_ghs", "expected_hashrate_ghs"),
-            partial(_ratio, "hashrate_ghs", "expected_hashrate_ghs", 100.0),
+            "Hashrate in percent of the expected one, of the devices with both",
+            (COMPARED_HASHRATE, COMPARED_EXPECTED),
+            partial(_ratio, COMPARED_HASHRATE, COMPARED_EXPECTED, 100.0),
         ),
         Metric(
             DEVICES_MONITORED, "Devices that are monitored", (DEVICES_MONITORED,), partial(_gauge, DEVICES_MONITORED)
@@ -187,6 +218,13 @@ def _totals_metrics() -> dict[str, Metric]:
 DEVICE_METRICS: Mapping[str, Metric] = _device_metrics()
 TOTALS_METRICS: Mapping[str, Metric] = _totals_metrics()
 DEFAULT_METRICS = ("hashrate_ghs", "power_watts")
+
+
+def list_names(metrics: Mapping[str, Metric]) -> list[str]:
+    """Return the names for a user, those of the chips in short."""
+    named = sorted(name for name in metrics if not name.startswith("chip"))
+    chips = [f"{name}, up to chip{MAX_CHIPS}" for name in metrics if name.startswith(chip_column(1, ""))]
+    return [*named, *chips]
 
 
 def list_needs(metrics: Sequence[Metric]) -> set[str]:

@@ -46,8 +46,9 @@ class RawSamples:
         self.damaged_blocks = 0
 
     @property
-    def is_flushed(self) -> bool:
-        return not self._waiting
+    def is_failing(self) -> bool:
+        """Return True if the last flush could not be written."""
+        return self._failing
 
     def load_open_hours(self, hours: object) -> None:
         if isinstance(hours, list):

@@ -11,11 +11,20 @@ from typing import Any, Protocol
 from app.clock import Clock
 from app.events import DevicePolled
 from app.miners.totals import DeviceOutput
-from app.models import Status
+from app.models import Chip, Derived, Status
 from app.services.devices.fleet import Tracked
 from app.services.devices.telemetry_reader import Telemetry
 from app.services.history.buffers import SeriesBuffer
-from app.services.history.columns import COUNTERS, GAUGES, LASTS, STATUS_CODES, SUMMED_GAUGES, Layout, device_layout
+from app.services.history.columns import (
+    COUNTERS,
+    GAUGES,
+    LASTS,
+    MAX_CHIPS,
+    STATUS_CODES,
+    SUMMED_GAUGES,
+    Layout,
+    device_layout,
+)
 from app.services.history.frames import Column
 from app.services.history.shares import NO_INCREASE, ShareIncrease, ShareTotals, compute_increase, read_totals
 from app.services.history.timekeeper import Timekeeper
@@ -28,25 +37,27 @@ MAX_ELAPSED_SECONDS = 150.0
 
 
 class DerivedUpdater(Protocol):
-    """Receives each successful poll's values and increases."""
+    """Receives each successful poll's values and increases, and returns the figures derived from them."""
 
-    def __call__(self, tracked: Tracked, values: Mapping[str, float], increase: ShareIncrease) -> None: ...
+    def __call__(self, tracked: Tracked, values: Mapping[str, float], increase: ShareIncrease) -> Derived: ...
 
 
 class DeviceSeries:
-    """The recording state of one device. `sums`: its last values for the sums over the fleet. `pending`: increases
-    that these sums do not include yet."""
+    """The recording state of one device. `sums`, `output`, `expected`: its last values for the sums over the fleet.
+    `pending`: increases that these sums do not include yet."""
 
-    __slots__ = ("buffer", "chip_errors", "minute", "output", "pending", "polled_at", "sums", "totals")
+    __slots__ = ("buffer", "chip_errors", "expected", "minute", "output", "pending", "polled_at", "sums", "totals")
 
     def __init__(self, layout: Layout) -> None:
         self.buffer = SeriesBuffer(layout)
         self.totals: ShareTotals | None = None
         self.polled_at: float | None = None
         self.minute: float | None = None
-        self.sums: tuple[float, ...] = ()
+        self.sums: tuple[float, ...] = (nan,) * len(SUMMED_GAUGES)
         self.output = DeviceOutput(0.0, 0.0, paired=False)
         self.pending = NO_INCREASE
+        self.expected = nan
+        self.chip_errors: list[float] = []
 
 
 class DeviceRecorder:
@@ -66,7 +77,6 @@ class DeviceRecorder:
         self._restore_totals = restore_totals
         self._update_derived = update_derived
         self._clock = clock
-        self._layout = device_layout(chips=0)
         self._series: dict[str, DeviceSeries] = {}
 
     def on_device_polled(self, event: DevicePolled) -> None:
@@ -103,15 +113,14 @@ class DeviceRecorder:
             del self._series[mac]
 
     def _add_series(self, tracked: Tracked) -> DeviceSeries:
-        series = self._series[tracked.mac] = DeviceSeries(self._layout)
+        series = self._series[tracked.mac] = DeviceSeries(device_layout(chips=0))
         series.totals = self._restore_totals(tracked.mac, self._clock.monotonic())
         return series
 
     def _answer_values(
         self, tracked: Tracked, series: DeviceSeries, monotonic: float, now: float | None
     ) -> list[float]:
-        """Return the row after status and time. Values of which only the last counts are recorded once a minute: each
-        would take as much space as a gauge."""
+        """Return the row after status and time."""
         values, series.output = self._read_telemetry(tracked)
         if values.get("hashrate_ghs") and not series.output.hashrate:  # implausible, which the fleet counts
             values = {key: value for key, value in values.items() if key != "hashrate_ghs"}
@@ -120,14 +129,34 @@ class DeviceRecorder:
         if totals.accepted is not None:
             series.totals = totals
         series.pending = series.pending + increase
+        derived = self._update_derived(tracked, values, increase)
         series.sums = tuple(values.get(key, nan) for key in SUMMED_GAUGES)
-        self._update_derived(tracked, values, increase)
         minute = None if now is None else now // 60
-        keys = _BETWEEN if minute == series.minute else _EVERY_MINUTE
-        series.minute = minute
+        is_between, series.minute = minute == series.minute, minute
         get: Any = values.get  # None is no key, so it gives NaN
-        row = [get(key, nan) for key in keys]
-        return [*row, increase.accepted, increase.rejected, increase.work, increase.seconds]
+        row = [get(key, nan) for key in (_BETWEEN if is_between else _EVERY_MINUTE)]
+        series.expected = nan if derived.expected_hashrate_ghs is None else derived.expected_hashrate_ghs
+        row += [increase.accepted, increase.rejected, increase.work, increase.seconds, series.expected]
+        return row if is_between or not derived.chips else row + _record_chips(series, derived.chips)
+
+
+def _record_chips(series: DeviceSeries, chips: Sequence[Chip]) -> list[float]:
+    """Return the values of the chips in the order of the layout, which is widened if there are more than before."""
+    chips = chips[:MAX_CHIPS]
+    layout = device_layout(len(chips))
+    if len(layout.names) > len(series.buffer.layout.names):
+        series.buffer.widen_rows(layout)
+    counts = [nan if chip.errors is None else chip.errors for chip in chips]
+    known = [*series.chip_errors, *repeat(nan, len(counts))]
+    series.chip_errors = counts
+    row = []
+    for chip, before, count in zip(chips, known, counts, strict=False):
+        row += [
+            nan if chip.hashrate_ghs is None else chip.hashrate_ghs,
+            nan if chip.temperature_celsius is None else chip.temperature_celsius,
+            count if count < before else count - before,  # below the last count after a reboot
+        ]
+    return row
 
 
 def pack_row(row: Sequence[float], width: int) -> Column:

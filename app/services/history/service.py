@@ -1,39 +1,37 @@
-"""The history: records, rolls up and answers queries."""
+"""The history: its parts, its loops and its condition."""
 
 from __future__ import annotations
 
 import logging
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from itertools import islice
-from math import nan
+from math import inf, nan
 
 import gevent
 from gevent.event import Event
 
 from app.clock import Clock
-from app.errors import Invalid, NotFound, StoreError
+from app.errors import StoreError
 from app.events import DeviceDeleted, DevicePolled
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.telemetry_reader import Telemetry
 from app.services.history.blocks import BlockCodec
 from app.services.history.buffers import SeriesBuffer
-from app.services.history.columns import COUNTERS, LASTS, SHARE_SECONDS, SHARE_WORK, TOTAL_SUFFIX
+from app.services.history.columns import SHARE_SECONDS, SHARE_WORK, TOTAL_SUFFIX
 from app.services.history.derived import DerivedFigures
-from app.services.history.frames import Column, absent_column, cut_frame, expand_status, summarise_frame
-from app.services.history.metrics import DEVICE_METRICS, TOTALS_METRICS, Answered, Metric, Statistics, list_needs
+from app.services.history.frames import Frame, absent_column, append_frame, cut_frame, summarise_frame
+from app.services.history.queries import HistoryQueries
 from app.services.history.raw_samples import RawSamples
 from app.services.history.recorder import DeviceRecorder
 from app.services.history.rollup import Rollup
 from app.services.history.shares import ACCEPTED, DIFFICULTY, REJECTED, UPTIME, ShareTotals
-from app.services.history.tiers import MINUTE, NAMES, Tiers, make_grid
+from app.services.history.tiers import QUARTER, Tiers
 from app.services.history.timekeeper import Timekeeper
-from app.services.history.totals_recorder import FLEET, TAG_PREFIX, TotalsRecorder
+from app.services.history.totals_recorder import TotalsRecorder
 from app.store.history import DAY, HOUR, HistoryRepository, Tier
 from app.supervision import run_supervised
-from app.throttle import throttled
 
 log = logging.getLogger(__name__)
 
@@ -43,34 +41,11 @@ TICK_SECONDS = 1.0
 ROLLUP_SECONDS = 600.0
 # A longer pause of the service is a gap in the shares, too.
 RESTORE_SECONDS = 24 * HOUR
-MAX_POINTS = 2000
-# Samples stay for up to a day longer than their tier's retention, until they are rolled up.
-KEPT_LONGER_SECONDS = 25 * HOUR
+# Of a restored day, this much is read in full; the windows have coarse buckets before.
+FINE_SECONDS = 2 * HOUR
 # In the order of the arguments of DerivedFigures.restore_device.
 _SHARE_COLUMNS = (ACCEPTED, SHARE_WORK, REJECTED, SHARE_SECONDS, "hashrate_ghs")
 _TOTALS = (ACCEPTED + TOTAL_SUFFIX, REJECTED + TOTAL_SUFFIX, DIFFICULTY, UPTIME)
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryRange:
-    """A range of time and the wanted resolution. `start` and `stop`: a time, or how long before now."""
-
-    start: datetime | timedelta
-    stop: datetime | timedelta
-    points: int
-
-
-@dataclass(frozen=True, slots=True)
-class HistoryAnswer:
-    """Metrics on one time axis. `times`: Unix seconds of the start of each span of `step` seconds. `simulated`: the
-    part of the store that a demo filled, as ISO-8601 times."""
-
-    series: str
-    tier: str
-    step: int
-    times: Sequence[int]
-    metrics: dict[str, Statistics]
-    simulated: dict[str, str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +62,8 @@ class HistoryState:
     damaged_blocks: int
 
 
-@dataclass(frozen=True, slots=True)
-class Samples:
-    """Stored samples of one series. `times`: Unix seconds, ascending. `values`: NaN where absent. `lookbacks`:
-    seconds for which a value is valid, by column. `is_raw`: each sample is one poll, so that an absent value may be a
-    missed one."""
-
-    times: array[int]
-    values: dict[str, Column]
-    lookbacks: dict[str, float]
-    is_raw: bool
-
-
 class HistoryService:
-    """Owns the parts of the history, and its loops."""
+    """Owns the parts of the history, and its loops. `queries`: answers requests."""
 
     def __init__(
         self,
@@ -131,13 +94,14 @@ class HistoryService:
         codec = BlockCodec()
         self._raw = RawSamples(repository, codec, self.timekeeper, self._iterate_buffers, self._find_buffer)
         self._rollup = Rollup(repository, codec, self._raw, tiers, self.timekeeper)
+        self.queries = HistoryQueries(fleet, repository, self._rollup, tiers, clock)
         self._newest_at_start: float | None = None
         self._stop = Event()
         self._greenlets: list[gevent.Greenlet] = []
 
     @property
     def is_recording(self) -> bool:
-        return self._tiers.is_enabled and self._repository.is_open
+        return self.queries.is_recording
 
     def start(self) -> None:
         if not self.is_recording:
@@ -220,6 +184,7 @@ class HistoryService:
         now = self._clock.now().timestamp()
         frame = self._rollup.read_samples(tier, mac, now - DAY, now + 1, _SHARE_COLUMNS)
         if frame.times:
+            frame = _coarsen_samples(frame, (now - FINE_SECONDS) // QUARTER * QUARTER)
             columns = [frame.columns.get(name) or absent_column(name, len(frame)) for name in _SHARE_COLUMNS]
             self._derived.restore_device(mac, frame.times, *columns)
         return self._restore_totals(mac, monotonic)
@@ -248,7 +213,7 @@ class HistoryService:
             problem = "The history could not be opened; the log has the reason. It is tried again at the next start"
         elif self.timekeeper.is_waiting:
             problem = "The time of day is behind recorded times, so nothing is recorded until it is right"
-        elif not self._raw.is_flushed:
+        elif self._raw.is_failing:
             problem = "The history cannot be written now; recent samples wait in memory"
         return HistoryState(
             problem is None,
@@ -260,75 +225,10 @@ class HistoryService:
             self._raw.damaged_blocks,
         )
 
-    # Queries.
 
-    def query_device(self, mac: str, names: Sequence[str], asked: HistoryRange) -> HistoryAnswer:
-        """Return metrics of a device. Raises DeviceNotFound and Invalid."""
-        self._fleet.get_device(mac)
-        return self._query(mac, DEVICE_METRICS, names, asked)
-
-    def query_totals(self, tag: str | None, names: Sequence[str], asked: HistoryRange) -> HistoryAnswer:
-        """Return sums over the fleet, or over the devices with a tag. Raises Invalid, and NotFound for a tag that no
-        device has."""
-        if tag is not None and not any(tag in tracked.device.tags for tracked in self._fleet.all_devices()):
-            raise NotFound(f"No device has the tag {tag}")
-        return self._query(FLEET if tag is None else TAG_PREFIX + tag, TOTALS_METRICS, names, asked)
-
-    def _query(
-        self, series: str, known: Mapping[str, Metric], names: Sequence[str], asked: HistoryRange
-    ) -> HistoryAnswer:
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise Invalid(
-                f"There is no metric {', '.join(unknown)}", {"metrics": [f"Use some of: {', '.join(sorted(known))}."]}
-            )
-        metrics = [known[name] for name in dict.fromkeys(names)]
-        now = self._clock.now()
-        start, stop = (_resolve_time(time, now).timestamp() for time in (asked.start, asked.stop))
-        if start >= stop:
-            raise Invalid("The range is empty", {"from": ["Must be before `to`, which is now unless it is stated."]})
-        tier = self._tiers.choose_tier(start, now.timestamp(), (stop - start) / asked.points)
-        grid = make_grid(start, stop, asked.points, self._tiers.resolutions[tier])
-        first = max(grid.start, now.timestamp() - self._tiers.retention[tier] - KEPT_LONGER_SECONDS)
-        frame = self._rollup.read_samples(tier, series, first, min(grid.stop, now.timestamp() + 1), list_needs(metrics))
-        summary = summarise_frame(expand_status(cut_frame(frame, grid.start, grid.stop)), grid.step)
-        answered = Answered(summary, grid)
-        return HistoryAnswer(
-            series,
-            NAMES[tier],
-            grid.step,
-            grid.times,
-            {metric.name: metric.compute(answered) for metric in throttled(metrics)},
-            self._repository.read_state("simulated"),
-        )
-
-    def read_samples(self, series: str, names: Sequence[str], start: float, end: float, step: float) -> Samples:
-        """Return stored samples of [start, end], and those before that are still valid at `start`, of the coarsest
-        tier whose resolution is not above `step`; counters as their totals."""
-        columns = {
-            name + TOTAL_SUFFIX if name in COUNTERS and series_is_device(series) else name: name for name in names
-        }
-        now = self._clock.now().timestamp()
-        tier = self._tiers.choose_tier(start, now, step)
-        lookbacks = {
-            name: self._tiers.get_lookback(tier, MINUTE if name in LASTS else 0.0) for name in columns.values()
-        }
-        first = start - max(lookbacks.values(), default=0.0)
-        frame = self._rollup.read_samples(
-            tier,
-            series,
-            max(first, now - self._tiers.retention[tier] - KEPT_LONGER_SECONDS),
-            min(end, now) + 1,
-            list(columns),
-        )
-        frame = cut_frame(frame, first, end + 1)
-        values = {name: frame.columns[column] for column, name in columns.items() if column in frame.columns}
-        return Samples(frame.times, values, lookbacks, tier is Tier.RAW)
-
-
-def _resolve_time(time: datetime | timedelta, now: datetime) -> datetime:
-    return now - time if isinstance(time, timedelta) else time
-
-
-def series_is_device(series: str) -> bool:
-    return series != FLEET and not series.startswith(TAG_PREFIX)
+def _coarsen_samples(frame: Frame, border: float) -> Frame:
+    """Return the samples with those before `border` summarised to quarters of an hour, under the time of their end."""
+    coarse = summarise_frame(cut_frame(frame, 0, border), QUARTER)
+    coarse.times = array("I", [time + QUARTER for time in coarse.times])
+    append_frame(coarse, cut_frame(frame, border, inf))
+    return coarse

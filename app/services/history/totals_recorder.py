@@ -18,6 +18,7 @@ FLEET = "fleet"
 TAG_PREFIX = "tag:"
 # A tag's series takes memory and disk as a device's does.
 MAX_TAGS = 200
+_HASHRATE_AT = SUMMED_GAUGES.index("hashrate_ghs")
 
 
 @dataclass(slots=True)
@@ -28,6 +29,8 @@ class Totals:
     counts: list[float] = field(default_factory=lambda: [0.0] * len(SUMMED_GAUGES))
     paired_hashrate: float = 0.0
     paired_power: float = 0.0
+    compared_hashrate: float = 0.0
+    compared_expected: float = 0.0
     monitored: int = 0
     online: int = 0
     shares: ShareIncrease = NO_INCREASE
@@ -46,12 +49,16 @@ class Totals:
         if series.output.paired:
             self.paired_hashrate += series.output.hashrate
             self.paired_power += series.output.power
+        hashrate = series.sums[_HASHRATE_AT]
+        if hashrate == hashrate and series.expected == series.expected:  # noqa: PLR0124
+            self.compared_hashrate += hashrate
+            self.compared_expected += series.expected
         self.shares = self.shares + shares
 
     def to_row(self) -> list[float]:
         """Return the columns of TOTALS_LAYOUT. A sum of no devices is absent."""
         sums = [total if count else nan for total, count in zip(self.sums, self.counts, strict=True)]
-        paired = [self.paired_hashrate, self.paired_power]
+        paired = [self.paired_hashrate, self.paired_power, self.compared_hashrate, self.compared_expected]
         shares = [self.shares.accepted, self.shares.rejected, self.shares.work]
         return [*sums, *self.counts, *paired, self.monitored, self.online, *shares]
 

@@ -8,6 +8,7 @@ from math import nan
 
 from app.miners.measures import MEASURES
 from app.services.devices.fleet import Fleet, Tracked
+from app.services.history.columns import CHIP_HASHRATE, CHIP_TEMPERATURE, COMPARED_EXPECTED, MAX_CHIPS, chip_column
 from app.services.history.totals_recorder import FLEET
 from app.services.metrics.families import OWN_NAMES
 from app.services.metrics.legacy_names import LEGACY, LegacyNames
@@ -50,6 +51,9 @@ def _compute_efficiency(power: float, hashrate: float) -> float:
     return _divide(power, hashrate / 1000)
 
 
+# J/TH of these two routes, as the Node project's frontend expects of them; /metrics has GH/s per W under this name.
+TOTAL_EFFICIENCY = "total_efficiency"
+FLEET_EFFICIENCY = "pluto_fleet_efficiency_joules_per_terahash"
 _ONLINE, _MONITORED = "devices_online", "devices_monitored"
 _EFFICIENCY = Formula(("paired_power_watts", "paired_hashrate_ghs"), _compute_efficiency)
 FLEET_METRICS: Mapping[str, Formula] = {
@@ -59,23 +63,29 @@ FLEET_METRICS: Mapping[str, Formula] = {
     "total_hashrate": Formula(("hashrate_ghs", _ONLINE), _compute_total),
     "average_hashrate": Formula(("hashrate_ghs", _ONLINE), _divide),
     "total_power_watts": Formula(("power_watts", _ONLINE), _compute_total),
-    # J/TH here, as the Node project's frontend expects of these routes; /metrics has GH/s per W under this name.
-    "total_efficiency": _EFFICIENCY,
-    "pluto_fleet_efficiency_joules_per_terahash": _EFFICIENCY,
+    TOTAL_EFFICIENCY: _EFFICIENCY,
+    FLEET_EFFICIENCY: _EFFICIENCY,
 }
 _DEVICE_FORMULAS: Mapping[str, Formula] = {
     measure.key: Formula((measure.key,)) for measure in MEASURES if measure.recorded
 }
-DEVICE_METRICS: Mapping[str, Formula] = {f"{_PREFIX}{key}": formula for key, formula in _DEVICE_FORMULAS.items()}
+DEVICE_METRICS: Mapping[str, Formula] = {
+    **{f"{_PREFIX}{key}": formula for key, formula in _DEVICE_FORMULAS.items()},
+    f"{_PREFIX}hashrate_percent": Formula(
+        ("hashrate_ghs", COMPARED_EXPECTED), lambda hashrate, expected: 100 * _divide(hashrate, expected)
+    ),
+}
+# Of each chip, with the label `asic`. The history keeps increases of the errors, not their total.
+CHIP_METRICS: Mapping[str, str] = {
+    f"{_PREFIX}asic_hashrate_ghs": CHIP_HASHRATE,
+    f"{_PREFIX}asic_temperature_celsius": CHIP_TEMPERATURE,
+}
 _LEGACY_SUFFIXES: Mapping[str, Formula] = {
     f"_{measure.key}": _DEVICE_FORMULAS[measure.key] for measure in LEGACY if measure.recorded
 }
+_ANSWERED = FLEET_METRICS.keys() | DEVICE_METRICS.keys() | CHIP_METRICS.keys()
 # Metrics of /metrics about which the history knows nothing.
-_OTHER_NAMES = (
-    (OWN_NAMES | {"pluto_device_up", "pluto_device_drift", "pluto_device_pool_drift", "up"})
-    - FLEET_METRICS.keys()
-    - DEVICE_METRICS.keys()
-)
+_OTHER_NAMES = (OWN_NAMES | {"pluto_device_up", "pluto_device_drift", "pluto_device_pool_drift", "up"}) - _ANSWERED
 
 
 class MetricCatalog:
@@ -95,12 +105,18 @@ class MetricCatalog:
         others = [matcher for matcher in selector.matchers if matcher.label != NAME_LABEL]
         devices = self._fleet.all_devices()
         labelled = [(name, formula) for name, formula in DEVICE_METRICS.items() if _accept_all(names, name)]
-        if labelled:
-            for tracked in throttled(devices):
-                labels = identity_labels(tracked)
-                if _accept_labels(others, labels):
-                    for name, formula in labelled:
-                        yield SelectedSeries({NAME_LABEL: name, **labels}, tracked.mac, formula)
+        of_chips = [(name, what) for name, what in CHIP_METRICS.items() if _accept_all(names, name)]
+        for tracked in throttled(devices if labelled or of_chips else ()):
+            labels = identity_labels(tracked)
+            if labelled and _accept_labels(others, labels):
+                for name, formula in labelled:
+                    yield SelectedSeries({NAME_LABEL: name, **labels}, tracked.mac, formula)
+            for number in range(1, min(tracked.chip_count or MAX_CHIPS, MAX_CHIPS) + 1) if of_chips else ():
+                of_chip = {**labels, "asic": str(number)}
+                if _accept_labels(others, of_chip):
+                    for name, what in of_chips:
+                        formula = Formula((chip_column(number, what),))
+                        yield SelectedSeries({NAME_LABEL: name, **of_chip}, tracked.mac, formula)
         if not _accept_labels(others, {}):
             return
         for name, formula in FLEET_METRICS.items():
@@ -117,7 +133,7 @@ class MetricCatalog:
         names = [matcher for matcher in selector.matchers if matcher.label == NAME_LABEL]
         if not names:
             return None
-        known = sorted({*_OTHER_NAMES, *self._list_service_names()} - DEVICE_METRICS.keys() - FLEET_METRICS.keys())
+        known = sorted({*_OTHER_NAMES, *self._list_service_names()} - _ANSWERED)
         return next((name for name in throttled(known) if _accept_all(names, name)), None)
 
 

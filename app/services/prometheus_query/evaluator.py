@@ -11,7 +11,7 @@ import gevent
 from gevent.lock import BoundedSemaphore
 
 from app.errors import HistoryOff, QueryTimeout, QueryTooLarge, UnsupportedQuery
-from app.services.history.service import Samples
+from app.services.history.queries import Samples
 from app.services.prometheus_query.aggregation import Group, group_labels
 from app.services.prometheus_query.answers import ResultSeries, encode_matrix, encode_scalar, encode_vector
 from app.services.prometheus_query.catalog import Formula, MetricCatalog, SelectedSeries

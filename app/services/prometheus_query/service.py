@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.clients.prometheus import PrometheusClient
 from app.clock import Clock
 from app.services.prometheus_query.answers import format_time
+from app.services.prometheus_query.catalog import FLEET_EFFICIENCY, TOTAL_EFFICIENCY
 from app.services.prometheus_query.evaluator import HistoryEvaluator
 from app.services.prometheus_query.grid import Grid
+
+_TOTAL_EFFICIENCY = re.compile(rf"(?<![\w:]){TOTAL_EFFICIENCY}(?![\w:])", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +36,27 @@ class PrometheusQueryService:
         Raises: QueryError, StoreError.
         """
         at = round(self._clock.now().timestamp() * 1000) if time is None else time
-        if self._client is not None:
-            return _pass_on(self._client.run_query(text, format_time(at)))
+        if (client := self._client) is not None:
+            return _forward_query(text, lambda query: client.run_query(query, format_time(at)))
         return QueryAnswer(self._evaluator.evaluate_query(text, Grid(at, 1, 1), is_range=False))
 
     def run_range_query(self, text: str, grid: Grid) -> QueryAnswer:
         """Answer a range query. Raises: QueryError, StoreError."""
-        if self._client is not None:
+        if (client := self._client) is not None:
             times = (format_time(grid.start), format_time(grid.end), format_time(grid.step))
-            return _pass_on(self._client.run_range_query(text, *times))
+            return _forward_query(text, lambda query: client.run_range_query(query, *times))
         return QueryAnswer(self._evaluator.evaluate_query(text, grid, is_range=True))
 
 
-def _pass_on(response: tuple[int, bytes]) -> QueryAnswer:
-    status, body = response
+def _forward_query(text: str, send: Callable[[str], tuple[int, bytes]]) -> QueryAnswer:
+    """Return Prometheus' answer. It scrapes `total_efficiency` in GH/s per W, so the query gets the metric in J/TH
+    in place of it, and the answer its name."""
+    query, replaced = _TOTAL_EFFICIENCY.subn(FLEET_EFFICIENCY, text)
+    status, body = send(query)
+    if replaced:
+        body = body.replace(_name_member(FLEET_EFFICIENCY), _name_member(TOTAL_EFFICIENCY))
     return QueryAnswer([body], status)
+
+
+def _name_member(name: str) -> bytes:
+    return f'"__name__":"{name}"'.encode()
