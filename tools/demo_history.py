@@ -75,8 +75,9 @@ class SteppedClock(Clock):
         self._seconds += seconds
         moved, self._moved = self._moved, Event()
         moved.set()
+        gevent.sleep(0)
         while any(due <= self._seconds for due in self._due.values()):
-            gevent.sleep(0)
+            gevent.sleep(0.0001)  # not 0, which would keep the writer thread from running
 
 
 class DemoMiner:

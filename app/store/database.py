@@ -178,6 +178,11 @@ class Database:
         """
         self._run_in_writer(self._compact_range, prefix.encode(), f"{prefix}{LAST_CHARACTER}".encode())
 
+    def merge_range(self, start: str, stop: str) -> None:
+        """Make LevelDB write its memory to a table, and merge the tables of a range. Does nothing while the database
+        cannot be written."""
+        self._run_in_writer(self._merge_range, start.encode(), stop.encode())
+
     def retry_writes(self) -> bool:
         """Return whether the database can be written; after a failed write, try to reopen it."""
         if self.is_open and not (self.failure is None and self.is_directory_unchanged):
@@ -267,6 +272,10 @@ class Database:
             self._db.close()
             self._db = None
         self._db = open_leveldb(self.path)
+
+    def _merge_range(self, start: bytes, stop: bytes) -> None:
+        if self.failure is None and self.is_directory_unchanged:
+            self._require_open().compact_range(start=start, stop=stop)
 
     def _compact_range(self, start: bytes, stop: bytes) -> None:
         """Compact a range twice.

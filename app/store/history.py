@@ -1,8 +1,8 @@
 """Stores the blocks of the history in `pluto_history`, and the state documents beside them.
 
-The key of a block begins with its time, not with its series: new keys are then always behind all others, so LevelDB
-moves its tables without rewriting them, and what is pruned lies together. `pluto_history` is written without fsync: a
-power cut may lose the last seconds before the kernel wrote them.
+The key of a block begins with the time at which it is written, not with its series: new keys are then always behind
+all others, so LevelDB moves its tables without rewriting them, and what is pruned lies together. `pluto_history` is
+written without fsync: a power cut may lose the last seconds before the kernel wrote them.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from app.errors import StoreError, StoreFull
 from app.store.database import LAST_CHARACTER, Database
+from app.throttle import throttled
 
 STATE_PREFIX = "state:"
 SERIES_PREFIX = "series:"
@@ -42,6 +43,10 @@ class BlockKey(NamedTuple):
 
 # Seconds of the aligned span that one block covers at most. A raw slot has several blocks.
 SLOT_SECONDS = {Tier.RAW: HOUR, Tier.MINUTE: HOUR, Tier.QUARTER: DAY}
+# Raw keys begin with the start of such a span, about that of a flush; other keys with the end of their slot.
+RAW_KEY_SECONDS = 240
+# With fewer blocks in a flush, LevelDB merges so seldom that tables of their own cost more than they save.
+MANY_BLOCKS = 100
 
 
 class HistoryRepository:
@@ -52,6 +57,7 @@ class HistoryRepository:
         `pluto_core`."""
         self._database = database
         self._min_free_bytes = min_free_bytes
+        self._unseparated = 0  # blocks since the last state document
 
     @property
     def is_open(self) -> bool:
@@ -62,31 +68,52 @@ class HistoryRepository:
         return self._database.retry_writes()
 
     def write_blocks(self, blocks: Mapping[BlockKey, bytes], state: Mapping[str, Any] | None = None) -> None:
-        """Write blocks and state documents in one batch. Raises StoreError; StoreFull if the disk is so full that the
-        history must not use the rest."""
+        """Write blocks and state documents in one batch; with many blocks, the documents first. Raises StoreError;
+        StoreFull if the disk is so full that the history must not use the rest."""
         if not has_free_space(self._database.path, self._min_free_bytes):
             raise StoreFull(str(self._database.path))
-        puts: dict[str, Any] = {_format_key(key): block for key, block in blocks.items()}
-        puts |= {STATE_PREFIX + name: value for name, value in (state or {}).items()}
-        self._database.write_batch(puts, sync=False)
+        documents = {STATE_PREFIX + name: value for name, value in (state or {}).items()}
+        if documents and max(len(blocks), self._unseparated) >= MANY_BLOCKS:
+            self._separate_writes()
+            self._database.write_batch(documents, sync=False)
+            self._separate_writes()
+            documents = {}
+        if puts := {_format_key(key): block for key, block in blocks.items()} | documents:
+            self._database.write_batch(puts, sync=False)
+        self._unseparated = len(blocks) + (0 if state else self._unseparated)
+
+    def _separate_writes(self) -> None:
+        """Make LevelDB write what it has in memory to a table. A table with blocks and state documents would span all
+        blocks that follow, so that each merge would rewrite them."""
+        self._database.merge_range(STATE_PREFIX, STATE_PREFIX + LAST_CHARACTER)
 
     def read_slot(self, tier: Tier, slot: int, series: str) -> list[bytes]:
         """Return the blocks of one series in a slot, oldest first."""
-        prefix = f"{SERIES_PREFIX}{slot:010d}:{tier}:{series}:"
-        return [block for _, block in self._database.read_rows(prefix + "0", prefix + ":")]
+        return [
+            block
+            for prefix in _list_prefixes(tier, slot)
+            for _, block in self._database.read_rows(f"{prefix}{series}:0", f"{prefix}{series}::")
+        ]
 
     def list_series(self, tier: Tier, slot: int) -> list[str]:
         """Return the series that have blocks in a slot."""
-        keys = self._database.list_keys(f"{SERIES_PREFIX}{slot:010d}:{tier}:")
+        keys = (key for prefix in throttled(_list_prefixes(tier, slot)) for key in self._database.list_keys(prefix))
         return list(dict.fromkeys(_parse_key(key).series for key in keys))
 
     def delete_slot(self, tier: Tier, slot: int) -> None:
         """Delete all blocks of a slot. Raises StoreError."""
-        self._database.write_batch({}, delete_prefixes=[f"{SERIES_PREFIX}{slot:010d}:{tier}:"], sync=False)
+        prefixes = _list_prefixes(tier, slot)
+        is_large = len(self._database.list_keys(prefixes[0])) >= MANY_BLOCKS
+        if is_large:
+            self._separate_writes()
+        self._database.write_batch({}, delete_prefixes=prefixes, sync=False)
+        if is_large:  # else LevelDB drops them when it merges them with later blocks
+            self._database.merge_range(prefixes[0], prefixes[-1] + LAST_CHARACTER)
+            self._unseparated += MANY_BLOCKS
 
     def delete_series(self, series: str, slots: Iterable[tuple[Tier, int]]) -> None:
         """Delete one series from slots. Raises StoreError."""
-        prefixes = [f"{SERIES_PREFIX}{slot:010d}:{tier}:{series}:" for tier, slot in slots]
+        prefixes = [f"{prefix}{series}:" for tier, slot in slots for prefix in _list_prefixes(tier, slot)]
         self._database.write_batch({}, delete_prefixes=prefixes, sync=False)
 
     def find_first_slot(self) -> int | None:
@@ -120,11 +147,22 @@ def has_free_space(path: Path, min_free_bytes: int) -> bool:
         return False
 
 
+def _list_prefixes(tier: Tier, slot: int) -> list[str]:
+    """Return the prefixes of the keys of all blocks in a slot."""
+    end = slot + SLOT_SECONDS[tier]
+    times = range(slot, end, RAW_KEY_SECONDS) if tier is Tier.RAW else [end]
+    return [f"{SERIES_PREFIX}{time:010d}:{tier}:" for time in times]
+
+
 def _format_key(key: BlockKey) -> str:
-    return f"{SERIES_PREFIX}{key.slot:010d}:{key.tier}:{key.series}:{key.start:010d}"
+    raw = key.tier is Tier.RAW
+    time = key.start // RAW_KEY_SECONDS * RAW_KEY_SECONDS if raw else key.slot + SLOT_SECONDS[key.tier]
+    return f"{SERIES_PREFIX}{time:010d}:{key.tier}:{key.series}:{key.start:010d}"
 
 
 def _parse_key(text: str) -> BlockKey:
-    slot, tier, rest = text.removeprefix(SERIES_PREFIX).split(":", 2)
+    time, letter, rest = text.removeprefix(SERIES_PREFIX).split(":", 2)
     series, start = rest.rsplit(":", 1)
-    return BlockKey(int(slot), Tier(tier), series, int(start))
+    tier, seconds = Tier(letter), SLOT_SECONDS[Tier(letter)]
+    slot = int(time) // seconds * seconds - (0 if tier is Tier.RAW else seconds)
+    return BlockKey(slot, tier, series, int(start))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from processes import Process, wait_for
 
-SMALL = ("N=12", "INTERVAL=1", "SECONDS=4", "WARMUP=1", "READ_EVERY=1")
+SMALL = ("N=12", "INTERVAL=1", "SECONDS=4", "WARMUP=1", "READ_EVERY=1", "HISTORY=off")
 DATA = Path("/var/tmp")
 
 
@@ -77,6 +77,26 @@ def test_bench_measures_every_part(start_bench: Callable[..., Process], tmp_path
     assert result["cpu_vs_bare"] > 1
     assert "CPU per 1,000 polls" in process.read_output()
     assert list_bench_folders() == folders_before
+
+
+@pytest.mark.timeout(300)
+def test_bench_measures_the_history(start_bench: Callable[..., Process], tmp_path: Path) -> None:
+    out, others = tmp_path / "result.json", ("RESTART=off", "BARE=off", "PROMETHEUS=off", "DASHBOARDS=off")
+    process = start_bench("N=2", "INTERVAL=1", "SECONDS=3", "WARMUP=1", f"OUT={out}", *others)
+    assert process.wait(280) == 0, process.read_output()
+    result: dict[str, Any] = json.loads(out.read_text())
+    history = result["history"]
+    assert history["on"]["polls"] >= 4
+    assert history["off"]["polls"] >= 4
+    assert result["history_cpu_on"] > history["off"]["cpu_per_1000"] / 2
+    for probe in history["queries"].values():
+        assert probe["count"] >= 2
+        assert probe["bad"] == 0
+    # A year at 15 minutes has 500 points in it; an empty history would be answered with a tenth of that.
+    assert history["queries"]["device_365d"]["bytes"] > 10_000
+    assert 100_000 < history["stepped"]["written"] < 60_000_000
+    assert 1_000_000 < history["stepped"]["year"]["disk"] < 6_000_000
+    assert "history on ÷ off: CPU per poll" in process.read_output()
 
 
 def test_ctrl_c_ends_all_processes_and_removes_the_folder(start_bench: Callable[..., Process]) -> None:

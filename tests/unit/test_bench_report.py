@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tools.bench.history_runs import extrapolate_hours
 from tools.bench.measurements import compute_percentile, divide, summarize_samples
 from tools.bench.options import Options
 from tools.bench.report import (
@@ -18,7 +19,7 @@ from tools.bench.report import (
     format_table,
     meets_goal,
 )
-from tools.bench.service import DAY_SECONDS, extrapolate_writes
+from tools.bench.service import DAY_SECONDS, DEFAULT_PERSIST_SECONDS, extrapolate_writes
 
 
 def test_percentile_is_a_value_of_the_sample() -> None:
@@ -46,7 +47,7 @@ def test_writes_per_day_have_the_flushes_of_the_default_interval() -> None:
     assert written["flushes"] == 1
     assert written["per_flush"] == pytest.approx(6000 + 600)  # The 6 s that count with the flush have 100 bytes each.
     assert written["per_second_between"] == pytest.approx(100)
-    assert written["per_day"] == pytest.approx(6600 * DAY_SECONDS / 900 + 100 * DAY_SECONDS)
+    assert written["per_day"] == pytest.approx(6600 * DAY_SECONDS / DEFAULT_PERSIST_SECONDS + 100 * DAY_SECONDS)
 
 
 def test_writes_per_day_are_unknown_without_a_flush() -> None:
@@ -119,3 +120,36 @@ def test_table_has_no_row_without_a_figure() -> None:
 )
 def test_numbers_have_three_digits(value: float | None, text: str) -> None:
     assert format_number(value) == text
+
+
+HISTORY = {
+    "on": {"cpu_per_1000": 1.0, "rss": 112_000_000},
+    "off": {"cpu_per_1000": 0.95, "rss": 100_000_000},
+    "stepped": {
+        "on": {"devices": 1000, "rss": 90_000_000, "background_cpu_per_1000": 0.02},
+        "off": {"devices": 1000, "rss": 74_000_000, "background_cpu_per_1000": 0.001},
+        "written": 1.2e9,
+        "year": {"disk": 2_700_000.0},
+    },
+    "queries": {"device_365d": {"p50": 20.0, "p99": 81.0}},
+    "gaps": [{"ms": 30.0, "cpu_ms": 8.0, "what": "x", "looks": 1, "of": 1}, {"ms": 21.0, "cpu_ms": 21.0}],
+}
+
+
+def test_cost_of_the_history_includes_flush_and_full_buffers() -> None:
+    result = {**RESULT, "history": HISTORY}
+    figures = derive_figures(result)
+    assert figures["history_cpu"] == pytest.approx(1.019 / 0.95)
+    assert figures["history_rss"] == 16_000
+    assert figures["history_rss_window"] == 12_000
+    missed = find_missed_goals({**result, **figures}, Options(n=1000))
+    assert [key for key in missed if "history" in key] == [
+        "history_rss",
+        "history_device_365d_p99",
+        "history_blocked_cpu",
+    ]
+
+
+def test_hours_of_writing_are_scaled_to_a_day_without_the_first() -> None:
+    assert extrapolate_hours([0, 10, 110, 210]) == 2400
+    assert extrapolate_hours([0, 10, 110, 210], rolled_up=50) == 2500

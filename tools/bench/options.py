@@ -15,6 +15,7 @@ LIMITS = {
     "N": (1, 16000), "SECONDS": (2, 86400), "CLIENTS": (0, 1000), "WARMUP": (0.2, 86400), "INTERVAL": (1, 3600),
     "READ_EVERY": (0.2, 86400), "DEAD": (0, 90), "HANG": (0, 90),
 }  # fmt: skip
+QUERY_RANGES = ("1h", "24h", "7d", "365d")
 SWITCH = {"on": True, "off": False}
 
 
@@ -36,6 +37,7 @@ class Options:
     bare: bool = True
     prometheus: bool = True
     restart: bool = True
+    history: bool = True
     out: Path | None = None
 
     @property

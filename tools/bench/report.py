@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .measurements import divide
-from .options import FIRMWARE_OF_MODE, Options
+from .options import FIRMWARE_OF_MODE, QUERY_RANGES, Options
 
 Result = Mapping[str, Any]
 
@@ -57,6 +57,26 @@ ROWS = (
     Row("blocked", "longest block of the loop", "ms", "service.gaps.0.ms"),
     Row("blocked_cpu", "  on the CPU", "ms", "blocked_cpu"),
     Row("blocked_start", "  at the start", "ms", "restart.gaps.0.ms"),
+    Row("history_cpu", "history on ÷ off: CPU per poll", "×", "history_cpu"),
+    Row("history_cpu_on", "  on, per 1,000 polls, flush and roll-up included", "s", "history_cpu_on"),
+    Row("history_cpu_off", "  off (events stay on), per 1,000 polls", "s", "history.off.cpu_per_1000"),
+    Row("history_rss", "history on − off: memory per device", "kB", "history_rss", 1e-3),
+    Row("history_rss_window", "  in the window, buffers not full", "kB", "history_rss_window", 1e-3),
+    Row("history_written", "written a day with history, everything", "MB", "history.stepped.written", 1e-6),
+    Row("history_disk", "history of a device and year on disk", "MB", "history.stepped.year.disk", 1e-6),
+    *(
+        Row(
+            f"history_{name}_{span}_{percent}",
+            f"GET history of {title}, {span}, {percent}",
+            "ms",
+            f"history.queries.{name}_{span}.{percent}",
+        )
+        for name, title in (("device", "a device"), ("fleet", "the fleet"))
+        for span in QUERY_RANGES
+        for percent in ("p50", "p99")
+    ),
+    Row("history_blocked", "longest block of the loop with these queries", "ms", "history.gaps.0.ms"),
+    Row("history_blocked_cpu", "  on the CPU", "ms", "history_blocked_cpu"),
     Row("ready", "start with known devices: ready", "s", "restart.ready_seconds"),
     Row("all_polled", "  all polled, after it was ready", "s", "restart.all_polled_seconds"),
     Row("falsely_lost", "  lost by mistake", "", "restart.falsely_lost"),
@@ -102,6 +122,12 @@ GOALS: dict[str, dict[str, float]] = {
     "ready": {"any 1000": 2},
     "all_polled": {"any 1000": 5.1},
     "falsely_lost": {"any": 0},
+    "history_cpu": {"any": 1.1},
+    "history_rss": {"1000": 15},
+    "history_written": {"12": 30, "1000": 1500},
+    "history_disk": {"any": 4},
+    **{f"history_{name}_{span}_p99": {"12": 50, "1000": 80} for name in ("device", "fleet") for span in QUERY_RANGES},
+    "history_blocked_cpu": {"any": 20},
 }
 ROWS_WITH_MINIMUM = {"polls_share"}
 
@@ -123,11 +149,31 @@ def derive_figures(result: Result) -> dict[str, Any]:
     share = divide(service["polls_per_s"], service["ideal_polls_per_s"])
     return {
         "polls_share": None if share is None else 100 * share,
-        "blocked_cpu": max((gap["cpu_ms"] for gap in service.get("gaps", ())), default=None),
+        "blocked_cpu": find_busiest_gap(service),
         "rss_growth": service["rss"] - service["rss_start"],
         "cpu_vs_bare": divide(service["cpu_per_1000"], find_value(result, "bare.cpu_per_1000")),
         "cpu_vs_prometheus": divide(service["cpu_per_1000"], find_value(result, "prometheus.cpu_per_1000")),
+        **(derive_history_figures(result["history"]) if "history" in result else {}),
     }
+
+
+def derive_history_figures(history: Result) -> dict[str, Any]:
+    """Return the cost of the history. The window is too short for a flush and a roll-up: their CPU time per poll, and
+    memory with full buffers, are those in stepped time."""
+    on, off, stepped = history["on"], history["off"], history["stepped"]
+    background = stepped["on"]["background_cpu_per_1000"] - stepped["off"]["background_cpu_per_1000"]
+    cpu_on, devices = on["cpu_per_1000"] + background, stepped["on"]["devices"]
+    return {
+        "history_cpu": divide(cpu_on, off["cpu_per_1000"]),
+        "history_cpu_on": cpu_on,
+        "history_rss": (stepped["on"]["rss"] - stepped["off"]["rss"]) / devices,
+        "history_rss_window": (on["rss"] - off["rss"]) / devices,
+        "history_blocked_cpu": find_busiest_gap(history),
+    }
+
+
+def find_busiest_gap(stage: Result) -> float | None:
+    return max((gap["cpu_ms"] for gap in stage.get("gaps", ())), default=None)
 
 
 def find_value(result: Any, path: str) -> Any:
@@ -178,7 +224,7 @@ def format_gaps(result: Result) -> list[str]:
     return [
         f"  {when}: {gap['ms']:g} ms, {gap['cpu_ms']:g} on the CPU: "
         f"{gap['what']} ({gap['looks']} of {gap['of']} samples)"
-        for when, stage in (("window", "service"), ("start", "restart"))
+        for when, stage in (("window", "service"), ("start", "restart"), ("queries", "history"))
         for gap in find_value(result, f"{stage}.gaps") or ()
     ]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Mapping
 from hashlib import md5
 from pathlib import Path
 from threading import Thread
@@ -52,7 +53,10 @@ class FakeGrafana:
 class Service(ManagedProcess):
     """Runs the service; `pid` is that of the gunicorn master."""
 
-    def __init__(self, options: Options, folder: Path, grafana: str, persist_interval: float, *, watch: bool) -> None:
+    def __init__(
+        self, options: Options, folder: Path, grafana: str, persist_interval: float, *, watch: bool,
+        name: str = "service", more: Mapping[str, str],
+    ) -> None:  # fmt: skip
         self.port = find_free_port()
         self.server = f"127.0.0.1:{self.port}"
         self._options = options
@@ -73,7 +77,7 @@ class Service(ManagedProcess):
         if options.dashboards:
             settings |= {"GF_HOST": grafana, "GRAFANA_MODE": "file", "GRAFANA_DASHBOARDS_DIR": f"{folder}/dashboards"}
         arguments = [*PYTHON, "gunicorn", "-c", "tools/bench/gunicorn_conf.py"]
-        super().__init__("service", arguments, folder, os.environ | settings)
+        super().__init__(name, arguments, folder, os.environ | settings | dict(more))
 
     def is_fleet_online(self) -> bool:
         """Return whether all healthy miners are online."""
@@ -85,6 +89,10 @@ class Service(ManagedProcess):
 
     def fetch_json(self, path: str) -> Any:
         return fetch_json(self.server, path)
+
+    def count_polls(self) -> int:
+        """Return the number of successful polls since the start."""
+        return int(self.fetch_json("/bench")["counters"]["ok"])
 
     def register_miners(self, miners: Miners) -> None:
         rows = [{"mac": mac, "ip": f"{ip}:{PORT}"} for mac, ip in zip(miners.macs, miners.addresses, strict=True)]
@@ -137,7 +145,7 @@ def extrapolate_writes(samples: list[tuple[float, int]], flushes: list[list[floa
     """Return bytes written per flush, per second between flushes, and per day.
 
     The window has more flushes than a day with the default PERSIST_INTERVAL. Therefore the bytes of a flush and the 5 s
-    after it count 288 times a day, all others for the seconds in which they were written.
+    after it count 96 times a day, all others for the seconds in which they were written.
     """
     flushed, flushing, rest = 0, 0.0, 0
     for (start, before), (end, after) in zip(samples, samples[1:], strict=False):

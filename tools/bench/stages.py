@@ -1,6 +1,6 @@
 """The stages of a benchmark, one after the other on the same miners.
 
-The service is measured, then watched, then started again; then come the bare loop and Prometheus.
+The service is measured, then watched, then started again; then come its history, the bare loop and Prometheus.
 """
 
 from __future__ import annotations
@@ -10,19 +10,23 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tools.child_processes import PYTHON, ManagedProcess, ProcessFailed, find_free_port, wait_or_fail
 from tools.http_requests import fetch_json, is_ready, send_request
 
+from .history_runs import fast_forward_stores
 from .measurements import compare_usage, read_rss_bytes, read_usage, summarize_samples
 from .miners import PORT, Miners
-from .options import Options
+from .options import QUERY_RANGES, Options
 from .probe import Probe
 from .service import DEFAULT_PERSIST_SECONDS, FakeGrafana, Service
 
 READY_SECONDS = 120.0
+HISTORY_OFF = {"HISTORY_RAW_HOURS": "0", "HISTORY_1M_DAYS": "0", "HISTORY_15M_DAYS": "0"}
+QUERY_EVERY = 1.0
 PROMETHEUS_CONFIG = """
 scrape_configs:
   - job_name: miners
@@ -48,6 +52,7 @@ class Benchmark:
         stages = {
             "service": (self._measure_service, True),
             "restart": (self._measure_restart, options.restart),
+            "history": (self._measure_history, options.history),
             "bare": (self._measure_bare_loop, options.bare),
             "prometheus": (self._measure_prometheus, options.prometheus and shutil.which("prometheus")),
         }
@@ -63,8 +68,7 @@ class Benchmark:
         self._wait_for_polls(service)
         figures["boards_seconds"] = self._wait_for_dashboards(service) if options.dashboards else 0.0
         probes = {
-            "metrics": Probe(service.server, "/metrics", options.read_every, 0.0),
-            "list": Probe(service.server, "/devices/imprint", options.read_every, 0.5),
+            **self._make_readers(service),
             "healthz": Probe(service.server, "/healthz", options.health_check_every, 0.75),
         }
         with self._start_subscribers(service, options.clients) as subscribers, ExitStack() as running:
@@ -107,6 +111,47 @@ class Benchmark:
             "exit_seconds": service.stop(),
         }
 
+    def _measure_history(self) -> dict[str, Any]:
+        """Return the cost of the history, from two services on the same miners and from its stores in stepped time, and
+        the times of queries of a year."""
+        options, data = self._options, {name: self._folder / f"history-{name}" for name in ("on", "off")}
+        report_progress("history: stepped time")
+        figures = {"stepped": fast_forward_stores(options, self._folder, data["on"], self._miners.macs)}
+        services = {name: self._start_history_service(name, data[name]) for name in data}
+        with ExitStack() as running:
+            for service in services.values():
+                service.register_miners(self._miners)
+                self._wait_for_polls(service)
+                running.enter_context(self._start_subscribers(service, options.clients))
+                for reader in self._make_readers(service).values():
+                    running.enter_context(reader)
+            report_progress(f"history: on against off, {options.seconds:g} s")
+            time.sleep(options.warmup)
+            figures |= compare_services(services, options.seconds)
+        services["off"].stop()
+        return figures | self._measure_queries(services["on"])
+
+    def _measure_queries(self, service: Service) -> dict[str, Any]:
+        """Return the times of queries of 500 points, and the blocks of the loop while they are answered."""
+        report_progress(f"history: queries, {self._options.seconds:g} s")
+        targets = {"device": f"/devices/{self._miners.macs[0]}/history", "fleet": "/history"}
+        paths = {f"{name}_{each}": f"{path}?from=-{each}" for name, path in targets.items() for each in QUERY_RANGES}
+        probes = {
+            name: Probe(service.server, f"{path}&points=500", QUERY_EVERY, at / len(paths))
+            for at, (name, path) in enumerate(paths.items())
+        }
+        with ExitStack() as running:
+            for probe in probes.values():
+                running.enter_context(probe)
+            time.sleep(self._options.seconds)
+            answers = {name: probe.report_samples() for name, probe in probes.items()}
+            gaps = self._watch_loop(service) if self._options.ticker else []
+        return {"queries": answers, "gaps": gaps, "exit_seconds": service.stop()}
+
+    def _start_history_service(self, name: str, data: Path) -> Service:
+        settings = {"DATA_DIR": str(data), **(HISTORY_OFF if name == "off" else {})}
+        return self._start_service(DEFAULT_PERSIST_SECONDS, watch=False, name=data.name, more_settings=settings)
+
     def _measure_bare_loop(self) -> Any:
         report_progress("the bare loop")
         options = self._options
@@ -133,15 +178,32 @@ class Benchmark:
             time.sleep(options.seconds)
             return compare_usage(before, read_usage(process.pid), count_scrapes(server) - scrapes)
 
-    def _start_service(self, persist_interval: float, *, watch: bool) -> Service:
-        service = Service(self._options, self._folder, self._grafana.url, persist_interval, watch=watch)
+    def _make_readers(self, service: Service) -> dict[str, Probe]:
+        every = self._options.read_every
+        return {
+            "metrics": Probe(service.server, "/metrics", every, 0.0),
+            "list": Probe(service.server, "/devices/imprint", every, 0.5),
+        }
+
+    def _start_service(
+        self,
+        persist_interval: float,
+        *,
+        watch: bool,
+        name: str = "service",
+        more_settings: dict[str, str] | None = None,
+    ) -> Service:
+        """`name`, `more_settings`: of a service that is compared with another; it makes no dashboards."""
+        options = replace(self._options, dashboards=self._options.dashboards and not more_settings)
+        grafana, settings = self._grafana.url, more_settings or {}
+        service = Service(options, self._folder, grafana, persist_interval, watch=watch, name=name, more=settings)
         self._stack.enter_context(service)
         wait_or_fail("answer 200 to /readyz", lambda: is_ready(service.server), READY_SECONDS, service)
         return service
 
     def _start_subscribers(self, service: Service, count: int) -> ManagedProcess:
         arguments = [*PYTHON, "tools.bench.subscribers", str(service.port), str(count)]
-        return ManagedProcess("subscribers", arguments, self._folder)
+        return ManagedProcess(f"subscribers-{service.port}", arguments, self._folder)
 
     def _wait_for_polls(self, service: Service) -> None:
         wait_or_fail("poll of all miners", service.is_fleet_online, self._poll_timeout, service)
@@ -159,6 +221,17 @@ class Benchmark:
         service.fetch_json("/bench?watch=on")
         time.sleep(self._options.seconds)
         return service.fetch_json("/bench")["gaps"]
+
+
+def compare_services(services: dict[str, Service], seconds: float) -> dict[str, Any]:
+    """Return the usage of each service in the same window."""
+    pids = {name: service.worker_pid for name, service in services.items()}
+    polls = {name: -service.count_polls() for name, service in services.items()}
+    before = {name: read_usage(pid) for name, pid in pids.items()}
+    time.sleep(seconds)
+    after = {name: read_usage(pid) for name, pid in pids.items()}
+    polls = {name: polls[name] + service.count_polls() for name, service in services.items()}
+    return {name: compare_usage(before[name], after[name], polls[name]) for name in services}
 
 
 def count_targets_up(server: str) -> int:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain, islice
+from operator import itemgetter
 
 from app.errors import StoreDamaged, StoreError
 from app.services.history.blocks import BlockCodec, BlockDamaged
 from app.services.history.buffers import SeriesBuffer
 from app.services.history.frames import Frame, append_frame, cut_frame
 from app.services.history.timekeeper import Timekeeper
-from app.store.history import HOUR, BlockKey, HistoryRepository, Tier
+from app.store.history import HOUR, MANY_BLOCKS, BlockKey, HistoryRepository, Tier
 from app.throttle import throttled, yield_if_due
 
 log = logging.getLogger(__name__)
 
 RAW_LEVEL = 3
-BLOCKS_PER_BATCH = 100
+BLOCKS_PER_BATCH = MANY_BLOCKS
 # Blocks per series that wait for a store that cannot be written: 20 minutes.
 MAX_WAITING = 5
 
@@ -57,7 +58,7 @@ class RawSamples:
         """Encode what is buffered and write it, 100 blocks at a time. On an error the blocks are kept for the next
         flush, up to 20 minutes of them."""
         series = 0
-        for name, buffer in throttled(self._buffers()):
+        for name, buffer in throttled(sorted(self._buffers(), key=itemgetter(0))):  # in the order of the keys
             series += 1
             for frame in buffer.take_frames():
                 start = frame.times[0]
@@ -71,10 +72,11 @@ class RawSamples:
             self._drop_oldest(max(series, 1) * MAX_WAITING)
 
     def _write_waiting(self) -> None:
+        state = {"spans": self._timekeeper.spans, "open_hours": sorted(self.open_hours)}
         while self._waiting:
             batch = dict(islice(self._waiting.items(), BLOCKS_PER_BATCH))
-            state = {"spans": self._timekeeper.spans, "open_hours": sorted(self.open_hours)}
             self._repository.write_blocks(batch, state)
+            state = {}
             for key in batch:
                 self._waiting.pop(key, None)
         if self._failing:

@@ -41,6 +41,7 @@ class Rollup:
         self._open_days: set[int] = set()
         self._raw_hours: set[int] = set()
         self._pruned: dict[Tier, int] = {}
+        self._pruned_minute: float | None = None
 
     def load_state(self) -> None:
         state = self._repository.read_state(STATE)
@@ -59,6 +60,9 @@ class Rollup:
         for day in sorted(self._open_days):
             if day != now // DAY * DAY and not any(day <= hour < day + DAY for hour in self._raw.open_hours):
                 yield from self._roll_day(day)
+        if now // MINUTE == self._pruned_minute:
+            return
+        self._pruned_minute = now // MINUTE
         oldest_now = self._timekeeper.trusted_time(now)
         yield from self._prune_raw(oldest_now)
         for tier in (Tier.MINUTE, Tier.QUARTER):
