@@ -102,7 +102,7 @@ def _build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     saving = commands.add_parser("save", help="write a backup to FILE")
     saving.add_argument("--secrets", action="store_true", help="include passwords: protect the file accordingly")
-    saving.add_argument("--history", action="store_true", help="include the history, which may be large")
+    saving.add_argument("--history", action="store_true", help="include history and events, which may be large")
     restoring = commands.add_parser("restore", help="replace the store by FILE; the former one is kept")
     for each in (saving, restoring):
         each.add_argument("file", type=Path, metavar="FILE")

@@ -281,7 +281,7 @@ class Runtime:
 
         # Event log
         self.event_log = EventLog(
-            self.stores.history,
+            self.stores.events,
             lambda mac: self.fleet.find_device(mac) is not None,
             self.events,
             self.clock,
@@ -353,7 +353,7 @@ class Runtime:
     def _start_event_log(self) -> None:
         self.event_observer.load_watches()
         self.event_log.start()
-        for database in (*self.stores, self.stores.history):
+        for database in self.stores.all_databases():
             if repair := database.repair:
                 details = {"damage": repair.damage, "recovered": repair.recovered, "kept": repair.kept.name}
                 self.event_log.add_event(EventKind.STORE_REPAIRED, {"store": database.path.name, **details})

@@ -33,8 +33,8 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.directories import make_private
+from app.store.expendable_database import ExpendableDatabase
 from app.store.history import MIN_FREE_BYTES, HistoryRepository, Tier
-from app.store.history_database import HistoryDatabase
 from app.store.stores import HISTORY
 from simulator import demo_fleet
 from simulator.socketless_miner import SocketlessMiner
@@ -158,7 +158,7 @@ def write_simulated_day(data_dir: Path, end: datetime) -> bool:
 
 @contextmanager
 def open_history(path: Path, clock: Clock) -> Iterator[HistoryRepository]:
-    database = HistoryDatabase(path)
+    database = ExpendableDatabase(path)
     database.open(clock)
     try:
         yield HistoryRepository(database, MIN_FREE_BYTES)

@@ -37,7 +37,7 @@ def get_store() -> dict[str, Any]:
     """Return whether each store can be written, what was repaired, and the size of the history."""
     runtime = current_runtime()
     history = serialise_history_store(runtime.stores.history, runtime.history.describe_state())
-    data = [*map(serialise_store, runtime.stores), history]
+    data = [*map(serialise_store, runtime.stores), history, serialise_store(runtime.stores.events)]
     return {"message": "Store retrieved successfully", "data": data}
 
 

@@ -15,7 +15,9 @@ from app.store.database import Database
 
 class BackupQuerySchema(BaseSchema):
     secrets = fields.Boolean(load_default=False, metadata={"description": "Include passwords; needs a control token"})
-    history = fields.Boolean(load_default=False, metadata={"description": "Include the history, which may be large"})
+    history = fields.Boolean(
+        load_default=False, metadata={"description": "Include history and events, which may be large"}
+    )
 
 
 class StoreRepairSchema(BaseSchema):

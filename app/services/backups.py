@@ -27,10 +27,12 @@ class BackupService:
     def create_backup(self, *, secrets: bool, history: bool = False) -> Iterator[bytes]:
         """Return the backup file in pieces, from a snapshot at the time of the call.
 
-        `secrets`: include the passwords of presets and unfinished jobs. `history`: include the history. The
+        `secrets`: include the passwords of presets and unfinished jobs. `history`: include history and events. The
         iterator raises StoreClosed if the service stops in the meantime; a restore rejects the incomplete file.
         """
-        databases = self._stores.all_databases() if history and self._stores.history.is_open else list(self._stores)
+        databases = list(self._stores)
+        if history:
+            databases += [each for each in (self._stores.history, self._stores.events) if each.is_open]
         header = {
             "schema": stored_version(self._stores.core.read_value(VERSION_KEY)),
             "service": VERSION,

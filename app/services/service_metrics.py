@@ -51,7 +51,7 @@ class ServiceMetrics:
         )
         self._unlogged = Counter(
             "pluto_event_log_dropped",
-            "Events that are not in the event log: the history could not be written for too long",
+            "Events that are not in the event log: their database could not be written for too long",
             registry=registry,
         )
         self._refused = Counter(

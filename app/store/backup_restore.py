@@ -19,7 +19,7 @@ from app.store.directories import clear_path, replace_directory, sibling_path
 from app.store.key_layout import PRESETS
 from app.store.leveldb_errors import convert_error
 from app.store.lock import is_unlocked
-from app.store.stores import CORE, DISCOVERY, HISTORY
+from app.store.stores import CORE, DISCOVERY, EVENTS, HISTORY
 
 BATCH = 1000
 
@@ -63,7 +63,7 @@ def restore_backup(file: Path, data_dir: Path, now: datetime) -> RestoreResult:
 def _check_archive(archive: Archive, file: Path) -> list[str]:
     """Validate the whole file before any change. Return the names of the databases, the core database last."""
     names, version = archive.header.get("databases"), archive.header.get("schema")
-    known = {CORE, DISCOVERY, HISTORY}
+    known = {CORE, DISCOVERY, HISTORY, EVENTS}
     if not isinstance(names, list) or CORE not in names or len(known & set(map(str, names))) != len(names):
         raise BackupUnusable(f"{file} holds databases that this service does not know")
     _require_known_schema(version, file)

@@ -1,4 +1,4 @@
-"""Stores the rows of the event log in `pluto_history`: each event once, and keys by which it is found.
+"""Stores the rows of the event log in `pluto_events`: each event once, and keys by which it is found.
 
 `event:all:<id>` has the record; `event:kind:<kind>:<id>`, `event:mac:<mac>:<id>` and `event:mac-kind:<mac>:<kind>:<id>`
 lead to it. Ids sort by time, so each query is a scan of one range per kind. `event:state:<mac>` is what was last known
@@ -44,12 +44,16 @@ def scan_prefixes(mac: str | None, kinds: Iterable[str]) -> list[str]:
 
 
 class EventRows:
-    """Reads and writes rows; owns no state. Every method raises StoreError while the history cannot be used."""
+    """Reads and writes rows; owns no state. Every method raises StoreError while the database cannot be used."""
 
     def __init__(self, database: Database, min_free_bytes: int = 0) -> None:
         """`min_free_bytes`: below this free space of the disk nothing is written."""
         self._database = database
         self._min_free_bytes = min_free_bytes
+
+    def retry_writes(self) -> None:
+        """After a failed write, try to reopen the database."""
+        self._database.retry_writes()
 
     def save_rows(self, rows: Iterable[EventRow], states: Mapping[str, Mapping[str, Any] | None]) -> None:
         """Write events and states of devices (None deletes one) in one batch, which is not synced."""

@@ -118,8 +118,16 @@ class HistoryRepository:
 
     def find_first_slot(self) -> int | None:
         """Return the oldest slot that has a block."""
-        rows = self._database.read_rows(SERIES_PREFIX, SERIES_PREFIX + LAST_CHARACTER, limit=1)
-        return _parse_key(rows[0][0]).slot if rows else None
+        keys = self._first_keys(SERIES_PREFIX)
+        if not keys:
+            return None
+        time = keys[0].split(":")[1]  # tiers with this time may have different slots
+        found = [key for tier in Tier for key in self._first_keys(f"{SERIES_PREFIX}{time}:{tier}:")]
+        return min(_parse_key(key).slot for key in found)
+
+    def _first_keys(self, prefix: str) -> list[str]:
+        """Return the first key with this prefix, if there is one."""
+        return [key for key, _ in self._database.read_rows(prefix, prefix + LAST_CHARACTER, limit=1)]
 
     def read_state(self, name: str) -> Any:
         """Return a state document, None if there is none or the store cannot be read."""

@@ -7,23 +7,26 @@ from pathlib import Path
 
 from app.clock import Clock
 from app.store.database import Database
-from app.store.history_database import HistoryDatabase
+from app.store.expendable_database import ExpendableDatabase
 from app.store.repair import Repair
 from app.store.schema import migrate_schema
 
 CORE = "pluto_core"
 DISCOVERY = "pluto_discovery"
 HISTORY = "pluto_history"
+EVENTS = "pluto_events"
 
 
 class Stores:
     """Owns the databases. `discovery` is None if an external discovery service has that directory open. The service
-    needs these two; `history` may fail at any time without an effect on them, so iteration leaves it out."""
+    needs these two; `history` and `events` may fail at any time without an effect on them, so iteration leaves them
+    out."""
 
     def __init__(self, data_dir: Path, *, discovery: bool) -> None:
         self.core = Database(data_dir / CORE)
         self.discovery = Database(data_dir / DISCOVERY) if discovery else None
-        self.history = HistoryDatabase(data_dir / HISTORY)
+        self.history = ExpendableDatabase(data_dir / HISTORY)
+        self.events = ExpendableDatabase(data_dir / EVENTS)
 
     def __iter__(self) -> Iterator[Database]:
         yield self.core
@@ -39,7 +42,8 @@ class Stores:
             for database in self:
                 database.open(clock)
             migrate_schema(self.core)
-            self.history.open_or_disable(clock)
+            for expendable in (self.history, self.events):
+                expendable.open_or_disable(clock)
         except BaseException:
             self.close()
             raise
@@ -49,8 +53,8 @@ class Stores:
             database.close()
 
     def all_databases(self) -> list[Database]:
-        """Return the databases, that of the history included."""
-        return [*self, self.history]
+        """Return the databases, those of the history and of the events included."""
+        return [*self, self.history, self.events]
 
     def retry_writes(self) -> bool:
         """Return whether all databases can be written; reopen those in which a write failed."""

@@ -34,6 +34,7 @@ A, B = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
 POOL = {"stratumURL": "mine.ocean.xyz", "stratumPort": 3334, "stratumUser": "bc1q", "stratumPassword": "CANARY-pool"}
 TOKEN = "a-control-token-of-many-letters"
 READ = "a-token-that-reads-and-no-more"
+DATABASES = ("pluto_core", "pluto_discovery", "pluto_history", "pluto_events")
 
 
 @pytest.fixture
@@ -291,7 +292,7 @@ def make_damaged_files(whole):
 
 
 def test_restore_rejects_damaged_file_and_changes_nothing(saved_data_dir, tmp_path):
-    before = {name: read_files(saved_data_dir / name) for name in ("pluto_core", "pluto_discovery", "pluto_history")}
+    before = {name: read_files(saved_data_dir / name) for name in DATABASES}
     for name, data in make_damaged_files((tmp_path / "backup.gz").read_bytes()).items():
         (tmp_path / "bad.gz").write_bytes(data)
         with pytest.raises(BackupUnusable):
@@ -402,7 +403,7 @@ def make_tar(data):
 
 
 def test_restore_reports_malformed_file_in_one_line_and_changes_nothing(saved_data_dir, run_backup_command, tmp_path):
-    before = {name: read_files(saved_data_dir / name) for name in ("pluto_core", "pluto_discovery", "pluto_history")}
+    before = {name: read_files(saved_data_dir / name) for name in DATABASES}
     for name, data in make_malformed_files((tmp_path / "backup.gz").read_bytes()).items():
         (tmp_path / "odd.gz").write_bytes(data)
         run = run_backup_command("restore", tmp_path / "odd.gz", data_dir=saved_data_dir)

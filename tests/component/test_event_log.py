@@ -355,9 +355,9 @@ def test_full_disk_keeps_events_in_memory_and_polls_running(testbed, restart_ser
     assert list_kinds(again, mac=miners[0].mac) == ["offline", "online"]
 
 
-def test_history_that_is_closed_affects_nothing_else(testbed):
+def test_closed_database_of_events_affects_nothing_else(testbed):
     service, miners = testbed("2.12")
-    service.runtime.stores.history.close()
+    service.runtime.stores.events.close()
     polls = service.count_observations(miners[0].mac)
     reboot(miners[0])
     service.run_polls(5)

@@ -20,8 +20,8 @@ from testbed import Service
 from app.clock import Clock
 from app.services.history.blocks import BlockCodec
 from app.services.history.shares import ShareTotals, compute_increase
+from app.store.expendable_database import ExpendableDatabase
 from app.store.history import HistoryRepository, Tier
-from app.store.history_database import HistoryDatabase
 
 Make = Callable[..., Any]
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
@@ -95,7 +95,7 @@ def test_kill_in_a_flush_loses_no_block_that_was_acknowledged(tmp_path: Path) ->
     acknowledged = [int(child.stdout.readline()) for _ in range(300)]
     child.send_signal(signal.SIGKILL)
     acknowledged += [int(line) for line in child.communicate()[0].splitlines()[:-1]]
-    database = HistoryDatabase(tmp_path / "pluto_history")
+    database = ExpendableDatabase(tmp_path / "pluto_history")
     database.open_or_disable(Clock())
     repository = HistoryRepository(database, 0)
     for start in acknowledged:
@@ -118,8 +118,8 @@ from app.services.history.blocks import BlockCodec
 from app.services.history.columns import Kind
 from app.services.history.frames import Frame
 from app.store.history import HOUR, BlockKey, HistoryRepository, Tier
-from app.store.history_database import HistoryDatabase
-database = HistoryDatabase(Path(sys.argv[1]))
+from app.store.expendable_database import ExpendableDatabase
+database = ExpendableDatabase(Path(sys.argv[1]))
 database.open_or_disable(Clock())
 repository = HistoryRepository(database, 0)
 for start in range(1_767_225_600, 2_000_000_000, 240):
@@ -150,7 +150,7 @@ def test_history_leaves_the_last_of_the_disk_to_devices_and_presets(tmp_path: Pa
     from app.errors import StoreFull
     from app.store.history import BlockKey
 
-    database = HistoryDatabase(tmp_path / "pluto_history")
+    database = ExpendableDatabase(tmp_path / "pluto_history")
     database.open_or_disable(Clock())
     with pytest.raises(StoreFull):
         HistoryRepository(database, 2**60).write_blocks({BlockKey(0, Tier.RAW, MAC, 0): b"x"})
@@ -199,7 +199,7 @@ def test_history_in_use_by_another_process_does_not_stop_the_service(make_servic
     (tmp_path / "data").mkdir()
     code = (
         "import sys, time; from pathlib import Path; from app.clock import Clock;"
-        "from app.store.history_database import HistoryDatabase; d = HistoryDatabase(Path(sys.argv[1]));"
+        "from app.store.expendable_database import ExpendableDatabase; d = ExpendableDatabase(Path(sys.argv[1]));"
         "d.open_or_disable(Clock()); print('open', flush=True); time.sleep(60)"
     )
     path = tmp_path / "data" / "pluto_history"

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from app.clock import Clock
+from app.store.expendable_database import ExpendableDatabase
 from app.store.history import DAY, HOUR, MANY_BLOCKS, BlockKey, HistoryRepository, Tier
-from app.store.history_database import HistoryDatabase
 
 T0 = 1_790_000_000 // DAY * DAY
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[HistoryDatabase]:
-    database = HistoryDatabase(tmp_path / "pluto_history")
+def database(tmp_path: Path) -> Iterator[ExpendableDatabase]:
+    database = ExpendableDatabase(tmp_path / "pluto_history")
     database.open(Clock())
     yield database
     database.close()
@@ -28,7 +28,7 @@ def write_flush(repository: HistoryRepository, start: int, names: list[str]) -> 
     repository.write_blocks(blocks, {"open_hours": [slot]})
 
 
-def test_keys_are_in_the_order_in_which_they_are_written(database: HistoryDatabase) -> None:
+def test_keys_are_in_the_order_in_which_they_are_written(database: ExpendableDatabase) -> None:
     """Else LevelDB merges each flush with all earlier ones of the hour: 4 GB a day instead of 1.3 at 1,000 devices."""
     repository, seen = HistoryRepository(database, 0), set[str]()
     for start in range(T0 + DAY - HOUR, T0 + DAY, 240):
@@ -44,7 +44,7 @@ def test_keys_are_in_the_order_in_which_they_are_written(database: HistoryDataba
 
 
 @pytest.mark.parametrize("count", [2, MANY_BLOCKS + 1])
-def test_slot_of_raw_blocks_is_read_and_deleted_as_one(database: HistoryDatabase, count: int) -> None:
+def test_slot_of_raw_blocks_is_read_and_deleted_as_one(database: ExpendableDatabase, count: int) -> None:
     repository, names = HistoryRepository(database, 0), [f"s{number:03d}" for number in range(count)]
     for start in range(T0 + 3, T0 + 2 * HOUR, 240):
         write_flush(repository, start, names)

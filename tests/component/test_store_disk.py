@@ -345,5 +345,5 @@ def test_shared_directory_keeps_its_mode_and_stores_are_private(make_service, tm
     lock.release()
     modes = {path.name: path.stat().st_mode & 0o7777 for path in data.iterdir() if path.is_dir()}
     assert data.stat().st_mode & 0o7777 == 0o1777
-    assert modes == dict.fromkeys(("pluto_core", "pluto_discovery", "pluto_history"), 0o700)
+    assert modes == dict.fromkeys(("pluto_core", "pluto_discovery", "pluto_history", "pluto_events"), 0o700)
     assert not [path for path in data.iterdir() if path.is_file() and path.stat().st_mode & 0o022]

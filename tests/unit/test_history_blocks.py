@@ -104,4 +104,6 @@ def test_frames_with_different_columns_are_joined():
     assert list(summarise_frame(summary, 900).columns["vr"]) == [50.0]
 
 
-BLOCK_OF_VERSION_1 = "28b52ffd243f250100b0337d7d0a000505b90000550000690010c0207a3f40440400f8a0283361b770c73b16412a7b09f6"
+BLOCK_OF_VERSION_1 = (
+    "28b52ffd243f250100b0337d7d0a000505b90000550000690010c0207a3f40440400f8a0283361b770c73b16412a7b09f6"
+)

@@ -19,8 +19,8 @@ from app.services.history.blocks import BlockCodec
 from app.services.history.raw_samples import RAW_LEVEL
 from app.services.history.rollup import KEPT_LEVEL
 from app.services.history.totals_recorder import FLEET
+from app.store.expendable_database import ExpendableDatabase
 from app.store.history import DAY, HOUR, SLOT_SECONDS, BlockKey, HistoryRepository, Tier
-from app.store.history_database import HistoryDatabase
 from app.store.stores import HISTORY
 
 from .history_day import BEGIN
@@ -32,7 +32,7 @@ def write_year(day: Path, target: Path, macs: Sequence[str], begin: int, now: in
     """Fill the data directory `target` from `day`, which has the day from `begin` on and the hour after it. Return the
     bytes of one device: on disk with LevelDB's share, and of the block that a day adds to the quarters of an hour."""
     target.mkdir()
-    source, year = HistoryDatabase(day / HISTORY), HistoryDatabase(target / HISTORY)
+    source, year = ExpendableDatabase(day / HISTORY), ExpendableDatabase(target / HISTORY)
     with closing(source), closing(year):
         source.open(Clock())
         year.open(Clock())

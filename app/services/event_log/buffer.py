@@ -1,4 +1,4 @@
-"""Events that are not on disk yet. They are written in batches, and wait while the history cannot be written."""
+"""Events that are not on disk yet. They are written in batches, and wait while the database cannot be written."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from app.miners.device_facts import DeviceFacts
 from app.miners.uptime import has_rebooted
 from app.services.event_log.kinds import EventKind
 
-
 # More new blocks between two answers are a defect of the firmware.
 MOST_BLOCKS = 1000
 

@@ -77,7 +77,7 @@ class Recent:
 
 
 class EventLog:
-    """Owns the events. Callers never wait for the disk and never get its errors: while the history cannot be used,
+    """Owns the events. Callers never wait for the disk and never get its errors: while the database cannot be used,
     events wait in a bounded buffer. While the time of day is implausible they wait too, and get their time later."""
 
     def __init__(
@@ -115,7 +115,7 @@ class EventLog:
     # Life
 
     def load_states(self) -> dict[str, dict[str, Any]]:
-        """Return the stored state of each device, and load the events that may still repeat. Without the history, both
+        """Return the stored state of each device, and load the events that may still repeat. Without a database, both
         are empty."""
         try:
             now, monotonic = self._clock.now(), self._clock.monotonic()
@@ -161,6 +161,7 @@ class EventLog:
         now = self._clock.monotonic()
         self._date_waiting_events()
         self._recent = {key: each for key, each in self._recent.items() if now - each.began < REPEAT_SECONDS}
+        self._rows.retry_writes()
         with suppress(StoreError):  # the database logs when it cannot be used, and everything stays for the next time
             self._buffer.flush()
             self._retention.run_step()

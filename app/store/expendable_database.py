@@ -1,4 +1,4 @@
-"""The database of the history, which never keeps the service from starting and may be replaced by an empty one."""
+"""A database that never keeps the service from starting and may be replaced by an empty one: history, events."""
 
 from __future__ import annotations
 
@@ -19,19 +19,21 @@ from app.store.repair import Repair
 log = logging.getLogger(__name__)
 
 
-class HistoryDatabase(Database):
-    """Unlike the others, it is not verified at startup: with 1,000 devices it has gigabytes, and each block has a
-    checksum of its own. One that cannot be opened is renamed and kept, and an empty one takes its place."""
+class ExpendableDatabase(Database):
+    """Unlike the others, it is not verified at startup: with 1,000 devices the history has gigabytes, and each of its
+    blocks has a checksum of its own. One that cannot be opened is renamed and kept, and an empty one takes its
+    place."""
 
     _clock: Clock
 
     def open_or_disable(self, clock: Clock) -> None:
-        """Open the database. On an error the history is off until the next start; `failure` has the reason."""
+        """Open the database. On an error it is off until the next start; `failure` has the reason."""
         try:
             self.open(clock)
         except (StoreError, StoreLocked) as error:
             self.failure = error if isinstance(error, StoreError) else StoreUnwritable(str(self.path), str(error))
-            log.error("the history is off", extra={"path": str(self.path), "reason": str(error)})
+            details = {"path": str(self.path), "reason": str(error)}
+            log.error("a database is off; the service runs without it", extra=details)
 
     def _open_or_repair(self, clock: Clock) -> plyvel.DB:
         self._clock = clock
