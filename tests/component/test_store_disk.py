@@ -305,7 +305,7 @@ def test_writes_are_503_after_data_directory_was_lost(testbed, apply_loss, caplo
     assert [preset["name"] for preset in service.read_data(service.client.get("/presets"))] == ["one"]
     messages = [record.getMessage() for record in caplog.records if record.levelno >= logging.ERROR]
     assert set(messages) == {"the store cannot be written"}
-    assert len(messages) <= 3  # one for each database that was written to  # once for each database
+    assert len(messages) <= 3  # once for each database that is written to
     service.stop()
 
 
