@@ -314,3 +314,75 @@ def test_hashrate_percent_of_the_fleet_counts_only_devices_with_an_expectation(
     metrics = query_history(service, "fleet", metrics="hashrate_percent,hashrate_ghs", start="-2m", points=1)["metrics"]
     assert metrics["hashrate_percent"]["mean"] == [90.0]
     assert metrics["hashrate_ghs"]["mean"] == [1900.0]
+
+
+@pytest.mark.parametrize("points", [1, 2, 3, 24, 1440])
+def test_answer_covers_the_range_whatever_the_number_of_points(service: Service, points: int) -> None:
+    """At ten past a full hour, so that no long step is aligned with the range."""
+    service.clock.advance(3600 * 24 - service.clock.now().timestamp() % 86400 + 600)
+    for minute in range(24 * 60 + 1):
+        feed_reading(service, sharesAccepted=minute)
+        service.clock.advance(60)
+        service.wait_until_idle()
+    answer = query_history(service, metrics="shares_accepted", start="-24h", points=points)
+    assert len(answer["times"]) <= points
+    assert sum(value or 0 for value in answer["metrics"]["shares_accepted"]["sum"]) == pytest.approx(1440, abs=15)
+
+
+@pytest.mark.parametrize("interval", [90.0, 300.0])
+def test_slow_polls_are_no_gaps(make_service: Make, clock: FakeClock, interval: float) -> None:
+    service = make_service(clock=clock, poll_interval=interval)
+    add_device(service)
+    for _ in range(int(7200 / interval)):
+        feed_reading(service)
+        clock.advance(interval)
+    answer = query_history(service, metrics="hashrate_ghs,status", start="-100m", points=100)
+    assert answer["metrics"]["hashrate_ghs"]["mean"].count(None) <= 1
+    assert set(answer["metrics"]["status"]["online"][1:-1]) == {1.0}
+
+
+def test_tag_does_not_contain_the_samples_of_a_longer_one(make_service: Make, clock: FakeClock) -> None:
+    service = make_service(clock=clock)
+    add_device(service, MAC, "rack")
+    add_device(service, OTHER, "rack:1", "twice", "twice")
+    for _ in range(24):
+        feed_reading(service, MAC, hashRate=100.0)
+        feed_reading(service, OTHER, hashRate=1000.0)
+        clock.advance(5)
+        service.wait_until_idle()
+    service.runtime.history.flush_samples()
+    for tag, rate in (("rack", 100.0), ("rack:1", 1000.0), ("twice", 1000.0)):
+        answer = query_history(service, "fleet", tag=tag, metrics="hashrate_ghs,devices_online", start="-1m", points=1)
+        assert answer["metrics"]["hashrate_ghs"]["max"] == [rate]
+        assert answer["metrics"]["devices_online"]["max"] == [1.0]
+
+
+def test_percentage_of_a_step_in_which_the_expectation_changed(service: Service) -> None:
+    for rate in (500.0, 1000.0):
+        feed_minutes(service, 5, hashRate=rate, expectedHashrate=rate)
+    answer = query_history(service, metrics="hashrate_percent", start="-10m", points=1)
+    assert answer["metrics"]["hashrate_percent"]["mean"] == [100.0]
+
+
+def test_longest_relative_time_is_a_range_without_samples(service: Service) -> None:
+    feed_minutes(service, 2)
+    answer = query_history(service, metrics="hashrate_ghs", start="-999999w", points=2)
+    assert answer["metrics"]["hashrate_ghs"]["mean"][-1] == 1000.0
+    assert service.client.get(f"/devices/{MAC}/history?from=-5h&to=-999999w").status_code == 400
+
+
+def test_raised_retention_hides_no_coarser_samples(make_service: Make, clock: FakeClock) -> None:
+    days = {"history_1m_days": 7}
+    service = make_service(clock=clock, **days)
+    add_device(service)
+    for _ in range(4 * 96):
+        feed_reading(service)
+        clock.advance(900)
+    for each in (1, 7):
+        store_everything(service)
+        service.stop()
+        service = make_service(clock=clock, history_1m_days=each)
+    store_everything(service)
+    answer = query_history(service, metrics="hashrate_ghs", start="-4d", points=500)
+    assert answer["tier"] == "15m"
+    assert answer["metrics"]["hashrate_ghs"]["mean"].count(None) < 10

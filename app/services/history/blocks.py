@@ -33,8 +33,9 @@ _DICTIONARY = zstandard.ZstdCompressionDict(
     b'"expected_hashrate_ghs":"g","error_percent":"g","pool_response_seconds":"g","wifi_rssi_dbm":"g",'
     b'"current_amps":"l","uptime_seconds":"l","core_voltage_volts":"l","pool_difficulty":"l",'
     b'"free_heap_internal_bytes":"l","free_heap_spiram_bytes":"l","shares_accepted_total":"l",'
-    b'"shares_rejected_total":"l","shares_accepted":"s","shares_rejected":"s","share_work":"s","share_seconds":"s",'
-    b'"compared_expected_hashrate_ghs":"l",'
+    b'"shares_rejected_total":"l","shares_accepted_rest":"l","shares_rejected_rest":"l",'
+    b'"shares_accepted":"s","shares_rejected":"s","share_work":"s","share_seconds":"s",'
+    b'"compared_expected_hashrate_ghs":"g",'
     b'"seconds_online":"s","seconds_stale":"s","seconds_offline":"s","seconds_restarting":"s",'
     b'"chip1_hashrate_ghs":"g","chip1_temperature_celsius":"g","chip1_errors":"s","chip2_hashrate_ghs":"g",'
     b'"chip2_temperature_celsius":"g","chip2_errors":"s"}}',

@@ -26,6 +26,8 @@ class Kind(StrEnum):
 # The summary of a gauge consists of the mean, under the column's own name, and these.
 MIN_SUFFIX, MAX_SUFFIX, COUNT_SUFFIX = "<", ">", "#"
 TOTAL_SUFFIX = "_total"
+# What float32 cannot hold of a total above 2^24.
+REST_SUFFIX = "_rest"
 DEVICES_SUFFIX = "_devices"
 
 STATUS = "status"
@@ -86,10 +88,11 @@ def device_layout(chips: int) -> Layout:
         *((key, Kind.GAUGE) for key in GAUGES),
         *((key, Kind.LAST) for key in LASTS),
         *((key + TOTAL_SUFFIX, Kind.LAST) for key in COUNTERS),
+        *((key + REST_SUFFIX, Kind.LAST) for key in COUNTERS),
         *((key, Kind.SUM) for key in COUNTERS),
         (SHARE_WORK, Kind.SUM),
         (SHARE_SECONDS, Kind.SUM),
-        (COMPARED_EXPECTED, Kind.LAST),
+        (COMPARED_EXPECTED, Kind.GAUGE),
     ]
     for number in range(1, chips + 1):
         columns += [

@@ -87,9 +87,10 @@ def expand_status(frame: Frame) -> Frame:
     return Frame(frame.times, columns, kinds)
 
 
-def summarise_frame(frame: Frame, step: int) -> Frame:
-    """Return one sample for each multiple of `step` seconds that has samples. Yields to the event loop."""
-    starts, slices = _find_spans(frame.times, step)
+def summarise_frame(frame: Frame, step: int, origin: int = 0) -> Frame:
+    """Return one sample for each span of `step` seconds, counted from `origin`, that has samples. Yields to the event
+    loop."""
+    starts, slices = _find_spans(frame.times, step, origin)
     summary = Frame(array("I", starts), {}, dict(frame.kinds))
     for name, kind in frame.kinds.items():
         if kind is Kind.GAUGE:
@@ -102,11 +103,11 @@ def summarise_frame(frame: Frame, step: int) -> Frame:
     return summary
 
 
-def _find_spans(times: array[int], step: int) -> tuple[list[int], list[tuple[int, int]]]:
+def _find_spans(times: array[int], step: int, origin: int) -> tuple[list[int], list[tuple[int, int]]]:
     """Return the starts of the spans that have samples, and the first and last index of each."""
     starts, slices, first = [], [], 0
     while first < len(times):
-        start = times[first] // step * step
+        start = (times[first] - origin) // step * step + origin
         last = bisect_left(times, start + step, first)
         starts.append(start)
         slices.append((first, last))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 
 from app.miners.measures import MEASURES, Recorded
 from app.services.history.columns import (
@@ -54,7 +55,7 @@ class Answered:
         if column is not None:
             for time, value in zip(self.summary.times, column, strict=True):
                 at = (time - self.grid.start) // self.grid.step
-                if value == value and 0 <= at < self.grid.count:  # noqa: PLR0124  (NaN is absent)
+                if isfinite(value) and 0 <= at < self.grid.count:  # NaN is absent
                     values[at] = shorten(value)
         return values
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 
 from app.clock import Clock
 from app.errors import Invalid, NotFound
@@ -28,6 +29,7 @@ from app.store.history import HOUR, HistoryRepository, Tier
 from app.throttle import throttled
 
 MAX_POINTS = 2000
+LONGEST_AGO = timedelta(days=36500)
 # Samples stay for up to a day longer than their tier's retention, until they are rolled up.
 KEPT_LONGER_SECONDS = 25 * HOUR
 
@@ -69,12 +71,21 @@ class Samples:
 class HistoryQueries:
     """Reads the store through the rollup, so that what is not written yet is in the answers."""
 
-    def __init__(self, fleet: Fleet, repository: HistoryRepository, rollup: Rollup, tiers: Tiers, clock: Clock) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        repository: HistoryRepository,
+        rollup: Rollup,
+        tiers: Tiers,
+        clock: Clock,
+        poll_interval: float,
+    ) -> None:
         self._fleet = fleet
         self._repository = repository
         self._rollup = rollup
         self._tiers = tiers
         self._clock = clock
+        self._poll_interval = poll_interval
 
     @property
     def is_recording(self) -> bool:
@@ -100,18 +111,15 @@ class HistoryQueries:
         start, stop = (_resolve_time(time, now).timestamp() for time in (asked.start, asked.stop))
         if start >= stop:
             raise Invalid("The range is empty", {"from": ["Must be before `to`, which is now unless it is stated."]})
-        tier = self._tiers.choose_tier(start, now.timestamp(), (stop - start) / asked.points)
+        tier = self._choose_tier(start, (stop - start) / asked.points)
         needs = list_needs(metrics)
-        resolution = self._tiers.resolutions[tier]
-        if any(map(is_recorded_each_minute, needs)):
-            resolution = max(resolution, MINUTE)
-        grid = make_grid(start, stop, asked.points, resolution)
+        grid = make_grid(start, stop, asked.points, self._find_resolution(tier, needs))
         # Whole spans before the answer, for the metrics that describe the time before each point.
         lead = -max(metric.lead_seconds for metric in metrics) // grid.step * -grid.step
         first = max(grid.start - lead, now.timestamp() - self._tiers.retention[tier] - KEPT_LONGER_SECONDS)
         frame = self._rollup.read_samples(tier, series, first, min(grid.stop, now.timestamp() + 1), needs)
         frame = cut_frame(frame, grid.start - lead, grid.stop)
-        answered = Answered(summarise_frame(expand_status(frame), grid.step), grid)
+        answered = Answered(summarise_frame(expand_status(frame), grid.step, grid.start), grid)
         return HistoryAnswer(
             series,
             NAMES[tier],
@@ -121,16 +129,25 @@ class HistoryQueries:
             self._repository.read_state("simulated"),
         )
 
+    def _choose_tier(self, start: float, step: float) -> Tier:
+        return self._tiers.choose_tier(start, self._clock.now().timestamp(), step, self._rollup.pruned)
+
+    def _find_resolution(self, tier: Tier, columns: Collection[str]) -> int:
+        """Return the seconds between two samples that have all of these columns."""
+        resolution = self._tiers.resolutions[tier]
+        return ceil(self._find_interval(columns) / resolution) * resolution
+
+    def _find_interval(self, columns: Collection[str]) -> float:
+        """Return the seconds between two polls that record all of these columns."""
+        return max(self._poll_interval, MINUTE if any(map(is_recorded_each_minute, columns)) else 0)
+
     def read_samples(self, series: str, names: Sequence[str], start: float, end: float, step: float) -> Samples:
         """Return stored samples of [start, end], and those before that are still valid at `start`, of the coarsest
         tier whose resolution is not above `step`; counters as their totals."""
         columns = {name + TOTAL_SUFFIX if name in COUNTERS and is_device(series) else name: name for name in names}
         now = self._clock.now().timestamp()
-        tier = self._tiers.choose_tier(start, now, step)
-        lookbacks = {
-            name: self._tiers.get_lookback(tier, MINUTE if is_recorded_each_minute(name) else 0.0)
-            for name in columns.values()
-        }
+        tier = self._choose_tier(start, step)
+        lookbacks = {name: self._tiers.get_lookback(tier, self._find_interval([name])) for name in columns.values()}
         first = start - max(lookbacks.values(), default=0.0)
         oldest = now - self._tiers.retention[tier] - KEPT_LONGER_SECONDS
         frame = self._rollup.read_samples(tier, series, max(first, oldest), min(end, now) + 1, list(columns))
@@ -150,7 +167,7 @@ def _select_metrics(known: Mapping[str, Metric], names: Sequence[str]) -> list[M
 
 
 def _resolve_time(time: datetime | timedelta, now: datetime) -> datetime:
-    return now - time if isinstance(time, timedelta) else time
+    return now - min(time, LONGEST_AGO) if isinstance(time, timedelta) else time
 
 
 def is_device(series: str) -> bool:

@@ -59,6 +59,8 @@ class RawSamples:
         flush, up to 20 minutes of them."""
         series = 0
         for name, buffer in throttled(sorted(self._buffers(), key=itemgetter(0))):  # in the order of the keys
+            if self._find_buffer(name) is not buffer:  # deleted since the loop began
+                continue
             series += 1
             for frame in buffer.take_frames():
                 start = frame.times[0]

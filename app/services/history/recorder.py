@@ -34,6 +34,7 @@ _BETWEEN = (*GAUGES, *(None for _ in LASTS), *COUNTERS)
 _CODES = {status: float(code) for code, status in enumerate(STATUS_CODES)}
 # Polls of an offline device are up to 72 s apart. A longer pause was a suspended machine, not a status.
 MAX_ELAPSED_SECONDS = 150.0
+MAX_ELAPSED_POLLS = 2.5
 
 
 class DerivedUpdater(Protocol):
@@ -44,9 +45,20 @@ class DerivedUpdater(Protocol):
 
 class DeviceSeries:
     """The recording state of one device. `sums`, `output`, `expected`: its last values for the sums over the fleet.
-    `pending`: increases that these sums do not include yet."""
+    `pending`: increases that these sums do not include yet; `unrecorded`: those of polls without a plausible time."""
 
-    __slots__ = ("buffer", "chip_errors", "expected", "minute", "output", "pending", "polled_at", "sums", "totals")
+    __slots__ = (
+        "buffer",
+        "chip_errors",
+        "expected",
+        "minute",
+        "output",
+        "pending",
+        "polled_at",
+        "sums",
+        "totals",
+        "unrecorded",
+    )
 
     def __init__(self, layout: Layout) -> None:
         self.buffer = SeriesBuffer(layout)
@@ -56,6 +68,7 @@ class DeviceSeries:
         self.sums: tuple[float, ...] = (nan,) * len(SUMMED_GAUGES)
         self.output = DeviceOutput(0.0, 0.0, paired=False)
         self.pending = NO_INCREASE
+        self.unrecorded = NO_INCREASE
         self.expected = nan
         self.chip_errors: list[float] = []
 
@@ -70,6 +83,7 @@ class DeviceRecorder:
         restore_totals: Callable[[str, float], ShareTotals | None],
         update_derived: DerivedUpdater,
         clock: Clock,
+        poll_interval: float,
     ) -> None:
         """`restore_totals`: returns the last recorded share counters of a MAC, for its first poll after a start."""
         self._timekeeper = timekeeper
@@ -77,6 +91,7 @@ class DeviceRecorder:
         self._restore_totals = restore_totals
         self._update_derived = update_derived
         self._clock = clock
+        self._max_elapsed = max(MAX_ELAPSED_SECONDS, MAX_ELAPSED_POLLS * poll_interval)
         self._series: dict[str, DeviceSeries] = {}
 
     def on_device_polled(self, event: DevicePolled) -> None:
@@ -86,7 +101,7 @@ class DeviceRecorder:
         elapsed = 0.0 if series.polled_at is None else monotonic - series.polled_at
         series.polled_at = monotonic
         status = _CODES[tracked.observation.status]
-        head = [status, elapsed if elapsed <= MAX_ELAPSED_SECONDS else 0.0]
+        head = [status, elapsed if elapsed <= self._max_elapsed else 0.0]
         is_answer = tracked.reading is not event.before.reading and tracked.observation.status is Status.ONLINE
         now = self._timekeeper.current_time()
         row = head + (self._answer_values(tracked, series, monotonic, now) if is_answer else [])
@@ -136,6 +151,11 @@ class DeviceRecorder:
         get: Any = values.get  # None is no key, so it gives NaN
         row = [get(key, nan) for key in (_BETWEEN if is_between else _EVERY_MINUTE)]
         series.expected = nan if derived.expected_hashrate_ghs is None else derived.expected_hashrate_ghs
+        if now is None:
+            series.unrecorded = series.unrecorded + increase
+            return []
+        increase, series.unrecorded = increase + series.unrecorded, NO_INCREASE
+        row += [_find_rest(values.get(key)) for key in COUNTERS]
         row += [increase.accepted, increase.rejected, increase.work, increase.seconds, series.expected]
         return row if is_between or not derived.chips else row + _record_chips(series, derived.chips)
 
@@ -157,6 +177,11 @@ def _record_chips(series: DeviceSeries, chips: Sequence[Chip]) -> list[float]:
             count if count < before else count - before,  # below the last count after a reboot
         ]
     return row
+
+
+def _find_rest(total: float | None) -> float:
+    """Return what float32 cannot hold of a total, so that both together are exact."""
+    return nan if total is None else total - array("f", [total])[0]
 
 
 def pack_row(row: Sequence[float], width: int) -> Column:

@@ -23,7 +23,8 @@ STATE = "rollup"
 
 
 class Rollup:
-    """Owns which hours and days are rolled up, and how far the tiers are pruned."""
+    """Owns which hours and days are rolled up, and how far the tiers are pruned. `pruned`: the start of what is left of
+    a tier, once some of it was deleted."""
 
     def __init__(
         self,
@@ -40,7 +41,7 @@ class Rollup:
         self._timekeeper = timekeeper
         self._open_days: set[int] = set()
         self._raw_hours: set[int] = set()
-        self._pruned: dict[Tier, int] = {}
+        self.pruned: dict[Tier, int] = {}
         self._pruned_minute: float | None = None
 
     def load_state(self) -> None:
@@ -49,7 +50,7 @@ class Rollup:
             return
         self._open_days = set(state.get("open_days", ()))
         self._raw_hours = set(state.get("raw_hours", ()))
-        self._pruned = {Tier(tier): int(slot) for tier, slot in state.get("pruned", {}).items()}
+        self.pruned = {Tier(tier): int(slot) for tier, slot in state.get("pruned", {}).items()}
 
     def run_steps(self, now: float) -> Iterator[None]:
         """Do what is due, one series or one slot per step. An hour is complete when none of its samples is
@@ -96,7 +97,7 @@ class Rollup:
         state = {
             "open_days": sorted(self._open_days),
             "raw_hours": sorted(self._raw_hours),
-            "pruned": {tier.value: slot for tier, slot in self._pruned.items()},
+            "pruned": {tier.value: slot for tier, slot in self.pruned.items()},
         }
         self._repository.write_blocks({}, {STATE: state, "open_hours": sorted(self._raw.open_hours)})
 
@@ -106,6 +107,7 @@ class Rollup:
             if hour + HOUR <= oldest:
                 self._repository.delete_slot(Tier.RAW, hour)
                 self._raw_hours.discard(hour)
+                self.pruned[Tier.RAW] = hour + HOUR
                 self._save_state()
                 yield
 
@@ -115,15 +117,15 @@ class Rollup:
         stop = now - self._tiers.retention[tier] - seconds
         if tier is Tier.MINUTE:
             stop = min([stop, *(day - 1 for day in self._open_days)])
-        first = self._pruned.get(tier)
+        first = self.pruned.get(tier)
         if first is None:
             found = self._repository.find_first_slot()
             first = int((now if found is None else min(found, now)) // seconds * seconds)
         for slot in range(first, int(stop) + 1, seconds):
             self._repository.delete_slot(tier, slot)
-            self._pruned[tier] = slot + seconds
+            self.pruned[tier] = slot + seconds
             yield
-        if self._pruned.get(tier, first) != first:
+        if self.pruned.get(tier, first) != first:
             self._save_state()
 
     # Reading, with what is not rolled up yet.
@@ -168,8 +170,11 @@ class Rollup:
 
     def read_hour(self, series: str, hour: int, wanted: Collection[str]) -> Frame:
         """Return one hour at the finest resolution that it is stored in."""
-        raw = self._raw.read_hour(series, hour, wanted)
-        return raw if raw.times else self._raw.read_slot(Tier.MINUTE, hour, series, wanted)
+        if hour in self._raw_hours or self._is_hour_open(series, hour):
+            raw = self._raw.read_hour(series, hour, wanted)
+            if raw.times:
+                return raw
+        return self._raw.read_slot(Tier.MINUTE, hour, series, wanted)
 
     def _is_hour_open(self, series: str, hour: int) -> bool:
         return hour in self._raw.open_hours or self._raw.is_buffered(series, hour)
@@ -188,6 +193,6 @@ class Rollup:
         slots = [(Tier.RAW, hour) for hour in self._raw_hours | self._raw.open_hours]
         first = self._repository.find_first_slot()
         for tier in (Tier.MINUTE, Tier.QUARTER):
-            oldest = self._pruned.get(tier, now if first is None else first)
+            oldest = self.pruned.get(tier, now if first is None else first)
             slots += [(tier, slot) for slot in iterate_slots(oldest, now, SLOT_SECONDS[tier])]
         self._repository.delete_series(series, slots)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from math import inf
@@ -19,7 +20,7 @@ from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.telemetry_reader import Telemetry
 from app.services.history.blocks import BlockCodec
 from app.services.history.buffers import SeriesBuffer
-from app.services.history.columns import SHARE_SECONDS, SHARE_WORK, TOTAL_SUFFIX
+from app.services.history.columns import REST_SUFFIX, SHARE_SECONDS, SHARE_WORK, TOTAL_SUFFIX
 from app.services.history.derived import DerivedFigures
 from app.services.history.frames import Frame, absent_column, append_frame, cut_frame, summarise_frame
 from app.services.history.queries import HistoryQueries
@@ -45,7 +46,14 @@ RESTORE_SECONDS = 24 * HOUR
 FINE_SECONDS = 2 * HOUR
 # In the order of the arguments of DerivedFigures.restore_device.
 _SHARE_COLUMNS = (ACCEPTED, SHARE_WORK, REJECTED, SHARE_SECONDS, "hashrate_ghs")
-_TOTALS = (ACCEPTED + TOTAL_SUFFIX, REJECTED + TOTAL_SUFFIX, DIFFICULTY, UPTIME)
+_TOTALS = (
+    ACCEPTED + TOTAL_SUFFIX,
+    REJECTED + TOTAL_SUFFIX,
+    DIFFICULTY,
+    UPTIME,
+    ACCEPTED + REST_SUFFIX,
+    REJECTED + REST_SUFFIX,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +96,14 @@ class HistoryService:
         self._derived = derived
         self.timekeeper = Timekeeper(clock)
         self._devices = DeviceRecorder(
-            self.timekeeper, read_telemetry, self._restore_device, derived.update_device, clock
+            self.timekeeper, read_telemetry, self._restore_device, derived.update_device, clock, poll_interval
         )
         self._totals = TotalsRecorder(fleet, self.timekeeper, self._devices.find_series)
         codec = BlockCodec()
         self._raw = RawSamples(repository, codec, self.timekeeper, self._iterate_buffers, self._find_buffer)
         self._rollup = Rollup(repository, codec, self._raw, tiers, self.timekeeper)
-        self.queries = HistoryQueries(fleet, repository, self._rollup, tiers, clock)
-        self._newest_at_start: float | None = None
+        self.queries = HistoryQueries(fleet, repository, self._rollup, tiers, clock, poll_interval)
+        self._deleted: set[str] = set()
         self._stop = Event()
         self._greenlets: list[gevent.Greenlet] = []
 
@@ -104,12 +112,13 @@ class HistoryService:
         return self.queries.is_recording
 
     def start(self) -> None:
-        if not self.is_recording:
+        if not self._repository.is_open:
             return
         self.timekeeper.load_spans(self._repository.read_state("spans"))
-        self._newest_at_start = self.timekeeper.newest
         self._raw.load_open_hours(self._repository.read_state("open_hours"))
         self._rollup.load_state()
+        if not self.is_recording:
+            return
         self._greenlets = [
             gevent.spawn(run_supervised, loop, self._clock, self._stop, self._loop_crashed, loop=name)
             for name, loop in (("history_totals", self._run_totals), ("history_store", self._run_store))
@@ -121,6 +130,7 @@ class HistoryService:
         gevent.joinall(self._greenlets)
         if self._greenlets:
             self._greenlets = []
+            self._totals.record_totals()
             self._raw.flush_samples()
 
     def on_device_polled(self, event: DevicePolled) -> None:
@@ -130,9 +140,17 @@ class HistoryService:
     def on_device_deleted(self, event: DeviceDeleted) -> None:
         """The history belongs to the MAC, so it stays for a device that is registered again, unless the setting says
         otherwise."""
-        if self._delete_with_device:
+        if self._delete_with_device and self._repository.is_open:
             self._devices.delete_series(event.mac)
-            self._rollup.delete_series(event.mac, self._clock.now().timestamp())
+            self._deleted.add(event.mac)
+            self._delete_series()
+
+    def _delete_series(self) -> None:
+        """Delete what is stored of deleted devices. While the store cannot be written, that waits for the next time."""
+        for mac in list(self._deleted):
+            with suppress(StoreError):  # the state of the history says so
+                self._rollup.delete_series(mac, self._clock.now().timestamp())
+                self._deleted.discard(mac)
 
     def _run_totals(self) -> None:
         while not self._clock.wait(self._stop, self._poll_interval):
@@ -158,6 +176,7 @@ class HistoryService:
         """Write what is in memory. On an error it stays there for the next time."""
         self._totals.drop_unused()
         self._repository.retry_writes()
+        self._delete_series()
         self._raw.flush_samples()
         self._devices.drop_unregistered(self._fleet.is_registered)
 
@@ -191,7 +210,7 @@ class HistoryService:
 
     def _restore_totals(self, mac: str, monotonic: float) -> ShareTotals | None:
         """Return the last recorded share counters, so that shares accepted while the service was stopped count."""
-        now, newest = self._clock.now().timestamp(), self._newest_at_start
+        now, newest = self._clock.now().timestamp(), self.timekeeper.newest
         if newest is None or now - newest > RESTORE_SECONDS:
             return None
         hour = int(newest) // HOUR * HOUR
@@ -201,11 +220,11 @@ class HistoryService:
             if _TOTALS[0] not in found:
                 continue
             at, accepted = found[_TOTALS[0]]
-            rejected, difficulty, uptime = (found.get(name, (at, None)) for name in _TOTALS[1:])
+            rejected, difficulty, uptime, *rests = (found.get(name, (at, None)) for name in _TOTALS[1:])
             return ShareTotals(
                 monotonic - max(0.0, now - at),
-                accepted,
-                rejected[1],
+                accepted + (rests[0][1] or 0.0),
+                None if rejected[1] is None else rejected[1] + (rests[1][1] or 0.0),
                 difficulty[1],
                 None if uptime[1] is None else uptime[1] + at - uptime[0],
             )

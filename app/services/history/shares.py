@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from app.miners.uptime import has_rebooted
+from app.miners.uptime import UPTIME_LAG_SECONDS, has_rebooted
 
 COUNTER_MODULUS = 2.0**32
 ACCEPTED, REJECTED, DIFFICULTY, UPTIME = "shares_accepted", "shares_rejected", "pool_difficulty", "uptime_seconds"
@@ -62,8 +62,20 @@ def compute_increase(before: ShareTotals | None, now: ShareTotals) -> ShareIncre
     accepted = _count_increase(before.accepted, now.accepted, is_reboot)
     rejected = _count_increase(before.rejected, now.rejected, is_reboot)
     difficulty = (now.difficulty if is_reboot else before.difficulty) or now.difficulty or 0.0
-    seconds = min(elapsed, now.uptime) if is_reboot and now.uptime is not None else elapsed
+    seconds = _measure_seconds(before, now, is_reboot=is_reboot)
     return ShareIncrease(accepted, rejected, accepted * difficulty, seconds if difficulty else 0.0)
+
+
+def _measure_seconds(before: ShareTotals, now: ShareTotals, *, is_reboot: bool) -> float:
+    """Return the time that an increase covers. The miner's own clock counts if it is far ahead of ours: our host was
+    off, and began with a wrong time of day."""
+    elapsed = now.at - before.at
+    if now.uptime is None:
+        return elapsed
+    if is_reboot:
+        return min(elapsed, now.uptime)
+    uptime = now.uptime - before.uptime if before.uptime is not None else 0.0
+    return uptime if uptime > elapsed + UPTIME_LAG_SECONDS else elapsed
 
 
 def _count_increase(before: float | None, now: float | None, is_reboot: bool) -> float:

@@ -39,11 +39,16 @@ class Tiers:
             self.retention[tier] / self.resolutions[tier] * BYTES_PER_SAMPLE[tier] * DISK_OVERHEAD for tier in Tier
         )
 
-    def choose_tier(self, start: float, now: float, wanted_step: float) -> Tier:
+    def choose_tier(self, start: float, now: float, wanted_step: float, pruned: Mapping[Tier, float]) -> Tier:
         """Return the coarsest tier that is as fine as wanted and still has `start`; else the finest that has it;
-        else the one that is kept longest."""
+        else the one that is kept longest. `pruned`: until when each tier was deleted, which may be later than its
+        retention says if that was shorter before."""
         enabled = [tier for tier in Tier if self.retention[tier]]
-        reaching = [tier for tier in enabled if now - start <= self.retention[tier] + MINUTE]
+        reaching = [
+            tier
+            for tier in enabled
+            if now - start <= self.retention[tier] + MINUTE and start + self.resolutions[tier] >= pruned.get(tier, 0)
+        ]
         if not reaching:
             return max(enabled or [Tier.RAW], key=lambda tier: self.retention[tier])
         fine = [tier for tier in reaching if self.resolutions[tier] <= wanted_step]
@@ -52,7 +57,7 @@ class Tiers:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The time axis of an answer: `count` spans of `step` seconds from `start`, which is a multiple of `step`."""
+    """The time axis of an answer: `count` spans of `step` seconds from `start`, a multiple of the tier's resolution."""
 
     start: int
     step: int
@@ -68,8 +73,8 @@ class Grid:
 
 
 def make_grid(start: float, stop: float, points: int, resolution: int) -> Grid:
-    """Return the grid of at most `points` spans, each a multiple of the resolution, from the first whole span after
-    `start` to the one that contains `stop`."""
-    step = max(1, ceil((stop - start) / points / resolution)) * resolution
-    first = ceil(start / step) * step
+    """Return the grid of at most `points` spans, each a multiple of the resolution. It begins with the
+    first whole sample after `start`; the last span contains `stop`."""
+    first = ceil(start / resolution) * resolution
+    step = max(1, ceil((stop - first) / points / resolution)) * resolution
     return Grid(first, step, max(1, ceil((stop - first) / step)))

@@ -37,6 +37,7 @@ class Totals:
 
     def add_device(self, tracked: Tracked, series: DeviceSeries | None, shares: ShareIncrease) -> None:
         self.monitored += 1
+        self.shares = self.shares + shares
         if not tracked.is_up:
             return
         self.online += 1
@@ -53,7 +54,6 @@ class Totals:
         if hashrate == hashrate and series.expected == series.expected:  # noqa: PLR0124
             self.compared_hashrate += hashrate
             self.compared_expected += series.expected
-        self.shares = self.shares + shares
 
     def to_row(self) -> list[float]:
         """Return the columns of TOTALS_LAYOUT. A sum of no devices is absent."""
@@ -73,6 +73,9 @@ class TotalsRecorder:
         self._buffers: dict[str, SeriesBuffer] = {}
 
     def record_totals(self) -> None:
+        now = self._timekeeper.current_time()
+        if now is None:
+            return
         totals = {FLEET: Totals()}
         for tracked in throttled(self._fleet.monitored_devices()):
             series = self._find_series(tracked.mac)
@@ -80,12 +83,11 @@ class TotalsRecorder:
             if series is not None:
                 shares, series.pending = series.pending, NO_INCREASE
             totals[FLEET].add_device(tracked, series, shares)
-            for tag in tracked.device.tags:
+            for tag in set(tracked.device.tags):
                 name = TAG_PREFIX + tag
                 if name in totals or len(totals) <= MAX_TAGS:
                     totals.setdefault(name, Totals()).add_device(tracked, series, shares)
-        now = self._timekeeper.current_time()
-        if now is None or not totals[FLEET].monitored:
+        if not totals[FLEET].monitored:
             return
         for name, total in totals.items():
             buffer = self._buffers.setdefault(name, SeriesBuffer(TOTALS_LAYOUT))
