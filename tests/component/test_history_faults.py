@@ -251,8 +251,9 @@ def test_hostile_reading_leaves_no_trace(service: Service, clock: FakeClock, hos
         ((100.0, 50.0), (4.0, 55.0), 4.0),
         ((100.0, None), (120.0, None), 20.0),
         ((100.0, 50.0), (120.0, 600.0), 120.0),
+        ((1e300, 50.0), (4.0, 55.0), 4.0),
     ],
-    ids=["increase", "wrap at 2^32", "reboot", "reset", "no uptime", "reboot to a higher uptime"],
+    ids=["increase", "wrap at 2^32", "reboot", "reset", "no uptime", "reboot to a higher uptime", "absurd"],
 )
 def test_increase_of_a_counter(before: Any, after: Any, expected: float) -> None:
     elapsed = 1000.0 if after[1] == 600 else 5.0

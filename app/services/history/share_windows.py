@@ -1,4 +1,4 @@
-"""Sliding windows of a device's shares: sums over the last ten minutes, hour and day, in 4 KB."""
+"""Sliding windows of a device's shares: sums over the last ten minutes, hour and day, in 3 KB."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BucketRing:
         self._width = width
         self._count = count
         self._fields = fields
-        self._buckets = array("d", bytes(8 * fields * count))
+        self._buckets = array("f", bytes(4 * fields * count))
         self._slot: int | None = None
         self.totals = [0.0] * fields
 
@@ -57,7 +57,7 @@ class BucketRing:
         last = slot if self._slot is None else self._slot
         for each in range(max(last, slot - self._count) + 1, slot + 1):
             at = each % self._count * self._fields
-            self._buckets[at : at + self._fields] = array("d", bytes(8 * self._fields))
+            self._buckets[at : at + self._fields] = array("f", bytes(4 * self._fields))
         self._slot = slot
         self.totals = [sum(self._buckets[field :: self._fields]) for field in range(self._fields)]
 

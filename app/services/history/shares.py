@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from app.miners.uptime import UPTIME_LAG_SECONDS, has_rebooted
 
 COUNTER_MODULUS = 2.0**32
+LONGEST_PAUSE_SECONDS = 86_400.0
 ACCEPTED, REJECTED, DIFFICULTY, UPTIME = "shares_accepted", "shares_rejected", "pool_difficulty", "uptime_seconds"
 
 
@@ -67,15 +68,15 @@ def compute_increase(before: ShareTotals | None, now: ShareTotals) -> ShareIncre
 
 
 def _measure_seconds(before: ShareTotals, now: ShareTotals, *, is_reboot: bool) -> float:
-    """Return the time that an increase covers. The miner's own clock counts if it is far ahead of ours: our host was
-    off, and began with a wrong time of day."""
+    """Return the time that an increase covers. The miner's own clock counts if it is ahead of ours by up to a day: our
+    host was off, and began with a wrong time of day."""
     elapsed = now.at - before.at
     if now.uptime is None:
         return elapsed
     if is_reboot:
         return min(elapsed, now.uptime)
     uptime = now.uptime - before.uptime if before.uptime is not None else 0.0
-    return uptime if uptime > elapsed + UPTIME_LAG_SECONDS else elapsed
+    return uptime if UPTIME_LAG_SECONDS < uptime - elapsed <= LONGEST_PAUSE_SECONDS else elapsed
 
 
 def _count_increase(before: float | None, now: float | None, is_reboot: bool) -> float:
@@ -85,6 +86,6 @@ def _count_increase(before: float | None, now: float | None, is_reboot: bool) ->
         return now
     if now >= before:
         return now - before
-    if before > COUNTER_MODULUS / 2 > now:
+    if COUNTER_MODULUS >= before > COUNTER_MODULUS / 2 > now:
         return now + COUNTER_MODULUS - before
     return now  # the counters were reset without a reboot
