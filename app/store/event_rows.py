@@ -55,12 +55,12 @@ class EventRows:
         """After a failed write, try to reopen the database."""
         self._database.retry_writes()
 
-    def save_rows(self, rows: Iterable[EventRow], states: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Write events and states of devices (None deletes one) in one batch, which is not synced."""
-        puts: dict[str, Any] = {}
+    def save_rows(self, rows: Iterable[EventRow], states: Mapping[str, bytes | None]) -> None:
+        """Write events and states of devices (JSON; None deletes one) in one batch, which is not synced."""
+        puts: dict[str, bytes] = {}
         for row in rows:
             puts |= {**dict.fromkeys(_index_keys(row), row.kind.encode()), f"{_ALL}{row.id}": row.record}
-        puts |= {f"{_STATE}{mac}": dict(state) for mac, state in states.items() if state is not None}
+        puts |= {f"{_STATE}{mac}": state for mac, state in states.items() if state is not None}
         gone = [f"{_STATE}{mac}" for mac, state in states.items() if state is None]
         if not has_free_space(self._database.path, self._min_free_bytes):
             raise StoreFull(str(self._database.path))

@@ -326,6 +326,28 @@ def test_full_buffer_drops_the_oldest_events_and_counts_them(testbed, database):
     assert sorted(buffer.list_ids(None, (), "", None)) == [event.id for event in events[2:]]
 
 
+@pytest.mark.parametrize("value", [2**64, "half a character: \ud800", {1: "no text as key"}])
+def test_event_that_has_no_json_is_dropped_alone(testbed, database, caplog, value):
+    testbed.add(EventKind.DRIFT, 0, keys=["frequency"], changes=[])
+    testbed.add(EventKind.DRIFT, 0, keys=["frequency"], changes=[value])
+    for number in (1, 2):
+        testbed.add(EventKind.DRIFT, number, keys=["frequency"], changes=[value])
+        testbed.log.set_state(MACS[number], {"facts": value})
+    testbed.add()
+    testbed.log.set_state(MACS[0], {"facts": None})
+    assert testbed.dropped == 3
+    shown = testbed.list()
+    testbed.flush()
+    testbed.log.stop()
+    assert [event.kind for event in testbed.published] == [EventKind.DRIFT, PAUSED]
+    assert testbed.list() == shown == list(reversed(testbed.published))
+    assert len(EventRows(database).list_ids(None, (), "", None, 100)) == 2
+    assert EventRows(database).load_states() == {MACS[0]: {"facts": None}}
+    (record,) = caplog.records
+    assert (record.levelname, record.kind) == ("ERROR", "drift")
+    caplog.clear()
+
+
 def test_events_without_a_time_are_bounded_and_counted(open_log, clock):
     clock.shift_time_of_day(timedelta(days=-56 * 365))
     testbed = open_log()

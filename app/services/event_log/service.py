@@ -203,8 +203,9 @@ class EventLog:
         recent = self._recent.get(key)
         if recent and occurrence.moment.seconds - recent.began < REPEAT_SECONDS:
             earlier = recent.event
-            recent.event = replace(earlier, details=details, message=message, count=earlier.count + 1, last=at)
-            self._buffer.add_event(recent.event)
+            again = replace(earlier, details=details, message=message, count=earlier.count + 1, last=at)
+            if self._buffer.add_event(again):
+                recent.event = again
             return
         event = LoggedEvent(
             make_uuid7(moment, self._next_random()),
@@ -218,9 +219,9 @@ class EventLog:
             1,
             at,
         )
-        self._recent[key] = Recent(event, occurrence.moment.seconds)
-        self._buffer.add_event(event)
-        self._events.publish(EventLogged(event))
+        if self._buffer.add_event(event):
+            self._recent[key] = Recent(event, occurrence.moment.seconds)
+            self._events.publish(EventLogged(event))
 
     def _next_random(self) -> bytes:
         """Return random bytes that begin with a counter, so that ids of one moment keep their order."""
@@ -257,7 +258,7 @@ class EventLog:
     def on_device_deleted(self, event: DeviceDeleted) -> None:
         """Forget the device's state. Its events belong to the MAC and stay, unless DELETE_DATA_ON_DEVICE_REMOVE is
         set: then the next step deletes them, at once."""
-        self._buffer.set_state(event.mac, None)
+        self._buffer.delete_state(event.mac)
         if self._delete_with_device:
             self._buffer.drop_device(event.mac)
             self._undated = deque(each for each in self._undated if each.mac != event.mac)
