@@ -17,6 +17,7 @@ import orjson
 from app.errors import StoreFull
 from app.store.database import LAST_CHARACTER, Database
 from app.store.history import has_free_space
+from app.throttle import throttled
 
 PREFIX = "event:"
 _ALL = f"{PREFIX}all:"
@@ -75,7 +76,7 @@ class EventRows:
     def list_ids(self, mac: str | None, kinds: Iterable[str], first: str, before: str | None, limit: int) -> list[str]:
         """Return ids, newest first: from `first` up to, but not including, `before`; at most `limit`."""
         found: list[str] = []
-        for prefix in scan_prefixes(mac, kinds):
+        for prefix in throttled(scan_prefixes(mac, kinds)):
             stop = prefix + (LAST_CHARACTER if before is None else before)
             rows = self._database.read_rows(prefix + first, stop, reverse=True, limit=limit)
             found += [key.removeprefix(prefix) for key, _ in rows]

@@ -342,6 +342,21 @@ def test_outage_that_began_before_a_restart_ends_once(testbed, restart_service):
     assert 7200 < online["details"]["seconds"] < 7400
 
 
+def test_outage_has_no_duration_if_a_clock_was_wrong(testbed, restart_service):
+    """The host started, and its clock is ten years ahead of the device's last reading."""
+    service, miners = testbed("2.12")
+    go_offline(service, miners[0])
+
+    def restart_host():
+        service.clock.reboot_host()
+        service.clock.shift_time_of_day(timedelta(days=3650))
+
+    again = restart_service(service, miners, restart_host)
+    come_back(again, miners[0])
+    online = list_events(again, mac=miners[0].mac)[-1]
+    assert (online["details"], online["message"]) == ({"seconds": None}, "miner-1 is online")
+
+
 def test_repaired_store_is_told(testbed, restart_service):
     service, miners = testbed("2.12")
 

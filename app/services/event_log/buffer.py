@@ -39,6 +39,10 @@ class EventBuffer:
         self._states: dict[str, bytes | None] = {}
         self._logged_invalid = False
 
+    def __len__(self) -> int:
+        """Return the number of events."""
+        return len(self._events)
+
     def add_event(self, event: LoggedEvent) -> bool:
         """Add an event, or replace the one with its id. Return False if it was dropped."""
         record = self._encode({field: getattr(event, field) for field in _STORED_FIELDS}, event.kind)

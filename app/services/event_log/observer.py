@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from app.clock import Moment, format_iso, stored_moment
@@ -17,7 +17,7 @@ from app.events import (
 )
 from app.miners.device_facts import DeviceFacts, WatchedFields, fill_facts, read_facts, read_uptime, watch_fields
 from app.miners.settings_diff import WriteStatus
-from app.miners.uptime import has_rebooted
+from app.miners.uptime import has_rebooted, plausible_gap
 from app.models import DOWN_STATUSES, Cause, Device, Observation, Reading, Status
 from app.services.configuration.journal import EntryOutcome, JournalEntry
 from app.services.devices.fleet import Fleet, Tracked
@@ -67,7 +67,7 @@ class DeviceWatch:
         facts = self.current_facts()
         at = format_iso(self.moment.at) if self.moment and self.moment.at else None
         tick = self.moment.tick if self.moment else None
-        return {"facts": asdict(facts) if facts else None, "at": at, "tick": tick, "down": self.is_down}
+        return {"facts": facts, "at": at, "tick": tick, "down": self.is_down}
 
 
 def parse_watch(state: Mapping[str, Any]) -> DeviceWatch | None:
@@ -126,7 +126,7 @@ class EventObserver:
         elapsed, before, was_down = watch.seconds_until(reading.moment), watch.current_facts(), watch.is_down
         watch.add_facts(read_facts(reading.info), reading.moment)
         watch.is_down = False
-        found = [Detected(EventKind.ONLINE, {"seconds": elapsed})] if was_down else []
+        found = [Detected(EventKind.ONLINE, {"seconds": plausible_gap(elapsed)})] if was_down else []
         if before is not None and watch.facts is not None:
             found += detect_changes(before, watch.facts, elapsed)
         self._add_detected(tracked, watch, found)
