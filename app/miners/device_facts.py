@@ -3,7 +3,8 @@ and blocks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from app.miners.measures import MEASURES
 from app.miners.pools import FALLBACK_FIELDS, find_pool_in_use, has_two_active_pools, read_fallback_in_use
@@ -26,19 +27,24 @@ _WATCHED = tuple(
     )
 )
 
+_LASTING = (
+    *("hostname", "firmware", "is_overheated", "is_paused", "uses_fallback"),
+    *("best_difficulty", "best_session_difficulty", "blocks_found"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceFacts:
-    """The facts of one answer; None where the firmware does not report one. `uptime` in seconds; `pool`: host and port
-    in use; `uses_fallback` is None for a miner with two active pools."""
+    """The facts of one answer; None or "" where it does not have one. `uptime` in seconds; `pool`: host and port in
+    use; `uses_fallback` is None for a miner with two active pools."""
 
     hostname: str = ""
     firmware: str = ""
     uptime: float | None = None
     reset_reason: str | None = None
-    is_overheated: bool = False
+    is_overheated: bool | None = None
     temperature: float | None = None
-    is_paused: bool = False
+    is_paused: bool | None = None
     uses_fallback: bool | None = None
     pool: str | None = None
     best_difficulty: float | None = None
@@ -72,15 +78,27 @@ def read_facts(info: Info) -> DeviceFacts:
         firmware=_read_text(info, "version"),
         uptime=read_uptime(info),
         reset_reason=read_reset_reason(info),
-        is_overheated=any(measured.get(key) == 1.0 for key in _OVERHEAT),
+        is_overheated=_is_any_set(measured, _OVERHEAT),
         temperature=measured.get("temperature_celsius"),
-        is_paused=measured.get("mining_paused") == 1.0,
+        is_paused=_is_any_set(measured, ("mining_paused",)),
         uses_fallback=None if fallback is None else fallback == 1.0,
         pool=f"{pool[0]}:{pool[1]}"[:MAX_TEXT] if pool else None,
         best_difficulty=measured.get("best_difficulty"),
         best_session_difficulty=measured.get("best_session_difficulty"),
         blocks_found=read_amount(info, _BLOCKS),
     )
+
+
+def fill_facts(now: DeviceFacts, before: DeviceFacts) -> DeviceFacts:
+    """Return the facts of an answer, those that it lacks from before: an answer may be incomplete. What describes the
+    moment of an event, such as the reason of a reboot, is never that of an earlier answer."""
+    lacking = {key: getattr(before, key) for key in _LASTING if getattr(now, key) in (None, "")}
+    return replace(now, **lacking) if lacking else now
+
+
+def _is_any_set(measured: Mapping[str, float], keys: tuple[str, ...]) -> bool | None:
+    stated = [measured[key] == 1.0 for key in keys if key in measured]
+    return any(stated) if stated else None
 
 
 def _read_text(info: Info, key: str) -> str:

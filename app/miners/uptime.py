@@ -9,6 +9,11 @@ UPTIME_LAG_SHARE = 0.01
 LONGEST_GAP_SECONDS = 400 * 86400.0
 
 
+def plausible_gap(elapsed: float | None) -> float | None:
+    """Return the seconds between two readings; None if unknown, or if a clock was wrong at one of them."""
+    return elapsed if elapsed is not None and 0 <= elapsed <= LONGEST_GAP_SECONDS else None
+
+
 def has_rebooted(before: float | None, now: float | None, elapsed: float | None) -> bool:
     """Return True if a device restarted between two values of its uptime, `elapsed` seconds apart; None if unknown.
 
@@ -18,6 +23,7 @@ def has_rebooted(before: float | None, now: float | None, elapsed: float | None)
         return False
     if now < before:
         return True
-    if elapsed is None or not 0 <= elapsed <= LONGEST_GAP_SECONDS:
+    elapsed = plausible_gap(elapsed)
+    if elapsed is None:
         return False
     return now + UPTIME_LAG_SECONDS + UPTIME_LAG_SHARE * elapsed < before + elapsed

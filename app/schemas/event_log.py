@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict
 from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate
@@ -72,4 +71,4 @@ class EventsEnvelope(BaseSchema):
 
 
 def serialise_event(event: LoggedEvent) -> dict[str, Any]:
-    return asdict(event)
+    return {field: getattr(event, field) for field in LoggedEvent.__dataclass_fields__}

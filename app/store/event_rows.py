@@ -17,6 +17,7 @@ import orjson
 from app.errors import StoreFull
 from app.store.database import LAST_CHARACTER, Database
 from app.store.history import has_free_space
+from app.throttle import throttled
 
 PREFIX = "event:"
 _ALL = f"{PREFIX}all:"
@@ -55,12 +56,12 @@ class EventRows:
         """After a failed write, try to reopen the database."""
         self._database.retry_writes()
 
-    def save_rows(self, rows: Iterable[EventRow], states: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Write events and states of devices (None deletes one) in one batch, which is not synced."""
-        puts: dict[str, Any] = {}
+    def save_rows(self, rows: Iterable[EventRow], states: Mapping[str, bytes | None]) -> None:
+        """Write events and states of devices (JSON; None deletes one) in one batch, which is not synced."""
+        puts: dict[str, bytes] = {}
         for row in rows:
             puts |= {**dict.fromkeys(_index_keys(row), row.kind.encode()), f"{_ALL}{row.id}": row.record}
-        puts |= {f"{_STATE}{mac}": dict(state) for mac, state in states.items() if state is not None}
+        puts |= {f"{_STATE}{mac}": state for mac, state in states.items() if state is not None}
         gone = [f"{_STATE}{mac}" for mac, state in states.items() if state is None]
         if not has_free_space(self._database.path, self._min_free_bytes):
             raise StoreFull(str(self._database.path))
@@ -75,7 +76,7 @@ class EventRows:
     def list_ids(self, mac: str | None, kinds: Iterable[str], first: str, before: str | None, limit: int) -> list[str]:
         """Return ids, newest first: from `first` up to, but not including, `before`; at most `limit`."""
         found: list[str] = []
-        for prefix in scan_prefixes(mac, kinds):
+        for prefix in throttled(scan_prefixes(mac, kinds)):
             stop = prefix + (LAST_CHARACTER if before is None else before)
             rows = self._database.read_rows(prefix + first, stop, reverse=True, limit=limit)
             found += [key.removeprefix(prefix) for key, _ in rows]

@@ -8,6 +8,8 @@ from fakes import FakeClock, wait_until
 from job_helpers import run_job
 from store_helpers import limit_file_size
 
+from app.events import DevicePolled
+from app.models import Observation, Reading, Status
 from app.services.configuration.drift_rules import OWN_CHANGE_SECONDS
 from simulator import Timings
 
@@ -42,6 +44,16 @@ def reboot(miner, reason="Software reset via esp_restart"):
     """Reboot between two polls, in no time."""
     miner.power_off()
     miner.power_on(reason=reason)
+
+
+def tell_answer(service, mac, info):
+    """Publish a poll with this answer, a second after the last."""
+    service.clock.advance(1)
+    tracked, clock = service.runtime.fleet.get_device(mac), service.clock
+    before = tracked.observation
+    reading = Reading(info, mac, clock.now(), clock.moment())
+    assert service.runtime.fleet.record_observation(tracked, Observation(Status.ONLINE, reading))
+    service.runtime.events.publish(DevicePolled(tracked, before))
 
 
 @pytest.fixture
@@ -140,6 +152,33 @@ def test_pause_and_resume_are_told(testbed):
         assert service.client.post(f"/devices/{miners[0].mac}/system/{action}").status_code == 200
         service.run_polls(2)
     assert list_kinds(service, kind="paused,resumed") == ["paused", "resumed"]
+
+
+@pytest.mark.parametrize("restarted", [False, True], ids=["running", "after a restart"])
+def test_incomplete_answer_hides_no_event(testbed, restart_service, restarted):
+    """It lacks every fact, and the next answer has all of them changed; the uptime fell and grew again since."""
+    service, miners = testbed("2.15")
+    mac = miners[0].mac
+    whole = {**service.runtime.fleet.get_device(mac).reading.info, "uptimeSeconds": 5000, "blockFound": 0}
+    tell_answer(service, mac, {**whole, "uptimeSeconds": 3, "hostname": "attic", "bestDiff": 1e12})
+    told = ["reboot", "renamed"]
+    assert list_kinds(service, mac=mac) == told
+    lacking = {"hostname", "version", "blockFound", "bestDiff", "bestSessionDiff", "isUsingFallbackStratum"}
+    lacking |= {"uptimeSeconds", "miningPaused", "overheat_mode"}
+    for _ in range(2):
+        tell_answer(service, mac, {key: value for key, value in whole.items() if key not in lacking})
+    assert list_kinds(service, mac=mac) == told
+    if restarted:
+        service = restart_service(service, [], miners[0].power_off)
+    changes = {"hostname": "cellar", "version": "v9", "blockFound": 2, "bestDiff": 2e12, "isUsingFallbackStratum": 1}
+    tell_answer(service, mac, {**whole, **changes, "uptimeSeconds": 1, "miningPaused": True, "overheat_mode": 1})
+    events = list_events(service, mac=mac)
+    kinds = {"reboot", "renamed", "firmware_changed", "block_found", "pool_failover", "paused", "overheating"}
+    assert {event["kind"] for event in events} == kinds
+    assert [event["details"].get("uptime") for event in events if event["kind"] == "reboot"] == [1]
+    assert [event["details"].get("from") for event in events if event["kind"] == "renamed"] == ["attic"]
+    (best,) = list_events(service, kind="best_difficulty", mac=mac)
+    assert best["details"] == {"difficulty": 2e12, "before": 1e12}
 
 
 def test_settings_are_told_with_actor_and_journal_entry(testbed):
@@ -301,6 +340,21 @@ def test_outage_that_began_before_a_restart_ends_once(testbed, restart_service):
     online = list_events(again, mac=miners[0].mac)[-1]
     assert online["kind"] == "online"
     assert 7200 < online["details"]["seconds"] < 7400
+
+
+def test_outage_has_no_duration_if_a_clock_was_wrong(testbed, restart_service):
+    """The host started, and its clock is ten years ahead of the device's last reading."""
+    service, miners = testbed("2.12")
+    go_offline(service, miners[0])
+
+    def restart_host():
+        service.clock.reboot_host()
+        service.clock.shift_time_of_day(timedelta(days=3650))
+
+    again = restart_service(service, miners, restart_host)
+    come_back(again, miners[0])
+    online = list_events(again, mac=miners[0].mac)[-1]
+    assert (online["details"], online["message"]) == ({"seconds": None}, "miner-1 is online")
 
 
 def test_repaired_store_is_told(testbed, restart_service):

@@ -5,17 +5,21 @@ from datetime import timedelta
 import gevent
 import pytest
 from fakes import wait_until
+from floods import probe_loop
 from store_helpers import limit_file_size
 
 from app.errors import DeviceNotFound, StoreError
 from app.events import DeviceDeleted, EventBus, EventLogged
+from app.miners.device_facts import DeviceFacts
 from app.models import Device
 from app.services.devices.fleet import Tracked
 from app.services.event_log.buffer import EventBuffer
+from app.services.event_log.detection import Detected
 from app.services.event_log.kinds import EventKind
 from app.services.event_log.retention import DELETED_PER_STEP
 from app.services.event_log.service import FLUSH_SECONDS, REPEAT_SECONDS, EventLog, EventQuery
 from app.store.event_rows import EventRows
+from app.throttle import throttled
 
 MACS = [f"02:00:5e:00:00:{number:02x}" for number in range(1, 7)]
 PAUSED, RESUMED, REBOOT = EventKind.PAUSED, EventKind.RESUMED, EventKind.REBOOT
@@ -324,6 +328,58 @@ def test_full_buffer_drops_the_oldest_events_and_counts_them(testbed, database):
     buffer.add_event(events[-1])  # an update of one that waits
     assert dropped == [1, 1]
     assert sorted(buffer.list_ids(None, (), "", None)) == [event.id for event in events[2:]]
+
+
+@pytest.mark.parametrize("value", [2**64, "half a character: \ud800", {1: "no text as key"}])
+def test_event_that_has_no_json_is_dropped_alone(testbed, database, caplog, value):
+    testbed.add(EventKind.DRIFT, 0, keys=["frequency"], changes=[])
+    testbed.add(EventKind.DRIFT, 0, keys=["frequency"], changes=[value])
+    for number in (1, 2):
+        testbed.add(EventKind.DRIFT, number, keys=["frequency"], changes=[value])
+        testbed.log.set_state(MACS[number], {"facts": value})
+    testbed.add()
+    testbed.log.set_state(MACS[0], {"facts": None})
+    assert testbed.dropped == 3
+    shown = testbed.list()
+    testbed.flush()
+    testbed.log.stop()
+    assert [event.kind for event in testbed.published] == [EventKind.DRIFT, PAUSED]
+    assert testbed.list() == shown == list(reversed(testbed.published))
+    assert len(EventRows(database).list_ids(None, (), "", None, 100)) == 2
+    assert EventRows(database).load_states() == {MACS[0]: {"facts": None}}
+    (record,) = caplog.records
+    assert (record.levelname, record.kind) == ("ERROR", "drift")
+    caplog.clear()
+
+
+def test_burst_of_5000_devices_is_written_without_loss_or_block_of_the_event_loop(testbed, database):
+    """The power returns: each device has four events and a state, twice as much as the buffer holds."""
+    kinds = (EventKind.ONLINE, REBOOT, PAUSED, RESUMED)
+    details = {"seconds": 60.0, "reason": None, "uptime": 1.0}
+    with probe_loop() as probe:
+        for number in throttled(range(5000)):
+            tracked = Tracked(Device(f"02:00:5e:01:{number >> 8:02x}:{number & 255:02x}", "10.0.0.1"))
+            testbed.log.add_events([Detected(kind, details) for kind in kinds], tracked)
+            testbed.log.set_state(tracked.mac, {"facts": DeviceFacts(hostname="miner")})
+        testbed.flush(2)
+        assert len(testbed.read_pages(500)) == 20_000
+    assert testbed.dropped == 0
+    assert len(database.list_keys("event:all:")) == 20_000
+    assert len(database.list_keys("event:state:")) == 5000
+    assert probe.longest_block <= 0.05
+
+
+def test_events_without_a_time_get_it_without_block_of_the_event_loop(open_log, clock):
+    clock.shift_time_of_day(timedelta(days=-56 * 365))
+    testbed = open_log()
+    for number in range(9000):
+        testbed.add(EventKind.RENAMED, field=str(number), **{"from": "one", "to": "two"})
+    clock.shift_time_of_day(timedelta(days=56 * 365))
+    with probe_loop() as probe:
+        testbed.add(PAUSED)
+        testbed.flush()
+        assert len(testbed.read_pages(500)) == 9001
+    assert probe.longest_block <= 0.05
 
 
 def test_events_without_a_time_are_bounded_and_counted(open_log, clock):

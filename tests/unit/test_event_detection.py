@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.miners.device_client import parse_object
-from app.miners.device_facts import DeviceFacts, read_facts, watch_fields
+from app.miners.device_facts import DeviceFacts, fill_facts, read_facts, watch_fields
 from app.miners.http_connection import Reply
 from app.miners.uptime import has_rebooted
 from app.services.event_log.detection import detect_changes
@@ -164,6 +164,16 @@ def test_every_kind_has_a_row_and_a_sentence():
         assert sentence == sentence.strip()
         assert "None" not in sentence, kind
         assert set(row.repeats_by) <= set(row.details)
+
+
+@pytest.mark.parametrize("name", [path.stem for path in CASES])
+def test_facts_that_an_answer_lacks_are_those_before(name):
+    """An empty answer changes nothing; the uptime and the reason of a reboot are never taken from before."""
+    before = read_facts(read_case(name, miningPaused=True, overheat_mode=1))
+    now = fill_facts(read_facts({}), before)
+    assert detect_changes(before, now, 5.0) == detect_changes(now, before, 5.0) == []
+    assert (now.firmware, now.is_paused, now.blocks_found) == (before.firmware, True, before.blocks_found)
+    assert (now.uptime, now.reset_reason, now.temperature, now.pool) == (None,) * 4
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def detect_changes(before: DeviceFacts, now: DeviceFacts, elapsed: float | None)
         found.append(Detected(EventKind.RENAMED, details))
     if now.is_overheated and not before.is_overheated:
         found.append(Detected(EventKind.OVERHEATING, {"temperature": now.temperature}))
-    if now.is_paused is not before.is_paused:
+    if bool(now.is_paused) is not bool(before.is_paused):
         found.append(Detected(EventKind.PAUSED if now.is_paused else EventKind.RESUMED, {}))
     if None not in (before.uses_fallback, now.uses_fallback) and before.uses_fallback is not now.uses_fallback:
         kind = EventKind.POOL_FAILOVER if now.uses_fallback else EventKind.POOL_RETURN

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import replace
 from typing import Any
 
 from app.clock import Moment, format_iso, stored_moment
@@ -15,9 +15,9 @@ from app.events import (
     JobUpdated,
     JournalEntryEnded,
 )
-from app.miners.device_facts import DeviceFacts, WatchedFields, read_facts, read_uptime, watch_fields
+from app.miners.device_facts import DeviceFacts, WatchedFields, fill_facts, read_facts, read_uptime, watch_fields
 from app.miners.settings_diff import WriteStatus
-from app.miners.uptime import has_rebooted
+from app.miners.uptime import has_rebooted, plausible_gap
 from app.models import DOWN_STATUSES, Cause, Device, Observation, Reading, Status
 from app.services.configuration.journal import EntryOutcome, JournalEntry
 from app.services.devices.fleet import Fleet, Tracked
@@ -32,39 +32,42 @@ _WRITTEN_KEYS = frozenset({WriteStatus.APPLIED, WriteStatus.PENDING_RESTART})
 
 
 class DeviceWatch:
-    """What was last known of a device. `facts` are those of `info` at `moment`, and None until they are needed;
-    `fields` is None until the first answer of this process."""
+    """What was last known of a device: `facts` of its answers, `uptime` of the last one that had it, `moment` of the
+    last one. `fields` is None until the first answer of this process; facts are read only when they change."""
 
-    __slots__ = ("facts", "fields", "info", "is_down", "moment", "uptime")
+    __slots__ = ("facts", "fields", "is_down", "moment", "uptime")
 
     def __init__(
         self, facts: DeviceFacts | None = None, moment: Moment | None = None, *, is_down: bool = False
     ) -> None:
         self.facts = facts
         self.fields: WatchedFields | None = None
-        self.info: Mapping[str, Any] | None = None
         self.is_down = is_down
         self.moment = moment
         self.uptime = facts.uptime if facts else None
 
-    def set_reading(self, reading: Reading, fields: WatchedFields, uptime: float | None) -> None:
-        self.facts, self.fields, self.info = None, fields, reading.info
-        self.moment, self.uptime = reading.moment, uptime
+    def set_time(self, moment: Moment, uptime: float | None) -> None:
+        self.moment = moment
+        if uptime is not None:
+            self.uptime = uptime
 
-    def read_facts(self) -> DeviceFacts | None:
-        if self.facts is None and self.info is not None:
-            self.facts = read_facts(self.info)
-        return self.facts
+    def add_facts(self, facts: DeviceFacts, moment: Moment) -> None:
+        """Add the facts of an answer; those that it lacks keep their values."""
+        self.facts = fill_facts(facts, self.facts) if self.facts else facts
+        self.set_time(moment, facts.uptime)
+
+    def current_facts(self) -> DeviceFacts | None:
+        return replace(self.facts, uptime=self.uptime) if self.facts else None
 
     def seconds_until(self, moment: Moment) -> float | None:
         return self.moment.seconds_until(moment) if self.moment else None
 
     def build_state(self) -> dict[str, Any]:
         """Return the state as it is stored, in the batch of the events that led to it."""
-        facts = self.read_facts()
+        facts = self.current_facts()
         at = format_iso(self.moment.at) if self.moment and self.moment.at else None
         tick = self.moment.tick if self.moment else None
-        return {"facts": asdict(facts) if facts else None, "at": at, "tick": tick, "down": self.is_down}
+        return {"facts": facts, "at": at, "tick": tick, "down": self.is_down}
 
 
 def parse_watch(state: Mapping[str, Any]) -> DeviceWatch | None:
@@ -112,22 +115,20 @@ class EventObserver:
                 or has_rebooted(watch.uptime, uptime, watch.seconds_until(reading.moment))
             ):
                 watch = self._watches.setdefault(tracked.mac, DeviceWatch())
-                self._process_reading(tracked, watch, reading, fields, uptime)
+                watch.fields = fields
+                self._process_reading(tracked, watch, reading)
             else:
-                watch.set_reading(reading, fields, uptime)
+                watch.set_time(reading.moment, uptime)
         elif now.status in DOWN_STATUSES and not (watch and watch.is_down):
             self._add_offline(tracked, self._watches.setdefault(tracked.mac, DeviceWatch()), now)
 
-    def _process_reading(
-        self, tracked: Tracked, watch: DeviceWatch, reading: Reading, fields: WatchedFields, uptime: float | None
-    ) -> None:
-        elapsed, before, was_down = watch.seconds_until(reading.moment), watch.read_facts(), watch.is_down
-        watch.set_reading(reading, fields, uptime)
+    def _process_reading(self, tracked: Tracked, watch: DeviceWatch, reading: Reading) -> None:
+        elapsed, before, was_down = watch.seconds_until(reading.moment), watch.current_facts(), watch.is_down
+        watch.add_facts(read_facts(reading.info), reading.moment)
         watch.is_down = False
-        present = watch.read_facts()
-        found = [Detected(EventKind.ONLINE, {"seconds": elapsed})] if was_down else []
-        if before is not None and present is not None:
-            found += detect_changes(before, present, elapsed)
+        found = [Detected(EventKind.ONLINE, {"seconds": plausible_gap(elapsed)})] if was_down else []
+        if before is not None and watch.facts is not None:
+            found += detect_changes(before, watch.facts, elapsed)
         self._add_detected(tracked, watch, found)
 
     def _add_offline(self, tracked: Tracked, watch: DeviceWatch, now: Observation) -> None:
@@ -202,7 +203,9 @@ def _later_watch(stored: DeviceWatch | None, device: Device) -> DeviceWatch | No
         return stored
     if stored and stored.moment and stored.moment.at and stored.moment.at >= seen.at:
         return stored
-    return DeviceWatch(read_facts(device.info), seen, is_down=stored is not None and stored.is_down)
+    watch = stored or DeviceWatch()
+    watch.add_facts(read_facts(device.info), seen)
+    return watch
 
 
 def _written_keys(entry: JournalEntry) -> list[str]:

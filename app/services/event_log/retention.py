@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-import gevent
-
 from app.clock import Clock
 from app.identifiers import make_uuid7
 from app.services.history.timekeeper import BUILD_TIME
 from app.store.event_rows import EventRows
+from app.throttle import yield_if_due
 
 # A time of day before this is that of a machine without a clock.
 EARLIEST = datetime.fromtimestamp(BUILD_TIME, UTC)
 # If the clock is further ahead of the newest event than this at the start, it may be wrong: less is deleted then.
 LONGEST_PAUSE = timedelta(days=30)
 DELETED_PER_STEP = 200
-ROWS_PER_READ = 1000
+ROWS_PER_READ = 200
 
 
 class EventRetention:
@@ -58,7 +57,7 @@ class EventRetention:
         while rows := self._rows.list_device_rows(mac, before, ROWS_PER_READ):
             self._rows.delete_rows(rows[max(kept - seen, 0) :])
             seen, before = seen + len(rows), rows[-1].id
-            gevent.sleep(0)
+            yield_if_due()
 
     def _plausible_time(self) -> datetime | None:
         """Return the time of day that decides which events are too old; None while there is none.

@@ -26,10 +26,12 @@ from app.services.event_log.retention import EARLIEST, EventRetention
 from app.store.database import Database
 from app.store.event_rows import EventRows
 from app.supervision import run_supervised
+from app.throttle import throttled, yield_if_due
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 5.0
+EARLY_FLUSH = MAX_BUFFERED // 2
 REPEAT_SECONDS = 600.0
 MAX_REPEATING = 1000
 _LONGEST_AGO = timedelta(days=36500)
@@ -164,6 +166,8 @@ class EventLog:
         self._rows.retry_writes()
         with suppress(StoreError):  # the database logs when it cannot be used, and everything stays for the next time
             self._buffer.flush()
+            if len(self._buffer) >= EARLY_FLUSH:  # a burst: more came meanwhile
+                self._wake.set()
             self._retention.run_step()
 
     # Adding
@@ -175,9 +179,15 @@ class EventLog:
     def add_events(self, detected: list[Detected], tracked: Tracked | None = None) -> None:
         mac, name = (tracked.mac, tracked.device.name) if tracked else (None, None)
         hostname, moment = (tracked.hostname or None) if tracked else None, self._clock.moment()
-        for kind, details in detected:
-            self._undated.append(Occurrence(kind, details, mac, name, hostname, moment))
-        self._date_waiting_events()
+        occurrences = [Occurrence(kind, details, mac, name, hostname, moment) for kind, details in detected]
+        if self._undated or self._clock.now() < EARLIEST:
+            self._undated.extend(occurrences)
+            while len(self._undated) > MAX_BUFFERED:
+                self._undated.popleft()
+                self._on_dropped(1)
+            return
+        for each in occurrences:
+            self._record_event(each)
 
     def set_state(self, mac: str, state: Mapping[str, Any]) -> None:
         """Store the last known state of a device, in the batch of its events."""
@@ -185,13 +195,9 @@ class EventLog:
 
     def _date_waiting_events(self) -> None:
         """Record the events that have no time of day yet, once it is plausible."""
-        if self._clock.now() < EARLIEST:
-            while len(self._undated) > MAX_BUFFERED:
-                self._undated.popleft()
-                self._on_dropped(1)
-            return
-        while self._undated:
+        while self._undated and self._clock.now() >= EARLIEST:
             self._record_event(self._undated.popleft())
+            yield_if_due()
 
     def _record_event(self, occurrence: Occurrence) -> None:
         ago = timedelta(seconds=self._clock.monotonic() - occurrence.moment.seconds)
@@ -203,8 +209,9 @@ class EventLog:
         recent = self._recent.get(key)
         if recent and occurrence.moment.seconds - recent.began < REPEAT_SECONDS:
             earlier = recent.event
-            recent.event = replace(earlier, details=details, message=message, count=earlier.count + 1, last=at)
-            self._buffer.add_event(recent.event)
+            again = replace(earlier, details=details, message=message, count=earlier.count + 1, last=at)
+            if self._buffer.add_event(again):
+                recent.event = again
             return
         event = LoggedEvent(
             make_uuid7(moment, self._next_random()),
@@ -218,9 +225,11 @@ class EventLog:
             1,
             at,
         )
-        self._recent[key] = Recent(event, occurrence.moment.seconds)
-        self._buffer.add_event(event)
-        self._events.publish(EventLogged(event))
+        if self._buffer.add_event(event):
+            self._recent[key] = Recent(event, occurrence.moment.seconds)
+            if len(self._buffer) == EARLY_FLUSH:
+                self._wake.set()
+            self._events.publish(EventLogged(event))
 
     def _next_random(self) -> bytes:
         """Return random bytes that begin with a counter, so that ids of one moment keep their order."""
@@ -236,11 +245,12 @@ class EventLog:
         if isinstance(since, timedelta):
             since = self._clock.now() - min(since, _LONGEST_AGO)
         first = _first_id(since) if since else ""
-        stored = self._rows.list_ids(query.mac, query.kinds, first, query.cursor, query.limit + 1)
+        # A flush meanwhile moves events from the first to the second.
         waiting = self._buffer.list_ids(query.mac, query.kinds, first, query.cursor)
+        stored = self._rows.list_ids(query.mac, query.kinds, first, query.cursor, query.limit + 1)
         ids = sorted({*stored, *waiting}, reverse=True)
         shown = ids[: query.limit]
-        events = [event for each in shown if (event := self._find_event(each))]
+        events = [event for each in throttled(shown) if (event := self._find_event(each))]
         return EventPage(events, shown[-1] if len(ids) > query.limit else None)
 
     def list_device_events(self, mac: str, query: EventQuery) -> EventPage:
@@ -257,7 +267,7 @@ class EventLog:
     def on_device_deleted(self, event: DeviceDeleted) -> None:
         """Forget the device's state. Its events belong to the MAC and stay, unless DELETE_DATA_ON_DEVICE_REMOVE is
         set: then the next step deletes them, at once."""
-        self._buffer.set_state(event.mac, None)
+        self._buffer.delete_state(event.mac)
         if self._delete_with_device:
             self._buffer.drop_device(event.mac)
             self._undated = deque(each for each in self._undated if each.mac != event.mac)
