@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.errors import StoreError, StoreFull
-from app.store.database import LAST_CHARACTER, Database
+from app.store.database import LAST_CHARACTER
+from app.store.expendable_database import ExpendableDatabase
 from app.throttle import throttled
 
 STATE_PREFIX = "state:"
@@ -52,7 +53,7 @@ MANY_BLOCKS = 100
 class HistoryRepository:
     """Reads and writes blocks and state documents."""
 
-    def __init__(self, database: Database, min_free_bytes: int) -> None:
+    def __init__(self, database: ExpendableDatabase, min_free_bytes: int) -> None:
         """`min_free_bytes`: below this free space of the disk nothing is written, so that the rest is left to
         `pluto_core`."""
         self._database = database
@@ -62,6 +63,11 @@ class HistoryRepository:
     @property
     def is_open(self) -> bool:
         return self._database.is_open
+
+    @property
+    def is_damaged(self) -> bool:
+        """Return True if a read met damage since the start."""
+        return self._database.damage is not None
 
     def retry_writes(self) -> bool:
         """Return whether the store can be written; after a failed write, try to reopen it."""

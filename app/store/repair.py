@@ -7,7 +7,7 @@ damaged log.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -33,7 +33,7 @@ class Damage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """The result of a repair. `kept`: new path of the damaged directory, unchanged. `recovered`: number of keys.
+    """The result of a repair. `kept`: path of the damaged files, unchanged. `recovered`: number of keys.
     `unreadable`: number of unreadable places in logs and tables. `listed`: ids added to list keys that lacked them."""
 
     damage: str
@@ -137,7 +137,7 @@ def _open_copy(work: Path) -> plyvel.DB:
 def _copy_rows(source: plyvel.DB, target: plyvel.DB) -> int:
     """Copy the rows of all blocks with a valid checksum. Return 1 if there were invalid blocks, else 0."""
     errors: list[str] = []
-    rows = _iterate_rows(source, errors)
+    rows = iterate_readable(source, errors)
     while part := list(islice(rows, BATCH)):
         with target.write_batch(sync=True) as batch:
             for key, value in part:
@@ -146,19 +146,29 @@ def _copy_rows(source: plyvel.DB, target: plyvel.DB) -> int:
     return int(bool(errors))
 
 
-def _iterate_rows(source: plyvel.DB, errors: list[str]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the rows. LevelDB skips an invalid block, and then reports it again at each further step."""
-    iterator = source.raw_iterator(verify_checksums=True, fill_cache=False)
-    step = iterator.seek_to_first
-    while True:
+def iterate_readable(
+    db: plyvel.DB, errors: list[str], start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the rows of [start, stop) that are not in a damaged block; `errors` gets the last error. LevelDB skips an
+    invalid block, and then reports it again at each further step."""
+    iterator = db.raw_iterator(verify_checksums=True, fill_cache=False)
+
+    def move(step: Callable[..., None], *key: bytes) -> bool:
         try:
-            step()
+            step(*key)
         except plyvel.Error as error:
-            errors[:] = [str(error)]
-        if not iterator.valid():
-            break
+            errors[:] = [error_message(error)]
+        return bool(iterator.valid())
+
+    if not reverse:
+        found = move(iterator.seek, start)
+    elif stop is not None and move(iterator.seek, stop):
+        found = move(iterator.prev)
+    else:
+        found = move(iterator.seek_to_last)
+    while found and (start <= iterator.key() if reverse else stop is None or iterator.key() < stop):
         yield iterator.key(), iterator.value()
-        step = iterator.next
+        found = move(iterator.prev if reverse else iterator.next)
 
 
 def _complete_list_key(db: plyvel.DB, key: str) -> list[str]:

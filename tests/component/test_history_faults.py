@@ -7,8 +7,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from logging import INFO
 from math import inf, nan
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -18,10 +20,11 @@ from store_helpers import limit_file_size
 from testbed import Service
 
 from app.clock import Clock
+from app.services.event_log.kinds import EventKind
 from app.services.history.blocks import BlockCodec
 from app.services.history.shares import ShareTotals, compute_increase
 from app.store.expendable_database import ExpendableDatabase
-from app.store.history import HistoryRepository, Tier
+from app.store.history import BlockKey, HistoryRepository, Tier
 
 Make = Callable[..., Any]
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
@@ -114,6 +117,7 @@ import sys
 from array import array
 from pathlib import Path
 from app.clock import Clock
+from app.services.event_log.kinds import EventKind
 from app.services.history.blocks import BlockCodec
 from app.services.history.columns import Kind
 from app.services.history.frames import Frame
@@ -148,7 +152,6 @@ def test_full_disk_delays_the_history_and_loses_nothing(service: Service, clock:
 
 def test_history_leaves_the_last_of_the_disk_to_devices_and_presets(tmp_path: Path) -> None:
     from app.errors import StoreFull
-    from app.store.history import BlockKey
 
     database = ExpendableDatabase(tmp_path / "pluto_history")
     database.open_or_disable(Clock())
@@ -193,6 +196,138 @@ def test_corrupt_store_is_quarantined_and_a_new_one_started(
     feed_minutes(again, 2)
     assert read_means(again, start, start + 120, 2) == [1000.0] * 2
     assert again.client.get("/readyz").status_code == 200
+
+
+@pytest.fixture
+def damaged_service(service: Service, clock: FakeClock, make_service: Make, tmp_path: Path) -> Service:
+    """A service with an hour of history and 200 events, in whose databases a bit of a table is wrong."""
+    feed_flushed(service, 60)
+    for number in range(200):
+        details = {"job": str(number), "action": "restart", "actor": "a", "devices": 1}
+        service.runtime.event_log.add_event(EventKind.JOB_STARTED, details)
+    service.stop()
+    make_service(clock=clock).stop()  # LevelDB moves its log to a table
+    for name in ("pluto_history", "pluto_events"):
+        damage_table(tmp_path / "data" / name)
+    return restart(make_service, clock)
+
+
+def feed_flushed(service: Service, minutes: int) -> None:
+    for _ in range(minutes // 4):
+        feed_minutes(service, 4)
+        service.runtime.history.flush_samples()
+
+
+def damage_table(directory: Path) -> None:
+    table = max(directory.glob("*.ldb"), key=lambda file: file.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[1000] ^= 1
+    table.write_bytes(data)
+
+
+def restart(make_service: Make, clock: FakeClock) -> Service:
+    again: Service = make_service(clock=clock)
+    again.runtime.fleet.set_monitored(again.runtime.fleet.get_device(MAC), True)
+    return again
+
+
+def list_events(service: Service, **query: Any) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = service.read_data(
+        service.client.get("/events", query_string={"limit": 500, **query})
+    )
+    return events
+
+
+def test_damaged_table_is_a_gap_until_the_next_start_repairs_it(
+    damaged_service: Service, clock: FakeClock, make_service: Make, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    service, start = damaged_service, clock._begin.timestamp() // HOUR * HOUR + HOUR
+    state = history_store(service)["history"]
+    assert (state["recording"], state["damagedBlocks"], state["oldest"] is None) == (True, 1, False)
+    assert "the next start" in state["problem"]
+    means = read_means(service, start, start + HOUR, 60)
+    assert 20 < means.count(1000.0) < 60 and set(means) == {1000.0, None}
+    jobs = list_events(service, kind="job_started")
+    assert 100 < len(jobs) < 200
+    assert {event["id"] for event in list_events(service)} >= {event["id"] for event in jobs}
+    feed_flushed(service, 64)
+    for _ in range(600):
+        clock.advance(1)
+        service.wait_until_idle()
+    assert service.runtime.history._rollup._open_days and not service.runtime.history._raw.open_hours & {int(start)}
+    assert read_means(service, start, start + HOUR, 60) == means
+    assert set(read_means(service, start + HOUR, start + 2 * HOUR, 60)) == {1000.0}
+    named = ("app.store", "app.services.history", "app.services.event_log")
+    entries = [*caplog.get_records("setup"), *caplog.records]
+    told = [entry.getMessage() for entry in entries if entry.levelno > INFO and entry.name.startswith(named)]
+    assert told == ["a part of a database is damaged and left out; the next start repairs it"] * 2
+    service.stop()
+
+    again = restart(make_service, clock)
+    stores = {store["name"]: store for store in again.read_data(again.client.get("/admin/store"))}
+    for name in ("pluto_history", "pluto_events"):
+        repair = stores[name]["repair"]
+        assert (repair["kept"], repair["unreadable"]) == (f"{name}/lost", 1)
+        assert "checksum" in repair["damage"]
+        assert repair["recovered"] > 30
+        assert len(list((tmp_path / "data" / name / "lost").glob("*.ldb"))) == 1
+    assert "problem" not in history_store(again)["history"]
+    assert history_store(again)["history"]["damagedBlocks"] == 0
+    assert {event["details"]["store"] for event in list_events(again, kind="store_repaired")} == {
+        "pluto_history",
+        "pluto_events",
+    }
+    assert list_events(again, kind="job_started") == jobs
+    assert read_means(again, start, start + HOUR, 60) == means
+    assert set(read_means(again, start + HOUR, start + 2 * HOUR, 60)) == {1000.0}
+    again.stop()
+    third = restart(make_service, clock)
+    assert history_store(third)["repair"] is None
+    assert list_events(third, kind="job_started") == jobs
+
+
+def test_pruning_passes_a_damaged_table(tmp_path: Path) -> None:
+    database = ExpendableDatabase(tmp_path / "pluto_history")
+    database.open(Clock())
+    repository, first = HistoryRepository(database, 0), 500_000 * HOUR
+    for start in range(first, first + 2 * HOUR, 240):
+        repository.write_blocks({BlockKey(start // HOUR * HOUR, Tier.RAW, MAC, start): Random(start).randbytes(500)})
+    database.close()
+    database.open(Clock())
+    damage_table(database.path)
+    assert repository.find_first_slot() == first
+    assert 0 < len(repository.read_slot(Tier.RAW, first, MAC)) < 15
+    repository.delete_slot(Tier.RAW, first)
+    assert repository.find_first_slot() == first + HOUR
+    assert repository.is_damaged
+    database.close()
+    database.open(Clock())
+    assert database.repair and not repository.is_damaged
+    assert repository.find_first_slot() == first + HOUR
+    assert len(repository.read_slot(Tier.RAW, first + HOUR, MAC)) == 15
+    database.close()
+
+
+def test_damage_met_by_a_merge_is_repaired_at_the_next_write(tmp_path: Path) -> None:
+    database = ExpendableDatabase(tmp_path / "pluto_events")
+    database.open(Clock())
+    rows = {f"key {number:04d}": {"text": f"{number} " * 100} for number in range(1000)}
+    database.write_batch(rows, sync=False)
+    database.close()
+    database.open(Clock())
+    (table,) = database.path.glob("*.ldb")
+    with table.open("r+b") as file:
+        file.write(b"\xff" * 300)
+    database.write_batch({"key 0000": {"text": "later"}, "key 0999": {"text": "later"}}, sync=False)
+    database.merge_range("key 0000", "key 9999")
+    database.write_batch({"key 1000": {"text": "last"}}, sync=False)
+    found = dict(database.scan_prefix(""))
+    assert (found["key 0000"], found["key 1000"]) == ({"text": "later"}, {"text": "last"})
+    assert database.read_value("key 0999") == {"text": "later"}
+    assert 900 < sum(found.get(key) == value for key, value in rows.items()) < 998
+    assert (database.repair is None, database.failure) == (False, None)
+    assert [each.name for each in tmp_path.iterdir()] == ["pluto_events"]
+    database.close()
 
 
 def test_history_in_use_by_another_process_does_not_stop_the_service(make_service: Make, tmp_path: Path) -> None:

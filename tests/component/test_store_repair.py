@@ -68,7 +68,7 @@ def test_readable_rows_are_recovered_and_damaged_directory_is_kept(
     assert database.repair.recovered == len(rows)
     (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert (line.getMessage(), line.recovered) == (
-        "a damaged store was repaired; the damaged directory is kept",
+        "a damaged store was repaired; the damaged files are kept",
         len(rows),
     )
     assert sorted(each.name for each in database.path.parent.iterdir()) == ["core", database.repair.kept.name]

@@ -70,7 +70,7 @@ class Rollup:
 
     def _roll_hour(self, hour: int) -> Iterator[None]:
         for series in self._repository.list_series(Tier.RAW, hour):
-            minutes = summarise_frame(expand_status(self._raw.read_hour(series, hour, None)), MINUTE)
+            minutes = summarise_frame(expand_status(self._raw.read_hour(series, hour, None, strict=True)), MINUTE)
             if minutes.times:
                 self._write(BlockKey(hour, Tier.MINUTE, series, hour), minutes)
             yield
@@ -82,7 +82,7 @@ class Rollup:
     def _roll_day(self, day: int) -> Iterator[None]:
         hours = range(day, day + DAY, HOUR)
         for series in dict.fromkeys(name for hour in hours for name in self._repository.list_series(Tier.MINUTE, hour)):
-            quarters = summarise_frame(self.read_minutes(series, day, day + DAY, None), QUARTER)
+            quarters = summarise_frame(self.read_minutes(series, day, day + DAY, None, strict=True), QUARTER)
             if quarters.times and self._tiers.retention[Tier.QUARTER]:
                 self._write(BlockKey(day, Tier.QUARTER, series, day), quarters)
             yield
@@ -143,13 +143,16 @@ class Rollup:
             append_frame(frame, quarters)
         return frame
 
-    def read_minutes(self, series: str, start: float, stop: float, wanted: Collection[str] | None) -> Frame:
+    def read_minutes(
+        self, series: str, start: float, stop: float, wanted: Collection[str] | None, *, strict: bool = False
+    ) -> Frame:
         frame = Frame()
         for hour in throttled(iterate_slots(start, stop, HOUR)):
             if self._is_hour_open(series, hour):
-                minutes = summarise_frame(expand_status(self._raw.read_hour(series, hour, wanted)), MINUTE)
+                raw = self._raw.read_hour(series, hour, wanted, strict=strict)
+                minutes = summarise_frame(expand_status(raw), MINUTE)
             else:
-                minutes = self._raw.read_slot(Tier.MINUTE, hour, series, wanted)
+                minutes = self._raw.read_slot(Tier.MINUTE, hour, series, wanted, strict=strict)
             append_frame(frame, minutes)
         return frame
 
