@@ -20,6 +20,7 @@ from store_helpers import limit_file_size
 from testbed import Service
 
 from app.clock import Clock
+from app.errors import StoreError
 from app.services.event_log.kinds import EventKind
 from app.services.history.blocks import BlockCodec
 from app.services.history.shares import ShareTotals, compute_increase
@@ -117,6 +118,7 @@ import sys
 from array import array
 from pathlib import Path
 from app.clock import Clock
+from app.errors import StoreError
 from app.services.event_log.kinds import EventKind
 from app.services.history.blocks import BlockCodec
 from app.services.history.columns import Kind
@@ -306,6 +308,23 @@ def test_pruning_passes_a_damaged_table(tmp_path: Path) -> None:
     assert repository.find_first_slot() == first + HOUR
     assert len(repository.read_slot(Tier.RAW, first + HOUR, MAC)) == 15
     database.close()
+
+
+def test_store_that_cannot_be_read_during_a_rollup_loses_no_minute(service: Service, clock: FakeClock) -> None:
+    start = clock.now().timestamp()
+    feed_flushed(service, 64)
+    database, rollup = service.runtime.stores.history, service.runtime.history._rollup
+    service.wait_until_idle()
+    rollup._raw.open_hours.add(int(start))  # the loop may have rolled it up already
+    steps = rollup.run_steps(clock.now().timestamp())
+    next(steps)
+    database.close()
+    with pytest.raises(StoreError):
+        list(steps)
+    assert int(start) in rollup._raw.open_hours
+    database.open(clock)
+    store_everything(service)
+    assert read_means(service, start, start + HOUR, 60) == [1000.0] * 60
 
 
 def test_damage_met_by_a_merge_is_repaired_at_the_next_write(tmp_path: Path) -> None:
