@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 MARKER = "DAMAGED"
 # LevelDB's repair moves damaged tables to this directory.
 LOST = "lost"
+_RECOVERED = re.compile(r"Table #\d+: (\d+) entries (?:OK|repaired)")
 
 
 class ExpendableDatabase(Database):
@@ -146,14 +148,11 @@ def _read_marker(path: Path) -> str | None:
 
 
 def _repair_in_place(path: Path, damage: str) -> Repair:
-    """Run LevelDB's repair, which rewrites only damaged tables, without their damaged blocks, and verify the result.
+    """Run LevelDB's repair, which verifies all tables and rewrites the damaged ones without their damaged blocks.
     Raises plyvel.Error."""
     lost = directories.clear_path(path / LOST)
     plyvel.repair_db(str(path), paranoid_checks=True)  # else it does not verify checksums
-    db = open_leveldb(path, paranoid=False)
-    try:
-        recovered = sum(1 for _ in db.iterator(include_value=False, verify_checksums=True, fill_cache=False))
-    finally:
-        db.close()
     (path / MARKER).unlink(missing_ok=True)
+    # Not counted by a scan: all tables overlap for LevelDB now, and 1,200 of them took 15 s.
+    recovered = sum(map(int, _RECOVERED.findall((path / "LOG").read_text(errors="replace"))))
     return Repair(damage, lost, recovered, len(list(lost.glob("*.ldb"))), ())
