@@ -310,6 +310,28 @@ def test_pruning_passes_a_damaged_table(tmp_path: Path) -> None:
     database.close()
 
 
+def test_lost_list_of_hours_delays_neither_rollup_nor_pruning_for_good(
+    service: Service, clock: FakeClock, make_service: Make
+) -> None:
+    start = int(clock.now().timestamp())
+    feed_flushed(service, 60)
+    store_everything(service)
+    feed_flushed(service, 60)
+    service.stop()
+    service.runtime.stores.history.open(clock)
+    service.runtime.stores.history.write_batch({}, delete_prefixes=["state:"])
+    service.runtime.stores.history.close()
+    again = restart(make_service, clock)
+    for _ in range(4):
+        feed_flushed(again, 60)
+        store_everything(again)
+    repository = HistoryRepository(again.runtime.stores.history, 0)
+    for hour in (start, start + HOUR):
+        assert repository.list_series(Tier.RAW, hour) == []
+        assert MAC in repository.list_series(Tier.MINUTE, hour)
+    assert read_means(again, start, start + 2 * HOUR, 120) == [1000.0] * 120
+
+
 def test_store_that_cannot_be_read_during_a_rollup_loses_no_minute(service: Service, clock: FakeClock) -> None:
     start = clock.now().timestamp()
     feed_flushed(service, 64)

@@ -43,9 +43,14 @@ class Rollup:
         self._pruned: dict[Tier, int] = {}
         self._pruned_minute: float | None = None
 
-    def load_state(self) -> None:
+    def load_state(self, now: float) -> None:
+        """Load what is still to do. If that was lost, the hours that may have raw samples are rolled up again."""
         state = self._repository.read_state(STATE)
         if not isinstance(state, dict):
+            first = self.find_oldest()
+            if first is not None:
+                earliest = max(first, now - self._tiers.retention[Tier.RAW] - DAY)
+                self._raw.open_hours.update(iterate_slots(earliest, now, HOUR))
             return
         self._open_days = set(state.get("open_days", ()))
         self._raw_hours = set(state.get("raw_hours", ()))

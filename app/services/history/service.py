@@ -109,7 +109,7 @@ class HistoryService:
         self.timekeeper.load_spans(self._repository.read_state("spans"))
         self._newest_at_start = self.timekeeper.newest
         self._raw.load_open_hours(self._repository.read_state("open_hours"))
-        self._rollup.load_state()
+        self._rollup.load_state(self._clock.now().timestamp())
         self._greenlets = [
             gevent.spawn(run_supervised, loop, self._clock, self._stop, self._loop_crashed, loop=name)
             for name, loop in (("history_totals", self._run_totals), ("history_store", self._run_store))
