@@ -20,7 +20,7 @@ from app.store.database import Database
 from app.store.directory_identity import read_identity
 from app.store.leveldb import open_leveldb
 from app.store.leveldb_errors import convert_error, error_message, is_damage
-from app.store.repair import Repair, iterate_readable
+from app.store.repair import Repair, has_data, iterate_readable
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +32,8 @@ _RECOVERED = re.compile(r"Table #\d+: (\d+) entries (?:OK|repaired)")
 
 class ExpendableDatabase(Database):
     """Unlike the others, it is not verified at startup: with 1,000 devices the history has gigabytes, and each of its
-    blocks has a checksum of its own. One that cannot be opened is renamed and kept, and an empty one takes its place.
+    blocks has a checksum of its own. A damaged one is repaired by LevelDB; if nothing can be recovered, it is renamed
+    and kept, and an empty one takes its place.
 
     `damage`: what a read met while the service runs. Reads return the rows of the other blocks until the next start,
     which finds a marker file and repairs the database.
@@ -119,18 +120,33 @@ class ExpendableDatabase(Database):
         self._db = self._open_or_replace(failure.reason if isinstance(failure, StoreDamaged) else None)
 
     def _open_or_replace(self, damage: str | None) -> plyvel.DB:
+        """Open the database. If it is damaged, repair it first; if nothing can be recovered, replace it."""
         try:
-            if damage is not None:
-                self.repair = _repair_in_place(self.path, damage)
-            db = open_leveldb(self.path, create=True, paranoid=False)
+            db = self._open_or_repair_in_place(damage)
         except plyvel.Error as error:
             if not is_damage(error):
                 raise
-            self._quarantine_directory(error_message(error).replace(f"{self.path}/", ""))
-            db = open_leveldb(self.path, create=True, paranoid=False)
+            self._quarantine_directory(self._describe_damage(error))
+            db = open_leveldb(self.path, create=True)
         self.damage = None
         self._identity = read_identity(self.path)
         return db
+
+    def _open_or_repair_in_place(self, damage: str | None) -> plyvel.DB:
+        if damage is None and has_data(self.path) and not (self.path / "CURRENT").exists():
+            damage = "CURRENT is missing"  # LevelDB would delete the tables
+        if damage is None:
+            try:
+                return open_leveldb(self.path, create=True)
+            except plyvel.Error as error:
+                if not is_damage(error):
+                    raise
+                damage = self._describe_damage(error)
+        self.repair = _repair_in_place(self.path, damage)
+        return open_leveldb(self.path)
+
+    def _describe_damage(self, error: plyvel.Error) -> str:
+        return error_message(error).replace(f"{self.path}/", "")
 
     def _quarantine_directory(self, damage: str) -> None:
         empty = directories.clear_path(directories.sibling_path(self.path, "building"))
@@ -149,10 +165,12 @@ def _read_marker(path: Path) -> str | None:
 
 def _repair_in_place(path: Path, damage: str) -> Repair:
     """Run LevelDB's repair, which verifies all tables and rewrites the damaged ones without their damaged blocks.
-    Raises plyvel.Error."""
-    lost = directories.clear_path(path / LOST)
+    Raises plyvel.Error, also if nothing was recovered."""
+    was_empty, lost = not has_data(path), directories.clear_path(path / LOST)
     plyvel.repair_db(str(path), paranoid_checks=True)  # else it does not verify checksums
-    (path / MARKER).unlink(missing_ok=True)
     # Not counted by a scan: all tables overlap for LevelDB now, and 1,200 of them took 15 s.
     recovered = sum(map(int, _RECOVERED.findall((path / "LOG").read_text(errors="replace"))))
+    if not (recovered or was_empty):
+        raise plyvel.CorruptionError("nothing in it can be read")
+    (path / MARKER).unlink(missing_ok=True)
     return Repair(damage, lost, recovered, len(list(lost.glob("*.ldb"))), ())
