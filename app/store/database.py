@@ -23,7 +23,7 @@ from app.store.leveldb import PLACEHOLDER, open_leveldb
 from app.store.leveldb_errors import convert_error, probe_disk
 from app.store.lock import wait_until_unlocked
 from app.store.nesting import MAX_DEPTH, is_too_deep, remove_deep_parts
-from app.store.repair import Damage, Repair, open_verified, repair_directory
+from app.store.repair import Damage, Repair, open_verified, repair_directory, require_readable
 from app.store.writer_thread import WriterThread
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,10 @@ class Database:
             rows = db.iterator(
                 start=start, stop=stop, reverse=reverse, include_value=include_value, verify_checksums=True
             )
-            return list(islice(rows, limit))
+            found = list(islice(rows, limit))
+            if not found:
+                require_readable(db, start)
+            return found
 
     def snapshot_rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Return an iterator over a snapshot of all rows: it does not see later writes.
@@ -148,6 +151,7 @@ class Database:
         The iterator raises StoreClosed if the database is closed or reopened in the meantime, StoreDamaged.
         """
         with self._locked_database() as db:
+            require_readable(db, b"")
             iterator = db.iterator(verify_checksums=True, fill_cache=False)  # LevelDB iterators are snapshots
         return self._iterate_rows(iterator)
 

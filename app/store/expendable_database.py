@@ -6,7 +6,7 @@ import logging
 import os
 import re
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -74,9 +74,18 @@ class ExpendableDatabase(Database):
             rows = islice(iterate_readable(db, [], start, stop, reverse=reverse), limit)
             return [row if include_value else row[0] for row in rows]
 
+    def snapshot_rows(self) -> Iterator[tuple[bytes, bytes]]:
+        with self._watch_damage():
+            return super().snapshot_rows()
+
     def _iterate_rows(self, iterator: Any) -> Iterator[tuple[bytes, bytes]]:
-        try:
+        with self._watch_damage():
             yield from super()._iterate_rows(iterator)
+
+    @contextmanager
+    def _watch_damage(self) -> Iterator[None]:
+        try:
+            yield
         except StoreDamaged as error:
             self._remember_damage(error)
             raise

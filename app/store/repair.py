@@ -49,6 +49,7 @@ def open_verified(path: Path) -> plyvel.DB:
     try:
         db = open_leveldb(path, create=not has_data(path))
         try:
+            require_readable(db, b"")
             for _ in db.iterator(include_value=False, verify_checksums=True, fill_cache=False):
                 pass
         except BaseException:
@@ -59,6 +60,12 @@ def open_verified(path: Path) -> plyvel.DB:
             raise
         raise Damage(error_message(error).replace(f"{path}/", "")) from None
     return db
+
+
+def require_readable(db: plyvel.DB, start: bytes) -> None:
+    """Raise plyvel.Error if the first row from `start` on is in a damaged block or table. plyvel's own iterator ends
+    without an error if there is no readable row behind."""
+    db.raw_iterator(verify_checksums=True).seek(start)
 
 
 def has_data(path: Path) -> bool:

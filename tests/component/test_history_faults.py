@@ -182,15 +182,31 @@ def test_damaged_block_is_a_gap_and_counted(service: Service, clock: FakeClock, 
     store_everything(service)
 
 
-def test_corrupt_store_is_quarantined_and_a_new_one_started(
+@pytest.mark.parametrize("damage", [lambda data: b"\xff" * 200, lambda data: data[: len(data) // 2], None])
+def test_history_that_cannot_be_opened_is_repaired(
+    service: Service, clock: FakeClock, make_service: Make, tmp_path: Path, damage: Any
+) -> None:
+    start = clock.now().timestamp()
+    feed_minutes(service, 10)
+    service.stop()
+    (manifest,) = (tmp_path / "data" / "pluto_history").glob("MANIFEST-*")
+    if damage:
+        manifest.write_bytes(damage(manifest.read_bytes()))
+    else:
+        (manifest.parent / "CURRENT").unlink()
+    again = restart(make_service, clock)
+    assert history_store(again)["repair"]["kept"] == "pluto_history/lost"
+    assert read_means(again, start, start + 600, 10) == [1000.0] * 10
+
+
+def test_history_of_which_nothing_can_be_read_is_quarantined(
     service: Service, clock: FakeClock, make_service: Make, tmp_path: Path
 ) -> None:
     feed_minutes(service, 10)
     service.stop()
-    (manifest,) = (tmp_path / "data" / "pluto_history").glob("MANIFEST-*")
-    manifest.write_bytes(b"\xff" * 200)
-    again = make_service(clock=clock)
-    again.runtime.fleet.set_monitored(again.runtime.fleet.get_device(MAC), True)
+    for file in (tmp_path / "data" / "pluto_history").iterdir():
+        file.write_bytes(b"\xff" * 200)
+    again = restart(make_service, clock)
     store = history_store(again)
     assert store["repair"]["kept"].startswith("pluto_history.corrupt-")
     assert (tmp_path / "data" / store["repair"]["kept"]).is_dir()

@@ -122,6 +122,21 @@ def test_irreparable_store_stops_the_start_and_is_not_changed(stored_history, tm
     assert [each.name for each in tmp_path.iterdir()] == ["core"]
 
 
+def test_truncated_only_table_is_no_empty_store(tmp_path):
+    """plyvel's iterator ends without an error when no table can be opened."""
+    database = Database(tmp_path / "core")
+    database.open(Clock())
+    database.write_batch({f"key {number:04d}": Random(number).randbytes(300).hex() for number in range(100)})
+    database.close()
+    database.open(Clock())  # LevelDB moves its log to a table
+    (table,) = database.path.glob("*.ldb")
+    with table.open("r+b") as file:
+        file.truncate(table.stat().st_size - 100)
+    database.close()
+    with pytest.raises(StoreBeyondRepair):
+        database.open(Clock())
+
+
 def test_interrupted_first_start_is_no_damage(tmp_path, open_database):
     """The store was never written, so there is nothing to repair or report."""
     (tmp_path / "core").mkdir()
