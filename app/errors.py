@@ -53,6 +53,7 @@ class StoreDamaged(StoreUnwritable):
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, f"{reason}: a restart of the service repairs it")
+        self.reason = reason
 
 
 class StoreDirectoryGone(StoreUnwritable):

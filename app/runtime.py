@@ -355,7 +355,8 @@ class Runtime:
         self.event_log.start()
         for database in self.stores.all_databases():
             if repair := database.repair:
-                details = {"damage": repair.damage, "recovered": repair.recovered, "kept": repair.kept.name}
+                kept = str(repair.kept.relative_to(database.path.parent))
+                details = {"damage": repair.damage, "recovered": repair.recovered, "kept": kept}
                 self.event_log.add_event(EventKind.STORE_REPAIRED, {"store": database.path.name, **details})
         self.event_log.add_event(EventKind.SERVICE_STARTED, {"version": VERSION, "devices": len(self.fleet)})
 

@@ -9,8 +9,12 @@ import orjson
 from app.redaction.secret_words import is_secret_key
 from app.throttle import yield_if_due
 
-# Records that have no secrets. A key in them that looks like one is the name of a setting or a dashboard's link.
-HARMLESS = (b"pluto:journal:", b"pluto:dashboards:")
+# Records that have no secrets. A key in them that looks like one is the name of a setting or a dashboard's link. Blocks
+# of the history and index rows of events are not JSON.
+HARMLESS = (
+    *(b"pluto:journal:", b"pluto:dashboards:"),
+    *(b"series:", b"event:kind:", b"event:mac:", b"event:mac-kind:"),
+)
 ALL = ("",)
 
 

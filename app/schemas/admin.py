@@ -22,7 +22,7 @@ class BackupQuerySchema(BaseSchema):
 
 class StoreRepairSchema(BaseSchema):
     damage = fields.String(required=True, metadata={"description": "The damage that was found"})
-    kept = fields.String(required=True, metadata={"description": "The new name of the damaged directory in DATA_DIR"})
+    kept = fields.String(required=True, metadata={"description": "Path of the damaged files in DATA_DIR"})
     recovered = fields.Integer(required=True, metadata={"description": "Number of keys recovered"})
     unreadable = fields.Integer(required=True, metadata={"description": "Number of places that could not be read"})
 
@@ -81,7 +81,7 @@ def serialise_store(database: Database) -> dict[str, Any]:
         "repair": repair
         and {
             "damage": repair.damage,
-            "kept": repair.kept.name,
+            "kept": str(repair.kept.relative_to(database.path.parent)),
             "recovered": repair.recovered,
             "unreadable": repair.unreadable,
         },

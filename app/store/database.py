@@ -23,7 +23,7 @@ from app.store.leveldb import PLACEHOLDER, open_leveldb
 from app.store.leveldb_errors import convert_error, probe_disk
 from app.store.lock import wait_until_unlocked
 from app.store.nesting import MAX_DEPTH, is_too_deep, remove_deep_parts
-from app.store.repair import Damage, Repair, open_verified, repair_directory
+from app.store.repair import Damage, Repair, open_verified, repair_directory, require_readable
 from app.store.writer_thread import WriterThread
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Database:
         self._writer = writer
         if self.repair:
             log.error(
-                "a damaged store was repaired; the damaged directory is kept",
+                "a damaged store was repaired; the damaged files are kept",
                 extra={"path": str(self.path)} | asdict(self.repair),
             )
 
@@ -110,32 +110,48 @@ class Database:
 
     def scan_prefix(self, prefix: str) -> Iterator[tuple[str, Any]]:
         """Yield each key with this prefix and its parsed value, in key order; invalid JSON is skipped (logged)."""
-        with self._locked_database() as db:
-            rows = list(db.iterator(prefix=prefix.encode(), verify_checksums=True))
-        for raw_key, raw in rows:
+        for raw_key, raw in self._read_range(prefix.encode(), _after_prefix(prefix)):
             key = raw_key.decode(errors="replace")
             value = self._parse_value(key, raw)
             if value is not None:
                 yield key, value
 
     def list_keys(self, prefix: str) -> list[str]:
-        with self._locked_database() as db:
-            return [key.decode() for key in db.iterator(prefix=prefix.encode(), include_value=False)]
+        return [key.decode() for key in self._read_range(prefix.encode(), _after_prefix(prefix), include_value=False)]
 
     def read_rows(
         self, start: str, stop: str, *, reverse: bool = False, limit: int | None = None
     ) -> list[tuple[str, bytes]]:
         """Return keys from `start` up to, but not including, `stop`, with their raw values, at most `limit`."""
+        rows = self._read_range(start.encode(), stop.encode(), limit, reverse=reverse)
+        return [(key.decode(errors="replace"), value) for key, value in rows]
+
+    def _read_range(
+        self,
+        start: bytes,
+        stop: bytes | None,
+        limit: int | None = None,
+        *,
+        reverse: bool = False,
+        include_value: bool = True,
+    ) -> list[Any]:
+        """Return rows of [start, stop), or only their keys."""
         with self._locked_database() as db:
-            rows = db.iterator(start=start.encode(), stop=stop.encode(), reverse=reverse, verify_checksums=True)
-            return [(key.decode(errors="replace"), value) for key, value in islice(rows, limit)]
+            rows = db.iterator(
+                start=start, stop=stop, reverse=reverse, include_value=include_value, verify_checksums=True
+            )
+            found = list(islice(rows, limit))
+            if not found:
+                require_readable(db, start)
+            return found
 
     def snapshot_rows(self) -> Iterator[tuple[bytes, bytes]]:
         """Return an iterator over a snapshot of all rows: it does not see later writes.
 
-        The iterator raises StoreClosed if the database is closed or reopened in the meantime.
+        The iterator raises StoreClosed if the database is closed or reopened in the meantime, StoreDamaged.
         """
         with self._locked_database() as db:
+            require_readable(db, b"")
             iterator = db.iterator(verify_checksums=True, fill_cache=False)  # LevelDB iterators are snapshots
         return self._iterate_rows(iterator)
 
@@ -144,7 +160,9 @@ class Database:
             with self._handle_lock:
                 try:
                     part = list(islice(iterator, ROWS_PER_BATCH))
-                except (plyvel.Error, RuntimeError):
+                except plyvel.Error as error:
+                    raise convert_error(error, self.path) from None
+                except RuntimeError:
                     raise StoreClosed(str(self.path)) from None
             if not part:
                 return
@@ -214,9 +232,9 @@ class Database:
         """Write the batch; on failure reopen the database and try once more, as the cause may be temporary."""
         for _ in range(2):
             self._recover_from_failure()
-            deletes = [*keys, *self._keys_below(prefixes)]
             before: dict[bytes, bytes | None] = {}
             try:
+                deletes = [*keys, *(key for prefix in prefixes for key in self._keys_below(prefix))]
                 if sync:
                     before = {key: self._require_open().get(key) for key in [*puts, *deletes]}
                 self._apply_batch(puts, deletes, sync)
@@ -225,8 +243,9 @@ class Database:
                 self.failure, self._values_before = convert_error(error, self.path), before
         raise self.failure or StoreClosed(str(self.path))
 
-    def _keys_below(self, prefixes: Iterable[bytes]) -> list[bytes]:
-        return [key for prefix in prefixes for key in self._require_open().iterator(prefix=prefix, include_value=False)]
+    def _keys_below(self, prefix: bytes) -> Iterable[bytes]:
+        keys: Iterable[bytes] = self._require_open().iterator(prefix=prefix, include_value=False, verify_checksums=True)
+        return keys
 
     def _require_same_directory(self) -> None:
         """Raise StoreDirectoryGone if the directory was removed or replaced.
@@ -258,8 +277,7 @@ class Database:
             return
         try:
             probe_disk(self.path)
-            with self._handle_lock:
-                self._reopen_database()
+            self._reopen_database()
             kept = {key: value for key, value in self._values_before.items() if value is not None}
             self._apply_batch(kept, self._values_before.keys() - kept.keys(), sync=True)
         except (plyvel.Error, OSError) as error:
@@ -268,10 +286,14 @@ class Database:
         self.failure, self._values_before = None, {}
 
     def _reopen_database(self) -> None:
+        with self._handle_lock:
+            self._close_database()
+            self._db = open_leveldb(self.path)
+
+    def _close_database(self) -> None:
         if self._db is not None:
             self._db.close()
             self._db = None
-        self._db = open_leveldb(self.path)
 
     def _merge_range(self, start: bytes, stop: bytes) -> None:
         if self.failure is None and self.is_directory_unchanged:
@@ -339,3 +361,9 @@ class Database:
             log.error("a stored value is nested too deeply and was read without those parts", extra={"key": key})
             value = remove_deep_parts(value)
         return value
+
+
+def _after_prefix(prefix: str) -> bytes | None:
+    """Return the first key behind all keys with this prefix; None if there is no such key. UTF-8 has no byte 255."""
+    raw = prefix.encode()
+    return raw[:-1] + bytes([raw[-1] + 1]) if raw else None

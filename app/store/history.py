@@ -1,8 +1,12 @@
 """Stores the blocks of the history in `pluto_history`, and the state documents beside them.
 
-The key of a block begins with the time at which it is written, not with its series: new keys are then always behind
-all others, so LevelDB moves its tables without rewriting them, and what is pruned lies together. `pluto_history` is
-written without fsync: a power cut may lose the last seconds before the kernel wrote them.
+LevelDB rewrites tables whose ranges of keys overlap. So that it rewrites few:
+- the key of a block begins with the time at which it is written, not with its series: new keys are behind all others,
+  LevelDB moves their tables without rewriting them, and what is pruned lies together;
+- with many series, state documents and deletions get tables of their own: in one with blocks, they would make its
+  range span all blocks that follow, or those from the deleted ones on.
+
+`pluto_history` is written without fsync: a power cut may lose the last seconds before the kernel wrote them.
 """
 
 from __future__ import annotations
@@ -14,7 +18,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from app.errors import StoreError, StoreFull
-from app.store.database import LAST_CHARACTER, Database
+from app.store.database import LAST_CHARACTER
+from app.store.expendable_database import ExpendableDatabase
 from app.throttle import throttled
 
 STATE_PREFIX = "state:"
@@ -45,54 +50,61 @@ class BlockKey(NamedTuple):
 SLOT_SECONDS = {Tier.RAW: HOUR, Tier.MINUTE: HOUR, Tier.QUARTER: DAY}
 # Raw keys begin with the start of such a span, about that of a flush; other keys with the end of their slot.
 RAW_KEY_SECONDS = 240
-# With fewer blocks in a flush, LevelDB merges so seldom that tables of their own cost more than they save.
+# With fewer blocks per flush, LevelDB merges so seldom that tables of their own cost more than they save.
 MANY_BLOCKS = 100
 
 
 class HistoryRepository:
     """Reads and writes blocks and state documents."""
 
-    def __init__(self, database: Database, min_free_bytes: int) -> None:
+    def __init__(self, database: ExpendableDatabase, min_free_bytes: int) -> None:
         """`min_free_bytes`: below this free space of the disk nothing is written, so that the rest is left to
         `pluto_core`."""
         self._database = database
         self._min_free_bytes = min_free_bytes
-        self._unseparated = 0  # blocks since the last state document
+        self._has_many_series = False  # of the last flush
 
     @property
     def is_open(self) -> bool:
         return self._database.is_open
+
+    @property
+    def is_damaged(self) -> bool:
+        """Return True if a read met damage since the start."""
+        return self._database.damage is not None
 
     def retry_writes(self) -> bool:
         """Return whether the store can be written; after a failed write, try to reopen it."""
         return self._database.retry_writes()
 
     def write_blocks(self, blocks: Mapping[BlockKey, bytes], state: Mapping[str, Any] | None = None) -> None:
-        """Write blocks and state documents in one batch; with many blocks, the documents first. Raises StoreError;
+        """Write blocks and state documents. A flush has both; its documents may be written first. Raises StoreError;
         StoreFull if the disk is so full that the history must not use the rest."""
         if not has_free_space(self._database.path, self._min_free_bytes):
             raise StoreFull(str(self._database.path))
         documents = {STATE_PREFIX + name: value for name, value in (state or {}).items()}
-        if documents and max(len(blocks), self._unseparated) >= MANY_BLOCKS:
-            self._separate_writes()
-            self._database.write_batch(documents, sync=False)
-            self._separate_writes()
+        if blocks and documents:
+            self._has_many_series = len(blocks) >= MANY_BLOCKS
+        if documents and self._has_many_series:
+            self._write_alone(documents)
             documents = {}
         if puts := {_format_key(key): block for key, block in blocks.items()} | documents:
             self._database.write_batch(puts, sync=False)
-        self._unseparated = len(blocks) + (0 if state else self._unseparated)
 
-    def _separate_writes(self) -> None:
-        """Make LevelDB write what it has in memory to a table. A table with blocks and state documents would span all
-        blocks that follow, so that each merge would rewrite them."""
-        self._database.merge_range(STATE_PREFIX, STATE_PREFIX + LAST_CHARACTER)
+    def _write_alone(self, puts: Mapping[str, Any], delete_prefixes: Iterable[str] = ()) -> None:
+        """Write to a table that has nothing else: LevelDB writes its memory to a table before and after."""
+        documents = STATE_PREFIX, STATE_PREFIX + LAST_CHARACTER  # merged at the same time; they are small
+        self._database.merge_range(*documents)
+        self._database.write_batch(puts, delete_prefixes=delete_prefixes, sync=False)
+        self._database.merge_range(*documents)
 
     def read_slot(self, tier: Tier, slot: int, series: str) -> list[bytes]:
         """Return the blocks of one series in a slot, oldest first."""
         return [
             block
             for prefix in _list_prefixes(tier, slot)
-            for _, block in self._database.read_rows(f"{prefix}{series}:0", f"{prefix}{series}::")
+            for key, block in self._database.read_rows(f"{prefix}{series}:0", f"{prefix}{series}::")
+            if _parse_key(key).series == series  # not `tag:rack:1` for `tag:rack`
         ]
 
     def list_series(self, tier: Tier, slot: int) -> list[str]:
@@ -103,13 +115,11 @@ class HistoryRepository:
     def delete_slot(self, tier: Tier, slot: int) -> None:
         """Delete all blocks of a slot. Raises StoreError."""
         prefixes = _list_prefixes(tier, slot)
-        is_large = len(self._database.list_keys(prefixes[0])) >= MANY_BLOCKS
-        if is_large:
-            self._separate_writes()
-        self._database.write_batch({}, delete_prefixes=prefixes, sync=False)
-        if is_large:  # else LevelDB drops them when it merges them with later blocks
+        if tier is Tier.RAW and self._has_many_series:
+            self._write_alone({}, prefixes)
             self._database.merge_range(prefixes[0], prefixes[-1] + LAST_CHARACTER)
-            self._unseparated += MANY_BLOCKS
+        else:  # LevelDB drops the blocks when it merges them with later ones
+            self._database.write_batch({}, delete_prefixes=prefixes, sync=False)
 
     def delete_series(self, series: str, slots: Iterable[tuple[Tier, int]]) -> None:
         """Delete one series from slots. Raises StoreError."""

@@ -14,13 +14,12 @@ READ_CACHE = 512 * 1024
 PLACEHOLDER = b"null"
 
 
-def open_leveldb(path: Path, *, create: bool = False, paranoid: bool = True) -> plyvel.DB:
-    """Return the open database. Raises plyvel.Error, also if there is no database and `create` is false. Without
-    `paranoid`, LevelDB skips damaged records of its log."""
+def open_leveldb(path: Path, *, create: bool = False) -> plyvel.DB:
+    """Return the open database. Raises plyvel.Error, also if there is no database and `create` is false."""
     return plyvel.DB(
         str(path),
         create_if_missing=create,
-        paranoid_checks=paranoid,
+        paranoid_checks=True,  # else a damaged block that LevelDB merges can end the process (std::length_error)
         write_buffer_size=WRITE_BUFFER,
         lru_cache_size=READ_CACHE,
     )

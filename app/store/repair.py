@@ -7,7 +7,7 @@ damaged log.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -33,7 +33,7 @@ class Damage(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """The result of a repair. `kept`: new path of the damaged directory, unchanged. `recovered`: number of keys.
+    """The result of a repair. `kept`: path of the damaged files, unchanged. `recovered`: number of keys.
     `unreadable`: number of unreadable places in logs and tables. `listed`: ids added to list keys that lacked them."""
 
     damage: str
@@ -49,6 +49,7 @@ def open_verified(path: Path) -> plyvel.DB:
     try:
         db = open_leveldb(path, create=not has_data(path))
         try:
+            require_readable(db, b"")
             for _ in db.iterator(include_value=False, verify_checksums=True, fill_cache=False):
                 pass
         except BaseException:
@@ -59,6 +60,12 @@ def open_verified(path: Path) -> plyvel.DB:
             raise
         raise Damage(error_message(error).replace(f"{path}/", "")) from None
     return db
+
+
+def require_readable(db: plyvel.DB, start: bytes) -> None:
+    """Raise plyvel.Error if the first row from `start` on is in a damaged block or table. plyvel's own iterator ends
+    without an error if there is no readable row behind."""
+    db.raw_iterator(verify_checksums=True).seek(start)
 
 
 def has_data(path: Path) -> bool:
@@ -137,7 +144,7 @@ def _open_copy(work: Path) -> plyvel.DB:
 def _copy_rows(source: plyvel.DB, target: plyvel.DB) -> int:
     """Copy the rows of all blocks with a valid checksum. Return 1 if there were invalid blocks, else 0."""
     errors: list[str] = []
-    rows = _iterate_rows(source, errors)
+    rows = iterate_readable(source, errors)
     while part := list(islice(rows, BATCH)):
         with target.write_batch(sync=True) as batch:
             for key, value in part:
@@ -146,19 +153,29 @@ def _copy_rows(source: plyvel.DB, target: plyvel.DB) -> int:
     return int(bool(errors))
 
 
-def _iterate_rows(source: plyvel.DB, errors: list[str]) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the rows. LevelDB skips an invalid block, and then reports it again at each further step."""
-    iterator = source.raw_iterator(verify_checksums=True, fill_cache=False)
-    step = iterator.seek_to_first
-    while True:
+def iterate_readable(
+    db: plyvel.DB, errors: list[str], start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the rows of [start, stop) that are not in a damaged block; `errors` gets the last error. LevelDB skips an
+    invalid block, and then reports it again at each further step."""
+    iterator = db.raw_iterator(verify_checksums=True, fill_cache=False)
+
+    def move(step: Callable[..., None], *key: bytes) -> bool:
         try:
-            step()
+            step(*key)
         except plyvel.Error as error:
-            errors[:] = [str(error)]
-        if not iterator.valid():
-            break
+            errors[:] = [error_message(error)]
+        return bool(iterator.valid())
+
+    if not reverse:
+        found = move(iterator.seek, start)
+    elif stop is not None and move(iterator.seek, stop):
+        found = move(iterator.prev)
+    else:
+        found = move(iterator.seek_to_last)
+    while found and (start <= iterator.key() if reverse else stop is None or iterator.key() < stop):
         yield iterator.key(), iterator.value()
-        step = iterator.next
+        found = move(iterator.prev if reverse else iterator.next)
 
 
 def _complete_list_key(db: plyvel.DB, key: str) -> list[str]:

@@ -19,11 +19,14 @@ import plyvel
 import pytest
 import requests
 from floods import probe_loop
+from history_helpers import add_device, feed_minutes, query_history, store_everything
 from store_helpers import read_files, read_rows
 
 from app.backup import main
 from app.clock import Clock
 from app.errors import BackupUnusable
+from app.services.event_log.kinds import EventKind
+from app.services.event_log.observer import DeviceWatch
 from app.store.backup_archive import Archive, Entry, pack_archive
 from app.store.backup_restore import restore_backup
 from app.store.lock import DataDirLock
@@ -254,6 +257,40 @@ def test_restore_without_secrets_names_presets_that_lack_passwords(
     service = make_service(auto_listen=False)
     (preset,) = service.read_data(service.client.get("/presets"))
     assert preset["configuration"] == {key: value for key, value in POOL.items() if key != "stratumPassword"}
+
+
+@pytest.mark.parametrize("options", [(), ("--secrets",)], ids=["without secrets", "with secrets"])
+def test_restore_of_history_and_events_is_complete(make_service, run_backup_command, clock, tmp_path, options):
+    clock.advance(3600 - clock.now().timestamp() % 3600)
+    service = make_service(clock=clock)
+    add_device(service)
+    tracked, start = service.runtime.fleet.get_device(A), clock.now().timestamp()
+    change = {"key": "stratumUser", "expected": "a", "actual": "b", "cause": "external_change"}
+    service.runtime.event_log.add_event(EventKind.DRIFT, {"keys": ["stratumPassword"], "changes": [change]}, tracked)
+    service.runtime.event_log.add_event(EventKind.PAUSED, {}, tracked)
+    service.runtime.event_log.set_state(A, DeviceWatch(is_down=True).build_state())
+    feed_minutes(service, 70)
+    store_everything(service)
+
+    def read_everything(service):
+        service.runtime.fleet.set_monitored(service.runtime.fleet.get_device(A), True)
+        times = {"start": start, "stop": start + 4200, "points": 70}
+        history = [query_history(service, each, metrics="hashrate_ghs", **times) for each in (A, "fleet")]
+        listed = service.read_data(service.client.get("/events", query_string={"kind": "drift,paused", "mac": A}))
+        return history, listed
+
+    before = read_everything(service)
+    assert (len(before[1]), before[0][0]["metrics"]["hashrate_ghs"]["mean"]) == (2, [1000.0] * 70)
+    service.stop()
+    rows = {name: read_rows(tmp_path / "data" / name) for name in DATABASES}
+    assert run_backup_command("save", tmp_path / "f", "--history", *options, data_dir=tmp_path / "data").status == 0
+    run = run_backup_command("restore", tmp_path / "f", data_dir=tmp_path / "elsewhere")
+    assert (run.status, "lacks" in run.out, "could not" in run.out) == (0, False, False)
+    restored = {name: read_rows(tmp_path / "elsewhere" / name) for name in DATABASES}
+    assert restored == rows
+    assert {key.split(b":")[0] for key in rows["pluto_history"]} == {b"series", b"state"}
+    assert {key.split(b":")[1] for key in rows["pluto_events"]} == {b"all", b"kind", b"mac", b"mac-kind", b"state"}
+    assert read_everything(make_service(clock=clock, data_dir=tmp_path / "elsewhere")) == before
 
 
 def test_restore_into_missing_directory(saved_data_dir, run_backup_command, tmp_path):

@@ -7,21 +7,25 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import timedelta
+from logging import INFO
 from math import inf, nan
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 from fakes import FakeClock
 from history_helpers import MAC, add_device, add_devices, feed_minutes, feed_reading, query_history, store_everything
-from store_helpers import limit_file_size
+from store_helpers import DAMAGES, limit_file_size
 from testbed import Service
 
 from app.clock import Clock
+from app.errors import StoreError
+from app.services.event_log.kinds import EventKind
 from app.services.history.blocks import BlockCodec
 from app.services.history.shares import ShareTotals, compute_increase
 from app.store.expendable_database import ExpendableDatabase
-from app.store.history import HistoryRepository, Tier
+from app.store.history import BlockKey, HistoryRepository, Tier
 
 Make = Callable[..., Any]
 HOUR, DAY, YEAR = 3600, 86400, 365 * 86400
@@ -114,6 +118,8 @@ import sys
 from array import array
 from pathlib import Path
 from app.clock import Clock
+from app.errors import StoreError
+from app.services.event_log.kinds import EventKind
 from app.services.history.blocks import BlockCodec
 from app.services.history.columns import Kind
 from app.services.history.frames import Frame
@@ -148,7 +154,6 @@ def test_full_disk_delays_the_history_and_loses_nothing(service: Service, clock:
 
 def test_history_leaves_the_last_of_the_disk_to_devices_and_presets(tmp_path: Path) -> None:
     from app.errors import StoreFull
-    from app.store.history import BlockKey
 
     database = ExpendableDatabase(tmp_path / "pluto_history")
     database.open_or_disable(Clock())
@@ -177,15 +182,31 @@ def test_damaged_block_is_a_gap_and_counted(service: Service, clock: FakeClock, 
     store_everything(service)
 
 
-def test_corrupt_store_is_quarantined_and_a_new_one_started(
+@pytest.mark.parametrize("damage", [lambda data: b"\xff" * 200, lambda data: data[: len(data) // 2], None])
+def test_history_that_cannot_be_opened_is_repaired(
+    service: Service, clock: FakeClock, make_service: Make, tmp_path: Path, damage: Any
+) -> None:
+    start = clock.now().timestamp()
+    feed_minutes(service, 10)
+    service.stop()
+    (manifest,) = (tmp_path / "data" / "pluto_history").glob("MANIFEST-*")
+    if damage:
+        manifest.write_bytes(damage(manifest.read_bytes()))
+    else:
+        (manifest.parent / "CURRENT").unlink()
+    again = restart(make_service, clock)
+    assert history_store(again)["repair"]["kept"] == "pluto_history/lost"
+    assert read_means(again, start, start + 600, 10) == [1000.0] * 10
+
+
+def test_history_of_which_nothing_can_be_read_is_quarantined(
     service: Service, clock: FakeClock, make_service: Make, tmp_path: Path
 ) -> None:
     feed_minutes(service, 10)
     service.stop()
-    (manifest,) = (tmp_path / "data" / "pluto_history").glob("MANIFEST-*")
-    manifest.write_bytes(b"\xff" * 200)
-    again = make_service(clock=clock)
-    again.runtime.fleet.set_monitored(again.runtime.fleet.get_device(MAC), True)
+    for file in (tmp_path / "data" / "pluto_history").iterdir():
+        file.write_bytes(b"\xff" * 200)
+    again = restart(make_service, clock)
     store = history_store(again)
     assert store["repair"]["kept"].startswith("pluto_history.corrupt-")
     assert (tmp_path / "data" / store["repair"]["kept"]).is_dir()
@@ -193,6 +214,203 @@ def test_corrupt_store_is_quarantined_and_a_new_one_started(
     feed_minutes(again, 2)
     assert read_means(again, start, start + 120, 2) == [1000.0] * 2
     assert again.client.get("/readyz").status_code == 200
+
+
+@pytest.fixture
+def damaged_service(service: Service, clock: FakeClock, make_service: Make, tmp_path: Path) -> Service:
+    """A service with an hour of history and 200 events, in whose databases a bit of a table is wrong."""
+    feed_flushed(service, 60)
+    for number in range(200):
+        details = {"job": str(number), "action": "restart", "actor": "a", "devices": 1}
+        service.runtime.event_log.add_event(EventKind.JOB_STARTED, details)
+    service.stop()
+    make_service(clock=clock).stop()  # LevelDB moves its log to a table
+    for name in ("pluto_history", "pluto_events"):
+        damage_table(tmp_path / "data" / name)
+    return restart(make_service, clock)
+
+
+def feed_flushed(service: Service, minutes: int) -> None:
+    for _ in range(minutes // 4):
+        feed_minutes(service, 4)
+        service.runtime.history.flush_samples()
+
+
+def damage_table(directory: Path) -> None:
+    table = max(directory.glob("*.ldb"), key=lambda file: file.stat().st_size)
+    data = bytearray(table.read_bytes())
+    data[1000] ^= 1
+    table.write_bytes(data)
+
+
+def restart(make_service: Make, clock: FakeClock) -> Service:
+    again: Service = make_service(clock=clock)
+    again.runtime.fleet.set_monitored(again.runtime.fleet.get_device(MAC), True)
+    return again
+
+
+def list_events(service: Service, **query: Any) -> list[dict[str, Any]]:
+    events: list[dict[str, Any]] = service.read_data(
+        service.client.get("/events", query_string={"limit": 500, **query})
+    )
+    return events
+
+
+def test_damaged_table_is_a_gap_until_the_next_start_repairs_it(
+    damaged_service: Service, clock: FakeClock, make_service: Make, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    service, start = damaged_service, clock._begin.timestamp() // HOUR * HOUR + HOUR
+    state = history_store(service)["history"]
+    assert (state["recording"], state["damagedBlocks"], state["oldest"] is None) == (True, 1, False)
+    assert "the next start" in state["problem"]
+    means = read_means(service, start, start + HOUR, 60)
+    assert 20 < means.count(1000.0) < 60 and set(means) == {1000.0, None}
+    jobs = list_events(service, kind="job_started")
+    assert 100 < len(jobs) < 200
+    assert {event["id"] for event in list_events(service)} >= {event["id"] for event in jobs}
+    feed_flushed(service, 64)
+    for _ in range(600):
+        clock.advance(1)
+        service.wait_until_idle()
+    assert service.runtime.history._rollup._open_days and not service.runtime.history._raw.open_hours & {int(start)}
+    assert read_means(service, start, start + HOUR, 60) == means
+    assert set(read_means(service, start + HOUR, start + 2 * HOUR, 60)) == {1000.0}
+    named = ("app.store", "app.services.history", "app.services.event_log")
+    entries = [*caplog.get_records("setup"), *caplog.records]
+    told = [entry.getMessage() for entry in entries if entry.levelno > INFO and entry.name.startswith(named)]
+    assert told == ["a part of a database is damaged and left out; the next start repairs it"] * 2
+    service.stop()
+
+    again = restart(make_service, clock)
+    stores = {store["name"]: store for store in again.read_data(again.client.get("/admin/store"))}
+    for name in ("pluto_history", "pluto_events"):
+        repair = stores[name]["repair"]
+        assert (repair["kept"], repair["unreadable"]) == (f"{name}/lost", 1)
+        assert "checksum" in repair["damage"]
+        assert repair["recovered"] > 30
+        assert len(list((tmp_path / "data" / name / "lost").glob("*.ldb"))) == 1
+    assert "problem" not in history_store(again)["history"]
+    assert history_store(again)["history"]["damagedBlocks"] == 0
+    assert {event["details"]["store"] for event in list_events(again, kind="store_repaired")} == {
+        "pluto_history",
+        "pluto_events",
+    }
+    assert list_events(again, kind="job_started") == jobs
+    assert read_means(again, start, start + HOUR, 60) == means
+    assert set(read_means(again, start + HOUR, start + 2 * HOUR, 60)) == {1000.0}
+    again.stop()
+    third = restart(make_service, clock)
+    assert history_store(third)["repair"] is None
+    assert list_events(third, kind="job_started") == jobs
+
+
+def test_pruning_passes_a_damaged_table(tmp_path: Path) -> None:
+    database = ExpendableDatabase(tmp_path / "pluto_history")
+    database.open(Clock())
+    repository, first = HistoryRepository(database, 0), 500_000 * HOUR
+    for start in range(first, first + 2 * HOUR, 240):
+        repository.write_blocks({BlockKey(start // HOUR * HOUR, Tier.RAW, MAC, start): Random(start).randbytes(500)})
+    database.close()
+    database.open(Clock())
+    damage_table(database.path)
+    assert repository.find_first_slot() == first
+    assert 0 < len(repository.read_slot(Tier.RAW, first, MAC)) < 15
+    repository.delete_slot(Tier.RAW, first)
+    assert repository.find_first_slot() == first + HOUR
+    assert repository.is_damaged
+    database.close()
+    database.open(Clock())
+    assert database.repair and not repository.is_damaged
+    assert repository.find_first_slot() == first + HOUR
+    assert len(repository.read_slot(Tier.RAW, first + HOUR, MAC)) == 15
+    database.close()
+
+
+def test_lost_list_of_hours_delays_neither_rollup_nor_pruning_for_good(
+    service: Service, clock: FakeClock, make_service: Make
+) -> None:
+    start = int(clock.now().timestamp())
+    feed_flushed(service, 60)
+    store_everything(service)
+    feed_flushed(service, 60)
+    service.stop()
+    service.runtime.stores.history.open(clock)
+    service.runtime.stores.history.write_batch({}, delete_prefixes=["state:"])
+    service.runtime.stores.history.close()
+    again = restart(make_service, clock)
+    for _ in range(4):
+        feed_flushed(again, 60)
+        store_everything(again)
+    repository = HistoryRepository(again.runtime.stores.history, 0)
+    for hour in (start, start + HOUR):
+        assert repository.list_series(Tier.RAW, hour) == []
+        assert MAC in repository.list_series(Tier.MINUTE, hour)
+    assert read_means(again, start, start + 2 * HOUR, 120) == [1000.0] * 120
+
+
+def test_store_that_cannot_be_read_during_a_rollup_loses_no_minute(service: Service, clock: FakeClock) -> None:
+    start = clock.now().timestamp()
+    feed_flushed(service, 64)
+    database, rollup = service.runtime.stores.history, service.runtime.history._rollup
+    service.wait_until_idle()
+    rollup._raw.open_hours.add(int(start))  # the loop may have rolled it up already
+    steps = rollup.run_steps(clock.now().timestamp())
+    next(steps)
+    database.close()
+    with pytest.raises(StoreError):
+        list(steps)
+    assert int(start) in rollup._raw.open_hours
+    database.open(clock)
+    store_everything(service)
+    assert read_means(service, start, start + HOUR, 60) == [1000.0] * 60
+
+
+def test_damage_met_by_a_merge_is_repaired_at_the_next_write(tmp_path: Path) -> None:
+    database = ExpendableDatabase(tmp_path / "pluto_events")
+    database.open(Clock())
+    rows = {f"key {number:04d}": {"text": f"{number} " * 100} for number in range(1000)}
+    database.write_batch(rows, sync=False)
+    database.close()
+    database.open(Clock())
+    (table,) = database.path.glob("*.ldb")
+    with table.open("r+b") as file:
+        file.write(b"\xff" * 300)
+    database.write_batch({"key 0000": {"text": "later"}, "key 0999": {"text": "later"}}, sync=False)
+    database.merge_range("key 0000", "key 9999")
+    database.write_batch({"key 1000": {"text": "last"}}, sync=False)
+    found = dict(database.scan_prefix(""))
+    assert (found["key 0000"], found["key 1000"]) == ({"text": "later"}, {"text": "last"})
+    assert database.read_value("key 0999") == {"text": "later"}
+    assert 900 < sum(found.get(key) == value for key, value in rows.items()) < 998
+    assert (database.repair is None, database.failure) == (False, None)
+    assert [each.name for each in tmp_path.iterdir()] == ["pluto_events"]
+    database.close()
+
+
+@pytest.mark.parametrize("kind", sorted(DAMAGES))
+@pytest.mark.parametrize("seed", range(10))
+def test_damage_anywhere_in_a_table_loses_no_other_row(tmp_path: Path, kind: str, seed: int) -> None:
+    """Merges included: LevelDB must not interpret a block with a wrong checksum."""
+    random, database = Random(seed), ExpendableDatabase(tmp_path / "pluto_events")
+    database.open(Clock())
+    rows = {f"key {number:04d}": b'"%d"' % number * random.randrange(1, 90) for number in range(1000)}
+    database.write_batch(rows, sync=False)
+    database.close()
+    database.open(Clock())  # LevelDB moves its log to a table
+    database.close()
+    (table,) = database.path.glob("*.ldb")
+    table.write_bytes(DAMAGES[kind](table.read_bytes(), random))
+    database.open(Clock())
+    found = dict(database.read_rows("key", "kez"))
+    assert dict(database.read_rows("key", "kez", reverse=True)) == found
+    assert found.items() <= rows.items() and (kind == "cut" or len(found) > 900)
+    database.write_batch({"key 0500": b"1"}, sync=False)
+    database.merge_range("key", "kez")
+    database.write_batch({"key 0501": b"2"}, sync=False)
+    database.close()
+    database.open(Clock())
+    assert dict(database.read_rows("key", "kez")) == found | {"key 0500": b"1", "key 0501": b"2"}
+    database.close()
 
 
 def test_history_in_use_by_another_process_does_not_stop_the_service(make_service: Make, tmp_path: Path) -> None:

@@ -59,3 +59,10 @@ def test_slot_of_raw_blocks_is_read_and_deleted_as_one(database: ExpendableDatab
     assert repository.read_slot(Tier.MINUTE, T0, "s000") == [b"minutes"]
     assert repository.find_first_slot() == T0
     assert repository.read_state("open_hours") == [T0 + HOUR]
+
+
+def test_series_has_no_blocks_of_one_whose_name_is_longer(database: ExpendableDatabase) -> None:
+    repository = HistoryRepository(database, 0)
+    repository.write_blocks({BlockKey(T0, Tier.RAW, "tag:rack:1", T0): b"x"})
+    assert repository.read_slot(Tier.RAW, T0, "tag:rack") == []
+    assert repository.read_slot(Tier.RAW, T0, "tag:rack:1") == [b"x"]

@@ -68,7 +68,7 @@ def test_readable_rows_are_recovered_and_damaged_directory_is_kept(
     assert database.repair.recovered == len(rows)
     (line,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert (line.getMessage(), line.recovered) == (
-        "a damaged store was repaired; the damaged directory is kept",
+        "a damaged store was repaired; the damaged files are kept",
         len(rows),
     )
     assert sorted(each.name for each in database.path.parent.iterdir()) == ["core", database.repair.kept.name]
@@ -120,6 +120,21 @@ def test_irreparable_store_stops_the_start_and_is_not_changed(stored_history, tm
             Database(target).open(Clock())
     assert read_files(target) == before
     assert [each.name for each in tmp_path.iterdir()] == ["core"]
+
+
+def test_truncated_only_table_is_no_empty_store(tmp_path):
+    """plyvel's iterator ends without an error when no table can be opened."""
+    database = Database(tmp_path / "core")
+    database.open(Clock())
+    database.write_batch({f"key {number:04d}": Random(number).randbytes(300).hex() for number in range(100)})
+    database.close()
+    database.open(Clock())  # LevelDB moves its log to a table
+    (table,) = database.path.glob("*.ldb")
+    with table.open("r+b") as file:
+        file.truncate(table.stat().st_size - 100)
+    database.close()
+    with pytest.raises(StoreBeyondRepair):
+        database.open(Clock())
 
 
 def test_interrupted_first_start_is_no_damage(tmp_path, open_database):

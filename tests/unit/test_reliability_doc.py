@@ -18,7 +18,7 @@ ROWS = {
     "What it depends on": 15,
     "Callers": 21,
     "The process": 14,
-    "The history": 18,
+    "The history": 20,
     "What happened to others": 11,
 }
 

@@ -187,7 +187,7 @@ KINDS: Mapping[EventKind, KindRow] = {
             "store": "name of the database",
             "damage": "description of the damage",
             "recovered": "number of keys",
-            "kept": "new name of the damaged directory",
+            "kept": "path of the damaged files in DATA_DIR",
         },
         lambda device, details: (
             f"The damaged store {details['store']} was repaired, {details['recovered']} keys were recovered"

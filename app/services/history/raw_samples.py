@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from itertools import chain, islice
 from operator import itemgetter
 
-from app.errors import StoreDamaged, StoreError
+from app.errors import StoreError
 from app.services.history.blocks import BlockCodec, BlockDamaged
 from app.services.history.buffers import SeriesBuffer
 from app.services.history.frames import Frame, append_frame, cut_frame
@@ -95,10 +95,11 @@ class RawSamples:
             del self._waiting[key]
             self.dropped_blocks += 1
 
-    def read_hour(self, series: str, hour: int, wanted: Collection[str] | None) -> Frame:
-        """Return the raw samples of one hour: from the store, from the blocks that wait, and from the buffer."""
+    def read_hour(self, series: str, hour: int, wanted: Collection[str] | None, *, strict: bool = False) -> Frame:
+        """Return the raw samples of one hour: from the store, from the blocks that wait, and from the buffer. `strict`:
+        raise StoreError if the store cannot be read now."""
         waiting = [block for key, block in self._waiting.items() if key.series == series and key.slot == hour]
-        frame = self.read_blocks(chain(self._read_slot(Tier.RAW, hour, series), waiting), wanted)
+        frame = self.read_blocks(chain(self._read_slot(Tier.RAW, hour, series, strict), waiting), wanted)
         buffer = self._find_buffer(series)
         if buffer is not None and buffer.times and buffer.times[-1] >= hour:
             _append_later(frame, cut_frame(_select(buffer.read_frame(), wanted), hour, hour + HOUR))
@@ -117,8 +118,10 @@ class RawSamples:
             hour <= time < hour + HOUR for time in (*buffer.times[:1], *buffer.times[-1:])
         )
 
-    def read_slot(self, tier: Tier, slot: int, series: str, wanted: Collection[str] | None) -> Frame:
-        return self.read_blocks(self._read_slot(tier, slot, series), wanted)
+    def read_slot(
+        self, tier: Tier, slot: int, series: str, wanted: Collection[str] | None, *, strict: bool = False
+    ) -> Frame:
+        return self.read_blocks(self._read_slot(tier, slot, series, strict), wanted)
 
     def read_blocks(self, blocks: Iterable[bytes], wanted: Collection[str] | None) -> Frame:
         """Return the samples of blocks in ascending order. A damaged block is counted, and its samples are absent."""
@@ -131,14 +134,13 @@ class RawSamples:
             yield_if_due()
         return frame
 
-    def _read_slot(self, tier: Tier, slot: int, series: str) -> list[bytes]:
+    def _read_slot(self, tier: Tier, slot: int, series: str, strict: bool) -> list[bytes]:
         try:
             return self._repository.read_slot(tier, slot, series)
-        except StoreDamaged as error:
-            self._count_damage(str(error))
         except StoreError:  # not open, or not readable now: the state of the history says so
-            pass
-        return []
+            if strict:
+                raise
+            return []
 
     def _count_damage(self, reason: str) -> None:
         """Count a damaged block. One warning is enough: each query may meet the same ones."""

@@ -44,9 +44,14 @@ class Rollup:
         self.pruned: dict[Tier, int] = {}
         self._pruned_minute: float | None = None
 
-    def load_state(self) -> None:
+    def load_state(self, now: float) -> None:
+        """Load what is still to do. If that was lost, the hours that may have raw samples are rolled up again."""
         state = self._repository.read_state(STATE)
         if not isinstance(state, dict):
+            first = self.find_oldest()
+            if first is not None:
+                earliest = max(first, now - self._tiers.retention[Tier.RAW] - DAY)
+                self._raw.open_hours.update(iterate_slots(earliest, now, HOUR))
             return
         self._open_days = set(state.get("open_days", ()))
         self._raw_hours = set(state.get("raw_hours", ()))
@@ -71,7 +76,7 @@ class Rollup:
 
     def _roll_hour(self, hour: int) -> Iterator[None]:
         for series in self._repository.list_series(Tier.RAW, hour):
-            minutes = summarise_frame(expand_status(self._raw.read_hour(series, hour, None)), MINUTE)
+            minutes = summarise_frame(expand_status(self._raw.read_hour(series, hour, None, strict=True)), MINUTE)
             if minutes.times:
                 self._write(BlockKey(hour, Tier.MINUTE, series, hour), minutes)
             yield
@@ -83,7 +88,7 @@ class Rollup:
     def _roll_day(self, day: int) -> Iterator[None]:
         hours = range(day, day + DAY, HOUR)
         for series in dict.fromkeys(name for hour in hours for name in self._repository.list_series(Tier.MINUTE, hour)):
-            quarters = summarise_frame(self.read_minutes(series, day, day + DAY, None), QUARTER)
+            quarters = summarise_frame(self.read_minutes(series, day, day + DAY, None, strict=True), QUARTER)
             if quarters.times and self._tiers.retention[Tier.QUARTER]:
                 self._write(BlockKey(day, Tier.QUARTER, series, day), quarters)
             yield
@@ -145,13 +150,16 @@ class Rollup:
             append_frame(frame, quarters)
         return frame
 
-    def read_minutes(self, series: str, start: float, stop: float, wanted: Collection[str] | None) -> Frame:
+    def read_minutes(
+        self, series: str, start: float, stop: float, wanted: Collection[str] | None, *, strict: bool = False
+    ) -> Frame:
         frame = Frame()
         for hour in throttled(iterate_slots(start, stop, HOUR)):
             if self._is_hour_open(series, hour):
-                minutes = summarise_frame(expand_status(self._raw.read_hour(series, hour, wanted)), MINUTE)
+                raw = self._raw.read_hour(series, hour, wanted, strict=strict)
+                minutes = summarise_frame(expand_status(raw), MINUTE)
             else:
-                minutes = self._raw.read_slot(Tier.MINUTE, hour, series, wanted)
+                minutes = self._raw.read_slot(Tier.MINUTE, hour, series, wanted, strict=strict)
             append_frame(frame, minutes)
         return frame
 

@@ -116,7 +116,7 @@ class HistoryService:
             return
         self.timekeeper.load_spans(self._repository.read_state("spans"))
         self._raw.load_open_hours(self._repository.read_state("open_hours"))
-        self._rollup.load_state()
+        self._rollup.load_state(self._clock.now().timestamp())
         if not self.is_recording:
             return
         self._greenlets = [
@@ -160,6 +160,7 @@ class HistoryService:
         """Flush every four minutes; in between, roll up and prune step by step."""
         flush_at = self._clock.monotonic() + FLUSH_SECONDS
         steps: Iterator[None] = iter(())
+        reason = ""
         while not self._clock.wait(self._stop, TICK_SECONDS):
             if self._clock.monotonic() >= flush_at:
                 flush_at = self._clock.monotonic() + FLUSH_SECONDS
@@ -167,7 +168,9 @@ class HistoryService:
             try:
                 done = list(islice(steps, 1 + int(len(self._fleet) / ROLLUP_SECONDS * TICK_SECONDS)))
             except StoreError as error:
-                log.warning("the history cannot be rolled up now", extra={"reason": str(error)})
+                if str(error) != reason:
+                    reason = str(error)
+                    log.warning("the history cannot be rolled up now", extra={"reason": reason})
                 done = []
             if not done:
                 steps = self._rollup_steps()
@@ -240,14 +243,18 @@ class HistoryService:
             problem = "The time of day is behind recorded times, so nothing is recorded until it is right"
         elif self._raw.is_failing:
             problem = "The history cannot be written now; recent samples wait in memory"
+        oldest = self._rollup.find_oldest()
+        recording, is_damaged = problem is None, self._repository.is_damaged
+        if recording and is_damaged:
+            problem = "A part of the history is damaged and left out; the next start of the service repairs the store"
         return HistoryState(
-            problem is None,
+            recording,
             problem,
             self._repository.count_disk_bytes(),
-            self._rollup.find_oldest(),
+            oldest,
             int(self._tiers.estimate_bytes() * (len(self._fleet.monitored_devices()) + 1)),
             self._raw.dropped_blocks,
-            self._raw.damaged_blocks,
+            self._raw.damaged_blocks + is_damaged,
         )
 
 
