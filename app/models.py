@@ -142,11 +142,12 @@ class ShareRate:
 
 @dataclass(frozen=True, slots=True)
 class ProvenHashrate:
-    """The share-proven hashrate over one window of time ("10m", "1h", "24h"); `rate` is None with too few shares."""
+    """The share-proven hashrate over one window of time ("10m", "1h", "24h"). `reason`: why `rate` is None."""
 
     window: str
     shares: int
     rate: ShareRate | None
+    reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,6 @@ def subscribers(runtime: Runtime, sockets: SocketIoServer, drain: RequestDrain) 
             runtime.journal.on_device_deleted,
             runtime.desired_states.on_device_deleted,
             runtime.drift.on_device_deleted,
-            runtime.derived.on_device_deleted,
             runtime.log_hub.on_device_deleted,
             runtime.log_backfill.on_device_deleted,
             runtime.log_files.on_device_deleted,

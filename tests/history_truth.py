@@ -119,6 +119,9 @@ class Summary:
         return [sample.values[gauge] for sample in self._samples if gauge in sample.values]
 
     def mean(self, gauge: str) -> float | None:
+        if gauge == EFFICIENCY:  # power per hashrate, not a mean of ratios
+            power, hashrate = self.mean("power_watts"), self.mean("hashrate_ghs")
+            return power / (hashrate / 1000) if power is not None and hashrate else None
         values = self.list_values(gauge)
         return fsum(values) / len(values) if values else None
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
@@ -20,12 +20,14 @@ from gevent.event import Event
 
 from app.clock import Clock, format_iso
 from app.errors import DeviceError, DeviceTimeout
-from app.events import DevicePolled
+from app.events import DevicePolled, EventBus
 from app.miners.cleaning import clean_info
 from app.models import Device, Reading, next_observation
 from app.redaction.json_objects import redact_object
-from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.fleet import Fleet
 from app.services.devices.telemetry_reader import TelemetryReader
+from app.services.event_log.observer import EventObserver
+from app.services.event_log.service import EventLog
 from app.services.history.derived import DerivedFigures
 from app.services.history.service import HistoryService
 from app.services.history.tiers import MINUTE, QUARTER, Tiers
@@ -35,14 +37,14 @@ from app.store.devices import DeviceRepository
 from app.store.directories import make_private
 from app.store.expendable_database import ExpendableDatabase
 from app.store.history import MIN_FREE_BYTES, HistoryRepository, Tier
-from app.store.stores import HISTORY
+from app.store.stores import EVENTS, HISTORY
 from simulator import demo_fleet
 from simulator.socketless_miner import SocketlessMiner
 from simulator.spec import MinerSpec, canonical_mac
 
 SEED = 1  # of `python -m simulator --demo`
 HOUR, DAY = 3600, 86400
-STEP = 60
+STEP, LAST_HOUR_STEP = 60, 5
 OFFLINE_AFTER = Settings().offline_after_failures
 # The Wi-Fi of this miner was out of reach for some time, in seconds before now.
 UNREACHABLE, UNREACHABLE_FROM, UNREACHABLE_TO = "supra", 6.5 * HOUR, 5 * HOUR
@@ -81,9 +83,10 @@ class SteppedClock(Clock):
 
 
 class DemoMiner:
-    """A miner of the demo in the day before the demo. `share_scale`: factor for the shares since its last boot."""
+    """A miner of the demo in the day before the demo. `day_shares`: the shares that are drawn since the start of the
+    day, or since its boot in the day."""
 
-    def __init__(self, spec: MinerSpec, clock: Clock, share_scale: float = 1.0) -> None:
+    def __init__(self, spec: MinerSpec, clock: Clock, day_shares: int | None = None) -> None:
         self.mac = canonical_mac(spec.mac)
         self.spec = spec
         self._clock = clock
@@ -93,28 +96,37 @@ class DemoMiner:
         self.final_accepted, self.final_rejected = machine.shares.accepted, machine.shares.rejected
         uptime = clock.monotonic() - machine.booted_at
         self._boots_at = DAY - uptime
-        self._share_scale = share_scale
-        if self._boots_at <= 0:
+        self._stepped_to = clock.monotonic()
+        self._scale = 1.0
+        if self._boots_at > 0:
+            self._scale = self.final_accepted / day_shares if day_shares else 1.0
+        else:
             machine.booted_at = self._boots_at
-            machine.shares.accepted = int(self.final_accepted * (uptime - DAY) / uptime)
+            machine.shares.accepted = max(0, self.final_accepted - (day_shares or 0))
         nominal = machine.settings["coreVoltage"]
         self._voltages: dict[float, int] = {DAY - UNDERVOLTED_FROM: LOW_MILLIVOLTS, DAY - UNDERVOLTED_TO: nominal}
 
     @property
+    def boots_within_day(self) -> bool:
+        return self._boots_at > 0
+
+    @property
     def accepted(self) -> int:
-        """The shares since the last boot. Their number is exact at the end of the day, however many were drawn."""
+        """The shares since the last boot. They end with those of the simulated miner, however many were drawn: those
+        before the day make up the difference, or for a miner that booted in the day a factor."""
         accepted = self._miner.machine.shares.accepted
-        return round(accepted * self._share_scale) if self._clock.monotonic() > self._boots_at else accepted
+        return round(accepted * self._scale) if self._clock.monotonic() > self._boots_at else accepted
 
     def advance_step(self) -> None:
-        """Apply what happens in the step that ends now."""
+        """Apply what happened since the last step."""
         now = self._clock.monotonic()
         self._miner.update_state()
-        if self._boots_at > 0 and now - STEP < self._boots_at <= now:
+        if self._boots_at > 0 and self._stepped_to < self._boots_at <= now:
             self._miner.boot()
             self._miner.machine.booted_at = self._boots_at
         if self.spec.hostname == UNDERVOLTED and now in self._voltages:
             self._miner.store_settings({"coreVoltage": self._voltages[now]})
+        self._stepped_to = now
 
     def poll(self) -> Reading | DeviceError:
         """Return the outcome of a poll now."""
@@ -129,27 +141,37 @@ class DemoMiner:
         return Reading(clean_info(values), self.mac, self._clock.now(), self._clock.moment())
 
 
-def compute_share_scale(spec: MinerSpec) -> float:
-    """Return the factor that makes the shares of the day end at those of the simulated miner's start."""
+def list_steps() -> list[int]:
+    """Return the steps of the day in seconds: each poll in the last hour, as the raw tier has them; minutes before."""
+    return [STEP] * ((DAY - HOUR) // STEP) + [LAST_HOUR_STEP] * (HOUR // LAST_HOUR_STEP)
+
+
+def count_day_shares(spec: MinerSpec) -> int:
+    """Return the shares that the day draws, since its start or since a boot in it."""
     clock = SteppedClock(datetime.now(UTC))
-    miner = DemoMiner(spec, clock)
-    for _ in range(DAY // STEP):
-        clock.advance(STEP)
+    miner = DemoMiner(spec, clock, day_shares=0)
+    before = miner.accepted
+    for step in list_steps():
+        clock.advance(step)
         miner.advance_step()
-    return miner.final_accepted / miner.accepted
+    return miner.accepted - (0 if miner.boots_within_day else before)
 
 
 def write_simulated_day(data_dir: Path, end: datetime) -> bool:
     """Write the day before `end`, unless there is a history. Return whether it was written."""
     clock = SteppedClock(end - timedelta(seconds=DAY))
     make_private(data_dir)
-    with open_history(data_dir / HISTORY, clock) as repository, TemporaryDirectory() as scratch:
+    with ExitStack() as opened:
+        paths = (data_dir / HISTORY, data_dir / EVENTS)
+        history, events = (opened.enter_context(open_database(path, clock)) for path in paths)
+        scratch = opened.enter_context(TemporaryDirectory())
+        repository = HistoryRepository(history, MIN_FREE_BYTES)
         if repository.find_first_slot() is not None:
             return False
         core = Database(Path(scratch) / "core")  # for a fleet that exists only here
         core.open(clock)
         fleet = Fleet(DeviceRepository(core, redact_object), clock)
-        record_day(repository, fleet, clock)
+        record_day(repository, events, fleet, clock)
         core.close()
         span = {"from": format_iso(end - timedelta(seconds=DAY)), "to": format_iso(end)}
         repository.write_blocks({}, {"simulated": span})
@@ -157,26 +179,26 @@ def write_simulated_day(data_dir: Path, end: datetime) -> bool:
 
 
 @contextmanager
-def open_history(path: Path, clock: Clock) -> Iterator[HistoryRepository]:
+def open_database(path: Path, clock: Clock) -> Iterator[ExpendableDatabase]:
     database = ExpendableDatabase(path)
     database.open(clock)
     try:
-        yield HistoryRepository(database, MIN_FREE_BYTES)
+        yield database
     finally:
         database.close()
 
 
-def record_day(repository: HistoryRepository, fleet: Fleet, clock: SteppedClock) -> None:
-    """Poll the miners once a minute for a day, and record it."""
-    miners = [DemoMiner(spec, clock, compute_share_scale(spec)) for spec in demo_fleet()]
+def record_day(repository: HistoryRepository, events: ExpendableDatabase, fleet: Fleet, clock: SteppedClock) -> None:
+    """Poll the miners for a day, and record it with its events."""
+    miners = [DemoMiner(spec, clock, count_day_shares(spec)) for spec in demo_fleet()]
     settings = Settings()
     history = HistoryService(
         repository,
         fleet,
         TelemetryReader().read_device,
-        DerivedFigures(fleet, clock, STEP),
+        DerivedFigures(fleet, clock),
         Tiers(
-            {Tier.RAW: STEP, Tier.MINUTE: MINUTE, Tier.QUARTER: QUARTER},
+            {Tier.RAW: LAST_HOUR_STEP, Tier.MINUTE: MINUTE, Tier.QUARTER: QUARTER},
             {
                 Tier.RAW: settings.history_raw_hours * HOUR,
                 Tier.MINUTE: settings.history_1m_days * DAY,
@@ -184,27 +206,37 @@ def record_day(repository: HistoryRepository, fleet: Fleet, clock: SteppedClock)
             },
         ),
         clock,
-        STEP,
+        LAST_HOUR_STEP,
         lambda: None,
         delete_with_device=False,
     )
+    event_log = EventLog(
+        events,
+        fleet.is_registered,
+        EventBus(),
+        clock,
+        lambda dropped: None,
+        days=settings.history_event_days,
+        per_device=settings.history_events_per_device,
+        delete_with_device=False,
+    )
+    observer = EventObserver(event_log, fleet)
     history.start()
+    event_log.start()
     tracked = fleet.save_devices(Device(miner.mac, miner.spec.address[0]) for miner in miners)
     for each in tracked:
         fleet.set_monitored(each, True)
-    for _ in range(DAY // STEP):
-        clock.advance(STEP)
+    for step in list_steps():
+        clock.advance(step)
         for miner, each in zip(miners, tracked, strict=True):
             miner.advance_step()
-            record_poll(history, fleet, each, miner.poll())
+            before = each.observation
+            fleet.record_observation(each, next_observation(before, miner.poll(), OFFLINE_AFTER))
+            history.on_device_polled(DevicePolled(each, before))
+            observer.on_device_polled(DevicePolled(each, before))
     history.stop()
+    event_log.stop()
     history.complete_rollups()
-
-
-def record_poll(history: HistoryService, fleet: Fleet, tracked: Tracked, outcome: Reading | DeviceError) -> None:
-    before = tracked.observation
-    fleet.record_observation(tracked, next_observation(before, outcome, OFFLINE_AFTER))
-    history.on_device_polled(DevicePolled(tracked, before))
 
 
 def main(arguments: list[str]) -> int:

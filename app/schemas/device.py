@@ -44,7 +44,12 @@ class ProvenHashrateSchema(BaseSchema):
     estimateGhs = fields.Float(metadata={"description": "Hashrate in GH/s that the shares prove"})
     lowGhs = fields.Float(metadata={"description": "Lower limit of the 95 % confidence interval"})
     highGhs = fields.Float(metadata={"description": "Upper limit of the 95 % confidence interval"})
-    reason = fields.String(metadata={"description": "`not enough shares` (below 25), in place of the hashrates"})
+    reason = fields.String(
+        metadata={
+            "description": "In place of the hashrates: `not enough shares` (below 25), or `the difficulty is unknown` "
+            "(two pools at a time, or the firmware does not report it)"
+        }
+    )
 
 
 class DerivedSchema(BaseSchema):
@@ -266,7 +271,7 @@ def _serialise_derived(derived: Derived | None) -> dict[str, Any]:
 
 def _serialise_proven(proven: ProvenHashrate) -> dict[str, Any]:
     if proven.rate is None:
-        return {"shares": proven.shares, "reason": "not enough shares"}
+        return {"shares": proven.shares, "reason": proven.reason}
     rate = proven.rate
     return {"shares": proven.shares, "estimateGhs": rate.estimate, "lowGhs": rate.low, "highGhs": rate.high}
 

@@ -94,6 +94,27 @@ def test_day_has_reboots_a_gap_and_a_bad_device(demo: tuple[Service, Fleet]) -> 
     assert (min(volts), volts[-1]) == (1.0, pytest.approx(1.15))
 
 
+def test_day_has_its_events(demo: tuple[Service, Fleet]) -> None:
+    service, fleet = demo
+    rows = service.read_data(service.client.get("/events?kind=offline,online,reboot&since=-25h&limit=50"))
+    kinds = [row["kind"] for row in rows]
+    assert (kinds.count("reboot"), kinds.count("offline"), kinds.count("online")) == (3, 1, 1)
+    online = next(row for row in rows if row["kind"] == "online")
+    assert online["mac"] == find_miner(fleet, UNREACHABLE).mac
+    assert online["details"]["seconds"] == pytest.approx(5400, abs=200)
+
+
+def test_shares_of_a_healthy_miner_prove_its_hashrate(demo: tuple[Service, Fleet]) -> None:
+    service, fleet = demo
+    mac = find_miner(fleet, UNDERVOLTED).mac
+    healthy = {"metrics": "proven_hashrate_ghs,hashrate_ghs", "start": "-23h", "stop": "-11h", "points": 1}
+    metrics = query_history(service, mac, **healthy)["metrics"]
+    (low,), (high,), (reported,) = (
+        *(metrics["proven_hashrate_ghs"][each] for each in ("low", "high")), metrics["hashrate_ghs"]["mean"],
+    )  # fmt: skip
+    assert low * 0.97 < reported < high * 1.03
+
+
 def test_fleet_has_sums_for_the_day(demo: tuple[Service, Fleet]) -> None:
     service, fleet = demo
     day = read_day(service, "fleet", "hashrate_ghs", "devices_online")

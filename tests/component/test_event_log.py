@@ -176,7 +176,10 @@ def test_incomplete_answer_hides_no_event(testbed, restart_service, restarted):
     kinds = {"reboot", "renamed", "firmware_changed", "block_found", "pool_failover", "paused", "overheating"}
     assert {event["kind"] for event in events} == kinds
     assert [event["details"].get("uptime") for event in events if event["kind"] == "reboot"] == [1]
-    assert [event["details"].get("from") for event in events if event["kind"] == "renamed"] == ["attic"]
+    assert [event["details"].get("from") for event in events if event["kind"] == "renamed"] == [
+        "miner-1",
+        "attic",
+    ]
     (best,) = list_events(service, kind="best_difficulty", mac=mac)
     assert best["details"] == {"difficulty": 2e12, "before": 1e12}
 
@@ -267,10 +270,26 @@ def test_flapping_device_is_one_event_with_a_count(testbed):
 
 def test_repetitions_continue_after_a_restart_of_the_service(testbed, restart_service):
     service, miners = testbed("2.12")
+    reboot(miners[0])
+    service.run_polls(4)
     again = restart_service(service, miners)
-    third = restart_service(again, miners)
-    (event,) = list_events(third, kind="service_started")
-    assert event["count"] == 3
+    again.run_polls(2)
+    reboot(miners[0])
+    again.run_polls(4)
+    (event,) = list_events(again, kind="reboot")
+    assert event["count"] == 2
+
+
+def test_starts_and_renames_stand_alone(testbed, restart_service):
+    """Merged, the last event of a running service would be its stop, and a rename would have another one's names."""
+    service, miners = testbed("2.12")
+    for name in ("attic", "cellar"):
+        service.client.patch(f"/devices/imprint/{miners[0].mac}", json={"device": {"name": name}})
+        service.clock.advance(1)
+    again = restart_service(service, miners)
+    kinds = ["service_started", "renamed", "renamed", "service_stopped", "service_started"]
+    assert list_kinds(again, kind="service_stopped,service_started,renamed") == kinds
+    assert [event["details"]["to"] for event in list_events(again, kind="renamed")] == ["attic", "cellar"]
 
 
 def test_settings_of_other_keys_are_no_repetition(testbed):
@@ -296,7 +315,11 @@ def test_events_survive_a_restart_and_are_told_once(testbed, restart_service):
     assert [event["kind"] for event in before] == ["reboot"]
     again = restart_service(service, miners)
     assert list_events(again, mac=miners[0].mac) == before
-    assert list_kinds(again, kind="service_stopped,service_started") == ["service_started", "service_stopped"]
+    assert sorted(list_kinds(again, kind="service_stopped,service_started")) == [
+        "service_started",
+        "service_started",
+        "service_stopped",
+    ]
 
 
 def test_what_happened_while_the_service_was_down_is_told_once(testbed, restart_service):

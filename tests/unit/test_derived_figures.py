@@ -5,7 +5,6 @@ from random import Random
 
 import pytest
 
-from app.events import DeviceDeleted
 from app.miners.cleaning import clean_info
 from app.miners.telemetry import read_telemetry
 from app.models import Device, Observation, Reading, Status
@@ -296,7 +295,7 @@ def test_restored_samples_of_the_future_and_of_gaps_are_skipped(bench):
 
 def test_deleted_device_begins_anew(bench):
     bench.poll_device(GAMMA, ShareIncrease(30, 0, 30 * 8192.0, 600.0))
-    bench.figures.on_device_deleted(DeviceDeleted(MAC))
+    bench.figures.drop_device(MAC)
     assert bench.poll_device(GAMMA).proven[1].shares == 0
 
 

@@ -38,11 +38,12 @@ class EventKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class KindRow:
     """`details`: what an event of the kind carries, by key. `sentence`: makes its message of the device's name and the
-    details. `repeats_by`: details that must be equal too for an event to be a repetition of an earlier one."""
+    details. `repeats_by`: details that must be equal too for an event to be a repetition of an earlier one; None if
+    each event stands alone."""
 
     details: Mapping[str, str]
     sentence: Callable[[str, Details], str]
-    repeats_by: tuple[str, ...] = ()
+    repeats_by: tuple[str, ...] | None = ()
 
 
 def format_duration(seconds: float) -> str:
@@ -107,17 +108,19 @@ KINDS: Mapping[EventKind, KindRow] = {
     EventKind.ADDRESS_CHANGED: KindRow(
         {"from": "the address before", "to": "the address now"},
         lambda device, details: f"{device} moved from {details['from']} to {details['to']}",
+        ("from", "to"),
     ),
     EventKind.RENAMED: KindRow(
         {"field": "hostname or name", "from": "the name before, or null", "to": "the name now, or null"},
         lambda device, details: (
             f"The {details['field']} of {device} changed from {details['from'] or 'none'} to {details['to'] or 'none'}"
         ),
-        ("field",),
+        ("field", "from", "to"),
     ),
     EventKind.FIRMWARE_CHANGED: KindRow(
         {"from": "the version before", "to": "the version now"},
         lambda device, details: f"The firmware of {device} changed from {details['from']} to {details['to']}",
+        ("from", "to"),
     ),
     EventKind.SETTINGS_CHANGED: KindRow(
         {
@@ -163,6 +166,7 @@ KINDS: Mapping[EventKind, KindRow] = {
         lambda device, details: (
             f"{device} found a block" if details["blocks"] == 1 else f"{device} found {details['blocks']} blocks"
         ),
+        None,
     ),
     EventKind.JOB_STARTED: KindRow(
         {"job": "id of the job", "action": "the action", "actor": "peer or token", "devices": "number of devices"},
@@ -197,8 +201,9 @@ KINDS: Mapping[EventKind, KindRow] = {
     EventKind.SERVICE_STARTED: KindRow(
         {"version": "version of the service", "devices": "number of devices"},
         lambda device, details: f"The service {details['version']} started with {details['devices']} devices",
+        None,
     ),
-    EventKind.SERVICE_STOPPED: KindRow({}, lambda device, details: "The service stopped"),
+    EventKind.SERVICE_STOPPED: KindRow({}, lambda device, details: "The service stopped", None),
 }
 
 
@@ -236,6 +241,7 @@ def parse_event(event_id: str, record: Any) -> LoggedEvent | None:
         return None
 
 
-def repetition_key(kind: EventKind, mac: str | None, details: Details) -> tuple[str, ...]:
-    """Return what two events have in common if one is a repetition of the other."""
-    return (kind, mac or "", *(str(details.get(key)) for key in KINDS[kind].repeats_by))
+def repetition_key(kind: EventKind, mac: str | None, details: Details) -> tuple[str, ...] | None:
+    """Return what two events have in common if one is a repetition of the other; None if there are no repetitions."""
+    repeats_by = KINDS[kind].repeats_by
+    return None if repeats_by is None else (kind, mac or "", *(str(details.get(key)) for key in repeats_by))

@@ -123,8 +123,8 @@ class EventLog:
             now, monotonic = self._clock.now(), self._clock.monotonic()
             for event in self._load_newest(now - timedelta(seconds=REPEAT_SECONDS), MAX_REPEATING):
                 age = (now - datetime.fromisoformat(event.at)).total_seconds()
-                if 0 <= age < REPEAT_SECONDS:  # an event is ahead of a clock that was set back
-                    key = repetition_key(event.kind, event.mac, event.details)
+                key = repetition_key(event.kind, event.mac, event.details)
+                if key and 0 <= age < REPEAT_SECONDS:  # an event is ahead of a clock that was set back
                     self._recent.setdefault(key, Recent(event, monotonic - age))
             for event in self._load_newest(_EPOCH, 1):
                 self._retention.set_newest(datetime.fromisoformat(event.at))
@@ -206,7 +206,7 @@ class EventLog:
         shown = occurrence.name or occurrence.hostname or mac or ""
         message, at = KINDS[kind].sentence(shown, details), format_iso(moment)
         key = repetition_key(kind, mac, details)
-        recent = self._recent.get(key)
+        recent = self._recent.get(key) if key else None
         if recent and occurrence.moment.seconds - recent.began < REPEAT_SECONDS:
             earlier = recent.event
             again = replace(earlier, details=details, message=message, count=earlier.count + 1, last=at)
@@ -226,7 +226,8 @@ class EventLog:
             at,
         )
         if self._buffer.add_event(event):
-            self._recent[key] = Recent(event, occurrence.moment.seconds)
+            if key:
+                self._recent[key] = Recent(event, occurrence.moment.seconds)
             if len(self._buffer) == EARLY_FLUSH:
                 self._wake.set()
             self._events.publish(EventLogged(event))

@@ -8,7 +8,6 @@ from datetime import datetime
 from math import expm1
 
 from app.clock import Clock
-from app.events import DeviceDeleted
 from app.miners.chips import WHOLE_CHIP, find_silent_domains, read_chips
 from app.miners.pools import list_pool_shares
 from app.miners.totals import is_can_master, is_implausible_hashrate, multiply_cores
@@ -49,6 +48,7 @@ MOST_SHARES, MOST_WORK = 1e9, 1e30
 # What decides whether a hashrate is contradicted now: an hour of statistics, each over an hour.
 REPLAYED_SECONDS = 7200.0
 SILENT_SECONDS = 60.0
+FEW_SHARES, NO_DIFFICULTY = "not enough shares", "the difficulty is unknown"
 STARTING_SECONDS = 60.0
 
 
@@ -122,8 +122,8 @@ class DerivedFigures:
             if now - moment <= REPLAYED_SECONDS and moment - figures.refreshed_at >= REFRESH_SECONDS:
                 figures.refresh_statistics(moment)
 
-    def on_device_deleted(self, event: DeviceDeleted) -> None:
-        self._devices.pop(event.mac, None)
+    def drop_device(self, mac: str) -> None:
+        self._devices.pop(mac, None)
 
     def _get_figures(self, mac: str) -> DeviceFigures:
         figures = self._devices.get(mac)
@@ -202,7 +202,7 @@ class DeviceFigures:
     def refresh_statistics(self, now: float) -> None:
         """Compute the share-proven hashrates, the reject rate and the mean of the reported hashrate anew."""
         gap, self.refreshed_at, self.has_new_shares = now - self.refreshed_at, now, False
-        self.proven = tuple([_prove_hashrate(window, ring.totals) for window, ring in self._rings.items()])
+        self.proven = tuple([self._prove_hashrate(window, ring.totals) for window, ring in self._rings.items()])
         totals = self._rings["1h"].totals
         shares = totals[ALL_ACCEPTED] + totals[REJECTED]
         self.reject_percent = 100 * totals[REJECTED] / shares if shares else None
@@ -218,6 +218,11 @@ class DeviceFigures:
             if sign and is_lasting and self.reported_ghs is not None and rate
             else None
         )
+
+    def _prove_hashrate(self, window: str, totals: Sequence[float]) -> ProvenHashrate:
+        rate = _sum_shares(totals).estimate_rate()
+        reason = None if rate else FEW_SHARES if self._difficulty else NO_DIFFICULTY
+        return ProvenHashrate(window, round(totals[ACCEPTED]), rate, reason)
 
     def describe_warnings(self, now: float, clock: Clock, silent: Sequence[tuple[int, int]]) -> tuple[str, ...]:
         """Return the sentences for the user. `silent`: the domains that produce nothing in the present reading."""
@@ -252,10 +257,6 @@ def _estimate_expected_hashrate(info: Info, values: Mapping[str, float], chips: 
 
 def _sum_shares(totals: Sequence[float]) -> ShareSums:
     return ShareSums(totals[ACCEPTED], totals[WORK], totals[SECONDS], totals[EXPOSURE])
-
-
-def _prove_hashrate(window: str, totals: Sequence[float]) -> ProvenHashrate:
-    return ProvenHashrate(window, round(totals[ACCEPTED]), _sum_shares(totals).estimate_rate())
 
 
 def _compare_rates(reported: float | None, proven: ShareRate | None) -> int:

@@ -36,6 +36,7 @@ from app.services.history.frames import Frame, absent_column
 from app.services.history.share_rate import SHORTEST_WINDOW_SECONDS, estimate_trailing_rates
 from app.services.history.tiers import Grid
 
+EFFICIENCY = "efficiency"
 Values = list[float | None]
 # Statistic ("mean", "min", "max", "sum", "last", a status, ..) → one value per span.
 Statistics = dict[str, Values]
@@ -132,6 +133,7 @@ def _prove_hashrate(answered: Answered) -> Statistics:
 
 
 def _device_metrics() -> dict[str, Metric]:
+    by_key = {measure.key: measure for measure in MEASURES}
     computations: dict[Recorded, Callable[[str], Compute]] = {
         Recorded.GAUGE: lambda key: partial(_gauge, key),
         Recorded.COUNTER: lambda key: partial(_single, "sum", key),
@@ -140,8 +142,16 @@ def _device_metrics() -> dict[str, Metric]:
     listed = [
         Metric(measure.key, measure.help, (measure.key,), computations[measure.recorded](measure.key))
         for measure in MEASURES
-        if measure.recorded
+        if measure.recorded and measure.key != EFFICIENCY  # a mean of ratios would not be power per hashrate
     ]
+    listed.append(
+        Metric(
+            EFFICIENCY,
+            by_key[EFFICIENCY].help,
+            (EFFICIENCY, "power_watts", "hashrate_ghs"),
+            lambda answered: _gauge(EFFICIENCY, answered) | _ratio("power_watts", "hashrate_ghs", 1000.0, answered),
+        )
+    )
     listed += [
         Metric(
             "status",
@@ -192,7 +202,7 @@ def _totals_metrics() -> dict[str, Metric]:
             for key in SUMMED_GAUGES
         ),
         Metric(
-            "efficiency",
+            EFFICIENCY,
             "Efficiency in J/TH",
             (PAIRED_HASHRATE, PAIRED_POWER),
             partial(_ratio, PAIRED_POWER, PAIRED_HASHRATE, 1000.0),

@@ -122,10 +122,12 @@ class DeviceRecorder:
     def delete_series(self, mac: str) -> None:
         self._series.pop(mac, None)
 
-    def drop_unregistered(self, is_registered: Callable[[str], bool]) -> None:
-        """Drop the state of deleted devices once their last samples are written."""
-        for mac in [mac for mac, series in self._series.items() if not series.buffer.times and not is_registered(mac)]:
+    def drop_unregistered(self, is_registered: Callable[[str], bool]) -> list[str]:
+        """Drop the state of deleted devices once their last samples are written. Return their MACs."""
+        gone = [mac for mac, series in self._series.items() if not series.buffer.times and not is_registered(mac)]
+        for mac in gone:
             del self._series[mac]
+        return gone
 
     def _add_series(self, tracked: Tracked) -> DeviceSeries:
         series = self._series[tracked.mac] = DeviceSeries(device_layout(chips=0))

@@ -142,6 +142,7 @@ class HistoryService:
         otherwise."""
         if self._delete_with_device and self._repository.is_open:
             self._devices.delete_series(event.mac)
+            self._derived.drop_device(event.mac)
             self._deleted.add(event.mac)
             self._delete_series()
 
@@ -181,7 +182,8 @@ class HistoryService:
         self._repository.retry_writes()
         self._delete_series()
         self._raw.flush_samples()
-        self._devices.drop_unregistered(self._fleet.is_registered)
+        for mac in self._devices.drop_unregistered(self._fleet.is_registered):
+            self._derived.drop_device(mac)
 
     def complete_rollups(self) -> None:
         """Roll up and prune all that is due, at once. Raises StoreError."""

@@ -60,6 +60,8 @@ def compute_increase(before: ShareTotals | None, now: ShareTotals) -> ShareIncre
         return NO_INCREASE
     elapsed = now.at - before.at
     is_reboot = has_rebooted(before.uptime, now.uptime, elapsed)
+    if is_reboot and now.uptime is not None and now.uptime > elapsed + UPTIME_LAG_SECONDS:
+        return NO_INCREASE  # it started before the last reading, so that one was of another device or of a wrong clock
     accepted = _count_increase(before.accepted, now.accepted, is_reboot)
     rejected = _count_increase(before.rejected, now.rejected, is_reboot)
     difficulty = (now.difficulty if is_reboot else before.difficulty) or now.difficulty or 0.0
