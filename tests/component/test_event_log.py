@@ -287,8 +287,9 @@ def test_starts_and_renames_stand_alone(testbed, restart_service):
         service.client.patch(f"/devices/imprint/{miners[0].mac}", json={"device": {"name": name}})
         service.clock.advance(1)
     again = restart_service(service, miners)
-    kinds = ["service_started", "renamed", "renamed", "service_stopped", "service_started"]
-    assert list_kinds(again, kind="service_stopped,service_started,renamed") == kinds
+    kinds = list_kinds(again, kind="service_stopped,service_started,renamed")
+    assert kinds[:3] == ["service_started", "renamed", "renamed"]
+    assert sorted(kinds[3:]) == ["service_started", "service_stopped"]  # at the same moment of the test's clock
     assert [event["details"]["to"] for event in list_events(again, kind="renamed")] == ["attic", "cellar"]
 
 
