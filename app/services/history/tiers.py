@@ -12,7 +12,7 @@ NAMES = {Tier.RAW: "raw", Tier.MINUTE: "1m", Tier.QUARTER: "15m"}
 MINUTE, QUARTER = 60, 900
 MIN_LOOKBACK = 30.0
 # Measured with simulated miners (docs/history.md): compressed bytes of one sample, and LevelDB's share on top.
-BYTES_PER_SAMPLE = {Tier.RAW: 30.0, Tier.MINUTE: 90.0, Tier.QUARTER: 90.0}
+BYTES_PER_SAMPLE = {Tier.RAW: 38.0, Tier.MINUTE: 78.0, Tier.QUARTER: 55.0}
 DISK_OVERHEAD = 1.05
 
 
