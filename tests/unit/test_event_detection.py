@@ -163,7 +163,7 @@ def test_every_kind_has_a_row_and_a_sentence():
         sentence = row.sentence("Attic", details)
         assert sentence == sentence.strip()
         assert "None" not in sentence, kind
-        assert set(row.repeats_by) <= set(row.details)
+        assert set(row.repeats_by or ()) <= set(row.details)
 
 
 @pytest.mark.parametrize("name", [path.stem for path in CASES])
