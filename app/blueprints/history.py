@@ -19,11 +19,13 @@ from app.services.history.queries import HistoryAnswer, HistoryRange
 blueprint = Blueprint("history", __name__, description="What was measured before")
 
 CSV = "text/csv"
+_ALSO_CSV = {"responses": {200: {"content": {CSV: {"schema": {"type": "string"}}}}}}
 
 
 @blueprint.get("/devices/<mac:mac>/history")
 @blueprint.arguments(HistoryQuerySchema, location="query")
 @blueprint.response(200, HistoryEnvelope, description="JSON, or CSV by the Accept header or `format`")
+@blueprint.doc(**_ALSO_CSV)
 @blueprint.document_error(400, "A metric, a time or the number of points is invalid")
 @blueprint.document_error(404, "Device not found")
 def get_device_history(query: dict[str, Any], mac: str) -> Response:
@@ -33,6 +35,7 @@ def get_device_history(query: dict[str, Any], mac: str) -> Response:
 @blueprint.get("/history")
 @blueprint.arguments(FleetHistoryQuerySchema, location="query")
 @blueprint.response(200, HistoryEnvelope, description="Sums over the devices; JSON, or CSV")
+@blueprint.doc(**_ALSO_CSV)
 @blueprint.document_error(400, "A metric, a time or the number of points is invalid")
 @blueprint.document_error(404, "No device has this tag")
 def get_fleet_history(query: dict[str, Any]) -> Response:
