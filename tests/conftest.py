@@ -51,18 +51,14 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 @pytest.fixture
 def loop_iterations() -> Iterator[list[int]]:
-    """A list that another greenlet extends by one item in each iteration of the event loop."""
+    """A list that grows by one item in each iteration of the event loop. It is extended by a watcher: a greenlet that
+    yields all the time would keep the loop from looking at sockets and at the store's thread."""
     counted: list[int] = []
-
-    def count_yields() -> None:
-        while True:
-            gevent.sleep(0)
-            counted.append(1)
-
-    spawned = gevent.spawn(count_yields)
-    gevent.sleep(0)
+    watcher = gevent.get_hub().loop.prepare()
+    watcher.start(counted.append, 1)
     yield counted
-    spawned.kill()
+    watcher.stop()
+    watcher.close()
 
 
 @pytest.fixture
