@@ -35,7 +35,7 @@ def test_page_without_devices_explains_what_to_do(testbed):
 
 
 def test_page_of_large_fleet_is_streamed_and_yields_between_parts(service, loop_iterations):
-    macs = [f"02:00:5e:00:{at // 256:02x}:{at % 256:02x}" for at in range(2000)]
+    macs = [f"02:00:5e:00:{at // 256:02x}:{at % 256:02x}" for at in range(6000)]
     service.runtime.fleet.save_devices(Device(mac, "127.80.0.9") for mac in macs)
     before = len(loop_iterations)
     response = service.client.get("/", buffered=False)
