@@ -59,8 +59,7 @@ def test_2500_follow_downloads_of_one_peer_leave_connections_for_others(live_tes
         f"memory +{probe.memory_growth / 1e6:.1f} MB, {counts}"
     )
     assert 0 < counts[ConnectionKind.STREAMING] <= MAX_STREAMS_PER_PEER + 1
-    assert sorted(waits)[-2] <= 0.1  # the longest one may be of the flood's process, which starts on the same cores
-    assert max(waits) <= 0.5
+    assert max(waits) <= 0.1
     assert probe.longest_block <= 0.05
     assert probe.memory_growth <= 20_000_000
 
