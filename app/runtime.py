@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network
-from math import ceil
 
 import gevent
 from prometheus_client import CollectorRegistry
@@ -62,7 +61,7 @@ from app.services.event_log.observer import EventObserver
 from app.services.event_log.service import EventLog
 from app.services.history.derived import DerivedFigures
 from app.services.history.service import HistoryService
-from app.services.history.tiers import MINUTE, QUARTER, Tiers
+from app.services.history.tiers import make_tiers
 from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.drift_repair import DriftRepair
 from app.services.jobs.service import JobService
@@ -87,7 +86,7 @@ from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
 from app.store.documents import DeviceDocuments, Documents
-from app.store.history import DAY, HOUR, MIN_FREE_BYTES, HistoryRepository, Tier
+from app.store.history import MIN_FREE_BYTES, HistoryRepository
 from app.store.presets import PresetRepository
 from app.store.stores import Stores
 from app.version import VERSION
@@ -259,13 +258,8 @@ class Runtime:
         # History
         self.derived = DerivedFigures(self.fleet, self.clock, settings.poll_interval)
         telemetry = TelemetryReader()
-        tiers = Tiers(
-            {Tier.RAW: max(1, ceil(settings.poll_interval)), Tier.MINUTE: MINUTE, Tier.QUARTER: QUARTER},
-            {
-                Tier.RAW: settings.history_raw_hours * HOUR,
-                Tier.MINUTE: settings.history_1m_days * DAY,
-                Tier.QUARTER: settings.history_15m_days * DAY,
-            },
+        tiers = make_tiers(
+            settings.poll_interval, settings.history_raw_hours, settings.history_1m_days, settings.history_15m_days
         )
         self.history = HistoryService(
             HistoryRepository(self.stores.history, MIN_FREE_BYTES),
@@ -282,7 +276,7 @@ class Runtime:
         # Event log
         self.event_log = EventLog(
             self.stores.events,
-            lambda mac: self.fleet.find_device(mac) is not None,
+            self.fleet.is_registered,
             self.events,
             self.clock,
             self.service_metrics.count_unlogged_events,
@@ -376,6 +370,7 @@ class Runtime:
         self.history.stop()
         self.event_log.add_event(EventKind.SERVICE_STOPPED, {})
         self.event_log.stop()
+        self.prometheus_queries.stop()
         self.loop_lag.stop()
         self.stores.close()
         log.info("stopped")

@@ -30,13 +30,13 @@ from app.services.event_log.observer import EventObserver
 from app.services.event_log.service import EventLog
 from app.services.history.derived import DerivedFigures
 from app.services.history.service import HistoryService
-from app.services.history.tiers import MINUTE, QUARTER, Tiers
+from app.services.history.tiers import make_tiers
 from app.settings import Settings
 from app.store.database import Database
 from app.store.devices import DeviceRepository
 from app.store.directories import make_private
 from app.store.expendable_database import ExpendableDatabase
-from app.store.history import MIN_FREE_BYTES, HistoryRepository, Tier
+from app.store.history import MIN_FREE_BYTES, HistoryRepository
 from app.store.stores import EVENTS, HISTORY
 from simulator import demo_fleet
 from simulator.socketless_miner import SocketlessMiner
@@ -197,14 +197,7 @@ def record_day(repository: HistoryRepository, events: ExpendableDatabase, fleet:
         fleet,
         TelemetryReader().read_device,
         DerivedFigures(fleet, clock),
-        Tiers(
-            {Tier.RAW: LAST_HOUR_STEP, Tier.MINUTE: MINUTE, Tier.QUARTER: QUARTER},
-            {
-                Tier.RAW: settings.history_raw_hours * HOUR,
-                Tier.MINUTE: settings.history_1m_days * DAY,
-                Tier.QUARTER: settings.history_15m_days * DAY,
-            },
-        ),
+        make_tiers(LAST_HOUR_STEP, settings.history_raw_hours, settings.history_1m_days, settings.history_15m_days),
         clock,
         LAST_HOUR_STEP,
         lambda: None,

@@ -13,7 +13,7 @@ MOST_BLOCKS = 1000
 
 
 class Detected(NamedTuple):
-    """An event to be told: its kind and details."""
+    """A detected event: its kind and details."""
 
     kind: EventKind
     details: dict[str, Any]
@@ -49,7 +49,7 @@ def _count_new_blocks(before: float | None, now: float | None) -> int:
 
 
 def _detect_best_difficulty(before: DeviceFacts, now: DeviceFacts) -> list[Detected]:
-    """A best difficulty ever is also the best since the start; it is told once."""
+    """Return one event at most: a new best difficulty ever is also the best since the start."""
     for kind, old, new in (
         (EventKind.BEST_DIFFICULTY, before.best_difficulty, now.best_difficulty),
         (EventKind.BEST_SESSION_DIFFICULTY, before.best_session_difficulty, now.best_session_difficulty),

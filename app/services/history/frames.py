@@ -9,7 +9,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import nan
+from math import isnan, nan
 from operator import mul
 from typing import TypeAlias
 
@@ -78,7 +78,7 @@ def expand_status(frame: Frame) -> Frame:
     codes, elapsed = frame.columns[STATUS], frame.columns[ELAPSED]
     columns = {name: values for name, values in frame.columns.items() if name not in (STATUS, ELAPSED)}
     kinds = {name: kind for name, kind in frame.kinds.items() if name not in (STATUS, ELAPSED)}
-    for code in {code for code in codes if code == code}:  # noqa: PLR0124  (NaN differs from itself)
+    for code in {code for code in codes if not isnan(code)}:
         name = seconds_column(STATUS_CODES[int(code)])
         columns[name] = array(
             "f", [seconds if each == code else 0.0 for each, seconds in zip(codes, elapsed, strict=True)]
@@ -121,20 +121,20 @@ def _map_spans(values: Column, slices: Iterable[tuple[int, int]], reduce: Callab
 
 def _sum_present(values: Column) -> float:
     total = sum(values)
-    if total == total:  # noqa: PLR0124  (no NaN among them)
+    if not isnan(total):  # so none of them is NaN
         return total
     kept = _keep_present(values)
     return sum(kept) if kept else nan
 
 
 def _last_present(values: Column) -> float:
-    return next((value for value in reversed(values) if value == value), nan)  # noqa: PLR0124
+    return next((value for value in reversed(values) if not isnan(value)), nan)
 
 
 def _keep_present(values: Sequence[float]) -> Sequence[float]:
     """Return the values without NaN."""
     total = sum(values)
-    return values if total == total else [value for value in values if value == value]  # noqa: PLR0124
+    return [value for value in values if not isnan(value)] if isnan(total) else values
 
 
 def _summarise_gauge(frame: Frame, name: str, slices: Sequence[tuple[int, int]], summary: Frame) -> None:
@@ -157,6 +157,6 @@ def _mean_present(values: Column, weights: Column | None) -> tuple[float, float]
         return (sum(kept) / len(kept), len(kept)) if kept else (nan, 0)
     count = sum(weights)
     total = sum(map(mul, values, weights))
-    if total != total:  # noqa: PLR0124
+    if isnan(total):
         total = sum(value * weight for value, weight in zip(values, weights, strict=True) if weight)
     return (total / count, count) if count else (nan, 0)

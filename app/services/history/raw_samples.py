@@ -114,9 +114,7 @@ class RawSamples:
     def is_buffered(self, series: str, hour: int) -> bool:
         """Return True if samples of this hour are in the buffer only."""
         buffer = self._find_buffer(series)
-        return buffer is not None and any(
-            hour <= time < hour + HOUR for time in (*buffer.times[:1], *buffer.times[-1:])
-        )
+        return buffer is not None and buffer.has_hour(hour)
 
     def read_slot(
         self, tier: Tier, slot: int, series: str, wanted: Collection[str] | None, *, strict: bool = False

@@ -76,7 +76,7 @@ class Rollup:
 
     def _roll_hour(self, hour: int) -> Iterator[None]:
         for series in self._repository.list_series(Tier.RAW, hour):
-            minutes = summarise_frame(expand_status(self._raw.read_hour(series, hour, None, strict=True)), MINUTE)
+            minutes = self._summarise_hour(series, hour, None, strict=True)
             if minutes.times:
                 self._write(BlockKey(hour, Tier.MINUTE, series, hour), minutes)
             yield
@@ -156,12 +156,15 @@ class Rollup:
         frame = Frame()
         for hour in throttled(iterate_slots(start, stop, HOUR)):
             if self._is_hour_open(series, hour):
-                raw = self._raw.read_hour(series, hour, wanted, strict=strict)
-                minutes = summarise_frame(expand_status(raw), MINUTE)
+                minutes = self._summarise_hour(series, hour, wanted, strict=strict)
             else:
                 minutes = self._raw.read_slot(Tier.MINUTE, hour, series, wanted, strict=strict)
             append_frame(frame, minutes)
         return frame
+
+    def _summarise_hour(self, series: str, hour: int, wanted: Collection[str] | None, *, strict: bool) -> Frame:
+        """Return the minutes of an hour of raw samples."""
+        return summarise_frame(expand_status(self._raw.read_hour(series, hour, wanted, strict=strict)), MINUTE)
 
     def _read_raw(self, series: str, start: float, stop: float, wanted: Collection[str] | None) -> Frame:
         frame = Frame()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
-from math import inf
+from math import inf, isnan
 
 import gevent
 from gevent.event import Event
@@ -263,7 +263,7 @@ class HistoryService:
 def _find_last(frame: Frame, name: str) -> tuple[int, float] | None:
     """Return the time and the value of the last sample that has this column."""
     pairs = zip(reversed(frame.times), reversed(frame.columns.get(name, ())), strict=False)
-    return next(((time, value) for time, value in pairs if value == value), None)  # noqa: PLR0124
+    return next(((time, value) for time, value in pairs if not isnan(value)), None)
 
 
 def _coarsen_samples(frame: Frame, border: float) -> Frame:

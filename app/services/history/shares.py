@@ -1,4 +1,4 @@
-"""Increases of a device's share counters between two readings. Pure, except for the last totals of each device."""
+"""Increases of a device's share counters between two readings. Pure."""
 
 from __future__ import annotations
 

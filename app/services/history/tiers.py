@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
-from app.store.history import Tier
+from app.store.history import DAY, HOUR, Tier
 
 NAMES = {Tier.RAW: "raw", Tier.MINUTE: "1m", Tier.QUARTER: "15m"}
 MINUTE, QUARTER = 60, 900
@@ -53,6 +53,14 @@ class Tiers:
             return max(enabled or [Tier.RAW], key=lambda tier: self.retention[tier])
         fine = [tier for tier in reaching if self.resolutions[tier] <= wanted_step]
         return fine[-1] if fine else reaching[0]
+
+
+def make_tiers(poll_interval: float, raw_hours: int, minute_days: int, quarter_days: int) -> Tiers:
+    """Return the tiers for these settings. 0 turns one off."""
+    return Tiers(
+        {Tier.RAW: max(1, ceil(poll_interval)), Tier.MINUTE: MINUTE, Tier.QUARTER: QUARTER},
+        {Tier.RAW: raw_hours * HOUR, Tier.MINUTE: minute_days * DAY, Tier.QUARTER: quarter_days * DAY},
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from math import nan
+from math import isnan, nan
 
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.history.buffers import SeriesBuffer
@@ -44,14 +44,14 @@ class Totals:
         if series is None:
             return
         for at, value in enumerate(series.sums):
-            if value == value:  # noqa: PLR0124  (absent values are NaN)
+            if not isnan(value):
                 self.sums[at] += value
                 self.counts[at] += 1
         if series.output.paired:
             self.paired_hashrate += series.output.hashrate
             self.paired_power += series.output.power
         hashrate = series.sums[_HASHRATE_AT]
-        if hashrate == hashrate and series.expected == series.expected:  # noqa: PLR0124
+        if not isnan(hashrate) and not isnan(series.expected):
             self.compared_hashrate += hashrate
             self.compared_expected += series.expected
 

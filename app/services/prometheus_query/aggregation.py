@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Mapping
-from math import nan
+from math import isnan, nan
 
 from app.services.prometheus_query.catalog import Labels
 from app.services.prometheus_query.grid import POINTS_AT_ONCE, Grid, Points, empty_points
@@ -44,7 +44,7 @@ class Group:
     def add_points(self, points: Points) -> None:
         combine, combined, counts = _COMBINE[self._operation], self._combined, self._counts
         for index, value in enumerate(points):
-            if value == value:  # noqa: PLR0124  (not NaN)
+            if not isnan(value):
                 combined[index] = combine(combined[index], value) if counts[index] else value
                 counts[index] += 1
             if index % POINTS_AT_ONCE == 0:

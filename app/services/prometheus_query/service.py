@@ -30,6 +30,11 @@ class PrometheusQueryService:
         self._client = client
         self._clock = clock
 
+    def stop(self) -> None:
+        """Close the connections to the configured Prometheus."""
+        if self._client is not None:
+            self._client.close()
+
     def run_query(self, text: str, time: int | None) -> QueryAnswer:
         """Answer an instant query. `time`: milliseconds since 1970, None for now.
 
