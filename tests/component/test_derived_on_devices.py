@@ -7,7 +7,7 @@ from history_helpers import MAC, add_device, feed_reading
 
 from app.schemas.device import DeviceSchema
 
-PROVEN = ("pluto_device_proven_hashrate_ghs", "pluto_device_proven_hashrate_low_ghs", "pluto_device_proven_hashrate_high_ghs")  # fmt: skip  # noqa: E501
+PROVEN = tuple(f"pluto_device_proven_hashrate_{end}" for end in ("ghs", "low_ghs", "high_ghs"))
 
 
 def test_device_shows_its_derived_figures_and_chips(testbed):

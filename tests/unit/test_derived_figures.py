@@ -207,7 +207,8 @@ def test_hour_begins_anew_after_a_gap(bench):
 
 
 def make_info(*domains, **more):
-    return GAMMA | {"hashrateMonitor": {"asics": [{"total": 1, "errorCount": 0, "domains": list(each)} for each in domains]}} | more  # fmt: skip  # noqa: E501
+    asics = [{"total": 1, "errorCount": 0, "domains": list(each)} for each in domains]
+    return GAMMA | {"hashrateMonitor": {"asics": asics}} | more
 
 
 def test_silent_domain_is_named_with_its_time_after_a_minute(bench):
