@@ -1,0 +1,5 @@
+import { html } from "../../html.js";
+
+export function AboutScreen() {
+  return html`<h1>About</h1>`;
+}

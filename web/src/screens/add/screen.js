@@ -1,0 +1,5 @@
+import { html } from "../../html.js";
+
+export function AddScreen() {
+  return html`<h1>Add devices</h1>`;
+}

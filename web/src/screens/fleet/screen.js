@@ -1,0 +1,5 @@
+import { html } from "../../html.js";
+
+export function FleetScreen() {
+  return html`<h1>Fleet</h1>`;
+}

@@ -1,0 +1,5 @@
+import { html } from "../../html.js";
+
+export function JobScreen() {
+  return html`<h1>Job</h1>`;
+}

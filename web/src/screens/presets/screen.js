@@ -1,0 +1,5 @@
+import { html } from "../../html.js";
+
+export function PresetsScreen() {
+  return html`<h1>Presets</h1>`;
+}
