@@ -159,6 +159,7 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("POST", "/presets/<preset_uuid>/apply"): [{"body": {"macs": [SECOND_MAC], **AT_ONCE}}],
         ("DELETE", "/jobs/<job_id>"): [{}],
         ("GET", "/devices/<mac:mac>/options"): [{}],
+        ("GET", "/devices/<mac:mac>/settings"): [{}, {"mac": SECOND_MAC}],
         ("GET", "/devices/<mac:mac>/journal"): [{}, {"mac": SECOND_MAC}],
         ("POST", "/devices/<mac:mac>/journal/<entry_id>/revert"): [{"body": {}}],
         ("POST", "/devices/<mac:mac>/drift/accept"): [{}],
