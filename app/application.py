@@ -46,7 +46,7 @@ def create_app(
     log_policy: ReaderPolicy | None = None,
 ) -> Flask:
     """Return the WSGI application. Nothing is started: `app.extensions["pluto"].start()` does that after the fork."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -84,7 +84,8 @@ def create_app(
         settings,
         runtime.clock.monotonic,
         lambda: len(runtime.fleet) + runtime.discovery.seen_count,
-        [web.template_source(app, page) for page in web.PAGES],
+        [web.template_source(app, page) for page in web.PLAIN_PAGES],
+        runtime.web_files.keys(),
         runtime.service_metrics.count_refused_request,
     )
     sockets = SocketIoServer(runtime, guard.origin_check.is_origin_allowed)

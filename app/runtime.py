@@ -93,6 +93,7 @@ from app.store.key_layout import IGNORED
 from app.store.presets import PresetRepository
 from app.store.stores import Stores
 from app.version import VERSION
+from app.web_files import load_web_files
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +117,7 @@ class Runtime:
         self.service_metrics = ServiceMetrics(self.registry)
         self.loop_lag = LoopLag(self.service_metrics.observe_loop_lag, Clock())
         self.encoder = DeviceEncoder()
+        self.web_files = load_web_files(settings.web_dir)
 
         # Store
         self.stores = Stores(settings.data_dir, discovery=not settings.discovery_service_host)
