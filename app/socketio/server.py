@@ -9,9 +9,19 @@ import orjson
 from flask import Flask, request
 from flask_socketio import SocketIO, emit
 
-from app.events import DeviceFailed, DeviceObserved, DeviceRemoved, DriftChanged, EventLogged, JobUpdated, Stopping
+from app.events import (
+    DeviceFailed,
+    DeviceObserved,
+    DeviceRemoved,
+    DriftChanged,
+    EventLogged,
+    JobUpdated,
+    ScanUpdated,
+    Stopping,
+)
 from app.runtime import Runtime
 from app.schemas.device import serialise_drift
+from app.schemas.discovery import serialise_scan
 from app.schemas.event_log import serialise_event
 from app.security.engine_io import SOCKET_IO_PATH, is_engine_io
 from app.socketio.backpressure import install_limits
@@ -108,6 +118,10 @@ class SocketIoServer:
 
     def on_drift_changed(self, event: DriftChanged) -> None:
         self._emit_to_all("drift", {"mac": event.tracked.mac, "drift": serialise_drift(event.tracked) or []})
+
+    def on_scan_updated(self, event: ScanUpdated) -> None:
+        if self._client_count:
+            self._emit_to_all("scan_update", serialise_scan(event.state))
 
     def on_event_logged(self, event: EventLogged) -> None:
         self._emit_to_all("event", serialise_event(event.event))

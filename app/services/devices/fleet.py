@@ -84,6 +84,11 @@ class Tracked:
         return str(self.info.get("hostname") or "")
 
     @property
+    def title(self) -> str:
+        """Return the name that the user gave, else the hostname, else the address."""
+        return self.device.name or self.hostname or self.device.ip
+
+    @property
     def is_up(self) -> bool:
         """Return True if the device is monitored and answers or is stale, so that its values count in totals."""
         return self.monitored and self.observation.status in UP_STATUSES
