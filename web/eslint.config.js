@@ -16,7 +16,7 @@ export default [
       "no-implied-eval": "error",
       "no-new-func": "error",
       "no-console": "error",
-      "max-len": ["error", { code: 140, ignoreTemplateLiterals: true, ignoreStrings: true, ignoreComments: true }],
+      "max-len": ["error", { code: 160, ignoreTemplateLiterals: true, ignoreStrings: true, ignoreComments: true }],
       "no-restricted-properties": ["error", { property: "innerHTML" }, { property: "outerHTML" }, { property: "insertAdjacentHTML" }, { property: "dangerouslySetInnerHTML" }],
     },
   },

@@ -76,8 +76,13 @@ async function send(method, path, { body, query, headers, signal }) {
   }
 }
 
-export const get = (/** @type {string} */ path, query = {}, signal = undefined) => request("GET", path, { query, signal });
-export const post = (/** @type {string} */ path, body = undefined) => request("POST", path, { body });
-export const put = (/** @type {string} */ path, body = undefined) => request("PUT", path, { body });
-export const patch = (/** @type {string} */ path, body = undefined) => request("PATCH", path, { body });
-export const remove = (/** @type {string} */ path) => request("DELETE", path);
+/** @param {string} path @param {Record<string, any>} [query] @param {AbortSignal} [signal] */
+export const get = (path, query, signal) => request("GET", path, { query, signal });
+/** @param {string} path @param {any} [body] */
+export const post = (path, body) => request("POST", path, { body });
+/** @param {string} path @param {any} [body] */
+export const put = (path, body) => request("PUT", path, { body });
+/** @param {string} path @param {any} [body] */
+export const patch = (path, body) => request("PATCH", path, { body });
+/** @param {string} path */
+export const remove = (path) => request("DELETE", path);
