@@ -25,7 +25,7 @@ export function DevicePicker({ macs, filter: initial, onChange }) {
 
   return html`
     <div class="stack">
-      <div class="filters">
+      <div class="device-filters">
         <input class="input" type="search" aria-label="Filter devices by name, address or MAC" placeholder="Name, address or MAC" value=${filter.q} onInput=${(/** @type {any} */ event) => set("q")(event.target.value)} />
         <${FilterSelect} label="Any tag" value=${filter.tag} options=${asOptions(allTags.value)} onChange=${set("tag")} />
         <${FilterSelect} label="Any status" value=${filter.status} options=${asOptions(listValues(rows, (row) => row.status))} onChange=${set("status")} />

@@ -38,7 +38,7 @@ export function shownState({ state, paused, cancelling }) {
 }
 
 /** Segments of a progress bar, in order: class and states of devices. @type {[string, string[]][]} */
-const SEGMENTS = [["done", ["done", "unchanged"]], ["failed", ["failed", "reverted"]], ["skipped", ["skipped"]], ["active", ["running"]]];
+const SEGMENTS = [["done", ["done", "unchanged"]], ["failed", ["failed", "reverted"]], ["skipped", ["skipped"]], ["running", ["running"]]];
 
 /** Return the segments of the progress bar in percent, and the words below it. @param {Record<string, number>} counts */
 export function describeProgress(counts) {

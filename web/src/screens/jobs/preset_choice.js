@@ -12,7 +12,7 @@ export function PresetChoice({ presets, value, onChange }) {
   const summary = chosen && summarisePreset(chosen.configuration);
   return html`
     <div class="stack">
-      <div class="field narrow">
+      <div class="field name-field">
         <label class="visually-hidden" for="job-preset">Preset</label>
         <select id="job-preset" class="select" value=${chosen ? value : ""} onChange=${(/** @type {any} */ event) => onChange(event.target.value)}>
           <option value="" disabled>Choose a preset</option>
