@@ -2,10 +2,10 @@
 import { useState } from "preact/hooks";
 import { html } from "../../html.js";
 import { get, put } from "../../data/api.js";
-import { getRow } from "../../data/fleet.js";
 import { showToast } from "../../data/toasts.js";
 import { FoundLine } from "./found_line.js";
 import { fromDiscovered, updateKinds } from "./found.js";
+import { currentFleet } from "./current_fleet.js";
 import { registerMiners } from "./register.js";
 
 export function AddressForm() {
@@ -58,7 +58,7 @@ export function AddressForm() {
       </form>
       ${found.length > 0 && html`
         <ul class="lines" aria-label="Found at this address">
-          ${updateKinds(found, getRow, new Set()).map((each) => html`<${FoundLine} key=${each.ip} found=${each} onRegister=${() => registerMiners([/** @type {string} */ (each.mac)])} />`)}
+          ${updateKinds(found, currentFleet(new Set())).map((each) => html`<${FoundLine} key=${each.ip} found=${each} onRegister=${() => registerMiners([/** @type {string} */ (each.mac)])} />`)}
         </ul>`}
     </section>
   `;

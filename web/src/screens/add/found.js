@@ -22,29 +22,28 @@ export function summariseCounts(counts) {
   return parts.join(", ") || "no miners";
 }
 
-/** Count the found miners by kind. @param {Found[]} found @returns {Record<string, number>} */
-export function countKinds(found) {
-  /** @type {Record<string, number>} */
-  const counts = {};
-  for (const { kind } of found) counts[kind] = (counts[kind] ?? 0) + 1;
-  return counts;
-}
-
 /**
  * Return the found miners with what they are now, those to act on first: a scan's result ages while miners are registered and ignored.
  * @param {Found[]} found
- * @param {(mac: string) => { title: string } | undefined} findRow
- * @param {Set<string>} ignored
+ * @param {{ findRow: (mac: string) => { title: string } | undefined, isLoaded: boolean, ignored: Set<string> }} present the fleet, whether it is loaded, and the ignore list
  * @returns {Found[]}
  */
-export function updateKinds(found, findRow, ignored) {
-  const present = found.map((each) => {
-    const row = each.mac ? findRow(each.mac) : undefined;
-    if (row) return { ...each, title: row.title, kind: /** @type {Kind} */ (each.kind === "moved" ? "moved" : "registered") };
-    if (!each.mac) return { ...each, kind: /** @type {Kind} */ ("noMac") };
-    return { ...each, kind: /** @type {Kind} */ (ignored.has(each.mac) ? "ignored" : "new") };
-  });
-  return present.sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind) || a.ip.localeCompare(b.ip, "en", { numeric: true }));
+export function updateKinds(found, { findRow, isLoaded, ignored }) {
+  return found
+    .map((each) => {
+      const row = each.mac ? findRow(each.mac) : undefined;
+      /** @type {Found} */
+      const updated = row ? { ...each, title: row.title, kind: each.kind === "moved" ? each.kind : "registered" } : { ...each, kind: kindOfUnregistered(each, isLoaded, ignored) };
+      return updated;
+    })
+    .sort((a, b) => ORDER.indexOf(a.kind) - ORDER.indexOf(b.kind) || a.ip.localeCompare(b.ip, "en", { numeric: true }));
+}
+
+/** @param {Found} found @param {boolean} isLoaded @param {Set<string>} ignored @returns {Kind} */
+function kindOfUnregistered({ mac, kind }, isLoaded, ignored) {
+  if (!mac) return "noMac";
+  if (!isLoaded && (kind === "moved" || kind === "registered")) return kind;
+  return ignored.has(mac) ? "ignored" : "new";
 }
 
 /** Return a miner of GET /devices/discover as one of a scan. @param {any} miner @returns {Found} */

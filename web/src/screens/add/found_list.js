@@ -1,18 +1,18 @@
 // The miners that a scan found, to register or to ignore.
 import { useState } from "preact/hooks";
 import { html } from "../../html.js";
-import { getRow } from "../../data/fleet.js";
 import { countOf } from "../../data/words.js";
 import { useMore } from "../../components/use_more.js";
 import { FoundLine } from "./found_line.js";
 import { updateKinds } from "./found.js";
+import { currentFleet } from "./current_fleet.js";
 import { registerMiners } from "./register.js";
 
 /** @param {{ found: import("./found.js").Found[], ignored: Set<string>, onIgnore: (macs: string[]) => void, onStopIgnoring: (mac: string) => void }} props */
 export function FoundList({ found, ignored, onIgnore, onStopIgnoring }) {
   const [selected, setSelected] = useState(/** @type {Set<string>} */ (new Set()));
   const [busy, setBusy] = useState(false);
-  const present = updateKinds(found, getRow, ignored);
+  const present = updateKinds(found, currentFleet(ignored));
   const [lines, more] = useMore(present);
   const newMacs = present.filter(({ kind }) => kind === "new").map(({ mac }) => /** @type {string} */ (mac));
   const chosen = newMacs.filter((mac) => selected.has(mac));

@@ -1,17 +1,17 @@
 // Miners that were seen before and are not registered.
 import { html } from "../../html.js";
 import { get } from "../../data/api.js";
-import { getRow } from "../../data/fleet.js";
 import { useLoad } from "../../data/use_load.js";
 import { useMore } from "../../components/use_more.js";
 import { FoundLine } from "./found_line.js";
 import { fromDiscovered, updateKinds } from "./found.js";
+import { currentFleet } from "./current_fleet.js";
 import { registerMiners } from "./register.js";
 
 /** @param {{ ignored: Set<string> }} props */
 export function RememberedList({ ignored }) {
   const { data = [], error } = useLoad(() => get("devices/discovered").then((miners) => miners.map(fromDiscovered)));
-  const fresh = updateKinds(data, getRow, ignored).filter(({ kind }) => kind === "new");
+  const fresh = updateKinds(data, currentFleet(ignored)).filter(({ kind }) => kind === "new");
   const [lines, more] = useMore(fresh);
   return html`
     <section class="card flush" aria-label="Seen before">

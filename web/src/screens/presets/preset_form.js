@@ -37,7 +37,7 @@ export function PresetForm({ source, isCopy, onClose }) {
   return html`
     <div class="screen-head"><h1>${isEdit ? "Edit preset" : isCopy ? "Copy preset" : "New preset"}</h1></div>
     <form class="card form" onSubmit=${save}>
-      <div class="field narrow">
+      <div class="field name-field">
         <label for="preset-name">Name</label>
         <input id="preset-name" class="input" required maxlength="128" autocomplete="off" value=${name} onInput=${(/** @type {any} */ event) => setName(event.target.value)} />
       </div>
