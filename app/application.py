@@ -9,6 +9,7 @@ from flask import Flask
 from prometheus_flask_exporter import PrometheusMetrics
 
 from app.blueprints import (
+    about,
     admin,
     dashboards,
     devices,
@@ -64,6 +65,7 @@ def create_app(
     PrometheusMetrics(app, path=None, group_by=url_rule, registry=runtime.registry)
     api = Api(app)
     for resource in (
+        about,
         admin,
         dashboards,
         devices,

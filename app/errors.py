@@ -130,6 +130,12 @@ class EntryNotFound(NotFound):
         self.entry_id = entry_id
 
 
+class MinerNotIgnored(NotFound):
+    def __init__(self, mac: str) -> None:
+        super().__init__(f"{mac} is not in the list of ignored miners")
+        self.mac = mac
+
+
 class JobNotFound(NotFound):
     def __init__(self, job_id: str) -> None:
         super().__init__("Job not found")

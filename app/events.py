@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from app.services.configuration.journal import JournalEntry
     from app.services.devices.fleet import Tracked
     from app.services.event_log.kinds import LoggedEvent
+    from app.services.scans.scan_state import ScanState
 
 log = logging.getLogger(__name__)
 
@@ -94,6 +95,13 @@ class MinerMissing:
     """A device is not at the address of its record and must be searched for."""
 
     mac: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanUpdated:
+    """A scan that a user started made progress, or ended."""
+
+    state: ScanState
 
 
 class JobDeviceUpdate(TypedDict):

@@ -79,6 +79,15 @@ class DiscoveredMiner:
 
 
 @dataclass(frozen=True, slots=True)
+class RunningScan:
+    """The progress of a scan. `probed` and `total` count addresses; `found`: the miners so far."""
+
+    probed: int
+    total: int
+    found: list[DiscoveredMiner]
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """One valid answer of a miner. `info` is redacted; `mac` is the one it reports, None on AxeOS before 2.3. `at`
     is for people; intervals use `moment`. `is_cached`: a scan took it from the last poll instead of a probe."""

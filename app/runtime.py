@@ -44,6 +44,7 @@ from app.services.devices.monitoring import Monitoring
 from app.services.devices.options import OptionsLoader
 from app.services.devices.poller import Poller, poll_deadline
 from app.services.devices.relocation import Relocation
+from app.services.devices.rows import DeviceRows
 from app.services.devices.service import DeviceService
 from app.services.devices.telemetry_reader import TelemetryReader
 from app.services.devices.write_behind import WriteBehind
@@ -80,6 +81,9 @@ from app.services.metrics.log_metrics import log_families
 from app.services.prometheus_query.catalog import MetricCatalog
 from app.services.prometheus_query.evaluator import HistoryEvaluator
 from app.services.prometheus_query.service import PrometheusQueryService
+from app.services.resource_usage import ResourceUsage
+from app.services.scans.ignored import IgnoredMiners
+from app.services.scans.service import NetworkScans
 from app.services.service_metrics import ServiceMetrics
 from app.settings import Settings, read_secret
 from app.store.database import Database
@@ -87,6 +91,7 @@ from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
 from app.store.documents import DeviceDocuments, Documents
 from app.store.history import MIN_FREE_BYTES, HistoryRepository
+from app.store.key_layout import IGNORED
 from app.store.presets import PresetRepository
 from app.store.stores import Stores
 from app.version import VERSION
@@ -194,6 +199,13 @@ class Runtime:
             self.clock,
             auto_listen=settings.auto_listen,
         )
+
+        # Scans
+        self.ignored = IgnoredMiners(Documents(self.database, IGNORED), self.fleet.is_registered, self.clock)
+        self.scans = NetworkScans(self.discovery, self.fleet, self.ignored, self.events, self.clock)
+
+        self.rows = DeviceRows(self.fleet, self.monitoring.find_next_poll, self.clock)
+        self.resource_usage = ResourceUsage(self.clock)
 
         # Configuration
         self.commands = Commands(self.fleet, self.miners.get_miner, identity, self.events, self.clock)
@@ -365,6 +377,7 @@ class Runtime:
             self.relocation.stop,
             self.monitoring.stop,
             self.log_files.stop,
+            self.scans.stop,
             self.discovery.stop,
             *([self.dashboards.stop] if self.dashboards else []),
         )

@@ -19,6 +19,7 @@ from app.events import (
     JournalEntryEnded,
     MinerMissing,
     MinerSeen,
+    ScanUpdated,
     Stopping,
 )
 from app.runtime import Runtime
@@ -67,6 +68,7 @@ def subscribers(runtime: Runtime, sockets: SocketIoServer, drain: RequestDrain) 
             runtime.drift_repair.on_drift_changed,
             sockets.on_drift_changed,
         ),
+        ScanUpdated: (sockets.on_scan_updated,),
         EventLogged: (sockets.on_event_logged,),
         Stopping: (sockets.on_stopping, lambda event: drain.drain_requests()),
     }

@@ -12,6 +12,7 @@ from testbed import Service
 
 from app.security.socketio_events import EVENT_RULES
 
+UNKNOWN_MAC = "02:00:5e:00:00:98"
 FIRST_MAC, SECOND_MAC = "02:00:5e:00:00:71", "02:00:5e:00:00:72"
 POOL = {"stratumURL": "pool.example", "stratumPort": 3333, "stratumUser": "bc1q.x"}
 AT_ONCE = {"waves": [], "pauseSeconds": 0}
@@ -135,6 +136,11 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("GET", "/dashboards"): [{}],
         ("GET", "/devices/discover"): [{}, {"query": {"ip": ids["ip"]}}, {"query": {"ip": "x", "mac": "y"}}],
         ("GET", "/devices/discovered"): [{}],
+        ("PUT", "/devices/ignored/<mac:mac>"): [{"mac": UNKNOWN_MAC}, {"mac": FIRST_MAC}, {"mac": "nothing"}],
+        ("GET", "/devices/ignored"): [{}],
+        ("DELETE", "/devices/ignored/<mac:mac>"): [{"mac": "02:00:5e:00:00:99"}],
+        ("POST", "/devices/scan"): [{}],
+        ("GET", "/devices/scan"): [{}],
         ("PUT", "/devices/imprint"): [{"body": {"macs": [FIRST_MAC, SECOND_MAC]}}, {"body": invalid}],
         ("PATCH", "/devices/imprint"): [{"body": {"mac": FIRST_MAC}}],
         ("GET", "/devices/imprint"): [{}, {"query": {"q": "told"}}],
@@ -160,6 +166,7 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("POST", "/presets/<preset_uuid>/apply"): [{"body": {"macs": [SECOND_MAC], **AT_ONCE}}],
         ("DELETE", "/jobs/<job_id>"): [{}],
         ("GET", "/devices/<mac:mac>/options"): [{}],
+        ("GET", "/devices/<mac:mac>/settings"): [{}, {"mac": SECOND_MAC}],
         ("GET", "/devices/<mac:mac>/journal"): [{}, {"mac": SECOND_MAC}],
         ("POST", "/devices/<mac:mac>/journal/<entry_id>/revert"): [{"body": {}}],
         ("POST", "/devices/<mac:mac>/drift/accept"): [{}],

@@ -72,6 +72,7 @@ SERVICE_IMPORTS = {
     "jobs": {"configuration", "devices"},
     "logs": {"configuration", "devices"},
     "metrics": {"configuration", "devices", "logs"},
+    "scans": {"devices", "discovery"},
     "prometheus_query": {"devices", "history", "metrics"},
 }
 

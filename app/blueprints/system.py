@@ -7,14 +7,18 @@ from typing import Any
 from app.blueprints.base import Blueprint, current_actor, current_runtime
 from app.errors import Invalid
 from app.miners.mac import canonical_mac
+from app.miners.setting_form import build_settings_form
 from app.schemas.system import (
     ChangedEnvelope,
     CommandEnvelope,
     JournalEnvelope,
     OptionsEnvelope,
     RevertSchema,
+    SettingsEnvelope,
     SystemPatchSchema,
+    serialise_form_field,
     serialise_options,
+    serialise_overclock,
     serialise_report,
 )
 from app.services.configuration.journal import Origin
@@ -86,6 +90,25 @@ def command_device(mac: str, command: str) -> dict[str, Any]:
 def device_options(mac: str) -> dict[str, Any]:
     tracked = current_runtime().devices.get_device(mac)
     return {"message": "Device options retrieved successfully", "data": serialise_options(tracked)}
+
+
+@blueprint.get("/<mac:mac>/settings")
+@blueprint.response(200, SettingsEnvelope, description="The settings that can be written to this miner now")
+@blueprint.document_error(404, "Device not found")
+def device_settings(mac: str) -> dict[str, Any]:
+    """List the settings of a miner
+
+    The fields of a settings form: the present value of each setting, and the values that PATCH
+    /devices/{mac}/system accepts for it on this miner's firmware and board. Nothing is sent to the miner: the values
+    are those of its last poll. The list is empty for a miner that was never polled.
+    """
+    tracked = current_runtime().devices.get_device(mac)
+    form = build_settings_form(tracked.info, tracked.vendor_options)
+    return {
+        "message": "Device settings retrieved successfully",
+        "data": list(map(serialise_form_field, form)),
+        "overclock": serialise_overclock(tracked),
+    }
 
 
 @blueprint.get("/<mac:mac>/journal")

@@ -21,14 +21,14 @@ _AXEOS_BEFORE_2_10: Mapping[str, ValueParser] = {**_AXEOS, "frequency": parsers.
 _NERDOS: Mapping[str, ValueParser] = {
     "frequency": parsers.parse_whole_frequency,
     "autofanspeed": parsers.parse_nerdos_fan_mode,
-    "temptarget": parsers.whole_number_parser(30, 80),
-    "stratumSuggestedDifficulty": parsers.whole_number_parser(0, 2**32 - 1),
+    "temptarget": parsers.WholeNumberParser(30, 80),
+    "stratumSuggestedDifficulty": parsers.WholeNumberParser(0, 2**32 - 1),
     "stratumTLS": parsers.parse_switch,
     "fallbackStratumTLS": parsers.parse_switch,
     "stratumProtocol": parsers.parse_protocol_number,
     "fallbackStratumProtocol": parsers.parse_protocol_number,
-    "stratumV2ChannelType": parsers.whole_number_parser(0, 1),
-    "fallbackStratumV2ChannelType": parsers.whole_number_parser(0, 1),
+    "stratumV2ChannelType": parsers.WholeNumberParser(0, 1),
+    "fallbackStratumV2ChannelType": parsers.WholeNumberParser(0, 1),
 }
 _PARSERS: Mapping[Dialect, Mapping[str, ValueParser]] = {
     AXEOS_BEFORE_2_7: _AXEOS_BEFORE_2_10,
@@ -41,7 +41,12 @@ _PARSERS: Mapping[Dialect, Mapping[str, ValueParser]] = {
 
 def normalise_value(setting: Setting, value: Any, dialect: Dialect) -> Value:
     """Return the value in the form that this firmware accepts. Raises ValueError with the accepted values."""
-    return _PARSERS[dialect].get(setting.key, setting.parse_value)(value)
+    return find_parser(setting, dialect)(value)
+
+
+def find_parser(setting: Setting, dialect: Dialect) -> ValueParser:
+    """Return the parser of a setting's values on this firmware."""
+    return _PARSERS[dialect].get(setting.key, setting.parse_value)
 
 
 def normalise_for_any_firmware(setting: Setting, value: Any) -> Value:

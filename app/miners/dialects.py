@@ -57,6 +57,11 @@ def detect_dialect(info: Mapping[str, Any]) -> Dialect:
     return next((dialect for fields, dialect in _BY_FIELDS if not fields.isdisjoint(info)), AXEOS_BEFORE_2_7)
 
 
+def name_firmware(info: Mapping[str, Any]) -> str:
+    """Return the name of the firmware's family."""
+    return "NerdOS" if detect_dialect(info) is NERDOS else "AxeOS"
+
+
 def has_single_log_reader(info: Mapping[str, Any]) -> bool:
     """Return True if the miner has one log stream, which its newest reader gets: AxeOS before 2.10 and NerdOS.
 

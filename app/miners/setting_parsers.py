@@ -1,4 +1,5 @@
-"""Parsers of setting values. Each checks one value and returns it in its normal form.
+"""Parsers of setting values. Each checks one value and returns it in its normal form. Those with limits are objects, so
+that a form can show the limits.
 
 They raise ValueError with the accepted values, never with the value itself, which may be a password. Sources: the PATCH
 table of AxeOS v2.0 to v2.15 and NerdOS' type-strict handler.
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from app.miners.values import parse_flag, parse_number
@@ -26,24 +28,65 @@ _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f<>]*")
 _PEM = re.compile(r"[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f<>]*")
 
 
-def whole_number_parser(low: int, high: int) -> ValueParser:
-    def parse_value(value: Any) -> int:
+@dataclass(frozen=True, slots=True)
+class WholeNumberParser:
+    """Accepts whole numbers from `low` to `high`."""
+
+    low: int
+    high: int
+
+    def __call__(self, value: Any) -> int:
         parsed = parse_number(value)
-        if parsed is None or not parsed.is_integer() or not low <= parsed <= high:
-            raise ValueError(f"Must be a whole number from {low} to {high}.")
+        if parsed is None or not parsed.is_integer() or not self.low <= parsed <= self.high:
+            raise ValueError(f"Must be a whole number from {self.low} to {self.high}.")
         return int(parsed)
 
-    return parse_value
 
+@dataclass(frozen=True, slots=True)
+class DecimalParser:
+    """Accepts numbers from `low` to `high`."""
 
-def decimal_parser(low: float, high: float) -> ValueParser:
-    def parse_value(value: Any) -> float | int:
+    low: float
+    high: float
+
+    def __call__(self, value: Any) -> float | int:
         parsed = parse_number(value)
-        if parsed is None or not low <= parsed <= high:
-            raise ValueError(f"Must be a number from {low:g} to {high:g}.")
+        if parsed is None or not self.low <= parsed <= self.high:
+            raise ValueError(f"Must be a number from {self.low:g} to {self.high:g}.")
         return int(parsed) if parsed.is_integer() else parsed
 
-    return parse_value
+
+@dataclass(frozen=True, slots=True)
+class ChoiceParser:
+    """Accepts the listed values only."""
+
+    values: tuple[Value, ...]
+
+    def __call__(self, value: Any) -> Value:
+        parsed = parse_number(value) if isinstance(self.values[0], int) else value
+        found = [known for known in self.values if known == parsed]
+        if not found:
+            raise ValueError(f"Must be one of {', '.join(map(str, self.values))}.")
+        return found[0]
+
+
+@dataclass(frozen=True, slots=True)
+class TextParser:
+    """Accepts text of `min_bytes` to `max_bytes` bytes in which every character is `allowed`."""
+
+    max_bytes: int
+    allowed: re.Pattern[str] = _PRINTABLE
+    min_bytes: int = 0
+
+    def __call__(self, value: Any) -> str:
+        if not (
+            isinstance(value, str)
+            and self.min_bytes <= len(value.encode()) <= self.max_bytes
+            and self.allowed.fullmatch(value)
+        ):
+            limits = f"{self.min_bytes} to {self.max_bytes}"
+            raise ValueError(f"Must be text of {limits} bytes without control characters or markup.")
+        return value
 
 
 def parse_frequency(value: Any) -> float | int:
@@ -98,29 +141,9 @@ def parse_protocol_number(value: Any) -> int:
     return int(parsed)
 
 
-def choice_parser(*values: Value) -> ValueParser:
-    def parse_value(value: Any) -> Value:
-        parsed = parse_number(value) if isinstance(values[0], int) else value
-        found = [known for known in values if known == parsed]
-        if not found:
-            raise ValueError(f"Must be one of {', '.join(map(str, values))}.")
-        return found[0]
-
-    return parse_value
-
-
-def text_parser(max_bytes: int, allowed: re.Pattern[str] = _PRINTABLE, min_bytes: int = 0) -> ValueParser:
-    def parse_value(value: Any) -> str:
-        if not (isinstance(value, str) and min_bytes <= len(value.encode()) <= max_bytes and allowed.fullmatch(value)):
-            raise ValueError(f"Must be text of {min_bytes} to {max_bytes} bytes without control characters or markup.")
-        return value
-
-    return parse_value
-
-
 def parse_certificate(value: Any) -> str:
     """Return a PEM text including its line ends. Firmware stores 3000 bytes."""
-    return str(text_parser(3000, _PEM)(value))
+    return TextParser(3000, _PEM)(value)
 
 
 def parse_hostname(value: Any) -> str:
@@ -144,4 +167,4 @@ def parse_optional_pool_host(value: Any) -> str:
 def parse_password(value: Any) -> str:
     if value == MASK:
         raise ValueError(f"{MASK} is the mask of a hidden password, not a password.")
-    return str(text_parser(MAX_PASSWORD_BYTES)(value))
+    return TextParser(MAX_PASSWORD_BYTES)(value)

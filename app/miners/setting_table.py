@@ -64,17 +64,17 @@ def _make_setting(key: str, kind: ValueParser, *also: str, live: bool = False, p
 
 _POOL_PARSERS: dict[str, ValueParser] = {
     "stratumURL": parsers.parse_pool_host,
-    "stratumPort": parsers.whole_number_parser(1, 65535),
-    "stratumUser": parsers.text_parser(255, min_bytes=1),
+    "stratumPort": parsers.WholeNumberParser(1, 65535),
+    "stratumUser": parsers.TextParser(255, min_bytes=1),
     "stratumPassword": parsers.parse_password,
-    "stratumSuggestedDifficulty": parsers.whole_number_parser(0, 65535),
+    "stratumSuggestedDifficulty": parsers.WholeNumberParser(0, 65535),
     "stratumExtranonceSubscribe": parsers.parse_switch,
-    "stratumTLS": parsers.whole_number_parser(0, 3),
+    "stratumTLS": parsers.WholeNumberParser(0, 3),
     "stratumCert": parsers.parse_certificate,
     "stratumDecodeCoinbase": parsers.parse_switch,
-    "stratumProtocol": parsers.choice_parser("SV1", "SV2"),
-    "stratumV2ChannelType": parsers.text_parser(32),
-    "stratumV2AuthorityPubkey": parsers.text_parser(128),
+    "stratumProtocol": parsers.ChoiceParser(("SV1", "SV2")),
+    "stratumV2ChannelType": parsers.TextParser(32),
+    "stratumV2AuthorityPubkey": parsers.TextParser(128),
 }
 POOL_KEYS = tuple(_POOL_PARSERS)
 # The keys of NerdOS (handler_system.cpp, stratum_manager.cpp). It has one difficulty for both pools.
@@ -99,17 +99,17 @@ FALLBACK_KEYS = tuple(map(build_fallback_key, POOL_KEYS))
 # The fallback pool may be empty, the primary may not.
 _FALLBACK_PARSERS = _POOL_PARSERS | {
     "stratumURL": parsers.parse_optional_pool_host,
-    "stratumUser": parsers.text_parser(255),
+    "stratumUser": parsers.TextParser(255),
 }
 
 # The number of pool slots in AxeOS ≥ 2.15, and of fans that NerdOS reads from a request.
 POOL_SLOTS, FANS = 8, 2
 _FAN_PARSERS: dict[str, ValueParser] = {
-    "mode": parsers.whole_number_parser(0, 2),
-    "manualSpeed": parsers.whole_number_parser(0, 100),
-    "overheatTemp": parsers.whole_number_parser(40, 90),
-    "pid.targetTemp": parsers.whole_number_parser(30, 80),
-    **dict.fromkeys(("pid.p", "pid.i", "pid.d"), parsers.decimal_parser(0, 655.35)),
+    "mode": parsers.WholeNumberParser(0, 2),
+    "manualSpeed": parsers.WholeNumberParser(0, 100),
+    "overheatTemp": parsers.WholeNumberParser(40, 90),
+    "pid.targetTemp": parsers.WholeNumberParser(30, 80),
+    **dict.fromkeys(("pid.p", "pid.i", "pid.d"), parsers.DecimalParser(0, 655.35)),
 }
 
 
@@ -129,30 +129,30 @@ def _list_nerd_names(key: str) -> tuple[str, ...]:
 
 _ROWS = (
     _make_setting("frequency", parsers.parse_frequency, live=True),
-    _make_setting("coreVoltage", parsers.whole_number_parser(1, 65535), live=True),
+    _make_setting("coreVoltage", parsers.WholeNumberParser(1, 65535), live=True),
     _make_setting("autofanspeed", parsers.parse_fan_mode, live=True),
     # Before AxeOS 2.11 the setting is called `fanspeed`, which later (and on NerdOS) is a reading.
-    _make_setting("manualFanSpeed", parsers.whole_number_parser(0, 100), "fanspeed", live=True),
-    _make_setting("minFanSpeed", parsers.whole_number_parser(0, 99), live=True),
-    _make_setting("temptarget", parsers.whole_number_parser(35, 66), NERD_NAMES["temptarget"], live=True),
-    _make_setting("overheat_mode", parsers.choice_parser(0), live=True, preset=False),
+    _make_setting("manualFanSpeed", parsers.WholeNumberParser(0, 100), "fanspeed", live=True),
+    _make_setting("minFanSpeed", parsers.WholeNumberParser(0, 99), live=True),
+    _make_setting("temptarget", parsers.WholeNumberParser(35, 66), NERD_NAMES["temptarget"], live=True),
+    _make_setting("overheat_mode", parsers.ChoiceParser((0,)), live=True, preset=False),
     _make_setting("overclockEnabled", parsers.parse_switch, live=True, preset=False),
-    _make_setting("statsFrequency", parsers.whole_number_parser(0, 65535), live=True),
-    _make_setting("displayTimeout", parsers.whole_number_parser(-1, 65535), live=True),
+    _make_setting("statsFrequency", parsers.WholeNumberParser(0, 65535), live=True),
+    _make_setting("displayTimeout", parsers.WholeNumberParser(-1, 65535), live=True),
     _make_setting("hostname", parsers.parse_hostname, preset=False),
-    _make_setting("display", parsers.text_parser(64, min_bytes=1)),
-    _make_setting("rotation", parsers.choice_parser(0, 90, 180, 270)),
+    _make_setting("display", parsers.TextParser(64, min_bytes=1)),
+    _make_setting("rotation", parsers.ChoiceParser((0, 90, 180, 270))),
     _make_setting("invertscreen", parsers.parse_switch),
     _make_setting("flipscreen", parsers.parse_switch),
     _make_setting("invertfanpolarity", parsers.parse_switch, preset=False),
     _make_setting("autoscreenoff", parsers.parse_switch),
     # NerdOS only. The ranges of temperatures are those of its page.
-    _make_setting("overheat_temp", parsers.whole_number_parser(40, 90), live=True),
-    _make_setting("jobInterval", parsers.whole_number_parser(1, 65535), live=True),
-    _make_setting("poolMode", parsers.choice_parser(0, 1), "stratum.poolMode"),
+    _make_setting("overheat_temp", parsers.WholeNumberParser(40, 90), live=True),
+    _make_setting("jobInterval", parsers.WholeNumberParser(1, 65535), live=True),
+    _make_setting("poolMode", parsers.ChoiceParser((0, 1)), "stratum.poolMode"),
     _make_setting("useFallbackStratum", parsers.parse_switch),
-    _make_setting("primaryPoolIndex", parsers.whole_number_parser(0, 7), preset=False),
-    _make_setting("secondaryPoolIndex", parsers.whole_number_parser(0, 7), preset=False),
+    _make_setting("primaryPoolIndex", parsers.WholeNumberParser(0, 7), preset=False),
+    _make_setting("secondaryPoolIndex", parsers.WholeNumberParser(0, 7), preset=False),
     *(_make_setting(key, kind, *_list_nerd_names(key)) for key, kind in _POOL_PARSERS.items()),
     *(
         _make_setting(build_fallback_key(key), kind, *_list_nerd_names(build_fallback_key(key)))

@@ -160,7 +160,7 @@ def _classify_setting(
         found.problems[setting.key] = [str(error)]
         return
     actual = read_present_value(setting, info)
-    if (why := _find_unsent_reason(setting, info, dialect, fan_is_manual=fan_is_manual)) is not None:
+    if (why := find_unsent_reason(setting, info, dialect, fan_is_manual=fan_is_manual)) is not None:
         status, reason = why
         found.unsent[setting.key] = (status, None if setting.secret else wanted, reason)
     elif not setting.secret and (has_value(setting, wanted, info) or (wanted == "" and actual is None)):
@@ -201,7 +201,7 @@ def _is_fan_manual(client_info: Mapping[str, Any], info: Info) -> bool:
     return "manualFanSpeed" not in info and is_same_value(client_info.get("autofanspeed", info.get("autofanspeed")), 0)
 
 
-def _find_unsent_reason(
+def find_unsent_reason(
     setting: Setting, info: Info, dialect: Dialect, *, fan_is_manual: bool
 ) -> tuple[WriteStatus, str] | None:
     """Return status and reason if the setting is not sent to this miner, else None.

@@ -8,6 +8,8 @@ from typing import Any
 from marshmallow import fields, post_load, validate
 
 from app.miners.patch_bodies import merge_pool_settings
+from app.miners.setting_form import FormField, InputType
+from app.miners.setting_labels import SettingGroup
 from app.miners.setting_limits import compute_hard_limits, is_unlocked
 from app.miners.settings_diff import MAX_LISTED, WriteStatus
 from app.miners.vendor_options import add_present_values
@@ -72,6 +74,24 @@ class OptionsSchema(BaseSchema):
     )
 
 
+class SettingSchema(BaseSchema):
+    key = fields.String(required=True, metadata={"description": "The key of PATCH /devices/{mac}/system"})
+    group = fields.Enum(SettingGroup, by_value=True, required=True)
+    label = fields.String(required=True)
+    type = fields.Enum(
+        InputType, by_value=True, required=True, metadata={"description": "secret: text that is never shown"}
+    )
+    value = fields.Raw(metadata={"description": "The present value; absent if it is secret or not reported"})
+    options = fields.List(fields.Raw(), metadata={"description": "The values of a choice, the present one included"})
+    optionLabels = fields.List(fields.String(), metadata={"description": "A label for each of `options`"})
+    min = fields.Float()
+    max = fields.Float()
+    step = fields.Float()
+    unit = fields.String()
+    needsRestart = fields.Boolean(required=True, metadata={"description": "A change acts after a restart only"})
+    hint = fields.String()
+
+
 class JournalEntrySchema(BaseSchema):
     id = fields.String(required=True)
     at = fields.String(required=True)
@@ -98,6 +118,17 @@ ChangedEnvelope = BaseSchema.from_dict(
 CommandEnvelope = envelope(
     fields.Raw(metadata={"description": "The miner's answer: its `message`, its JSON, or its text"}), "CommandAnswer"
 )
+SettingsEnvelope = BaseSchema.from_dict(
+    {
+        "message": fields.String(required=True),
+        "data": fields.List(fields.Nested(SettingSchema), required=True),
+        "overclock": fields.Dict(
+            required=True,
+            metadata={"description": "unlocked (on the miner); frequency and coreVoltage: the hard limits {min, max}"},
+        ),
+    },
+    name="SettingsAnswer",
+)
 OptionsEnvelope = envelope(fields.Nested(OptionsSchema), "OptionsAnswer")
 JournalEnvelope = envelope(fields.List(fields.Nested(JournalEntrySchema)), "JournalAnswer")
 
@@ -121,14 +152,43 @@ def serialise_report(message: str, applied: WriteReport) -> dict[str, Any]:
 
 
 def serialise_options(tracked: Tracked) -> dict[str, Any]:
-    limits = {
-        key: band and {"min": band[0], "max": band[1]}
-        for key, band in compute_hard_limits(tracked.vendor_options).items()
-    }
     options = add_present_values(tracked.vendor_options, tracked.info)
     return {
         "frequencies": list(options.frequencies),
         "voltages": list(options.voltages),
         "source": options.source,
-        "overclock": {"unlocked": is_unlocked(tracked.info), **limits},
+        "overclock": serialise_overclock(tracked),
+    }
+
+
+def serialise_overclock(tracked: Tracked) -> dict[str, Any]:
+    limits = compute_hard_limits(tracked.vendor_options).items()
+    return {
+        "unlocked": is_unlocked(tracked.info),
+        **{key: band and {"min": band[0], "max": band[1]} for key, band in limits},
+    }
+
+
+def serialise_form_field(field: FormField) -> dict[str, Any]:
+    """Serialise a field of the settings form; absent values have no key."""
+    domain, label = field.domain, field.label
+    labelled = any(value in label.value_labels for value in domain.options)
+    names = [label.value_labels.get(value, str(value)) for value in domain.options]
+    optional = {
+        "value": field.value,
+        "options": list(domain.options) or None,
+        "optionLabels": names if labelled else None,
+        "min": domain.min,
+        "max": domain.max,
+        "step": domain.step,
+        "unit": label.unit,
+        "hint": label.hint,
+    }
+    return {
+        "key": field.key,
+        "group": label.group,
+        "label": label.label,
+        "type": domain.type,
+        "needsRestart": field.needs_restart,
+        **{key: value for key, value in optional.items() if value is not None},
     }

@@ -11,7 +11,7 @@ from app.errors import DeviceBadPayload
 from app.miners.mac import canonical_mac
 from app.models import Device
 from app.store.database import Database
-from app.store.key_layout import DEVICE_KINDS, DEVICES, document_prefix, sort_by_creation
+from app.store.key_layout import DEVICE_KINDS, DEVICES, IGNORED, document_prefix, sort_by_creation
 
 log = logging.getLogger(__name__)
 
@@ -125,11 +125,14 @@ class DeviceRepository:
     def save_devices(
         self, devices: Iterable[Device], puts: Mapping[str, Any] = MappingProxyType({}), deletes: Iterable[str] = ()
     ) -> None:
-        """Write devices, and other `puts` and `deletes`, in one batch that is on disk when this returns."""
+        """Write devices, and other `puts` and `deletes`, in one batch that is on disk when this returns. A new device
+        is no longer ignored."""
         records = {device.mac: device_to_record(device) for device in devices}
         macs = list(dict.fromkeys([*self._macs, *records]))
+        no_longer_ignored = [document_prefix(IGNORED) + mac for mac in records if mac not in self._macs]
         self._db.write_batch(
-            {**puts, LIST_KEY: macs, **{_record_key(mac): record for mac, record in records.items()}}, deletes
+            {**puts, LIST_KEY: macs, **{_record_key(mac): record for mac, record in records.items()}},
+            [*deletes, *no_longer_ignored],
         )
         self._macs = macs
 

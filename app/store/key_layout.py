@@ -15,6 +15,9 @@ OWN_PREFIX = "pluto:"
 # Kinds of documents that belong to a device. `DeviceRepository.delete_device` deletes them in the batch of its record.
 DEVICE_KINDS = ("journal", "intent", "drift", "repairs", "conflict")
 
+# Miners that the user ignores. `DeviceRepository.save_devices` deletes the document of a miner that is registered.
+IGNORED = "ignored"
+
 
 def document_prefix(kind: str) -> str:
     return f"{OWN_PREFIX}{kind}:"

@@ -26,7 +26,7 @@ USER = "stratumUser"
 
 
 def parse_worker_template(value: Any) -> str:
-    template = str(kinds.text_parser(128, min_bytes=1)(value))
+    template = kinds.TextParser(128, min_bytes=1)(value)
     rest = _PLACEHOLDER.sub("", template)
     if "{" in rest or "}" in rest or set(_PLACEHOLDER.findall(template)) - {"hostname", "mac"}:
         raise ValueError("May name {hostname} and {mac}, and nothing else in braces.")

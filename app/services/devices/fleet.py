@@ -84,6 +84,11 @@ class Tracked:
         return str(self.info.get("hostname") or "")
 
     @property
+    def title(self) -> str:
+        """Return the name that the user gave, else the hostname, else the address."""
+        return self.device.name or self.hostname or self.device.ip
+
+    @property
     def is_up(self) -> bool:
         """Return True if the device is monitored and answers or is stale, so that its values count in totals."""
         return self.monitored and self.observation.status in UP_STATUSES
@@ -141,6 +146,12 @@ class Fleet:
 
     def monitored_devices(self) -> list[Tracked]:
         return [tracked for tracked in self._tracked.values() if tracked.monitored]
+
+    def count_devices(self) -> dict[str, int]:
+        """Return the number of registered, monitored and answering devices."""
+        devices = self.all_devices()
+        monitored, up = sum(tracked.monitored for tracked in devices), sum(tracked.is_up for tracked in devices)
+        return {"registered": len(devices), "monitored": monitored, "online": up}
 
     def find_device(self, mac: str | None) -> Tracked | None:
         return self._tracked.get(mac) if mac else None

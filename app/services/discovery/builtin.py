@@ -12,7 +12,7 @@ from ipaddress import IPv4Network
 from app.clock import Clock
 from app.errors import StoreError
 from app.miners.address import UNUSABLE_ADDRESS, Address, AddressRule, parse_stored_address
-from app.models import DiscoveredMiner
+from app.models import DiscoveredMiner, RunningScan
 from app.services.discovery.filters import DiscoveryQuery, matches_query
 from app.services.discovery.mdns import MdnsBrowser
 from app.services.discovery.scanner import Scanner
@@ -69,6 +69,16 @@ class BuiltinDiscovery:
             log.warning("this host is on no private network, there is nothing to scan: set DISCOVERY_SUBNETS")
         found = self._sightings.record_hits(self._scanner.scan_subnets(subnets, self._ports))
         return [each for each in found if mac in (None, each.mac)]
+
+    def has_targets(self) -> bool:
+        return bool(self._subnets())
+
+    def scan_progress(self) -> RunningScan | None:
+        progress = self._scanner.find_progress(self._subnets(), self._ports)
+        if progress is None:
+            return None
+        found = self._sightings.preview_hits(sorted(progress.hits, key=lambda hit: hit[0]))
+        return RunningScan(progress.outcomes["finished"], progress.total, found)
 
     def list_seen(self, query: DiscoveryQuery) -> list[DiscoveredMiner]:
         """Return the entries within the TTL. Older ones are deleted at the next start, not here: this serves a GET."""

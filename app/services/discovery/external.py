@@ -8,7 +8,7 @@ from dataclasses import replace
 from app.clients.discovery_service import DiscoveryServiceClient
 from app.errors import DiscoveryFailed
 from app.miners.address import Address
-from app.models import DiscoveredMiner, MacSource
+from app.models import DiscoveredMiner, MacSource, RunningScan
 from app.services.discovery.filters import DiscoveryQuery, matches_query
 from app.services.discovery.scanner import Scanner
 from app.services.discovery.sightings import Sightings, remove_duplicates
@@ -43,6 +43,14 @@ class ExternalDiscovery:
             self._sightings.remember_given(found)
         self._sightings.publish_sightings(found)
         return [each for each in found if address is not None or mac in (None, each.mac)]
+
+    def has_targets(self) -> bool:
+        """Return True: the service knows its networks."""
+        return True
+
+    def scan_progress(self) -> RunningScan | None:
+        """Return None: the service does not report it."""
+        return None
 
     def list_seen(self, query: DiscoveryQuery) -> list[DiscoveredMiner]:
         found = self._remember_rows(self._client.list_discovered(query.to_params()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from itertools import chain, zip_longest
 
@@ -46,6 +47,15 @@ def _distinct_networks(subnets: Sequence[IPv4Network]) -> list[IPv4Network]:
     return [net for net in each_once if not any(net != other and net.subnet_of(other) for other in each_once)]
 
 
+@dataclass(slots=True)
+class ScanProgress:
+    """How far a scan is. `total`: the number of addresses; `outcomes`: probes by result; `finished`: all of them."""
+
+    total: int
+    hits: list[ProbeHit] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+
 class Scanner:
     """Owns the running scans: one at a time. Callers that request a scan that is already running or queued share its
     result.
@@ -71,6 +81,7 @@ class Scanner:
         self._known = known
         self._scan_lock = BoundedSemaphore(1)
         self._running: dict[ScanJob, gevent.Greenlet] = {}
+        self._latest: tuple[ScanJob, ScanProgress] | None = None
         self._notable: dict[str, int] = {}
 
     def scan_subnets(self, subnets: Sequence[IPv4Network], ports: Sequence[int]) -> list[ProbeHit]:
@@ -83,10 +94,15 @@ class Scanner:
         hits = running.get()
         return list(hits) if isinstance(hits, list) else []  # a killed greenlet's result is its GreenletExit
 
+    def find_progress(self, subnets: Sequence[IPv4Network], ports: Sequence[int]) -> ScanProgress | None:
+        """Return the progress of the running scan, else of the last one; None if it was of other subnets."""
+        job, progress = self._latest or (None, None)
+        return progress if job == (tuple(subnets), tuple(ports)) else None
+
     def probe_addresses(self, addresses: Sequence[Address]) -> list[ProbeHit]:
         """Return the miners among a few addresses, all probed at once: those that a user or mDNS names. Does not
         wait for a running scan."""
-        return self._probe_all(addresses, Counter())
+        return self._probe_all(addresses, ScanProgress(len(addresses)))
 
     def stop(self) -> None:
         """End the running scans: none of their probes is in progress when this returns. Idempotent."""
@@ -94,39 +110,39 @@ class Scanner:
 
     def _run_scan(self, job: ScanJob) -> list[ProbeHit]:
         with self._scan_lock:
-            outcomes: Counter[str] = Counter()
+            progress = ScanProgress(count_targets(*job))
+            self._latest = (job, progress)
             started = self._clock.monotonic()
-            hits = self._probe_all(scan_targets(*job), outcomes)
-            outcomes["left"] = count_targets(*job) - outcomes["finished"]
-            self._log_outcomes(outcomes, len(hits), self._clock.monotonic() - started)
+            hits = self._probe_all(scan_targets(*job), progress)
+            progress.outcomes["left"] = progress.total - progress.outcomes["finished"]
+            self._log_outcomes(progress.outcomes, len(hits), self._clock.monotonic() - started)
             return hits
 
-    def _probe_all(self, addresses: Iterable[Address], outcomes: Counter[str]) -> list[ProbeHit]:
-        hits: list[ProbeHit] = []
+    def _probe_all(self, addresses: Iterable[Address], progress: ScanProgress) -> list[ProbeHit]:
         until = self._clock.monotonic() + self._deadline
         pool = Pool(self._concurrency)
         try:
             for address in addresses:
                 if not pool.wait_available(self._seconds_left(until)) or not self._seconds_left(until):
                     break
-                pool.spawn(self._probe_address, address, hits, outcomes)
+                pool.spawn(self._probe_address, address, progress)
             pool.join(self._seconds_left(until))
         finally:
             pool.kill()
-        return sorted(hits, key=lambda hit: hit[0])
+        return sorted(progress.hits, key=lambda hit: hit[0])
 
     def _seconds_left(self, until: float) -> float:
         return max(until - self._clock.monotonic(), 0.0)
 
-    def _probe_address(self, address: Address, hits: list[ProbeHit], outcomes: Counter[str]) -> None:
+    def _probe_address(self, address: Address, progress: ScanProgress) -> None:
         try:
             self._rule.check_address(address)
-            hits.append((address, self._known(address) or self._probe(address)))
+            progress.hits.append((address, self._known(address) or self._probe(address)))
         except PlutoError as error:
-            outcomes[error.reason if isinstance(error, DeviceError) else "forbidden"] += 1
+            progress.outcomes[error.reason if isinstance(error, DeviceError) else "forbidden"] += 1
         except Exception:
             log.exception("a probe broke", extra={"address": str(address)})
-        outcomes["finished"] += 1
+        progress.outcomes["finished"] += 1
 
     def _log_outcomes(self, outcomes: Counter[str], miners: int, seconds: float) -> None:
         """Log the outcomes when they differ from those of the scan before: addresses not reached in time, or that

@@ -9,7 +9,7 @@ from typing import Protocol
 from app.events import DeviceDeleted
 from app.miners.address import Address
 from app.miners.mac import canonical_mac, parse_mac
-from app.models import DiscoveredMiner
+from app.models import DiscoveredMiner, RunningScan
 from app.services.discovery.filters import DiscoveryQuery
 from app.services.discovery.locator import Locator
 
@@ -25,6 +25,10 @@ class DiscoverySource(Protocol):
     def seen_count(self) -> int: ...
 
     def discover_miners(self, address: Address | None, mac: str | None) -> list[DiscoveredMiner]: ...
+
+    def has_targets(self) -> bool: ...
+
+    def scan_progress(self) -> RunningScan | None: ...
 
     def list_seen(self, query: DiscoveryQuery) -> list[DiscoveredMiner]: ...
 
@@ -70,6 +74,15 @@ class DiscoveryService:
         """
         address = self._resolve(ip) if ip and ip.strip() else None
         return self._source.discover_miners(address, parse_mac(mac) if mac and mac.strip() else None)
+
+    def has_targets(self) -> bool:
+        """Return True if there is a network to scan."""
+        return self._source.has_targets()
+
+    def scan_progress(self) -> RunningScan | None:
+        """Return the progress of the running scan of all subnets, else of the last one; None if it is queued, or
+        unknown."""
+        return self._source.scan_progress()
 
     def list_seen(self, query: DiscoveryQuery) -> list[DiscoveredMiner]:
         """Return the miners seen within DISCOVERY_TTL that pass the filters. Raises DiscoveryFailed."""

@@ -112,6 +112,10 @@ class Sightings:
         self.publish_sightings([*(each for each in met if each.ip not in kept), *found])
         return found
 
+    def preview_hits(self, hits: Sequence[ProbeHit]) -> list[DiscoveredMiner]:
+        """Return the hits of a scan that still runs as discovered miners; nothing is stored or published."""
+        return remove_duplicates(identify_hits(hits, self._neighbours.find_mac), self._known_ip)
+
     def publish_sightings(self, found: Iterable[DiscoveredMiner]) -> None:
         """Publish the miners that answered just now: not those that a caller named, nor those from the last poll."""
         for each in found:

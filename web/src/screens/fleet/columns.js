@@ -38,7 +38,7 @@ export const COLUMNS = [
     number: true,
     descending: true,
     sort: (row) => row.hashrateGhs,
-    render: (row, spark) => html`<span class="with-spark"><span class="cell-spark"><${Sparkline} values=${spark} /></span>${formatHashrate(row.hashrateGhs)}</span>`,
+    render: (row, spark) => html`<span class="with-spark"><span class="cell-spark"><${Sparkline} values=${spark} /></span><span>${formatHashrate(row.hashrateGhs)}</span></span>`,
   },
   { key: "percent", title: "Expected", width: 84, number: true, sort: (row) => row.hashratePercent, render: (row) => html`<span class=${row.hashratePercent < 90 ? "is-warn" : ""}>${formatPercent(row.hashratePercent)}</span>` },
   {
@@ -65,7 +65,7 @@ export const COLUMNS = [
   { key: "rejected", title: "Rejected", width: 84, number: true, descending: true, sort: (row) => row.sharesRejected, render: (row) => formatNumber(row.sharesRejected) },
   { key: "pool", title: "Pool", width: 172, sort: (row) => row.pool, render: (row) => html`<span class=${row.usesFallbackPool ? "is-warn" : ""} title=${row.pool}>${row.usesFallbackPool ? "fallback: " : ""}${row.pool ?? ABSENT}</span>` },
   { key: "best", title: "Best", width: 78, number: true, descending: true, sort: (row) => row.bestDifficulty, render: (row) => formatDifficulty(row.bestDifficulty) },
-  { key: "uptime", title: "Uptime", width: 96, number: true, descending: true, sort: (row) => row.uptimeSeconds, render: (row) => formatDuration(row.uptimeSeconds) },
+  { key: "uptime", title: "Uptime", width: 108, number: true, descending: true, sort: (row) => row.uptimeSeconds, render: (row) => formatDuration(row.uptimeSeconds) },
   { key: "wifi", title: "Wi-Fi", width: 84, number: true, descending: true, sort: (row) => row.rssiDbm, render: (row) => formatUnit(row.rssiDbm, "dBm") },
   { key: "firmware", title: "Firmware", width: 132, sort: formatFirmware, render: (row) => formatFirmware(row) || ABSENT },
   { key: "model", title: "Model", width: 118, sort: (row) => row.model, render: (row) => row.model || ABSENT },

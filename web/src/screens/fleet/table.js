@@ -52,13 +52,18 @@ export function DeviceTable() {
   const shown = items.value.slice(start, end);
   const macs = shown.flatMap((item) => (item.kind === "row" ? [item.row.mac] : []));
   useEffect(() => {
-    loadSparklines(macs);
+    // Not while the user scrolls past.
+    const first = setTimeout(() => loadSparklines(macs), 150);
     const timer = setInterval(() => loadSparklines(macs), 60_000);
-    return () => clearInterval(timer);
+    return () => {
+      clearTimeout(first);
+      clearInterval(timer);
+    };
   }, [macs.join()]);
 
   sparkRevision.value;
   const columns = isNarrow ? [] : chooseColumns(chosenColumns.value, width.value);
+  const columnKeys = columns.map(({ key }) => key).join();
   const total = columns.reduce((sum, column) => sum + column.width, NAME_COLUMN.width + 40);
   const areAllSelected = shownRows.value.length > 0 && shownRows.value.every(({ mac }) => selection.value.has(mac));
   return html`
@@ -84,7 +89,7 @@ export function DeviceTable() {
                   key=${item.key}
                   row=${item.row}
                   columns=${columns}
-                  columnKeys=${columns.map(({ key }) => key).join()}
+                  columnKeys=${columnKeys}
                   spark=${readSparkline(item.row.mac)}
                   index=${start + at}
                   isActive=${start + at === active.value}

@@ -25,12 +25,14 @@ export function Toolbar() {
         value=${present.text}
         onInput=${(/** @type {any} */ event) => setFilters({ text: event.currentTarget.value })}
       />
-      <${FilterSelect} label="Status" options=${statuses} value=${present.status} onChange=${(/** @type {string} */ status) => setFilters({ status })} />
-      ${allTags.value.length ? html`<${FilterSelect} label="Tag" options=${allTags.value} value=${present.tag} onChange=${(/** @type {string} */ tag) => setFilters({ tag })} />` : null}
-      <${FilterSelect} label="Model" options=${distinct((row) => row.model)} value=${present.model} onChange=${(/** @type {string} */ model) => setFilters({ model })} />
-      <${FilterSelect} label="Firmware" options=${distinct(formatFirmware)} value=${present.firmware} onChange=${(/** @type {string} */ firmware) => setFilters({ firmware })} />
-      <${FilterSelect} label="Group by" none="No groups" options=${["tag", "model"]} value=${order.value.group} onChange=${(/** @type {string} */ group) => { order.value = { ...order.value, group }; }} />
-      <${ColumnMenu} />
+      <div class="filters">
+        <${FilterSelect} label="Status" options=${statuses} value=${present.status} onChange=${(/** @type {string} */ status) => setFilters({ status })} />
+        ${allTags.value.length ? html`<${FilterSelect} label="Tag" options=${allTags.value} value=${present.tag} onChange=${(/** @type {string} */ tag) => setFilters({ tag })} />` : null}
+        <${FilterSelect} label="Model" options=${distinct((row) => row.model)} value=${present.model} onChange=${(/** @type {string} */ model) => setFilters({ model })} />
+        <${FilterSelect} label="Firmware" options=${distinct(formatFirmware)} value=${present.firmware} onChange=${(/** @type {string} */ firmware) => setFilters({ firmware })} />
+        <${FilterSelect} label="Group by" none="No groups" options=${["tag", "model"]} value=${order.value.group} onChange=${(/** @type {string} */ group) => { order.value = { ...order.value, group }; }} />
+        <${ColumnMenu} />
+      </div>
       <span class="grow"></span>
       <span class="soft number small" aria-live="polite">${formatNumber(shownRows.value.length)} of ${formatNumber(allRows.value.length)}</span>
       ${isFiltered.value ? html`<button class="button quiet" onClick=${clearFilters}>Clear filters</button>` : null}
