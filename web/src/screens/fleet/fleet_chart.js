@@ -1,5 +1,5 @@
 // Hashrate and power of the fleet over 1 h to 90 d.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { html } from "../../html.js";
 import { Chart } from "../../components/chart.js";
 import { Segmented } from "../../components/segmented.js";
@@ -39,6 +39,7 @@ export function FleetChart() {
       clearInterval(timer);
     };
   }, [range.value, metric.value, isLive]);
+  const series = useMemo(() => (history?.metrics[metric.value] ? buildSeries(history, metric.value) : []), [history]);
   return html`
     <section class="card" aria-label="Fleet over time">
       <header>
@@ -47,7 +48,7 @@ export function FleetChart() {
         <${Segmented} label="Range" options=${RANGES} value=${range.value} onChange=${(/** @type {string} */ value) => { range.value = value; }} />
       </header>
       ${error ? html`<p class="is-bad">${error}</p>` : null}
-      ${history?.metrics[metric.value] ? html`<${Chart} times=${history.times} series=${buildSeries(history, metric.value)} height=${180} />` : html`<div class="chart-space"></div>`}
+      ${series.length ? html`<${Chart} times=${history.times} series=${series} height=${180} label="Fleet over time" />` : html`<div class="chart-space"></div>`}
     </section>
   `;
 }
