@@ -1,5 +1,5 @@
 // What uPlot gets: scales, axes, colours from the style sheet, a tooltip, and marks of events.
-import { formatDuration, formatNumber, formatTime } from "../data/format.js";
+import { formatNumber, formatTime, formatUnit } from "../data/format.js";
 
 /** Colours of the series in order, as names of the style sheet's variables. */
 const COLOURS = ["--accent", "--warn", "--good", "--soft"];
@@ -47,8 +47,8 @@ export function buildOptions({ width, height, series, syncKey, onZoom, style }) 
         grid: { ...grid, show: at === 0 },
         ticks: grid,
         font,
-        size: 56,
-        values: (/** @type {any} */ _, /** @type {number[]} */ splits) => splits.map((value) => formatNumber(value, decimalsFor(Math.abs(splits.at(-1) ?? 0)))),
+        size: 74,
+        values: (/** @type {any} */ _, /** @type {number[]} */ splits) => formatAxis(splits, unit),
       })),
     ],
     legend: { show: false },
@@ -86,6 +86,12 @@ export function padRange(_, low, high) {
   if (low === null || high === null) return /** @type {[number, number]} */ ([0, 1]);
   const space = (high - low) * 0.08 || Math.abs(high) * 0.1 || 1;
   return /** @type {[number, number]} */ ([low >= 0 ? Math.max(0, low - space) : low - space, high + space]);
+}
+
+/** @param {number[]} splits @param {string} unit */
+function formatAxis(splits, unit) {
+  const digits = decimalsFor(Math.abs(splits.at(-1) ?? 0));
+  return splits.map((value) => formatUnit(value, unit, digits));
 }
 
 /** @param {number[]} splits Unix seconds */
@@ -148,6 +154,3 @@ function showTooltip(plot, series) {
   plot.tooltip.style.right = isRight ? `${plot.over.clientWidth - left + 12}px` : "";
   plot.tooltip.style.top = `${Math.max(0, Math.min(top, plot.over.clientHeight - plot.tooltip.clientHeight - 4))}px`;
 }
-
-/** Describe a range for people, such as "2 h 5 min from 14:05". @param {[number, number]} range Unix seconds */
-export const describeRange = ([from, to]) => `${formatDuration(to - from)} from ${formatTime(from * 1000)}`;

@@ -25,8 +25,7 @@ export function FleetChart() {
     const stop = new AbortController();
     const load = async () => {
       try {
-        const metrics = [metric.value, ...(metric.value === "hashrate_ghs" ? ["expected_hashrate_ghs"] : [])].join();
-        setHistory((await get("history", { from: `-${range.value}`, points: POINTS, metrics }, stop.signal)).data);
+        setHistory((await get("history", { from: `-${range.value}`, points: POINTS, metrics: metric.value }, stop.signal)).data);
         setError("");
       } catch (failure) {
         if (!stop.signal.aborted) setError(/** @type {Error} */ (failure).message);
@@ -59,9 +58,5 @@ function buildSeries(history, name) {
   const scaled = (/** @type {(number | null)[] | undefined} */ values) => values?.map((value) => (value === null ? null : value * scale));
   const { mean, min, max } = history.metrics[name];
   const label = METRICS.find(([key]) => key === name)?.[1] ?? name;
-  const expected = history.metrics.expected_hashrate_ghs;
-  return [
-    { label, unit, values: scaled(mean), band: min && max ? [scaled(min), scaled(max)] : undefined },
-    ...(expected && name === "hashrate_ghs" ? [{ label: "Expected", unit, values: scaled(expected.mean), dashed: true }] : []),
-  ];
+  return [{ label, unit, values: scaled(mean), band: min && max ? [scaled(min), scaled(max)] : undefined }];
 }
