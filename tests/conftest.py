@@ -144,6 +144,7 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
             "discovery_ports": list_ports(fleet),
             "neighbour_table": tmp_path / "arp",
             "mdns": False,
+            "web_dir": tmp_path / "web",
         }
         service = Service(
             Settings(**{**defaults, **settings}), clock, **({"log_policy": log_policy} if log_policy else {})
