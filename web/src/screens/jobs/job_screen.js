@@ -28,7 +28,7 @@ export function JobScreen({ id }) {
   return html`
     <div>
       ${back}
-      <div class="screen-head"><h1>${jobTitle(job, presets)}</h1><span class="grow"><${JobState} state=${shownState(job)} /></span><${JobActions} job=${job} onChanged=${reload} /></div>
+      <div class="screen-head"><h1>${jobTitle(job, presets)}</h1><span class="job-state"><${JobState} state=${shownState(job)} /></span><${JobActions} job=${job} onChanged=${reload} /></div>
     </div>
     <section class="card stack">
       ${job.reason && html`<p class=${job.state === "stopped" || job.state === "interrupted" ? "is-bad" : "soft"}>${job.reason}</p>`}
