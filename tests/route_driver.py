@@ -163,6 +163,8 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("GET", "/jobs"): [{}],
         ("GET", "/jobs/<job_id>"): [{}],
         ("POST", "/presets/<preset_uuid>/apply"): [{"body": {"macs": [SECOND_MAC], **AT_ONCE}}],
+        ("POST", "/jobs/<job_id>/pause"): [{}],
+        ("POST", "/jobs/<job_id>/resume"): [{}],
         ("DELETE", "/jobs/<job_id>"): [{}],
         ("GET", "/devices/<mac:mac>/options"): [{}],
         ("GET", "/devices/<mac:mac>/settings"): [{}, {"mac": SECOND_MAC}],

@@ -78,6 +78,31 @@ def cancel_job(job_id: str) -> dict[str, Any]:
     return _job_answer(message, current_runtime().jobs.cancel_job(job_id))
 
 
+@blueprint.post("/jobs/<job_id>/pause")
+@blueprint.response(200, JobEnvelope, description="The job; also if it was paused already")
+@blueprint.document_error(404, "Job not found")
+@blueprint.document_error(409, "The job is over")
+def pause_job(job_id: str) -> dict[str, Any]:
+    """Pause a job
+
+    No further device begins. Devices in progress are finished: they are restarted if their change needs it, their
+    health is checked, and they are reverted if the job says so. The job stays paused over a restart of the service.
+    """
+    return _job_answer("Job paused successfully", current_runtime().jobs.pause_job(job_id))
+
+
+@blueprint.post("/jobs/<job_id>/resume")
+@blueprint.response(200, JobEnvelope, description="The job; also if it was not paused")
+@blueprint.document_error(404, "Job not found")
+@blueprint.document_error(409, "The job is over")
+def resume_job(job_id: str) -> dict[str, Any]:
+    """Resume a paused job
+
+    The job goes on with the next device of its present wave.
+    """
+    return _job_answer("Job resumed successfully", current_runtime().jobs.resume_job(job_id))
+
+
 def _start_or_plan(asked: JobRequest, devices: Selector, *, dry_run: bool) -> Answer:
     jobs = current_runtime().jobs
     if dry_run:

@@ -171,6 +171,9 @@ class JobHeadSchema(BaseSchema):
     createdAt = fields.String(required=True)
     updatedAt = fields.String(required=True)
     cancelling = fields.Boolean(required=True, metadata={"description": "The devices in progress are being finished"})
+    paused = fields.Boolean(
+        required=True, metadata={"description": "No further device begins until the job is resumed"}
+    )
     request = fields.Dict(required=True, metadata={"description": "The request, without passwords"})
 
 
@@ -203,6 +206,7 @@ def serialise_job_head(job: Job) -> dict[str, Any]:
         "createdAt": job.created_at,
         "updatedAt": job.updated_at,
         "cancelling": job.cancelling and not job.is_over,
+        "paused": job.paused and not job.is_over,
         "request": _serialise_request(job.request),
     }
 

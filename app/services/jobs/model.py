@@ -133,7 +133,7 @@ class Step:
 @dataclass(slots=True)
 class Job:
     """A request and its progress per device. `preset`: the preset's record when the job was created, so that all
-    devices get the same. Only the job's runner changes it."""
+    devices get the same. `paused`: no step begins until a user resumes the job. Only the job's runner changes it."""
 
     id: str
     request: JobRequest
@@ -148,6 +148,7 @@ class Job:
     fingerprint: str | None = None
     cancelling: bool = False
     tick: str = ""
+    paused: bool = False
 
     @property
     def is_over(self) -> bool:

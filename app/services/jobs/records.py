@@ -80,6 +80,7 @@ def job_to_record(job: Job) -> dict[str, Any]:
         "fingerprint": job.fingerprint,
         "cancelling": job.cancelling,
         "tick": job.tick,
+        "paused": job.paused,
     }
 
 
@@ -105,6 +106,7 @@ def job_from_record(record: Mapping[str, Any], steps: Mapping[str, Step]) -> Job
         fingerprint=record["fingerprint"],
         cancelling=record["cancelling"],
         tick=record.get("tick", ""),
+        paused=record.get("paused") is True,
     )
 
 

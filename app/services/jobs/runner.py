@@ -36,6 +36,8 @@ from app.supervision import run_supervised
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 1.0
+# The states of steps that a wave still has to run.
+_NOT_BEGUN = (StepState.PLANNED, StepState.WRITTEN)
 
 
 class JobRunner:
@@ -72,6 +74,12 @@ class JobRunner:
 
     def cancel_job(self) -> None:
         self._progress.cancel_job()
+
+    def pause_job(self) -> None:
+        self._progress.pause_job()
+
+    def resume_job(self) -> None:
+        self._progress.resume_job()
 
     def request_stop(self) -> gevent.Greenlet | None:
         """Return the greenlet to join."""
@@ -112,14 +120,24 @@ class JobRunner:
             self._end_job(*self._final_job_state())
 
     def _run_wave(self, number: int) -> bool:
-        """Run, check and revert one wave. Return False if no further wave may start."""
+        """Run, check and revert one wave. Return False if no further wave may start.
+
+        A pause splits the wave: what has begun is checked at once, and the rest begins after it.
+        """
         begun = any(step.state is not StepState.PLANNED for step in self._steps_in(number))
-        if self._progress.is_halted and not begun or too_many_failed(self.job) and not begun:
+        if not begun and not self._may_continue:
             return False
         last = number == len(self.job.steps_by_wave()) - 1
-        self._run_for_each(self._steps.run_step, self._steps_in(number, StepState.PLANNED, StepState.WRITTEN))
-        self._watch_wave(number, last)
-        self._revert_failed()
+        while True:
+            self._run_for_each(self._steps.run_step, self._steps_in(number, *_NOT_BEGUN))
+            self._watch_wave(number, last)
+            self._revert_failed()
+            if not self._may_continue or not self._steps_in(number, *_NOT_BEGUN):
+                return self._may_continue
+            self._progress.wait_while_paused()
+
+    @property
+    def _may_continue(self) -> bool:
         return not (self._progress.is_halted or too_many_failed(self.job))
 
     def _steps_in(self, number: int, *states: StepState) -> list[Step]:

@@ -11,7 +11,7 @@ import gevent
 from gevent.lock import RLock
 
 from app.clock import Clock
-from app.errors import DevicesBusy, IdempotencyKeyReused, Invalid, JobNotFound
+from app.errors import DevicesBusy, IdempotencyKeyReused, Invalid, JobNotFound, JobStateConflict
 from app.events import EventBus
 from app.identifiers import make_uuid7_after
 from app.services.devices.fleet import Fleet, Tracked
@@ -64,7 +64,8 @@ class JobService:
         for job in self._jobs.values():
             if not job.is_over:
                 idle = job.seconds_idle(self._clock.moment())
-                late = idle is None or idle > RESUMED_WITHIN_SECONDS
+                # A paused job does nothing before a user resumes it.
+                late = not job.paused and (idle is None or idle > RESUMED_WITHIN_SECONDS)
                 log.info("job resumed", extra={"job": job.id, "late": late})
                 self._start_runner(job, late=late)
 
@@ -95,6 +96,23 @@ class JobService:
         if not job.is_over and (runner := self._runners.get(job_id)):
             runner.cancel_job()
         return job
+
+    def pause_job(self, job_id: str) -> Job:
+        """Begin no further device; those in progress are finished. Raises JobNotFound, JobStateConflict for a job
+        that is over."""
+        self._running_job(job_id).pause_job()
+        return self.get_job(job_id)
+
+    def resume_job(self, job_id: str) -> Job:
+        """Go on with a paused job. Raises JobNotFound, JobStateConflict for a job that is over."""
+        self._running_job(job_id).resume_job()
+        return self.get_job(job_id)
+
+    def _running_job(self, job_id: str) -> JobRunner:
+        runner = self._runners.get(job_id)
+        if self.get_job(job_id).is_over or runner is None:
+            raise JobStateConflict("The job is over: it can be neither paused nor resumed")
+        return runner
 
     def plan_job(self, request: JobRequest, devices: Selector, actor: str) -> Job:
         """Return a job that is neither stored nor started. Raises Invalid if no device of it can be changed."""

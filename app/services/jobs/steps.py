@@ -54,9 +54,9 @@ class StepExecutor:
         return Origin(self.job.actor, self.job.id)
 
     def run_step(self, step: Step) -> None:
-        """Take a step from planned to acted, unchanged or failed. A step that has not begun when the job is halted
-        stays planned."""
-        if step.state is StepState.PLANNED and self._progress.is_halted:
+        """Take a step from planned to acted, unchanged or failed. A step that has not begun when the job is halted or
+        paused stays planned."""
+        if step.state is StepState.PLANNED and not self._progress.may_start:
             return
         self.run_guarded(step, self._run_step)
 
@@ -128,14 +128,16 @@ class StepExecutor:
         self._progress.save_step(step, StepState.ACTED, restarted=True)
 
     def acquire_restart(self) -> bool:
-        """Wait for the restart budget, which may take a minute; return False if the job ends meanwhile. A cancelled
-        job still restarts devices that it wrote to."""
-        while (left := self._budget.acquire_restart()) > 0:
-            if not self._progress.wait(left) or (
-                self._progress.is_halted and self.job.request.action is Action.RESTART
-            ):
+        """Wait for the restart budget, which may take a minute; return False if the job ends or is paused meanwhile.
+        A cancelled or paused job still restarts devices that it wrote to."""
+        is_begun = self.job.request.action is not Action.RESTART
+        while is_begun or self._progress.may_start:
+            left = self._budget.acquire_restart()
+            if left <= 0:
+                return True
+            if not self._progress.wait(left):
                 return False
-        return True
+        return False
 
     def restart_device(self, mac: str) -> None:
         """Restart a device for which the budget was acquired. A restart that certainly did not happen is released."""
