@@ -130,4 +130,4 @@ def _request_fingerprint(key: str) -> str:
 
 
 def _job_answer(message: str, job: Job) -> dict[str, Any]:
-    return {"message": message, "data": serialise_job(job)}
+    return {"message": message, "data": serialise_job(job, current_runtime().jobs.describe_devices(job))}

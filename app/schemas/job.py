@@ -24,6 +24,7 @@ from app.services.jobs.model import (
     shown_state,
 )
 from app.services.jobs.records import without_secrets
+from app.services.jobs.service import JobDeviceView
 
 MOST_WAVES, MOST_PARALLEL, MOST_PAUSE_SECONDS = 20, 32, 3600
 _FILTERS = ("model", "firmware", "preset", "tag")
@@ -147,6 +148,10 @@ def build_job_request(data: Mapping[str, Any]) -> JobRequest:
 
 class JobDeviceSchema(BaseSchema):
     mac = fields.String(required=True)
+    title = fields.String(
+        required=True, metadata={"description": "The device's name, else hostname, else address; the MAC if deleted"}
+    )
+    waitingFor = fields.String(metadata={"description": "A sentence, while the device has not ended"})
     wave = fields.Integer(required=True, metadata={"description": "From 0, the canary's"})
     state = fields.String(
         required=True,
@@ -187,10 +192,10 @@ JobEnvelope = envelope(fields.Nested(JobSchema), "JobAnswer")
 JobsEnvelope = envelope(fields.List(fields.Nested(JobHeadSchema)), "JobsAnswer")
 
 
-def serialise_job(job: Job) -> dict[str, Any]:
+def serialise_job(job: Job, views: Mapping[str, JobDeviceView]) -> dict[str, Any]:
     return {
         **serialise_job_head(job),
-        "devices": [_serialise_step(step) for wave in job.steps_by_wave() for step in wave],
+        "devices": [_serialise_step(step, views[step.mac]) for wave in job.steps_by_wave() for step in wave],
     }
 
 
@@ -225,13 +230,16 @@ def _serialise_request(request: JobRequest) -> dict[str, Any]:
     return {**named, "settings": without_secrets(request.values), "waves": list(request.waves)}
 
 
-def _serialise_step(step: Step) -> dict[str, Any]:
+def _serialise_step(step: Step, view: JobDeviceView) -> dict[str, Any]:
     reason = {} if step.reason is None else {"reason": step.reason}
+    waiting = {} if view.waiting_for is None else {"waitingFor": view.waiting_for}
     return {
         "mac": step.mac,
+        "title": view.title,
         "wave": step.wave,
         "state": shown_state(step.state),
         "changes": [dict(change) for change in step.changes],
         **reason,
+        **waiting,
         "at": step.at,
     }

@@ -152,3 +152,20 @@ def test_job_that_is_over_is_a_conflict(six_miners, action):
     assert post(service, job_id, action).status_code == 409
     assert post(service, "unknown", action).status_code == 404
     assert read_job(service, job_id)["paused"] is False
+
+
+def test_each_device_says_what_it_waits_for(six_miners):
+    service, fleet = six_miners
+    service.client.patch(f"/devices/imprint/{fleet[0].mac}", json={"device": {"name": "Attic"}})
+    job_id = start_job(service, settings={"frequency": 490}, waves=[1], pauseSeconds=2)
+
+    def waiting():
+        return {device["title"]: device.get("waitingFor") for device in read_job(service, job_id)["devices"]}
+
+    wait_until(lambda: "Health check until" in str(waiting()["Attic"]))
+    assert waiting()["miner-2"] == "Waits for wave 2 of 2."
+    pause(service, job_id)
+    assert waiting()["miner-2"] == "Waits because the job is paused."
+    post(service, job_id, "resume")
+    wait_for_job(service, job_id)
+    assert set(waiting().values()) == {None}

@@ -14,6 +14,7 @@ from app.events import EventBus, JobDeviceUpdate, JobUpdated
 from app.services.jobs.model import Job, JobState, Step, StepState, shown_state
 from app.services.jobs.records import forget_secrets, has_secrets
 from app.services.jobs.store import JobStore
+from app.services.jobs.waiting import WatchWindow
 
 STORE_RETRY_SECONDS = 5.0
 
@@ -32,6 +33,8 @@ class JobProgress:
         self._clock = clock
         self._stopped = Event()
         self._halted = Event()
+        # Of the present wave; for clients only.
+        self.watch: WatchWindow | None = None
         self._unpaused = Event()  # also set if the job is halted
         if not job.paused:
             self._unpaused.set()

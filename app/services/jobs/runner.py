@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import gevent
@@ -31,6 +32,7 @@ from app.services.jobs.restart_budget import RestartBudget
 from app.services.jobs.revert import StepRevert
 from app.services.jobs.steps import StepExecutor
 from app.services.jobs.store import JobStore
+from app.services.jobs.waiting import WatchWindow
 from app.supervision import run_supervised
 
 log = logging.getLogger(__name__)
@@ -80,6 +82,11 @@ class JobRunner:
 
     def resume_job(self) -> None:
         self._progress.resume_job()
+
+    @property
+    def watch(self) -> WatchWindow | None:
+        """The health check of the present wave, while there is one."""
+        return self._progress.watch
 
     def request_stop(self) -> gevent.Greenlet | None:
         """Return the greenlet to join."""
@@ -162,6 +169,7 @@ class JobRunner:
         began = self._clock.monotonic()
         pause = 0.0 if last and not watched else self.job.request.pause_seconds
         until = began + max(self._timeouts.health, pause)
+        self._progress.watch = self._watch_window(pause) if watched else None
         while not self._progress.is_halted:
             now = self._clock.monotonic()
             if watched:
@@ -170,8 +178,13 @@ class JobRunner:
             if now >= began + pause and not (watched and self._steps_in(number, StepState.ACTED)):
                 break
             self._progress.wait_unless_halted(self._timeouts.check_interval)
+        self._progress.watch = None
         if not self._progress.is_stopped:
             self._end_watching(number, watched)
+
+    def _watch_window(self, pause: float) -> WatchWindow:
+        now = self._clock.now()
+        return WatchWindow(now + timedelta(seconds=pause), now + timedelta(seconds=max(self._timeouts.health, pause)))
 
     def _end_watching(self, number: int, watched: bool) -> None:
         for step in self._steps_in(number, StepState.ACTED):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import gevent
 from gevent.lock import RLock
@@ -14,14 +14,16 @@ from app.clock import Clock
 from app.errors import DevicesBusy, IdempotencyKeyReused, Invalid, JobNotFound, JobStateConflict
 from app.events import EventBus
 from app.identifiers import make_uuid7_after
+from app.models import Status
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.model import ENDED_STATES, WRITING_ACTIONS, Action, Job, JobRequest, JobTimeouts, Step, StepState
 from app.services.jobs.plan import Selector, assign_waves, change_rows, select_devices, validate_request
 from app.services.jobs.restart_budget import RestartBudget
 from app.services.jobs.runner import STOP_SECONDS, JobRunner
-from app.services.jobs.steps import describe_error
+from app.services.jobs.steps import describe_error, is_older_reading
 from app.services.jobs.store import JobStore
+from app.services.jobs.waiting import WatchWindow, describe_waiting
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,14 @@ log = logging.getLogger(__name__)
 KEPT, KEPT_STEPS = 100, 20_000
 # A job that was interrupted longer ago is not resumed: its request may be outdated.
 RESUMED_WITHIN_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobDeviceView:
+    """What a client is shown of a device beside its step. `title`: the MAC of a device that was deleted."""
+
+    title: str
+    waiting_for: str | None
 
 
 class JobService:
@@ -96,6 +106,20 @@ class JobService:
         if not job.is_over and (runner := self._runners.get(job_id)):
             runner.cancel_job()
         return job
+
+    def describe_devices(self, job: Job) -> dict[str, JobDeviceView]:
+        """Return for each device of the job its title and what it waits for, by MAC."""
+        runner = self._runners.get(job.id)
+        watch = runner.watch if runner else None
+        return {mac: self._describe_device(job, step, watch) for mac, step in job.steps.items()}
+
+    def _describe_device(self, job: Job, step: Step, watch: WatchWindow | None) -> JobDeviceView:
+        tracked = self._fleet.find_device(step.mac)
+        if tracked is None:
+            return JobDeviceView(step.mac, describe_waiting(job, step, watch, None))
+        answers = tracked.observation.status is Status.ONLINE
+        reading = tracked.reading if answers and not is_older_reading(tracked.reading, step) else None
+        return JobDeviceView(tracked.title, describe_waiting(job, step, watch, reading))
 
     def pause_job(self, job_id: str) -> Job:
         """Begin no further device; those in progress are finished. Raises JobNotFound, JobStateConflict for a job

@@ -176,7 +176,7 @@ class StepExecutor:
     def _step_health(self, step: Step, tracked: Tracked) -> tuple[MinerHealth, str]:
         reading = self.latest_reading(tracked)
         assert step.captured  # noqa: S101
-        if reading is None or _is_older(reading, step):
+        if reading is None or is_older_reading(reading, step):
             return MinerHealth.NOT_YET, "It did not come back"
         if step.restarted and has_booted_since(step.moment, reading, step.captured.uptime) is False:
             return MinerHealth.NOT_YET, "It did not come back"
@@ -189,10 +189,10 @@ class StepExecutor:
         return None
 
 
-def _is_older(reading: Reading, step: Step) -> bool:
+def is_older_reading(reading: Reading | None, step: Step) -> bool:
     """Return True if the reading was taken before the step came into its state. A reading belongs to this process,
     so one that cannot be compared is newer."""
-    return (step.moment.seconds_until(reading.moment) or 0.0) < 0
+    return reading is not None and (step.moment.seconds_until(reading.moment) or 0.0) < 0
 
 
 def needs_restart(applied: WriteReport) -> bool:
