@@ -165,6 +165,7 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("POST", "/presets/<preset_uuid>/apply"): [{"body": {"macs": [SECOND_MAC], **AT_ONCE}}],
         ("POST", "/jobs/<job_id>/pause"): [{}],
         ("POST", "/jobs/<job_id>/resume"): [{}],
+        ("POST", "/jobs/<job_id>/revert"): [{}],
         ("DELETE", "/jobs/<job_id>"): [{}],
         ("GET", "/devices/<mac:mac>/options"): [{}],
         ("GET", "/devices/<mac:mac>/settings"): [{}, {"mac": SECOND_MAC}],

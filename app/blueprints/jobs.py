@@ -103,6 +103,22 @@ def resume_job(job_id: str) -> dict[str, Any]:
     return _job_answer("Job resumed successfully", current_runtime().jobs.resume_job(job_id))
 
 
+@blueprint.post("/jobs/<job_id>/revert")
+@blueprint.response(202, JobEnvelope, description="The started job, with `revertOf`")
+@blueprint.document_error(400, "No device can be reverted; `details` has the reason of each")
+@blueprint.document_error(404, "Job not found")
+@blueprint.document_error(409, "The job is not over or changed no setting, or a device is in another unfinished job")
+def revert_job(job_id: str) -> Answer:
+    """Revert a job
+
+    Starts a job that writes the values back that the journal has from before the job: with a canary, in the waves of
+    the reverted job, and with the same checks. A device whose settings were changed since, by this service or
+    elsewhere, is left alone, and its `reason` says why. A former password is restored only if it is that of the
+    device's former preset; otherwise the present one stays.
+    """
+    return _job_answer("Job started successfully", current_runtime().jobs.revert_job(job_id, current_actor())), 202
+
+
 def _start_or_plan(asked: JobRequest, devices: Selector, *, dry_run: bool) -> Answer:
     jobs = current_runtime().jobs
     if dry_run:

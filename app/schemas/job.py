@@ -113,7 +113,13 @@ class JobOptionsSchema(BaseSchema):
 
 
 class JobRequestSchema(JobOptionsSchema):
-    action = fields.Enum(Action, by_value=True, required=True)
+    action = fields.Enum(
+        Action,
+        by_value=True,
+        required=True,
+        validate=validate.NoneOf([Action.REVERT], error="Start it with POST /jobs/:id/revert."),
+        metadata={"enum": [action.value for action in Action if action is not Action.REVERT]},
+    )
     devices = Devices(required=True, metadata={"description": _DEVICES})
     presetUuid = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
     settings = Fields(keys=fields.String(validate=validate.Length(max=64)), load_default=dict)
@@ -168,6 +174,7 @@ class JobHeadSchema(BaseSchema):
     id = fields.String(required=True)
     action = fields.Enum(Action, by_value=True, required=True)
     state = fields.Enum(JobState, by_value=True, required=True)
+    revertOf = fields.String(metadata={"description": "The id of the job whose changes this one reverts"})
     reason = fields.String(metadata={"description": "Why it was stopped or interrupted"})
     counts = fields.Dict(
         keys=fields.String(), values=fields.Integer(), required=True, metadata={"description": "Devices by state"}
@@ -204,6 +211,7 @@ def serialise_job_head(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "action": job.request.action,
+        **({} if job.revert_of is None else {"revertOf": job.revert_of}),
         "state": job.state,
         **reason,
         "counts": job.counts,

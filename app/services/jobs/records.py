@@ -81,6 +81,7 @@ def job_to_record(job: Job) -> dict[str, Any]:
         "cancelling": job.cancelling,
         "tick": job.tick,
         "paused": job.paused,
+        "revertOf": job.revert_of,
     }
 
 
@@ -107,7 +108,16 @@ def job_from_record(record: Mapping[str, Any], steps: Mapping[str, Step]) -> Job
         cancelling=record["cancelling"],
         tick=record.get("tick", ""),
         paused=record.get("paused") is True,
+        revert_of=_parse_revert_of(record),
     )
+
+
+def _parse_revert_of(record: Mapping[str, Any]) -> str | None:
+    """Return the id of the reverted job; raise ValueError for a revert without one."""
+    value = record.get("revertOf")
+    if (record["request"]["action"] == Action.REVERT) != isinstance(value, str):
+        raise ValueError
+    return value
 
 
 def step_to_record(step: Step) -> dict[str, Any]:

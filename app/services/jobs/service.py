@@ -18,7 +18,14 @@ from app.models import Status
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.model import ENDED_STATES, WRITING_ACTIONS, Action, Job, JobRequest, JobTimeouts, Step, StepState
-from app.services.jobs.plan import Selector, assign_waves, change_rows, select_devices, validate_request
+from app.services.jobs.plan import (
+    Selector,
+    assign_waves,
+    build_revert_request,
+    change_rows,
+    select_devices,
+    validate_request,
+)
 from app.services.jobs.restart_budget import RestartBudget
 from app.services.jobs.runner import STOP_SECONDS, JobRunner
 from app.services.jobs.steps import describe_error, is_older_reading
@@ -138,14 +145,36 @@ class JobService:
             raise JobStateConflict("The job is over: it can be neither paused nor resumed")
         return runner
 
-    def plan_job(self, request: JobRequest, devices: Selector, actor: str) -> Job:
+    def revert_job(self, job_id: str, actor: str) -> Job:
+        """Start a job that restores what a job that is over has changed. Devices whose settings were changed since are
+        left alone, with the reason. Raises JobNotFound, JobStateConflict, DevicesBusy, Invalid if none can be
+        reverted."""
+        with self._creating:
+            reverted = self.get_job(job_id)
+            if not reverted.is_over:
+                raise JobStateConflict("The job is not over: cancel it, or wait for its end")
+            macs = [step.mac for step in reverted.steps.values() if self._is_changed_by(job_id, step)]
+            if not macs:
+                raise JobStateConflict("This job changed no setting of a device that is still registered")
+            return self.create_job(build_revert_request(reverted.request), macs, actor, revert_of=job_id)
+
+    def _is_changed_by(self, job_id: str, step: Step) -> bool:
+        """Return True if the job changed settings of the device and did not restore them itself."""
+        tracked = self._fleet.find_device(step.mac)
+        if tracked is None or step.state not in (StepState.DONE, StepState.FAILED):
+            return False
+        return self.actions.find_job_change(job_id, tracked) is not None or (
+            step.state is StepState.DONE and bool(step.changes)
+        )
+
+    def plan_job(self, request: JobRequest, devices: Selector, actor: str, revert_of: str | None = None) -> Job:
         """Return a job that is neither stored nor started. Raises Invalid if no device of it can be changed."""
         chosen = select_devices(self._fleet.all_devices(), devices)
         validate_request(request, len(chosen))
         stamp = self._clock.current_stamp()
         at = stamp["at"]
         job_id = make_uuid7_after(max(self._jobs, default=None), self._clock.now(), self._random(8))
-        job = Job(job_id, request, actor, at, at, {}, tick=stamp["tick"])
+        job = Job(job_id, request, actor, at, at, {}, tick=stamp["tick"], revert_of=revert_of)
         if request.action is Action.APPLY_PRESET:
             job.preset = self.actions.get_preset_record(request.preset_uuid or "")
         planned = {tracked.mac: self._plan_step(job, tracked) for tracked in chosen}
@@ -154,7 +183,13 @@ class JobService:
         return job
 
     def create_job(
-        self, request: JobRequest, devices: Selector, actor: str, key: str | None = None, fingerprint: str | None = None
+        self,
+        request: JobRequest,
+        devices: Selector,
+        actor: str,
+        key: str | None = None,
+        fingerprint: str | None = None,
+        revert_of: str | None = None,
     ) -> Job:
         """Plan, store and start a job; return the earlier one with the same idempotency `key` if there is one.
         Raises Invalid, PresetNotFound, DevicesBusy, IdempotencyKeyReused."""
@@ -165,7 +200,7 @@ class JobService:
                 if earlier.fingerprint != fingerprint:
                     raise IdempotencyKeyReused(key)
                 return earlier
-            job = self.plan_job(request, devices, actor)
+            job = self.plan_job(request, devices, actor, revert_of)
             self._require_free_devices(job)
             job.key, job.fingerprint = key, fingerprint
             self._store_job(job)

@@ -111,7 +111,8 @@ class StepExecutor:
         if any(outcome.key in sent for outcome in refused):
             return self.fail_step(step, "; ".join(f"{each.key}: {each.reason}" for each in refused))
         self._actions.record_applied_preset(self.job, tracked)
-        reason = "; ".join(f"{each.key}: {each.reason}" for each in refused) or None
+        lost = self._actions.describe_lost_values(self.job, tracked)
+        reason = "; ".join([*(f"{each.key}: {each.reason}" for each in refused), *lost]) or None
         if applied.entry is None:
             return self._progress.save_step(step, StepState.UNCHANGED, reason=reason, captured=None)
         return self._progress.save_step(step, self.state_after_write(needs_restart(applied)), reason=reason)
