@@ -9,11 +9,17 @@ const FIGURES = [
   ["Temperature", (row) => format.formatTemperature(row.temperatureCelsius), (row) => (row.vrTemperatureCelsius === undefined ? "" : `regulator ${format.formatTemperature(row.vrTemperatureCelsius)}`)],
   ["Power", (row) => format.formatPower(row.powerWatts), (row) => format.formatEfficiency(row.joulesPerTerahash)],
   ["Fan", (row) => format.formatUnit(row.fanRpm, "rpm"), (row) => format.formatPercent(row.fanPercent)],
-  ["Shares", (row) => format.formatNumber(row.sharesAccepted), (row) => `${format.formatNumber(row.sharesRejected)} rejected, ${format.formatPercent(row.rejectPercent1h, 1)} in the last hour`],
+  ["Shares", (row) => format.formatNumber(row.sharesAccepted), (row) => `${format.formatNumber(row.sharesRejected)} rejected (${format.formatPercent(row.rejectPercent1h, 1)} in 1\u00a0h)`],
   ["Best difficulty", (row) => format.formatDifficulty(row.bestDifficulty), (row) => `session ${format.formatDifficulty(row.bestSessionDifficulty)}`],
   ["Uptime", (row) => format.formatDuration(row.uptimeSeconds), (row) => `Wi-Fi ${format.formatUnit(row.rssiDbm, "dBm")}`],
-  ["Pool", (row) => row.pool ?? format.ABSENT, (row) => (row.usesFallbackPool ? "fallback pool" : "")],
+  ["Pool", (row) => splitPool(row.pool)[0], (row) => [splitPool(row.pool)[1] && `port ${splitPool(row.pool)[1]}`, row.usesFallbackPool && "fallback pool"].filter(Boolean).join(", ")],
 ];
+
+/** Return host and port of a pool. @param {string | undefined} pool */
+function splitPool(pool) {
+  const at = pool?.lastIndexOf(":") ?? -1;
+  return pool && at > 0 ? [pool.slice(0, at), pool.slice(at + 1)] : [pool ?? format.ABSENT, ""];
+}
 
 /** @param {{ mac: string }} props */
 export function Figures({ mac }) {
@@ -22,7 +28,7 @@ export function Figures({ mac }) {
     <dl class="figures">
       ${FIGURES.map(
         ([title, read, describe]) => html`
-          <div key=${title}><dt>${title}</dt><dd class="number">${read(row)}</dd><dd class="soft small number">${describe(row)}</dd></div>
+          <div key=${title}><dt>${title}</dt><dd class="number" title=${read(row)}>${read(row)}</dd><dd class="soft small number">${describe(row)}</dd></div>
         `,
       )}
     </dl>

@@ -23,7 +23,7 @@ export class LogLine extends Component {
     return html`
       <p class=${`log-line ${TONES[line.level ?? ""] ?? ""}`}>
         <span class="soft" title=${line.at ? formatUtc(line.at) : undefined}>${line.at ? formatSeconds(line.at) : ""}</span>
-        <b>${line.level ?? " "}</b> <span class="log-tag">${line.tag ?? ""}</span> ${line.text}
+        ${" "}<b>${line.level ?? " "}</b> <span class="log-tag">${line.tag ?? ""}</span> ${line.text}
       </p>
     `;
   }
