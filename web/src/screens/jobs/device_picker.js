@@ -3,17 +3,15 @@ import { useMemo, useState } from "preact/hooks";
 import { html } from "../../html.js";
 import { allRows, allTags } from "../../data/fleet.js";
 import { formatNumber } from "../../data/format.js";
-import { usePresets } from "../../data/presets.js";
 import { Status } from "../../components/status.js";
 import { useMore } from "../../components/use_more.js";
 import { filterRows, firmwareOf, listValues, NO_FILTER } from "./device_filter.js";
 import { FilterSelect } from "./filter_select.js";
 
-/** @param {{ macs: string[], filter: import("./device_filter.js").Filter, onChange: (macs: string[]) => void }} props */
-export function DevicePicker({ macs, filter: initial, onChange }) {
+/** @param {{ presets: import("../../data/presets.js").Preset[], macs: string[], filter: import("./device_filter.js").Filter, onChange: (macs: string[]) => void }} props */
+export function DevicePicker({ presets, macs, filter: initial, onChange }) {
   const [filter, setFilter] = useState(initial);
   const [onlySelected, setOnlySelected] = useState(macs.length > 0);
-  const { data: presets = [] } = usePresets();
   const rows = allRows.value;
   const selected = useMemo(() => new Set(macs), [macs]);
   const fitting = useMemo(() => filterRows(rows, filter).filter(({ mac }) => !onlySelected || selected.has(mac)), [rows, filter, onlySelected, selected]);
