@@ -120,6 +120,9 @@ test("updates change the head and their devices; a sentence of an earlier state 
 test("a job is named by its preset or its settings", () => {
   assert.equal(jobTitle({ action: "apply-preset", request: { presetUuid: "u" } }, [{ uuid: "u", name: "Solo" }]), "Apply preset “Solo”");
   assert.equal(jobTitle({ action: "settings", request: { settings: { frequency: 1 } } }, []), "Change settings: Frequency");
+  const reverted = /** @type {any} */ ({ id: "1", action: "restart", request: {} });
+  assert.equal(jobTitle({ action: "revert", request: {}, revertOf: "1" }, [], [reverted]), "Revert: Restart");
+  assert.equal(jobTitle({ action: "revert", request: {}, revertOf: "2" }, [], [reverted]), "Revert");
   assert.equal(shownState({ state: "running", paused: true }), "paused");
   assert.equal(shownState({ state: "done", paused: true }), "done");
 });

@@ -129,8 +129,16 @@ export function describeOptions({ waves = [], parallel, pauseSeconds, maxFailure
   ].filter(Boolean).join(" · ");
 }
 
-/** Return the title of a job. @param {{ action: string, request: Record<string, any> }} job @param {{ uuid: string, name: string }[]} presets */
-export function jobTitle({ action, request }, presets) {
+/**
+ * Return the title of a job.
+ * @param {{ action: string, request: Record<string, any>, revertOf?: string }} job
+ * @param {{ uuid: string, name: string }[]} presets
+ * @param {Job[]} [jobs] where the job that it reverts may be
+ * @returns {string}
+ */
+export function jobTitle({ action, request, revertOf }, presets, jobs = []) {
+  const reverted = revertOf && jobs.find(({ id }) => id === revertOf);
+  if (reverted) return `Revert: ${jobTitle(reverted, presets)}`;
   const preset = request.presetUuid && presets.find(({ uuid }) => uuid === request.presetUuid);
   const keys = Object.keys(request.settings ?? {}).map(labelOf);
   if (preset) return `${actionTitle(action)} “${preset.name}”`;

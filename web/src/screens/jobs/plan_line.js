@@ -15,7 +15,7 @@ export function PlanLine({ job, step, waves, onCanary }) {
       <span class="line-state">${isPlanned ? html`<span class="soft">${waves > 1 ? waveTitle(step.wave, waves) : ""}</span>` : html`<${JobState} state=${step.state === "unchanged" ? step.state : "left out"} />`}</span>
       <strong class="line-name">${title}</strong>
       <span class="small step-note">${step.reason ?? (isSame ? html`<span class="soft">Already as wanted.</span>` : html`<${Changes} changes=${step.changes} />`)}</span>
-      <span class="row line-actions">${isPlanned && !isSame && waves > 1 && step.wave > 0 && html`<button class="button quiet" aria-label=${`Make ${title} the canary`} onClick=${() => onCanary(step.mac)}>Make it the canary</button>`}</span>
+      <span class="row line-actions">${isPlanned && !isSame && waves > 1 && step.wave > 0 && html`<button class="button quiet" aria-label=${`Make it the canary: ${title}`} onClick=${() => onCanary(step.mac)}>Make it the canary</button>`}</span>
     </li>
   `;
 }
