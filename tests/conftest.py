@@ -4,6 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import gzip
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -123,6 +124,18 @@ def _make_spec(fields_or_generation: Any, number: int, port: int) -> MinerSpec:
     return MinerSpec(
         **{"mac": mac_of(number), "address": (str(MINER_NETWORK[number]), port), "log_rate": 0.0, **fields}
     )
+
+
+@pytest.fixture
+def web_folder(tmp_path: Path) -> Path:
+    """A built web interface, small, in the directory from which `make_service` serves one."""
+    folder = tmp_path / "web"
+    (folder / "assets").mkdir(parents=True)
+    for name in ("index.html", "docs.html", "assets/index-A1.js", "assets/style-B2.css", "assets/icon-C3.svg"):
+        content = f"/* {name} */".encode() * 20
+        (folder / name).write_bytes(content)
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    return folder
 
 
 @pytest.fixture

@@ -42,7 +42,9 @@ find_node() {
 
 install_packages() {
     [ "$(cat "$installed" 2>/dev/null)" = "$(cksum <web/package-lock.json)" ] && return
-    (cd web && npm ci --ignore-scripts --no-progress --loglevel=error) || return
+    # One small request first: `npm ci` reports an unreachable registry only after it asked for every package.
+    (cd web && npm view --fetch-retries=1 --fetch-timeout=10000 htm version && npm ci --ignore-scripts --no-progress --loglevel=error) ||
+        return
     cksum <web/package-lock.json >"$installed"
 }
 
@@ -51,10 +53,10 @@ build_bundle() {
     find_node && install_packages && node web/build.mjs && echo "$inputs" >"$built"
 }
 
-# Print the line of the log that says most: npm's reason, else the first error.
+# Print the line of the log that says most: npm's reason, the first error of esbuild or pip, any other error.
 print_reason() {
-    for pattern in 'reason:' '^ERROR|error|Error' '.'; do
-        grep -m 1 -E "$pattern" "$log" && return
+    for pattern in '^npm.* (reason:|timeout)' 'ERROR' 'Error: ' 'error' '.'; do
+        grep -m 1 -E "$pattern" "$log" | sed 's/^npm error //' | grep . && return
     done
 }
 

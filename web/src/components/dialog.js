@@ -2,8 +2,8 @@
 import { useEffect, useRef } from "preact/hooks";
 import { html } from "../html.js";
 
-/** @param {{ title: string, onClose: () => void, wide?: boolean, children?: any }} props */
-export function Dialog({ title, onClose, wide, children }) {
+/** @param {{ title: string, onClose: () => void, wide?: boolean, kind?: string, children?: any }} props `kind`: a further class; the title is hidden then */
+export function Dialog({ title, onClose, wide, kind, children }) {
   const element = useRef(/** @type {HTMLDialogElement | null} */ (null));
   useEffect(() => {
     const opener = document.activeElement;
@@ -11,8 +11,10 @@ export function Dialog({ title, onClose, wide, children }) {
     return () => /** @type {HTMLElement | null} */ (opener)?.focus?.();
   }, []);
   return html`
-    <dialog class=${wide ? "dialog wide" : "dialog"} ref=${element} aria-label=${title} onCancel=${(/** @type {Event} */ event) => { event.preventDefault(); onClose(); }}>
-      <h2>${title}</h2>
+    <dialog class=${["dialog", wide && "wide", kind].filter(Boolean).join(" ")} ref=${element} aria-label=${title} 
+      onClick=${(/** @type {Event} */ event) => event.target === element.current && kind && onClose()}
+      onCancel=${(/** @type {Event} */ event) => { event.preventDefault(); onClose(); }}>
+      <h2 class=${kind ? "visually-hidden" : ""}>${title}</h2>
       ${children}
     </dialog>
   `;

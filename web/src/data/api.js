@@ -24,7 +24,7 @@ export function resolvePath(path) {
  * Send a request and return the parsed answer (`{message, data, ...}`). Raises ApiError.
  * @param {string} method
  * @param {string} path
- * @param {{ body?: any, query?: Record<string, any>, headers?: Record<string, string>, signal?: AbortSignal }} [options]
+ * @param {{ body?: any, query?: Record<string, any>, headers?: Record<string, string>, signal?: AbortSignal, token?: string | null }} [options]
  * @returns {Promise<any>}
  */
 export async function request(method, path, options = {}) {
@@ -32,9 +32,12 @@ export async function request(method, path, options = {}) {
   const isJson = (response.headers.get("Content-Type") ?? "").includes("json");
   const answer = isJson ? await response.json() : null;
   if (response.ok) return answer;
-  if (response.status === 401 && response.headers.get("WWW-Authenticate")) requireSignIn();
+  if (response.status === 401 && isTokenMissing(response)) requireSignIn();
   throw new ApiError(response.status, answer?.message ?? `The service answered ${response.status}.`, answer?.details);
 }
+
+/** Return whether the service itself asks for a token; a miner's 401 that it passes on has no such header. @param {Response} response */
+const isTokenMissing = (response) => (response.headers.get("WWW-Authenticate") ?? "").startsWith("Bearer");
 
 /** Download a path as a file with the name that the service gives it. @param {string} path */
 export async function download(path) {
@@ -51,14 +54,13 @@ export async function download(path) {
 /**
  * @param {string} method
  * @param {string} path
- * @param {{ body?: any, query?: Record<string, any>, headers?: Record<string, string>, signal?: AbortSignal }} options
+ * @param {{ body?: any, query?: Record<string, any>, headers?: Record<string, string>, signal?: AbortSignal, token?: string | null }} options
  */
-async function send(method, path, { body, query, headers, signal }) {
+async function send(method, path, { body, query, headers, signal, token = readToken() }) {
   const url = new URL(resolvePath(path));
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== undefined && value !== null && value !== "") url.searchParams.set(name, String(value));
   }
-  const token = readToken();
   try {
     return await fetch(url, {
       method,
@@ -76,8 +78,8 @@ async function send(method, path, { body, query, headers, signal }) {
   }
 }
 
-/** @param {string} path @param {Record<string, any>} [query] @param {AbortSignal} [signal] */
-export const get = (path, query, signal) => request("GET", path, { query, signal });
+/** @param {string} path @param {Record<string, any>} [query] @param {AbortSignal} [signal] @param {string} [token] */
+export const get = (path, query, signal, token) => request("GET", path, { query, signal, token });
 /** @param {string} path @param {any} [body] */
 export const post = (path, body) => request("POST", path, { body });
 /** @param {string} path @param {any} [body] */

@@ -1,5 +1,5 @@
 // Hashrate and power of the fleet over 1 h to 90 d.
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { html } from "../../html.js";
 import { Chart } from "../../components/chart.js";
 import { Segmented } from "../../components/segmented.js";
@@ -25,8 +25,7 @@ export function FleetChart() {
     const stop = new AbortController();
     const load = async () => {
       try {
-        const metrics = [metric.value, ...(metric.value === "hashrate_ghs" ? ["expected_hashrate_ghs"] : [])].join();
-        setHistory((await get("history", { from: `-${range.value}`, points: POINTS, metrics }, stop.signal)).data);
+        setHistory((await get("history", { from: `-${range.value}`, points: POINTS, metrics: metric.value }, stop.signal)).data);
         setError("");
       } catch (failure) {
         if (!stop.signal.aborted) setError(/** @type {Error} */ (failure).message);
@@ -39,6 +38,7 @@ export function FleetChart() {
       clearInterval(timer);
     };
   }, [range.value, metric.value, isLive]);
+  const series = useMemo(() => (history?.metrics[metric.value] ? buildSeries(history, metric.value) : []), [history]);
   return html`
     <section class="card" aria-label="Fleet over time">
       <header>
@@ -47,7 +47,7 @@ export function FleetChart() {
         <${Segmented} label="Range" options=${RANGES} value=${range.value} onChange=${(/** @type {string} */ value) => { range.value = value; }} />
       </header>
       ${error ? html`<p class="is-bad">${error}</p>` : null}
-      ${history?.metrics[metric.value] ? html`<${Chart} times=${history.times} series=${buildSeries(history, metric.value)} height=${180} />` : html`<div class="chart-space"></div>`}
+      ${series.length ? html`<${Chart} times=${history.times} series=${series} height=${180} label="Fleet over time" />` : html`<div class="chart-space"></div>`}
     </section>
   `;
 }
@@ -58,9 +58,5 @@ function buildSeries(history, name) {
   const scaled = (/** @type {(number | null)[] | undefined} */ values) => values?.map((value) => (value === null ? null : value * scale));
   const { mean, min, max } = history.metrics[name];
   const label = METRICS.find(([key]) => key === name)?.[1] ?? name;
-  const expected = history.metrics.expected_hashrate_ghs;
-  return [
-    { label, unit, values: scaled(mean), band: min && max ? [scaled(min), scaled(max)] : undefined },
-    ...(expected && name === "hashrate_ghs" ? [{ label: "Expected", unit, values: scaled(expected.mean), dashed: true }] : []),
-  ];
+  return [{ label, unit, values: scaled(mean), band: min && max ? [scaled(min), scaled(max)] : undefined }];
 }

@@ -9,7 +9,7 @@ import { tileHistory } from "./tile_history.js";
 const TILES = [
   ["online", "Online", (t) => `${formatNumber(t.online)} of ${formatNumber(t.monitored)}`, (t) => (t.registered > t.monitored ? `${t.registered - t.monitored} not monitored` : "all monitored")],
   ["attention", "Needs attention", (t) => formatNumber(t.attention), (t) => (t.attention ? "show them" : "nothing to do")],
-  ["hashrate", "Hashrate", (t) => formatHashrate(t.hashrate), (t, count) => `${t.expected ? `${formatPercent((t.hashrate / t.expected) * 100)} of expected` : ""}${count ? `, ${count} below 90\u00a0%` : ""}`],
+  ["hashrate", "Hashrate", (t) => formatHashrate(t.hashrate), (t, count) => `${t.percent === null ? "" : `${formatPercent(t.percent)} of expected`}${count ? `, ${count} below 90\u00a0%` : ""}`],
   ["power", "Power", (t) => formatPower(t.power), (t, count) => (count ? `${count} above 1.2 × median` : "evenly spread")],
   ["efficiency", "Efficiency", (t) => formatEfficiency(t.efficiency), (t, count) => (count ? `${count} above 1.2 × fleet` : "none is far off")],
   ["best", "Best difficulty", (t) => formatDifficulty(t.best || null), (t, count) => (count ? `${count} within a tenth` : "no share yet")],

@@ -13,6 +13,8 @@ export function computeTotals(rows) {
   const up = rows.filter(isUp);
   const paired = up.filter((row) => row.hashrateGhs !== undefined && row.powerWatts !== undefined);
   const pairedHashrate = sum(paired, (row) => row.hashrateGhs);
+  const compared = up.filter((row) => row.hashrateGhs !== undefined && row.expectedHashrateGhs > 0);
+  const expected = sum(compared, (row) => row.expectedHashrateGhs);
   const powers = up.map((row) => row.powerWatts).filter((value) => value > 0).sort((a, b) => a - b);
   return {
     registered: rows.length,
@@ -20,7 +22,7 @@ export function computeTotals(rows) {
     online: up.length,
     attention: rows.filter((row) => row.problems.length > 0).length,
     hashrate: sum(up, (row) => row.hashrateGhs),
-    expected: sum(up, (row) => row.expectedHashrateGhs),
+    percent: expected ? (sum(compared, (row) => row.hashrateGhs) / expected) * 100 : null,
     power: sum(up, (row) => row.powerWatts),
     efficiency: pairedHashrate > 0 ? (sum(paired, (row) => row.powerWatts) / pairedHashrate) * 1000 : null,
     medianPower: powers.length ? powers[powers.length >> 1] : null,
