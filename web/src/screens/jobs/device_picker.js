@@ -1,7 +1,7 @@
 // The choice of a job's devices: by filter, by hand, or all that a filter shows.
 import { useMemo, useState } from "preact/hooks";
 import { html } from "../../html.js";
-import { allRows, allTags } from "../../data/fleet.js";
+import { allRows, allTags, loadedAt, loadError } from "../../data/fleet.js";
 import { formatNumber } from "../../data/format.js";
 import { Status } from "../../components/status.js";
 import { useMore } from "../../components/use_more.js";
@@ -40,7 +40,7 @@ export function DevicePicker({ presets, macs, filter: initial, onChange }) {
         ${filter !== NO_FILTER && Object.values(filter).some(Boolean) && html`<button type="button" class="button quiet" onClick=${() => setFilter(NO_FILTER)}>Clear the filter</button>`}
       </div>
       ${rows.length === 0
-        ? html`<p class="soft">No device is registered. <a href="#/add">Add devices</a> first.</p>`
+        ? html`<p class="soft">${loadError.value ? loadError.value.message : loadedAt.value === null ? "Loading …" : html`No device is registered. <a href="#/add">Add devices</a> first.`}</p>`
         : html`
             <ul class="device-lines" aria-label="Devices">
               ${lines.map((row) => html`
