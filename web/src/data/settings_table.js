@@ -69,6 +69,9 @@ export const GROUPS = [
   },
 ];
 
+/** The groups in the order of a job: what is tried out first, pools last. */
+export const JOB_GROUPS = [...GROUPS.slice(2, 4), ...GROUPS.slice(0, 2), ...GROUPS.slice(4)];
+
 export const FIELDS = GROUPS.flatMap(({ fields, more = [] }) => [...fields, ...more]);
 const BY_KEY = new Map(FIELDS.map((field) => [field.key, field]));
 const TITLES = new Map(GROUPS.flatMap(({ title, fields, more = [] }) => [...fields, ...more].map((field) => [field.key, title])));

@@ -5,7 +5,7 @@ import { formatRoute } from "../../data/router.js";
 import { StatusShape } from "../../components/status.js";
 import { describeFound, KINDS } from "./found.js";
 
-/** @param {{ found: import("./found.js").Found, selected?: boolean, busy?: boolean, onSelect?: (isOn: boolean) => void, onRegister: () => void, onIgnore?: () => void, onStopIgnoring?: () => void }} props */
+/** @param {{ found: import("./found.js").Found, selected?: boolean, busy?: boolean, onSelect?: false | ((isOn: boolean) => void), onRegister: () => void, onIgnore?: () => void, onStopIgnoring?: () => void }} props */
 export function FoundLine({ found, selected, busy, onSelect, onRegister, onIgnore, onStopIgnoring }) {
   const { mac, ip, kind, previousIp, hashrateGhs } = found;
   const title = found.title || found.hostname || ip;

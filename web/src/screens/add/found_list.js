@@ -42,7 +42,7 @@ export function FoundList({ found, ignored, onIgnore, onStopIgnoring }) {
           <li><label class="check soft"><input type="checkbox" checked=${chosen.length === newMacs.length} indeterminate=${chosen.length > 0 && chosen.length < newMacs.length}
             onChange=${(/** @type {any} */ event) => toggle(newMacs, event.target.checked)} />Select all new</label></li>`}
         ${lines.map((each) => html`
-          <${FoundLine} key=${each.mac ?? each.ip} found=${each} selected=${selected.has(each.mac ?? "")} busy=${busy} onSelect=${(/** @type {boolean} */ isOn) => toggle([/** @type {string} */ (each.mac)], isOn)}
+          <${FoundLine} key=${each.mac ?? each.ip} found=${each} selected=${selected.has(each.mac ?? "")} busy=${busy} onSelect=${newMacs.length > 0 && ((/** @type {boolean} */ isOn) => toggle([/** @type {string} */ (each.mac)], isOn))}
             onRegister=${() => register([/** @type {string} */ (each.mac)])} onIgnore=${() => onIgnore([/** @type {string} */ (each.mac)])} onStopIgnoring=${() => onStopIgnoring(/** @type {string} */ (each.mac))} />`)}
       </ul>
       ${more}

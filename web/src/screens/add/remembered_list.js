@@ -8,17 +8,17 @@ import { fromDiscovered, updateKinds } from "./found.js";
 import { currentFleet } from "./current_fleet.js";
 import { registerMiners } from "./register.js";
 
-/** @param {{ ignored: Set<string> }} props */
-export function RememberedList({ ignored }) {
+/** @param {{ ignored: Set<string>, listed: Set<string | null>, onIgnore: (macs: string[]) => void }} props `listed`: those that the scan's list has */
+export function RememberedList({ ignored, listed, onIgnore }) {
   const { data = [], error } = useLoad(() => get("devices/discovered").then((miners) => miners.map(fromDiscovered)));
-  const fresh = updateKinds(data, currentFleet(ignored)).filter(({ kind }) => kind === "new");
+  const fresh = updateKinds(data, currentFleet(ignored)).filter(({ kind, mac }) => kind === "new" && !listed.has(mac));
   const [lines, more] = useMore(fresh);
   return html`
     <section class="card flush" aria-label="Seen before">
       <header><h2 class="grow">Seen before</h2><span class="soft small number">${fresh.length || ""}</span></header>
       ${error && html`<p class="is-bad small inset">${error.message}</p>`}
       ${!error && !fresh.length && html`<p class="soft small inset">No other miner was seen. Miners that an earlier scan found and that are not registered stay in this list.</p>`}
-      <ul class="lines">${lines.map((each) => html`<${FoundLine} key=${each.mac} found=${each} onRegister=${() => registerMiners([/** @type {string} */ (each.mac)])} />`)}</ul>
+      <ul class="lines">${lines.map((each) => html`<${FoundLine} key=${each.mac} found=${each} onIgnore=${() => onIgnore([/** @type {string} */ (each.mac)])} onRegister=${() => registerMiners([/** @type {string} */ (each.mac)])} />`)}</ul>
       ${more}
     </section>
   `;

@@ -42,7 +42,7 @@ export function AddScreen() {
     <div class="columns">
       <${AddressForm} />
       <div class="stack">
-        <${RememberedList} ignored=${ignoredMacs} />
+        <${RememberedList} ignored=${ignoredMacs} listed=${new Set(scan.data?.found.map(({ mac }) => mac))} onIgnore=${ignore} />
         <${IgnoredList} ignored=${ignored} onStopIgnoring=${stopIgnoring} />
       </div>
     </div>

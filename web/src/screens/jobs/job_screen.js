@@ -1,5 +1,5 @@
 // One job: its progress, its waves, and a line per device that says what it waits for.
-import { useMemo } from "preact/hooks";
+import { useMemo, useState } from "preact/hooks";
 import { html } from "../../html.js";
 import { usePresets } from "../../data/presets.js";
 import { formatRoute } from "../../data/router.js";
@@ -20,13 +20,15 @@ export function JobScreen({ id }) {
   const { data: presets = [] } = usePresets();
   const steps = useMemo(() => sortSteps(job?.devices ?? []), [job]);
   const [lines, more] = useMore(steps);
+  const [withChanges, setWithChanges] = useState(false);
+  const hasChanges = steps.some(({ changes }) => changes.length > 0);
   const back = html`<a class="small" href="#/jobs">Jobs</a>`;
   if (!job) return html`<div class="screen-head">${back}<h1>Job</h1></div><${LoadState} error=${error} onRetry=${reload} />`;
   const waves = describeWaves(job);
   return html`
     <div>
       ${back}
-      <div class="screen-head"><h1>${jobTitle(job, presets)}</h1><span class="grow"><${JobState} state=${shownState(job)} /></span><${JobActions} job=${job} onChanged=${reload} /></div>
+      <div class="screen-head"><h1>${jobTitle(job, presets)}</h1><span class="job-state"><${JobState} state=${shownState(job)} /></span><${JobActions} job=${job} onChanged=${reload} /></div>
     </div>
     <section class="card stack">
       ${job.reason && html`<p class=${job.state === "stopped" || job.state === "interrupted" ? "is-bad" : "soft"}>${job.reason}</p>`}
@@ -39,7 +41,11 @@ export function JobScreen({ id }) {
       </p>
     </section>
     <section class="card flush" aria-label="Devices of the job">
-      <ul class="lines">${lines.map((step) => html`<${StepLine} key=${step.mac} step=${step} waves=${waves.length} />`)}</ul>
+      <header>
+        <h2 class="grow">Devices</h2>
+        ${hasChanges && html`<label class="check"><input type="checkbox" checked=${withChanges} onChange=${(/** @type {any} */ event) => setWithChanges(event.target.checked)} />Show the changes</label>`}
+      </header>
+      <ul class="lines">${lines.map((step) => html`<${StepLine} key=${step.mac} step=${step} waves=${waves.length} withChanges=${withChanges} />`)}</ul>
       ${more}
     </section>
   `;

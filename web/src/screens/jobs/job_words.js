@@ -63,12 +63,12 @@ export function describeWaves(job) {
     waves[wave].counts[state] = (waves[wave].counts[state] ?? 0) + 1;
   }
   const present = isOver(job) || job.state === "planned" ? -1 : waves.findIndex(({ counts }) => counts.running || counts.planned);
-  return waves.map((wave, at) => ({ ...wave, isPresent: at === present, text: describeWave(wave.counts, wave.total) }));
+  return waves.map((wave, at) => ({ ...wave, isPresent: at === present, text: describeWave(wave.counts, wave.total, job.state !== "planned") }));
 }
 
-/** @param {Record<string, number>} counts @param {number} total */
-function describeWave(counts, total) {
-  if (counts.planned === total) return `${countOf(total, "device")}, waiting`;
+/** @param {Record<string, number>} counts @param {number} total @param {boolean} isStarted */
+function describeWave(counts, total, isStarted) {
+  if (counts.planned === total || !isStarted) return `${countOf(total, "device")}${isStarted ? ", waiting" : ""}`;
   const { ended } = describeProgress(counts);
   return `${formatNumber(ended)} of ${countOf(total, "device")}${counts.failed ? `, ${counts.failed} failed` : ""}`;
 }
@@ -108,8 +108,8 @@ export const parseWaves = (text) => text.split(/[\s,;]+/).filter(Boolean).map((p
 export function describeOptions({ waves = [], parallel, pauseSeconds, maxFailures, revert, restart }) {
   return [
     waves.length ? `Waves of ${waves.join(", ")}, then the rest` : "All in one wave",
-    `${parallel} at a time`,
-    waves.length ? `at least ${formatDuration(pauseSeconds)} between waves` : "",
+    parallel ? `${parallel} at a time` : "",
+    waves.length && pauseSeconds !== undefined ? `at least ${formatDuration(pauseSeconds)} between waves` : "",
     maxFailures ? `stops after more than ${countOf(maxFailures, "failure")}` : "stops after a wave with a failure",
     revert ? "failed ones are set back" : "",
     restart ? "restarts where a change needs it" : "",

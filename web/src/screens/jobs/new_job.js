@@ -4,7 +4,7 @@ import { html } from "../../html.js";
 import { post } from "../../data/api.js";
 import { errorsBelow } from "../../data/field_errors.js";
 import { usePresets } from "../../data/presets.js";
-import { readValues } from "../../data/settings_table.js";
+import { JOB_GROUPS, readValues } from "../../data/settings_table.js";
 import { countOf } from "../../data/words.js";
 import { SettingFields } from "../../components/setting_fields.js";
 import { ActionPicker } from "./action_picker.js";
@@ -50,13 +50,14 @@ export function NewJob({ query }) {
   const details = Object.entries(error?.details ?? {}).filter(([name]) => !name.startsWith("settings."));
   return html`
     <div class="screen-head"><h1>New job</h1></div>
+    <form class="contents" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); if (!missing) review(macs); }}>
     <section class="card"><header><h2>What to do</h2></header>
       <${ActionPicker} value=${action} onChange=${(/** @type {string} */ next) => { setAction(next); setOptions(null); }} />
     </section>
     ${action === "apply-preset" && html`<section class="card"><header><h2>Preset</h2></header><${PresetChoice} presets=${presets} value=${preset} onChange=${setPreset} /></section>`}
     ${action === "settings" && html`
-      <section class="card form"><h2>Settings</h2><p class="soft small">An empty field leaves that setting as it is.</p>
-        <${SettingFields} texts=${texts} errors=${errorsBelow(error?.details, "settings")} onChange=${(/** @type {string} */ key, /** @type {string} */ text) => setTexts((present) => ({ ...present, [key]: text }))} />
+      <section class="card stack"><h2>Settings</h2><p class="soft small">An empty field leaves that setting as it is.</p>
+        <${SettingFields} groups=${JOB_GROUPS} texts=${texts} errors=${errorsBelow(error?.details, "settings")} onChange=${(/** @type {string} */ key, /** @type {string} */ text) => setTexts((present) => ({ ...present, [key]: text }))} />
       </section>`}
     <section class="card"><header><h2>Devices</h2></header>
       <${DevicePicker} macs=${macs} filter=${{ ...NO_FILTER, tag: query.tag ?? "", status: query.status ?? "", model: query.model ?? "" }} onChange=${setMacs} />
@@ -66,7 +67,8 @@ export function NewJob({ query }) {
     <div class="sticky-actions">
       <span class="grow"><strong class="number">${countOf(macs.length, "device")}</strong> <span class="soft small">${missing}</span></span>
       <a class="button" href="#/jobs">Cancel</a>
-      <button class="button primary" disabled=${busy || Boolean(missing)} onClick=${() => review(macs)}>${busy ? "Planning …" : "Review the plan"}</button>
+      <button class="button primary" disabled=${busy || Boolean(missing)}>${busy ? "Planning …" : "Review the plan"}</button>
     </div>
+    </form>
   `;
 }

@@ -10,9 +10,9 @@ export function PlanLine({ step, waves, onCanary }) {
   const isPlanned = step.state === "planned";
   const title = step.title ?? getRow(step.mac)?.title ?? step.mac;
   return html`
-    <li class="line">
+    <li class="step planned">
       <span class="line-state">${isPlanned ? html`<span class="soft">${waves > 1 ? waveTitle(step.wave, waves) : ""}</span>` : html`<${JobState} state=${step.state} />`}</span>
-      <strong class="grow line-name">${title}</strong>
+      <strong class="line-name">${title}</strong>
       <span class="small step-note">${step.reason ?? html`<${Changes} changes=${step.changes} />`}</span>
       <span class="row line-actions">${isPlanned && waves > 1 && step.wave > 0 && html`<button class="button quiet" aria-label=${`Make ${title} the canary`} onClick=${() => onCanary(step.mac)}>Make it the canary</button>`}</span>
     </li>

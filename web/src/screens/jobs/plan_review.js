@@ -1,5 +1,5 @@
 // The plan of a job before it starts: each device, before and after.
-import { useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html } from "../../html.js";
 import { request } from "../../data/api.js";
 import { askOnce } from "../../data/confirm.js";
@@ -24,6 +24,12 @@ export function PlanReview({ plan: { body, job }, presets, onBack, onCanary }) {
   const planned = job.counts.planned ?? 0;
   const title = jobTitle(job, presets);
 
+  const heading = useRef(/** @type {HTMLElement | null} */ (null));
+  useEffect(() => {
+    heading.current?.focus();
+    scrollTo(0, 0);
+  }, []);
+
   const start = async () => {
     const { ask, writes } = ACTIONS[job.action];
     const text = [describePlan(job.counts), waves.length > 1 ? "The canary goes first; the others follow only if it mines as before." : "", writes && body.restart ? "Devices restart where a change needs it." : ""];
@@ -35,7 +41,7 @@ export function PlanReview({ plan: { body, job }, presets, onBack, onCanary }) {
   };
 
   return html`
-    <div class="screen-head"><h1>Plan: ${title}</h1></div>
+    <div class="screen-head"><h1 tabindex="-1" ref=${heading}>Plan: ${title}</h1></div>
     <section class="card stack">
       <p><strong>${describePlan(job.counts)}</strong> <span class="soft">Nothing has been written yet.</span></p>
       <${WaveList} waves=${waves} />
