@@ -23,7 +23,7 @@ from app.cli.job_following import (
     report_job,
     start_job,
 )
-from app.cli.output import Output
+from app.cli.output import Output, check_confirmation
 
 READ_SECRET = "-"
 SUCCESSFUL_WRITES = frozenset({"applied", "pending_restart", "unchanged"})
@@ -46,6 +46,7 @@ def job_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @click.command("set")
 @click.argument("arguments", nargs=-1, required=True, metavar="[DEVICE]... KEY=VALUE...")
+@click.option("--list", "listing", is_flag=True, help="List the settings of the (first) device instead.")
 @click.option("--restart", is_flag=True, help="Restart the miner if a change needs it.")
 @click.option("--allow-overclock", is_flag=True, help="Go beyond the vendor's options, where the miner is unlocked.")
 @job_options
@@ -54,24 +55,26 @@ def set_command(
     api: ApiClient,
     out: Output,
     arguments: Sequence[str],
+    listing: bool,
     restart: bool,
     allow_overclock: bool,
     **options: Any,
 ) -> None:
     """Change settings of one or several devices, after showing what will change.
 
-    KEY=- reads the value without showing it, for passwords. `pluto set DEVICE KEY=?` lists the settings.
+    KEY=- reads the value without showing it, for passwords.
     """
     names = [text for text in arguments if "=" not in text]
     given = dict(text.split("=", 1) for text in arguments if "=" in text)
-    rows = _choose_targets(api, names, options)
-    if not given:
-        raise click.UsageError("Name a setting: KEY=VALUE.")
+    if not given and not listing:
+        raise click.UsageError("Name a setting, KEY=VALUE, or add --list.")
+    rows = _choose_targets(api, names, {**options, "yes": options["yes"] or listing})
     fields = api.get(f"/devices/{rows[0]['mac']}/settings")["data"]
-    if "?" in given.values():
+    if listing:
         _list_settings(out, fields)
         return
-    values = {key: _parse_value(find_field(fields, key), text) for key, text in given.items()}
+    asked = [(find_field(fields, key), text) for key, text in given.items()]
+    values = {field["key"]: _parse_value(field, text) for field, text in asked}
     flags = {"restart": restart, "allowOverclock": allow_overclock}
     if len(rows) == 1:
         _set_one(api, out, rows[0], fields, values, flags, yes=options["yes"])
@@ -122,8 +125,10 @@ def apply_command(
 
 
 def _choose_targets(api: ApiClient, names: Sequence[str], options: dict[str, Any]) -> list[Row]:
+    """Return the devices to change, before anything is shown or sent."""
     if not (names or options["every"] or options["tag"]):
         raise click.UsageError("Name a device, or add --tag or --all.")
+    check_confirmation(options["yes"])
     rows = choose_devices(api, names, options["tag"], options["every"])
     if not rows:
         raise CommandFailed(ExitCode.NOT_FOUND, "No device is registered.")
@@ -226,10 +231,9 @@ def _set_one(
     *,
     yes: bool,
 ) -> None:
-    asked = {find_field(fields, key)["key"]: value for key, value in values.items()}
     if not out.as_json or not yes:
         out.print_note(f"{row['title']} ({row['mac']}):")
-        for key, value in asked.items():
+        for key, value in values.items():
             field = find_field(fields, key)
             change = (
                 f"{key}: (a new value)"
@@ -240,7 +244,7 @@ def _set_one(
             same = ", unchanged" if field.get("value") == value and field["type"] != "secret" else ""
             out.print_note(f"  {change}{same or needs}")
     out.confirm_change(f"Write to {row['title']}?", yes)
-    answer = api.send("PATCH", f"/devices/{row['mac']}/system", {"info": asked, **flags})
+    answer = api.send("PATCH", f"/devices/{row['mac']}/system", {"info": values, **flags})
     changes = answer["changes"]
     if out.as_json:
         out.print_json({"mac": row["mac"], "changes": changes, "restarted": answer["restarted"]})

@@ -46,11 +46,9 @@ class DeviceName(click.ParamType[str]):
     name = "device"
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        api = ctx.find_object(ApiClient)
-        if api is None:
-            return []
+        options = ctx.find_root().params  # a completion does not run the command group, which makes the client
         try:
-            rows = fetch_rows(api, fields="title,ip")
+            rows = fetch_rows(ApiClient(options["url"], options["token"]), fields="title,ip")
         except CommandFailed:
             return []
         start = incomplete.lower()

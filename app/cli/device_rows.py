@@ -42,9 +42,9 @@ def find_matching(rows: Iterable[Row], text: str) -> list[Row]:
     if mac and (found := [row for row in rows if row["mac"] == mac]):
         return found
     for key in ("name", "hostname", "ip"):
-        if found := [row for row in rows if str(row.get(key, "")).lower() == wanted]:
+        if found := [row for row in rows if row.get(key) and str(row[key]).lower() == wanted]:
             return found
-    return [row for row in rows if str(row.get("ip", "")).partition(":")[0] == wanted]
+    return [row for row in rows if str(row["ip"]).partition(":")[0] == wanted]
 
 
 def choose_devices(api: ApiClient, names: Sequence[str], tag: str | None = None, every: bool = False) -> list[Row]:

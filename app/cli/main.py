@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from app.cli.api_client import ApiClient
-from app.settings import parse_url
+from app.settings import parse_token, parse_url
 from app.version import VERSION
 
 DEFAULT_URL = "http://127.0.0.1:3000"
@@ -77,4 +77,7 @@ class ServiceUrl(click.ParamType[str]):
 @click.pass_context
 def cli(ctx: click.Context, url: str, token: str | None) -> None:
     """Show and control the miners of a running Pluto service."""
-    ctx.obj = ApiClient(url, token)
+    try:
+        ctx.obj = ApiClient(url, parse_token(token.strip()) if token else None)
+    except ValueError as error:
+        raise click.UsageError(f"PLUTO_TOKEN cannot be used: {error}.") from None

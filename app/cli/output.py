@@ -60,13 +60,16 @@ class Output:
         return Progress(*columns, console=self.stderr, transient=True, disable=not self.stderr.is_terminal)
 
     def confirm_change(self, question: str, yes: bool) -> None:
-        """Ask once, unless `yes`. Raises: CommandFailed if the answer is no; UsageError where no one can be asked."""
-        if yes:
-            return
-        if not sys.stdin.isatty():
-            raise click.UsageError("There is no terminal to ask for a confirmation: add --yes.")
-        if not click.confirm(clean_text(question), err=True):
+        """Ask once, unless `yes`. Raises: CommandFailed if the answer is no; UsageError without a terminal."""
+        check_confirmation(yes)
+        if not yes and not click.confirm(clean_text(question), err=True):
             raise CommandFailed(ExitCode.REFUSED, "Nothing was changed.")
+
+
+def check_confirmation(yes: bool) -> None:
+    """Raise UsageError if a confirmation is needed and there is no terminal to ask for it."""
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("There is no terminal to ask for a confirmation: add --yes.")
 
 
 def build_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

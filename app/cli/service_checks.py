@@ -7,8 +7,6 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
-import requests
-
 from app.cli.api_client import ApiClient, parse_json
 from app.cli.device_rows import Row, fetch_rows
 from app.cli.exit_codes import CommandFailed
@@ -57,7 +55,7 @@ def check_service(api: ApiClient) -> Iterator[Finding]:
         )
         return
     token = FindingMaker("token", Place.SERVICE)
-    yield check_openness(requests.get(f"{api.url}/admin/store", timeout=10).status_code, token, api.token)
+    yield check_openness(ApiClient(api.url).request_raw("/admin/store").status_code, token, api.token)
     for store in stores:
         yield check_store(store)
     yield check_devices(fetch_rows(api))
