@@ -142,6 +142,10 @@ class JobNotFound(NotFound):
         self.job_id = job_id
 
 
+class JobStateConflict(PlutoError):
+    """The state of a job does not allow the request."""
+
+
 class DevicesBusy(PlutoError):
     """Devices are in another job that is not over. `details`: which job, by MAC."""
 

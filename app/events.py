@@ -114,8 +114,8 @@ class JobDeviceUpdate(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class JobUpdated:
-    """A job, or `device` (mac, state, reason) in it, changed its state. `counts`: devices by state. `before`: the job's
-    state before it."""
+    """A job, or `device` (mac, state, reason) in it, changed its state, or the job was paused or resumed. `counts`:
+    devices by state. `before`: the job's state before it."""
 
     id: str
     state: str
@@ -124,6 +124,7 @@ class JobUpdated:
     before: str
     action: str
     actor: str
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)

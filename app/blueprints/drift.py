@@ -31,4 +31,7 @@ def accept_drift(mac: str) -> Response:
 @blueprint.document_error(409, "The device is in another unfinished job")
 def repair_drift(body: dict[str, Any], mac: str) -> dict[str, Any]:
     job = current_runtime().drift_repair.repair_drift(mac, current_actor(), restart=body["restart"])
-    return {"message": "Repair started successfully", "data": serialise_job(job)}
+    return {
+        "message": "Repair started successfully",
+        "data": serialise_job(job, current_runtime().jobs.describe_devices(job)),
+    }

@@ -36,6 +36,7 @@ STATUSES: tuple[tuple[type[errors.PlutoError], int], ...] = (
     (errors.WrongMiner, 409),
     (errors.DeviceInConflict, 409),
     (errors.DevicesBusy, 409),
+    (errors.JobStateConflict, 409),
     (errors.IdempotencyKeyReused, 422),
     (errors.UnsupportedCommand, 400),
     (errors.DeviceLocked, 401),

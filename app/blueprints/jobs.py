@@ -78,6 +78,47 @@ def cancel_job(job_id: str) -> dict[str, Any]:
     return _job_answer(message, current_runtime().jobs.cancel_job(job_id))
 
 
+@blueprint.post("/jobs/<job_id>/pause")
+@blueprint.response(200, JobEnvelope, description="The job; also if it was paused already")
+@blueprint.document_error(404, "Job not found")
+@blueprint.document_error(409, "The job is over")
+def pause_job(job_id: str) -> dict[str, Any]:
+    """Pause a job
+
+    No further device begins. Devices in progress are finished: they are restarted if their change needs it, their
+    health is checked, and they are reverted if the job says so. The job stays paused over a restart of the service.
+    """
+    return _job_answer("Job paused successfully", current_runtime().jobs.pause_job(job_id))
+
+
+@blueprint.post("/jobs/<job_id>/resume")
+@blueprint.response(200, JobEnvelope, description="The job; also if it was not paused")
+@blueprint.document_error(404, "Job not found")
+@blueprint.document_error(409, "The job is over")
+def resume_job(job_id: str) -> dict[str, Any]:
+    """Resume a paused job
+
+    The job goes on with the next device of its present wave.
+    """
+    return _job_answer("Job resumed successfully", current_runtime().jobs.resume_job(job_id))
+
+
+@blueprint.post("/jobs/<job_id>/revert")
+@blueprint.response(202, JobEnvelope, description="The started job, with `revertOf`")
+@blueprint.document_error(400, "No device can be reverted; `details` has the reason of each")
+@blueprint.document_error(404, "Job not found")
+@blueprint.document_error(409, "The job is not over or changed no setting, or a device is in another unfinished job")
+def revert_job(job_id: str) -> Answer:
+    """Revert a job
+
+    Starts a job that writes the values back that the journal has from before the job: with a canary, in the waves of
+    the reverted job, and with the same checks. A device whose settings were changed since, by this service or
+    elsewhere, is left alone, and its `reason` says why. A former password is restored only if it is that of the
+    device's former preset; otherwise the present one stays.
+    """
+    return _job_answer("Job started successfully", current_runtime().jobs.revert_job(job_id, current_actor())), 202
+
+
 def _start_or_plan(asked: JobRequest, devices: Selector, *, dry_run: bool) -> Answer:
     jobs = current_runtime().jobs
     if dry_run:
@@ -105,4 +146,4 @@ def _request_fingerprint(key: str) -> str:
 
 
 def _job_answer(message: str, job: Job) -> dict[str, Any]:
-    return {"message": message, "data": serialise_job(job)}
+    return {"message": message, "data": serialise_job(job, current_runtime().jobs.describe_devices(job))}

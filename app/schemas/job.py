@@ -24,6 +24,7 @@ from app.services.jobs.model import (
     shown_state,
 )
 from app.services.jobs.records import without_secrets
+from app.services.jobs.service import JobDeviceView
 
 MOST_WAVES, MOST_PARALLEL, MOST_PAUSE_SECONDS = 20, 32, 3600
 _FILTERS = ("model", "firmware", "preset", "tag")
@@ -112,7 +113,13 @@ class JobOptionsSchema(BaseSchema):
 
 
 class JobRequestSchema(JobOptionsSchema):
-    action = fields.Enum(Action, by_value=True, required=True)
+    action = fields.Enum(
+        Action,
+        by_value=True,
+        required=True,
+        validate=validate.NoneOf([Action.REVERT], error="Start it with POST /jobs/:id/revert."),
+        metadata={"enum": [action.value for action in Action if action is not Action.REVERT]},
+    )
     devices = Devices(required=True, metadata={"description": _DEVICES})
     presetUuid = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
     settings = Fields(keys=fields.String(validate=validate.Length(max=64)), load_default=dict)
@@ -147,6 +154,10 @@ def build_job_request(data: Mapping[str, Any]) -> JobRequest:
 
 class JobDeviceSchema(BaseSchema):
     mac = fields.String(required=True)
+    title = fields.String(
+        required=True, metadata={"description": "The device's name, else hostname, else address; the MAC if deleted"}
+    )
+    waitingFor = fields.String(metadata={"description": "A sentence, while the device has not ended"})
     wave = fields.Integer(required=True, metadata={"description": "From 0, the canary's"})
     state = fields.String(
         required=True,
@@ -163,6 +174,7 @@ class JobHeadSchema(BaseSchema):
     id = fields.String(required=True)
     action = fields.Enum(Action, by_value=True, required=True)
     state = fields.Enum(JobState, by_value=True, required=True)
+    revertOf = fields.String(metadata={"description": "The id of the job whose changes this one reverts"})
     reason = fields.String(metadata={"description": "Why it was stopped or interrupted"})
     counts = fields.Dict(
         keys=fields.String(), values=fields.Integer(), required=True, metadata={"description": "Devices by state"}
@@ -171,6 +183,9 @@ class JobHeadSchema(BaseSchema):
     createdAt = fields.String(required=True)
     updatedAt = fields.String(required=True)
     cancelling = fields.Boolean(required=True, metadata={"description": "The devices in progress are being finished"})
+    paused = fields.Boolean(
+        required=True, metadata={"description": "No further device begins until the job is resumed"}
+    )
     request = fields.Dict(required=True, metadata={"description": "The request, without passwords"})
 
 
@@ -184,10 +199,10 @@ JobEnvelope = envelope(fields.Nested(JobSchema), "JobAnswer")
 JobsEnvelope = envelope(fields.List(fields.Nested(JobHeadSchema)), "JobsAnswer")
 
 
-def serialise_job(job: Job) -> dict[str, Any]:
+def serialise_job(job: Job, views: Mapping[str, JobDeviceView]) -> dict[str, Any]:
     return {
         **serialise_job_head(job),
-        "devices": [_serialise_step(step) for wave in job.steps_by_wave() for step in wave],
+        "devices": [_serialise_step(step, views[step.mac]) for wave in job.steps_by_wave() for step in wave],
     }
 
 
@@ -196,6 +211,7 @@ def serialise_job_head(job: Job) -> dict[str, Any]:
     return {
         "id": job.id,
         "action": job.request.action,
+        **({} if job.revert_of is None else {"revertOf": job.revert_of}),
         "state": job.state,
         **reason,
         "counts": job.counts,
@@ -203,6 +219,7 @@ def serialise_job_head(job: Job) -> dict[str, Any]:
         "createdAt": job.created_at,
         "updatedAt": job.updated_at,
         "cancelling": job.cancelling and not job.is_over,
+        "paused": job.paused and not job.is_over,
         "request": _serialise_request(job.request),
     }
 
@@ -221,13 +238,16 @@ def _serialise_request(request: JobRequest) -> dict[str, Any]:
     return {**named, "settings": without_secrets(request.values), "waves": list(request.waves)}
 
 
-def _serialise_step(step: Step) -> dict[str, Any]:
+def _serialise_step(step: Step, view: JobDeviceView) -> dict[str, Any]:
     reason = {} if step.reason is None else {"reason": step.reason}
+    waiting = {} if view.waiting_for is None else {"waitingFor": view.waiting_for}
     return {
         "mac": step.mac,
+        "title": view.title,
         "wave": step.wave,
         "state": shown_state(step.state),
         "changes": [dict(change) for change in step.changes],
         **reason,
+        **waiting,
         "at": step.at,
     }

@@ -114,7 +114,10 @@ class SocketIoServer:
 
     def on_job_updated(self, event: JobUpdated) -> None:
         device = {} if event.device is None else {"device": event.device}
-        self._emit_to_all("job_update", {"id": event.id, "state": event.state, "counts": event.counts, **device})
+        paused = {"paused": True} if event.paused else {}
+        self._emit_to_all(
+            "job_update", {"id": event.id, "state": event.state, "counts": event.counts, **paused, **device}
+        )
 
     def on_drift_changed(self, event: DriftChanged) -> None:
         self._emit_to_all("drift", {"mac": event.tracked.mac, "drift": serialise_drift(event.tracked) or []})

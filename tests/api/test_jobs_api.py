@@ -7,7 +7,7 @@ from job_helpers import count_settings_writes, list_states, read_job, run_job, w
 
 UNKNOWN = "01a20000-0000-7000-8000-000000000000"
 VALID_JOB = {"action": "settings", "devices": "all", "settings": {"frequency": 490}, "waves": [], "pauseSeconds": 0}
-DEVICE_FIELDS = {"mac", "wave", "state", "changes", "at"}
+DEVICE_FIELDS = {"mac", "title", "wave", "state", "changes", "at"}
 
 
 @pytest.fixture

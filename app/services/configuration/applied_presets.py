@@ -61,6 +61,14 @@ class AppliedPresets:
         if record_uuid is None or self._presets.find_preset(record_uuid):
             self.record_preset(tracked, record_uuid, uuid, updated_at)
 
+    def record_former_preset(self, tracked: Tracked, uuid: str | None) -> None:
+        """Record that the device has this preset again; none if it was deleted meanwhile."""
+        preset = self._presets.find_preset(uuid)
+        if preset:
+            self.record_applied_preset(tracked, preset.record)
+        else:
+            self.record_preset(tracked, None, None, None)
+
     def record_preset(
         self, tracked: Tracked, record_uuid: str | None, uuid: str | None, updated_at: str | None
     ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.errors import Invalid
 from app.miners.dialects import detect_dialect, recovers_from_overheating
 from app.miners.patch_bodies import is_live_change
 from app.miners.setting_table import SETTINGS, SettingChange
@@ -16,9 +17,11 @@ from app.services.configuration.desired_state import DesiredStates
 from app.services.configuration.journal import EntryChange, EntryOutcome, Journal, Origin
 from app.services.configuration.presets import Presets
 from app.services.configuration.results import WriteReport
+from app.services.configuration.service import NOTHING_REVERTED, restorable_values, unrestorable_keys
 from app.services.configuration.writer import SettingsWriter, WriteRequest
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.jobs.health_check import capture_state
+from app.services.jobs.job_changes import NOT_IN_JOURNAL, DeviceChange, collect_changes, find_later_changes
 from app.services.jobs.model import CapturedState, Job, Step
 
 
@@ -64,13 +67,47 @@ class DeviceActions:
         return self.read_device(tracked)
 
     def write_request(self, job: Job, tracked: Tracked) -> WriteRequest:
-        """Return the write of this job to the device: the request's values, or those of the preset that are due."""
+        """Return the write of this job to the device: the request's values, those of the preset that are due, or those
+        before the job that it reverts. Raises Invalid if the device must not be reverted."""
         request, preset = job.request, job.preset
+        if job.revert_of is not None:
+            return self._revert_request(job.revert_of, tracked)
         values, notes = request.values, {}
         if preset is not None:
             values = self._applied_presets.due_values(preset, tracked)
             notes = {"presetBefore": tracked.device.preset_uuid, "presetAfter": preset["uuid"]}
         return WriteRequest(values, request.allow_overclock, desired_keys=frozenset(values), entry_fields=notes)
+
+    def find_job_change(self, job_id: str, tracked: Tracked) -> DeviceChange | None:
+        """Return what a job changed on the device, by the journal; None if nothing."""
+        return collect_changes(self._journal.entries_of(tracked.mac), job_id)
+
+    def _revert_request(self, job_id: str, tracked: Tracked) -> WriteRequest:
+        change = self.find_job_change(job_id, tracked)
+        if change is None:
+            raise Invalid(NOT_IN_JOURNAL)
+        if later := find_later_changes(change, tracked.info):
+            raise Invalid("Its settings were changed since, so they stay", later)
+        values = {**restorable_values(change.before), **self._passwords_before(change, tracked)}
+        if not values:
+            raise Invalid(NOTHING_REVERTED, {key: [why] for key, why in _lost_keys(change, values).items()})
+        fields: dict[str, Any] = {"reverts": change.entry}
+        if change.has_preset:
+            fields |= {"presetBefore": tracked.device.preset_uuid, "presetAfter": change.preset_before}
+        return WriteRequest(values, allow_overclock=True, desired_keys=frozenset(values), entry_fields=fields)
+
+    def _passwords_before(self, change: DeviceChange, tracked: Tracked) -> dict[str, Any]:
+        current = self._desired_states.get_state(tracked.mac).preset_uuid
+        uuid = change.preset_before if change.has_preset else current
+        return self._applied_presets.former_passwords(tracked, uuid, change.before)
+
+    def describe_lost_values(self, job: Job, tracked: Tracked) -> list[str]:
+        """Return a sentence for each setting whose former value a revert cannot restore."""
+        change = self.find_job_change(job.revert_of, tracked) if job.revert_of else None
+        if change is None:
+            return []
+        values = {**restorable_values(change.before), **self._passwords_before(change, tracked)}
+        return [f"{key}: {why}" for key, why in _lost_keys(change, values).items()]
 
     def plan_changes(self, tracked: Tracked, write: WriteRequest) -> list[SettingChange]:
         """Return the changes by the last reading. Raises Invalid."""
@@ -94,6 +131,9 @@ class DeviceActions:
         """Record which preset the device has, and its state; not one that was deleted meanwhile."""
         if job.preset is not None:
             self._applied_presets.record_applied_preset(tracked, job.preset)
+        change = self.find_job_change(job.revert_of, tracked) if job.revert_of else None
+        if change and change.preset_after != change.preset_before:
+            self._applied_presets.record_former_preset(tracked, change.preset_before)
 
     def count_writes(self, job: Job, tracked: Tracked) -> int:
         """Return how many writes to this device the job began to send."""
@@ -165,3 +205,8 @@ class DeviceActions:
         written = [change["key"] for change in step.changes if SETTINGS[change["key"]].secret]
         uuid = step.captured.preset_uuid if step.captured else None
         return self._applied_presets.former_passwords(tracked, uuid, written)
+
+
+def _lost_keys(change: DeviceChange, values: Mapping[str, Any]) -> dict[str, str]:
+    """Return the reason for each key whose former value cannot be restored."""
+    return {key: why for key, (_, why) in unrestorable_keys(change.before, values).items()}

@@ -81,10 +81,15 @@ def check_health(
             f"{why}: {', '.join(f'{key} {read_present_value(SETTINGS[key], info)}' for key in lost)}",
         )
     ratio = _frequency_ratio(captured, wanted)
-    least, rate = MIN_HASHRATE_SHARE * captured.hashrate * ratio, values.get("hashrate_ghs", 0.0)
+    least, rate = required_hashrate(captured, wanted), values.get("hashrate_ghs", 0.0)
     if rate < least and not _draws_expected_power(captured, values, ratio):
         return MinerHealth.NOT_YET, f"It hashes at {rate:.0f} GH/s, less than the {least:.0f} GH/s to expect of it"
     return MinerHealth.WELL, ""
+
+
+def required_hashrate(captured: CapturedState, wanted: Mapping[str, Value]) -> float:
+    """Return the GH/s that a healthy miner has at least after the change."""
+    return MIN_HASHRATE_SHARE * captured.hashrate * _frequency_ratio(captured, wanted)
 
 
 def _draws_expected_power(captured: CapturedState, values: Mapping[str, float], ratio: float) -> bool:

@@ -22,9 +22,10 @@ class Action(StrEnum):
     IDENTIFY = "identify"
     PAUSE = "pause"
     RESUME = "resume"
+    REVERT = "revert"
 
 
-WRITING_ACTIONS = frozenset({Action.APPLY_PRESET, Action.SETTINGS})
+WRITING_ACTIONS = frozenset({Action.APPLY_PRESET, Action.SETTINGS, Action.REVERT})
 # After these actions a miner must hash as before; its health is checked until it does.
 WATCHED_ACTIONS = WRITING_ACTIONS | {Action.RESTART, Action.RESUME}
 
@@ -133,7 +134,8 @@ class Step:
 @dataclass(slots=True)
 class Job:
     """A request and its progress per device. `preset`: the preset's record when the job was created, so that all
-    devices get the same. Only the job's runner changes it."""
+    devices get the same. `paused`: no step begins until a user resumes the job. `revert_of`: the id of the job whose
+    changes this one reverts. Only the job's runner changes it."""
 
     id: str
     request: JobRequest
@@ -148,6 +150,8 @@ class Job:
     fingerprint: str | None = None
     cancelling: bool = False
     tick: str = ""
+    paused: bool = False
+    revert_of: str | None = None
 
     @property
     def is_over(self) -> bool:

@@ -12,7 +12,17 @@ from app.miners.dialect_parsers import normalise_for_any_firmware
 from app.miners.dialects import NERDOS, detect_dialect
 from app.miners.setting_table import SETTINGS, SettingChange
 from app.services.devices.fleet import Tracked
-from app.services.jobs.model import STATES_IN_DOUBT, Action, Job, JobRequest, JobState, PlannedChange, Step, StepState
+from app.services.jobs.model import (
+    STATES_IN_DOUBT,
+    WAVES,
+    Action,
+    Job,
+    JobRequest,
+    JobState,
+    PlannedChange,
+    Step,
+    StepState,
+)
 
 _PERCENT = re.compile(r"(\d{1,3})%")
 # The same value of these on several miners makes them indistinguishable.
@@ -76,6 +86,20 @@ def validate_request(request: JobRequest, devices: int) -> None:
             problems["waves"] = ["Must be numbers of devices, or percentages such as 10%."]
     if problems:
         raise Invalid("Some fields are wrong; nothing was written", problems)
+
+
+def build_revert_request(reverted: JobRequest) -> JobRequest:
+    """Return the request of the job that reverts another one, at the pace of that one, but always with a canary. The
+    former values were allowed once, so overclocking is allowed."""
+    return JobRequest(
+        Action.REVERT,
+        allow_overclock=True,
+        restart=reverted.restart,
+        waves=reverted.waves or WAVES,
+        parallel=reverted.parallel,
+        pause_seconds=reverted.pause_seconds,
+        max_failures=reverted.max_failures,
+    )
 
 
 def _value_problems(values: Mapping[str, Any], devices: int) -> dict[str, list[str]]:

@@ -14,12 +14,14 @@ from app.events import EventBus, JobDeviceUpdate, JobUpdated
 from app.services.jobs.model import Job, JobState, Step, StepState, shown_state
 from app.services.jobs.records import forget_secrets, has_secrets
 from app.services.jobs.store import JobStore
+from app.services.jobs.waiting import WatchWindow
 
 STORE_RETRY_SECONDS = 5.0
 
 
 class JobProgress:
-    """Owns the job while it runs. `halt_job` starts nothing new, `stop` ends what is in progress.
+    """Owns the job while it runs. `halt_job` starts nothing new, `stop` ends what is in progress. A paused job starts
+    nothing new until it is resumed.
 
     While the store cannot be written the job waits: it does nothing that it could not know after a crash.
     """
@@ -31,6 +33,11 @@ class JobProgress:
         self._clock = clock
         self._stopped = Event()
         self._halted = Event()
+        # Of the present wave; for clients only.
+        self.watch: WatchWindow | None = None
+        self._unpaused = Event()  # also set if the job is halted
+        if not job.paused:
+            self._unpaused.set()
 
     @property
     def stop_event(self) -> Event:
@@ -47,22 +54,52 @@ class JobProgress:
         """Return True if the service stops: work in progress continues, or is recovered, at the next start."""
         return bool(self._stopped.is_set())
 
+    @property
+    def may_start(self) -> bool:
+        """Return True if another step may begin now."""
+        return bool(self._unpaused.is_set()) and not self.is_halted
+
     def cancel_job(self) -> None:
         """Finish the devices in progress and skip the others. Raises StoreError; the job is then not cancelled."""
-        self.job.cancelling = True
+        self._save_flags(cancelling=True, paused=False)
+        self.halt_job()
+
+    def pause_job(self) -> None:
+        """Begin no step until `resume_job`; those in progress finish. A cancelled job begins none anyway. Raises
+        StoreError; the job is then not paused."""
+        if not self.job.paused and not self.job.cancelling:
+            self._save_flags(cancelling=False, paused=True)
+            self._unpaused.clear()
+            self._publish_update(self.job.state, None)
+
+    def resume_job(self) -> None:
+        """Begin further steps. Raises StoreError; the job then stays paused."""
+        if self.job.paused:
+            self._save_flags(cancelling=self.job.cancelling, paused=False)
+            self._unpaused.set()
+            self._publish_update(self.job.state, None)
+
+    def _save_flags(self, *, cancelling: bool, paused: bool) -> None:
+        job = self.job
+        before = job.cancelling, job.paused
+        job.cancelling, job.paused = cancelling, paused
         try:
-            self._store.save_job(self.job)
+            self._store.save_job(job)
         except StoreError:
-            self.job.cancelling = False
+            job.cancelling, job.paused = before
             raise
-        self._halted.set()
 
     def halt_job(self) -> None:
         self._halted.set()
+        self._unpaused.set()
 
     def stop(self) -> None:
         self._stopped.set()
-        self._halted.set()
+        self.halt_job()
+
+    def wait_while_paused(self) -> None:
+        """Return when the job is resumed, cancelled, or the service stops."""
+        self._unpaused.wait()
 
     def wait(self, seconds: float) -> bool:
         """Return False if the service stops meanwhile."""
@@ -93,7 +130,9 @@ class JobProgress:
     def _publish_update(self, before: JobState, device: JobDeviceUpdate | None) -> None:
         job = self.job
         self._events.publish(
-            JobUpdated(job.id, str(job.state), job.counts, device, str(before), str(job.request.action), job.actor)
+            JobUpdated(
+                job.id, str(job.state), job.counts, device, str(before), str(job.request.action), job.actor, job.paused
+            )
         )
 
     def _retry_until_stored(self, write: Callable[[], None]) -> None:

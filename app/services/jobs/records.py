@@ -80,6 +80,8 @@ def job_to_record(job: Job) -> dict[str, Any]:
         "fingerprint": job.fingerprint,
         "cancelling": job.cancelling,
         "tick": job.tick,
+        "paused": job.paused,
+        "revertOf": job.revert_of,
     }
 
 
@@ -105,7 +107,17 @@ def job_from_record(record: Mapping[str, Any], steps: Mapping[str, Step]) -> Job
         fingerprint=record["fingerprint"],
         cancelling=record["cancelling"],
         tick=record.get("tick", ""),
+        paused=record.get("paused") is True,
+        revert_of=_parse_revert_of(record),
     )
+
+
+def _parse_revert_of(record: Mapping[str, Any]) -> str | None:
+    """Return the id of the reverted job; raise ValueError for a revert without one."""
+    value = record.get("revertOf")
+    if (record["request"]["action"] == Action.REVERT) != isinstance(value, str):
+        raise ValueError
+    return value
 
 
 def step_to_record(step: Step) -> dict[str, Any]:

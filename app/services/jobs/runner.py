@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import gevent
@@ -31,11 +32,14 @@ from app.services.jobs.restart_budget import RestartBudget
 from app.services.jobs.revert import StepRevert
 from app.services.jobs.steps import StepExecutor
 from app.services.jobs.store import JobStore
+from app.services.jobs.waiting import WatchWindow
 from app.supervision import run_supervised
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 1.0
+# The states of steps that a wave still has to run.
+_NOT_BEGUN = (StepState.PLANNED, StepState.WRITTEN)
 
 
 class JobRunner:
@@ -72,6 +76,17 @@ class JobRunner:
 
     def cancel_job(self) -> None:
         self._progress.cancel_job()
+
+    def pause_job(self) -> None:
+        self._progress.pause_job()
+
+    def resume_job(self) -> None:
+        self._progress.resume_job()
+
+    @property
+    def watch(self) -> WatchWindow | None:
+        """The health check of the present wave, while there is one."""
+        return self._progress.watch
 
     def request_stop(self) -> gevent.Greenlet | None:
         """Return the greenlet to join."""
@@ -112,14 +127,24 @@ class JobRunner:
             self._end_job(*self._final_job_state())
 
     def _run_wave(self, number: int) -> bool:
-        """Run, check and revert one wave. Return False if no further wave may start."""
+        """Run, check and revert one wave. Return False if no further wave may start.
+
+        A pause splits the wave: what has begun is checked at once, and the rest begins after it.
+        """
         begun = any(step.state is not StepState.PLANNED for step in self._steps_in(number))
-        if self._progress.is_halted and not begun or too_many_failed(self.job) and not begun:
+        if not begun and not self._may_continue:
             return False
         last = number == len(self.job.steps_by_wave()) - 1
-        self._run_for_each(self._steps.run_step, self._steps_in(number, StepState.PLANNED, StepState.WRITTEN))
-        self._watch_wave(number, last)
-        self._revert_failed()
+        while True:
+            self._run_for_each(self._steps.run_step, self._steps_in(number, *_NOT_BEGUN))
+            self._watch_wave(number, last)
+            self._revert_failed()
+            if not self._may_continue or not self._steps_in(number, *_NOT_BEGUN):
+                return self._may_continue
+            self._progress.wait_while_paused()
+
+    @property
+    def _may_continue(self) -> bool:
         return not (self._progress.is_halted or too_many_failed(self.job))
 
     def _steps_in(self, number: int, *states: StepState) -> list[Step]:
@@ -144,6 +169,7 @@ class JobRunner:
         began = self._clock.monotonic()
         pause = 0.0 if last and not watched else self.job.request.pause_seconds
         until = began + max(self._timeouts.health, pause)
+        self._progress.watch = self._watch_window(pause) if watched else None
         while not self._progress.is_halted:
             now = self._clock.monotonic()
             if watched:
@@ -152,8 +178,13 @@ class JobRunner:
             if now >= began + pause and not (watched and self._steps_in(number, StepState.ACTED)):
                 break
             self._progress.wait_unless_halted(self._timeouts.check_interval)
+        self._progress.watch = None
         if not self._progress.is_stopped:
             self._end_watching(number, watched)
+
+    def _watch_window(self, pause: float) -> WatchWindow:
+        now = self._clock.now()
+        return WatchWindow(now + timedelta(seconds=pause), now + timedelta(seconds=max(self._timeouts.health, pause)))
 
     def _end_watching(self, number: int, watched: bool) -> None:
         for step in self._steps_in(number, StepState.ACTED):

@@ -5,23 +5,32 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import gevent
 from gevent.lock import RLock
 
 from app.clock import Clock
-from app.errors import DevicesBusy, IdempotencyKeyReused, Invalid, JobNotFound
+from app.errors import DevicesBusy, IdempotencyKeyReused, Invalid, JobNotFound, JobStateConflict
 from app.events import EventBus
 from app.identifiers import make_uuid7_after
+from app.models import Status
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.jobs.device_actions import DeviceActions
 from app.services.jobs.model import ENDED_STATES, WRITING_ACTIONS, Action, Job, JobRequest, JobTimeouts, Step, StepState
-from app.services.jobs.plan import Selector, assign_waves, change_rows, select_devices, validate_request
+from app.services.jobs.plan import (
+    Selector,
+    assign_waves,
+    build_revert_request,
+    change_rows,
+    select_devices,
+    validate_request,
+)
 from app.services.jobs.restart_budget import RestartBudget
 from app.services.jobs.runner import STOP_SECONDS, JobRunner
-from app.services.jobs.steps import describe_error
+from app.services.jobs.steps import describe_error, is_older_reading
 from app.services.jobs.store import JobStore
+from app.services.jobs.waiting import WatchWindow, describe_waiting
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +38,14 @@ log = logging.getLogger(__name__)
 KEPT, KEPT_STEPS = 100, 20_000
 # A job that was interrupted longer ago is not resumed: its request may be outdated.
 RESUMED_WITHIN_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class JobDeviceView:
+    """What a client is shown of a device beside its step. `title`: the MAC of a device that was deleted."""
+
+    title: str
+    waiting_for: str | None
 
 
 class JobService:
@@ -64,7 +81,8 @@ class JobService:
         for job in self._jobs.values():
             if not job.is_over:
                 idle = job.seconds_idle(self._clock.moment())
-                late = idle is None or idle > RESUMED_WITHIN_SECONDS
+                # A paused job does nothing before a user resumes it.
+                late = not job.paused and (idle is None or idle > RESUMED_WITHIN_SECONDS)
                 log.info("job resumed", extra={"job": job.id, "late": late})
                 self._start_runner(job, late=late)
 
@@ -96,14 +114,67 @@ class JobService:
             runner.cancel_job()
         return job
 
-    def plan_job(self, request: JobRequest, devices: Selector, actor: str) -> Job:
+    def describe_devices(self, job: Job) -> dict[str, JobDeviceView]:
+        """Return for each device of the job its title and what it waits for, by MAC."""
+        runner = self._runners.get(job.id)
+        watch = runner.watch if runner else None
+        return {mac: self._describe_device(job, step, watch) for mac, step in job.steps.items()}
+
+    def _describe_device(self, job: Job, step: Step, watch: WatchWindow | None) -> JobDeviceView:
+        tracked = self._fleet.find_device(step.mac)
+        if tracked is None:
+            return JobDeviceView(step.mac, describe_waiting(job, step, watch, None))
+        answers = tracked.observation.status is Status.ONLINE
+        reading = tracked.reading if answers and not is_older_reading(tracked.reading, step) else None
+        return JobDeviceView(tracked.title, describe_waiting(job, step, watch, reading))
+
+    def pause_job(self, job_id: str) -> Job:
+        """Begin no further device; those in progress are finished. Raises JobNotFound, JobStateConflict for a job
+        that is over."""
+        self._running_job(job_id).pause_job()
+        return self.get_job(job_id)
+
+    def resume_job(self, job_id: str) -> Job:
+        """Go on with a paused job. Raises JobNotFound, JobStateConflict for a job that is over."""
+        self._running_job(job_id).resume_job()
+        return self.get_job(job_id)
+
+    def _running_job(self, job_id: str) -> JobRunner:
+        runner = self._runners.get(job_id)
+        if self.get_job(job_id).is_over or runner is None:
+            raise JobStateConflict("The job is over: it can be neither paused nor resumed")
+        return runner
+
+    def revert_job(self, job_id: str, actor: str) -> Job:
+        """Start a job that restores what a job that is over has changed. Devices whose settings were changed since are
+        left alone, with the reason. Raises JobNotFound, JobStateConflict, DevicesBusy, Invalid if none can be
+        reverted."""
+        with self._creating:
+            reverted = self.get_job(job_id)
+            if not reverted.is_over:
+                raise JobStateConflict("The job is not over: cancel it, or wait for its end")
+            macs = [step.mac for step in reverted.steps.values() if self._is_changed_by(job_id, step)]
+            if not macs:
+                raise JobStateConflict("This job changed no setting of a device that is still registered")
+            return self.create_job(build_revert_request(reverted.request), macs, actor, revert_of=job_id)
+
+    def _is_changed_by(self, job_id: str, step: Step) -> bool:
+        """Return True if the job changed settings of the device and did not restore them itself."""
+        tracked = self._fleet.find_device(step.mac)
+        if tracked is None or step.state not in (StepState.DONE, StepState.FAILED):
+            return False
+        return self.actions.find_job_change(job_id, tracked) is not None or (
+            step.state is StepState.DONE and bool(step.changes)
+        )
+
+    def plan_job(self, request: JobRequest, devices: Selector, actor: str, revert_of: str | None = None) -> Job:
         """Return a job that is neither stored nor started. Raises Invalid if no device of it can be changed."""
         chosen = select_devices(self._fleet.all_devices(), devices)
         validate_request(request, len(chosen))
         stamp = self._clock.current_stamp()
         at = stamp["at"]
         job_id = make_uuid7_after(max(self._jobs, default=None), self._clock.now(), self._random(8))
-        job = Job(job_id, request, actor, at, at, {}, tick=stamp["tick"])
+        job = Job(job_id, request, actor, at, at, {}, tick=stamp["tick"], revert_of=revert_of)
         if request.action is Action.APPLY_PRESET:
             job.preset = self.actions.get_preset_record(request.preset_uuid or "")
         planned = {tracked.mac: self._plan_step(job, tracked) for tracked in chosen}
@@ -112,7 +183,13 @@ class JobService:
         return job
 
     def create_job(
-        self, request: JobRequest, devices: Selector, actor: str, key: str | None = None, fingerprint: str | None = None
+        self,
+        request: JobRequest,
+        devices: Selector,
+        actor: str,
+        key: str | None = None,
+        fingerprint: str | None = None,
+        revert_of: str | None = None,
     ) -> Job:
         """Plan, store and start a job; return the earlier one with the same idempotency `key` if there is one.
         Raises Invalid, PresetNotFound, DevicesBusy, IdempotencyKeyReused."""
@@ -123,7 +200,7 @@ class JobService:
                 if earlier.fingerprint != fingerprint:
                     raise IdempotencyKeyReused(key)
                 return earlier
-            job = self.plan_job(request, devices, actor)
+            job = self.plan_job(request, devices, actor, revert_of)
             self._require_free_devices(job)
             job.key, job.fingerprint = key, fingerprint
             self._store_job(job)

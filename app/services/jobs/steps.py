@@ -54,9 +54,9 @@ class StepExecutor:
         return Origin(self.job.actor, self.job.id)
 
     def run_step(self, step: Step) -> None:
-        """Take a step from planned to acted, unchanged or failed. A step that has not begun when the job is halted
-        stays planned."""
-        if step.state is StepState.PLANNED and self._progress.is_halted:
+        """Take a step from planned to acted, unchanged or failed. A step that has not begun when the job is halted or
+        paused stays planned."""
+        if step.state is StepState.PLANNED and not self._progress.may_start:
             return
         self.run_guarded(step, self._run_step)
 
@@ -111,7 +111,8 @@ class StepExecutor:
         if any(outcome.key in sent for outcome in refused):
             return self.fail_step(step, "; ".join(f"{each.key}: {each.reason}" for each in refused))
         self._actions.record_applied_preset(self.job, tracked)
-        reason = "; ".join(f"{each.key}: {each.reason}" for each in refused) or None
+        lost = self._actions.describe_lost_values(self.job, tracked)
+        reason = "; ".join([*(f"{each.key}: {each.reason}" for each in refused), *lost]) or None
         if applied.entry is None:
             return self._progress.save_step(step, StepState.UNCHANGED, reason=reason, captured=None)
         return self._progress.save_step(step, self.state_after_write(needs_restart(applied)), reason=reason)
@@ -128,14 +129,16 @@ class StepExecutor:
         self._progress.save_step(step, StepState.ACTED, restarted=True)
 
     def acquire_restart(self) -> bool:
-        """Wait for the restart budget, which may take a minute; return False if the job ends meanwhile. A cancelled
-        job still restarts devices that it wrote to."""
-        while (left := self._budget.acquire_restart()) > 0:
-            if not self._progress.wait(left) or (
-                self._progress.is_halted and self.job.request.action is Action.RESTART
-            ):
+        """Wait for the restart budget, which may take a minute; return False if the job ends or is paused meanwhile.
+        A cancelled or paused job still restarts devices that it wrote to."""
+        is_begun = self.job.request.action is not Action.RESTART
+        while is_begun or self._progress.may_start:
+            left = self._budget.acquire_restart()
+            if left <= 0:
+                return True
+            if not self._progress.wait(left):
                 return False
-        return True
+        return False
 
     def restart_device(self, mac: str) -> None:
         """Restart a device for which the budget was acquired. A restart that certainly did not happen is released."""
@@ -174,7 +177,7 @@ class StepExecutor:
     def _step_health(self, step: Step, tracked: Tracked) -> tuple[MinerHealth, str]:
         reading = self.latest_reading(tracked)
         assert step.captured  # noqa: S101
-        if reading is None or _is_older(reading, step):
+        if reading is None or is_older_reading(reading, step):
             return MinerHealth.NOT_YET, "It did not come back"
         if step.restarted and has_booted_since(step.moment, reading, step.captured.uptime) is False:
             return MinerHealth.NOT_YET, "It did not come back"
@@ -187,10 +190,10 @@ class StepExecutor:
         return None
 
 
-def _is_older(reading: Reading, step: Step) -> bool:
+def is_older_reading(reading: Reading | None, step: Step) -> bool:
     """Return True if the reading was taken before the step came into its state. A reading belongs to this process,
     so one that cannot be compared is newer."""
-    return (step.moment.seconds_until(reading.moment) or 0.0) < 0
+    return reading is not None and (step.moment.seconds_until(reading.moment) or 0.0) < 0
 
 
 def needs_restart(applied: WriteReport) -> bool:
