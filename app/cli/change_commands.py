@@ -45,7 +45,7 @@ def job_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command("set")
-@click.argument("arguments", nargs=-1, required=True, metavar="[DEVICE]... KEY=VALUE...")
+@click.argument("arguments", nargs=-1, required=True, type=DEVICE, metavar="[DEVICE]... KEY=VALUE...")
 @click.option("--list", "listing", is_flag=True, help="List the settings of the (first) device instead.")
 @click.option("--restart", is_flag=True, help="Restart the miner if a change needs it.")
 @click.option("--allow-overclock", is_flag=True, help="Go beyond the vendor's options, where the miner is unlocked.")

@@ -10,6 +10,7 @@ from app.cli.api_client import ApiClient
 from app.cli.command_options import DEVICE, api_command
 from app.cli.device_rows import choose_device
 from app.cli.formatting import (
+    clean_text,
     draw_sparkline,
     find_metric_unit,
     format_duration,
@@ -48,8 +49,10 @@ def history_command(
     if device and tag:
         raise click.UsageError("Name a device or a tag, not both.")
     path, usual = "/history", FLEET_METRICS
+    title = f"tag {tag}" if tag else "fleet"
     if device:
-        path, usual = f"/devices/{choose_device(api, device)['mac']}/history", DEVICE_METRICS
+        row = choose_device(api, device)
+        path, usual, title = f"/devices/{row['mac']}/history", DEVICE_METRICS, clean_text(row["title"])
     names = ",".join(metrics) or usual
     data = api.get(path, tag=tag, metrics=names, points=points, **{"from": start, "to": stop})["data"]
     if out.as_json:
@@ -60,7 +63,7 @@ def history_command(
         return
     end = data["times"][-1] + data["step"]
     step = format_duration(data["step"])
-    out.print_text(f"{data['series']}: {format_time(data['times'][0])} to {format_time(end)}, {step} per bar", "bold")
+    out.print_text(f"{title}: {format_time(data['times'][0])} to {format_time(end)}, {step} per bar", "bold")
     rows = [_format_metric(name, statistics) for name, statistics in data["metrics"].items()]
     out.print_table(("METRIC", "", ">MIN", ">MEAN", ">MAX", "UNIT"), rows)
     if simulated := data.get("simulated"):

@@ -146,7 +146,7 @@ def check_neighbours(path: Path) -> Finding:
             "In a container without the host's network, or with miners behind a router, firmware that does not "
             "report its MAC address cannot be identified: register it by hand, or use the host's network.",
         )
-    return make.ok(f"{path} has {count} entries")
+    return make.ok(f"{path} has {count} resolved {'entry' if count == 1 else 'entries'}")
 
 
 def check_mdns(settings: Settings) -> Finding:

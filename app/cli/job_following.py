@@ -62,7 +62,10 @@ def print_job(out: Output, job: Job, titles: dict[str, str]) -> None:
     out.print_text(f"Job {job['id']}: {job['action']}, {state}, started {format_clock_time(job['createdAt'])}", "bold")
     if job.get("reason"):
         out.print_text(clean_text(job["reason"]), "red")
-    rows = [(find_title(step, titles), step["wave"], step["state"], describe_step(step)) for step in job["devices"]]
+    is_plan = job["state"] == "planned"
+    rows = [
+        (find_title(step, titles), step["wave"], step["state"], describe_step(step, is_plan)) for step in job["devices"]
+    ]
     out.print_table(("DEVICE", ">WAVE", "STATE", ""), rows)
 
 
@@ -84,10 +87,12 @@ def describe_counts(job: Job) -> str:
     return ", ".join(f"{count} {state}" for state, count in job["counts"].items() if count)
 
 
-def describe_step(step: dict[str, Any]) -> str:
-    """Return the changes of one device, or the reason of its state."""
+def describe_step(step: dict[str, Any], is_plan: bool) -> str:
+    """Return the changes of one device, the reason of its state, and what it waits for."""
     parts = [format_change(each["key"], each.get("before"), each.get("after")) for each in step["changes"]]
-    return clean_text("; ".join(filter(None, [*parts, step.get("reason"), step.get("waitingFor")])))
+    return clean_text(
+        "; ".join(filter(None, [*parts, step.get("reason"), None if is_plan else step.get("waitingFor")]))
+    )
 
 
 def format_change(key: str, before: object, after: object) -> str:

@@ -38,7 +38,7 @@ def check_miner(row: Row, neighbour_table: Path) -> Iterator[Finding]:
 
 def check_status(row: Row) -> Finding:
     make = FindingMaker("miner: status", Place.SERVICE)
-    where = f"{clean_text(row['title'])} at {row['ip']}"
+    where = row["ip"] if row["title"] == row["ip"] else f"{clean_text(row['title'])} at {row['ip']}"
     errors = [problem["message"] for problem in row.get("problems", ()) if problem["severity"] == "error"]
     if not errors:
         return make.ok(f"The service says of {where}: {row['status']}")

@@ -226,6 +226,24 @@ def test_jobs_of_several_devices(fleet_cli):
     assert cancelled["state"] in ("cancelled", "stopped")
 
 
+def test_job_is_paused_resumed_and_reverted(fleet_cli):
+    cli, service, (first, second) = fleet_cli()
+    macs = {first.mac, second.mac}
+    job = cli.read_json("set", "--all", "frequency=550", "--no-wait", "--yes")
+    paused = cli.read_json("jobs", job["id"], "--pause")
+    assert paused["paused"] is True and paused["state"] == "running"
+    assert "(paused)" in cli.read_text("jobs")
+    assert "Waits because the job is paused" in cli.read_text("jobs", job["id"])
+    assert "add --yes" in cli.read_failure("jobs", job["id"], "--resume", code=2)
+    assert not cli.read_json("jobs", job["id"], "--resume", "--yes").get("paused")
+    cli.read_json("jobs", job["id"], "--cancel")
+    wait_until(lambda: cli.read_json("jobs")[0]["state"] == "cancelled", 20)
+    done = cli.read_json("set", "--all", "frequency=490", "--at-once", "--yes")
+    reverted = cli.read_json("jobs", done["id"], "--revert", "--follow", "--yes", code=0)
+    assert reverted["action"] == "revert" and reverted["revertOf"] == done["id"]
+    assert {each["mac"] for each in reverted["devices"] if each["state"] == "done"} == macs
+
+
 def test_history(fleet_cli):
     cli, service, (first, _) = fleet_cli(poll_interval=1.0)
     wait_until(lambda: any(cli_values(cli, first.mac)), 20)

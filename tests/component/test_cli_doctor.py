@@ -150,7 +150,7 @@ def test_neighbour_table_and_mdns(tmp_path):
     table.write_text(ARP_HEAD)
     assert "no resolved entry" in check_neighbours(table).message
     table.write_text(f"{ARP_HEAD}10.0.0.1 0x1 0x2 {MAC} * eth0\n")
-    assert check_neighbours(table).message.endswith("has 1 entries")
+    assert check_neighbours(table).message.endswith("has 1 resolved entry")
     assert check_neighbour_entry("m", MAC, "10.0.0.1", table).severity is Severity.OK
     assert "is 02:00:5e:00:00:77, not m" in check_neighbour_entry("m", "02:00:5e:00:00:01", "10.0.0.1", table).message
     assert check_neighbour_entry("m", MAC, "10.0.0.2", table).severity is Severity.SKIPPED
