@@ -8,6 +8,15 @@ COPY requirements.txt .
 RUN python -m venv /opt/pluto \
  && /opt/pluto/bin/pip install --no-cache-dir --disable-pip-version-check --require-hashes -r requirements.txt
 
+# The web interface is the same for every processor.
+FROM --platform=$BUILDPLATFORM node:24-bookworm-slim AS web
+WORKDIR /web
+COPY web/.npmrc web/package.json web/package-lock.json ./
+RUN npm ci --ignore-scripts --no-progress
+COPY web/build.mjs ./
+COPY web/src ./src
+RUN node build.mjs /static
+
 FROM python:3.12-slim-bookworm
 # What a compiled plyvel links to; the wheel of amd64 brings its own.
 RUN apt-get update \
@@ -19,6 +28,7 @@ COPY --from=build /opt/pluto /opt/pluto
 WORKDIR /srv/pluto
 COPY LICENSE gunicorn.conf.py wsgi.py ./
 COPY app ./app
+COPY --from=web /static ./app/static
 COPY grafana_templates ./grafana_templates
 ENV PATH=/opt/pluto/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \

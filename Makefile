@@ -24,22 +24,25 @@ soak: venv ## tests/endurance for hours: SOAK=5 times as long, SOAK_POLLS=100000
 bench: venv ## Measure CPU, latency and memory: N=1000 SECONDS=60 CLIENTS=1 MODE=keep-alive|close
 	@exec $(PYTHON) -m tools.bench $(MAKEOVERRIDES)
 
-lint: venv ## Style
+lint: venv ## Style, of Python and JavaScript
 	@$(PYTHON) -m ruff check $(SOURCES)
 	@$(PYTHON) -m ruff format --check $(SOURCES)
+	@sh tools/web.sh lint
 
-types: venv ## Static types
+types: venv ## Static types, of Python and JavaScript
 	@$(PYTHON) -m mypy
+	@sh tools/web.sh types
 
 lock: ## Resolve requirements*.in again, with hashes (needs uv)
-	@for name in requirements requirements-dev; do \
+	@for name in requirements requirements-dev requirements-node; do \
 		uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 			--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
 			--output-file $$name.txt $$name.in || exit 1; \
 	done
 
 clean: ## Remove what was generated here; ./data is yours and stays
-	rm -rf .venv .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/e2e/js/node_modules
+	rm -rf .venv .node .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf app/static app/static.new web/node_modules web/build.log tests/e2e/js/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv:

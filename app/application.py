@@ -9,6 +9,7 @@ from flask import Flask
 from prometheus_flask_exporter import PrometheusMetrics
 
 from app.blueprints import (
+    about,
     admin,
     dashboards,
     devices,
@@ -46,7 +47,7 @@ def create_app(
     log_policy: ReaderPolicy | None = None,
 ) -> Flask:
     """Return the WSGI application. Nothing is started: `app.extensions["pluto"].start()` does that after the fork."""
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.json = OrjsonProvider(app)
     app.url_map.strict_slashes = False
     app.url_map.merge_slashes = False
@@ -64,6 +65,7 @@ def create_app(
     PrometheusMetrics(app, path=None, group_by=url_rule, registry=runtime.registry)
     api = Api(app)
     for resource in (
+        about,
         admin,
         dashboards,
         devices,
@@ -84,7 +86,8 @@ def create_app(
         settings,
         runtime.clock.monotonic,
         lambda: len(runtime.fleet) + runtime.discovery.seen_count,
-        [web.template_source(app, page) for page in web.PAGES],
+        [web.template_source(app, page) for page in web.PLAIN_PAGES],
+        runtime.web_files.keys(),
         runtime.service_metrics.count_refused_request,
     )
     sockets = SocketIoServer(runtime, guard.origin_check.is_origin_allowed)

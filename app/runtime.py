@@ -44,6 +44,7 @@ from app.services.devices.monitoring import Monitoring
 from app.services.devices.options import OptionsLoader
 from app.services.devices.poller import Poller, poll_deadline
 from app.services.devices.relocation import Relocation
+from app.services.devices.rows import DeviceRows
 from app.services.devices.service import DeviceService
 from app.services.devices.telemetry_reader import TelemetryReader
 from app.services.devices.write_behind import WriteBehind
@@ -80,6 +81,7 @@ from app.services.metrics.log_metrics import log_families
 from app.services.prometheus_query.catalog import MetricCatalog
 from app.services.prometheus_query.evaluator import HistoryEvaluator
 from app.services.prometheus_query.service import PrometheusQueryService
+from app.services.resource_usage import ResourceUsage
 from app.services.scans.ignored import IgnoredMiners
 from app.services.scans.service import NetworkScans
 from app.services.service_metrics import ServiceMetrics
@@ -93,6 +95,7 @@ from app.store.key_layout import IGNORED
 from app.store.presets import PresetRepository
 from app.store.stores import Stores
 from app.version import VERSION
+from app.web_files import load_web_files
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +119,7 @@ class Runtime:
         self.service_metrics = ServiceMetrics(self.registry)
         self.loop_lag = LoopLag(self.service_metrics.observe_loop_lag, Clock())
         self.encoder = DeviceEncoder()
+        self.web_files = load_web_files(settings.web_dir)
 
         # Store
         self.stores = Stores(settings.data_dir, discovery=not settings.discovery_service_host)
@@ -199,6 +203,9 @@ class Runtime:
         # Scans
         self.ignored = IgnoredMiners(Documents(self.database, IGNORED), self.fleet.is_registered, self.clock)
         self.scans = NetworkScans(self.discovery, self.fleet, self.ignored, self.events, self.clock)
+
+        self.rows = DeviceRows(self.fleet, self.monitoring.find_next_poll, self.clock)
+        self.resource_usage = ResourceUsage(self.clock)
 
         # Configuration
         self.commands = Commands(self.fleet, self.miners.get_miner, identity, self.events, self.clock)

@@ -187,6 +187,8 @@ class Settings:
         "`pluto_discovery` and `logs` in it are readable by their owner only")
     log_level: str = setting("info", partial(parse_choice, ("debug", "info", "warning", "error")), "warning",
         "`debug`, `info`, `warning` or `error`; the log is one JSON object per line on stderr")
+    web_dir: Path = setting(Path("app/static"), Path, "/opt/pluto/web",
+        "Directory of the built web interface; if there is none in it, `/` shows a plain table")
     auto_listen: bool = setting(True, parse_boolean, "false",
         "Monitor every registered (imprinted) miner from the start, and each new one when it is registered")
     poll_interval: float = setting(5.0, partial(parse_seconds, 1, 3600), "10",

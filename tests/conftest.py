@@ -4,6 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import gzip
 import logging
 import os
 from collections.abc import Callable, Iterator
@@ -126,6 +127,18 @@ def _make_spec(fields_or_generation: Any, number: int, port: int) -> MinerSpec:
 
 
 @pytest.fixture
+def web_folder(tmp_path: Path) -> Path:
+    """A built web interface, small, in the directory from which `make_service` serves one."""
+    folder = tmp_path / "web"
+    (folder / "assets").mkdir(parents=True)
+    for name in ("index.html", "docs.html", "assets/index-A1.js", "assets/style-B2.css", "assets/icon-C3.svg"):
+        content = f"/* {name} */".encode() * 20
+        (folder / name).write_bytes(content)
+        (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+    return folder
+
+
+@pytest.fixture
 def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     """`make_service(fleet)`: start the service on the test's data directory, without registered devices.
 
@@ -144,6 +157,7 @@ def make_service(tmp_path: Path) -> Iterator[Callable[..., Service]]:
             "discovery_ports": list_ports(fleet),
             "neighbour_table": tmp_path / "arp",
             "mdns": False,
+            "web_dir": tmp_path / "web",
         }
         service = Service(
             Settings(**{**defaults, **settings}), clock, **({"log_policy": log_policy} if log_policy else {})

@@ -63,7 +63,7 @@ class RouteDriver:
     def __init__(self, service: Service, watcher: OutputRecorder) -> None:
         self.service, self.watcher, self.make_canary = service, watcher, watcher.canaries.make_canary
         self.statuses: dict[tuple[str, str], list[int]] = {}
-        self.ids: dict[str, Any] = {"mac": FIRST_MAC, "filename": "none.css", "entry_id": "1"}
+        self.ids: dict[str, Any] = {"mac": FIRST_MAC, "name": "none.css", "entry_id": "1"}
 
     def send_request(self, method: str, rule: str, body: Any = None, query: Any = None, **more: Any) -> Any:
         path = re.sub(r"<(?:[^:>]*:)?(\w+)>", lambda found: str({**self.ids, **more}[found[1]]), rule)
@@ -130,7 +130,8 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("GET", "/readyz"): [{}],
         ("GET", "/metrics"): [{}],
         ("GET", "/openapi.json"): [{}],
-        ("GET", "/static/<path:filename>"): [{}],
+        ("GET", "/docs"): [{}],
+        ("GET", "/assets/<name>"): [{}],
         ("GET", "/socket/io"): [{}],
         ("GET", "/dashboards"): [{}],
         ("GET", "/devices/discover"): [{}, {"query": {"ip": ids["ip"]}}, {"query": {"ip": "x", "mac": "y"}}],

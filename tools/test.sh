@@ -19,6 +19,8 @@ printf '%s\n%s\n' "$slow" "$fast" |
     logs=$logs options="$*" xargs -P 4 -n 8 sh -c '.venv/bin/python -m pytest $options "$@" >"$logs/$$" 2>&1' sh &
 wait $!
 failed=$?
+# Without a bundle there are no tools for web/ either, and `make test` has said why; `make lint types` fails then.
+[ ! -e app/static ] || sh tools/web.sh test >"$logs/web" 2>&1 || failed=1
 cat "$logs"/*
 
 # Print the sum of one figure (passed, failed, error) of pytest's last lines. The output has the same form as theirs.

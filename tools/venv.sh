@@ -1,5 +1,5 @@
 #!/bin/sh
-# Install the locked packages into .venv; print nothing if they are installed already.
+# Install the locked packages into .venv and build the web interface; print nothing if both are there already.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -40,7 +40,7 @@ print_state() {
 }
 
 if "$python" -c '' 2>/dev/null && [ "$(cat "$stamp" 2>/dev/null)" = "$(print_state)" ]; then
-    exit 0
+    exec sh tools/web.sh
 fi
 
 found=$(find_python)
@@ -49,3 +49,4 @@ echo "pluto: installing into .venv with $("$found" -V), only once; this takes a 
 "$found" -m venv --clear .venv || fail "$found cannot make a virtual environment (try: sudo apt-get install python3-venv)"
 "$python" -m pip install -qq --disable-pip-version-check --require-hashes -r requirements.txt -r requirements-dev.txt
 print_state >"$stamp"
+exec sh tools/web.sh

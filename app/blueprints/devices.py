@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from flask import Response
 
-from app.blueprints.base import Blueprint, current_runtime, device_answer, tagged_answer
+from app.blueprints.base import JSON, Blueprint, current_runtime, device_answer, tagged_answer
 from app.schemas.device import (
     DeviceEnvelope,
     DevicePatchSchema,
@@ -16,11 +17,32 @@ from app.schemas.device import (
     ListenSchema,
     SearchSchema,
 )
+from app.schemas.device_row import RowQuerySchema, RowsEnvelope, format_cursor, serialise_row
 from app.services.devices.service import DeviceEdit
 
 blueprint = Blueprint("devices", __name__, url_prefix="/devices", description="Registered (imprinted) miners")
 
 IMPRINTED = "Devices imprint successful"
+
+
+@blueprint.get("")
+@blueprint.arguments(RowQuerySchema, location="query")
+@blueprint.response(200, RowsEnvelope, description="One page of rows")
+@blueprint.document_error(400, "A parameter is invalid")
+def list_rows(asked: dict[str, Any]) -> Response:
+    """List devices as rows
+
+    What a table shows of each device, filtered, sorted and in pages, in a third of the bytes of `GET /devices/imprint`.
+    """
+    page = current_runtime().rows.query_rows(asked["query"])
+    body = {
+        "message": "Devices retrieved successfully",
+        "data": [serialise_row(row, asked["keys"]) for row in page.rows],
+        "total": page.total,
+        "counts": page.counts,
+        "nextCursor": format_cursor(page.last),
+    }
+    return Response(orjson.dumps(body), mimetype=JSON)
 
 
 @blueprint.put("/imprint")

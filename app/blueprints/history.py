@@ -7,11 +7,15 @@ from typing import Any
 from flask import Response, request
 
 from app.blueprints.base import JSON, Blueprint, current_runtime
+from app.miners.mac import canonical_mac
 from app.schemas.history import (
+    DevicesHistoryEnvelope,
+    DevicesHistoryQuerySchema,
     FleetHistoryQuerySchema,
     HistoryEnvelope,
     HistoryQuerySchema,
     format_csv,
+    serialise_device_histories,
     serialise_history,
 )
 from app.services.history.queries import HistoryAnswer, HistoryRange
@@ -30,6 +34,21 @@ _ALSO_CSV = {"responses": {200: {"content": {CSV: {"schema": {"type": "string"}}
 @blueprint.document_error(404, "Device not found")
 def get_device_history(query: dict[str, Any], mac: str) -> Response:
     return _answer(query, current_runtime().history.queries.query_device(mac, query["metrics"], _range(query)))
+
+
+@blueprint.get("/history/devices")
+@blueprint.arguments(DevicesHistoryQuerySchema, location="query")
+@blueprint.response(200, DevicesHistoryEnvelope, description="One series per registered device of the list")
+@blueprint.document_error(400, "The metric, a time, the list or the number of points is invalid")
+def get_device_histories(query: dict[str, Any]) -> Response:
+    """Read one metric of several devices
+
+    For the small charts of a table: one request for all rows in view. Devices that are not registered are left out.
+    """
+    macs = list(dict.fromkeys(canonical_mac(mac) or mac for mac in query["macs"]))
+    asked = HistoryRange(query["start"], query["stop"], query["points"])
+    answers = current_runtime().history.queries.query_devices(macs, query["metric"], asked)
+    return Response(serialise_device_histories(query["metric"], answers), mimetype=JSON)
 
 
 @blueprint.get("/history")

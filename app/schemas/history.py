@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -80,6 +80,38 @@ class FleetHistoryQuerySchema(HistoryQuerySchema):
     )
 
 
+MOST_DEVICES = 100
+
+
+class DevicesHistoryQuerySchema(BaseSchema):
+    macs = CommaList(
+        required=True,
+        validate=validate.Length(1, MOST_DEVICES),
+        metadata={"description": f"MACs, separated by commas; at most {MOST_DEVICES}", "example": "02:00:5e:00:00:03"},
+    )
+    metric = fields.String(load_default=DEFAULT_METRICS[0], metadata={"description": "Name of one metric"})
+    start = TimeOrAge(data_key="from", load_default=lambda: timedelta(hours=1), metadata={"default": "-1h"})
+    stop = TimeOrAge(data_key="to", load_default=timedelta, metadata={"default": "now"})
+    points = fields.Integer(load_default=30, validate=validate.Range(1, 200))
+
+
+class DevicesHistorySchema(BaseSchema):
+    metric = fields.String(required=True)
+    step = fields.Integer(required=True, metadata={"description": "Seconds per point"})
+    times = fields.List(
+        fields.Integer(), required=True, metadata={"description": "Unix seconds at which each point begins"}
+    )
+    values = fields.Dict(
+        keys=fields.String(),
+        values=fields.List(fields.Float(allow_none=True)),
+        required=True,
+        metadata={"description": "By MAC: the mean (or sum, or last value) per point; null where nothing was recorded"},
+    )
+
+
+DevicesHistoryEnvelope = envelope(fields.Nested(DevicesHistorySchema), "DevicesHistoryAnswer")
+
+
 class SimulatedSchema(BaseSchema):
     start = fields.String(data_key="from", required=True)
     stop = fields.String(data_key="to", required=True)
@@ -115,6 +147,18 @@ def serialise_history(answer: HistoryAnswer) -> bytes:
         "times": list(answer.times),
         "metrics": answer.metrics,
         **({"simulated": answer.simulated} if answer.simulated else {}),
+    }
+    return orjson.dumps({"message": "History retrieved successfully", "data": data})
+
+
+def serialise_device_histories(metric: str, answers: Mapping[str, HistoryAnswer]) -> bytes:
+    """Return the first statistic of the metric of each device: its mean, sum or last value."""
+    axis = next(iter(answers.values()), None)
+    data = {
+        "metric": metric,
+        "step": axis.step if axis else 0,
+        "times": list(axis.times) if axis else [],
+        "values": {mac: next(iter(answer.metrics[metric].values()), []) for mac, answer in answers.items()},
     }
     return orjson.dumps({"message": "History retrieved successfully", "data": data})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from app.security.engine_io import EngineIoCheck, is_engine_io
@@ -10,6 +10,7 @@ from app.security.origin_check import OriginCheck
 from app.security.rate_limits import WriteRateLimit
 from app.security.request_bodies import RequestBodyReader
 from app.security.responses import (
+    WEB_INTERFACE_POLICY,
     Environ,
     Headers,
     HttpResponse,
@@ -34,9 +35,10 @@ ON_REQUEST_READ = "pluto.heard"
 class RequestGuard:
     """Owns the rules.
 
-    `monotonic`: the clock, in seconds. `count_devices`: returns the number of known miners. `pages`: the HTML pages
-    whose inline styles and scripts may run; the last is the sign-in page. `on_refused` gets the status code of each
-    refusal.
+    `monotonic`: the clock, in seconds. `count_devices`: returns the number of known miners. `plain_pages`: the HTML
+    pages at / whose inline styles and scripts may run; the last is the sign-in page. `web_paths`: the paths of the
+    built web interface, which replaces them; it holds no data, so it needs no token. `on_refused` gets the status code
+    of each refusal.
     """
 
     def __init__(
@@ -44,11 +46,12 @@ class RequestGuard:
         settings: Settings,
         monotonic: Callable[[], float],
         count_devices: Callable[[], int],
-        pages: Sequence[str],
+        plain_pages: Sequence[str],
+        web_paths: Collection[str],
         on_refused: Callable[[str], None],
     ) -> None:
         self.origin_check = OriginCheck(settings.allowed_hosts, settings.allowed_origins)
-        self._token_check = TokenCheck(_load_tokens(settings), monotonic, pages[-1].encode())
+        self._token_check = TokenCheck(_load_tokens(settings), monotonic, plain_pages[-1].encode(), web_paths)
         bodies = RequestBodyReader()
         common: tuple[Rule, ...] = (
             refuse_unknown_method,
@@ -71,7 +74,9 @@ class RequestGuard:
         self._on_refused = on_refused
         self._count_clients: Callable[[], int] = lambda: 0
         shared = bool(settings.allowed_origins)
-        self._page_headers = build_security_headers(content_security_policy(*pages), cross_origin=shared)
+        plain = build_security_headers(content_security_policy(*plain_pages), cross_origin=shared)
+        web = build_security_headers(WEB_INTERFACE_POLICY, cross_origin=shared)
+        self._page_headers = {"/": plain} | dict.fromkeys(web_paths, web)
         self._data_headers = build_security_headers(cross_origin=shared)
 
     def guard_socketio(self, server: Any, auth_timeout: float = AUTH_TIMEOUT_SECONDS) -> None:
@@ -108,7 +113,7 @@ class RequestGuard:
         return is_engine_io(environ) and self.origin_check(environ) is None
 
     def _select_headers(self, environ: Environ, *, ours: bool) -> Headers:
-        own = self._page_headers if environ["PATH_INFO"] == "/" else self._data_headers
+        own = self._page_headers.get(environ["PATH_INFO"], self._data_headers)
         if "HTTP_ORIGIN" not in environ or (not ours and is_engine_io(environ)):  # Engine.IO sets its own CORS headers
             return own
         return own + self.origin_check.build_cors_headers(environ)

@@ -24,6 +24,14 @@ _COMMON_HEADERS = (
     ("Referrer-Policy", "no-referrer"),
 )
 _DENY_ALL_POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+WEB_INTERFACE_POLICY = "; ".join(
+    [
+        _DENY_ALL_POLICY,
+        *(f"{kind}-src 'self'" for kind in ("script", "style", "font", "connect", "manifest")),
+        "img-src 'self' data:",
+    ]
+)
+"""The Content-Security-Policy of the built web interface, in which nothing is inline."""
 _INLINE_ELEMENT = re.compile(r"<(style|script)>(.*?)</\1>", re.DOTALL)
 
 

@@ -40,6 +40,10 @@ EVENT_RULES: Mapping[str, EventRule] = {
     "checkLogsListening": EventRule(Scope.READ),
     "subscribeLogs": EventRule(Scope.READ),
     "unsubscribeLogs": EventRule(Scope.READ),
+    "subscribeFleet": EventRule(Scope.READ),
+    "unsubscribeFleet": EventRule(Scope.READ),
+    "subscribeDevice": EventRule(Scope.READ),
+    "unsubscribeDevice": EventRule(Scope.READ),
     # One switch for all clients, and each change is sent to all of them.
     "enableLogsListening": EventRule(Scope.CONTROL, extra_cost=50.0),
     "disableLogsListening": EventRule(Scope.CONTROL, extra_cost=50.0),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -15,7 +15,7 @@ CALLER = "pluto.caller"
 """Key in the WSGI environment of the Caller of a request with a valid token. No header can set this key."""
 
 # Probes have no token and need none.
-PUBLIC_PATHS = frozenset({"/healthz", "/readyz"})
+_PROBE_PATHS = frozenset({"/healthz", "/readyz"})
 MAX_FAILURES = 5
 FAILURES_PER_SECOND = MAX_FAILURES / 60
 _CHALLENGE = (("WWW-Authenticate", 'Bearer realm="pluto"'),)
@@ -55,11 +55,15 @@ class TokenCheck:
     """Checks the token of a request. Socket.IO events use `authenticate` and a table of scopes per event.
 
     Without a configured token all requests are allowed. Requests from localhost are no exception: behind a proxy all
-    requests come from localhost. `page`: the sign-in page for a browser without a token.
+    requests come from localhost. `page`: the sign-in page for a browser without a token. `open_paths`: the paths that
+    need no token, beside the probes.
     """
 
-    def __init__(self, tokens: TokenRegistry, clock: Callable[[], float], page: bytes) -> None:
+    def __init__(
+        self, tokens: TokenRegistry, clock: Callable[[], float], page: bytes, open_paths: Collection[str] = ()
+    ) -> None:
         self._tokens = tokens
+        self._open_paths = _PROBE_PATHS.union(open_paths)
         self._failures = TokenBuckets(clock)
         self._sign_in_page = page
 
@@ -69,7 +73,7 @@ class TokenCheck:
 
     def check_request(self, environ: Environ) -> HttpResponse | None:
         """Refuse a request for Flask that has no valid token, or a token that does not allow its method."""
-        if not self._tokens or environ["PATH_INFO"] in PUBLIC_PATHS:
+        if not self._tokens or environ["PATH_INFO"] in self._open_paths:
             return None
         if not _parse_bearer_token(environ):
             return self._token_needed_response(environ)

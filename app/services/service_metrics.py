@@ -73,6 +73,14 @@ class ServiceMetrics:
             self._good.inc()
         self._duration.observe(seconds)
 
+    def count_polls(self) -> dict[str, int]:
+        """Return the number of polls since the start: completed and failed."""
+        return {"completed": _read_sample(self._good), "failed": _read_sample(self._bad)}
+
+    def count_clients(self) -> int:
+        """Return the number of connected Socket.IO clients."""
+        return _read_sample(self._clients)
+
     def count_skipped_poll(self) -> None:
         """The miner was busy with a command; this is not a miss."""
         self._skipped.inc()
@@ -121,3 +129,8 @@ class ServiceMetrics:
 
     def register_clients(self, count: Callable[[], int]) -> None:
         self._clients.set_function(count)
+
+
+def _read_sample(metric: Counter | Gauge) -> int:
+    """Return the value of a metric without labels, or of one child."""
+    return int(next(sample.value for family in metric.collect() for sample in family.samples))

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 from flask import Flask, request
-from flask_socketio import SocketIO, emit
+from flask_socketio import SocketIO, emit, join_room
 
 from app.events import (
     DeviceFailed,
@@ -25,6 +25,8 @@ from app.schemas.discovery import serialise_scan
 from app.schemas.event_log import serialise_event
 from app.security.engine_io import SOCKET_IO_PATH, is_engine_io
 from app.socketio.backpressure import install_limits
+from app.socketio.fleet_feed import FleetFeed
+from app.socketio.fleet_subscriptions import POLLS_ROOM, FleetSubscriptions
 from app.socketio.log_subscriptions import LogSubscriptions
 
 
@@ -61,6 +63,14 @@ class SocketIoServer:
             self.server, runtime.logs, runtime.fleet.find_device, lambda: self._client_count
         )
         self._client_count = 0
+        self._fleet_feed = FleetFeed(
+            runtime.fleet,
+            runtime.rows,
+            runtime.encoder,
+            lambda event, payload, room: self.server.emit(event, payload, to=room),
+            runtime.clock,
+        )
+        FleetSubscriptions(self.server, self._fleet_feed)
 
     @property
     def client_count(self) -> int:
@@ -81,18 +91,21 @@ class SocketIoServer:
 
     def _handle_connect(self, *_: Any) -> None:
         self._client_count += 1
+        join_room(POLLS_ROOM)
 
     def _handle_disconnect(self, *_: Any) -> None:
         self._client_count -= 1
-        self._log_subscriptions.remove_client(request.sid)  # type: ignore[attr-defined]  # flask-socketio's
+        sid = request.sid  # type: ignore[attr-defined]  # flask-socketio's
+        self._log_subscriptions.remove_client(sid)
+        self._fleet_feed.remove_client(sid)
 
     def _switch_log_broadcast(self, on: bool) -> None:
         self._log_subscriptions.broadcast.switch_broadcast(on)
         self._emit_to_all("logsListeningStatus", on)
 
     def _emit_device(self, event: str, tracked: Any) -> None:
-        if self._client_count:
-            self._emit_to_all(event, orjson.Fragment(self._encoder.encode_device(tracked)))
+        if self._client_count > self._fleet_feed.subscriber_count:
+            self.server.emit(event, orjson.Fragment(self._encoder.encode_device(tracked)), to=POLLS_ROOM)
 
     def on_device_observed(self, event: DeviceObserved) -> None:
         """Send `stat_update`."""
@@ -105,6 +118,7 @@ class SocketIoServer:
         self._emit_device("error", event.tracked)
 
     def on_stopping(self, event: Stopping) -> None:
+        self._fleet_feed.stop()
         self._close_websockets()
 
     def on_device_removed(self, event: DeviceRemoved) -> None:

@@ -11,6 +11,9 @@ import requests
 COMMON_HEADERS = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
 
 
+WEB_PATHS = ("/", "/docs", "/assets/index-A1.js")
+
+
 def parse_policy(response):
     """Return directive → its sources."""
     directives = [part.split() for part in response.headers["Content-Security-Policy"].split(";")]
@@ -66,6 +69,24 @@ def test_policy_allows_own_inline_code_and_own_connections_only(make_service, se
     assert allowed["connect-src"] == ["'self'"]
     assert "unsafe" not in str(allowed)
     assert allowed["base-uri"] == allowed["form-action"] == ["'none'"]
+
+
+@pytest.mark.parametrize("path", WEB_PATHS)
+def test_policy_of_web_interface_allows_own_files_only(web_folder, make_service, path):
+    service = make_service()
+    for response in (service.client.get(path), service.client.head(path), service.client.post(path)):
+        assert parse_policy(response) == {
+            **dict.fromkeys(("default-src", "frame-ancestors", "base-uri", "form-action"), ["'none'"]),
+            **dict.fromkeys(("script-src", "style-src", "font-src", "connect-src", "manifest-src"), ["'self'"]),
+            "img-src": ["'self'", "data:"],
+        }
+
+
+@pytest.mark.parametrize("path", ["/docs/", "/assets/nothing.js", "/assets/", "/devices/imprint", "/openapi.json"])
+def test_policy_of_other_paths_allows_nothing(web_folder, make_service, path):
+    assert set(parse_policy(make_service().client.get(path))) == {
+        "default-src", "frame-ancestors", "base-uri", "form-action",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("settings", [{}, {"api_token": "x" * 16}])

@@ -244,6 +244,30 @@ def test_page_asks_browser_for_token_and_shows_nothing(service):
     assert (page_response.status_code, "No miners yet" in page_response.get_data(as_text=True)) == (200, True)
 
 
+def test_web_interface_needs_no_token_and_its_data_does(web_folder, make_service):
+    service = make_service(**WITH_TOKENS)
+    for path in ("/", "/docs", "/assets/index-A1.js", "/assets/style-B2.css"):
+        assert service.client.get(path, headers={"Accept": "text/html"}).status_code == 200
+        assert service.client.get(path, headers=make_bearer_header("wrong")).status_code == 200
+        assert service.client.post(path).status_code == 405
+    for path in (
+        "/docs/",
+        "//",
+        "/assets",
+        "/assets/nothing.js",
+        "/assets/index-A1.js.gz",
+        "/openapi.json",
+        "/devices",
+    ):
+        assert service.client.get(path, headers={"Accept": "text/html"}).status_code == 401
+
+
+def test_without_web_interface_its_paths_need_a_token(make_service):
+    service = make_service(**WITH_TOKENS)
+    for path in ("/", "/docs", "/assets/index-A1.js"):
+        assert service.client.get(path).status_code == 401
+
+
 def test_may_see_secrets_requires_control_token(make_service):
     for settings, token, expected in (
         (WITH_TOKENS, CONTROL, True),
@@ -267,6 +291,6 @@ def test_tokens_are_not_shown_anywhere(service, caplog):
     for method, path in list_routes(service):
         for token in (CONTROL, READ, CONTROL + "x"):
             response = service.client.open(path, method=method, headers=make_bearer_header(token))
-            assert CONTROL not in response.get_data(as_text=True) + str(response.headers)
+            assert CONTROL.encode() not in response.get_data() + str(response.headers).encode()
     assert CONTROL not in caplog.text
     assert CONTROL not in repr(service.settings)

@@ -8,7 +8,7 @@ from markupsafe import escape
 from app.models import Device
 
 # Routes for people, Prometheus, orchestrators and Socket.IO: not part of the API document.
-PATHS_OUTSIDE_API = ("/static", "/openapi", "/metrics", "/healthz", "/readyz", "/socket")
+PATHS_OUTSIDE_API = ("/docs", "/assets", "/openapi", "/metrics", "/healthz", "/readyz", "/socket")
 
 
 def test_page_shows_totals_and_devices(testbed):

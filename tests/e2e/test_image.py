@@ -1,7 +1,7 @@
 """The Dockerfile, without a container engine.
 
-Its lines are parsed, and its commands run here with its environment, in a folder with the files of its COPY lines. The
-build itself is not tested.
+Its lines are parsed, and the commands of the stage `web` and of the image run here with its environment, in folders
+with the files of its COPY lines. The stage that installs the Python packages is not run.
 """
 
 from __future__ import annotations
@@ -31,14 +31,18 @@ def parse_instructions() -> list[Instruction]:
     ]
 
 
-def parse_final_stage() -> list[Instruction]:
-    parsed = parse_instructions()
-    last = max(at for at, (word, _) in enumerate(parsed) if word == "FROM")
-    return parsed[last:]
+def parse_stage(name: str) -> list[Instruction]:
+    """Return the instructions of a stage; those of the final stage for ""."""
+    stages: dict[str, list[Instruction]] = {}
+    for instruction in parse_instructions():
+        if instruction[0] == "FROM":
+            current = stages[instruction[1].partition(" AS ")[2]] = []
+        current.append(instruction)
+    return stages[name]
 
 
 def read_instruction(word: str) -> str:
-    [rest] = [rest for each, rest in parse_final_stage() if each == word]
+    [rest] = [rest for each, rest in parse_stage("") if each == word]
     return rest
 
 
@@ -46,25 +50,46 @@ def read_environment() -> dict[str, str]:
     return dict(re.findall(r"(\w+)=(\S+)", read_instruction("ENV")))
 
 
+def copy_sources(rest: str, folder: Path) -> None:
+    """Copy what a COPY line without `--from` names, without what .dockerignore excludes."""
+    *sources, target = rest.split()
+    for source in sources:
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, folder / target, ignore=shutil.ignore_patterns("__pycache__", "static"))
+        else:
+            shutil.copy(ROOT / source, folder / target)
+
+
 @pytest.fixture
-def image_folder(tmp_path: Path) -> Path:
+def built_web(tmp_path: Path) -> Path:
+    """What the stage `web` writes to /static. npm gets the packages from its cache, where .ci/run puts them."""
+    folder, static = tmp_path / "stage", tmp_path / "static"
+    folder.mkdir()
+    for word, rest in parse_stage("web"):
+        if word == "COPY":
+            copy_sources(rest, folder)
+        elif word == "RUN":
+            command, environ = rest.replace("/static", str(static)), {**os.environ, "npm_config_prefer_offline": "true"}
+            subprocess.run(command, shell=True, cwd=folder, env=environ, timeout=120, check=True)
+    return static
+
+
+@pytest.fixture
+def image_folder(tmp_path: Path, built_web: Path) -> Path:
     """The working directory of the image, with the files that its COPY lines name."""
     folder = tmp_path / "image"
     folder.mkdir()
-    for word, rest in parse_final_stage():
-        if word != "COPY" or rest.startswith("--from"):
-            continue
-        *sources, target = rest.split()
-        for source in sources:
-            copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
-            copy(ROOT / source, folder / target)  # type: ignore[operator]
-    for cache in [*folder.rglob("__pycache__")]:
-        shutil.rmtree(cache)
+    for word, rest in parse_stage(""):
+        if word == "COPY" and rest.startswith("--from=web "):
+            shutil.copytree(built_web, folder / rest.split()[2])
+        elif word == "COPY" and not rest.startswith("--from"):
+            copy_sources(rest, folder)
     return folder
 
 
 def test_build_context_holds_only_the_copied_files() -> None:
-    allowed = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = {line[1:] for line in lines if line.startswith("!")}
     copied = {
         source.rstrip("/")
         for word, rest in parse_instructions()
@@ -72,6 +97,14 @@ def test_build_context_holds_only_the_copied_files() -> None:
         for source in rest.split()[:-1]
     }
     assert allowed == copied
+    assert lines[1] == "*"
+    assert {"app/static", "**/__pycache__"} == {line for line in lines[2:] if not line.startswith("!")}
+
+
+def test_final_stage_has_the_web_interface_without_its_tools() -> None:
+    assert ("COPY", "--from=web /static ./app/static") in parse_stage("")
+    assert not [rest for _, rest in parse_stage("") if "npm" in rest or "node" in rest]
+    assert "npm ci --ignore-scripts" in str(parse_stage("web"))
 
 
 def test_image_runs_as_a_user_and_installs_locked_packages() -> None:
@@ -106,8 +139,12 @@ def test_image_commands_run_and_write_to_the_data_directory_only(
     service = Process("image", json.loads(read_instruction("CMD")), tmp_path, variables, image_folder)
     exit_stack.callback(service.stop)
     wait_for("the health check to succeed", is_healthy, 20)
-    page = requests.get(f"http://127.0.0.1:{variables['PORT']}/", timeout=5)
-    assert page.ok
+    url = f"http://127.0.0.1:{variables['PORT']}/"
+    for page in ("", "docs"):
+        text = requests.get(url + page, timeout=5).text
+        script = re.search(r'src="(assets/[^"]+)"', text)
+        assert script, text
+        assert requests.get(url + script[1], timeout=5).headers["Content-Type"].startswith("text/javascript")
     assert service.stop() == 0
     assert "Traceback" not in service.read_output()
     assert sorted(image_folder.rglob("*")) == before

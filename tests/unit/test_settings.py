@@ -14,6 +14,7 @@ ACCEPTED = {
     "BIND": {"0.0.0.0": "0.0.0.0", "::1": "::1"},
     "DATA_DIR": {"/data": Path("/data"), "x/y": Path("x/y")},
     "LOG_LEVEL": {"DEBUG": "debug", "warning": "warning"},
+    "WEB_DIR": {"/opt/pluto/web": Path("/opt/pluto/web")},
     "AUTO_LISTEN": {"true": True, "FALSE": False, "0": False, "1": True, "yes": True, "off": False},
     "POLL_INTERVAL": {"5": 5.0, "1": 1.0, "2.5": 2.5, "3600": 3600.0},
     "OFFLINE_AFTER_FAILURES": {"3": 3, "1": 1, "100": 100},

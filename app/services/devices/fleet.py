@@ -147,6 +147,12 @@ class Fleet:
     def monitored_devices(self) -> list[Tracked]:
         return [tracked for tracked in self._tracked.values() if tracked.monitored]
 
+    def count_devices(self) -> dict[str, int]:
+        """Return the number of registered, monitored and answering devices."""
+        devices = self.all_devices()
+        monitored, up = sum(tracked.monitored for tracked in devices), sum(tracked.is_up for tracked in devices)
+        return {"registered": len(devices), "monitored": monitored, "online": up}
+
     def find_device(self, mac: str | None) -> Tracked | None:
         return self._tracked.get(mac) if mac else None
 

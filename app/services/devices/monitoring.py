@@ -57,6 +57,11 @@ class Monitor:
     def is_alive(self) -> bool:
         return self._greenlet is not None and not self._greenlet.dead
 
+    @property
+    def next_poll(self) -> float:
+        """Return the monotonic time of the next poll."""
+        return min(self._due, self._requested)
+
     def start(self) -> None:
         if self._greenlet is None:
             self._due = next_slot(self._clock.monotonic(), self._phase, self._poll_interval)
@@ -169,6 +174,11 @@ class Monitoring:
         remaining = [tracked.device.ip for tracked in self._fleet.monitored_devices()]
         for tracked in gone:
             self._events.publish(DeviceRemoved(tracked.mac, tracked.device.ip, remaining))
+
+    def find_next_poll(self, mac: str) -> float | None:
+        """Return the monotonic time of a device's next poll; None if it is not monitored."""
+        monitor = self._monitors.get(mac)
+        return monitor.next_poll if monitor else None
 
     def poll_now(self, mac: str) -> None:
         if monitor := self._monitors.get(mac):
