@@ -66,15 +66,6 @@ class ApiClient:
             raise self._not_pluto_error()
         return answer
 
-    def find(self, path: str) -> Any:
-        """Return the parsed answer, None for 404."""
-        response = self._request("GET", path)
-        if response.status_code == 404:
-            return None
-        if not response.ok:
-            raise self._make_error(response, parse_json(response))
-        return parse_json(response)
-
     def request_raw(self, path: str) -> requests.Response:
         """Return an answer with any status."""
         return self._request("GET", path)

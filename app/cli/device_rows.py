@@ -7,7 +7,6 @@ from typing import Any
 
 from app.cli.api_client import ApiClient
 from app.cli.exit_codes import CommandFailed, ExitCode
-from app.cli.plain_rows import build_row, filter_rows
 from app.miners.mac import canonical_mac
 
 Row = dict[str, Any]
@@ -20,8 +19,6 @@ STATUS_ORDER = ("offline", "locked", "refused", "stale", "restarting", "pending"
 
 def fetch_rows(api: ApiClient, **query: Any) -> list[Row]:
     """Return the rows of GET /devices, all pages."""
-    if api.find("/devices?limit=1") is None:
-        return filter_rows(list(map(build_row, api.get("/devices/imprint")["data"])), query)
     rows: list[Row] = []
     cursor = None
     while True:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from app.cli.formatting import (
     format_hashrate,
     format_number,
     format_time,
+    parse_time,
 )
 from app.cli.output import Output
 
@@ -26,6 +28,7 @@ FLEET_COLUMNS = (
     ">UPTIME", "FIRMWARE",
 )  # fmt: skip
 _SHOWN = (
+    ("Note", "statusDetail", clean_text),
     ("Address", "ip", clean_text),
     ("MAC", "mac", clean_text),
     ("Hostname", "hostname", clean_text),
@@ -33,7 +36,6 @@ _SHOWN = (
     ("Firmware", "firmware", clean_text),
     ("Version", "version", clean_text),
     ("Tags", "tags", lambda tags: clean_text(", ".join(tags))),
-    ("Notes", "notes", clean_text),
     ("Hashrate", "hashrateGhs", format_hashrate),
     ("Expected", "expectedHashrateGhs", format_hashrate),
     ("Of expected", "hashratePercent", lambda value: format_number(value, "%", 1)),
@@ -122,9 +124,17 @@ def format_row(row: Row) -> tuple[str, ...]:
 def format_problem(row: Row, problem: dict[str, Any]) -> str:
     """Return one sentence about a problem: the cause, since when, and the service's next step."""
     since = f" Since {format_clock_time(problem['since'])}." if problem.get("since") else ""
-    at = f" {format_clock_time(problem['nextAt'])}" if problem.get("nextAt") else ""
-    upcoming = f" {problem['next']}{at}." if problem.get("next") else ""
-    return clean_text(f"{row['title']}: {problem['message']}{since}{upcoming}")
+    return clean_text(f"{row['title']}: {problem['message']}{since}{_format_next(problem)}")
+
+
+def _format_next(problem: dict[str, Any]) -> str:
+    """Return ` Next attempt in 20 s.`; a `next` without a time is a whole sentence."""
+    if not problem.get("next"):
+        return ""
+    at = parse_time(problem.get("nextAt"))
+    if at is None:
+        return f" {problem['next'].rstrip('.')}."
+    return f" {problem['next']} {format_duration(max((at - datetime.now(UTC)).total_seconds(), 0))}."
 
 
 def summarise_rows(rows: list[Row]) -> str:

@@ -290,14 +290,30 @@ def test_events_follow(live_testbed, start_server):
     assert "One or more of" in cli.read_failure("events", "-k", "x", code=6)
 
 
-def test_watch(fleet_cli):
-    cli, service, miners = fleet_cli()
-    lines = cli.read_text("watch", "--json", "--interval", "0.5", "--count", "2").splitlines()
-    assert [len(json.loads(line)["devices"]) for line in lines] == [2, 2]
+def test_watch(live_testbed, start_server):
+    service, (first, second) = live_testbed("2.12", "2.15")
+    url = start_server(service)
+    cli = CommandLine(url)
     text = cli.read_text("watch", "--count", "1")
     assert "2 devices, 2 online" in text and HOSTNAMES[0] in text
-    with cli.follow("watch", "--json", "--interval", "0.5") as process:
-        assert len(json.loads(process.stdout.readline())["devices"]) == 2
+    with cli.follow("watch", "--json") as process:
+        assert len(read_devices(process)) == 2
+        service.client.patch(f"/devices/imprint/{first.mac}", json={"device": {"name": "Attic", "tags": ["t"]}})
+        while "Attic" not in [row["title"] for row in read_devices(process)]:
+            pass
+        second.power_off()
+        while read_devices(process)[0]["status"] != "offline":
+            pass
+        service.client.delete(f"/devices/imprint/{second.mac}")
+        while len(read_devices(process)) == 2:
+            pass
+    assert cli.read_text("watch", "--json", "--count", "1", "--tag", "x").count("mac") == 0
+    rows = json.loads(cli.read_text("watch", "--json", "--count", "1", "--tag", "t", "--state", "online"))["devices"]
+    assert [row["mac"] for row in rows] == [first.mac]
+
+
+def read_devices(process):
+    return json.loads(process.stdout.readline())["devices"]
 
 
 def test_backup(fleet_cli, tmp_path):
