@@ -20,7 +20,7 @@ export function RawAnswer({ device }) {
         <button class="button" onClick=${() => reportErrors(() => download(path))}>Download diagnostics</button>
       </header>
       <p class="soft small">Safe to post in public: no passwords, wallet addresses, network names or full addresses. The diagnostics file has settings, journal, events and log too.</p>
-      ${data ? html`<pre class="raw" ref=${place} tabindex="0">${JSON.stringify(data.answer ?? {}, null, 2)}</pre>` : html`<${LoadState} error=${error} onRetry=${reload} />`}
+      ${data ? html`<pre class="raw" ref=${place} tabindex="0">${JSON.stringify(data.device.info, null, 2)}</pre>` : html`<${LoadState} error=${error} onRetry=${reload} />`}
     </section>
   `;
 }

@@ -76,7 +76,7 @@ export function SettingsTab({ mac }) {
           ? html`<${SettingGroup} key=${group} title=${title} settings=${members} texts=${texts} problems=${{ ...joinDetails(refusal.details), ...problems }} limitsOf=${limitsOf} onChange=${edit} />`
           : null;
       })}
-      <div class="save-bar">
+      <div class=${changes.length || refusal.message ? "save-bar pinned" : "save-bar"}>
         ${refusal.message
           ? html`<span class="is-bad" role="alert">${refusal.message}</span>`
           : html`<span class="soft number">${isBusy ? "Writing …" : changes.length ? `${changes.length} changed` : "No changes"}</span>`}

@@ -3,8 +3,10 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../../data/api.js";
 import { keepSubscription, listen } from "../../data/socket.js";
 import { appendLines } from "./log_lines.js";
+import { useInterval } from "./use_interval.js";
 
 const FIRST_LINES = 1000;
+const STATE_MS = 5000;
 
 /** @param {string} mac @param {boolean} isPaused */
 export function useLog(mac, isPaused) {
@@ -32,7 +34,7 @@ export function useLog(mac, isPaused) {
       try {
         const { data } = await get(`devices/${mac}/logs`, { tail: FIRST_LINES });
         setLines((present) => appendLines(present, data.lines.map((/** @type {any} */ line) => ({ ...line, epoch: data.epoch }))));
-        setState({ text: data.state + (data.reason ? `: ${data.reason}` : ""), error: "" });
+        setState(describeState(data));
         isLoaded = true;
         flush();
       } catch (failure) {
@@ -54,6 +56,9 @@ export function useLog(mac, isPaused) {
     };
   }, [mac]);
 
+  // The state of the stream is not among the events.
+  useInterval(() => void get(`devices/${mac}/logs`, { tail: 1 }).then(({ data }) => setState(describeState(data)), () => {}), STATE_MS);
+
   useEffect(() => {
     if (isPaused || waiting.current.length === 0) return;
     const added = waiting.current;
@@ -62,3 +67,6 @@ export function useLog(mac, isPaused) {
   }, [isPaused]);
   return { lines, ...state, waitingCount: waiting.current.length };
 }
+
+/** @param {{ state: string, reason?: string }} log */
+const describeState = ({ state, reason }) => ({ text: state + (reason ? `: ${reason}` : ""), error: "" });
