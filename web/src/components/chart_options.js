@@ -143,7 +143,7 @@ function showTooltip(plot, series) {
   let column = 1;
   for (const { label, unit, band } of series) {
     const value = plot.data[column][idx];
-    if (value !== null && value !== undefined) lines.push(`${label} ${formatNumber(value, decimalsFor(Math.abs(value)))} ${unit}`);
+    if (value !== null && value !== undefined) lines.push(`${label} ${formatNumber(value, Number.isInteger(value) ? 0 : decimalsFor(Math.abs(value)))} ${unit}`);
     column += band ? 3 : 1;
   }
   for (const mark of plot.marks ?? []) {

@@ -12,6 +12,7 @@ import { useLoad } from "../../data/use_load.js";
 import { describeResults } from "./write_results.js";
 
 const SHOWN = 20;
+const NOTHING_WRITTEN = ["refused", "failed"];
 
 /** @param {{ mac: string }} props */
 export function Journal({ mac }) {
@@ -36,7 +37,7 @@ export function Journal({ mac }) {
                 <span>${Object.keys(entry.after).map((key, at) => html`${at ? ", " : ""}${labelOf(key)} ${showValue(key, entry.before[key])} → <strong>${showValue(key, entry.after[key])}</strong>`)}</span>
                 <p class="soft small"><${Time} at=${entry.at} /> by ${entry.actor}, ${entry.outcome.replace("_", " ")}${entry.reverts ? ", an undo" : ""}${entry.job ? html`, <a href=${formatRoute(`jobs/${entry.job}`)}>job</a>` : null}</p>
               </div>
-              <button class="button" onClick=${() => undo(entry)}>Undo</button>
+              <button class="button" disabled=${NOTHING_WRITTEN.includes(entry.outcome)} onClick=${() => undo(entry)}>Undo</button>
             </li>
           `,
         )}

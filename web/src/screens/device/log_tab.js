@@ -47,7 +47,7 @@ export function LogTab({ mac, warning }) {
       >
         ${shown.length ? shown.map((line) => html`<${LogLine} key=${"gap" in line ? line.key : `${line.epoch} ${line.seq}`} line=${line} />`) : html`<p class="soft">No lines${lines.length ? " that match" : " yet"}.</p>`}
       </div>
-      <p class="soft small number">${formatNumber(lines.length)} lines held · stream ${text || "…"}${isPaused ? " · paused; new lines wait" : ""}</p>
+      <p class="soft small number">${formatNumber(lines.length)} lines held · ${text || "…"}${isPaused ? " · paused; new lines wait" : ""}</p>
     </section>
   `;
 }

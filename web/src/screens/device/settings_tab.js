@@ -53,6 +53,7 @@ export function SettingsTab({ mac }) {
     } catch (error) {
       const { message, details } = /** @type {any} */ (error);
       setRefusal({ message, details: details ?? {} });
+      document.getElementById(`setting-${Object.keys(details ?? {})[0]}`)?.focus();
     }
     setBusy(false);
   };

@@ -7,6 +7,8 @@ import { useInterval } from "./use_interval.js";
 
 const FIRST_LINES = 1000;
 const STATE_MS = 5000;
+/** State of the stream in words. @type {Record<string, string>} */
+const STATES = { idle: "not followed", connecting: "connecting to the miner", streaming: "live", waiting: "waiting for the miner", refused: "the miner refuses its log" };
 
 /** @param {string} mac @param {boolean} isPaused */
 export function useLog(mac, isPaused) {
@@ -69,4 +71,4 @@ export function useLog(mac, isPaused) {
 }
 
 /** @param {{ state: string, reason?: string }} log */
-const describeState = ({ state, reason }) => ({ text: state + (reason ? `: ${reason}` : ""), error: "" });
+const describeState = ({ state, reason }) => ({ text: (STATES[state] ?? state) + (reason ? `: ${reason}` : ""), error: "" });

@@ -1,4 +1,5 @@
 // The result of each setting that was written.
+import { useEffect, useRef } from "preact/hooks";
 import { html } from "../../html.js";
 import { StatusShape } from "../../components/status.js";
 import { labelOf, showValue } from "../../data/settings_table.js";
@@ -8,8 +9,11 @@ const TONES = /** @type {Record<string, string>} */ ({ applied: "good", pending_
 
 /** @param {{ answer: any, onClose: () => void }} props */
 export function WriteResults({ answer, onClose }) {
+  const place = useRef(/** @type {HTMLElement | null} */ (null));
+  // The button that wrote may be far below.
+  useEffect(() => place.current?.scrollIntoView({ block: "center" }), [answer]);
   return html`
-    <section class="card" role="status" aria-label="Results">
+    <section class="card" ref=${place} role="status" aria-label="Results">
       <header><h2 class="grow">Results</h2><button type="button" class="button quiet" onClick=${onClose}>Close</button></header>
       <ul class="stack">
         ${answer.changes.map(
