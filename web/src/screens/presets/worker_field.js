@@ -11,7 +11,7 @@ export function WorkerField({ template, user, errors, onChange }) {
   return html`
     <div class="field">
       <label for="preset-worker">Worker name of each miner</label>
-      <input id="preset-worker" class="input" autocomplete="off" spellcheck="false" maxlength="128" placeholder="{hostname}" value=${template} aria-describedby="preset-worker-note" onInput=${(/** @type {any} */ event) => onChange(event.target.value)} />
+      <input id="preset-worker" class="input" autocomplete="off" spellcheck="false" maxlength="128" placeholder="{hostname}" value=${template} aria-invalid=${errors && "true"} aria-describedby="preset-worker-note" onInput=${(/** @type {any} */ event) => onChange(event.target.value)} />
       <span id="preset-worker-note" class=${errors ? "error" : "hint"}>
         ${errors ? errors.join(" ") : html`<code>{hostname}</code> and <code>{mac}</code> stand for the miner's own. It follows the users of both pools after a dot.`}
       </span>
