@@ -3,11 +3,11 @@ import { html } from "../../html.js";
 import { allRows } from "../../data/fleet.js";
 import { previewWorker } from "../../data/settings_table.js";
 
-const EXAMPLE = [{ title: "bitaxe", hostname: "bitaxe", mac: "aa:bb:cc:dd:ee:ff" }];
+const EXAMPLE = [{ hostname: "bitaxe", mac: "aa:bb:cc:dd:ee:ff" }];
 
 /** @param {{ template: string, user: string, errors?: string[], onChange: (text: string) => void }} props */
 export function WorkerField({ template, user, errors, onChange }) {
-  const rows = allRows.value.slice(0, 2);
+  const rows = allRows.value.filter((row) => row.hostname).slice(0, 2);
   return html`
     <div class="field">
       <label for="preset-worker">Worker name of each miner</label>
@@ -17,7 +17,7 @@ export function WorkerField({ template, user, errors, onChange }) {
       </span>
       ${template && html`
         <ul class="preview mono" aria-label="Preview">
-          ${(rows.length ? rows : EXAMPLE).map(({ mac, title, hostname = title }) => html`<li key=${mac}>${previewWorker(user || "user", template, hostname, mac)}</li>`)}
+          ${(rows.length ? rows : EXAMPLE).map(({ mac, hostname }) => html`<li key=${mac}>${previewWorker(user || "user", template, hostname, mac)}</li>`)}
         </ul>`}
     </div>
   `;
