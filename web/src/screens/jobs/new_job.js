@@ -60,7 +60,7 @@ export function NewJob({ query }) {
         <${SettingFields} groups=${JOB_GROUPS} texts=${texts} errors=${errorsBelow(error?.details, "settings")} onChange=${(/** @type {string} */ key, /** @type {string} */ text) => setTexts((present) => ({ ...present, [key]: text }))} />
       </section>`}
     <section class="card"><header><h2>Devices</h2></header>
-      <${DevicePicker} macs=${macs} filter=${{ ...NO_FILTER, tag: query.tag ?? "", status: query.status ?? "", model: query.model ?? "" }} onChange=${setMacs} />
+      <${DevicePicker} presets=${presets ?? []} macs=${macs} filter=${{ ...NO_FILTER, tag: query.tag ?? "", status: query.status ?? "", model: query.model ?? "" }} onChange=${setMacs} />
     </section>
     <section class="card"><header><h2>How carefully</h2></header><${OptionsForm} action=${action} options=${chosen} onChange=${setOptions} /></section>
     ${error && html`<div class="is-bad" role="alert"><p>${error.message}</p>${details.map(([name, problems]) => html`<p key=${name} class="small">${name}: ${[problems].flat().slice(0, 5).join(" ")}</p>`)}</div>`}
