@@ -189,6 +189,10 @@ class ServiceProcess(Process):
     def list_devices(self) -> list[dict[str, Any]]:
         return list(self.call_api("GET", "/devices/imprint")["data"])
 
+    def list_titles(self) -> list[str]:
+        """Return the names under which the devices are shown."""
+        return [row["title"] for row in self.call_api("GET", "/devices")["data"]]
+
     def wait_until_online(self, expected: int = MINER_COUNT) -> None:
         wait_for(
             f"{expected} miners online",
