@@ -9,12 +9,14 @@ import { eventTone } from "../../data/event_kinds.js";
 import { formatTime } from "../../data/format.js";
 import { keepPreference } from "../../data/preferences.js";
 import { useLoad } from "../../data/use_load.js";
-import { buildSeries, CHART_GROUPS, CHART_METRICS } from "./chart_groups.js";
+import { buildSeries, CHART_GROUPS, CHART_METRICS, describeChart } from "./chart_groups.js";
 import { useInterval } from "./use_interval.js";
 
 const RANGES = /** @type {[string, string][]} */ ([["1h", "1 h"], ["24h", "24 h"], ["7d", "7 d"], ["90d", "90 d"]]);
 const POINTS = 400;
 const MOST_MARKS = 200;
+/** Two zooms that differ by less than this part of their length are one. */
+const SAME_PART = 0.02;
 const RELOAD_MS = 30_000;
 const range = keepPreference("device-range", "24h");
 
@@ -36,6 +38,9 @@ export function Charts({ mac }) {
     [data],
   );
   const marks = useMemo(() => (data?.events ?? []).map(toMark), [data]);
+  // Charts that share a cursor report the same drag one after the other.
+  const zoomTo = (/** @type {[number, number]} */ [from, to]) =>
+    setZoom((present) => (present && Math.abs(present[0] - from) + Math.abs(present[1] - to) < (to - from) * SAME_PART ? present : [from, to]));
   if (!data) return html`<${LoadState} error=${error} onRetry=${reload} />`;
   return html`
     <section class="stack" aria-label="Charts">
@@ -51,8 +56,8 @@ export function Charts({ mac }) {
         ${charts.map(
           ({ title, series }) => html`
             <figure class="card" key=${title}>
-              <figcaption><h3>${title}</h3></figcaption>
-              <${Chart} times=${data.history.times} series=${series} marks=${marks} height=${170} label=${`${title} over time`} syncKey="device" onZoom=${setZoom} />
+              <figcaption class="row"><h3 class="grow">${title}</h3>${series.length > 1 ? html`<span class="chart-names">${series.map(({ label, dashed }) => html`<span key=${label} class=${dashed ? "dashed" : ""}>${label}</span>`)}</span>` : null}</figcaption>
+              <${Chart} times=${data.history.times} series=${series} marks=${marks} height=${170} label=${describeChart(title, series)} syncKey="device" onZoom=${zoomTo} />
             </figure>
           `,
         )}

@@ -3,6 +3,7 @@ import { html } from "../../html.js";
 import { LoadState } from "../../components/load_state.js";
 import { Segmented } from "../../components/segmented.js";
 import { replaceQuery, route } from "../../data/router.js";
+import { BoardCard } from "./board_card.js";
 import { Charts } from "./charts.js";
 import { Chips } from "./chips.js";
 import { DetailsTab } from "./details_tab.js";
@@ -32,7 +33,7 @@ export function DeviceScreen({ id }) {
     <${DeviceProblems} device=${device} />
     <${Figures} mac=${id} />
     <div class="tabs"><${Segmented} label="Parts of this screen" options=${TABS} value=${tab} onChange=${(/** @type {string} */ value) => replaceQuery({ tab: value })} /></div>
-    ${tab === "" && html`<${Charts} mac=${id} /><${Chips} chips=${device.chips} />`}
+    ${tab === "" && html`<${Charts} mac=${id} /><div class="device-parts"><${Chips} chips=${device.chips} /><${BoardCard} device=${device} /></div>`}
     ${tab === "settings" && html`<${SettingsTab} mac=${id} />`}
     ${tab === "log" && html`<${LogTab} mac=${id} warning=${device.logWarning} />`}
     ${tab === "history" && html`<${HistoryTab} mac=${id} />`}

@@ -8,15 +8,18 @@ export function SettingInput({ setting, text = textOf(setting), problem, limits,
   const common = { id, "aria-invalid": problem ? "true" : undefined, "aria-describedby": `${id}-note`, onChange: (/** @type {any} */ event) => onChange(event.currentTarget.value) };
   const range = limits ?? (setting.min === undefined && setting.max === undefined ? null : setting);
   const note = problem || [hint, range && type !== "choice" ? `${range.min ?? ""} to ${range.max ?? ""}${unit ? ` ${unit}` : ""}` : limits && `${limits.min} to ${limits.max} ${unit}`, needsRestart && "acts after a restart"].filter(Boolean).join(" · ");
+  const unknown = text === "" ? html`<option value="">not reported</option>` : null;
   const isChanged = text !== textOf(setting);
   return html`
     <div class=${isChanged ? "field changed" : "field"}>
       <label for=${id}>${label}${unit ? ` (${unit})` : ""}</label>
       ${type === "boolean"
-        ? html`<select class="select" ...${common} value=${text}><option value="true">on</option><option value="false">off</option></select>`
+        ? html`<select class="select" ...${common} value=${text}>${unknown}<option value="true">on</option><option value="false">off</option></select>`
         : type === "choice" && !limits
-          ? html`<select class="select" ...${common} value=${text}>${options?.map((option) => html`<option key=${option} value=${String(option)}>${showSetting(setting, option)}</option>`)}</select>`
-          : html`<input
+          ? html`<select class="select" ...${common} value=${text}>${unknown}${options?.map((option) => html`<option key=${option} value=${String(option)}>${showSetting(setting, option)}</option>`)}</select>`
+          : key.endsWith("Cert")
+            ? html`<textarea class="input mono" ...${common} onInput=${common.onChange} spellcheck=${false} value=${text}></textarea>`
+            : html`<input
               class="input"
               ...${common}
               onInput=${common.onChange}

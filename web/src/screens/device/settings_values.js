@@ -51,3 +51,8 @@ export function listChanges(settings, texts) {
     return [{ setting, before: setting.value, after: parseText(setting, text) }];
   });
 }
+
+/** Return the service's problems as one text per key. @param {Record<string, any>} details @returns {Record<string, string>} */
+export function joinDetails(details) {
+  return Object.fromEntries(Object.entries(details).filter(([, problems]) => problems).map(([key, problems]) => [key, [problems].flat().join(" ")]));
+}
