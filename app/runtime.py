@@ -118,7 +118,8 @@ class Runtime:
         self.events = EventBus()
         self.registry = CollectorRegistry()
         self.service_metrics = ServiceMetrics(self.registry)
-        self.loop_lag = LoopLag(self.service_metrics.observe_loop_lag, Clock())
+        self.resource_usage = ResourceUsage(clock)
+        self.loop_lag = LoopLag(self._record_lag, Clock())
         self.encoder = DeviceEncoder()
         self.web_files = load_web_files(settings.web_dir)
 
@@ -206,7 +207,6 @@ class Runtime:
         self.scans = NetworkScans(self.discovery, self.fleet, self.ignored, self.events, self.clock)
 
         self.rows = DeviceRows(self.fleet, self.monitoring.find_next_poll, self.clock)
-        self.resource_usage = ResourceUsage(self.clock)
 
         # Configuration
         self.commands = Commands(self.fleet, self.miners.get_miner, identity, self.events, self.clock)
@@ -338,6 +338,10 @@ class Runtime:
 
     def _loop_crashed(self, loop: str) -> Callable[[], None]:
         return partial(self.service_metrics.count_loop_crash, loop)
+
+    def _record_lag(self, lag: float) -> None:
+        self.service_metrics.observe_loop_lag(lag)
+        self.resource_usage.record_second(lag)
 
     def start(self) -> None:
         """Open the store, then start monitoring. Only after the fork: LevelDB's threads do not survive one."""

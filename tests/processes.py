@@ -118,6 +118,10 @@ class SimulatorProcess(Process):
             "NEIGHBOUR_TABLE": str(self.table),
         }
 
+    @property
+    def control_url(self) -> str:
+        return self._url
+
     def list_miners(self) -> list[dict[str, Any]]:
         return list(requests.get(self._url, timeout=10).json())
 

@@ -27,7 +27,10 @@ STDOUT = "-"
 @click.option("--force", is_flag=True, help="Replace an existing file.")
 @api_command
 def backup_command(api: ApiClient, out: Output, file: str | None, secrets: bool, history: bool, force: bool) -> None:
-    """Download a backup while the service runs, to FILE or to pluto-backup-<time>.jsonl.gz; `-` is stdout."""
+    """Download a backup.
+
+    The service keeps running. FILE is pluto-backup-<time>.jsonl.gz by default; `-` is stdout.
+    """
     if file == STDOUT and out.as_json:
         raise click.UsageError("--json and a backup on stdout exclude each other.")
     target = Path(file or f"pluto-backup-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.jsonl.gz")

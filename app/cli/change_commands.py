@@ -60,9 +60,9 @@ def set_command(
     allow_overclock: bool,
     **options: Any,
 ) -> None:
-    """Change settings of one or several devices, after showing what will change.
+    """Change settings of devices.
 
-    KEY=- reads the value without showing it, for passwords.
+    Shows what will change before it asks. KEY=- reads the value without showing it, for passwords.
     """
     names = [text for text in arguments if "=" not in text]
     given = dict(text.split("=", 1) for text in arguments if "=" in text)
@@ -117,7 +117,10 @@ def apply_command(
     allow_overclock: bool,
     **options: Any,
 ) -> None:
-    """Apply a PRESET, by name or UUID, to devices: a job, also for one device."""
+    """Apply a preset to devices.
+
+    PRESET is a name or a UUID. This is a job, also for one device.
+    """
     uuid = _find_preset(api, preset)
     rows = _choose_targets(api, devices, options)
     request = {"action": "apply-preset", "presetUuid": uuid, "restart": restart, "allowOverclock": allow_overclock}

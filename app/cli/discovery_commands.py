@@ -44,7 +44,10 @@ def discover_command(api: ApiClient, out: Output) -> None:
 def register_command(
     api: ApiClient, out: Output, miners: tuple[str, ...], all_new: bool, addresses: tuple[str, ...]
 ) -> None:
-    """Register MINERS that were discovered, by MAC, hostname or address."""
+    """Register miners.
+
+    MINERS are discovered ones, by MAC, hostname or address.
+    """
     if not (miners or all_new or addresses):
         raise click.UsageError("Name a miner, or add --new or --address.")
     wanted: dict[str, str] = {}  # MAC → address

@@ -32,7 +32,9 @@ _STYLES = {Severity.OK: "green", Severity.WARNING: "yellow", Severity.ERROR: "re
 @click.option("--miner", type=DEVICE, help="The miner whose path is checked. Default: the one with the worst problem.")
 @api_command
 def doctor_command(api: ApiClient, out: Output, miner: str | None) -> None:
-    """Check the setup. Exit code 1 if an error was found.
+    """Check the setup and explain findings.
+
+    The exit code is 1 if an error was found.
 
     Some checks are requests to the service; the others run on this machine, with the settings (DATA_DIR, PORT, ..) of
     this shell's environment. Run it where the service runs, with the service's environment: in its container.

@@ -89,7 +89,10 @@ def devices_command(api: ApiClient, out: Output, sort: str | None, **filters: st
 @click.argument("device", type=DEVICE)
 @api_command
 def show_command(api: ApiClient, out: Output, device: str) -> None:
-    """Show one device; with --json, the whole device as the API has it."""
+    """Show one device.
+
+    With --json: the whole device as the API has it.
+    """
     mac = choose_device(api, device)["mac"]
     if out.as_json:
         out.print_json(api.get(f"/devices/imprint/{mac}")["data"])

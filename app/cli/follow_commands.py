@@ -72,8 +72,9 @@ def events_command(
     since: str | None,
     limit: int,
 ) -> None:
-    """Show events, oldest first: of DEVICE, or of all devices, jobs and the service.
+    """Show events, oldest first.
 
+    They are those of DEVICE, or without one of all devices, jobs and the service.
     With --json and -f: one JSON object per line.
     """
     mac = choose_device(api, device)["mac"] if device else None

@@ -45,7 +45,10 @@ def history_command(
     stop: str,
     points: int,
 ) -> None:
-    """Show the history of DEVICE, of a tag, or without either of the fleet."""
+    """Show the history as sparklines.
+
+    It is that of DEVICE, of a tag, or without either of the fleet.
+    """
     if device and tag:
         raise click.UsageError("Name a device or a tag, not both.")
     path, usual = "/history", FLEET_METRICS

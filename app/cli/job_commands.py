@@ -31,7 +31,7 @@ _ASKING = frozenset({"resume", "revert"})
 @yes_option
 @api_command
 def jobs_command(api: ApiClient, out: Output, job_id: str | None, follow: bool, request: str | None, yes: bool) -> None:
-    """List the jobs, or show, follow or control one."""
+    """List, show, follow or control jobs."""
     if job_id is None:
         if follow or request:
             raise click.UsageError("Name the job; `pluto jobs` lists them.")

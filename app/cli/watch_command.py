@@ -41,7 +41,10 @@ class FleetView:
 @click.option("--state", help="Statuses such as online,offline, or `attention`.")
 @api_command
 def watch_command(api: ApiClient, out: Output, count: int | None, tag: str | None, state: str | None) -> None:
-    """Show a live table of the devices until Ctrl-C. With --json: one JSON object {at, devices} per update."""
+    """Show a live table of the devices.
+
+    It ends at Ctrl-C. With --json: one JSON object {at, devices} per update.
+    """
     states = set(state.split(",")) if state else set()
     is_screen = out.stdout.is_terminal and not out.as_json
     with suppress(KeyboardInterrupt), Live(console=out.stdout, auto_refresh=False, screen=is_screen) as live:

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
 class ProcessSchema(BaseSchema):
     cpuSeconds = fields.Float(required=True, metadata={"description": "CPU time since the start"})
-    cpuPercent = fields.Float(
-        required=True, metadata={"description": "Of one core, since about a minute ago or the last request before that"}
-    )
+    cpuPercent = fields.Float(required=True, metadata={"description": "Of one core, over the last minute"})
     residentBytes = fields.Integer(metadata={"description": "Resident memory of the worker"})
+    threads = fields.Integer(required=True, metadata={"description": "Threads of Python, not those of the store"})
 
 
 class DeviceCountsSchema(BaseSchema):
@@ -34,6 +33,13 @@ class PollCountsSchema(BaseSchema):
     failed = fields.Integer(required=True)
 
 
+class LoopLagSchema(BaseSchema):
+    """How late the event loop came back to a timer, over the last minute; empty in the first second."""
+
+    meanSeconds = fields.Float()
+    maxSeconds = fields.Float()
+
+
 class AboutSchema(BaseSchema):
     version = fields.String(required=True)
     python = fields.String(required=True)
@@ -43,12 +49,14 @@ class AboutSchema(BaseSchema):
     devices = fields.Nested(DeviceCountsSchema, required=True)
     polls = fields.Nested(PollCountsSchema, required=True)
     clients = fields.Integer(required=True, metadata={"description": "Connected Socket.IO clients"})
+    loopLag = fields.Nested(LoopLagSchema, required=True)
 
 
 AboutEnvelope = envelope(fields.Nested(AboutSchema), "AboutAnswer")
 
 
 def serialise_about(usage: Usage, devices: dict[str, int], polls: dict[str, int], clients: int) -> dict[str, Any]:
+    lags = {"meanSeconds": usage.lag_mean, "maxSeconds": usage.lag_max}
     return {
         "version": VERSION,
         "python": platform.python_version(),
@@ -58,8 +66,10 @@ def serialise_about(usage: Usage, devices: dict[str, int], polls: dict[str, int]
             "cpuSeconds": round(usage.cpu_seconds, 3),
             "cpuPercent": round(usage.cpu_percent, 3),
             **({"residentBytes": usage.resident_bytes} if usage.resident_bytes is not None else {}),
+            "threads": usage.threads,
         },
         "devices": devices,
         "polls": polls,
         "clients": clients,
+        "loopLag": {key: round(lag, 6) for key, lag in lags.items() if lag is not None},
     }

@@ -12,7 +12,7 @@ import orjson
 from marshmallow import ValidationError, fields, post_load, validate
 
 from app.models import Status
-from app.schemas.base import BaseSchema, CommaList
+from app.schemas.base import MAC, BaseSchema, CommaList, Mac
 from app.services.devices.problems import NEXT_ATTEMPT, Problem, ProblemKind, Severity
 from app.services.devices.rows import ATTENTION, NEXT_POLL, ROW_KEYS, Row, RowQuery
 
@@ -73,6 +73,10 @@ class DeviceRowSchema(BaseSchema):
     createdAt = fields.String()
     updatedAt = fields.String()
     nextPollAt = fields.String(metadata={"description": "Time of the next poll, ISO-8601; absent if not monitored"})
+
+
+class WatchedDeviceSchema(BaseSchema):
+    mac = Mac(required=True, validate=validate.Length(1, 64), metadata=MAC)
 
 
 class RowsEnvelope(BaseSchema):

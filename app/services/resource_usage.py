@@ -1,9 +1,11 @@
-"""The service's own use of CPU and memory."""
+"""The service's own use of CPU and memory, and how late its event loop is."""
 
 from __future__ import annotations
 
 import resource
+import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,39 +13,55 @@ from pathlib import Path
 
 from app.clock import Clock
 
-WINDOW_SECONDS = 60.0
+WINDOW_SECONDS = 60
 _STATM = Path("/proc/self/statm")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`cpu_seconds` since the start; `cpu_percent` of one core since about a minute ago; `resident_bytes` is None
-    where the system does not report it."""
+    """`cpu_seconds` since the start; `cpu_percent` of one core over the last minute; `resident_bytes` is None where the
+    system does not report it. `lag_mean`, `lag_max`: lag of the event loop in seconds over the last minute, None before
+    its first reading."""
 
     started_at: datetime
     uptime_seconds: float
     cpu_seconds: float
     cpu_percent: float
     resident_bytes: int | None
+    threads: int
+    lag_mean: float | None
+    lag_max: float | None
 
 
 class ResourceUsage:
-    """Owns the readings that the CPU percentage is computed from. `cpu_time`: CPU seconds of this process."""
+    """Owns the readings of the last minute, one per second. `cpu_time`: CPU seconds of this process."""
 
     def __init__(self, clock: Clock, cpu_time: Callable[[], float] = time.process_time) -> None:
         self._clock = clock
         self._cpu_time = cpu_time
         self._started_at = clock.now()
         self._started = clock.monotonic()
-        self._earlier = self._latest = (self._started, cpu_time())
+        self._cpu: deque[tuple[float, float]] = deque([(self._started, cpu_time())], WINDOW_SECONDS + 1)
+        self._lags: deque[float] = deque(maxlen=WINDOW_SECONDS)
+
+    def record_second(self, lag: float) -> None:
+        """Record the CPU time of now, and the lag of the event loop in seconds. Call it once per second."""
+        self._cpu.append((self._clock.monotonic(), self._cpu_time()))
+        self._lags.append(lag)
 
     def read_usage(self) -> Usage:
-        now, cpu = self._clock.monotonic(), self._cpu_time()
-        if now - self._latest[0] >= WINDOW_SECONDS:
-            self._earlier, self._latest = self._latest, (now, cpu)
-        since, before = self._earlier
-        percent = 100 * (cpu - before) / (now - since) if now > since else 0.0
-        return Usage(self._started_at, now - self._started, cpu, percent, _read_resident_bytes())
+        now, cpu, lags = self._clock.monotonic(), self._cpu_time(), self._lags
+        since, before = self._cpu[0]
+        return Usage(
+            self._started_at,
+            now - self._started,
+            cpu,
+            100 * (cpu - before) / (now - since) if now > since else 0.0,
+            _read_resident_bytes(),
+            threading.active_count(),
+            sum(lags) / len(lags) if lags else None,
+            max(lags) if lags else None,
+        )
 
 
 def _read_resident_bytes() -> int | None:

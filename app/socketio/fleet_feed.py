@@ -45,6 +45,7 @@ class FleetFeed:
         rows: DeviceRows,
         encoder: DeviceEncoder,
         emit: Callable[[str, Any, str], None],
+        loop_crashed: Callable[[], None],
         clock: Clock,
     ) -> None:
         """`emit` sends an event with a payload to a room."""
@@ -52,11 +53,13 @@ class FleetFeed:
         self._rows = rows
         self._encoder = encoder
         self._emit = emit
+        self._loop_crashed = loop_crashed
         self._clock = clock
         self._subscribers: set[str] = set()
         self._watched: dict[str, set[str]] = {}
         self._sent_rows: dict[str, _Version] = {}
         self._sent_devices: dict[str, _Version] = {}
+        self._stop = Event()
         self._greenlet: gevent.Greenlet | None = None
 
     @property
@@ -79,8 +82,11 @@ class FleetFeed:
         self._sent_devices.pop(mac, None)
         self._ensure_running()
 
-    def count_watched(self, sid: str) -> int:
-        return sum(sid in watchers for watchers in self._watched.values())
+    def is_registered(self, mac: str) -> bool:
+        return self._fleet.find_device(mac) is not None
+
+    def list_watched(self, sid: str) -> list[str]:
+        return [mac for mac, watchers in self._watched.items() if sid in watchers]
 
     def unwatch_device(self, sid: str, mac: str) -> None:
         watchers = self._watched.get(mac, set())
@@ -91,7 +97,7 @@ class FleetFeed:
 
     def remove_client(self, sid: str) -> None:
         self.unsubscribe_fleet(sid)
-        for mac in [mac for mac, watchers in self._watched.items() if sid in watchers]:
+        for mac in self.list_watched(sid):
             self.unwatch_device(sid, mac)
 
     def send_changes(self) -> None:
@@ -102,16 +108,19 @@ class FleetFeed:
             self._send_device(mac)
 
     def stop(self) -> None:
+        """Send nothing from now on."""
+        self._stop.set()
         if self._greenlet is not None:
-            self._greenlet.kill()
+            self._greenlet.join()
 
     def _ensure_running(self) -> None:
         if self._greenlet is None or self._greenlet.dead:
-            self._greenlet = gevent.spawn(run_supervised, self._run_loop, self._clock, Event(), loop="fleet feed")
+            self._greenlet = gevent.spawn(
+                run_supervised, self._run_loop, self._clock, self._stop, self._loop_crashed, loop="fleet_feed"
+            )
 
     def _run_loop(self) -> None:
-        while self._subscribers or self._watched:
-            self._clock.sleep(BATCH_SECONDS)
+        while (self._subscribers or self._watched) and not self._clock.wait(self._stop, BATCH_SECONDS):
             self.send_changes()
 
     def _read_versions(self) -> dict[str, _Version]:

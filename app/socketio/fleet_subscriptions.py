@@ -7,14 +7,17 @@ from typing import Any
 
 from flask import request
 from flask_socketio import SocketIO, join_room, leave_room
+from marshmallow import ValidationError
 
-from app.miners.mac import canonical_mac
+from app.schemas.device_row import WatchedDeviceSchema
 from app.socketio.fleet_feed import FLEET_ROOM, FleetFeed, device_room
 
 POLLS_ROOM = "polls"
 """The clients that get `stat_update` and `error` of every device: all that did not subscribe to rows."""
 MAX_WATCHED = 32
 _NEEDS_MAC = {"ok": False, "error": "A mac is needed, such as {mac: '02:00:5e:00:00:03'}"}
+_NOT_FOUND = {"ok": False, "error": "Device not found"}
+_TOO_MANY = {"ok": False, "error": f"At most {MAX_WATCHED} devices can be watched at a time"}
 
 
 class FleetSubscriptions:
@@ -46,8 +49,11 @@ class FleetSubscriptions:
         mac = _read_mac(payload)
         if mac is None:
             return _NEEDS_MAC
-        if self._feed.count_watched(_current_sid()) >= MAX_WATCHED:
-            return {"ok": False, "error": f"At most {MAX_WATCHED} devices can be watched at a time"}
+        if not self._feed.is_registered(mac):
+            return _NOT_FOUND
+        watched = self._feed.list_watched(_current_sid())
+        if mac not in watched and len(watched) >= MAX_WATCHED:
+            return _TOO_MANY
         if self._is_connected():
             join_room(device_room(mac))
             self._feed.watch_device(_current_sid(), mac)
@@ -72,5 +78,7 @@ def _current_sid() -> str:
 
 
 def _read_mac(payload: tuple[Any, ...]) -> str | None:
-    stated = payload[0].get("mac") if len(payload) == 1 and isinstance(payload[0], dict) else None
-    return canonical_mac(stated) if isinstance(stated, str) else None
+    try:
+        return str(WatchedDeviceSchema().load(payload[0] if len(payload) == 1 else {})["mac"])
+    except ValidationError:
+        return None

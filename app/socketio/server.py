@@ -68,6 +68,7 @@ class SocketIoServer:
             runtime.rows,
             runtime.encoder,
             lambda event, payload, room: self.server.emit(event, payload, to=room),
+            lambda: runtime.service_metrics.count_loop_crash("fleet_feed"),
             runtime.clock,
         )
         FleetSubscriptions(self.server, self._fleet_feed)

@@ -16,6 +16,7 @@ from app.miners.telemetry import describe_status, read_telemetry
 from app.models import Derived
 from app.services.devices.fleet import Fleet, Tracked
 from app.services.devices.problems import Problem, find_problems
+from app.services.devices.service import matches_mac
 from app.throttle import throttled
 
 Row = Mapping[str, Any]
@@ -145,12 +146,13 @@ def build_row(tracked: Tracked) -> Row:
     """Return the row of a device, without the time of its next poll."""
     is_up = tracked.is_up
     facts = read_facts(tracked.info) if is_up else DeviceFacts()
+    telemetry = read_telemetry(tracked.info, tracked.chip_count) if is_up else {}
     source = RowSource(
         tracked,
-        read_telemetry(tracked.info, tracked.chip_count) if is_up else {},
+        telemetry,
         facts,
         (tracked.derived if is_up else None) or _NO_DERIVED,
-        find_problems(tracked, facts),
+        find_problems(tracked, telemetry, facts),
     )
     values = ((key, read(source)) for key, read in _READERS.items())
     return {key: value for key, value in values if value is not None}
@@ -180,7 +182,8 @@ def _matches(row: Row, query: RowQuery) -> bool:
 
 
 def _contains(row: Row, text: str) -> bool:
-    return any(text in str(row.get(key, "")).lower() for key in ("title", "hostname", "mac", "ip", "tags"))
+    texts = (*(str(row.get(key, "")) for key in ("title", "hostname", "ip")), *row.get("tags", ()))
+    return any(text in each.lower() for each in texts) or matches_mac(row["mac"], text)
 
 
 class _Reversed:

@@ -169,11 +169,12 @@ class DeviceService:
 
 def _matches_query(tracked: Tracked, query: str) -> bool:
     texts = (tracked.device.ip, tracked.hostname, tracked.device.name or "", tracked.mac)
-    return any(query in text.lower() for text in texts) or _matches_mac(tracked.mac, query)
+    return any(query in text.lower() for text in texts) or matches_mac(tracked.mac, query)
 
 
-def _matches_mac(mac: str, query: str) -> bool:
-    """Compare in every notation. Digits without separators count from two bytes on: "127" is part of an address."""
+def matches_mac(mac: str, query: str) -> bool:
+    """Return True if the query is part of the MAC, in any notation. Digits without separators count from two bytes on:
+    "127" is part of an address."""
     digits = len(query) >= MIN_MAC_DIGITS and query in mac.replace(":", "")
     return digits or query.replace("-", ":") in mac or canonical_mac(query) == mac
 

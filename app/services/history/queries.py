@@ -100,7 +100,9 @@ class HistoryQueries:
         """Return one metric of several devices on one time axis; unknown devices are left out. Raises Invalid."""
         _select_metrics(DEVICE_METRICS, [name])
         known = [mac for mac in macs if self._fleet.find_device(mac)]
-        return {mac: self._query(mac, DEVICE_METRICS, [name], asked) for mac in throttled(known)}
+        now = self._clock.now()
+        fixed = HistoryRange(_resolve_time(asked.start, now), _resolve_time(asked.stop, now), asked.points)
+        return {mac: self._query(mac, DEVICE_METRICS, [name], fixed) for mac in throttled(known)}
 
     def query_totals(self, tag: str | None, names: Sequence[str], asked: HistoryRange) -> HistoryAnswer:
         """Return sums over the fleet, or over the devices with a tag. Raises Invalid, and NotFound for a tag that no

@@ -70,7 +70,7 @@ export function describeWaves(job) {
 function describeWave(counts, total, isStarted) {
   if (counts.planned === total || !isStarted) return `${countOf(total, "device")}${isStarted ? ", waiting" : ""}`;
   const { ended } = describeProgress(counts);
-  return `${formatNumber(ended)} of ${countOf(total, "device")}${counts.failed ? `, ${counts.failed} failed` : ""}`;
+  return `${formatNumber(ended)} of ${countOf(total, "device")}${["failed", "skipped"].map((state) => (counts[state] ? `, ${formatNumber(counts[state])} ${state}` : "")).join("")}`;
 }
 
 const STATE_ORDER = ["failed", "reverted", "running", "planned", "skipped", "done", "unchanged"];
