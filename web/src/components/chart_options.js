@@ -47,7 +47,7 @@ export function buildOptions({ width, height, series, syncKey, onZoom, style }) 
         grid: { ...grid, show: at === 0 },
         ticks: grid,
         font,
-        size: 74,
+        size: 82,
         values: (/** @type {any} */ _, /** @type {number[]} */ splits) => formatAxis(splits, unit),
       })),
     ],

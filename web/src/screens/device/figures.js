@@ -9,7 +9,7 @@ const FIGURES = [
   ["Temperature", (row) => format.formatTemperature(row.temperatureCelsius), (row) => (row.vrTemperatureCelsius === undefined ? "" : `regulator ${format.formatTemperature(row.vrTemperatureCelsius)}`)],
   ["Power", (row) => format.formatPower(row.powerWatts), (row) => format.formatEfficiency(row.joulesPerTerahash)],
   ["Fan", (row) => format.formatUnit(row.fanRpm, "rpm"), (row) => format.formatPercent(row.fanPercent)],
-  ["Shares", (row) => format.formatNumber(row.sharesAccepted), (row) => `${format.formatNumber(row.sharesRejected)} rejected (${format.formatPercent(row.rejectPercent1h, 1)} in 1\u00a0h)`],
+  ["Shares", (row) => format.formatNumber(row.sharesAccepted), (row) => `${format.formatNumber(row.sharesRejected)} rejected${row.rejectPercent1h === undefined ? "" : ` (${format.formatPercent(row.rejectPercent1h, 1)} in 1\u00a0h)`}`],
   ["Best difficulty", (row) => format.formatDifficulty(row.bestDifficulty), (row) => `session ${format.formatDifficulty(row.bestSessionDifficulty)}`],
   ["Uptime", (row) => format.formatDuration(row.uptimeSeconds), (row) => `Wi-Fi ${format.formatUnit(row.rssiDbm, "dBm")}`],
   ["Pool", (row) => splitPool(row.pool)[0], (row) => [splitPool(row.pool)[1] && `port ${splitPool(row.pool)[1]}`, row.usesFallbackPool && "fallback pool"].filter(Boolean).join(", ")],
@@ -21,14 +21,18 @@ function splitPool(pool) {
   return pool && at > 0 ? [pool.slice(0, at), pool.slice(at + 1)] : [pool ?? format.ABSENT, ""];
 }
 
+/** Return a text, "" where all that it would say is absent. @param {string} text */
+const hideAbsent = (text) => (text.includes(format.ABSENT) ? "" : text);
+
 /** @param {{ mac: string }} props */
 export function Figures({ mac }) {
-  const row = getRow(mac) ?? {};
+  const row = getRow(mac);
+  if (row && row.hashrateGhs === undefined && row.uptimeSeconds === undefined) return html`<p class="soft">There are no live figures while the miner does not answer.</p>`;
   return html`
     <dl class="figures">
       ${FIGURES.map(
         ([title, read, describe]) => html`
-          <div key=${title}><dt>${title}</dt><dd class="number" title=${read(row)}>${read(row)}</dd><dd class="soft small number">${describe(row)}</dd></div>
+          <div key=${title}><dt>${title}</dt><dd class="number" title=${read(row ?? {})}>${read(row ?? {})}</dd><dd class="soft small number">${hideAbsent(describe(row ?? {}))}</dd></div>
         `,
       )}
     </dl>

@@ -12,7 +12,7 @@ export function DeviceHeader({ device }) {
   return html`
     <header class="screen-head device-head">
       <div class="grow">
-        <div class="row"><h1>${title}</h1><${Status} status=${device.status} detail=${device.statusDetail} /></div>
+        <div class="row"><h1>${title}</h1><${Status} status=${device.status} detail=${device.statusDetail} />${device.statusDetail ? html`<span class="soft">${device.statusDetail}</span>` : null}</div>
         <p class="soft small">
           ${row?.model ?? device.type} · ${row?.firmware ?? ""} ${row?.version ?? ""} ·
           ${" "}<a href=${`http://${device.ip}/`} target="_blank" rel="noreferrer noopener">${device.ip}</a> · <span class="mono">${device.mac}</span>

@@ -15,7 +15,7 @@ const LEVEL_NAMES = /** @type {Record<string, string>} */ ({ Errors: "E", "Warni
 export function LogTab({ mac, warning }) {
   const [isPaused, setPaused] = useState(false);
   const [filters, setFilters] = useState({ text: "", level: "", tag: "" });
-  const { lines, text, error } = useLog(mac, isPaused);
+  const { lines, text, error, waitingCount } = useLog(mac, isPaused);
   const shown = useMemo(() => showLines(lines, filters), [lines, filters]);
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const isAtEnd = useRef(true);
@@ -31,7 +31,7 @@ export function LogTab({ mac, warning }) {
         <${FilterSelect} label="Level" options=${Object.keys(LEVEL_NAMES)} value=${levelName} onChange=${(/** @type {string} */ name) => change({ level: LEVEL_NAMES[name] ?? "" })} />
         <${FilterSelect} label="Tag" options=${listTags(lines)} value=${filters.tag} onChange=${(/** @type {string} */ tag) => change({ tag })} />
         <span class="grow"></span>
-        <button class="button" aria-pressed=${isPaused} onClick=${() => setPaused(!isPaused)}>${isPaused ? "Continue" : "Pause"}</button>
+        <button class="button" aria-pressed=${isPaused} onClick=${() => setPaused(!isPaused)}>${isPaused ? (waitingCount ? `Continue (${formatNumber(waitingCount)} new)` : "Continue") : "Pause"}</button>
         <button class="button" onClick=${() => reportErrors(() => download(`devices/${mac}/logs/download`))}>Download</button>
       </header>
       ${warning ? html`<p class="is-warn small">${warning}</p>` : null}

@@ -1,4 +1,5 @@
 // One device: problems and figures first, then a tab for each purpose.
+import { useEffect } from "preact/hooks";
 import { html } from "../../html.js";
 import { LoadState } from "../../components/load_state.js";
 import { Segmented } from "../../components/segmented.js";
@@ -26,6 +27,13 @@ const TABS = /** @type {[string, string][]} */ ([
 /** @param {{ id: string }} props `id`: the MAC */
 export function DeviceScreen({ id }) {
   const { device, error, reload } = useDevice(id);
+  const title = device?.name ?? device?.info.hostname ?? id;
+  useEffect(() => {
+    document.title = `${title} – Pluto`;
+    return () => {
+      document.title = "Pluto";
+    };
+  }, [title]);
   if (!device) return html`<h1 class="visually-hidden">Device</h1><${LoadState} error=${error} onRetry=${reload} />`;
   const tab = route.value.query.tab ?? "";
   return html`

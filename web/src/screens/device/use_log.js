@@ -15,6 +15,7 @@ export function useLog(mac, isPaused) {
   const [lines, setLines] = useState(/** @type {import("./log_lines.js").Line[]} */ ([]));
   const [state, setState] = useState({ text: "", error: "" });
   const waiting = useRef(/** @type {any[]} */ ([]));
+  const [waitingCount, setWaitingCount] = useState(0);
   const paused = useRef(isPaused);
   paused.current = isPaused;
 
@@ -23,7 +24,9 @@ export function useLog(mac, isPaused) {
     let isLoaded = false;
     const flush = () => {
       frame = 0;
-      if (paused.current || !isLoaded) return;
+      const isWaiting = paused.current || !isLoaded;
+      setWaitingCount(isWaiting ? waiting.current.length : 0);
+      if (isWaiting) return;
       const added = waiting.current;
       waiting.current = [];
       setLines((present) => appendLines(present, added));
@@ -67,7 +70,7 @@ export function useLog(mac, isPaused) {
     waiting.current = [];
     setLines((present) => appendLines(present, added));
   }, [isPaused]);
-  return { lines, ...state, waitingCount: waiting.current.length };
+  return { lines, ...state, waitingCount };
 }
 
 /** @param {{ state: string, reason?: string }} log */
