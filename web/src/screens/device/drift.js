@@ -6,6 +6,15 @@ import { askOnce } from "../../data/confirm.js";
 import { reportErrors } from "../../data/toasts.js";
 import { labelOf, showValue } from "../../data/settings_table.js";
 
+/** @type {Record<string, string>} */
+const CAUSES = {
+  pending_restart: "acts after a restart",
+  overheat_fallback: "lowered by the firmware after it overheated",
+  factory_reset: "factory reset",
+  pool_changed: "the pool was changed",
+  changed_elsewhere: "changed elsewhere",
+};
+
 /** @param {{ device: any }} props */
 export function Drift({ device }) {
   const [isBusy, setBusy] = useState(false);
@@ -15,27 +24,30 @@ export function Drift({ device }) {
     setBusy(false);
   };
   const accept = () => run(() => post(`devices/${device.mac}/drift/accept`), "The present settings are the desired ones now");
+  const waitsOnly = device.drift.every((/** @type {any} */ { cause }) => cause === "pending_restart");
   const repair = async () => {
-    const text = "The desired values are written to the miner again. It is restarted if a setting needs that.";
-    if (!(await askOnce({ title: "Write the desired settings?", text, action: "Repair" }))) return;
-    run(() => post(`devices/${device.mac}/drift/repair`, { restart: true }), "Repair started as a job");
+    const question = waitsOnly
+      ? { title: "Restart the miner?", text: "It stops hashing for about a minute; then the new values act.", action: "Restart" }
+      : { title: "Write the desired settings?", text: "The desired values are written to the miner again. It is restarted if a setting needs that.", action: "Repair" };
+    if (!(await askOnce(question))) return;
+    run(() => post(`devices/${device.mac}/drift/repair`, { restart: true }), `${question.action} started as a job`);
   };
   return html`
     <div class="table-scroll">
       <table class="table">
-        <thead><tr><th scope="col">Setting</th><th scope="col">Desired</th><th scope="col">Present</th></tr></thead>
+        <thead><tr><th scope="col">Setting</th><th scope="col">Desired</th><th scope="col">Present</th><th scope="col">Cause</th></tr></thead>
         <tbody>
           ${device.drift.map(
-            (/** @type {any} */ { key, expected, actual }) => html`
-              <tr key=${key}><td>${labelOf(key)}</td><td>${showValue(key, expected)}</td><td>${showValue(key, actual)}</td></tr>
+            (/** @type {any} */ { key, expected, actual, cause }) => html`
+              <tr key=${key}><td>${labelOf(key)}</td><td>${showValue(key, expected)}</td><td>${showValue(key, actual)}</td><td class="soft">${CAUSES[cause] ?? cause}</td></tr>
             `,
           )}
         </tbody>
       </table>
     </div>
     <div class="actions">
-      <button class="button" disabled=${isBusy} onClick=${accept}>Accept present values</button>
-      <button class="button primary" disabled=${isBusy} onClick=${repair}>Repair</button>
+      ${waitsOnly ? null : html`<button class="button" disabled=${isBusy} onClick=${accept}>Accept present values</button>`}
+      <button class="button primary" disabled=${isBusy} onClick=${repair}>${waitsOnly ? "Restart to apply" : "Repair"}</button>
     </div>
   `;
 }
