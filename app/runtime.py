@@ -48,6 +48,7 @@ from app.services.devices.rows import DeviceRows
 from app.services.devices.service import DeviceService
 from app.services.devices.telemetry_reader import TelemetryReader
 from app.services.devices.write_behind import WriteBehind
+from app.services.diagnostics import DiagnosticsService
 from app.services.discovery.builtin import BuiltinDiscovery
 from app.services.discovery.external import ExternalDiscovery
 from app.services.discovery.locator import Locator
@@ -301,6 +302,10 @@ class Runtime:
             delete_with_device=settings.delete_data_on_device_remove,
         )
         self.event_observer = EventObserver(self.event_log, self.fleet)
+
+        self.diagnostics = DiagnosticsService(
+            self.fleet, self.settings_service, self.event_log, self.logs, self.presets, self.clock
+        )
 
         # Prometheus queries
         prometheus = PrometheusClient(settings.prometheus_host) if settings.prometheus_host else None

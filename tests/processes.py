@@ -118,6 +118,10 @@ class SimulatorProcess(Process):
             "NEIGHBOUR_TABLE": str(self.table),
         }
 
+    @property
+    def control_url(self) -> str:
+        return self._url
+
     def list_miners(self) -> list[dict[str, Any]]:
         return list(requests.get(self._url, timeout=10).json())
 
@@ -188,6 +192,10 @@ class ServiceProcess(Process):
 
     def list_devices(self) -> list[dict[str, Any]]:
         return list(self.call_api("GET", "/devices/imprint")["data"])
+
+    def list_titles(self) -> list[str]:
+        """Return the names under which the devices are shown."""
+        return [row["title"] for row in self.call_api("GET", "/devices")["data"]]
 
     def wait_until_online(self, expected: int = MINER_COUNT) -> None:
         wait_for(

@@ -172,6 +172,7 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("POST", "/jobs/<job_id>/revert"): [{}],
         ("DELETE", "/jobs/<job_id>"): [{}],
         ("GET", "/devices/<mac:mac>/options"): [{}],
+        ("GET", "/devices/<mac:mac>/diagnostics"): [{}, {"mac": SECOND_MAC}, {"mac": "nothing"}],
         ("GET", "/devices/<mac:mac>/settings"): [{}, {"mac": SECOND_MAC}],
         ("GET", "/devices/<mac:mac>/journal"): [{}, {"mac": SECOND_MAC}],
         ("POST", "/devices/<mac:mac>/journal/<entry_id>/revert"): [{"body": {}}],

@@ -57,8 +57,21 @@ FORBIDDEN_IMPORTS = {
     "app.errors": ("app.", "gevent"),
     "app.clock": ("app.",),
     "app.settings": ("app.services", "app.store", "app.miners", "app.blueprints", "app.schemas", "app.runtime"),
+    "app.cli": (*WEB_LIBRARIES, "gevent", "plyvel", "orjson"),
     "app": ("simulator", "tests"),
     "simulator": ("app", "flask", "plyvel"),
+}
+
+# What the command line imports of the rest of app/: small modules without I/O of their own. It is a client of the
+# public API, and starts without gevent and Flask. The two of services/discovery are pure, for `doctor`.
+CLI_IMPORTS = {
+    "app.errors",
+    "app.miners.address",
+    "app.miners.mac",
+    "app.services.discovery.neighbours",
+    "app.services.discovery.subnets",
+    "app.settings",
+    "app.version",
 }
 
 # Package of app/services → the packages and modules of app/services that it may import.
@@ -137,6 +150,17 @@ def test_service_packages_have_no_cycle():
         for name in leaves:
             del remaining[name]
     assert remaining == {}
+
+
+def test_command_line_imports_only_small_modules_and_is_imported_by_none():
+    imported = {
+        (module_name(path), module.rpartition(".")[0])
+        for path in MODULES
+        for module in iterate_imports(path)
+        if is_inside(module_name(path), "app.cli") != is_inside(module, "app.cli") and is_inside(module, "app")
+        if is_inside(module_name(path), "app.cli") or is_inside(module, "app.cli")
+    }
+    assert {target for _, target in imported} == CLI_IMPORTS
 
 
 def test_only_one_module_subscribes_to_events():

@@ -43,8 +43,10 @@ find_node() {
 install_packages() {
     [ "$(cat "$installed" 2>/dev/null)" = "$(cksum <web/package-lock.json)" ] && return
     # One small request first: `npm ci` reports an unreachable registry only after it asked for every package.
-    (cd web && npm view --fetch-retries=1 --fetch-timeout=10000 htm version && npm ci --ignore-scripts --no-progress --loglevel=error) ||
-        return
+    (
+        cd web && npm view --fetch-retries=1 --fetch-retry-mintimeout=1000 --fetch-timeout=10000 htm version &&
+            npm ci --ignore-scripts --no-progress --loglevel=error
+    ) || return
     cksum <web/package-lock.json >"$installed"
 }
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.blueprints.base import Blueprint, current_actor, current_runtime
+import orjson
+from flask import Response
+
+from app.blueprints.base import JSON, Blueprint, current_actor, current_runtime
 from app.errors import Invalid
 from app.miners.mac import canonical_mac
 from app.miners.setting_form import build_settings_form
+from app.schemas.diagnostics import DiagnosticsSchema
+from app.schemas.diagnostics import serialise_report as serialise_diagnostics
 from app.schemas.system import (
     ChangedEnvelope,
     CommandEnvelope,
@@ -109,6 +114,23 @@ def device_settings(mac: str) -> dict[str, Any]:
         "data": list(map(serialise_form_field, form)),
         "overclock": serialise_overclock(tracked),
     }
+
+
+@blueprint.get("/<mac:mac>/diagnostics")
+@blueprint.response(200, DiagnosticsSchema, description="The report, as an attachment")
+@blueprint.document_error(404, "Device not found")
+def device_diagnostics(mac: str) -> Response:
+    """Download a report about a miner
+
+    One JSON file for a bug report: versions, the device with its last answer, its status and settings, the journal,
+    the last events and the last log lines. It can be posted in public: passwords, tokens, pool users, wallet addresses,
+    names of Wi-Fi networks, e-mail addresses, and name, notes and tags of the device are removed; MACs and IP addresses
+    are shortened, equal ones alike. The hostname and the names of pools stay.
+    """
+    report = current_runtime().diagnostics.collect_report(mac)
+    named = f'attachment; filename="pluto-{report.created_at[:19].replace(":", "")}.json"'
+    body = orjson.dumps(serialise_diagnostics(report), option=orjson.OPT_INDENT_2)
+    return Response(body, mimetype=JSON, headers={"Content-Disposition": named, "Cache-Control": "no-store"})
 
 
 @blueprint.get("/<mac:mac>/journal")

@@ -13,6 +13,7 @@ from app.schemas.info import without_empty_texts
 from app.services.discovery.filters import DiscoveryQuery, PartialMatch
 from app.services.scans.ignored import IgnoredMiner
 from app.services.scans.scan_state import FoundKind, FoundMiner, ScanState, ScanStatus
+from app.throttle import throttled
 
 
 class DiscoverSchema(BaseSchema):
@@ -110,7 +111,7 @@ def serialise_scan(state: ScanState) -> dict[str, Any]:
         "probed": state.probed,
         "total": state.total,
         "counts": {str(kind): count for kind, count in state.counts.items()},
-        "found": list(map(_serialise_found, state.found)),
+        "found": [_serialise_found(each) for each in throttled(state.found)],
     }
 
 

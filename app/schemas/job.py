@@ -112,14 +112,12 @@ class JobOptionsSchema(BaseSchema):
     )
 
 
+# A revert is started by POST /jobs/:id/revert.
+_STARTABLE = tuple(action.value for action in Action if action is not Action.REVERT)
+
+
 class JobRequestSchema(JobOptionsSchema):
-    action = fields.Enum(
-        Action,
-        by_value=True,
-        required=True,
-        validate=validate.NoneOf([Action.REVERT], error="Start it with POST /jobs/:id/revert."),
-        metadata={"enum": [action.value for action in Action if action is not Action.REVERT]},
-    )
+    action = fields.String(required=True, validate=validate.OneOf(_STARTABLE))
     devices = Devices(required=True, metadata={"description": _DEVICES})
     presetUuid = fields.String(load_default=None, allow_none=True, validate=validate.Length(max=64))
     settings = Fields(keys=fields.String(validate=validate.Length(max=64)), load_default=dict)
@@ -149,7 +147,8 @@ class RepairSchema(BaseSchema):
 def build_job_request(data: Mapping[str, Any]) -> JobRequest:
     given = dict(data)
     values, preset = given.pop("settings", {}), given.pop("presetUuid", None)
-    return JobRequest(**{**given, "waves": tuple(given["waves"])}, values=values, preset_uuid=preset)
+    given |= {"action": Action(given["action"]), "waves": tuple(given["waves"])}
+    return JobRequest(**given, values=values, preset_uuid=preset)
 
 
 class JobDeviceSchema(BaseSchema):

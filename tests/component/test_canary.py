@@ -132,6 +132,42 @@ def test_no_secret_leaves_the_service(service, miners, browser, watcher, grafana
     assert any(b"hasPassword" in what for where, what in watcher.outputs if where == "GET /devices/imprint/<mac:mac>")
 
 
+def test_report_for_the_public_contains_nothing_private(service, miners, watcher, canaries):
+    """What clients of the service may see, and the public may not: pool users, wallets, networks, addresses."""
+    driver, (one, _) = RouteDriver(service, watcher), miners
+    new, wallet = canaries.make_canary, f"bc1q{canaries.make_canary('a wallet')}zz"
+    mail = f"{new('an e-mail address')}@example.org"
+    one.settings |= {
+        "stratumUser": f"{wallet}.{new('a worker')}", "fallbackStratumUser": mail, "ssid": new("a network"),
+        "poolList": [{"stratumUser": new("a user in a list")}], "boardNote": f"built by {mail}",
+        "lastError": f"pool refused {wallet[:14]}.. of {wallet}", "wifiStatus": "joined 10.77.88.99",
+    }  # fmt: skip
+    texts = {"name": new("the name"), "notes": new("the notes"), "tags": [new("a tag")]}
+    driver.send_request("PATCH", "/devices/imprint/<mac:mac>", {"device": texts})
+    user = {"stratumUser": new("a user of the past"), "stratumPassword": new("a password")}
+    driver.send_request("PATCH", SYSTEM_PATH, {"info": user})
+    driver.send_request("PATCH", SYSTEM_PATH, {"info": {"stratumUser": f"{wallet}.{new('another worker')}"}})
+    service.client.put("/devices/listen", json={"macs": [FIRST_MAC, SECOND_MAC], "traceLogs": True})
+    driver.wait_for_logs()
+    wait_until(lambda: service.get_device(FIRST_MAC)["info"].get("wifiStatus") == one.settings["wifiStatus"])
+    assert canaries.find_places(service.client.get(f"/devices/imprint/{FIRST_MAC}").get_data()) >= {
+        "a wallet", "an e-mail address", "a network", "the notes",
+    }  # fmt: skip
+    answer = service.client.get(f"/devices/{FIRST_MAC}/diagnostics")
+    shown = answer.get_data(as_text=True)
+    assert canaries.find_places(shown) == set()
+    assert not [text for text in (wallet[:10], "example.org", FIRST_MAC, one.host, "77.88") if text in shown]
+    assert answer.headers["Content-Disposition"].startswith("attachment")
+    report = answer.get_json()
+    assert report["device"]["mac"] == "02:00:5e:xx:xx:71"
+    assert report["device"]["info"]["wifiStatus"] == "joined 10.x.x.99"
+    assert (report["device"]["status"], len(report["journal"])) == ("online", 2)
+    assert any("nothing to hide" in line for line in report["log"]["lines"])
+    assert {"frequency", "stratumUser"} <= {field["key"] for field in report["settings"]}
+    assert report["events"]
+    assert report["versions"]["version"] == "v2.14.2"
+
+
 # Generated names of secrets.
 
 WORDS = st.sampled_from(["password", "passwd", "passphrase", "pass", "pwd", "psk", "secret", "token", "otp", "apiKey",

@@ -155,14 +155,13 @@ class TestConflicts:
         service.client.delete(f"/devices/imprint/{fleet[0].mac}")
         result = wait_for_job(service, start_revert(service, job["id"])["id"])
         assert set(list_states(result)) == {miner.mac for miner in fleet[1:]}
-        assert next(
-            each["title"] for each in read_job(service, job["id"])["devices"] if each["mac"] == fleet[0].mac
-        ) == (fleet[0].mac)
+        titles = {device["mac"]: device["title"] for device in read_job(service, job["id"])["devices"]}
+        assert titles[fleet[0].mac] == fleet[0].mac
 
     def test_action_cannot_be_started_without_a_job(self, four_miners):
         service, _ = four_miners
         answer = service.client.post("/jobs", json={"action": "revert", "devices": "all"})
-        assert (answer.status_code, answer.get_json()["details"]) == (400, {"action": ["Use POST /jobs/{id}/revert."]})
+        assert (answer.status_code, set(answer.get_json()["details"])) == (400, {"action"})
 
 
 def test_revert_continues_after_a_restart_of_the_service(four_miners, make_service):

@@ -28,6 +28,15 @@ FLAGS = [
     "--window-size=1200,900",
 ]
 
+RECORDER = """
+window.recordedViolations = [];
+addEventListener("securitypolicyviolation", event => {
+  recordedViolations.push(`${event.violatedDirective}: ${event.blockedURI} in ${event.sourceFile}`);
+});
+addEventListener("error", event => recordedViolations.push(`error: ${event.message}`));
+addEventListener("unhandledrejection", event => recordedViolations.push(`rejection: ${event.reason}`));
+"""
+
 
 class Browser:
     """A browser with one tab. `names` resolve to 127.0.0.1."""
@@ -64,6 +73,13 @@ class Browser:
         result = self.send_command("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
+
+    def record_violations(self) -> None:
+        """Record violations of the content security policy, and unhandled errors, in each page that is opened next."""
+        self.send_command("Page.addScriptToEvaluateOnNewDocument", source=RECORDER)
+
+    def list_violations(self) -> list[str]:
+        return list(self.evaluate("window.recordedViolations"))
 
     def move_mouse(self, x: float, y: float) -> None:
         self.send_command("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)

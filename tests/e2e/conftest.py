@@ -6,12 +6,13 @@ program is missing fails.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import Browser
 from processes import JS, Process, ServiceProcess, SimulatorProcess
 
 
@@ -54,3 +55,10 @@ def start_program(tmp_path: Path, exit_stack: ExitStack) -> Callable[..., Proces
 def start_node_script(start_program: Callable[..., Process]) -> Callable[..., Process]:
     """Start one of the scripts in js/."""
     return lambda script, *arguments: start_program("node", str(JS / script), *arguments)
+
+
+@pytest.fixture
+def browser(start_program: Callable[..., Process], tmp_path: Path) -> Iterator[Browser]:
+    browser = Browser(start_program, tmp_path, ["evil.example", "friend.example", "rebind.example", "pluto"])
+    yield browser
+    browser.close()

@@ -1,6 +1,6 @@
 """A page of another site in a real browser on this network can neither read from the service nor change anything.
 
-A miner whose name is a script is shown on our own page without running it.
+A miner whose name is a script is shown on our own pages, the web interface and the plain table, without running it.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import requests
 from chromium import Browser
 from nginx import start_nginx
 from processes import JS, Process, ServiceProcess, SimulatorProcess, wait_for
 
+# Where no web interface was built.
+PLAIN_TABLE = {"WEB_DIR": "/nonexistent"}
 CONTROL_TOKEN = "control-token-0123456789"
 ATTEMPT_SCRIPT = (JS / "hostile_page.js").read_text()
 
@@ -52,13 +53,6 @@ def hostile_page() -> Iterator[HostileSite]:
     site = HostileSite()
     yield site
     site.stop()
-
-
-@pytest.fixture
-def browser(start_program: Callable[..., Process], tmp_path: Path) -> Iterator[Browser]:
-    browser = Browser(start_program, tmp_path, ["evil.example", "friend.example", "rebind.example", "pluto"])
-    yield browser
-    browser.close()
 
 
 @pytest.fixture
@@ -171,30 +165,40 @@ HOSTILE = """<img src=x onerror="document.title='taken over'">"""
 QUOTED = """" onmouseover="document.title='taken over'" x=\""""
 
 
+@pytest.mark.parametrize("page", [{}, PLAIN_TABLE], ids=["web interface", "plain table"])
 @pytest.mark.parametrize("settings", [{}, {"API_TOKEN": CONTROL_TOKEN}], ids=["open", "with a token"])
 def test_home_assistant_cve_2025_62172_hostile_device_name_runs_no_script_on_hover(
-    start_fleet: Callable[..., ServiceProcess], miners: SimulatorProcess, browser: Browser, settings: dict[str, str]
+    start_fleet: Callable[..., ServiceProcess],
+    miners: SimulatorProcess,
+    browser: Browser,
+    settings: dict[str, str],
+    page: dict[str, str],
 ) -> None:
     """The same for CVE-2026-33044 and CVE-2026-91130: a device's name in a chart's tooltip."""
-    service = start_fleet(**settings)
+    service = start_fleet(**settings, **page)
     one, other, *_ = (each["mac"] for each in miners.list_miners() if each["generation"] == "2.12")
     miners.send_command(one, "fault", fault="hostname", hostname=HOSTILE)
     service.call_api("PATCH", f"/devices/imprint/{one}", {"device": {"notes": HOSTILE, "type": HOSTILE}})
     service.call_api(
         "PATCH", f"/devices/imprint/{other}", {"device": {"name": QUOTED, "notes": QUOTED, "type": QUOTED}}
     )
-    page = f"{service.url}/"
-    headers = service.headers | {"Accept": "text/html"}
-    wait_for("the hostile name", lambda: "onerror" in requests.get(page, headers=headers, timeout=5).text, 10)
+    wait_for("the hostile name", lambda: HOSTILE in service.list_titles(), 10)
 
-    browser.open_page(page)
+    browser.record_violations()
+    browser.open_page(f"{service.url}/")
     if settings:
+        wait_for_sign_in(browser)
         sign_in(browser, CONTROL_TOKEN)
     wait_for_text(browser, HOSTILE)
     wait_for_text(browser, QUOTED)
-    assert browser.hover_elements("td, tr, span, th, a, dd") > 50
-    assert browser.evaluate("document.title") == "Pluto"
-    assert browser.evaluate("document.querySelectorAll('img, td [onmouseover], td script').length") == 0
+    assert browser.hover_elements("td, tr, span, th, a, dd, button, [role=row], [role=gridcell]") > 50
+    assert browser.evaluate("document.title").startswith("Pluto")
+    assert browser.evaluate("document.querySelectorAll('img, [onmouseover], body script').length") == 0
+    assert browser.list_violations() == []
+
+
+def wait_for_sign_in(browser: Browser) -> None:
+    wait_for("the sign-in form", lambda: browser.evaluate("!!document.querySelector('input[type=password]')"), 10)
 
 
 def sign_in(browser: Browser, token: str) -> None:
@@ -207,10 +211,10 @@ def wait_for_text(browser: Browser, text: str) -> None:
     wait_for(f"{text!r} on the page", lambda: text in browser.evaluate("document.body.innerText"), 10)
 
 
-def test_user_signs_in_on_the_page_behind_a_path_prefix(
+def test_user_signs_in_to_the_plain_table_behind_a_path_prefix(
     start_fleet: Callable[..., ServiceProcess], browser: Browser, start_program: Callable[..., Process], tmp_path: Path
 ) -> None:
-    service = start_fleet(API_TOKEN=CONTROL_TOKEN)
+    service = start_fleet(API_TOKEN=CONTROL_TOKEN, **PLAIN_TABLE)
     proxy = start_nginx(start_program, tmp_path, service.url)
     browser.open_page(f"{proxy}/api/")
     assert "Miner" not in browser.evaluate("document.body.innerText")
@@ -230,3 +234,28 @@ def test_user_signs_in_on_the_page_behind_a_path_prefix(
     assert browser.evaluate("document.cookie") == ""
     assert browser.evaluate("localStorage.length") == 0
     assert CONTROL_TOKEN not in browser.evaluate("location.href")
+
+
+def test_user_signs_in_to_the_web_interface_behind_a_path_prefix(
+    start_fleet: Callable[..., ServiceProcess], browser: Browser, start_program: Callable[..., Process], tmp_path: Path
+) -> None:
+    service = start_fleet(API_TOKEN=CONTROL_TOKEN)
+    titles = service.list_titles()
+    proxy = start_nginx(start_program, tmp_path, service.url)
+    browser.record_violations()
+    browser.open_page(f"{proxy}/api/")
+    wait_for_sign_in(browser)
+    assert [title for title in titles if title in browser.evaluate("document.body.innerText")] == []
+
+    sign_in(browser, "a-wrong-token-0123456789")
+    wait_for_text(browser, "This token is not valid")
+    browser.evaluate("document.querySelector('input').select()")
+    sign_in(browser, CONTROL_TOKEN)
+    for title in titles:
+        wait_for_text(browser, title)
+
+    browser.open_page(f"{proxy}/api/")
+    wait_for_text(browser, titles[0])
+    assert browser.evaluate("document.cookie") == ""
+    assert CONTROL_TOKEN not in browser.evaluate("JSON.stringify(localStorage) + location.href")
+    assert browser.list_violations() == []

@@ -7,6 +7,7 @@ from ipaddress import IPv4Network as Net
 import gevent
 import orjson
 import pytest
+from fakes import wait_until
 from floods import probe_loop
 from gevent import socket
 from gevent.pywsgi import WSGIServer
@@ -15,11 +16,12 @@ from app.clients.discovery_service import DiscoveryServiceClient
 from app.clients.name_resolver import NameResolver
 from app.clock import Clock
 from app.errors import AddressForbidden, DiscoveryFailed, Invalid, RetryLater
-from app.events import EventBus, MinerSeen
+from app.events import EventBus, MinerSeen, ScanUpdated
 from app.miners.address import Address, AddressRule
 from app.miners.device_client import MinerRegistry
 from app.models import DiscoveredMiner, Reading
 from app.redaction.json_objects import redact_object
+from app.services.devices.fleet import Fleet as DeviceFleet
 from app.services.discovery.builtin import BuiltinDiscovery
 from app.services.discovery.external import ExternalDiscovery
 from app.services.discovery.filters import DiscoveryQuery, PartialMatch
@@ -28,8 +30,13 @@ from app.services.discovery.neighbours import NeighbourTable
 from app.services.discovery.scanner import Scanner
 from app.services.discovery.service import DiscoveryService
 from app.services.discovery.sightings import Sightings, identify_hits, remove_duplicates
+from app.services.scans.ignored import IgnoredMiners
+from app.services.scans.scan_state import ScanStatus
+from app.services.scans.service import NO_NETWORK, NetworkScans
 from app.store.database import Database
+from app.store.devices import DeviceRepository
 from app.store.discovered import DiscoveredRepository
+from app.store.documents import Documents
 from simulator import Fleet, MinerSpec, swap
 
 SUBNET = Net("127.62.0.0/28")
@@ -526,3 +533,13 @@ def test_duplicates_keep_known_address_or_first():
     )
     assert remove_duplicates([one, anonymous, two, anonymous], {A: "10.0.0.2"}.get) == [anonymous, two, anonymous]
     assert remove_duplicates([one, two], {A: "10.0.0.9"}.get) == [one]
+
+
+def test_scan_on_host_without_network_says_what_to_set(testbed, database, clock):
+    fleet, events, updates = DeviceFleet(DeviceRepository(database, dict), clock), EventBus(), []
+    events.subscribe(ScanUpdated, updates.append)
+    ignored = IgnoredMiners(Documents(database, "ignored"), fleet.is_registered, clock)
+    scans = NetworkScans(testbed.start_builtin_discovery(subnets=()), fleet, ignored, events, clock)
+    scans.start_scan()
+    wait_until(lambda: updates)
+    assert (scans.get_state().status, scans.get_state().error) == (ScanStatus.FAILED, NO_NETWORK)

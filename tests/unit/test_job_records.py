@@ -38,6 +38,21 @@ def test_job_survives_record_round_trip():
     assert job_from_record(head, steps) == job
 
 
+def test_paused_revert_survives_record_round_trip():
+    job = make_job(state=JobState.RUNNING, paused=True, revert_of="other")
+    job.request = JobRequest(Action.REVERT, waves=(1,))
+    assert job_from_record(orjson.loads(orjson.dumps(job_to_record(job))), job.steps) == job
+    with pytest.raises(ValueError):
+        job_from_record({**job_to_record(job), "revertOf": None}, job.steps)
+
+
+def test_record_of_earlier_version_is_neither_paused_nor_a_revert():
+    record = job_to_record(make_job(state=JobState.RUNNING))
+    del record["paused"], record["revertOf"]
+    job = job_from_record(record, {})
+    assert (job.paused, job.revert_of) == (False, None)
+
+
 @pytest.mark.parametrize("damage", [{}, {"state": "dancing"}, {"request": {"action": "explode", "waves": []}}])
 def test_record_of_other_version_is_rejected(damage):
     record = {**job_to_record(make_job()), **damage} if damage else {}

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from firmware_infos import NERD, NEW, OLD, POOL, SLOT, SLOTS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,53 +14,6 @@ from app.miners.setting_limits import compute_hard_limits, find_limit_problems
 from app.miners.setting_table import ALIASES, SETTINGS, SettingChange, has_value, is_same_value, read_present_value
 from app.miners.settings_diff import compute_settings_diff
 from app.miners.vendor_options import Options, add_present_values, look_up_options, parse_options
-
-POOL = {"stratumURL": "old.example", "stratumPort": 3333, "stratumUser": "bc1q.old"}
-OLD = {
-    "ASICModel": "BM1366",
-    "version": "v2.4.5",
-    "frequency": 485,
-    "coreVoltage": 1200,
-    "autofanspeed": 1,
-    "fanspeed": 57,
-    "flipscreen": 1,
-    "overheat_mode": 0,
-    "hostname": "My Miner",
-    "ssid": "home",
-    **POOL,
-    "fallbackStratumURL": "",
-    "fallbackStratumPort": 3333,
-    "fallbackStratumUser": "",
-}
-NEW = {
-    **OLD,
-    "version": "v2.12.2",
-    "frequency": 606.25,
-    "fanspeed": 35.38,
-    "manualFanSpeed": 60,
-    "minFanSpeed": 25,
-    "overclockEnabled": 0,
-    "temptarget": 60,
-    "displayTimeout": -1,
-    "rotation": 0,
-}
-SLOT = {"id": 0, **POOL, "stratumTLS": 0, "stratumExtranonceSubscribe": False}
-SLOTS = {**NEW, "version": "v2.15.0", "pools": [SLOT], "primaryPoolIndex": 0, "secondaryPoolIndex": 1}
-for _key in ("fallbackStratumURL", "fallbackStratumPort", "fallbackStratumUser"):
-    del SLOTS[_key]
-NERD = {
-    **POOL,
-    "ASICModel": "BM1368",
-    "deviceModel": "NerdQAxe+",
-    "version": "v1.0.30",
-    "frequency": 490,
-    "autofanspeed": 2,
-    "fanspeed": 57,
-    "pidTargetTemp": 55,
-    "flipscreen": 1,
-    "stratumDifficulty": 1000,
-    "coreVoltage": 1166,
-}
 
 
 def make_patch_body(info: dict[str, Any], **values: Any) -> dict[str, Any]:

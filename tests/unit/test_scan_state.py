@@ -1,17 +1,12 @@
 """What a scan's finds are to the fleet."""
 
 import pytest
-from fakes import wait_until
-from test_discovery import DiscoveryTestbed
 
 from app.errors import Invalid
-from app.events import EventBus, ScanUpdated
 from app.models import Device, DiscoveredMiner
-from app.services.devices.fleet import Fleet, Tracked
+from app.services.devices.fleet import Tracked
 from app.services.scans.ignored import MAX_IGNORED, IgnoredMiners
 from app.services.scans.scan_state import FoundKind, ScanState, ScanStatus, classify_miners
-from app.services.scans.service import NO_NETWORK, NetworkScans
-from app.store.devices import DeviceRepository
 from app.store.documents import Documents
 
 A, B, C = (f"02:00:5e:00:00:0{digit}" for digit in "123")
@@ -64,19 +59,6 @@ def test_device_in_conflict_did_not_move():
 @pytest.fixture
 def ignored(database, clock):
     return IgnoredMiners(Documents(database, "ignored"), lambda mac: False, clock)
-
-
-def test_host_without_a_network_is_told_what_to_set(tmp_path, database, clock, ignored):
-    testbed, updates = DiscoveryTestbed(tmp_path), []
-    discovery, events = testbed.start_builtin_discovery(subnets=()), EventBus()
-    events.subscribe(ScanUpdated, updates.append)
-    scans = NetworkScans(discovery, Fleet(DeviceRepository(database, dict), clock), ignored, events, clock)
-    try:
-        scans.start_scan()
-        wait_until(lambda: updates)
-        assert (scans.get_state().status, scans.get_state().error) == (ScanStatus.FAILED, NO_NETWORK)
-    finally:
-        testbed.close()
 
 
 def test_list_of_ignored_miners_is_bounded(ignored):

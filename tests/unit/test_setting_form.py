@@ -1,7 +1,7 @@
 """The settings form: its limits are those of a write."""
 
 import pytest
-from test_miner_settings import NERD, NEW, OLD, SLOTS
+from firmware_infos import NERD, NEW, OLD, SLOTS
 
 from app.miners.setting_form import InputType, build_settings_form
 from app.miners.setting_labels import SettingGroup, get_setting_label

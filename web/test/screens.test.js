@@ -5,7 +5,7 @@ import { findChanges, labelOf, previewWorker, readValues, showValue, writeTexts 
 import { summariseCounts, updateKinds } from "../src/screens/add/found.js";
 import { filterRows, NO_FILTER } from "../src/screens/jobs/device_filter.js";
 import { defaultOptions, readOptions } from "../src/screens/jobs/job_options.js";
-import { applyUpdates, describePlan, describeProgress, describeWaves, jobTitle, parseWaves, shownState, sortSteps } from "../src/screens/jobs/job_words.js";
+import { applyUpdates, describePlan, showLocalTimes, describeProgress, describeWaves, jobTitle, parseWaves, shownState, sortSteps } from "../src/screens/jobs/job_words.js";
 
 const miner = (/** @type {any} */ parts) => ({ mac: "02:00:00:00:00:01", ip: "10.0.0.9", kind: /** @type {any} */ ("new"), ...parts });
 const step = (/** @type {any} */ parts) => ({ mac: "a", wave: 0, state: "planned", changes: [], ...parts });
@@ -120,7 +120,22 @@ test("updates change the head and their devices; a sentence of an earlier state 
 test("a job is named by its preset or its settings", () => {
   assert.equal(jobTitle({ action: "apply-preset", request: { presetUuid: "u" } }, [{ uuid: "u", name: "Solo" }]), "Apply preset “Solo”");
   assert.equal(jobTitle({ action: "settings", request: { settings: { frequency: 1 } } }, []), "Change settings: Frequency");
+  const reverted = /** @type {any} */ ({ id: "1", action: "restart", request: {} });
+  assert.equal(jobTitle({ action: "revert", request: {}, revertOf: "1" }, [], [reverted]), "Revert: Restart");
+  assert.equal(jobTitle({ action: "revert", request: {}, revertOf: "2" }, [], [reverted]), "Revert");
   assert.equal(shownState({ state: "running", paused: true }), "paused");
   assert.equal(shownState({ state: "done", paused: true }), "done");
-  assert.equal(describePlan({ planned: 2, unchanged: 1, failed: 1 }), "2\u00a0devices will be changed, 1 already is as wanted, 1 cannot take part.");
+});
+
+test("a plan counts devices that need no change apart", () => {
+  const changes = [{ key: "frequency", before: 1, after: 2 }];
+  const devices = [step({ changes }), step({ changes }), step({}), step({ state: "failed" })];
+  assert.equal(describePlan({ action: "settings", devices }), "2\u00a0devices take part, 1 already is as wanted, 1 is left out.");
+  assert.equal(describePlan({ action: "restart", devices: [step({})] }), "1\u00a0device takes part.");
+});
+
+test("times of day in a sentence are local", () => {
+  const local = new Date();
+  local.setUTCHours(2, 14, 5);
+  assert.equal(showLocalTimes("Health check until 02:14:05Z: 1 of 2."), `Health check until ${local.toTimeString().slice(0, 8)}: 1 of 2.`);
 });

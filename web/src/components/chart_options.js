@@ -90,7 +90,8 @@ export function padRange(_, low, high) {
 
 /** @param {number[]} splits @param {string} unit */
 function formatAxis(splits, unit) {
-  const digits = decimalsFor(Math.abs(splits.at(-1) ?? 0));
+  const step = splits.length > 1 ? splits[1] - splits[0] : 1;
+  const digits = Math.min(3, Math.max(0, -Math.floor(Math.log10(step) + 1e-9)));
   return splits.map((value) => formatUnit(value, unit, digits));
 }
 

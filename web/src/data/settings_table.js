@@ -110,10 +110,13 @@ export function readValues(texts) {
   );
 }
 
+/** Whether a form shows a part of a preset; others are fields of the Node backend. @param {string} key */
+const isShown = (key) => BY_KEY.has(key) || key === "workerTemplate";
+
 /** Return the texts of a form for stored values. @param {Record<string, any>} values @returns {Record<string, string>} */
 export function writeTexts(values) {
   return Object.fromEntries(
-    Object.entries(values).map(([key, value]) => {
+    Object.entries(values).filter(([key]) => isShown(key)).map(([key, value]) => {
       const choices = BY_KEY.get(key)?.choices;
       const choice = choices?.find(([each]) => each === value) ?? choices?.find(([each]) => Number(each) === Number(value));
       return [key, String(choice ? choice[0] : value)];
@@ -129,7 +132,7 @@ export function findChanges(stored, values) {
   /** @type {Record<string, any>} */
   const changes = {};
   for (const [key, value] of Object.entries(values)) if (!isSame(stored[key], value)) changes[key] = value;
-  for (const key of Object.keys(stored)) if (!(key in values) && (BY_KEY.has(key) || key === "workerTemplate")) changes[key] = null;
+  for (const key of Object.keys(stored)) if (!(key in values) && isShown(key)) changes[key] = null;
   return changes;
 }
 

@@ -51,7 +51,7 @@ export function listen(event, handler) {
  * @param {string} subscribe
  * @param {string} unsubscribe
  * @param {any} [payload]
- * @param {() => void} [onSubscribed] called after each time the service confirmed
+ * @param {(acknowledgement?: any) => void} [onSubscribed] called after each time the service confirmed
  */
 export function keepSubscription(subscribe, unsubscribe, payload = undefined, onSubscribed = () => {}) {
   const args = payload === undefined ? [] : [payload];

@@ -1,5 +1,5 @@
 // Adds one miner by its address, also one that is switched off.
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "../../html.js";
 import { get, put } from "../../data/api.js";
 import { showToast } from "../../data/toasts.js";
@@ -8,12 +8,17 @@ import { fromDiscovered, updateKinds } from "./found.js";
 import { currentFleet } from "./current_fleet.js";
 import { registerMiners } from "./register.js";
 
-export function AddressForm() {
-  const [ip, setIp] = useState("");
+/** @param {{ initialIp: string }} props the address of a miner whose MAC is to be entered, or empty */
+export function AddressForm({ initialIp }) {
+  const [ip, setIp] = useState(initialIp);
   const [mac, setMac] = useState("");
   const [found, setFound] = useState(/** @type {import("./found.js").Found[]} */ ([]));
   const [error, setError] = useState("");
   const [busy, setBusy] = useState(false);
+  const macInput = useRef(/** @type {HTMLInputElement | null} */ (null));
+  useEffect(() => {
+    if (initialIp) macInput.current?.focus();
+  }, []);
 
   const run = async (/** @type {() => Promise<void>} */ action) => {
     setBusy(true);
@@ -48,7 +53,7 @@ export function AddressForm() {
         </div>
         <div class="field">
           <label for="add-mac">MAC (only for a miner that is switched off or does not report it)</label>
-          <input id="add-mac" class="input" autocomplete="off" placeholder="aa:bb:cc:dd:ee:ff" value=${mac} onInput=${(/** @type {any} */ event) => setMac(event.target.value)} />
+          <input id="add-mac" ref=${macInput} class="input" autocomplete="off" placeholder="aa:bb:cc:dd:ee:ff" value=${mac} onInput=${(/** @type {any} */ event) => setMac(event.target.value)} />
         </div>
         ${error && html`<p class="is-bad small" role="alert">${error}</p>`}
         <div class="row">

@@ -5,8 +5,8 @@ import { formatRoute } from "../../data/router.js";
 import { StatusShape } from "../../components/status.js";
 import { describeFound, KINDS } from "./found.js";
 
-/** @param {{ found: import("./found.js").Found, selected?: boolean, busy?: boolean, onSelect?: false | ((isOn: boolean) => void), onRegister: () => void, onIgnore?: () => void, onStopIgnoring?: () => void }} props */
-export function FoundLine({ found, selected, busy, onSelect, onRegister, onIgnore, onStopIgnoring }) {
+/** @param {{ found: import("./found.js").Found, selected?: boolean, busy?: boolean, onSelect?: false | ((isOn: boolean) => void), onRegister: () => void, onEnterMac?: () => void, onIgnore?: () => void, onStopIgnoring?: () => void }} props */
+export function FoundLine({ found, selected, busy, onSelect, onRegister, onEnterMac, onIgnore, onStopIgnoring }) {
   const { mac, ip, kind, previousIp, hashrateGhs } = found;
   const title = found.title || found.hostname || ip;
   const isRegistered = kind === "registered" || kind === "moved";
@@ -18,12 +18,13 @@ export function FoundLine({ found, selected, busy, onSelect, onRegister, onIgnor
         ${isRegistered ? html`<a href=${formatRoute(`devices/${mac}`)}>${title}</a>` : html`<strong>${title}</strong>`}
         <span class="soft small">${describeFound(found)}</span>
       </span>
-      <span class="small number line-place">${ip}${previousIp && html` <span class="soft">was ${previousIp}</span>`}<br /><span class="soft mono">${mac ?? "MAC unknown: add it by MAC and address"}</span></span>
+      <span class="small number line-place">${ip}${previousIp && html` <span class="soft">was ${previousIp}</span>`}<br /><span class="soft mono">${mac ?? "MAC unknown"}</span></span>
       <span class="small number line-value">${hashrateGhs !== undefined && formatHashrate(hashrateGhs)}</span>
       <span class="row line-actions">
         ${kind === "new" && html`
           ${onIgnore && html`<button class="button quiet" disabled=${busy} aria-label=${`Ignore ${title}`} onClick=${onIgnore}>Ignore</button>`}
           <button class="button" disabled=${busy} aria-label=${`Register ${title}`} onClick=${onRegister}>Register</button>`}
+        ${kind === "noMac" && onEnterMac && html`<button class="button" aria-label=${`Enter the MAC: ${title}`} onClick=${onEnterMac}>Enter the MAC</button>`}
         ${kind === "ignored" && onStopIgnoring && html`<button class="button quiet" aria-label=${`Stop ignoring ${title}`} onClick=${onStopIgnoring}>Stop ignoring</button>`}
       </span>
     </li>

@@ -8,8 +8,8 @@ import { updateKinds } from "./found.js";
 import { currentFleet } from "./current_fleet.js";
 import { registerMiners } from "./register.js";
 
-/** @param {{ found: import("./found.js").Found[], ignored: Set<string>, onIgnore: (macs: string[]) => void, onStopIgnoring: (mac: string) => void }} props */
-export function FoundList({ found, ignored, onIgnore, onStopIgnoring }) {
+/** @param {{ found: import("./found.js").Found[], ignored: Set<string>, onEnterMac: (ip: string) => void, onIgnore: (macs: string[]) => void, onStopIgnoring: (mac: string) => void }} props */
+export function FoundList({ found, ignored, onEnterMac, onIgnore, onStopIgnoring }) {
   const [selected, setSelected] = useState(/** @type {Set<string>} */ (new Set()));
   const [busy, setBusy] = useState(false);
   const present = updateKinds(found, currentFleet(ignored));
@@ -43,7 +43,7 @@ export function FoundList({ found, ignored, onIgnore, onStopIgnoring }) {
             onChange=${(/** @type {any} */ event) => toggle(newMacs, event.target.checked)} />Select all new</label></li>`}
         ${lines.map((each) => html`
           <${FoundLine} key=${each.mac ?? each.ip} found=${each} selected=${selected.has(each.mac ?? "")} busy=${busy} onSelect=${newMacs.length > 0 && ((/** @type {boolean} */ isOn) => toggle([/** @type {string} */ (each.mac)], isOn))}
-            onRegister=${() => register([/** @type {string} */ (each.mac)])} onIgnore=${() => onIgnore([/** @type {string} */ (each.mac)])} onStopIgnoring=${() => onStopIgnoring(/** @type {string} */ (each.mac))} />`)}
+            onRegister=${() => register([/** @type {string} */ (each.mac)])} onEnterMac=${() => onEnterMac(each.ip)} onIgnore=${() => onIgnore([/** @type {string} */ (each.mac)])} onStopIgnoring=${() => onStopIgnoring(/** @type {string} */ (each.mac))} />`)}
       </ul>
       ${more}
     </section>

@@ -1,6 +1,7 @@
 // Starts a scan of the network, and shows its progress and result.
 import { html } from "../../html.js";
 import { formatNumber, formatPercent } from "../../data/format.js";
+import { countOf } from "../../data/words.js";
 import { Time } from "../../components/time.js";
 import { summariseCounts } from "./found.js";
 
@@ -24,7 +25,7 @@ function Result({ state }) {
   if (state.state === "failed") return html`<p class="is-bad">The scan failed: ${state.error ?? "no reason was given."}</p>`;
   const summary = summariseCounts(state.counts);
   if (state.state === "running") return html`<p>So far: <strong>${summary}</strong></p>`;
-  return html`<p><strong>${summary[0].toUpperCase() + summary.slice(1)}.</strong> <span class="soft">Scanned <${Time} at=${state.finishedAt} />${state.total > 0 && html`, ${formatNumber(state.total)} addresses`}.</span></p>`;
+  return html`<p><strong>${summary[0].toUpperCase() + summary.slice(1)}.</strong> <span class="soft">Scanned <${Time} at=${state.finishedAt} />${state.total > 0 && html`, ${countOf(state.total, "address", "addresses")}`}.</span></p>`;
 }
 
 /** @param {{ probed: number, total: number }} props `total` is 0 if a discovery service scans and tells no progress. */

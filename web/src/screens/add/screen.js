@@ -1,5 +1,5 @@
 // Add devices: by a scan of the network, by address, from miners seen before; and the miners to leave out.
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { html } from "../../html.js";
 import { get, post, put, remove } from "../../data/api.js";
 import { listen } from "../../data/socket.js";
@@ -15,6 +15,7 @@ import { ScanCard } from "./scan_card.js";
 export function AddScreen() {
   const scan = useLoad(() => get("devices/scan").then((answer) => /** @type {import("./found.js").ScanState} */ (answer.data)));
   const ignored = useLoad(() => get("devices/ignored").then((answer) => /** @type {any[]} */ (answer.data)));
+  const [address, setAddress] = useState("");
   useEffect(() => listen("scan_update", (state) => scan.setData(() => state)), []);
 
   const start = () => reportErrors(async () => {
@@ -36,11 +37,11 @@ export function AddScreen() {
     ${scan.data
       ? html`
           <${ScanCard} state=${scan.data} onStart=${start} />
-          ${scan.data.found.length > 0 && html`<${FoundList} found=${scan.data.found} ignored=${ignoredMacs} onIgnore=${ignore} onStopIgnoring=${stopIgnoring} />`}
+          ${scan.data.found.length > 0 && html`<${FoundList} found=${scan.data.found} ignored=${ignoredMacs} onEnterMac=${setAddress} onIgnore=${ignore} onStopIgnoring=${stopIgnoring} />`}
         `
       : html`<section class="card"><${LoadState} error=${scan.error} onRetry=${scan.reload} /></section>`}
     <div class="columns">
-      <${AddressForm} />
+      <${AddressForm} key=${address} initialIp=${address} />
       <div class="stack">
         <${RememberedList} ignored=${ignoredMacs} listed=${new Set(scan.data?.found.map(({ mac }) => mac))} onIgnore=${ignore} />
         <${IgnoredList} ignored=${ignored} onStopIgnoring=${stopIgnoring} />

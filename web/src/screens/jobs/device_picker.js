@@ -1,19 +1,17 @@
 // The choice of a job's devices: by filter, by hand, or all that a filter shows.
 import { useMemo, useState } from "preact/hooks";
 import { html } from "../../html.js";
-import { allRows, allTags } from "../../data/fleet.js";
+import { allRows, allTags, loadedAt, loadError } from "../../data/fleet.js";
 import { formatNumber } from "../../data/format.js";
-import { usePresets } from "../../data/presets.js";
 import { Status } from "../../components/status.js";
 import { useMore } from "../../components/use_more.js";
 import { filterRows, firmwareOf, listValues, NO_FILTER } from "./device_filter.js";
 import { FilterSelect } from "./filter_select.js";
 
-/** @param {{ macs: string[], filter: import("./device_filter.js").Filter, onChange: (macs: string[]) => void }} props */
-export function DevicePicker({ macs, filter: initial, onChange }) {
+/** @param {{ presets: import("../../data/presets.js").Preset[], macs: string[], filter: import("./device_filter.js").Filter, onChange: (macs: string[]) => void }} props */
+export function DevicePicker({ presets, macs, filter: initial, onChange }) {
   const [filter, setFilter] = useState(initial);
   const [onlySelected, setOnlySelected] = useState(macs.length > 0);
-  const { data: presets = [] } = usePresets();
   const rows = allRows.value;
   const selected = useMemo(() => new Set(macs), [macs]);
   const fitting = useMemo(() => filterRows(rows, filter).filter(({ mac }) => !onlySelected || selected.has(mac)), [rows, filter, onlySelected, selected]);
@@ -42,7 +40,7 @@ export function DevicePicker({ macs, filter: initial, onChange }) {
         ${filter !== NO_FILTER && Object.values(filter).some(Boolean) && html`<button type="button" class="button quiet" onClick=${() => setFilter(NO_FILTER)}>Clear the filter</button>`}
       </div>
       ${rows.length === 0
-        ? html`<p class="soft">No device is registered. <a href="#/add">Add devices</a> first.</p>`
+        ? html`<p class="soft">${loadError.value ? loadError.value.message : loadedAt.value === null ? "Loading …" : html`No device is registered. <a href="#/add">Add devices</a> first.`}</p>`
         : html`
             <ul class="device-lines" aria-label="Devices">
               ${lines.map((row) => html`

@@ -23,7 +23,7 @@ export const actionTitle = (action) => ACTIONS[action]?.title ?? (action === "re
 
 /** State of a job or of a device in it → tone. @type {Record<string, Tone>} */
 export const TONES = {
-  planned: "idle", waiting: "idle", cancelling: "warn", running: "warn", done: "good", unchanged: "good", failed: "bad", reverted: "warn", skipped: "idle",
+  planned: "idle", waiting: "idle", "left out": "bad", cancelling: "warn", running: "warn", done: "good", unchanged: "good", failed: "bad", reverted: "warn", skipped: "idle",
   stopped: "bad", cancelled: "idle", interrupted: "bad", paused: "idle",
 };
 const OVER = new Set(["done", "stopped", "cancelled", "interrupted"]);
@@ -70,7 +70,7 @@ export function describeWaves(job) {
 function describeWave(counts, total, isStarted) {
   if (counts.planned === total || !isStarted) return `${countOf(total, "device")}${isStarted ? ", waiting" : ""}`;
   const { ended } = describeProgress(counts);
-  return `${formatNumber(ended)} of ${countOf(total, "device")}${counts.failed ? `, ${counts.failed} failed` : ""}`;
+  return `${formatNumber(ended)} of ${countOf(total, "device")}${["failed", "skipped"].map((state) => (counts[state] ? `, ${formatNumber(counts[state])} ${state}` : "")).join("")}`;
 }
 
 const STATE_ORDER = ["failed", "reverted", "running", "planned", "skipped", "done", "unchanged"];
@@ -91,15 +91,28 @@ export function applyUpdates(job, updates) {
   return { ...job, ...head, devices };
 }
 
-/** Return the sentence that describes what a plan does. @param {Record<string, number>} counts */
-export function describePlan(counts) {
+/** Whether a device of a plan gets nothing, since it is already as wanted. @param {{ action: string }} job @param {Step} step */
+export const isAsWanted = ({ action }, { state, changes }) => state === "unchanged" || (state === "planned" && Boolean(ACTIONS[action]?.writes) && !changes.length);
+
+/** Return the sentence that describes what a plan does. @param {{ action: string, devices: Step[] }} job */
+export function describePlan(job) {
+  const same = job.devices.filter((step) => isAsWanted(job, step)).length;
+  const changed = job.devices.filter((step) => step.state === "planned" && !isAsWanted(job, step)).length;
+  const left = job.devices.length - same - changed;
   const parts = [];
-  if (counts.planned) parts.push(`${countOf(counts.planned, "device")} will be changed`);
-  if (counts.unchanged) parts.push(`${formatNumber(counts.unchanged)} already ${counts.unchanged === 1 ? "is" : "are"} as wanted`);
-  const left = (counts.failed ?? 0) + (counts.skipped ?? 0);
-  if (left) parts.push(`${formatNumber(left)} cannot take part`);
-  return parts.length ? `${parts.join(", ")}.` : "No device takes part.";
+  if (changed) parts.push(`${countOf(changed, "device")} ${changed === 1 ? "takes" : "take"} part`);
+  if (same) parts.push(`${formatNumber(same)} already ${same === 1 ? "is" : "are"} as wanted`);
+  if (left) parts.push(`${formatNumber(left)} ${left === 1 ? "is" : "are"} left out`);
+  return `${parts.join(", ")}.`;
 }
+
+/** Return a sentence of the service with its times of day (`02:14:05Z`) as local ones. @param {string} sentence */
+export const showLocalTimes = (sentence) =>
+  sentence.replace(/\b(\d\d):(\d\d):(\d\d)Z/g, (_, hours, minutes, seconds) => {
+    const at = new Date();
+    at.setUTCHours(Number(hours), Number(minutes), Number(seconds));
+    return at.toTimeString().slice(0, 8);
+  });
 
 /** Return the sizes of the waves of a text such as `1, 10%`. @param {string} text @returns {(number | string)[]} */
 export const parseWaves = (text) => text.split(/[\s,;]+/).filter(Boolean).map((part) => (/^\d+$/.test(part) ? Number(part) : part));
@@ -116,8 +129,16 @@ export function describeOptions({ waves = [], parallel, pauseSeconds, maxFailure
   ].filter(Boolean).join(" · ");
 }
 
-/** Return the title of a job. @param {{ action: string, request: Record<string, any> }} job @param {{ uuid: string, name: string }[]} presets */
-export function jobTitle({ action, request }, presets) {
+/**
+ * Return the title of a job.
+ * @param {{ action: string, request: Record<string, any>, revertOf?: string }} job
+ * @param {{ uuid: string, name: string }[]} presets
+ * @param {Job[]} [jobs] where the job that it reverts may be
+ * @returns {string}
+ */
+export function jobTitle({ action, request, revertOf }, presets, jobs = []) {
+  const reverted = revertOf && jobs.find(({ id }) => id === revertOf);
+  if (reverted) return `Revert: ${jobTitle(reverted, presets)}`;
   const preset = request.presetUuid && presets.find(({ uuid }) => uuid === request.presetUuid);
   const keys = Object.keys(request.settings ?? {}).map(labelOf);
   if (preset) return `${actionTitle(action)} “${preset.name}”`;

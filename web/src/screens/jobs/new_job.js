@@ -7,6 +7,7 @@ import { usePresets } from "../../data/presets.js";
 import { JOB_GROUPS, readValues } from "../../data/settings_table.js";
 import { countOf } from "../../data/words.js";
 import { SettingFields } from "../../components/setting_fields.js";
+import { useErrorFocus } from "../../components/use_error_focus.js";
 import { ActionPicker } from "./action_picker.js";
 import { DevicePicker } from "./device_picker.js";
 import { NO_FILTER } from "./device_filter.js";
@@ -26,6 +27,7 @@ export function NewJob({ query }) {
   const [plan, setPlan] = useState(/** @type {any} */ (null));
   const [error, setError] = useState(/** @type {any} */ (null));
   const [busy, setBusy] = useState(false);
+  const alert = useErrorFocus(error);
   const { data: presets } = usePresets();
   const chosen = options ?? defaultOptions(action);
   const missing = !macs.length ? "Select at least one device." : action === "apply-preset" && !preset ? "Choose a preset." : action === "settings" && !Object.keys(readValues(texts)).length ? "Fill in at least one setting." : "";
@@ -50,7 +52,7 @@ export function NewJob({ query }) {
   const details = Object.entries(error?.details ?? {}).filter(([name]) => !name.startsWith("settings."));
   return html`
     <div class="screen-head"><h1>New job</h1></div>
-    <form class="contents" onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); if (!missing) review(macs); }}>
+    <form class="contents" novalidate onSubmit=${(/** @type {Event} */ event) => { event.preventDefault(); if (!missing) review(macs); }}>
     <section class="card"><header><h2>What to do</h2></header>
       <${ActionPicker} value=${action} onChange=${(/** @type {string} */ next) => { setAction(next); setOptions(null); }} />
     </section>
@@ -60,10 +62,10 @@ export function NewJob({ query }) {
         <${SettingFields} groups=${JOB_GROUPS} texts=${texts} errors=${errorsBelow(error?.details, "settings")} onChange=${(/** @type {string} */ key, /** @type {string} */ text) => setTexts((present) => ({ ...present, [key]: text }))} />
       </section>`}
     <section class="card"><header><h2>Devices</h2></header>
-      <${DevicePicker} macs=${macs} filter=${{ ...NO_FILTER, tag: query.tag ?? "", status: query.status ?? "", model: query.model ?? "" }} onChange=${setMacs} />
+      <${DevicePicker} presets=${presets ?? []} macs=${macs} filter=${{ ...NO_FILTER, tag: query.tag ?? "", status: query.status ?? "", model: query.model ?? "" }} onChange=${setMacs} />
     </section>
     <section class="card"><header><h2>How carefully</h2></header><${OptionsForm} action=${action} options=${chosen} onChange=${setOptions} /></section>
-    ${error && html`<div class="is-bad" role="alert"><p>${error.message}</p>${details.map(([name, problems]) => html`<p key=${name} class="small">${name}: ${[problems].flat().slice(0, 5).join(" ")}</p>`)}</div>`}
+    ${error && html`<div class="is-bad" role="alert" tabindex="-1" ref=${alert}><p>${error.message}</p>${details.map(([name, problems]) => html`<p key=${name} class="small">${name}: ${[problems].flat().slice(0, 5).join(" ")}</p>`)}</div>`}
     <div class="sticky-actions">
       <span class="grow"><strong class="number">${countOf(macs.length, "device")}</strong> <span class="soft small">${missing}</span></span>
       <a class="button" href="#/jobs">Cancel</a>

@@ -32,7 +32,7 @@ export function PlanReview({ plan: { body, job }, presets, onBack, onCanary }) {
 
   const start = async () => {
     const { ask, writes } = ACTIONS[job.action];
-    const text = [describePlan(job.counts), waves.length > 1 ? "The canary goes first; the others follow only if it mines as before." : "", writes && body.restart ? "Devices restart where a change needs it." : ""];
+    const text = [describePlan(job), waves.length > 1 ? "The canary goes first; the others follow only if it mines as before." : "", writes && body.restart ? "Devices restart where a change needs it." : ""];
     if (!(await askOnce({ title: `${ask} ${countOf(planned, "device")}?`, text: text.filter(Boolean).join(" "), action: "Start the job" }))) return;
     setBusy(true);
     const answer = await reportErrors(() => request("POST", "jobs", { body, headers: { "Idempotency-Key": key } }));
@@ -43,12 +43,12 @@ export function PlanReview({ plan: { body, job }, presets, onBack, onCanary }) {
   return html`
     <div class="screen-head"><h1 tabindex="-1" ref=${heading}>Plan: ${title}</h1></div>
     <section class="card stack">
-      <p><strong>${describePlan(job.counts)}</strong> <span class="soft">Nothing has been written yet.</span></p>
+      <p><strong>${describePlan(job)}</strong> <span class="soft">Nothing has been written yet.</span></p>
       <${WaveList} waves=${waves} />
       <p class="soft small">${describeOptions(body)}</p>
     </section>
     <section class="card flush" aria-label="Devices of the plan">
-      <ul class="lines">${lines.map((step) => html`<${PlanLine} key=${step.mac} step=${step} waves=${waves.length} onCanary=${onCanary} />`)}</ul>
+      <ul class="lines">${lines.map((step) => html`<${PlanLine} key=${step.mac} job=${job} step=${step} waves=${waves.length} onCanary=${onCanary} />`)}</ul>
       ${more}
     </section>
     <div class="sticky-actions">

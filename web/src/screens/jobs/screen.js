@@ -40,7 +40,7 @@ function JobList() {
             <ul class="lines">
               ${jobs.map((job) => html`
                 <li key=${job.id} class="job-line">
-                  <a href=${formatRoute(`jobs/${job.id}`)}>${jobTitle(job, presets)}</a>
+                  <a href=${formatRoute(`jobs/${job.id}`)}>${jobTitle(job, presets, jobs)}</a>
                   <${JobBar} counts=${job.counts} />
                   <span class="soft small"><${Time} at=${job.createdAt} />, by ${job.actor}</span>
                   <${JobState} state=${shownState(job)} />

@@ -4,7 +4,7 @@ import { getRow } from "../../data/fleet.js";
 import { formatRoute } from "../../data/router.js";
 import { Changes } from "./changes.js";
 import { JobState } from "./job_state.js";
-import { waveTitle } from "./job_words.js";
+import { showLocalTimes, waveTitle } from "./job_words.js";
 
 /** @param {{ step: import("./job_words.js").Step, waves: number, withChanges: boolean }} props */
 export function StepLine({ step, waves, withChanges }) {
@@ -18,7 +18,7 @@ export function StepLine({ step, waves, withChanges }) {
         ${waves > 1 && wave === 0 && html`<span class="tag">canary</span>`}
       </span>
       <span class="small step-note">
-        ${note && html`<span class=${state === "failed" ? "is-bad" : ""}>${note}</span>`}
+        ${note && html`<span class=${state === "failed" ? "is-bad" : ""} title=${note === showLocalTimes(note) ? undefined : note}>${showLocalTimes(note)}</span>`}
         ${withChanges && changes.length > 0 && html`<${Changes} changes=${changes} />`}
         ${!note && state === "planned" && waves > 1 && html`<span class="soft">${waveTitle(wave, waves)}</span>`}
       </span>

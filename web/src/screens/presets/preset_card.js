@@ -14,7 +14,7 @@ export function PresetCard({ preset, onDelete }) {
     <li class="card preset">
       <h2><a href=${formatRoute("presets", { edit: uuid })}>${name}</a></h2>
       <p class="soft small">
-        ${associatedDevices ? html`<a href=${formatRoute("", { preset: uuid })}>${countOf(associatedDevices, "device")}</a>` : "No device"}
+        Used by ${associatedDevices ? countOf(associatedDevices, "device") : "no device"}
         ${updatedAt && html` · changed <${Time} at=${updatedAt} />`}
       </p>
       <dl class="facts small">

@@ -1,7 +1,7 @@
 // Presets: named settings for many miners. The route's query says which one is open: `new`, `edit`, `copy`, or `apply`.
 import { useEffect } from "preact/hooks";
 import { html } from "../../html.js";
-import { request } from "../../data/api.js";
+import { remove } from "../../data/api.js";
 import { askOnce } from "../../data/confirm.js";
 import { usePresets } from "../../data/presets.js";
 import { navigate, route } from "../../data/router.js";
@@ -35,7 +35,7 @@ export function PresetsScreen() {
       text: used ? `${countOf(used, "device")} will have no preset afterwards. Their settings stay as they are.` : "No device uses it.",
       action: "Delete",
     });
-    if (agreed && (await reportErrors(() => request("DELETE", `presets/${preset.uuid}`, {}), `Preset “${preset.name}” deleted.`))) reload();
+    if (agreed && (await reportErrors(() => remove(`presets/${preset.uuid}`), `Preset “${preset.name}” deleted.`))) reload();
   };
   return html`
     <div class="screen-head">

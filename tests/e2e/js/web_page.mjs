@@ -1,0 +1,74 @@
+// A page of the web interface in Chromium, which records console errors and violations of the content security policy.
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { chromium } from "playwright-core";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"];
+// While the service is stopped, Chromium itself reports each attempt to reach it.
+const UNREACHABLE = /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)|status of 50[234]|WebSocket connection to/;
+
+/** Open a page. `options`: of the browser's context. `pictures`: the folder of screenshots, or "". */
+export async function openPage({ pictures = "", ...options }) {
+  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: OPTIONS });
+  const context = await browser.newContext({ reducedMotion: "reduce", ...options });
+  const page = await context.newPage();
+  const faults = [];
+  let isUnreachable = false;
+  page.on("console", (message) => {
+    if (message.type() === "error" && !(isUnreachable && UNREACHABLE.test(message.text()))) faults.push(message.text());
+  });
+  page.on("pageerror", (error) => faults.push(String(error)));
+  await page.addInitScript(() => {
+    window.violations = [];
+    document.addEventListener("securitypolicyviolation", (event) => window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
+  });
+  const results = { faults, violations: new Set(), findings: [] };
+  if (pictures) mkdirSync(pictures, { recursive: true });
+  return {
+    page,
+    browser,
+    results,
+    /** Ignore Chromium's own lines about a service that is stopped on purpose. */
+    expectUnreachable: (expected) => {
+      isUnreachable = expected;
+    },
+    takePicture: async (name) => {
+      if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`) });
+    },
+    /** Record the serious findings of axe-core on the present screen. */
+    checkAccessibility: async (name) => {
+      // axe is put into a world of its own by the debugger, which the page's policy does not concern.
+      await page.evaluate(AXE);
+      const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
+      for (const { id, impact, nodes } of found.violations) {
+        if (impact === "serious" || impact === "critical") {
+          results.findings.push(`${name}: ${id}: ${nodes.map(({ target, failureSummary }) => `${target} ${failureSummary}`).slice(0, 3).join(" | ")}`);
+        }
+      }
+    },
+    close: async () => {
+      for (const violation of await page.evaluate(() => window.violations)) results.violations.add(violation);
+      await browser.close();
+      return { ...results, violations: [...results.violations] };
+    },
+  };
+}
+
+/** Write the results for the test, which reads the last line. */
+export function report(results) {
+  process.stdout.write(`${JSON.stringify(results)}\n`);
+}
+
+/** Return what `read` gives as soon as it is true. */
+export async function waitFor(what, read, seconds = 15) {
+  const end = Date.now() + seconds * 1000;
+  while (Date.now() < end) {
+    const value = await read();
+    if (value) return value;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  throw new Error(`${what}: not within ${seconds} s`);
+}
