@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
+from rich.table import Table
 
 from app.cli.api_client import ApiClient
 from app.cli.command_options import DEVICE, api_command
@@ -21,12 +22,14 @@ from app.cli.formatting import (
     format_time,
     parse_time,
 )
-from app.cli.output import Output
+from app.cli.output import Output, build_table, fit_columns
 
 FLEET_COLUMNS = (
     "DEVICE", "STATUS", ">HASHRATE", ">OF EXPECTED", ">POWER", ">J/TH", ">ASIC", ">VR", ">FAN", ">REJECTS", "POOL",
     ">UPTIME", "FIRMWARE",
 )  # fmt: skip
+# Dropped in this order where the terminal is too narrow.
+OPTIONAL_COLUMNS = ("FIRMWARE", ">VR", "POOL", ">UPTIME", ">FAN", ">REJECTS", ">J/TH", ">OF EXPECTED", ">ASIC")
 _SHOWN = (
     ("Note", "statusDetail", clean_text),
     ("Address", "ip", clean_text),
@@ -78,7 +81,7 @@ def devices_command(api: ApiClient, out: Output, sort: str | None, **filters: st
         is_filtered = any(value is not None for value in filters.values())
         out.print_note("No device matches." if is_filtered else "No device is registered; `pluto discover` finds some.")
         return
-    out.print_table(FLEET_COLUMNS, map(format_row, rows))
+    out.stdout.print(build_fleet_table(rows, out.stdout.width))
     problems = [format_problem(row, problem) for row in rows for problem in row.get("problems", ())]
     for text in ("", *problems) if problems else ():
         out.print_text(text)
@@ -103,6 +106,10 @@ def show_command(api: ApiClient, out: Output, device: str) -> None:
         out.print_text(format_problem(row, problem), "red" if problem["severity"] == "error" else "yellow")
     shown = [(label, show(row[key])) for label, key, show in _SHOWN if row.get(key) not in (None, [], "")]
     out.print_table(("", ""), shown)
+
+
+def build_fleet_table(rows: list[Row], width: int) -> Table:
+    return build_table(*fit_columns(FLEET_COLUMNS, list(map(format_row, rows)), OPTIONAL_COLUMNS, width))
 
 
 def format_row(row: Row) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from app.cli.api_client import ApiClient, quote_path
 from app.cli.command_options import api_command, yes_option
 from app.cli.device_rows import fetch_rows
 from app.cli.formatting import format_clock_time
-from app.cli.job_following import describe_counts, follow_job, get_job, report_job
+from app.cli.job_following import describe_counts, follow_job, get_job, report_job, show_job
 from app.cli.output import Output
 
 # Command → the request, and what it means. Only `resume` and `revert` write to miners.
@@ -42,8 +42,11 @@ def jobs_command(api: ApiClient, out: Output, job_id: str | None, follow: bool, 
         if request in _ASKING:
             out.confirm_change(f"{meaning} Continue?", yes)
         job_id = api.send(method, f"/jobs/{quote_path(job_id)}{end}")["data"]["id"]
-    job = follow_job(api, out, job_id) if follow else get_job(api, job_id)
-    report_job(out, job, {row["mac"]: row["title"] for row in fetch_rows(api, fields="title")})
+    titles = {row["mac"]: row["title"] for row in fetch_rows(api, fields="title")}
+    if follow:
+        report_job(out, follow_job(api, out, job_id), titles)
+    else:
+        show_job(out, get_job(api, job_id), titles)
 
 
 def _list_jobs(api: ApiClient, out: Output) -> None:

@@ -47,12 +47,16 @@ def follow_job(api: ApiClient, out: Output, job_id: str) -> Job:
     return job
 
 
-def report_job(out: Output, job: Job, titles: dict[str, str]) -> None:
-    """Print a job. Raises: CommandFailed if it is over and failed for a device."""
+def show_job(out: Output, job: Job, titles: dict[str, str]) -> None:
     if out.as_json:
         out.print_json(job)
     else:
         print_job(out, job, titles)
+
+
+def report_job(out: Output, job: Job, titles: dict[str, str]) -> None:
+    """Print a job. Raises: CommandFailed if it is over and failed for a device."""
+    show_job(out, job, titles)
     if job["state"] in OVER_STATES and not is_success(job):
         raise CommandFailed(ExitCode.FAILED_IN_PART, f"Job {job['id']} is {job['state']}: {describe_counts(job)}")
 

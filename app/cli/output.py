@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -27,6 +28,7 @@ STYLES = {
 }  # fmt: skip
 # Width of a table that is not printed to a terminal.
 PIPED_WIDTH = 200
+COLUMN_GAP = 2
 
 
 class Output:
@@ -74,13 +76,28 @@ def check_confirmation(yes: bool) -> None:
 
 def build_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:
     """Return a table. A column whose title begins with `>` is aligned to the right."""
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, COLUMN_GAP, 0, 0))
     for title in columns:
         is_number = title.startswith(">")
         table.add_column(title.lstrip(">"), justify="right" if is_number else "left", no_wrap=is_number)
     for row in rows:
         table.add_row(*(cell if isinstance(cell, Text) else style_cell(cell) for cell in row))
     return table
+
+
+def fit_columns(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[str], width: int
+) -> tuple[list[str], list[list[str]]]:
+    """Return the columns and cells that fit into `width`: the `optional` columns are dropped in their order."""
+    widths = {
+        title: max([cell_len(title.lstrip(">")), *(cell_len(row[at]) for row in rows)]) + COLUMN_GAP
+        for at, title in enumerate(columns)
+    }
+    for title in optional:
+        if sum(widths.values()) > width:
+            del widths[title]
+    kept = [at for at, title in enumerate(columns) if title in widths]
+    return [columns[at] for at in kept], [[row[at] for at in kept] for row in rows]
 
 
 def style_cell(value: object) -> Text:

@@ -16,10 +16,10 @@ from rich.text import Text
 from app.cli.api_client import ApiClient
 from app.cli.command_options import api_command
 from app.cli.device_rows import Row, fetch_rows, sort_by_urgency
-from app.cli.fleet_commands import FLEET_COLUMNS, format_problem, format_row, summarise_rows
+from app.cli.fleet_commands import build_fleet_table, format_problem, summarise_rows
 from app.cli.formatting import format_time
 from app.cli.live_events import CONNECTED, DISCONNECTED, LiveEvents
-from app.cli.output import Output, build_table
+from app.cli.output import Output
 
 # Lines of the screen beside rows and problems: head, empty line, columns, the note about hidden rows.
 OTHER_LINES = 5
@@ -51,7 +51,7 @@ def watch_command(api: ApiClient, out: Output, count: int | None, tag: str | Non
         for number, view in enumerate(iterate_views(api), 1):
             rows = sort_by_urgency(row for row in view.rows.values() if is_wanted(row, tag, states))
             if not out.as_json:
-                live.update(build_screen(rows, view.lost_at, out.stdout.height), refresh=True)
+                live.update(build_screen(rows, view.lost_at, out.stdout.width, out.stdout.height), refresh=True)
             elif view.lost_at is None:
                 out.print_json_line({"at": datetime.now(UTC).isoformat(), "devices": rows})
             if number == count:
@@ -81,7 +81,7 @@ def is_wanted(row: Row, tag: str | None, states: set[str]) -> bool:
     return has_tag and (not states or row["status"] in states or (ATTENTION in states and bool(row.get("problems"))))
 
 
-def build_screen(rows: list[Row], lost_at: float | None, height: int) -> Group:
+def build_screen(rows: list[Row], lost_at: float | None, width: int, height: int) -> Group:
     """Return the head, the most urgent problems, and as many rows as the screen has space for."""
     problems = [format_problem(row, problem) for row in rows for problem in row.get("problems", ())]
     urgent = [Text(text, "yellow") for text in problems[:MOST_PROBLEMS]]
@@ -92,4 +92,4 @@ def build_screen(rows: list[Row], lost_at: float | None, height: int) -> Group:
     parts += [Text(f"{summarise_rows(rows)}    {format_time(time.time())}", "bold"), *urgent, Text("")]
     hidden = len(rows) - space
     foot = [Text(f"… {hidden} more", "dim")] if hidden > 0 else []
-    return Group(*parts, build_table(FLEET_COLUMNS, map(format_row, rows[:space])), *foot)
+    return Group(*parts, build_fleet_table(rows[:space], width), *foot)

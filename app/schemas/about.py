@@ -19,7 +19,7 @@ class ProcessSchema(BaseSchema):
     cpuSeconds = fields.Float(required=True, metadata={"description": "CPU time since the start"})
     cpuPercent = fields.Float(required=True, metadata={"description": "Of one core, over the last minute"})
     residentBytes = fields.Integer(metadata={"description": "Resident memory of the worker"})
-    threads = fields.Integer(required=True, metadata={"description": "Threads of Python, not those of the store"})
+    threads = fields.Integer(metadata={"description": "Threads of the worker, those of the store included"})
 
 
 class DeviceCountsSchema(BaseSchema):
@@ -66,7 +66,7 @@ def serialise_about(usage: Usage, devices: dict[str, int], polls: dict[str, int]
             "cpuSeconds": round(usage.cpu_seconds, 3),
             "cpuPercent": round(usage.cpu_percent, 3),
             **({"residentBytes": usage.resident_bytes} if usage.resident_bytes is not None else {}),
-            "threads": usage.threads,
+            **({"threads": usage.threads} if usage.threads is not None else {}),
         },
         "devices": devices,
         "polls": polls,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,20 +14,21 @@ from app.clock import Clock
 
 WINDOW_SECONDS = 60
 _STATM = Path("/proc/self/statm")
+_TASKS = Path("/proc/self/task")
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """`cpu_seconds` since the start; `cpu_percent` of one core over the last minute; `resident_bytes` is None where the
-    system does not report it. `lag_mean`, `lag_max`: lag of the event loop in seconds over the last minute, None before
-    its first reading."""
+    """`cpu_seconds` since the start; `cpu_percent` of one core over the last minute. `resident_bytes`, and `threads`
+    with those of the store: None where the system does not report them. `lag_mean`, `lag_max`: lag of the event loop in
+    seconds over the last minute, None before its first reading."""
 
     started_at: datetime
     uptime_seconds: float
     cpu_seconds: float
     cpu_percent: float
     resident_bytes: int | None
-    threads: int
+    threads: int | None
     lag_mean: float | None
     lag_max: float | None
 
@@ -58,7 +58,7 @@ class ResourceUsage:
             cpu,
             100 * (cpu - before) / (now - since) if now > since else 0.0,
             _read_resident_bytes(),
-            threading.active_count(),
+            _count_threads(),
             sum(lags) / len(lags) if lags else None,
             max(lags) if lags else None,
         )
@@ -68,4 +68,11 @@ def _read_resident_bytes() -> int | None:
     try:
         return int(_STATM.read_text().split()[1]) * resource.getpagesize()
     except (OSError, IndexError, ValueError):
+        return None
+
+
+def _count_threads() -> int | None:
+    try:
+        return sum(1 for _ in _TASKS.iterdir())
+    except OSError:
         return None

@@ -153,7 +153,7 @@ def test_wrong_content_length_is_rejected(client, length):
 
 @pytest.mark.parametrize(
     "path",
-    ["/unknown", "/devices", "/devices/", "//", "//devices/imprint", "/devices//imprint", "/devices/imprint//",
+    ["/unknown", "/device", "//", "//devices/imprint", "/devices//imprint", "/devices/imprint//",
      "/devices/imprint/%2e%2e%2fx", "/devices/imprint/a/b", "/%00",
      "/devices/%00", "/DEVICES/imprint", "/static/../app.py", "/static/x", "/.env", "/api/devices/imprint", "/%ff%fe",
      "/metrics/x", "/socket/iox", "/socket.io/"],

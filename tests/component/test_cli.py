@@ -220,6 +220,8 @@ def test_jobs_of_several_devices(fleet_cli):
     second.power_off()
     failed = cli.read_json("set", "--all", "frequency=490", "--at-once", "--yes", code=1)
     assert sorted(each["state"] for each in failed["devices"]) == ["done", "failed"]
+    assert cli.read_json("jobs", failed["id"])["state"] == "stopped"
+    assert cli.read_json("jobs", failed["id"], "--follow", code=1)["state"] == "stopped"
     started = cli.read_json("restart", "--all", "--no-wait", "--yes")
     assert started["state"] in ("planned", "running")
     cancelled = cli.read_json("jobs", started["id"], "--cancel", "--follow", code=1)

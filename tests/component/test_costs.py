@@ -174,3 +174,15 @@ def test_event_cost_is_independent_of_fleet_size(testbed: Any) -> None:
     with count_calls() as among_many:
         service.runtime.events.publish(DeviceObserved(tracked))
     assert among_many == alone
+
+
+def test_poll_makes_no_row_without_subscriber(testbed):
+    service, miners = testbed("2.12")
+    calls = count_calls_of_poll(service, miners[0].mac)
+    assert "Poller.poll_device" in calls
+    assert not [name for name in calls if name.startswith("FleetFeed.send") or name == "build_row"]
+    service.client.get("/devices")
+    with count_calls() as counted:
+        service.client.get("/devices")
+    assert "build_row" not in counted  # it is kept until the device changes
+    assert counted["DeviceRows.get_row"] == 1

@@ -94,12 +94,14 @@ def test_short_token_is_refused_with_one_line_and_exit_status_2(tmp_path: Path) 
         assert "fifteen-letters" not in line
 
 
-def test_token_from_a_file_protects_everything_except_the_probes(
+def test_token_from_a_file_protects_everything_except_probes_and_web_interface(
     start_service: Callable[..., ServiceProcess], tmp_path: Path
 ) -> None:
     (tmp_path / "token").write_text("control-token-0123456789\n")
     service = start_service(API_TOKEN_FILE=tmp_path / "token")
-    for path, status in (("/healthz", 200), ("/readyz", 200), ("/metrics", 401), ("/", 401), ("/devices/imprint", 401)):
-        assert requests.get(service.url + path, timeout=5).status_code == status
+    for path in ("/healthz", "/readyz", "/", "/docs"):
+        assert requests.get(service.url + path, timeout=5).status_code == 200
+    for path in ("/metrics", "/devices/imprint", "/openapi.json", "/assets/nothing.js"):
+        assert requests.get(service.url + path, timeout=5).status_code == 401
     headers = {"Authorization": "Bearer control-token-0123456789"}
     assert requests.get(f"{service.url}/metrics", headers=headers, timeout=5).ok
