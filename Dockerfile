@@ -30,6 +30,9 @@ COPY LICENSE gunicorn.conf.py wsgi.py ./
 COPY app ./app
 COPY --from=web /static ./app/static
 COPY grafana_templates ./grafana_templates
+RUN printf '%s\n' '#!/bin/sh' 'export PLUTO_URL="${PLUTO_URL:-http://127.0.0.1:${PORT:-3000}}"' \
+      'PYTHONPATH=/srv/pluto exec /opt/pluto/bin/python -P -m app.cli "$@"' > /usr/local/bin/pluto \
+ && chmod 755 /usr/local/bin/pluto
 ENV PATH=/opt/pluto/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \

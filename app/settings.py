@@ -269,7 +269,8 @@ class Settings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = setting((), parse_proxies, "172.28.7.3,10.21.0.0/16",
         "Addresses or networks of the reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted")
     api_token: str | None = setting(None, parse_token, "0d6ba1c92bb04f6e9d3c",
-        "Token for all requests, at least 16 characters; if set, requests without a token get `/healthz` and `/readyz` "
+        "Token for all requests, at least 16 characters; if set, requests without a token get `/healthz`, `/readyz` "
+        "and the files of the web interface "
         "only (see SECURITY.md)")
     api_token_file: Path | None = setting(None, partial(parse_secret_file, parse_token), "/run/secrets/api_token",
         "File that holds the token; used instead of `API_TOKEN` if both are set")
