@@ -270,8 +270,7 @@ class Settings:
         "Addresses or networks of the reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are trusted")
     api_token: str | None = setting(None, parse_token, "0d6ba1c92bb04f6e9d3c",
         "Token for all requests, at least 16 characters; if set, requests without a token get `/healthz`, `/readyz` "
-        "and the files of the web interface "
-        "only (see SECURITY.md)")
+        "and the files of the web interface only (see SECURITY.md)")
     api_token_file: Path | None = setting(None, partial(parse_secret_file, parse_token), "/run/secrets/api_token",
         "File that holds the token; used instead of `API_TOKEN` if both are set")
     api_token_read: str | None = setting(None, parse_token, "5b1f0c7e2a9d4483b6ee",

@@ -1,11 +1,11 @@
 // A user's first hour: empty start, scan, register, live values, chart, frequency, preset, failing canary, log, tags,
 // removal; the service is stopped in the middle. Arguments: address, options as JSON.
 import { writeFileSync, existsSync } from "node:fs";
-import { openPage, report, waitFor } from "./web_page.mjs";
+import { openPage, report, UNAUTHORIZED, UNREACHABLE, waitFor } from "./web_page.mjs";
 
 const [, , url, text] = process.argv;
 const options = JSON.parse(text);
-const { page, expectUnreachable, takePicture, close } = await openPage({
+const { page, expectErrors, takePicture, close } = await openPage({
   pictures: options.pictures,
   viewport: { width: options.width, height: options.height },
   colorScheme: options.theme,
@@ -32,6 +32,7 @@ report(await close());
 
 async function runFlow() {
   step("sign in");
+  if (options.token) expectErrors(UNAUTHORIZED);
   await page.goto(url);
   if (options.token) {
     await page.getByLabel("Token").fill("a wrong token");
@@ -44,6 +45,7 @@ async function runFlow() {
 
   step("empty start");
   await page.getByRole("heading", { name: "No miners yet" }).waitFor();
+  expectErrors(null);
   await takePicture("first-start");
   await link("Add devices").click();
 
@@ -115,7 +117,7 @@ async function runFlow() {
   await button("Clear filters").click();
 
   step("the service stops and starts");
-  expectUnreachable(true);
+  expectErrors(UNREACHABLE);
   writeFileSync(`${options.signals}/stop`, "");
   await page.getByText("The service has been unreachable").waitFor();
   await takePicture("unreachable");
@@ -123,7 +125,7 @@ async function runFlow() {
   await waitFor("the service", async () => existsSync(`${options.signals}/started`), 30);
   await page.getByText("The service has been unreachable").waitFor({ state: "detached", timeout: 30_000 });
   await page.getByText("12 of 12").first().waitFor({ timeout: 30_000 });
-  expectUnreachable(false);
+  expectErrors(null);
 
   step("preset on three devices");
   await screen("Presets").click();

@@ -1,14 +1,14 @@
 // A page of the web interface in Chromium, which records console errors and violations of the content security policy.
-import { readFileSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { chromium } from "playwright-core";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const OPTIONS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-quic", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"];
-// While the service is stopped, Chromium itself reports each attempt to reach it.
-const UNREACHABLE = /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)|status of 50[234]|WebSocket connection to/;
+/** Chromium itself reports each refused request, and each attempt to reach a service that is stopped. */
+export const UNAUTHORIZED = /status of 401/;
+export const UNREACHABLE = /net::ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|SOCKET_NOT_CONNECTED)|status of 50[234]|WebSocket connection to/;
 
 /** Open a page. `options`: of the browser's context. `pictures`: the folder of screenshots, or "". */
 export async function openPage({ pictures = "", ...options }) {
@@ -16,9 +16,9 @@ export async function openPage({ pictures = "", ...options }) {
   const context = await browser.newContext({ reducedMotion: "reduce", ...options });
   const page = await context.newPage();
   const faults = [];
-  let isUnreachable = false;
+  let expected = null;
   page.on("console", (message) => {
-    if (message.type() === "error" && !(isUnreachable && UNREACHABLE.test(message.text()))) faults.push(message.text());
+    if (message.type() === "error" && !expected?.test(message.text())) faults.push(message.text());
   });
   page.on("pageerror", (error) => faults.push(String(error)));
   await page.addInitScript(() => {
@@ -31,9 +31,9 @@ export async function openPage({ pictures = "", ...options }) {
     page,
     browser,
     results,
-    /** Ignore Chromium's own lines about a service that is stopped on purpose. */
-    expectUnreachable: (expected) => {
-      isUnreachable = expected;
+    /** Ignore Chromium's own lines of this pattern from now on; null ends it. */
+    expectErrors: (pattern) => {
+      expected = pattern;
     },
     takePicture: async (name) => {
       if (pictures) await page.screenshot({ path: join(pictures, `${name}.png`) });

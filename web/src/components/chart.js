@@ -22,7 +22,7 @@ export function Chart({ times, series, height = 180, label, marks = [], syncKey,
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const plot = useRef(/** @type {any} */ (null));
   const [failure, setFailure] = useState("");
-  const shape = series.map((each) => `${each.label}/${each.unit}/${Boolean(each.band)}`).join();
+  const shape = series.map((each) => `${each.label}/${each.unit}/${Boolean(each.band)}/${each.values.filter((value) => value !== null).length < 3}`).join();
   const present = theme.value;
 
   useEffect(() => {

@@ -75,9 +75,12 @@ export function buildOptions({ width, height, series, syncKey, onZoom, style }) 
 }
 
 /** @param {import("./chart.js").Series} series @param {string} stroke */
-function describeColumns({ label, unit, band, dashed }, stroke) {
-  const line = { label, scale: unit, stroke, width: 1.5, spanGaps: false, points: { show: false }, ...(dashed ? { dash: [4, 4] } : {}), fillColour: stroke };
-  const edge = { ...line, width: 0, label: `${label}, range` };
+function describeColumns({ label, unit, values, band, dashed }, stroke) {
+  // One or two values alone make no line.
+  const isSparse = values.filter((value) => value !== null).length < 3;
+  const points = { show: isSparse, size: 5 };
+  const line = { label, scale: unit, stroke, width: 1.5, spanGaps: false, points, ...(dashed ? { dash: [4, 4] } : {}), fillColour: stroke };
+  const edge = { ...line, width: 0, points: { show: false }, label: `${label}, range` };
   return [{ options: line, isMaximum: false }, ...(band ? [{ options: edge, isMaximum: false }, { options: edge, isMaximum: true }] : [])];
 }
 
