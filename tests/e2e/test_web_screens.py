@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import JS, ServiceProcess, SimulatorProcess, wait_for
+from processes import JS, ROOT, ServiceProcess, SimulatorProcess, wait_for
 
 SCRIPT_MS_PER_SECOND = 50
 FIRST_PAINT_MS = 1500
@@ -28,7 +29,14 @@ def run_script(script: str, *arguments: str) -> dict[str, Any]:
     return dict(json.loads(completed.stdout.splitlines()[-1]))
 
 
-def test_every_screen_is_accessible_and_fits(service: ServiceProcess, miners: SimulatorProcess) -> None:
+def test_every_screen_is_accessible_and_fits(
+    start_service: Callable[..., ServiceProcess], miners: SimulatorProcess, tmp_path: Path
+) -> None:
+    """PICTURES names a folder for the pictures of README and docs."""
+    subprocess.run([sys.executable, "-m", "tools.demo_history", str(tmp_path / "data")], cwd=ROOT, check=True)
+    service = start_service(POLL_INTERVAL=1, **miners.settings())
+    service.imprint_all_miners()
+    service.wait_until_online()
     mac = next(each["mac"] for each in miners.list_miners() if each["generation"] == "2.15")
     service.call_api("PATCH", f"/devices/{mac}/system", {"info": {"frequency": 490}})
     miners.send_command(miners.list_miners()[-1]["mac"], "power_off")

@@ -2,7 +2,7 @@
 import { useEffect } from "preact/hooks";
 import { html } from "./html.js";
 import { Confirmation } from "./components/confirmation.js";
-import { ConnectionBanner } from "./components/connection_banner.js";
+import { ConnectionBanner, isUnreachable } from "./components/connection_banner.js";
 import { ThemeButton } from "./components/theme_button.js";
 import { Toasts } from "./components/toasts.js";
 import { followFleet } from "./data/fleet.js";
@@ -50,7 +50,7 @@ export function App() {
       <a class="skip" href="#main" onClick=${(/** @type {Event} */ event) => { event.preventDefault(); document.getElementById("main")?.focus(); }}>Skip to content</a>
       <${TopBar} present=${name === "devices" ? "" : name} />
       <${ConnectionBanner} />
-      <main class="screen" id="main" tabindex="-1">
+      <main class=${isUnreachable.value ? "screen old" : "screen"} id="main" tabindex="-1">
         ${id && entry.one ? html`<${entry.one} id=${id} key=${id} />` : html`<${entry.screen} />`}
       </main>
       <${Palette} />

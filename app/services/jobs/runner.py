@@ -198,7 +198,8 @@ class JobRunner:
 
     def _final_job_state(self) -> tuple[JobState, str | None]:
         if too_many_failed(self.job):
-            return JobState.STOPPED, f"More than {self.job.request.max_failures} devices failed"
+            limit = self.job.request.max_failures
+            return JobState.STOPPED, f"More than {limit} devices failed" if limit else "A device failed"
         return (JobState.CANCELLED, None) if self.job.cancelling else (JobState.DONE, None)
 
     def _end_job(self, state: JobState, reason: str | None) -> None:

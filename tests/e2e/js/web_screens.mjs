@@ -36,6 +36,10 @@ for (const colorScheme of ["light", "dark"]) {
       const excess = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       if (excess > 0) results.wide.push(`${name} at ${width} px: ${excess} px too wide`);
     }
+    await page.evaluate(() => { document.body.innerHTML = "<img src='data:,'><main></main>"; });
+    await opened.checkAccessibility("control");
+    if (!opened.results.findings.some((each) => each.startsWith("control: image-alt"))) throw new Error("axe-core found nothing in a faulty page");
+    opened.results.findings = opened.results.findings.filter((each) => !each.startsWith("control"));
     await page.goto(`${url}docs`);
     await waitFor("the API reference", async () => (await page.locator("h1").count()) > 0);
     await page.waitForTimeout(1000);

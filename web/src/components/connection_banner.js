@@ -1,4 +1,5 @@
 // Says that the service cannot be reached, and how old the data on the page is.
+import { computed } from "@preact/signals";
 import { html } from "../html.js";
 import { now } from "../data/clock.js";
 import { loadedAt } from "../data/fleet.js";
@@ -10,8 +11,11 @@ import { Time } from "./time.js";
 // A reload of the service takes about two seconds; a banner for that would only flicker.
 const SHOWN_AFTER_MS = 2000;
 
+/** Whether the data on the page is old. */
+export const isUnreachable = computed(() => lostAt.value !== null && now.value - lostAt.value >= SHOWN_AFTER_MS);
+
 export function ConnectionBanner() {
-  if (lostAt.value === null || now.value - lostAt.value < SHOWN_AFTER_MS) return null;
+  if (!isUnreachable.value || lostAt.value === null) return null;
   return html`
     <div class="banner" role="alert">
       <${StatusShape} tone="warn" />
