@@ -8,6 +8,7 @@ from jinja2.environment import TemplateStream
 
 from app.blueprints.base import current_runtime
 from app.errors import NotFound
+from app.schemas.socketio import build_asyncapi
 from app.services.devices.overview import device_row, summarise_fleet
 from app.throttle import throttled
 from app.version import VERSION
@@ -80,6 +81,11 @@ def send_plain_table() -> Response:
     )
     parts.enable_buffering(PARTS_AT_ONCE)
     return Response(throttled(parts), mimetype="text/html")
+
+
+@blueprint.get("/asyncapi.json")
+def asyncapi() -> ResponseReturnValue:
+    return build_asyncapi()
 
 
 @blueprint.get("/metrics")
