@@ -55,7 +55,7 @@ def create_app(
         MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
         API_TITLE="Pluto",
         API_VERSION=VERSION,
-        OPENAPI_VERSION="3.0.3",
+        OPENAPI_VERSION="3.1.0",
         OPENAPI_URL_PREFIX="/",
         OPENAPI_JSON_PATH="openapi.json",
     )

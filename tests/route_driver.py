@@ -130,6 +130,7 @@ def make_route_table(driver: RouteDriver) -> dict[tuple[str, str], list[dict[str
         ("GET", "/readyz"): [{}],
         ("GET", "/metrics"): [{}],
         ("GET", "/openapi.json"): [{}],
+        ("GET", "/asyncapi.json"): [{}],
         ("GET", "/docs"): [{}],
         ("GET", "/assets/<name>"): [{}],
         ("GET", "/socket/io"): [{}],

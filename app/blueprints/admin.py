@@ -22,7 +22,11 @@ GZIP = "application/gzip"
 @blueprint.response(200, {"format": "binary", "type": "string"}, content_type=GZIP, description="See docs/backup.md")
 @blueprint.document_error(403, "Passwords need a control token")
 def get_backup(query: dict[str, Any]) -> Response:
-    """Stream a snapshot of everything that is stored, while the service runs."""
+    """Download a backup
+
+    A snapshot of everything that is stored, while the service runs: a gzipped archive that `python -m app.backup`
+    restores.
+    """
     if query["secrets"] and not may_see_secrets():
         raise SecretsForbidden
     backups = current_runtime().backups
@@ -34,7 +38,11 @@ def get_backup(query: dict[str, Any]) -> Response:
 @blueprint.get("/store")
 @blueprint.response(200, StoresEnvelope)
 def get_store() -> dict[str, Any]:
-    """Return whether each store can be written, what was repaired, and the size of the history."""
+    """Show the state of the store
+
+    For each database whether it can be written and what was repaired at the start; for the history also its size
+    and age.
+    """
     runtime = current_runtime()
     history = serialise_history_store(runtime.stores.history, runtime.history.describe_state())
     data = [*map(serialise_store, runtime.stores), history, serialise_store(runtime.stores.events)]

@@ -17,6 +17,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
+from app.blueprints.openapi import complete_document, load_examples
 from app.miners.mac import canonical_mac
 from app.schemas.base import ProblemSchema
 from app.schemas.device import BATCH
@@ -102,6 +103,11 @@ class Api(flask_smorest.Api):  # type: ignore[misc]
         app.url_map.converters["mac"] = MacConverter
         super().__init__(app)
         self.register_converter(MacConverter, lambda converter: {"type": "string", "minLength": 1})
+
+    def _openapi_json(self) -> Response:
+        """Serve the document with examples and common errors."""
+        document = complete_document(self.spec.to_dict(), load_examples())
+        return Response(orjson.dumps(document), mimetype=JSON)
 
 
 class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]  # the library has no types

@@ -13,6 +13,10 @@ blueprint = Blueprint("dashboards", __name__, url_prefix="/dashboards", descript
 @blueprint.get("")
 @blueprint.response(200, DashboardSchema(many=True), description="The overview first; empty without GF_HOST")
 def list_dashboards() -> list[dict[str, Any]]:
+    """List the dashboards in Grafana
+
+    The dashboards that the service created and published. The list is empty unless GF_HOST is set.
+    """
     dashboards = current_runtime().dashboards
     if dashboards is None:
         return []

@@ -50,6 +50,11 @@ def list_rows(asked: dict[str, Any]) -> Response:
 @blueprint.response(200, DevicesEnvelope, description="The registered devices")
 @blueprint.document_error(404, "None of them was found")
 def imprint_devices(body: dict[str, Any]) -> Response:
+    """Register miners
+
+    Registers miners that were discovered (`macs`), or miners by hand with MAC and address (`devices`), also while
+    they are switched off. It only adds devices.
+    """
     by_hand = [(device["mac"], device["ip"]) for device in body["devices"]]
     return device_answer(IMPRINTED, current_runtime().devices.register_devices(body["macs"], by_hand))
 
@@ -59,6 +64,10 @@ def imprint_devices(body: dict[str, Any]) -> Response:
 @blueprint.response(200, DevicesEnvelope, description="All registered devices")
 @blueprint.document_error(404, "It was not found")
 def imprint_device(body: dict[str, Any]) -> Response:
+    """Register one miner
+
+    Registers one discovered miner and returns all registered devices, as the Node backend does.
+    """
     current_runtime().devices.register_devices([body["mac"]])
     return device_answer(IMPRINTED, current_runtime().devices.search_devices())
 
@@ -68,6 +77,10 @@ def imprint_device(body: dict[str, Any]) -> Response:
 @blueprint.response(200, DevicesEnvelope, description="Newest first")
 @blueprint.alt_response(304, description="Nothing changed since the answer with the ETag in If-None-Match")
 def list_devices(query: dict[str, Any]) -> Response:
+    """List whole devices
+
+    Every registered device with the whole answer of its firmware. `GET /devices` is smaller.
+    """
     return tagged_answer("Devices retrieved successfully", current_runtime().devices.search_devices(query["q"]))
 
 
@@ -75,6 +88,10 @@ def list_devices(query: dict[str, Any]) -> Response:
 @blueprint.response(200, DeviceEnvelope)
 @blueprint.document_error(404, "Device not found")
 def get_device(mac: str) -> Response:
+    """Read a device
+
+    One registered device with the whole answer of its firmware, not older than a few seconds.
+    """
     return device_answer("Device retrieved successfully", current_runtime().devices.get_device(mac))
 
 
@@ -83,6 +100,11 @@ def get_device(mac: str) -> Response:
 @blueprint.response(200, DeviceEnvelope)
 @blueprint.document_error(404, "Device not found")
 def patch_device(body: dict[str, Any], mac: str) -> Response:
+    """Edit a device
+
+    Changes the record in this service: name, notes, tags, preset, type, address. Nothing is sent to the miner, and
+    readings in `info` are ignored.
+    """
     fields = dict(body["device"])
     info = fields.pop("info", {})
     return device_answer(
@@ -94,12 +116,20 @@ def patch_device(body: dict[str, Any], mac: str) -> Response:
 @blueprint.response(200, DeviceEnvelope, description="The device as it was")
 @blueprint.document_error(404, "Device not found")
 def delete_device(mac: str) -> Response:
+    """Delete a device
+
+    Ends the registration and the polling. The miner itself is not changed.
+    """
     return device_answer("Device deleted successfully", current_runtime().devices.delete_device(mac))
 
 
 @blueprint.get("/presets/<preset_uuid>")
 @blueprint.response(200, DevicesEnvelope, description="Empty for an unknown preset")
 def devices_by_preset(preset_uuid: str) -> Response:
+    """List the devices of a preset
+
+    The registered devices that a preset was applied to.
+    """
     return device_answer(
         "Devices by preset retrieved successfully", current_runtime().devices.find_by_preset(preset_uuid)
     )
@@ -109,6 +139,11 @@ def devices_by_preset(preset_uuid: str) -> Response:
 @blueprint.arguments(ListenSchema)
 @blueprint.response(200, DevicesEnvelope, description="The monitored devices")
 def listen(body: dict[str, Any]) -> Response:
+    """Choose the monitored devices
+
+    Monitors exactly these devices until the next start of the service, and switches the streaming of their logs on
+    or off.
+    """
     devices = current_runtime().devices.monitor_only(body["macs"])
     if "traceLogs" in body:
         current_runtime().log_hub.set_tracing(devices, body["traceLogs"])

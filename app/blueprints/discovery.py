@@ -29,6 +29,11 @@ blueprint = Blueprint("discovery", __name__, url_prefix="/devices", description=
 @blueprint.document_error(400, "The address is invalid, or outside the allowed networks")
 @blueprint.document_error(502, "The configured discovery service failed")
 def discover(query: dict[str, Any]) -> list[DiscoveredMiner]:
+    """Scan the network now
+
+    Scans all networks, or asks one address, and answers when it is done. `POST /devices/scan` does the same in the
+    background. Registers nothing.
+    """
     return current_runtime().discovery.discover_miners(query.get("ip"), query.get("mac"))
 
 
@@ -37,6 +42,10 @@ def discover(query: dict[str, Any]) -> list[DiscoveredMiner]:
 @blueprint.response(200, FoundSchema(many=True), description="The miners that were discovered before")
 @blueprint.document_error(502, "The configured discovery service failed")
 def discovered(query: DiscoveryQuery) -> list[DiscoveredMiner]:
+    """List the miners that were seen
+
+    The miners that earlier scans and announcements found, for seven days. Nothing is sent to the network.
+    """
     return current_runtime().discovery.list_seen(query)
 
 

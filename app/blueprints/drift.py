@@ -20,6 +20,10 @@ blueprint = Blueprint(
 @blueprint.document_error(400, "The device has no drift")
 @blueprint.document_error(404, "Device not found")
 def accept_drift(mac: str) -> Response:
+    """Accept the drift of a device
+
+    Makes the present settings of the miner its desired ones. Nothing is sent to the miner.
+    """
     return device_answer("Drift accepted successfully", current_runtime().drift_repair.accept_drift(mac))
 
 
@@ -30,6 +34,10 @@ def accept_drift(mac: str) -> Response:
 @blueprint.document_error(404, "Device not found")
 @blueprint.document_error(409, "The device is in another unfinished job")
 def repair_drift(body: dict[str, Any], mac: str) -> dict[str, Any]:
+    """Repair the drift of a device
+
+    Starts a job that writes the desired settings again.
+    """
     job = current_runtime().drift_repair.repair_drift(mac, current_actor(), restart=body["restart"])
     return {
         "message": "Repair started successfully",

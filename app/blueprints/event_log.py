@@ -15,6 +15,10 @@ blueprint = Blueprint("event_log", __name__, description="Events of miners, jobs
 @blueprint.arguments(EventQuerySchema, location="query")
 @blueprint.response(200, EventsEnvelope, description="Newest first; also events of devices that were deleted")
 def list_events(query: EventQuery) -> dict[str, Any]:
+    """List events
+
+    The event log of all devices and of the service, newest first, in pages.
+    """
     return _page_answer(current_runtime().event_log.list_events(query))
 
 
@@ -23,6 +27,10 @@ def list_events(query: EventQuery) -> dict[str, Any]:
 @blueprint.response(200, EventsEnvelope, description="Newest first")
 @blueprint.document_error(404, "Device not found, and no events of it")
 def list_device_events(query: EventQuery, mac: str) -> dict[str, Any]:
+    """List the events of a device
+
+    The event log of one device, newest first, in pages.
+    """
     return _page_answer(current_runtime().event_log.list_device_events(mac, query))
 
 

@@ -33,6 +33,10 @@ _ALSO_CSV = {"responses": {200: {"content": {CSV: {"schema": {"type": "string"}}
 @blueprint.document_error(400, "A metric, a time or the number of points is invalid")
 @blueprint.document_error(404, "Device not found")
 def get_device_history(query: dict[str, Any], mac: str) -> Response:
+    """Read the history of a device
+
+    Metrics of one device on one time axis, from the coarsest tier that has the wanted resolution.
+    """
     return _answer(query, current_runtime().history.queries.query_device(mac, query["metrics"], _range(query)))
 
 
@@ -58,6 +62,10 @@ def get_device_histories(query: dict[str, Any]) -> Response:
 @blueprint.document_error(400, "A metric, a time or the number of points is invalid")
 @blueprint.document_error(404, "No device has this tag")
 def get_fleet_history(query: dict[str, Any]) -> Response:
+    """Read the history of the fleet
+
+    Sums over all devices, or over those with a tag.
+    """
     queries = current_runtime().history.queries
     return _answer(query, queries.query_totals(query.get("tag"), query["metrics"], _range(query)))
 

@@ -39,6 +39,12 @@ _REUSED = "The Idempotency-Key was used for another request"
 @blueprint.document_error(409, _BUSY)
 @blueprint.document_error(422, _REUSED)
 def start_job(body: dict[str, Any]) -> Answer:
+    """Start a job
+
+    One action for many miners in waves: a canary first, then the others, each with a health check. With `dryRun`
+    the plan is returned and nothing is stored or sent. Send an `Idempotency-Key` to be able to repeat the request
+    safely.
+    """
     return _start_or_plan(body["request"], body["devices"], dry_run=body["dry_run"])
 
 
@@ -51,6 +57,10 @@ def start_job(body: dict[str, Any]) -> Answer:
 @blueprint.document_error(409, _BUSY)
 @blueprint.document_error(422, _REUSED)
 def apply_preset(body: dict[str, Any], preset_uuid: str) -> Answer:
+    """Apply a preset
+
+    Shortcut for a job with the action `apply-preset`.
+    """
     asked = build_job_request({"action": Action.APPLY_PRESET, "presetUuid": preset_uuid, **body["pace"]})
     return _start_or_plan(asked, body["devices"], dry_run=body["dry_run"])
 
@@ -58,6 +68,10 @@ def apply_preset(body: dict[str, Any], preset_uuid: str) -> Answer:
 @blueprint.get("/jobs")
 @blueprint.response(200, JobsEnvelope, description="Newest first, without devices; at most 100 that are over")
 def list_jobs() -> dict[str, Any]:
+    """List jobs
+
+    All unfinished jobs and the latest 100 that are over, without their devices.
+    """
     jobs = list(map(serialise_job_head, current_runtime().jobs.all_jobs()))
     return {"message": "Jobs retrieved successfully", "data": jobs}
 
@@ -66,6 +80,10 @@ def list_jobs() -> dict[str, Any]:
 @blueprint.response(200, JobEnvelope)
 @blueprint.document_error(404, "Job not found")
 def get_job(job_id: str) -> dict[str, Any]:
+    """Read a job
+
+    The job with the state of each device, and what it waits for.
+    """
     return _job_answer("Job retrieved successfully", current_runtime().jobs.get_job(job_id))
 
 
@@ -73,6 +91,10 @@ def get_job(job_id: str) -> dict[str, Any]:
 @blueprint.response(200, JobEnvelope, description="Devices in progress are finished, the others are skipped")
 @blueprint.document_error(404, "Job not found")
 def cancel_job(job_id: str) -> dict[str, Any]:
+    """Cancel a job
+
+    Devices in progress are finished; the others are skipped. What was changed stays.
+    """
     job = current_runtime().jobs.get_job(job_id)
     message = "Job was over already" if job.is_over else "Job cancelled successfully"
     return _job_answer(message, current_runtime().jobs.cancel_job(job_id))

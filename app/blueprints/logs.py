@@ -26,8 +26,11 @@ TEXT = "text/plain; charset=utf-8"
 @blueprint.document_error(404, "Device not found")
 @blueprint.doc(responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}})
 def get_logs(query: dict[str, Any], mac: str) -> ResponseReturnValue:
-    """Return lines without opening a stream. If the miner stores a log itself (AxeOS ≥ 2.14), it is fetched once for
-    backfill."""
+    """Read the log of a miner
+
+    Lines of the ring buffer, without a stream to the miner. A log that the miner stores itself (AxeOS 2.14 and
+    later) is fetched once.
+    """
     page = current_runtime().logs.read_page(mac, query["wanted"])
     if _wants_text(query["format"]):
         return Response("".join(f"{format_entry(entry)}\n" for entry in page.entries), content_type=TEXT)
@@ -39,6 +42,10 @@ def get_logs(query: dict[str, Any], mac: str) -> ResponseReturnValue:
 @blueprint.response(200, content_type="text/plain", description="The ring buffer; with `follow` also each new line")
 @blueprint.document_error(404, "Device not found")
 def download_logs(query: dict[str, Any], mac: str) -> Response:
+    """Download the log of a miner
+
+    The ring buffer as text. With `follow=1` the answer goes on with each new line.
+    """
     logs = current_runtime().logs
     known, text = logs.follow_log(mac) if query["follow"] else logs.download_log(mac)
     named = f'attachment; filename="{log_file_stem(known)}.log"'

@@ -38,6 +38,10 @@ def _document_errors(view: Any) -> Any:
 @blueprint.response(200, QueryAnswerSchema, description="The value of each series at one time")
 @_document_errors
 def run_query(query: dict[str, Any]) -> Response:
+    """Evaluate a PromQL query
+
+    Answered from the history in the format of Prometheus, or forwarded to PROMETHEUS_HOST.
+    """
     return _make_response(current_runtime().prometheus_queries.run_query(query["query"], query["time"]))
 
 
@@ -46,6 +50,10 @@ def run_query(query: dict[str, Any]) -> Response:
 @blueprint.response(200, QueryAnswerSchema, description="The values of each series over a range of time")
 @_document_errors
 def run_range_query(query: dict[str, Any]) -> Response:
+    """Evaluate a PromQL query over a time range
+
+    Answered from the history in the format of Prometheus, or forwarded to PROMETHEUS_HOST.
+    """
     return _make_response(current_runtime().prometheus_queries.run_range_query(query["query"], query["grid"]))
 
 

@@ -53,6 +53,11 @@ _LATE = "The device did not answer in time"
 @blueprint.document_error(502, _FAILED)
 @blueprint.document_error(504, _LATE)
 def change_system(body: dict[str, Any], mac: str) -> dict[str, Any]:
+    """Change settings of a miner
+
+    Writes the settings that differ, after the MAC of the miner was verified, and reports the result of each one.
+    Nothing is written if a value is invalid.
+    """
     _require_object_of(mac, body.pop("mac", mac))
     asked = SettingsRequest(names_preset="preset_uuid" in body, **body)
     applied = current_runtime().settings_service.change_settings(mac, asked, Origin(current_actor()))
@@ -74,6 +79,10 @@ def _require_object_of(mac: str, stated: str) -> None:
 @blueprint.document_error(502, _FAILED)
 @blueprint.document_error(504, _LATE)
 def restart_device(mac: str) -> dict[str, Any]:
+    """Restart a miner
+
+    Sends a restart after the MAC was verified; at most one per 10 seconds.
+    """
     return {"message": _MESSAGES["restart"], "data": current_runtime().commands.restart_device(mac)}
 
 
@@ -86,6 +95,10 @@ def restart_device(mac: str) -> dict[str, Any]:
 @blueprint.document_error(502, _FAILED)
 @blueprint.document_error(504, _LATE)
 def command_device(mac: str, command: str) -> dict[str, Any]:
+    """Identify, pause or resume a miner
+
+    `identify` makes the miner show itself; `pause` and `resume` stop and continue mining (AxeOS 2.14 and later).
+    """
     return {"message": _MESSAGES[command], "data": current_runtime().commands.send_command(mac, command)}
 
 
@@ -93,6 +106,10 @@ def command_device(mac: str, command: str) -> dict[str, Any]:
 @blueprint.response(200, OptionsEnvelope, description="The allowed frequencies and core voltages")
 @blueprint.document_error(404, "Device not found")
 def device_options(mac: str) -> dict[str, Any]:
+    """List frequencies and voltages
+
+    The vendor's options of this board, and the hard limits for overclocking.
+    """
     tracked = current_runtime().devices.get_device(mac)
     return {"message": "Device options retrieved successfully", "data": serialise_options(tracked)}
 
@@ -137,6 +154,10 @@ def device_diagnostics(mac: str) -> Response:
 @blueprint.response(200, JournalEnvelope, description="The writes to the miner, newest first; at most 200")
 @blueprint.document_error(404, "Device not found")
 def device_journal(mac: str) -> dict[str, Any]:
+    """Read the journal of a miner
+
+    Every write of this service to the miner: time, author, values before and after, outcome. Passwords are null.
+    """
     entries = current_runtime().settings_service.list_entries(mac)
     return {"message": "Journal retrieved successfully", "data": entries}
 
@@ -151,6 +172,10 @@ def device_journal(mac: str) -> dict[str, Any]:
 @blueprint.document_error(502, _FAILED)
 @blueprint.document_error(504, _LATE)
 def revert_entry(body: dict[str, Any], mac: str, entry_id: str) -> dict[str, Any]:
+    """Undo a write
+
+    Writes the values before a journal entry again.
+    """
     applied = current_runtime().settings_service.revert_entry(
         mac, entry_id, SettingsRequest(**body), Origin(current_actor())
     )
