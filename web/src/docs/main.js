@@ -1,4 +1,10 @@
+import { effect } from "@preact/signals";
 import { render } from "preact";
 import { html } from "../html.js";
+import { theme } from "../data/preferences.js";
+import { DocsPage } from "./page.js";
 
-render(html`<h1>API</h1>`, /** @type {HTMLElement} */ (document.getElementById("app")));
+effect(() => {
+  document.documentElement.dataset.theme = theme.value;
+});
+render(html`<${DocsPage} />`, /** @type {HTMLElement} */ (document.getElementById("app")));

@@ -1,0 +1,24 @@
+import { html } from "../html.js";
+import { nameType } from "./documents.js";
+
+/** @param {{ document: any, parameters: any[] }} props */
+export function Parameters({ document, parameters }) {
+  if (!parameters.length) return null;
+  return html`
+    <div class="table-scroll">
+      <table class="table">
+        <thead><tr><th scope="col">Parameter</th><th scope="col">In</th><th scope="col">Type</th><th scope="col">Meaning</th></tr></thead>
+        <tbody>
+          ${parameters.map(
+            (parameter) => html`
+              <tr key=${parameter.name}>
+                <td class="mono">${parameter.name}${parameter.required ? " *" : ""}</td><td>${parameter.in}</td><td>${nameType(document, parameter.schema)}</td>
+                <td>${parameter.description ?? parameter.schema?.description ?? ""}${parameter.schema?.default === undefined ? "" : ` Default: ${JSON.stringify(parameter.schema.default)}.`}</td>
+              </tr>
+            `,
+          )}
+        </tbody>
+      </table>
+    </div>
+  `;
+}
