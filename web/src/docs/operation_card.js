@@ -4,6 +4,7 @@ import { resolvePath } from "../data/api.js";
 import { buildCurl, resolve } from "./documents.js";
 import { Example } from "./example.js";
 import { Parameters } from "./parameters.js";
+import { Prose } from "./prose.js";
 import { SchemaTree } from "./schema_tree.js";
 
 /** @param {{ document: any, id: string, method: string, path: string, operation: any }} props */
@@ -17,13 +18,13 @@ export function OperationCard({ document, id, method, path, operation }) {
     <article class="card docs-operation" id=${id} tabindex="-1">
       <h3>${operation.summary}</h3>
       <p class="mono docs-path"><span class="method">${method}</span> ${path}</p>
-      <p>${operation.description}</p>
+      <p><${Prose} text=${operation.description} /></p>
       <${Parameters} document=${document} parameters=${operation.parameters} />
       ${request ? html`<${SchemaTree} title="Request body" document=${document} schema=${request.schema} />` : null}
       ${content.schema ? html`<${SchemaTree} title=${`Answer ${status}`} document=${document} schema=${content.schema} />` : null}
       <details>
         <summary>Errors</summary>
-        <dl class="facts">${errors.map(([code, each]) => html`<dt key=${code}>${code}</dt><dd>${resolve(document, each).description}</dd>`)}</dl>
+        <dl class="facts">${errors.map(([code, each]) => html`<dt key=${code}>${code}</dt><dd><${Prose} text=${resolve(document, each).description} /></dd>`)}</dl>
       </details>
       <${Example} curl=${buildCurl(method, url, request?.example)} type=${type} body=${content.example} />
     </article>

@@ -9,6 +9,7 @@ import { Contents } from "./contents.js";
 import { listEvents, listOperations, matches } from "./documents.js";
 import { EventCard } from "./event_card.js";
 import { OperationCard } from "./operation_card.js";
+import { Prose } from "./prose.js";
 
 export function DocsPage() {
   const [documents, setDocuments] = useState(/** @type {any} */ (null));
@@ -61,7 +62,7 @@ export function DocsPage() {
             </section>
           `,
         )}
-        ${events.length ? html`<section class="stack" aria-label="Socket.IO events"><h2>Socket.IO events</h2><p class="soft">${asyncapi.info.description}</p>${events.map((event) => html`<${EventCard} key=${event.id} document=${asyncapi} event=${event} />`)}</section>` : null}
+        ${events.length ? html`<section class="stack" aria-label="Socket.IO events"><h2>Socket.IO events</h2><p class="soft"><${Prose} text=${asyncapi.info.description} /></p>${events.map((event) => html`<${EventCard} key=${event.id} document=${asyncapi} event=${event} />`)}</section>` : null}
         ${operations.length + events.length === 0 ? html`<p class="soft">Nothing matches.</p>` : null}
       </main>
     </div>

@@ -1,5 +1,12 @@
 import { html } from "../html.js";
 import { nameType } from "./documents.js";
+import { Prose } from "./prose.js";
+
+/** Return what a parameter means, with its default. @param {any} parameter */
+function describe({ description, schema }) {
+  const parts = [description ?? schema?.description, schema?.default === undefined ? "" : `default: ${JSON.stringify(schema.default)}`];
+  return parts.filter(Boolean).join("; ");
+}
 
 /** @param {{ document: any, parameters: any[] }} props */
 export function Parameters({ document, parameters }) {
@@ -13,7 +20,7 @@ export function Parameters({ document, parameters }) {
             (parameter) => html`
               <tr key=${parameter.name}>
                 <td class="mono">${parameter.name}${parameter.required ? " *" : ""}</td><td>${parameter.in}</td><td>${nameType(document, parameter.schema)}</td>
-                <td>${parameter.description ?? parameter.schema?.description ?? ""}${parameter.schema?.default === undefined ? "" : ` Default: ${JSON.stringify(parameter.schema.default)}.`}</td>
+                <td><${Prose} text=${describe(parameter)} /></td>
               </tr>
             `,
           )}

@@ -1,6 +1,7 @@
 // A schema as a tree. Deeper objects open on request, so that a schema that contains itself ends.
 import { useState } from "preact/hooks";
 import { html } from "../html.js";
+import { Prose } from "./prose.js";
 import { listMembers, nameType, resolve } from "./documents.js";
 
 /** @param {{ title: string, document: any, schema: any }} props */
@@ -25,7 +26,7 @@ function Members({ document, schema }) {
         const text = [member.description ?? description, values && `One of ${values.join(", ")}.`].filter(Boolean).join(" ");
         return html`
           <li key=${name}>
-            <code>${name}</code> <span class="soft">${nameType(document, member)}${isRequired ? "" : ", optional"}</span> ${text}
+            <code>${name}</code> <span class="soft">${nameType(document, member)}${isRequired ? "" : ", optional"}</span> <${Prose} text=${text} />
             ${listMembers(document, member).length ? html`<${SchemaTree} title="members" document=${document} schema=${member} />` : null}
           </li>
         `;
