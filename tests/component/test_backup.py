@@ -138,7 +138,7 @@ def test_backup_of_5000_devices_does_not_block_event_loop(make_service, make_fle
 
     before = dict(service.runtime.database.snapshot_rows())
     gevent.sleep(0.1)
-    writer = gevent.spawn(write_during_backup)
+    writer = gevent.spawn_later(0.05, write_during_backup)  # the snapshot is taken first; the rest takes longer
     with probe_loop() as probe:
         response = service.client.get("/admin/backup")
     writer.kill()
