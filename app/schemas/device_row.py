@@ -170,10 +170,10 @@ def serialise_row(row: Row, keys: Iterable[str] = ()) -> dict[str, Any]:
     chosen = set(keys)
     values = {key: value for key, value in row.items() if not chosen or key in chosen or key == "mac"}
     if "problems" in values:
-        values["problems"] = [_serialise_problem(problem, row.get(NEXT_POLL)) for problem in values["problems"]]
+        values["problems"] = [serialise_problem(problem, row.get(NEXT_POLL)) for problem in values["problems"]]
     return values
 
 
-def _serialise_problem(problem: Problem, next_poll: str | None) -> dict[str, Any]:
+def serialise_problem(problem: Problem, next_poll: str | None = None) -> dict[str, Any]:
     values = {key: value for key, value in asdict(problem).items() if value is not None}
     return {**values, "nextAt": next_poll} if problem.next == NEXT_ATTEMPT and next_poll else values

@@ -12,8 +12,10 @@ from app.miners.setting_form import build_settings_form
 from app.redaction.public_text import PublicRedactor, list_private_texts
 from app.schemas.base import BaseSchema
 from app.schemas.device import serialise_device
+from app.schemas.device_row import serialise_problem
 from app.schemas.event_log import serialise_event
 from app.schemas.system import serialise_form_field, serialise_overclock
+from app.services.devices.rows import build_row
 from app.services.diagnostics import DeviceReport
 from app.services.logs.log_filter import format_entry
 from app.version import VERSION
@@ -28,6 +30,7 @@ class DiagnosticsSchema(BaseSchema):
     device = fields.Dict(
         required=True, metadata={"description": "The device with its last answer; without name, notes and tags"}
     )
+    problems = fields.List(fields.Dict(), required=True, metadata={"description": "As in GET /devices"})
     settings = fields.List(fields.Dict(), required=True, metadata={"description": "GET /devices/{mac}/settings"})
     overclock = fields.Dict(required=True)
     journal = fields.List(fields.Dict(), required=True, metadata={"description": "The last 50 writes, newest first"})
@@ -54,6 +57,7 @@ def serialise_report(report: DeviceReport) -> dict[str, Any]:
             "board": tracked.info.get("boardVersion"),
         },
         "device": _without_user_texts(serialise_device(tracked)),
+        "problems": [serialise_problem(problem) for problem in build_row(tracked)["problems"]],
         "settings": [
             serialise_form_field(field) for field in build_settings_form(tracked.info, tracked.vendor_options)
         ],
