@@ -11,7 +11,7 @@ import orjson
 from marshmallow import ValidationError, fields, validate
 
 from app.clock import format_iso
-from app.schemas.base import BaseSchema, CommaList, envelope
+from app.schemas.base import BaseSchema, CommaList, count_between, envelope
 from app.services.history.metrics import DEFAULT_METRICS
 from app.services.history.queries import MAX_POINTS, HistoryAnswer
 from app.throttle import throttled
@@ -59,7 +59,7 @@ def _parse_iso(text: str) -> datetime:
 class HistoryQuerySchema(BaseSchema):
     metrics = CommaList(
         load_default=lambda: list(DEFAULT_METRICS),
-        validate=validate.Length(1, 50),
+        validate=count_between(1, 50),
         metadata={"description": "Names of metrics, separated by commas", "example": "hashrate_ghs,power_watts"},
     )
     start = TimeOrAge(data_key="from", load_default=lambda: timedelta(hours=24), metadata={"default": "-24h"})
@@ -86,7 +86,7 @@ MOST_DEVICES = 100
 class DevicesHistoryQuerySchema(BaseSchema):
     macs = CommaList(
         required=True,
-        validate=validate.Length(1, MOST_DEVICES),
+        validate=count_between(1, MOST_DEVICES),
         metadata={"description": f"MACs, separated by commas; at most {MOST_DEVICES}", "example": "02:00:5e:00:00:03"},
     )
     metric = fields.String(load_default=DEFAULT_METRICS[0], metadata={"description": "Name of one metric"})
