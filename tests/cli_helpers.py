@@ -18,6 +18,11 @@ COMMAND = [sys.executable, "-m", "app.cli"]
 SECONDS = 60
 
 
+def accept_interrupts() -> None:
+    """Undo what a shell does for processes in its background, such as those of `make test`: they ignore SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class CommandLine:
     """Runs commands against the service at `url`. `environ`: further variables."""
 
@@ -60,7 +65,7 @@ class CommandLine:
         """Start a command that runs until Ctrl-C; interrupt it at the end and require exit code 0."""
         process = subprocess.Popen(
             [*COMMAND, *arguments], cwd=ROOT, env={**self._environ, "PYTHONUNBUFFERED": "1"}, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=accept_interrupts,
         )  # fmt: skip
         try:
             yield process
