@@ -100,7 +100,7 @@ def format_overview(url: str, devices: list[dict[str, Any]]) -> str:
   devices        {url}/devices/imprint
   metrics        {url}/metrics
   history        {url}/history?from=-24h  (the day before the first start is simulated)
-  API document   {url}/openapi.json
+  API reference  {url}/docs
   Socket.IO      {url}  path /socket/io, event stat_update
   logs and data  {DEMO.relative_to(ROOT)}/
 

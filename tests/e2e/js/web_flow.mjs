@@ -19,7 +19,7 @@ const link = (name) => page.getByRole("link", { name, exact: true });
 const screen = (name) => page.getByRole("navigation", { name: "Screens" }).getByRole("link", { name, exact: true });
 const agree = (name) => page.getByRole("dialog").getByRole("button", { name, exact: true }).click();
 const step = (name) => process.stderr.write(`${name}\n`);
-page.setDefaultTimeout(15_000);
+page.setDefaultTimeout(30_000);
 
 try {
   await runFlow();

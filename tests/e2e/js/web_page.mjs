@@ -63,7 +63,7 @@ export function report(results) {
 }
 
 /** Return what `read` gives as soon as it is true. */
-export async function waitFor(what, read, seconds = 15) {
+export async function waitFor(what, read, seconds = 30) {
   const end = Date.now() + seconds * 1000;
   while (Date.now() < end) {
     const value = await read();
