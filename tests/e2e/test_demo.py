@@ -47,7 +47,7 @@ def test_demo_shows_twelve_miners_and_stops_on_ctrl_c(demo: Process) -> None:
     devices = requests.get(find_printed_url(demo, "devices"), timeout=5).json()["data"]
     assert len(devices) == MINER_COUNT
     assert {device["status"] for device in devices} == {"online"}
-    for page in ("page", "metrics", "API document"):
+    for page in ("page", "metrics", "API reference"):
         assert requests.get(find_printed_url(demo, page), timeout=5).ok
     processes = list_demo_processes(demo)
     os.kill(processes["demo"], signal.SIGINT)
