@@ -66,6 +66,8 @@ def test_thousand_devices_stay_fast(
     assert results["faults"] == results["violations"] == []
     assert results["paint"] <= FIRST_PAINT_MS
     assert results["rendered"] < 100  # of 1,000 rows
+    assert results["changed"] > results["rendered"] / 2  # there were updates to show
+    assert results["scrolled"] > 20  # and rows to scroll over
     assert results["updating"] <= SCRIPT_MS_PER_SECOND
     assert results["scrolling"] <= SCRIPT_MS_PER_SECOND
     assert results["heapBytes"] <= HEAP_BYTES

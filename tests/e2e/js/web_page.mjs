@@ -21,11 +21,12 @@ export async function openPage({ pictures = "", ...options }) {
     if (message.type() === "error" && !expected?.test(message.text())) faults.push(message.text());
   });
   page.on("pageerror", (error) => faults.push(String(error)));
-  await page.addInitScript(() => {
-    window.violations = [];
-    document.addEventListener("securitypolicyviolation", (event) => window.violations.push(`${event.violatedDirective} ${event.blockedURI}`));
-  });
   const results = { faults, violations: new Set(), findings: [] };
+  // Recorded outside of the page, since a navigation discards what the page knows.
+  await page.exposeFunction("recordViolation", (text) => void results.violations.add(text));
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (event) => window.recordViolation(`${event.violatedDirective} ${event.blockedURI}`));
+  });
   if (pictures) mkdirSync(pictures, { recursive: true });
   return {
     page,
@@ -49,8 +50,21 @@ export async function openPage({ pictures = "", ...options }) {
         }
       }
     },
+    /** Fail unless a violation of the policy is recorded where there is one. */
+    checkViolations: async () => {
+      const others = [...results.violations];
+      expected = /Content Security Policy/;
+      await page.evaluate(() => {
+        const script = document.createElement("script");
+        script.textContent = "document.title = 'inline'";
+        document.body.append(script);
+      });
+      await waitFor("a recorded violation", () => [...results.violations].some((each) => each.endsWith(" inline")));
+      await page.waitForTimeout(200); // its console error
+      expected = null;
+      results.violations = new Set(others);
+    },
     close: async () => {
-      for (const violation of await page.evaluate(() => window.violations)) results.violations.add(violation);
       await browser.close();
       return { ...results, violations: [...results.violations] };
     },

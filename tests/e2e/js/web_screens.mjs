@@ -26,6 +26,7 @@ for (const colorScheme of ["light", "dark"]) {
     const opened = await openPage({ pictures: pictures && `${pictures}/${width}-${colorScheme}`, viewport: { width, height: 900 }, colorScheme });
     const { page } = opened;
     await page.goto(url);
+    await opened.checkViolations();
     await page.locator("tr[data-index]").first().waitFor();
     for (const [name, [route, shown]] of Object.entries(SCREENS)) {
       await page.evaluate((hash) => { location.hash = hash; }, `#/${route}`);

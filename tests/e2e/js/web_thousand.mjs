@@ -23,15 +23,23 @@ async function measureScript(act) {
   return ((after.ScriptDuration - before.ScriptDuration) * 1e6) / (Date.now() - start);
 }
 
+const readRows = () => page.locator("tr[data-index]").allInnerTexts();
+const readLast = () => page.locator("tr[data-index]").last().getAttribute("data-index").then(Number);
+
+const [rowsBefore, lastBefore] = [await readRows(), await readLast()];
 const updating = await measureScript(() => page.waitForTimeout(Number(seconds) * 1000));
+const rowsAfter = await readRows();
+const changed = rowsAfter.filter((text, index) => text !== rowsBefore[index]).length;
+let furthest = lastBefore;
 const scrolling = await measureScript(async () => {
   const end = Date.now() + Number(seconds) * 1000;
   for (let step = 0; Date.now() < end; step++) {
     await page.mouse.wheel(0, step % 40 < 20 ? 120 : -120);
     await page.waitForTimeout(80);
+    if (step % 40 === 20) furthest = Math.max(furthest, await readLast());
   }
 });
 const rendered = await page.locator("tr[data-index]").count();
 await debug.send("HeapProfiler.collectGarbage");
 const { JSHeapUsedSize } = await measure();
-report({ ...(await close()), paint, firstRow, updating, scrolling, rendered, heapBytes: JSHeapUsedSize });
+report({ ...(await close()), paint, firstRow, updating, scrolling, changed, scrolled: furthest - lastBefore, rendered, heapBytes: JSHeapUsedSize });
