@@ -70,6 +70,9 @@ async function runFlow() {
   await page.keyboard.type("gamma");
   await waitFor("fewer rows", async () => (await page.locator("tr[data-index]").count()) < 12);
   await page.getByLabel("Search devices").fill("");
+  await page.locator('tr[data-index="0"]').focus();
+  await page.keyboard.press("ArrowDown");
+  await waitFor("the second row in focus", () => page.evaluate(() => document.activeElement.dataset.index === "1"));
   await page.keyboard.press("Control+k");
   await page.getByRole("dialog").getByRole("combobox").fill(options.mac);
   await page.keyboard.press("Enter");

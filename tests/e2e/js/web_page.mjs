@@ -41,7 +41,7 @@ export async function openPage({ pictures = "", ...options }) {
     },
     /** Record the serious findings of axe-core on the present screen. */
     checkAccessibility: async (name) => {
-      // axe is put into a world of its own by the debugger, which the page's policy does not concern.
+      // The debugger runs axe-core: the page's policy, which forbids inline scripts, does not concern it.
       await page.evaluate(AXE);
       const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
       for (const { id, impact, nodes } of found.violations) {

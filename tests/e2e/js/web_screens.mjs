@@ -37,6 +37,11 @@ for (const colorScheme of ["light", "dark"]) {
       const excess = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       if (excess > 0) results.wide.push(`${name} at ${width} px: ${excess} px too wide`);
     }
+    await page.keyboard.press("Control+k");
+    await page.getByRole("dialog").waitFor();
+    await opened.checkAccessibility(`palette, ${width}, ${colorScheme}`);
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog").waitFor({ state: "detached" });
     await page.evaluate(() => { document.body.innerHTML = "<img src='data:,'><main></main>"; });
     await opened.checkAccessibility("control");
     if (!opened.results.findings.some((each) => each.startsWith("control: image-alt"))) throw new Error("axe-core found nothing in a faulty page");

@@ -4,6 +4,7 @@ import { html } from "../../html.js";
 import { download } from "../../data/api.js";
 import { formatNumber } from "../../data/format.js";
 import { reportErrors } from "../../data/toasts.js";
+import { countOf } from "../../data/words.js";
 import { FilterSelect } from "../fleet/filter_select.js";
 import { LogLine } from "./log_line.js";
 import { listTags, showLines } from "./log_lines.js";
@@ -47,7 +48,7 @@ export function LogTab({ mac, warning }) {
       >
         ${shown.length ? shown.map((line) => html`<${LogLine} key=${"gap" in line ? line.key : `${line.epoch} ${line.seq}`} line=${line} />`) : html`<p class="soft">No lines${lines.length ? " that match" : " yet"}.</p>`}
       </div>
-      <p class="soft small number">${formatNumber(lines.length)} lines held · ${text || "…"}${isPaused ? " · paused; new lines wait" : ""}</p>
+      <p class="soft small number">${countOf(lines.length, "line")} held · ${text || "…"}${isPaused ? " · paused; new lines wait" : ""}</p>
     </section>
   `;
 }
