@@ -27,11 +27,20 @@ test("a schema that contains itself has a name and members at each level", () =>
 
 test("types of several kinds are joined", () => {
   assert.equal(nameType(DOCUMENT, { type: ["string", "null"] }), "string or null");
+  assert.equal(nameType(DOCUMENT, { enum: ["a", "b"] }), "string");
   assert.equal(nameType(DOCUMENT, {}), "any");
 });
 
 test("a body is quoted for the shell", () => {
-  assert.equal(buildCurl("PUT", "http://h/p", { a: "it's" }), "curl -s -X PUT 'http://h/p' -H 'Content-Type: application/json' -d '{\"a\":\"it'\\''s\"}'");
+  assert.equal(buildCurl("http://h/", { method: "PUT", path: "/p", operation: {} }, { body: { a: "it's" } }), "curl -s -X PUT 'http://h/p' -H 'Content-Type: application/json' -d '{\"a\":\"it'\\''s\"}'");
+});
+
+test("a command says what is to be filled in, and takes the token from the environment", () => {
+  const operation = { parameters: [{ name: "query", in: "query", required: true }, { name: "limit", in: "query" }] };
+  assert.equal(
+    buildCurl("http://h/pluto/", { method: "GET", path: "/presets/{uuid}", operation }, { needsToken: true }),
+    "curl -s 'http://h/pluto/presets/<uuid>?query=<query>' -H \"Authorization: Bearer $API_TOKEN\"",
+  );
 });
 
 test("every word of a search has to match", () => {

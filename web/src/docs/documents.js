@@ -47,7 +47,7 @@ export function nameType(document, schema) {
   if (resolved.type === "array") return `${nameType(document, resolved.items)}[]`;
   if (Array.isArray(resolved.type)) return resolved.type.join(" or ");
   if (resolved.anyOf ?? resolved.oneOf) return (resolved.anyOf ?? resolved.oneOf).map((/** @type {any} */ each) => nameType(document, each)).join(" or ");
-  return resolved.type ?? "any";
+  return resolved.type ?? (resolved.enum ? typeof resolved.enum[0] : "any");
 }
 
 /** Return the members of an object, or of the objects in a list; [] for other schemas. @param {any} document @param {any} schema @returns {[string, any, boolean][]} name, schema, whether it is always there */
@@ -64,9 +64,17 @@ export const matches = (text, search) => search.toLowerCase().split(/\s+/).every
 /** Return a shell's form of a text. @param {string} text */
 const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
-/** Return the command that sends a request. @param {string} method @param {string} url @param {any} [body] */
-export function buildCurl(method, url, body) {
-  const parts = ["curl -s", ...(method === "GET" ? [] : [`-X ${method}`]), quote(url)];
+/**
+ * Return the command that sends a request. What the reader has to fill in stands as `<name>`: curl would expand `{name}` itself.
+ * @param {string} base address of the service, with a slash at its end
+ * @param {Pick<Operation, "method" | "path" | "operation">} operation
+ * @param {{ body?: any, needsToken?: boolean }} [options]
+ */
+export function buildCurl(base, { method, path, operation }, { body, needsToken = false } = {}) {
+  const query = (operation.parameters ?? []).filter((/** @type {any} */ each) => each.in === "query" && each.required).map((/** @type {any} */ each) => `${each.name}=<${each.name}>`);
+  const filled = path.slice(1).replace("{mac}", "02:00:5e:00:00:03").replace(/\{(\w+)\}/g, "<$1>");
+  const parts = ["curl -s", ...(method === "GET" ? [] : [`-X ${method}`]), quote(`${base}${filled}${query.length ? "?" : ""}${query.join("&")}`)];
+  if (needsToken) parts.push('-H "Authorization: Bearer $API_TOKEN"');
   if (body !== undefined) parts.push("-H 'Content-Type: application/json'", "-d", quote(JSON.stringify(body)));
   return parts.join(" ");
 }

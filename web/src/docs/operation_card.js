@@ -1,6 +1,7 @@
 // One operation: what it does, its parameters, its schemas, and a recorded example.
 import { html } from "../html.js";
 import { resolvePath } from "../data/api.js";
+import { readToken } from "../data/session.js";
 import { buildCurl, resolve } from "./documents.js";
 import { Example } from "./example.js";
 import { Parameters } from "./parameters.js";
@@ -13,7 +14,7 @@ export function OperationCard({ document, id, method, path, operation }) {
   const [status, answer] = Object.entries(operation.responses).find(([code]) => code.startsWith("2")) ?? ["", {}];
   const [type, content] = Object.entries(answer.content ?? {}).find(([, each]) => each.example !== undefined) ?? Object.entries(answer.content ?? {})[0] ?? ["", {}];
   const errors = Object.entries(operation.responses).filter(([code]) => /^[45]/.test(code));
-  const url = resolvePath(path.replace("{mac}", "02:00:5e:00:00:03"));
+  const curl = buildCurl(resolvePath("./"), { method, path, operation }, { body: request?.example, needsToken: readToken() !== null });
   return html`
     <article class="card docs-operation" id=${id} tabindex="-1">
       <h3>${operation.summary}</h3>
@@ -26,7 +27,7 @@ export function OperationCard({ document, id, method, path, operation }) {
         <summary>Errors</summary>
         <dl class="facts">${errors.map(([code, each]) => html`<dt key=${code}>${code}</dt><dd><${Prose} text=${resolve(document, each).description} /></dd>`)}</dl>
       </details>
-      <${Example} curl=${buildCurl(method, url, request?.example)} type=${type} body=${content.example} />
+      <${Example} curl=${curl} type=${type} body=${content.example} />
     </article>
   `;
 }

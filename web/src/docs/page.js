@@ -1,6 +1,7 @@
 // The API reference: contents and search at the left, every operation and event at the right.
 import { useEffect, useState } from "preact/hooks";
 import { html } from "../html.js";
+import { LoadState } from "../components/load_state.js";
 import { ThemeButton } from "../components/theme_button.js";
 import { get, resolvePath } from "../data/api.js";
 import { isSignInNeeded } from "../data/session.js";
@@ -13,15 +14,15 @@ import { Prose } from "./prose.js";
 
 export function DocsPage() {
   const [documents, setDocuments] = useState(/** @type {any} */ (null));
-  const [error, setError] = useState("");
+  const [error, setError] = useState(/** @type {Error | undefined} */ (undefined));
   const [search, setSearch] = useState("");
   const needsToken = isSignInNeeded.value;
+  const load = () => {
+    setError(undefined);
+    Promise.all([get("openapi.json"), get("asyncapi.json")]).then(([openapi, asyncapi]) => setDocuments({ openapi, asyncapi }), setError);
+  };
   useEffect(() => {
-    if (needsToken) return;
-    Promise.all([get("openapi.json"), get("asyncapi.json")]).then(
-      ([openapi, asyncapi]) => setDocuments({ openapi, asyncapi }),
-      (failure) => setError(failure.message),
-    );
+    if (!needsToken) load();
   }, [needsToken]);
   useEffect(() => {
     const onKey = (/** @type {KeyboardEvent} */ event) => {
@@ -34,7 +35,7 @@ export function DocsPage() {
   }, []);
 
   if (needsToken) return html`<${SignInScreen} />`;
-  if (!documents) return html`<main class="screen"><h1>Pluto API</h1><p class=${error ? "is-bad" : "soft"} role="status">${error || "Loading …"}</p></main>`;
+  if (!documents) return html`<main class="screen"><h1>Pluto API</h1><${LoadState} error=${error} onRetry=${load} /></main>`;
   const { openapi, asyncapi } = documents;
   const operations = listOperations(openapi).filter(({ id, operation }) => matches(`${id} ${operation.summary}`, search));
   const events = listEvents(asyncapi).filter(({ name, summary }) => matches(`event ${name} ${summary}`, search));
@@ -42,7 +43,7 @@ export function DocsPage() {
   return html`
     <div class="docs">
       <nav class="docs-nav" aria-label="Contents">
-        <div class="row"><a class="brand" href=${resolvePath("")}>Pluto</a><span class="grow"></span><${ThemeButton} /></div>
+        <div class="row"><a class="brand" href=${resolvePath("./")}>Pluto</a><span class="grow"></span><${ThemeButton} /></div>
         <input class="input" type="search" data-search aria-label="Search operations and events" placeholder="Search  ( / )" value=${search} onInput=${(/** @type {any} */ event) => setSearch(event.currentTarget.value)} />
         <${Contents} groups=${groups} operations=${operations} events=${events} />
       </nav>
