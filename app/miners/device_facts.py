@@ -70,9 +70,11 @@ def read_reset_reason(info: Info) -> str | None:
     return stated.strip()[:MAX_TEXT] if isinstance(stated, str) and stated.strip() else None
 
 
-def read_facts(info: Info) -> DeviceFacts:
+def read_facts(info: Info, telemetry: Mapping[str, float] | None = None) -> DeviceFacts:
+    """Return the facts of an answer. `telemetry`: its measurements, if the caller has read them already."""
+    measured = read_telemetry(info) if telemetry is None else telemetry
     fallback = None if has_two_active_pools(info) else read_fallback_in_use(info, FALLBACK_FIELDS)
-    pool, measured = find_pool_in_use(info), read_telemetry(info)
+    pool = find_pool_in_use(info)
     return DeviceFacts(
         hostname=_read_text(info, "hostname"),
         firmware=_read_text(info, "version"),

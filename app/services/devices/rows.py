@@ -145,8 +145,8 @@ class DeviceRows:
 def build_row(tracked: Tracked) -> Row:
     """Return the row of a device, without the time of its next poll."""
     is_up = tracked.is_up
-    facts = read_facts(tracked.info) if is_up else DeviceFacts()
     telemetry = read_telemetry(tracked.info, tracked.chip_count) if is_up else {}
+    facts = read_facts(tracked.info, telemetry) if is_up else DeviceFacts()
     source = RowSource(
         tracked,
         telemetry,
@@ -186,21 +186,14 @@ def _contains(row: Row, text: str) -> bool:
     return any(text in each.lower() for each in texts) or matches_mac(row["mac"], text)
 
 
+@dataclass(frozen=True, slots=True)
 class _Reversed:
     """Sorts in the opposite order."""
 
-    __slots__ = ("value",)
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
+    value: Any
 
     def __lt__(self, other: _Reversed) -> bool:
         return bool(other.value < self.value)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Reversed) and bool(other.value == self.value)
-
-    __hash__ = None  # type: ignore[assignment]
 
 
 def _sort_key(value: Any, descending: bool) -> tuple[int, int, Any]:
