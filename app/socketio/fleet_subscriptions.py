@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import request
 from flask_socketio import SocketIO, join_room, leave_room
 from marshmallow import ValidationError
 
 from app.schemas.device_row import WatchedDeviceSchema
+from app.socketio.event_context import current_sid, single_argument
 from app.socketio.fleet_feed import FLEET_ROOM, FleetFeed, device_room
 
 POLLS_ROOM = "polls"
@@ -35,14 +35,14 @@ class FleetSubscriptions:
         if self._is_connected():
             join_room(FLEET_ROOM)
             leave_room(POLLS_ROOM)
-            self._feed.subscribe_fleet(_current_sid())
+            self._feed.subscribe_fleet(current_sid())
         return {"ok": True}
 
     def _handle_unsubscribe(self, *_: Any) -> dict[str, Any]:
         if self._is_connected():
             leave_room(FLEET_ROOM)
             join_room(POLLS_ROOM)
-        self._feed.unsubscribe_fleet(_current_sid())
+        self._feed.unsubscribe_fleet(current_sid())
         return {"ok": True}
 
     def _handle_watch(self, *payload: Any) -> dict[str, Any]:
@@ -51,12 +51,12 @@ class FleetSubscriptions:
             return _NEEDS_MAC
         if not self._feed.is_registered(mac):
             return _NOT_FOUND
-        watched = self._feed.list_watched(_current_sid())
+        watched = self._feed.list_watched(current_sid())
         if mac not in watched and len(watched) >= MAX_WATCHED:
             return _TOO_MANY
         if self._is_connected():
             join_room(device_room(mac))
-            self._feed.watch_device(_current_sid(), mac)
+            self._feed.watch_device(current_sid(), mac)
         return {"ok": True, "mac": mac}
 
     def _handle_unwatch(self, *payload: Any) -> dict[str, Any]:
@@ -65,20 +65,16 @@ class FleetSubscriptions:
             return _NEEDS_MAC
         if self._is_connected():
             leave_room(device_room(mac))
-        self._feed.unwatch_device(_current_sid(), mac)
+        self._feed.unwatch_device(current_sid(), mac)
         return {"ok": True, "mac": mac}
 
     def _is_connected(self) -> bool:
         """Return False for a client that left while its event waited."""
-        return bool(self._server.server.manager.is_connected(_current_sid(), "/"))
-
-
-def _current_sid() -> str:
-    return str(request.sid)  # type: ignore[attr-defined]  # flask-socketio's
+        return bool(self._server.server.manager.is_connected(current_sid(), "/"))
 
 
 def _read_mac(payload: tuple[Any, ...]) -> str | None:
     try:
-        return str(WatchedDeviceSchema().load(payload[0] if len(payload) == 1 else {})["mac"])
+        return str(WatchedDeviceSchema().load(single_argument(payload))["mac"])
     except ValidationError:
         return None

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import request
 from flask_socketio import SocketIO
 from marshmallow import ValidationError
 
@@ -15,6 +14,7 @@ from app.schemas.log import SubscribeSchema, UnsubscribeSchema
 from app.services.devices.fleet import Tracked
 from app.services.logs.service import LogService
 from app.socketio.backpressure import count_queued_packets
+from app.socketio.event_context import current_sid, single_argument
 from app.socketio.log_feeds import LogBroadcast, LogFeed
 
 Acknowledgement = dict[str, Any]
@@ -46,9 +46,9 @@ class LogSubscriptions:
 
     def _handle_subscribe(self, *payload: Any) -> Acknowledgement:
         """Handle `{mac, epoch?, since?}`: acknowledge with the state of the stream; lines follow as `log_line`."""
-        sid = _current_sid()
+        sid = current_sid()
         try:
-            wanted = SubscribeSchema().load(_single_argument(payload))
+            wanted = SubscribeSchema().load(single_argument(payload))
             subscribed = self._logs.add_subscription(wanted["mac"], (sid,), wanted.get("since"), wanted.get("epoch"))
         except (ValidationError, PlutoError) as error:
             return _encode_refusal(error)
@@ -59,9 +59,9 @@ class LogSubscriptions:
         return {"ok": True, **subscribed.acknowledgement}
 
     def _handle_unsubscribe(self, *payload: Any) -> Acknowledgement:
-        sid = _current_sid()
+        sid = current_sid()
         try:
-            mac = self._logs.get_canonical_mac(UnsubscribeSchema().load(_single_argument(payload))["mac"])
+            mac = self._logs.get_canonical_mac(UnsubscribeSchema().load(single_argument(payload))["mac"])
         except (ValidationError, PlutoError) as error:
             return _encode_refusal(error)
         if feed := self._feeds.get(sid):
@@ -76,14 +76,6 @@ class LogSubscriptions:
                 lambda event, data: server.emit(event, data, to=sid), lambda: count_queued_packets(server, sid)
             )
         return self._feeds[sid]
-
-
-def _current_sid() -> str:
-    return str(request.sid)  # type: ignore[attr-defined]  # flask-socketio's
-
-
-def _single_argument(payload: tuple[Any, ...]) -> Any:
-    return payload[0] if len(payload) == 1 else None
 
 
 def _encode_refusal(error: ValidationError | PlutoError) -> Acknowledgement:

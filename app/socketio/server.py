@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import orjson
-from flask import Flask, request
+from flask import Flask
 from flask_socketio import SocketIO, emit, join_room
 
 from app.events import (
@@ -25,6 +25,7 @@ from app.schemas.discovery import serialise_scan
 from app.schemas.event_log import serialise_event
 from app.security.engine_io import SOCKET_IO_PATH, is_engine_io
 from app.socketio.backpressure import install_limits
+from app.socketio.event_context import current_sid
 from app.socketio.fleet_feed import FleetFeed
 from app.socketio.fleet_subscriptions import POLLS_ROOM, FleetSubscriptions
 from app.socketio.log_subscriptions import LogSubscriptions
@@ -96,7 +97,7 @@ class SocketIoServer:
 
     def _handle_disconnect(self, *_: Any) -> None:
         self._client_count -= 1
-        sid = request.sid  # type: ignore[attr-defined]  # flask-socketio's
+        sid = current_sid()
         self._log_subscriptions.remove_client(sid)
         self._fleet_feed.remove_client(sid)
 
