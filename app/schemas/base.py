@@ -74,6 +74,11 @@ class CommaList(fields.Field[list[str]]):
         return [part.strip() for part in value.split(",") if part.strip()]
 
 
+def drop_absent(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values without None: an absent value has no key."""
+    return {key: value for key, value in values.items() if value is not None}
+
+
 def count_between(least: int, most: int) -> Callable[[Sequence[object]], None]:
     """Return a validator of the number of parts. marshmallow's own would be documented as the length of the text."""
 

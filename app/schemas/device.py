@@ -22,7 +22,7 @@ from app.miners.telemetry import describe_status
 from app.miners.values import parse_number, read_amount
 from app.miners.vendor_options import add_present_values, label_values
 from app.models import Cause, Chip, Derived, ProvenHashrate, Status
-from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, Mac, StrictBoolean, envelope
+from app.schemas.base import ADDRESS, MAC, BaseSchema, Fields, Mac, StrictBoolean, drop_absent, envelope
 from app.schemas.info import without_empty_texts
 from app.services.devices.fleet import Tracked
 from app.throttle import throttled
@@ -239,7 +239,7 @@ def serialise_device(tracked: Tracked) -> dict[str, Any]:
         "tracing": tracked.is_up,
         "stale": tracked.status is Status.STALE,
         "status": tracked.status,
-        **_drop_absent(optional),
+        **drop_absent(optional),
         "createdAt": record.created_at,
         "updatedAt": record.updated_at,
     }
@@ -263,7 +263,7 @@ def _serialise_derived(derived: Derived | None) -> dict[str, Any]:
         "blockProbabilityPerDay": derived.block_probability_per_day,
     }
     return {
-        "derived": _drop_absent(figures),
+        "derived": drop_absent(figures),
         "chips": [_serialise_chip(chip) for chip in derived.chips] or None,
         "warnings": list(derived.warnings) or None,
     }
@@ -284,11 +284,7 @@ def _serialise_chip(chip: Chip) -> dict[str, Any]:
         "temperatureCelsius": chip.temperature_celsius,
         "domains": list(chip.domains) or None,
     }
-    return _drop_absent(values)
-
-
-def _drop_absent(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
+    return drop_absent(values)
 
 
 def serialise_info(tracked: Tracked) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from marshmallow import fields, post_load, validate
 
 from app.miners.dialects import determine_model, name_firmware
 from app.miners.values import read_amount
-from app.schemas.base import ADDRESS_OR_NAME, MAC, BaseSchema, CommaList, envelope, or_blank
+from app.schemas.base import ADDRESS_OR_NAME, MAC, BaseSchema, CommaList, drop_absent, envelope, or_blank
 from app.schemas.info import without_empty_texts
 from app.services.discovery.filters import DiscoveryQuery, PartialMatch
 from app.services.scans.ignored import IgnoredMiner
@@ -107,7 +107,7 @@ def serialise_scan(state: ScanState) -> dict[str, Any]:
     optional = {"startedAt": state.started_at, "finishedAt": state.finished_at, "error": state.error}
     return {
         "state": state.status,
-        **_drop_absent(optional),
+        **drop_absent(optional),
         "probed": state.probed,
         "total": state.total,
         "counts": {str(kind): count for kind, count in state.counts.items()},
@@ -131,13 +131,9 @@ def _serialise_found(found: FoundMiner) -> dict[str, Any]:
         "title": found.tracked.title if found.tracked else hostname or miner.ip,
         "model": found.tracked.model if found.tracked else determine_model(info),
         "firmware": name_firmware(info),
-        **_drop_absent(optional),
+        **drop_absent(optional),
     }
 
 
 def serialise_ignored(miner: IgnoredMiner) -> dict[str, Any]:
-    return _drop_absent({"mac": miner.mac, "since": miner.since, "hostname": miner.hostname, "ip": miner.ip})
-
-
-def _drop_absent(values: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
+    return drop_absent({"mac": miner.mac, "since": miner.since, "hostname": miner.hostname, "ip": miner.ip})

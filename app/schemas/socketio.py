@@ -10,9 +10,9 @@ from apispec import APISpec
 from apispec.ext.marshmallow import MarshmallowPlugin
 from marshmallow import Schema, fields
 
-from app.schemas.base import MAC, BaseSchema
+from app.schemas.base import BaseSchema
 from app.schemas.device import DeviceSchema, DriftSchema
-from app.schemas.device_row import DeviceRowSchema
+from app.schemas.device_row import DeviceRowSchema, WatchedDeviceSchema
 from app.schemas.discovery import ScanSchema
 from app.schemas.event_log import EventSchema
 from app.schemas.log import LogLineSchema, SubscribeSchema, UnsubscribeSchema
@@ -35,10 +35,6 @@ class LogAcknowledgementSchema(AcknowledgementSchema):
     state = fields.String(metadata={"description": "State of the stream"})
     last = fields.Integer(metadata={"description": "`seq` of the newest line"})
     warning = fields.String(metadata={"description": "About other readers of the log"})
-
-
-class WatchSchema(BaseSchema):
-    mac = fields.String(required=True, metadata=MAC)
 
 
 class FleetUpdateSchema(BaseSchema):
@@ -108,8 +104,8 @@ CLIENT_EVENTS = (
         "subscribeFleet", "Get `fleet_update`, and no more `stat_update` and `error`", None, AcknowledgementSchema
     ),
     ClientEvent("unsubscribeFleet", "End `subscribeFleet`", None, AcknowledgementSchema),
-    ClientEvent("subscribeDevice", "Get `device_update` of one device", WatchSchema, AcknowledgementSchema),
-    ClientEvent("unsubscribeDevice", "End `subscribeDevice`", WatchSchema, AcknowledgementSchema),
+    ClientEvent("subscribeDevice", "Get `device_update` of one device", WatchedDeviceSchema, AcknowledgementSchema),
+    ClientEvent("unsubscribeDevice", "End `subscribeDevice`", WatchedDeviceSchema, AcknowledgementSchema),
     ClientEvent(
         "subscribeLogs", "Get the log lines of a device as `log_line`", SubscribeSchema, LogAcknowledgementSchema
     ),
