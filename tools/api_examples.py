@@ -21,7 +21,7 @@ import requests
 
 from app.blueprints.openapi import EXAMPLES_FILE
 
-from .child_processes import PYTHON, ManagedProcess, find_free_port, wait_until
+from .child_processes import PYTHON, ManagedProcess, drop_service_settings, find_free_port, wait_until
 from .http_requests import is_ready
 
 ADDRESS = "127.77.0.1"
@@ -200,10 +200,10 @@ def record_all(folder: Path) -> dict[str, Any]:
     port = find_free_port()
     server = f"127.0.0.1:{port}"
     table = folder / "neighbours"
-    environ = os.environ | {
-        "PORT": str(port), "DATA_DIR": str(folder / "data"), "ALLOWED_DEVICE_NETWORKS": "127.0.0.0/8",
-        "DISCOVERY_SUBNETS": NETWORK, "DISCOVERY_PORTS": str(MINER_PORT), "NEIGHBOUR_TABLE": str(table),
-        "MDNS": "false", "POLL_INTERVAL": "1", "HISTORY_RAW_HOURS": "1",
+    environ = drop_service_settings(os.environ) | {
+        "PORT": str(port), "BIND": "127.0.0.1", "DATA_DIR": str(folder / "data"),
+        "ALLOWED_DEVICE_NETWORKS": "127.0.0.0/8", "DISCOVERY_SUBNETS": NETWORK, "DISCOVERY_PORTS": str(MINER_PORT),
+        "NEIGHBOUR_TABLE": str(table), "MDNS": "false", "POLL_INTERVAL": "1", "HISTORY_RAW_HOURS": "1",
     }  # fmt: skip
     simulated = [*PYTHON, "simulator", "--count", "12", "--base", ADDRESS, "--port", str(MINER_PORT)]
     simulated += ["--boot-seconds", "2", "--neighbours", str(table)]

@@ -14,6 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
+from app.settings import VARIABLES
+
 ROOT = Path(__file__).resolve().parent.parent
 PYTHON = (sys.executable, "-m")
 LOG_TAIL_LINES = 12
@@ -22,6 +24,13 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 class ProcessFailed(Exception):
     """A process ended early or did not do its work; the message is for the user."""
+
+
+def drop_service_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment without the user's own settings of the service, so that a tool's service is the same
+    everywhere. LOG_LEVEL is kept."""
+    settings = VARIABLES.keys() - {"LOG_LEVEL"}
+    return {name: value for name, value in environ.items() if name not in settings}
 
 
 class ManagedProcess:

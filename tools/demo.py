@@ -12,7 +12,7 @@ import sys
 from typing import Any, NoReturn
 
 from app.errors import SettingsError, StoreLocked
-from app.settings import VARIABLES, Settings
+from app.settings import Settings
 from app.store.lock import DataDirLock
 
 from .child_processes import (
@@ -20,6 +20,7 @@ from .child_processes import (
     ROOT,
     ManagedProcess,
     ProcessFailed,
+    drop_service_settings,
     find_free_port,
     install_stop_signals,
     wait_until,
@@ -35,12 +36,8 @@ PORTS_TO_TRY = 100
 
 
 def build_environment(port: int) -> dict[str, str]:
-    """Return the user's environment with the demo's settings, so that the demo is the same everywhere.
-
-    Of the user's own settings of the service only LOG_LEVEL is kept.
-    """
-    settings = VARIABLES.keys() - {"LOG_LEVEL"}
-    return {name: value for name, value in os.environ.items() if name not in settings} | {
+    """Return the user's environment with the demo's settings."""
+    return drop_service_settings(os.environ) | {
         "PORT": str(port),
         "BIND": "127.0.0.1",
         "DATA_DIR": str(DEMO / "data"),
