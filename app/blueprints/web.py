@@ -45,7 +45,7 @@ def docs_page() -> Response:
 
 
 @blueprint.get("/assets/<name>")
-def asset(name: str) -> Response:
+def asset_file(name: str) -> Response:
     return send_web_file(find_web_file() or abort(404))
 
 

@@ -49,7 +49,10 @@ def provoked(live_testbed, start_server):
     service.runtime.events.publish(DriftChanged(tracked, frozenset({"frequency"})))
     miners[1].log.write_line("a line", "W")
     miners[2].power_off()
-    seen = lambda: {name for client in (polls, page) for name, _ in client.events}  # noqa: E731
+
+    def seen():
+        return {name for client in (polls, page) for name, _ in client.events}
+
     wait_until(lambda: "error" in seen(), 20)
     service.client.delete(f"/devices/imprint/{gone}")
     wait_until(lambda: seen() >= PROVOKED, 20)

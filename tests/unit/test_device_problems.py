@@ -33,17 +33,17 @@ def fail_polls(tracked, error, count=3):
     return tracked
 
 
-def find(tracked):
+def find_all(tracked):
     facts, telemetry = read_facts(tracked.info), read_telemetry(tracked.info)
     return find_problems(tracked, telemetry, facts)
 
 
 def kinds_of(tracked):
-    return [str(problem.kind) for problem in find(tracked)]
+    return [str(problem.kind) for problem in find_all(tracked)]
 
 
 def test_device_that_hashes_has_no_problem():
-    assert find(make_device()) == []
+    assert find_all(make_device()) == []
 
 
 @pytest.mark.parametrize(
@@ -59,23 +59,23 @@ def test_device_that_hashes_has_no_problem():
     ],
 )  # fmt: skip
 def test_device_that_does_not_answer(error, kind, message):
-    (problem,) = find(fail_polls(make_device(), error))
+    (problem,) = find_all(fail_polls(make_device(), error))
     assert (problem.kind, problem.severity, problem.message) == (kind, "error", message)
     assert (problem.since, problem.next) == ("2026-01-02T03:04:05.000Z", NEXT_ATTEMPT)
 
 
 def test_one_missed_poll_is_a_warning():
-    (problem,) = find(fail_polls(make_device(), DeviceTimeout("No complete answer within 4 s"), 1))
+    (problem,) = find_all(fail_polls(make_device(), DeviceTimeout("No complete answer within 4 s"), 1))
     assert (problem.kind, problem.severity) == ("stale", "warning")
 
 
 def test_device_that_never_answered_has_no_beginning():
     tracked = make_device()
     tracked.observation = Observation()
-    (problem,) = find(fail_polls(tracked, DeviceTimeout("No complete answer within 4 s")))
+    (problem,) = find_all(fail_polls(tracked, DeviceTimeout("No complete answer within 4 s")))
     assert problem.since is None
     tracked.device = replace(tracked.device, last_seen="2026-01-01T00:00:00.000Z")
-    assert find(tracked)[0].since == "2026-01-01T00:00:00.000Z"
+    assert find_all(tracked)[0].since == "2026-01-01T00:00:00.000Z"
 
 
 def test_device_that_does_not_answer_has_no_problems_of_its_last_answer():
@@ -87,12 +87,12 @@ def test_device_that_does_not_answer_has_no_problems_of_its_last_answer():
 def test_device_that_is_not_monitored_or_restarts_is_no_problem():
     tracked = fail_polls(make_device(), DeviceTimeout("No complete answer within 4 s"))
     tracked.monitored = False
-    assert find(tracked) == []
+    assert find_all(tracked) == []
     restarting = make_device()
     restarting.observation = next_observation(
         restarting.observation, DeviceTimeout("No complete answer within 4 s"), 3, restarting=True
     )
-    assert find(restarting) == []
+    assert find_all(restarting) == []
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_conflict_drift_and_warnings():
         Drift("hostname", "a", "b", "2026-01-01T12:00:00.000Z", Cause.PENDING_RESTART),
     )
     tracked.derived = Derived(warnings=("Chip 1 does not hash", "The shares prove less."))
-    conflict, drift, restart, first, second = find(tracked)
+    conflict, drift, restart, first, second = find_all(tracked)
     assert conflict.message.endswith("192.168.1.9 also claims to be 02:00:5e:00:00:01.")
     assert conflict.next.endswith("until this is resolved.")
     assert (drift.kind, drift.since) == ("drift", "2025-12-31T00:00:00.000Z")

@@ -84,7 +84,7 @@ class JobRunner:
         self._progress.resume_job()
 
     @property
-    def watch(self) -> WatchWindow | None:
+    def watch_window(self) -> WatchWindow | None:
         """The health check of the present wave, while there is one."""
         return self._progress.watch
 

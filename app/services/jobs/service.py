@@ -117,7 +117,7 @@ class JobService:
     def describe_devices(self, job: Job) -> dict[str, JobDeviceView]:
         """Return for each device of the job its title and what it waits for, by MAC."""
         runner = self._runners.get(job.id)
-        watch = runner.watch if runner else None
+        watch = runner.watch_window if runner else None
         return {mac: self._describe_device(job, step, watch) for mac, step in job.steps.items()}
 
     def _describe_device(self, job: Job, step: Step, watch: WatchWindow | None) -> JobDeviceView:
