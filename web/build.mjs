@@ -9,7 +9,10 @@ import { gzipSync } from "node:zlib";
 const HERE = dirname(fileURLToPath(import.meta.url));
 const TARGET = process.argv[2] ?? join(HERE, "..", "app", "static");
 const STAGING = `${TARGET}.new`;
-const PAGES = { index: "src/main.js", docs: "src/docs/main.js" };
+const PAGES = {
+  index: { entry: "src/main.js", title: "Pluto", fallback: 'The data is also at <a href="devices">/devices</a>.' },
+  docs: { entry: "src/docs/main.js", title: "Pluto API", fallback: 'The document is also at <a href="openapi.json">openapi.json</a>.' },
+};
 // Gzipped bytes, as the issue that introduced the interface demands.
 export const MAX_LIBRARY_BYTES = 60 * 1024;
 export const MAX_OWN_BYTES = 60 * 1024;
@@ -18,7 +21,7 @@ export const MAX_OWN_BYTES = 60 * 1024;
 async function bundle() {
   return build({
     absWorkingDir: HERE,
-    entryPoints: { ...PAGES, style: "src/styles/index.css" },
+    entryPoints: { ...Object.fromEntries(Object.entries(PAGES).map(([name, { entry }]) => [name, entry])), style: "src/styles/index.css" },
     entryNames: "[name]-[hash]",
     chunkNames: "chunk-[hash]",
     assetNames: "[name]-[hash]",
@@ -48,7 +51,10 @@ export function measureSizes(metafile, compressedSize) {
 }
 
 function writePage(name, script, style) {
-  const page = readFileSync(join(HERE, "src", `${name}.html`), "utf8")
+  const { title, fallback } = PAGES[name];
+  const page = readFileSync(join(HERE, "src", "page.html"), "utf8")
+    .replace("%TITLE%", title)
+    .replace("%FALLBACK%", fallback)
     .replace("%SCRIPT%", `assets/${script}`)
     .replace("%STYLE%", `assets/${style}`);
   writeFileSync(join(STAGING, `${name}.html`), page);
@@ -68,7 +74,7 @@ async function main() {
   const { metafile } = await bundle();
   const outputs = Object.entries(metafile.outputs);
   const find = (entry) => basename(outputs.find(([, output]) => output.entryPoint === entry)[0]);
-  for (const [name, entry] of Object.entries(PAGES)) writePage(name, find(entry), find("src/styles/index.css"));
+  for (const [name, { entry }] of Object.entries(PAGES)) writePage(name, find(entry), find("src/styles/index.css"));
   compressFiles(STAGING);
   const sizes = measureSizes(metafile, (output) => readFileSync(`${join(HERE, output)}.gz`).length);
   const version = createHash("sha256").update(outputs.map(([name]) => name).sort().join()).digest("hex").slice(0, 12);
