@@ -1,16 +1,16 @@
 // The live log of a device: pause, filters, levels with letter and colour, gaps.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { html } from "../../html.js";
+import { asOptions, FilterSelect } from "../../components/filter_select.js";
 import { download } from "../../data/api.js";
 import { formatNumber } from "../../data/format.js";
 import { reportErrors } from "../../data/toasts.js";
 import { countOf } from "../../data/words.js";
-import { FilterSelect } from "../fleet/filter_select.js";
 import { LogLine } from "./log_line.js";
 import { listTags, showLines } from "./log_lines.js";
 import { useLog } from "./use_log.js";
 
-const LEVEL_NAMES = /** @type {Record<string, string>} */ ({ Errors: "E", "Warnings and worse": "W", "Information and worse": "I", "Debug and worse": "D" });
+const LEVELS = /** @type {[string, string][]} */ ([["E", "Errors"], ["W", "Warnings and worse"], ["I", "Information and worse"], ["D", "Debug and worse"]]);
 
 /** @param {{ mac: string, warning?: string }} props */
 export function LogTab({ mac, warning }) {
@@ -24,13 +24,12 @@ export function LogTab({ mac, warning }) {
     if (box.current && isAtEnd.current && !isPaused) box.current.scrollTop = box.current.scrollHeight;
   }, [shown, isPaused]);
   const change = (/** @type {Partial<typeof filters>} */ part) => setFilters({ ...filters, ...part });
-  const levelName = Object.keys(LEVEL_NAMES).find((name) => LEVEL_NAMES[name] === filters.level) ?? "";
   return html`
     <section class="card" aria-label="Log">
       <header class="toolbar">
         <input class="input search" type="search" data-search placeholder="Search lines  ( / )" aria-label="Search log lines" value=${filters.text} onInput=${(/** @type {any} */ event) => change({ text: event.currentTarget.value })} />
-        <${FilterSelect} label="Level" options=${Object.keys(LEVEL_NAMES)} value=${levelName} onChange=${(/** @type {string} */ name) => change({ level: LEVEL_NAMES[name] ?? "" })} />
-        <${FilterSelect} label="Tag" options=${listTags(lines)} value=${filters.tag} onChange=${(/** @type {string} */ tag) => change({ tag })} />
+        <${FilterSelect} label="Level" any="Level: all" options=${LEVELS} value=${filters.level} onChange=${(/** @type {string} */ level) => change({ level })} />
+        <${FilterSelect} label="Tag" any="Tag: all" options=${asOptions(listTags(lines), filters.tag)} value=${filters.tag} onChange=${(/** @type {string} */ tag) => change({ tag })} />
         <span class="grow"></span>
         <button class="button" aria-pressed=${isPaused} onClick=${() => setPaused(!isPaused)}>${isPaused ? (waitingCount ? `Continue (${formatNumber(waitingCount)} new)` : "Continue") : "Pause"}</button>
         <button class="button" onClick=${() => reportErrors(() => download(`devices/${mac}/logs/download`))}>Download</button>

@@ -1,6 +1,7 @@
 // What happened: a timeline of all devices and of the service, with filters in the address.
 import { html } from "../../html.js";
 import { EventList } from "../../components/event_list.js";
+import { FilterSelect } from "../../components/filter_select.js";
 import { Segmented } from "../../components/segmented.js";
 import { EVENT_GROUPS, kindsOfGroup } from "../../data/event_kinds.js";
 import { allRows } from "../../data/fleet.js";
@@ -24,15 +25,7 @@ export function EventsScreen() {
         value=${text}
         onInput=${(/** @type {any} */ event) => replaceQuery({ text: event.currentTarget.value })}
       />
-      <select
-        class=${mac ? "select filter active" : "select filter"}
-        aria-label="Device"
-        value=${mac}
-        onChange=${(/** @type {any} */ event) => replaceQuery({ mac: event.currentTarget.value })}
-      >
-        <option value="">Device: all</option>
-        ${devices.map((row) => html`<option key=${row.mac} value=${row.mac}>${row.title}</option>`)}
-      </select>
+      <${FilterSelect} label="Device" any="Device: all" options=${devices.map((row) => [row.mac, row.title])} value=${mac} onChange=${(/** @type {string} */ value) => replaceQuery({ mac: value })} />
       <${Segmented} label="Kind" options=${GROUPS} value=${group} onChange=${(/** @type {string} */ value) => replaceQuery({ group: value })} />
     </div>
     <div><${EventList} kinds=${group ? kindsOfGroup(group) : ""} mac=${mac} text=${text} /></div>

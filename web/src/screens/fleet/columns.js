@@ -14,7 +14,7 @@ import {
   formatTemperature,
   formatUnit,
 } from "../../data/format.js";
-import { formatFirmware } from "./view.js";
+import { formatFirmware } from "../../data/rows.js";
 
 /** @typedef {import("../../data/fleet.js").Row} Row */
 /**

@@ -1,19 +1,27 @@
 // Search, filters, grouping and columns of the table.
 import { html } from "../../html.js";
+import { asOptions, FilterSelect } from "../../components/filter_select.js";
 import { allRows, allTags } from "../../data/fleet.js";
 import { formatNumber } from "../../data/format.js";
+import { formatFirmware } from "../../data/rows.js";
 import { ColumnMenu } from "./column_menu.js";
 import { STATUS_ORDER } from "./columns.js";
-import { FilterSelect } from "./filter_select.js";
 import { clearFilters, filters, isFiltered, order, setFilters, shownRows } from "./state.js";
-import { formatFirmware } from "./view.js";
+
+const GROUPINGS = /** @type {[string, string][]} */ ([["tag", "By tag"], ["model", "By model"]]);
 
 /** @param {(row: any) => string | undefined} read */
-const distinct = (read) => [...new Set(allRows.value.map(read).filter(Boolean))].sort();
+const distinct = (read) => /** @type {string[]} */ ([...new Set(allRows.value.map(read).filter(Boolean))]).sort();
 
 export function Toolbar() {
   const present = filters.value;
   const statuses = STATUS_ORDER.filter((status) => allRows.value.some((row) => row.status === status));
+  const parts = /** @type {[keyof typeof present, string, string[]][]} */ ([
+    ["status", "Status", statuses],
+    ["tag", "Tag", allTags.value],
+    ["model", "Model", distinct((row) => row.model)],
+    ["firmware", "Firmware", distinct(formatFirmware)],
+  ]).filter(([name, , values]) => name !== "tag" || values.length);
   return html`
     <div class="toolbar" role="search">
       <input
@@ -26,11 +34,17 @@ export function Toolbar() {
         onInput=${(/** @type {any} */ event) => setFilters({ text: event.currentTarget.value })}
       />
       <div class="filters">
-        <${FilterSelect} label="Status" options=${statuses} value=${present.status} onChange=${(/** @type {string} */ status) => setFilters({ status })} />
-        ${allTags.value.length ? html`<${FilterSelect} label="Tag" options=${allTags.value} value=${present.tag} onChange=${(/** @type {string} */ tag) => setFilters({ tag })} />` : null}
-        <${FilterSelect} label="Model" options=${distinct((row) => row.model)} value=${present.model} onChange=${(/** @type {string} */ model) => setFilters({ model })} />
-        <${FilterSelect} label="Firmware" options=${distinct(formatFirmware)} value=${present.firmware} onChange=${(/** @type {string} */ firmware) => setFilters({ firmware })} />
-        <${FilterSelect} label="Group by" none="No groups" options=${["tag", "model"]} value=${order.value.group} onChange=${(/** @type {string} */ group) => { order.value = { ...order.value, group }; }} />
+        ${parts.map(
+          ([name, label, values]) => html`<${FilterSelect}
+            key=${name}
+            label=${label}
+            any=${`${label}: all`}
+            options=${asOptions(values, present[name])}
+            value=${present[name]}
+            onChange=${(/** @type {string} */ value) => setFilters({ [name]: value })}
+          />`,
+        )}
+        <${FilterSelect} label="Group by" any="No groups" options=${GROUPINGS} value=${order.value.group} onChange=${(/** @type {string} */ group) => { order.value = { ...order.value, group }; }} />
         <${ColumnMenu} />
       </div>
       <span class="grow"></span>

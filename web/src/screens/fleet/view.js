@@ -1,4 +1,5 @@
 // Which rows the table shows, in which order and groups. Pure.
+import { hasParts } from "../../data/rows.js";
 
 /** @typedef {import("../../data/fleet.js").Row} Row */
 /** @typedef {{ kind: "row", key: string, row: Row } | { kind: "group", key: string, label: string, rows: Row[] }} Item */
@@ -38,10 +39,7 @@ export function filterRows(rows, filters, typical) {
   const passesTile = TILE_FILTERS[filters.tile] ?? (() => true);
   return rows.filter(
     (row) =>
-      (!filters.status || row.status === filters.status) &&
-      (!filters.tag || (row.tags ?? []).includes(filters.tag)) &&
-      (!filters.model || row.model === filters.model) &&
-      (!filters.firmware || formatFirmware(row) === filters.firmware) &&
+      hasParts(row, filters) &&
       passesTile(row, typical) &&
       (words.length === 0 || matchesWords(searchText(row), words)),
   );
@@ -49,9 +47,6 @@ export function filterRows(rows, filters, typical) {
 
 /** @param {string} text @param {string[]} words */
 const matchesWords = (text, words) => words.every((word) => text.includes(word));
-
-/** @param {Row} row */
-export const formatFirmware = (row) => [row.firmware, row.version].filter(Boolean).join(" ");
 
 /**
  * Return the rows sorted by the value that `read` gives; absent values last, ties by name.

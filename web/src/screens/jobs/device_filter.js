@@ -1,4 +1,5 @@
 // The filter of the devices to choose for a job. Pure.
+import { hasParts } from "../../data/rows.js";
 
 /** @typedef {import("../../data/fleet.js").Row} Row */
 /** @typedef {{ q: string, tag: string, status: string, model: string, firmware: string, preset: string }} Filter */
@@ -6,26 +7,14 @@
 /** @type {Filter} */
 export const NO_FILTER = { q: "", tag: "", status: "", model: "", firmware: "", preset: "" };
 
-/** @param {Row} row */
-export const firmwareOf = (row) => [row.firmware, row.version].filter(Boolean).join(" ");
-
-/** Part of the filter → the value of a row that must equal it. @type {Record<string, (row: Row) => string | undefined>} */
-const EXACT = { status: (row) => row.status, model: (row) => row.model, firmware: firmwareOf, preset: (row) => row.presetUuid };
-
 /** @param {Row} row @param {string} text in lower case */
 const hasText = (row, text) => [row.title, row.hostname, row.mac, row.ip].some((each) => each?.toLowerCase().includes(text));
 
 /** Return the rows that fit, by title. @param {Row[]} rows @param {Filter} filter @returns {Row[]} */
 export function filterRows(rows, filter) {
   const text = filter.q.trim().toLowerCase();
-  const exact = Object.entries(EXACT).filter(([name]) => filter[/** @type {keyof Filter} */ (name)]);
   return rows
-    .filter(
-      (row) =>
-        (!text || hasText(row, text)) &&
-        (!filter.tag || row.tags?.includes(filter.tag)) &&
-        exact.every(([name, read]) => read(row) === filter[/** @type {keyof Filter} */ (name)]),
-    )
+    .filter((row) => (!text || hasText(row, text)) && hasParts(row, filter) && (!filter.preset || row.presetUuid === filter.preset))
     .sort(compareTitles);
 }
 

@@ -3,10 +3,11 @@ import { useMemo, useState } from "preact/hooks";
 import { html } from "../../html.js";
 import { allRows, allTags, loadedAt, loadError } from "../../data/fleet.js";
 import { formatNumber } from "../../data/format.js";
+import { formatFirmware } from "../../data/rows.js";
+import { asOptions, FilterSelect } from "../../components/filter_select.js";
 import { Status } from "../../components/status.js";
 import { useMore } from "../../components/use_more.js";
-import { filterRows, firmwareOf, listValues, NO_FILTER } from "./device_filter.js";
-import { FilterSelect } from "./filter_select.js";
+import { filterRows, listValues, NO_FILTER } from "./device_filter.js";
 
 /** @param {{ presets: import("../../data/presets.js").Preset[], macs: string[], filter: import("./device_filter.js").Filter, onChange: (macs: string[]) => void }} props */
 export function DevicePicker({ presets, macs, filter: initial, onChange }) {
@@ -19,17 +20,22 @@ export function DevicePicker({ presets, macs, filter: initial, onChange }) {
   const left = fitting.filter(({ mac }) => !selected.has(mac));
   const set = (/** @type {string} */ name) => (/** @type {string} */ value) => setFilter((present) => ({ ...present, [name]: value }));
   const toggle = (/** @type {string} */ mac) => onChange(selected.has(mac) ? macs.filter((each) => each !== mac) : [...macs, mac]);
-  const asOptions = (/** @type {string[]} */ values) => values.map((value) => /** @type {[string, string]} */ ([value, value]));
+  /** @type {[keyof typeof filter, string, [string, string][]][]} */
+  const parts = [
+    ["tag", "Any tag", asOptions(allTags.value)],
+    ["status", "Any status", asOptions(listValues(rows, (row) => row.status))],
+    ["model", "Any model", asOptions(listValues(rows, (row) => row.model))],
+    ["firmware", "Any firmware", asOptions(listValues(rows, formatFirmware))],
+    ["preset", "Any preset", presets.map(({ uuid, name }) => [uuid, name])],
+  ];
 
   return html`
     <div class="stack">
       <div class="device-filters">
         <input class="input" type="search" aria-label="Filter devices by name, address or MAC" placeholder="Name, address or MAC" value=${filter.q} onInput=${(/** @type {any} */ event) => set("q")(event.target.value)} />
-        <${FilterSelect} label="Any tag" value=${filter.tag} options=${asOptions(allTags.value)} onChange=${set("tag")} />
-        <${FilterSelect} label="Any status" value=${filter.status} options=${asOptions(listValues(rows, (row) => row.status))} onChange=${set("status")} />
-        <${FilterSelect} label="Any model" value=${filter.model} options=${asOptions(listValues(rows, (row) => row.model))} onChange=${set("model")} />
-        <${FilterSelect} label="Any firmware" value=${filter.firmware} options=${asOptions(listValues(rows, firmwareOf))} onChange=${set("firmware")} />
-        <${FilterSelect} label="Any preset" value=${filter.preset} options=${presets.map(({ uuid, name }) => /** @type {[string, string]} */ ([uuid, name]))} onChange=${set("preset")} />
+        ${parts.map(
+          ([name, label, options]) => html`<${FilterSelect} key=${name} label=${label} kind="" value=${filter[name]} options=${options} disabled=${!options.length && !filter[name]} onChange=${set(name)} />`,
+        )}
       </div>
       <div class="row">
         <button type="button" class="button" disabled=${!left.length} onClick=${() => onChange([...macs, ...left.map(({ mac }) => mac)])}>
@@ -49,7 +55,7 @@ export function DevicePicker({ presets, macs, filter: initial, onChange }) {
                     <input type="checkbox" checked=${selected.has(row.mac)} onChange=${() => toggle(row.mac)} />
                     <strong class="grow">${row.title}</strong>
                     <span class="soft small wide-only">${row.model}</span>
-                    <span class="soft small number wide-only">${firmwareOf(row)}</span>
+                    <span class="soft small number wide-only">${formatFirmware(row)}</span>
                     <${Status} status=${row.status} />
                   </label>
                 </li>`)}
