@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { html } from "../html.js";
 import { theme } from "../data/preferences.js";
-import { buildOptions, buildData } from "./chart_options.js";
+import { buildData, buildOptions, isSparse } from "./chart_options.js";
 
 /**
  * @typedef {object} Series
@@ -22,7 +22,7 @@ export function Chart({ times, series, height = 180, label, marks = [], syncKey,
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const plot = useRef(/** @type {any} */ (null));
   const [failure, setFailure] = useState("");
-  const shape = series.map((each) => `${each.label}/${each.unit}/${Boolean(each.band)}/${each.values.filter((value) => value !== null).length < 3}`).join();
+  const shape = series.map((each) => `${each.label}/${each.unit}/${Boolean(each.band)}/${isSparse(each.values)}`).join();
   const present = theme.value;
 
   useEffect(() => {

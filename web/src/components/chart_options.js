@@ -15,6 +15,9 @@ export function buildData(times, series) {
   return [times, ...series.flatMap(({ values, band }) => (band ? [values, ...band] : [values]))];
 }
 
+/** Whether a series has so few values that they make no line, and are shown as points. @param {(number | null)[]} values */
+export const isSparse = (values) => values.filter((value) => value !== null).length < 3;
+
 /** Return the decimals that a value of this size needs. @param {number} size */
 export function decimalsFor(size) {
   if (size === 0 || size >= 100) return 0;
@@ -76,9 +79,7 @@ export function buildOptions({ width, height, series, syncKey, onZoom, style }) 
 
 /** @param {import("./chart.js").Series} series @param {string} stroke */
 function describeColumns({ label, unit, values, band, dashed }, stroke) {
-  // One or two values alone make no line.
-  const isSparse = values.filter((value) => value !== null).length < 3;
-  const points = { show: isSparse, size: 5 };
+  const points = { show: isSparse(values), size: 5 };
   const line = { label, scale: unit, stroke, width: 1.5, spanGaps: false, points, ...(dashed ? { dash: [4, 4] } : {}), fillColour: stroke };
   const edge = { ...line, width: 0, points: { show: false }, label: `${label}, range` };
   return [{ options: line, isMaximum: false }, ...(band ? [{ options: edge, isMaximum: false }, { options: edge, isMaximum: true }] : [])];

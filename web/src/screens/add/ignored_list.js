@@ -10,7 +10,7 @@ export function IgnoredList({ ignored: { data = [], error }, onStopIgnoring }) {
     <section class="card flush" aria-label="Ignored miners">
       <header><h2 class="grow">Ignored</h2><span class="soft small number">${data.length || ""}</span></header>
       ${error && html`<p class="is-bad small inset">${error.message}</p>`}
-      ${!error && !data.length && html`<p class="soft small inset">No miner is ignored. A scan does not offer an ignored miner, for example one that belongs to somebody else.</p>`}
+      ${!error && !data.length && html`<p class="soft small inset">No miner is ignored. A scan does not offer an ignored miner, for example one that another person owns.</p>`}
       <ul class="lines">
         ${lines.map(({ mac, hostname, ip, since }) => html`
           <li key=${mac} class="line">

@@ -5,14 +5,14 @@ import { Chart } from "../../components/chart.js";
 import { LoadState } from "../../components/load_state.js";
 import { Segmented } from "../../components/segmented.js";
 import { get } from "../../data/api.js";
+import { CHART_RANGES } from "../../data/chart_ranges.js";
 import { eventTone } from "../../data/event_kinds.js";
 import { formatTime } from "../../data/format.js";
 import { keepPreference } from "../../data/preferences.js";
 import { useLoad } from "../../data/use_load.js";
 import { buildSeries, CHART_GROUPS, CHART_METRICS, describeChart } from "./chart_groups.js";
-import { useInterval } from "./use_interval.js";
+import { useInterval } from "../../data/use_interval.js";
 
-const RANGES = /** @type {[string, string][]} */ ([["1h", "1 h"], ["24h", "24 h"], ["7d", "7 d"], ["90d", "90 d"]]);
 const POINTS = 400;
 const MOST_MARKS = 200;
 /** Two zooms that differ by less than this part of their length are one. */
@@ -32,7 +32,7 @@ export function Charts({ mac }) {
     return { history: history.data, events: events.data };
   };
   const { data, error, reload } = useLoad(load, [mac, range.value, zoom]);
-  useInterval(() => zoom || reload(), RELOAD_MS);
+  useInterval(() => document.hidden || zoom || reload(), RELOAD_MS);
   const charts = useMemo(
     () => (data ? CHART_GROUPS.map((group) => ({ ...group, series: buildSeries(group, data.history.metrics) })).filter(({ series }) => series.length) : []),
     [data],
@@ -49,7 +49,7 @@ export function Charts({ mac }) {
         ${zoom
           ? html`<span class="soft number small">${formatTime(zoom[0] * 1000)} to ${formatTime(zoom[1] * 1000)}</span><button class="button" onClick=${() => setZoom(null)}>Reset zoom</button>`
           : html`<span class="soft small desktop-only">Drag over a chart to zoom</span>`}
-        <${Segmented} label="Range" options=${RANGES} value=${zoom ? "" : range.value} onChange=${(/** @type {string} */ value) => { setZoom(null); range.value = value; }} />
+        <${Segmented} label="Range" options=${CHART_RANGES} value=${zoom ? "" : range.value} onChange=${(/** @type {string} */ value) => { setZoom(null); range.value = value; }} />
       </div>
       ${charts.length === 0 ? html`<p class="soft">Nothing was recorded in this time.</p>` : null}
       <div class="chart-grid">

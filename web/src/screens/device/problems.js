@@ -1,10 +1,8 @@
 // The problems of this device, one sentence each, with the action that ends it.
 import { html } from "../../html.js";
+import { ProblemSentence } from "../../components/problem_sentence.js";
 import { StatusShape } from "../../components/status.js";
-import { Time } from "../../components/time.js";
-import { now } from "../../data/clock.js";
 import { getRow } from "../../data/fleet.js";
-import { formatDuration } from "../../data/format.js";
 import { replaceQuery } from "../../data/router.js";
 import { Drift } from "./drift.js";
 
@@ -26,9 +24,6 @@ function showRemedy(kind, device) {
   return tab ? html`<button class="button" onClick=${() => replaceQuery({ tab })}>${text}</button>` : null;
 }
 
-/** @param {string} nextAt @param {number} time */
-const formatCountdown = (nextAt, time) => (Date.parse(nextAt) > time ? `${formatDuration((Date.parse(nextAt) - time) / 1000)}.` : "a moment.");
-
 /** @param {{ device: any }} props */
 export function DeviceProblems({ device }) {
   const problems = getRow(device.mac)?.problems ?? [];
@@ -41,9 +36,7 @@ export function DeviceProblems({ device }) {
             <li class="problem" key=${problem.kind + problem.message}>
               <${StatusShape} tone=${problem.severity === "error" ? "bad" : "warn"} />
               <span class="grow">
-                ${problem.message}
-                ${problem.since ? html` <span class="soft">Since <${Time} at=${problem.since} />.</span>` : null}
-                ${problem.next ? html` <span class="soft number">${problem.next}${problem.nextAt ? ` ${formatCountdown(problem.nextAt, now.value)}` : ""}</span>` : null}
+                <${ProblemSentence} problem=${problem} />
               </span>
               ${showRemedy(problem.kind, device)}
             </li>

@@ -3,7 +3,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { get } from "../../data/api.js";
 import { keepSubscription, listen } from "../../data/socket.js";
 import { appendLines } from "./log_lines.js";
-import { useInterval } from "./use_interval.js";
+import { useInterval } from "../../data/use_interval.js";
 
 const FIRST_LINES = 1000;
 const STATE_MS = 5000;
@@ -18,6 +18,11 @@ export function useLog(mac, isPaused) {
   const [waitingCount, setWaitingCount] = useState(0);
   const paused = useRef(isPaused);
   paused.current = isPaused;
+  const applyWaiting = () => {
+    const added = waiting.current;
+    waiting.current = [];
+    setLines((present) => appendLines(present, added));
+  };
 
   useEffect(() => {
     let frame = 0;
@@ -26,10 +31,7 @@ export function useLog(mac, isPaused) {
       frame = 0;
       const isWaiting = paused.current || !isLoaded;
       setWaitingCount(isWaiting ? waiting.current.length : 0);
-      if (isWaiting) return;
-      const added = waiting.current;
-      waiting.current = [];
-      setLines((present) => appendLines(present, added));
+      if (!isWaiting) applyWaiting();
     };
     const load = async (/** @type {any} */ acknowledgement) => {
       if (acknowledgement?.ok === false) {
@@ -62,13 +64,12 @@ export function useLog(mac, isPaused) {
   }, [mac]);
 
   // The state of the stream is not among the events.
-  useInterval(() => void get(`devices/${mac}/logs`, { tail: 1 }).then(({ data }) => setState(describeState(data)), () => {}), STATE_MS);
+  useInterval(() => {
+    if (!document.hidden) get(`devices/${mac}/logs`, { tail: 1 }).then(({ data }) => setState(describeState(data)), () => {});
+  }, STATE_MS);
 
   useEffect(() => {
-    if (isPaused || waiting.current.length === 0) return;
-    const added = waiting.current;
-    waiting.current = [];
-    setLines((present) => appendLines(present, added));
+    if (!isPaused && waiting.current.length > 0) applyWaiting();
   }, [isPaused]);
   return { lines, ...state, waitingCount };
 }

@@ -1,13 +1,14 @@
 // Hashrate and power of the fleet over 1 h to 90 d.
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { html } from "../../html.js";
 import { Chart } from "../../components/chart.js";
 import { Segmented } from "../../components/segmented.js";
 import { get } from "../../data/api.js";
 import { keepPreference } from "../../data/preferences.js";
-import { isConnected } from "../../data/socket.js";
+import { CHART_RANGES } from "../../data/chart_ranges.js";
+import { useInterval } from "../../data/use_interval.js";
+import { useLoad } from "../../data/use_load.js";
 
-const RANGES = /** @type {[string, string][]} */ ([["1h", "1 h"], ["24h", "24 h"], ["7d", "7 d"], ["90d", "90 d"]]);
 const METRICS = /** @type {[string, string][]} */ ([["hashrate_ghs", "Hashrate"], ["power_watts", "Power"], ["efficiency", "Efficiency"], ["devices_online", "Online"]]);
 /** @type {Record<string, { unit: string, scale?: number }>} */
 const UNITS = { hashrate_ghs: { unit: "TH/s", scale: 1e-3 }, power_watts: { unit: "W" }, efficiency: { unit: "J/TH" }, devices_online: { unit: "devices" } };
@@ -18,35 +19,19 @@ const range = keepPreference("fleet-range", "24h");
 const metric = keepPreference("fleet-metric", "hashrate_ghs");
 
 export function FleetChart() {
-  const [history, setHistory] = useState(/** @type {any} */ (null));
-  const [error, setError] = useState("");
-  const isLive = isConnected.value;
-  useEffect(() => {
-    const stop = new AbortController();
-    const load = async () => {
-      try {
-        setHistory((await get("history", { from: `-${range.value}`, points: POINTS, metrics: metric.value }, stop.signal)).data);
-        setError("");
-      } catch (failure) {
-        if (!stop.signal.aborted) setError(/** @type {Error} */ (failure).message);
-      }
-    };
-    load();
-    const timer = setInterval(load, RELOAD_MS);
-    return () => {
-      stop.abort();
-      clearInterval(timer);
-    };
-  }, [range.value, metric.value, isLive]);
+  const load = (/** @type {AbortSignal} */ signal) => get("history", { from: `-${range.value}`, points: POINTS, metrics: metric.value }, signal);
+  const { data, error, reload, setData } = useLoad(load, [range.value, metric.value]);
+  useInterval(reload, RELOAD_MS);
+  const history = data?.data;
   const series = useMemo(() => (history?.metrics[metric.value] ? buildSeries(history, metric.value) : []), [history]);
   return html`
     <section class="card" aria-label="Fleet over time">
       <header>
-        <${Segmented} label="Metric" options=${METRICS} value=${metric.value} onChange=${(/** @type {string} */ value) => { setHistory(null); metric.value = value; }} />
+        <${Segmented} label="Metric" options=${METRICS} value=${metric.value} onChange=${(/** @type {string} */ value) => { setData(() => undefined); metric.value = value; }} />
         <span class="grow"></span>
-        <${Segmented} label="Range" options=${RANGES} value=${range.value} onChange=${(/** @type {string} */ value) => { range.value = value; }} />
+        <${Segmented} label="Range" options=${CHART_RANGES} value=${range.value} onChange=${(/** @type {string} */ value) => { range.value = value; }} />
       </header>
-      ${error ? html`<p class="is-bad">${error}</p>` : null}
+      ${error ? html`<p class="is-bad">${error.message}</p>` : null}
       ${series.length ? html`<${Chart} times=${history.times} series=${series} height=${180} label="Fleet over time" />` : html`<div class="chart-space"></div>`}
     </section>
   `;

@@ -1,8 +1,6 @@
 import { html } from "../../html.js";
+import { ProblemSentence } from "../../components/problem_sentence.js";
 import { StatusShape } from "../../components/status.js";
-import { Time } from "../../components/time.js";
-import { now } from "../../data/clock.js";
-import { formatDuration } from "../../data/format.js";
 import { formatRoute } from "../../data/router.js";
 import { setFilters } from "./state.js";
 
@@ -10,7 +8,7 @@ const NAMED = 3;
 
 /** @param {{ problem: ReturnType<typeof import("./totals.js").collectProblems>[number] }} props */
 export function ProblemLine({ problem }) {
-  const { rows, message, since, next, nextAt, severity } = problem;
+  const { rows, severity } = problem;
   const tone = severity === "error" ? "bad" : "warn";
   return html`
     <li class="problem">
@@ -19,16 +17,8 @@ export function ProblemLine({ problem }) {
         ${rows.slice(0, NAMED).map((row, at) => html`${at ? ", " : ""}<a key=${row.mac} href=${formatRoute(`devices/${row.mac}`)}>${row.title}</a>`)}
         ${rows.length > NAMED
           ? html` and <button class="link" onClick=${() => setFilters({ tile: "attention" })}>${rows.length - NAMED} more</button>`
-          : null}: ${message}
-        ${since ? html` <span class="soft">Since <${Time} at=${since} />.</span>` : null}
-        ${next ? html` <span class="soft number">${next}${nextAt ? ` ${formatCountdown(nextAt, now.value)}` : ""}</span>` : null}
+          : null}: <${ProblemSentence} problem=${problem} />
       </span>
     </li>
   `;
-}
-
-/** @param {string} nextAt @param {number} time */
-function formatCountdown(nextAt, time) {
-  const seconds = (Date.parse(nextAt) - time) / 1000;
-  return seconds > 0 ? `${formatDuration(seconds)}.` : "a moment.";
 }
