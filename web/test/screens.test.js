@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { errorsBelow } from "../src/data/field_errors.js";
 import { findChanges, labelOf, previewWorker, readValues, showValue, writeTexts } from "../src/data/settings_table.js";
-import { summariseCounts, updateKinds } from "../src/screens/add/found.js";
+import { laterState, summariseCounts, updateKinds } from "../src/screens/add/found.js";
 import { filterRows, NO_FILTER } from "../src/screens/jobs/device_filter.js";
 import { defaultOptions, readOptions } from "../src/screens/jobs/job_options.js";
 import { applyUpdates, describePlan, showLocalTimes, describeProgress, describeWaves, jobTitle, parseWaves, shownState, sortSteps } from "../src/screens/jobs/job_words.js";
@@ -138,4 +138,15 @@ test("times of day in a sentence are local", () => {
   const local = new Date();
   local.setUTCHours(2, 14, 5);
   assert.equal(showLocalTimes("Health check until 02:14:05Z: 1 of 2."), `Health check until ${local.toTimeString().slice(0, 8)}: 1 of 2.`);
+});
+
+test("the answer to the start of a scan that has ended already does not bring it back", () => {
+  /** @type {any} */
+  const running = { state: "running", startedAt: "2026-01-01T00:00:00.000Z" };
+  const done = { ...running, state: "done", finishedAt: "2026-01-01T00:00:01.000Z" };
+  const next = { ...running, startedAt: "2026-01-01T00:01:00.000Z" };
+  assert.equal(laterState(done, running), done);
+  assert.equal(laterState(running, done), done);
+  assert.equal(laterState(done, next), next);
+  assert.equal(laterState(undefined, running), running);
 });

@@ -57,7 +57,7 @@ export async function loadFleet() {
   }
 }
 
-/** Follow the fleet until the returned function is called. Loads anew after each reconnection. */
+/** Follow the fleet until the returned function is called. Loads anew after each connection. */
 export function followFleet() {
   const ends = [listen("fleet_update", applyUpdate), keepSubscription("subscribeFleet", "unsubscribeFleet", undefined, loadFleet)];
   loadFleet();

@@ -16,6 +16,13 @@ export const KINDS = {
 
 const ORDER = Object.keys(KINDS);
 
+/**
+ * Return the later of two states of a scan. A short scan ends before the answer to its start arrives: that answer, which says
+ * that it runs, is older than the update that ended it.
+ * @param {ScanState | undefined} present @param {ScanState} next @returns {ScanState}
+ */
+export const laterState = (present, next) => (present?.finishedAt && present.startedAt === next.startedAt && !next.finishedAt ? present : next);
+
 /** Return a sentence such as `3 new, 1 moved, 1 ignored`. @param {Record<string, number>} counts */
 export function summariseCounts(counts) {
   const parts = Object.entries(KINDS).flatMap(([kind, { words }]) => (counts[kind] ? [`${formatNumber(counts[kind])} ${words}`] : []));
