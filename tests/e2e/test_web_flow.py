@@ -19,10 +19,14 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def run_flow(
-    service: ServiceProcess, restart: Callable[[], ServiceProcess], folder: Path, options: dict[str, Any]
+    service: ServiceProcess,
+    restart: Callable[[], ServiceProcess],
+    folder: Path,
+    options: dict[str, Any],
+    script: str = "web_flow.mjs",
 ) -> dict[str, Any]:
     """Run the flow, and stop and start the service when it says so. Return its results."""
-    arguments = ["node", str(JS / "web_flow.mjs"), f"{service.url}/", json.dumps({**options, "signals": str(folder)})]
+    arguments = ["node", str(JS / script), f"{service.url}/", json.dumps({**options, "signals": str(folder)})]
     with (folder / "flow.err").open("w+") as errors:
         flow = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=errors, text=True)
         try:
@@ -82,6 +86,20 @@ def test_first_hour(
             "canaryTitle": canary["hostname"],
             "targets": [each["hostname"] for each in targets[:3]],
         },
+    )
+    assert results["faults"] == []
+    assert results["violations"] == []
+
+
+def test_token_that_changes_while_a_page_is_open(start_service: Callable[..., ServiceProcess], tmp_path: Path) -> None:
+    before, after = "the-token-before-0123456789", "the-token-afterwards-0123456789"
+    service = start_service(API_TOKEN=before)
+    results = run_flow(
+        service,
+        lambda: start_service(API_TOKEN=after, PORT=service.port),
+        tmp_path,
+        {"before": before, "after": after},
+        "web_token.mjs",
     )
     assert results["faults"] == []
     assert results["violations"] == []

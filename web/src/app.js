@@ -8,7 +8,6 @@ import { Toasts } from "./components/toasts.js";
 import { followFleet } from "./data/fleet.js";
 import { formatRoute, route } from "./data/router.js";
 import { isSignInNeeded } from "./data/session.js";
-import { socket } from "./data/socket.js";
 import { AboutScreen } from "./screens/about/screen.js";
 import { AddScreen } from "./screens/add/screen.js";
 import { DeviceScreen } from "./screens/device/screen.js";
@@ -33,15 +32,7 @@ const SCREENS = {
 
 export function App() {
   const needsToken = isSignInNeeded.value;
-  useEffect(() => {
-    if (needsToken) return undefined;
-    socket.connect();
-    const end = followFleet();
-    return () => {
-      end();
-      socket.disconnect();
-    };
-  }, [needsToken]);
+  useEffect(() => (needsToken ? undefined : followFleet()), [needsToken]);
   if (needsToken) return html`<${SignInScreen} />`;
   const [name = "", id] = route.value.segments;
   const entry = SCREENS[name] ?? SCREENS[""];

@@ -1,7 +1,8 @@
 // All devices as rows (`DeviceRow` of the API), kept current by `fleet_update`. One batch per second, applied once.
 import { computed, signal } from "@preact/signals";
 import { get } from "./api.js";
-import { keepSubscription, listen } from "./socket.js";
+import { isSignInNeeded } from "./session.js";
+import { keepSubscription, listen, socket } from "./socket.js";
 
 /** @typedef {Record<string, any> & { mac: string, title: string, status: string, problems: any[], tags?: string[] }} Row */
 
@@ -57,9 +58,15 @@ export async function loadFleet() {
   }
 }
 
-/** Follow the fleet until the returned function is called. Loads anew after each connection. */
+/** Connect and follow the fleet until the returned function is called. Loads anew after each connection. */
 export function followFleet() {
+  let hasEnded = false;
   const ends = [listen("fleet_update", applyUpdate), keepSubscription("subscribeFleet", "unsubscribeFleet", undefined, loadFleet)];
-  loadFleet();
-  return () => ends.forEach((end) => end());
+  // A connection without the token that is needed would be refused, and counts as an attempt with a wrong one.
+  loadFleet().then(() => hasEnded || isSignInNeeded.value || socket.connect());
+  return () => {
+    hasEnded = true;
+    ends.forEach((end) => end());
+    socket.disconnect();
+  };
 }

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { io } from "socket.io-client";
 import { resolvePath } from "./api.js";
-import { readToken } from "./session.js";
+import { readToken, requireSignIn } from "./session.js";
 
 /** Whether live events arrive now. */
 export const isConnected = signal(false);
@@ -31,9 +31,11 @@ socket.on("disconnect", (reason) => {
   if (reason === "io server disconnect") setTimeout(() => socket.connect(), 1000);
 });
 
-socket.on("connect_error", () => {
+socket.on("connect_error", (/** @type {Error & { data?: { status?: number } }} */ error) => {
   lostAt.value ??= Date.now();
-  if (!socket.active) setTimeout(() => socket.connect(), 3000);
+  // The token is not valid any more. Each further attempt would count as a wrong one, until the service refuses the right one, too.
+  if (error.data?.status === 401) requireSignIn();
+  else if (!socket.active) setTimeout(() => socket.connect(), 3000);
 });
 
 /**
